@@ -1,0 +1,215 @@
+"""The contract that every door keeps, as code: validate once, feasibility, reductions.
+
+A door turns its framework's arguments into NumPy arrays, calls `validate`, hands the resulting `Batch` to a kernel,
+and reduces with `reduction_weights`. Nothing here knows a framework, and nothing past here checks an argument again.
+
+Words: batch N, time T, classes C, labels L. The symbols in brackets are Graves' (2006).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from seqloss import errors
+
+Infeasible = Literal["inf", "zero", "raise"]
+Reduction = Literal["none", "sum", "mean", "batch", "labels"]
+
+NORMALIZATION_SLACK = 1e-3
+"""With `normalize=False`, how far above 1 a frame's probabilities may add up: half types round by about that much."""
+
+MASKED = 1e8
+"""A score this many nats below its frame's largest counts as -inf: people write float minimum for a mask."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a kernel takes beside the scores; every entry is checked unless `validate=False` was asked for.
+
+    Attributes:
+        targets: int64 (batch, labels), C-contiguous; entries past a row's length are never read.
+        logit_lengths: int64 (batch,), frames in use.
+        target_lengths: int64 (batch,), labels in use.
+        blank: the blank's class, from 0.
+    """
+
+    targets: np.ndarray
+    logit_lengths: np.ndarray
+    target_lengths: np.ndarray
+    blank: int
+
+
+def validate(
+    shape: tuple[int, ...],
+    targets: Any,
+    logit_lengths: Any = None,
+    target_lengths: Any = None,
+    *,
+    blank: int = 0,
+    values: bool = True,
+) -> Batch:
+    """Hold the arguments of a loss against the contract and bring them into one form.
+
+    Args:
+        shape: of the logits: (batch, time, classes).
+        targets: integers (batch, labels), or all labels one row after another (sum of target_lengths,).
+        logit_lengths: integers (batch,), frames; None for the whole time axis.
+        target_lengths: integers (batch,), labels; None for the whole label axis.
+        blank: any class; negative counts from the end.
+        values: look at labels and lengths too; without it only ranks, sizes and types are checked, and a kernel
+            answers a row that breaks the contract with NaN.
+
+    Returns:
+        the `Batch` for a kernel.
+
+    Raises:
+        ShapeError, DTypeError, LengthError, LabelError: as the contract says.
+    """
+    if len(shape) != 3:
+        raise errors.wrong_rank("logits", shape, "(batch, time, classes)", "Add a batch axis with logits[None].")
+    batch, time, classes = shape
+    blank = _blank(blank, classes)
+    labels = _integers("targets", targets)
+    frames = _lengths("logit_lengths", logit_lengths, batch, time)
+    if labels.ndim == 1:
+        labels, counts = _pad(labels, target_lengths, batch)
+    elif labels.ndim == 2:
+        if labels.shape[0] != batch:
+            raise errors.wrong_batch("targets", labels.shape[0], batch)
+        counts = _lengths("target_lengths", target_lengths, batch, labels.shape[1])
+    else:
+        raise errors.wrong_rank("targets", labels.shape, "(batch, labels) or (sum of target_lengths,)")
+    if values:
+        _check_lengths("logit_lengths", frames, time, "time")
+        _check_lengths("target_lengths", counts, labels.shape[1], "labels")
+        _check_labels(labels, counts, classes, blank)
+    return Batch(np.ascontiguousarray(labels, np.int64), frames, counts, blank)
+
+
+def check_options(infeasible: str, reduction: str, denominator: float | None) -> None:
+    """Raise `OptionError` for a word that the contract does not know."""
+    if infeasible not in get_args(Infeasible):
+        raise errors.unknown_option("infeasible", infeasible, get_args(Infeasible))
+    if reduction not in get_args(Reduction):
+        raise errors.unknown_option("reduction", reduction, get_args(Reduction))
+    if denominator is not None and reduction != "sum":
+        raise errors.OptionError(
+            f'denominator: goes with reduction="sum" only, found reduction={reduction!r}; '
+            "it divides the sum over a batch by a number of yours."
+        )
+    if denominator is not None and not (np.isfinite(denominator) and denominator > 0):
+        raise errors.OptionError(f"denominator: expected a positive number, found {denominator!r}.")
+
+
+def adjacent_repeats(targets: np.ndarray, target_lengths: np.ndarray) -> np.ndarray:
+    """Count per row the labels that equal the one before them; each needs a blank between, hence one more frame."""
+    if targets.shape[1] < 2:
+        return np.zeros(targets.shape[0], np.int64)
+    inside = np.arange(1, targets.shape[1]) < target_lengths[:, None]  # (batch, labels - 1)
+    return ((targets[:, 1:] == targets[:, :-1]) & inside).sum(axis=1, dtype=np.int64)
+
+
+def required_frames(targets: np.ndarray, target_lengths: np.ndarray) -> np.ndarray:
+    """The fewest frames that fit each row: its labels and its adjacent repeats."""
+    return target_lengths + adjacent_repeats(targets, target_lengths)
+
+
+def raise_infeasible(row: int, batch: Batch) -> None:
+    """Raise `InfeasibleError` for one row, with its numbers."""
+    repeats = adjacent_repeats(batch.targets[row : row + 1], batch.target_lengths[row : row + 1])
+    raise errors.infeasible_row(row, int(batch.logit_lengths[row]), int(batch.target_lengths[row]), int(repeats[0]))
+
+
+def check_normalized(totals: np.ndarray, logit_lengths: np.ndarray) -> None:
+    """Raise `NormalizationError` where a frame in use holds more probability than 1, `totals` (batch, time) of it."""
+    inside = np.arange(totals.shape[1]) < logit_lengths[:, None]  # (batch, time)
+    with np.errstate(invalid="ignore"):
+        rows, frames = np.nonzero(inside & (totals > 1 + NORMALIZATION_SLACK))
+    if rows.size:
+        raise errors.not_normalized(int(rows[0]), int(frames[0]), float(totals[rows[0], frames[0]]))
+
+
+def reduction_weights(reduction: Reduction, target_lengths: np.ndarray, denominator: float | None = None) -> np.ndarray:
+    """The weight of each row in the reduced loss, which is the sum of weight times loss.
+
+    =========  ==================================================
+    reduction  weight of row n
+    =========  ==================================================
+    "sum"      1 / denominator (1 without one)
+    "mean"     1 / (max(1, its target length) * batch)
+    "batch"    1 / batch
+    "labels"   1 / max(1, all target lengths)
+    =========  ==================================================
+
+    Lengths that break the contract (possible with `validate=False` alone) count as 0.
+    """
+    rows = target_lengths.shape[0]
+    counts = np.maximum(target_lengths, 0).astype(np.float64)
+    if reduction == "mean":
+        return 1.0 / (np.maximum(counts, 1.0) * max(1, rows))
+    divisors = {"sum": denominator or 1.0, "batch": max(1, rows), "labels": max(1.0, counts.sum())}
+    return np.full(rows, 1.0 / divisors[reduction])
+
+
+def _blank(blank: Any, classes: int) -> int:
+    if isinstance(blank, bool) or not isinstance(blank, (int, np.integer)):
+        raise errors.wrong_dtype("blank", type(blank).__name__, "an int")
+    if not -classes <= blank < classes:
+        raise errors.wrong_blank(int(blank), classes)
+    return int(blank) % classes
+
+
+def _integers(name: str, values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind in "iu":
+        return array
+    if array.size == 0 and not isinstance(values, np.ndarray):  # an empty list has no type of its own
+        return array.astype(np.int64)
+    raise errors.wrong_dtype(name, array.dtype, "integers")
+
+
+def _lengths(name: str, values: Any, batch: int, whole: int) -> np.ndarray:
+    if values is None:
+        return np.full(batch, whole, np.int64)
+    array = _integers(name, values)
+    if array.ndim != 1:
+        raise errors.wrong_rank(name, array.shape, "(batch,)")
+    if array.shape[0] != batch:
+        raise errors.wrong_batch(name, array.shape[0], batch)
+    return np.ascontiguousarray(array, np.int64)
+
+
+def _pad(labels: np.ndarray, target_lengths: Any, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows one after another, (sum of lengths,), into (batch, longest)."""
+    if target_lengths is None:
+        raise errors.wrong_rank(
+            "targets", labels.shape, "(batch, labels)", "Concatenated 1-D targets need target_lengths."
+        )
+    counts = _lengths("target_lengths", target_lengths, batch, 0)
+    _check_lengths("target_lengths", counts, labels.shape[0], "labels")
+    if counts.sum() != labels.shape[0]:
+        raise errors.LengthError(
+            f"target_lengths: they add up to {counts.sum()}, expected {labels.shape[0]}, "
+            "the number of concatenated labels; a concatenated target has no padding."
+        )
+    padded = np.zeros((batch, int(counts.max(initial=0))), labels.dtype)
+    padded[np.arange(padded.shape[1]) < counts[:, None]] = labels
+    return padded, counts
+
+
+def _check_lengths(name: str, lengths: np.ndarray, limit: int, axis: str) -> None:
+    wrong = np.flatnonzero((lengths < 0) | (lengths > limit))
+    if wrong.size:
+        raise errors.wrong_length(name, int(wrong[0]), int(lengths[wrong[0]]), limit, axis)
+
+
+def _check_labels(labels: np.ndarray, counts: np.ndarray, classes: int, blank: int) -> None:
+    wrong = (labels < 0) | (labels >= classes) | (labels == blank)
+    if wrong.any():
+        rows, positions = np.nonzero(wrong & (np.arange(labels.shape[1]) < counts[:, None]))
+        if rows.size:
+            row, position = int(rows[0]), int(positions[0])
+            raise errors.wrong_label(row, position, int(labels[row, position]), classes, blank)

@@ -1,0 +1,152 @@
+"""The wording of every message: what was found, what was expected, what to do next.
+
+Each error names the argument and the row. All are `ValueError`s, so code that guards a framework's own loss keeps
+working, and each carries its facts as attributes for code that wants to act on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SeqLossError(ValueError):
+    """Anything that seqloss refuses; the message says what to do next."""
+
+
+class ShapeError(SeqLossError):
+    """An argument's rank or size does not fit the others."""
+
+
+class DTypeError(SeqLossError):
+    """An argument's element type is not one that the loss takes."""
+
+
+class LengthError(SeqLossError):
+    """A length is negative or points past its axis."""
+
+
+class LabelError(SeqLossError):
+    """A label, or the blank, is no class that it could be."""
+
+
+class NormalizationError(SeqLossError):
+    """`normalize=False` was given scores that are no log-probabilities."""
+
+
+class InfeasibleError(SeqLossError):
+    """`infeasible="raise"` met a row that no path fits."""
+
+
+class OptionError(SeqLossError):
+    """An option has a value that it does not know, or two options exclude each other."""
+
+
+class SeqLossWarning(UserWarning):
+    """Something works, but not the way that it seems to."""
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """One row of a data set that cannot be used: where it stands, and why."""
+
+    file: str
+    row: int | None
+    reason: str
+
+
+class DataError(SeqLossError):
+    """A data set has rows that cannot be used; `rows` lists them all."""
+
+    def __init__(self, message: str, rows: Sequence[BadRow] = ()) -> None:
+        super().__init__(message)
+        self.rows = list(rows)
+
+
+class RunError(SeqLossError):
+    """A run's folder is missing, incomplete or of another configuration."""
+
+
+def wrong_dtype(name: str, found: object, expected: str) -> DTypeError:
+    return DTypeError(f"{name}: expected {expected}, found {found}; convert it before the call.")
+
+
+def wrong_rank(name: str, found: Sequence[int], expected: str, hint: str = "") -> ShapeError:
+    return ShapeError(f"{name}: expected shape {expected}, found {tuple(found)}.{' ' + hint if hint else ''}")
+
+
+def wrong_batch(name: str, found: int, batch: int) -> ShapeError:
+    return ShapeError(
+        f"{name}: expected {batch} rows, one for each row of logits, found {found}; "
+        "logits are batch first: (batch, time, classes)."
+    )
+
+
+def wrong_length(name: str, row: int, found: int, limit: int, axis: str) -> LengthError:
+    if found < 0:
+        cause = "a length counts from 0; a padding value or an overflow is the likely cause"
+    elif name == "logit_lengths":
+        cause = "count frames after the network's subsampling, not samples or pixels"
+    else:
+        cause = "count the labels of the row without padding"
+    return LengthError(
+        f"{name}[{row}]: found {found}, expected 0 to {limit} (the size of the {axis} axis); {cause}."
+    )
+
+
+def wrong_label(row: int, position: int, found: int, classes: int, blank: int) -> LabelError:
+    allowed = f"0 to {classes - 1} without the blank {blank}"
+    if found == blank:
+        cause = (
+            "the blank is never part of a target: "
+            "give the true target_lengths if this is padding, or shift the labels by one"
+        )
+    elif found < 0:
+        cause = "this looks like padding inside the target's length: give the true target_lengths"
+    elif found == classes:
+        cause = "labels seem to count from 1, or the network's last layer lacks a class for the blank"
+    else:
+        cause = "the vocabulary is larger than the network's last layer"
+    return LabelError(f"targets[{row}, {position}]: found label {found}, expected {allowed}; {cause}.")
+
+
+def wrong_blank(found: int, classes: int) -> LabelError:
+    return LabelError(
+        f"blank: found {found}, expected {-classes} to {classes - 1} for {classes} classes; "
+        "the last class is -1 or classes - 1."
+    )
+
+
+def not_normalized(row: int, frame: int, total: float) -> NormalizationError:
+    return NormalizationError(
+        f"logits[{row}, {frame}]: with normalize=False the scores must be log-probabilities, but this frame's "
+        f"probabilities add up to {total:.6g}, expected at most 1.001; apply log_softmax once, or leave normalize=True."
+    )
+
+
+def infeasible_row(row: int, frames: int, labels: int, repeats: int) -> InfeasibleError:
+    needed = labels + repeats
+    if frames < needed:
+        why = (
+            f"{labels} labels with {repeats} adjacent repeats need {needed} frames, found {frames}; "
+            "subsample less in time, or drop the row"
+        )
+    else:
+        why = (
+            f"every path meets a score of -inf ({frames} frames, {labels} labels); "
+            "unmask the blank and the target's classes"
+        )
+    return InfeasibleError(f'row {row}: no path fits: {why}; infeasible="zero" leaves such rows out of training.')
+
+
+def unknown_option(name: str, found: object, known: Sequence[str]) -> OptionError:
+    return OptionError(f"{name}: found {found!r}, expected one of {', '.join(map(repr, known))}.")
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> ImportError:
+    return ImportError(f"{purpose} needs {package}, which is not installed: pip install 'seqloss[{extra}]'.")
+
+
+def outside_folder(path: Path, folder: Path) -> str:
+    return f"leads out of the data folder ({path} is not under {folder})"

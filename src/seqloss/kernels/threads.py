@@ -1,0 +1,75 @@
+"""The threads that share out a batch: one pool of our own, one setting.
+
+Numba's threading layers abort under concurrent callers or kill forked children; a pool of Python threads over
+kernels that release the GIL does neither. The caller works too, so n threads are a pool of n - 1.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+
+from seqloss.errors import OptionError
+
+_lock = Lock()
+_count: int | None = None
+_pool: ThreadPoolExecutor | None = None
+
+
+def set_num_threads(count: int) -> None:
+    """Set how many threads a call may use, from now on and in the whole process.
+
+    Raises:
+        OptionError: count is no whole number above 0.
+    """
+    global _count, _pool
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise OptionError(f"count: expected a whole number of threads from 1 on, found {count!r}.")
+    with _lock:
+        _count, pool, _pool = count, _pool, None
+    if pool is not None:
+        pool.shutdown(wait=False)
+
+
+def get_num_threads() -> int:
+    """How many threads a call may use: as set, else `SEQLOSS_NUM_THREADS`, else the CPUs that this process may use."""
+    if _count is not None:
+        return _count
+    asked = os.environ.get("SEQLOSS_NUM_THREADS")
+    if asked is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not asked.isdecimal() or int(asked) < 1:
+        raise OptionError(f"SEQLOSS_NUM_THREADS: expected a whole number of threads from 1 on, found {asked!r}.")
+    return int(asked)
+
+
+def share(work: Callable[[int, int], None], threads: int) -> None:
+    """Call work(first, threads) for first = 0 .. threads - 1 at the same time, and wait for all."""
+    others = []
+    if threads > 1:
+        with _lock:
+            others = [_workers().submit(work, first, threads) for first in range(1, threads)]
+    try:
+        work(0, threads)
+    finally:
+        for other in others:
+            other.result()
+
+
+def _workers() -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(max(1, get_num_threads() - 1), thread_name_prefix="seqloss")
+    return _pool
+
+
+def _forget_pool() -> None:
+    """After a fork the parent's threads do not exist in the child, and its lock may be held for ever."""
+    global _pool, _lock
+    _pool, _lock = None, Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)

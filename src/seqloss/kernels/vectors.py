@@ -1,0 +1,381 @@
+"""Explicit vectors for Numba: 16 x float32, 8 x float64 and their integers, as values of a kernel.
+
+LLVM vectorises a loop only if it can prove that arrays do not overlap and that no sum changes its order, which for a
+path sum over a dozen arrays it cannot. With vector values there is nothing to prove: `load` eight or sixteen
+neighbours, compute, `store`. Widths are fixed (`LANES`); a machine with narrower registers splits them, so that the
+same operations give the same bits everywhere. Nothing here is fused or reordered: no fastmath, no contraction.
+
+A pointer is computed from the array's own, without bounds or negative-index checks: the caller answers for it.
+"""
+
+from __future__ import annotations
+
+import operator
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.datamodel import models, register_default
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin
+
+LANES = {types.float32: 16, types.int32: 16, types.float64: 8, types.int64: 8}
+INTEGER = {types.float32: types.int32, types.float64: types.int64}
+FRACTION_BITS = {types.float32: 23, types.float64: 52}
+BIAS = {types.float32: 127, types.float64: 1023}
+ELEMENTS = {
+    types.float32: ir.FloatType(),
+    types.float64: ir.DoubleType(),
+    types.int32: ir.IntType(32),
+    types.int64: ir.IntType(64),
+    types.boolean: ir.IntType(1),
+}
+
+
+class Vector(types.Type):
+    """`lanes` numbers of one type, held in registers."""
+
+    def __init__(self, element, lanes):
+        self.element, self.lanes = element, lanes
+        super().__init__(name=f"vector({lanes} x {element})")
+
+    @property
+    def llvm(self):
+        return ir.VectorType(ELEMENTS[self.element], self.lanes)
+
+    def of(self, element):
+        """The vector type with as many lanes of another element."""
+        return Vector(element, self.lanes)
+
+
+@register_default(Vector)
+class VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, vector.llvm)
+
+
+def _constant(vector, value):
+    return ir.Constant(vector.llvm, [value] * vector.lanes)
+
+
+def _pointer(context, builder, array_type, array, index, vector):
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), vector.llvm.as_pointer())
+
+
+def _size(vector):
+    return vector.element.bitwidth // 8
+
+
+@intrinsic
+def lanes(typing, array):
+    """How many elements of an array one vector holds: a compile-time constant."""
+    width = LANES[array.dtype]
+    return types.intp(array), lambda context, builder, sig, args: context.get_constant(types.intp, width)
+
+
+@intrinsic
+def load(typing, array, index):
+    """The vector that starts at `index` of a 1-D contiguous array."""
+    vector = Vector(array.dtype, LANES[array.dtype])
+
+    def build(context, builder, sig, args):
+        index_value = context.cast(builder, args[1], sig.args[1], types.intp)
+        pointer = _pointer(context, builder, sig.args[0], args[0], index_value, vector)
+        return builder.load(pointer, align=_size(vector))
+
+    return vector(array, index), build
+
+
+@intrinsic
+def store(typing, array, index, value):
+    """Write a vector to a 1-D contiguous array, from `index` on."""
+
+    def build(context, builder, sig, args):
+        index_value = context.cast(builder, args[1], sig.args[1], types.intp)
+        pointer = _pointer(context, builder, sig.args[0], args[0], index_value, sig.args[2])
+        builder.store(args[2], pointer, align=_size(sig.args[2]))
+        return context.get_dummy_value()
+
+    return types.void(array, index, value), build
+
+
+def _first(builder, vector, count):
+    """The mask of the first `count` lanes."""
+    wide = ir.VectorType(ir.IntType(64), vector.lanes)
+    steps = ir.Constant(wide, list(range(vector.lanes)))
+    limit = builder.insert_element(ir.Constant(wide, ir.Undefined), count, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), [0] * vector.lanes)
+    limit = builder.shuffle_vector(limit, ir.Constant(wide, ir.Undefined), zeros)
+    return builder.icmp_signed("<", steps, limit)
+
+
+def _named(builder, name, result, arguments):
+    """Call an LLVM intrinsic by its full name (llvmlite's own declaration refuses vector types)."""
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+@intrinsic
+def load_first(typing, array, index, count, fill):
+    """As `load`, but only the first `count` lanes are read; the others hold `fill`."""
+    vector = Vector(array.dtype, LANES[array.dtype])
+
+    def build(context, builder, sig, args):
+        index_value = context.cast(builder, args[1], sig.args[1], types.intp)
+        count_value = context.cast(builder, args[2], sig.args[2], types.int64)
+        fill_value = context.cast(builder, args[3], sig.args[3], vector.element)
+        pointer = _pointer(context, builder, sig.args[0], args[0], index_value, vector)
+        name = f"llvm.masked.load.v{vector.lanes}f{vector.element.bitwidth}.p0"
+        arguments = [
+            pointer,
+            ir.Constant(ir.IntType(32), _size(vector)),
+            _first(builder, vector, count_value),
+            _splat(builder, vector, fill_value),
+        ]
+        return _named(builder, name, vector.llvm, arguments)
+
+    return vector(array, index, count, fill), build
+
+
+@intrinsic
+def store_first(typing, array, index, value, count):
+    """As `store`, but only the first `count` lanes are written."""
+
+    def build(context, builder, sig, args):
+        vector = sig.args[2]
+        index_value = context.cast(builder, args[1], sig.args[1], types.intp)
+        count_value = context.cast(builder, args[3], sig.args[3], types.int64)
+        pointer = _pointer(context, builder, sig.args[0], args[0], index_value, vector)
+        name = f"llvm.masked.store.v{vector.lanes}f{vector.element.bitwidth}.p0"
+        mask = _first(builder, vector, count_value)
+        _named(
+            builder,
+            name,
+            ir.VoidType(),
+            [args[2], pointer, ir.Constant(ir.IntType(32), _size(vector)), mask],
+        )
+        return context.get_dummy_value()
+
+    return types.void(array, index, value, count), build
+
+
+def _splat(builder, vector, scalar):
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), [0] * vector.lanes)
+    undefined = ir.Constant(vector.llvm, ir.Undefined)
+    one = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, undefined, zeros)
+
+
+@intrinsic
+def like(typing, vector, value):
+    """A vector of `vector`'s type with `value` in every lane."""
+
+    def build(context, builder, sig, args):
+        scalar = context.cast(builder, args[1], sig.args[1], sig.args[0].element)
+        return _splat(builder, sig.args[0], scalar)
+
+    return vector(vector, value), build
+
+
+def _operator(symbol, floating, integral):
+    """Teach Numba `vector symbol vector`, lane by lane, for two vectors of one type."""
+
+    @infer_global(symbol)
+    class Template(AbstractTemplate):
+        def generic(self, args, kws):
+            if len(args) == 2 and isinstance(args[0], Vector) and args[0] == args[1]:
+                return signature(args[0], *args)
+            return None
+
+    @lower_builtin(symbol, Vector, Vector)
+    def build(context, builder, sig, args):
+        name = floating if sig.args[0].element in FRACTION_BITS else integral
+        return getattr(builder, name)(*args)
+
+
+_operator(operator.add, "fadd", "add")
+_operator(operator.sub, "fsub", "sub")
+_operator(operator.mul, "fmul", "mul")
+
+
+def _compare(builder, vector, symbol, left, right):
+    if vector.element in FRACTION_BITS:
+        return builder.fcmp_ordered(symbol, left, right)
+    return builder.icmp_signed(symbol, left, right)
+
+
+def _comparison(symbol):
+    @intrinsic
+    def compare(typing, left, right):
+        def build(context, builder, sig, args):
+            return _compare(builder, sig.args[0], symbol, *args)
+
+        return left.of(types.boolean)(left, right), build
+
+    return compare
+
+
+less = _comparison("<")
+"""Mask of the lanes where left < right; False where either is NaN."""
+
+equal = _comparison("==")
+"""Mask of the lanes where left == right; False where either is NaN."""
+
+
+@intrinsic
+def not_below(typing, left, right):
+    """Mask of the lanes where left < right does not hold: larger, equal, or NaN."""
+
+    def build(context, builder, sig, args):
+        return builder.fcmp_unordered(">=", *args)
+
+    return left.of(types.boolean)(left, right), build
+
+
+@intrinsic
+def either(typing, left, right):
+    """Mask of the lanes where one of two masks holds."""
+    return left(left, right), lambda context, builder, sig, args: builder.or_(*args)
+
+
+@intrinsic
+def any_lane(typing, mask):
+    """Whether a mask holds in some lane."""
+
+    def build(context, builder, sig, args):
+        whole = ir.IntType(sig.args[0].lanes)
+        return builder.icmp_unsigned("!=", builder.bitcast(args[0], whole), ir.Constant(whole, 0))
+
+    return types.boolean(mask), build
+
+
+@intrinsic
+def select(typing, mask, yes, no):
+    """`yes` in the lanes where the mask holds, else `no`."""
+    return yes(mask, yes, no), lambda context, builder, sig, args: builder.select(*args)
+
+
+@intrinsic
+def maximum(typing, left, right):
+    """The larger of each pair; of a NaN on the left nothing remains."""
+
+    def build(context, builder, sig, args):
+        return builder.select(_compare(builder, sig.args[0], ">", *args), *args)
+
+    return left(left, right), build
+
+
+def _fold(combine):
+    """Halve a vector until one number is left, in the same order on every machine."""
+
+    @intrinsic
+    def fold(typing, vector):
+        def build(context, builder, sig, args):
+            value, width = args[0], sig.args[0].lanes
+            while width > 1:
+                width //= 2
+                index = ir.VectorType(ir.IntType(32), width)
+                halves = [
+                    builder.shuffle_vector(
+                        value,
+                        ir.Constant(value.type, ir.Undefined),
+                        ir.Constant(index, list(range(start, start + width))),
+                    )
+                    for start in (0, width)
+                ]
+                value = combine(builder, Vector(sig.args[0].element, width), *halves)
+            return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+        return vector.element(vector), build
+
+    return fold
+
+
+def _sum(builder, vector, left, right):
+    return builder.fadd(left, right) if vector.element in FRACTION_BITS else builder.add(left, right)
+
+
+def _largest(builder, vector, left, right):
+    return builder.select(_compare(builder, vector, ">", left, right), left, right)
+
+
+fold_sum = _fold(_sum)
+"""The sum of a vector's lanes, pairwise."""
+
+fold_max = _fold(_largest)
+"""The largest of a vector's lanes."""
+
+
+@intrinsic
+def bits_minus(typing, value, origin):
+    """The bits of one float vector less those of another, as integers."""
+
+    def build(context, builder, sig, args):
+        integers = sig.args[0].of(INTEGER[sig.args[0].element])
+        left, right = (builder.bitcast(arg, integers.llvm) for arg in args)
+        return builder.sub(left, right)
+
+    return value.of(INTEGER[value.element])(value, origin), build
+
+
+@intrinsic
+def fraction(typing, value):
+    """m / 2^floor(log2 m) in [1, 2) for a float vector m >= 0; 0 stays 0."""
+
+    def build(context, builder, sig, args):
+        vector = sig.args[0]
+        integers = vector.of(INTEGER[vector.element])
+        shift = FRACTION_BITS[vector.element]
+        bits = builder.bitcast(args[0], integers.llvm)
+        kept = builder.and_(bits, _constant(integers, (1 << shift) - 1))
+        whole = builder.or_(kept, _constant(integers, BIAS[vector.element] << shift))
+        nothing = builder.icmp_signed("==", bits, _constant(integers, 0))
+        return builder.bitcast(builder.select(nothing, _constant(integers, 0), whole), vector.llvm)
+
+    return value(value), build
+
+
+@intrinsic
+def binary_exponent(typing, value, exponent, nothing):
+    """floor(log2 m) + `exponent` for a float vector m > 0, and `nothing` where m is 0."""
+
+    def build(context, builder, sig, args):
+        vector, integers = sig.args[0], sig.args[1]
+        bits = builder.bitcast(args[0], integers.llvm)
+        own = builder.ashr(bits, _constant(integers, FRACTION_BITS[vector.element]))
+        own = builder.sub(own, _constant(integers, BIAS[vector.element]))
+        empty = builder.icmp_signed("==", bits, _constant(integers, 0))
+        return builder.select(empty, args[2], builder.add(own, args[1]))
+
+    return exponent(value, exponent, nothing), build
+
+
+@intrinsic
+def converted(typing, value, array):
+    """A vector's numbers in an array's element type."""
+
+    def build(context, builder, sig, args):
+        old, new = sig.args[0], sig.return_type
+        if old.element.bitwidth == new.element.bitwidth:
+            return args[0]
+        floating = old.element in FRACTION_BITS
+        if old.element.bitwidth > new.element.bitwidth:
+            return (builder.fptrunc if floating else builder.trunc)(args[0], new.llvm)
+        return (builder.fpext if floating else builder.sext)(args[0], new.llvm)
+
+    return value.of(array.dtype)(value, array), build
+
+
+@intrinsic
+def power_of_two(typing, like_value, exponent):
+    """2^exponent as floats, for exponents up to the type's largest; exactly 0 below its smallest normal one."""
+
+    def build(context, builder, sig, args):
+        vector, integers = sig.args
+        bias = BIAS[vector.element]
+        bits = builder.add(args[1], _constant(integers, bias))
+        bits = builder.shl(bits, _constant(integers, FRACTION_BITS[vector.element]))
+        tiny = builder.icmp_signed("<", args[1], _constant(integers, 1 - bias))
+        return builder.bitcast(builder.select(tiny, _constant(integers, 0), bits), vector.llvm)
+
+    return like_value(like_value, exponent), build

@@ -1,0 +1,43 @@
+"""Scratch arrays, one set per thread, kept between calls because fresh pages cost as much as the sums.
+
+A thread keeps at most `KEPT_BYTES`; what a larger call needs is given back when the call ends.
+"""
+
+from __future__ import annotations
+
+from threading import local
+
+import numpy as np
+
+KEPT_BYTES = 64 * 2**20
+_kept = local()
+
+
+def allocate(size: int, dtype: np.dtype) -> np.ndarray:
+    """Fresh memory, whatever it holds."""
+    return np.empty(size, dtype)
+
+
+class Workspace:
+    """This thread's scratch: `take` gives an array by name, at least so long; use as a context manager."""
+
+    def __enter__(self) -> Workspace:
+        if not hasattr(_kept, "arrays"):
+            _kept.arrays = {}
+        self._arrays: dict[str, np.ndarray] = _kept.arrays
+        return self
+
+    def take(self, name: str, size: int, dtype: np.dtype) -> np.ndarray:
+        found = self._arrays.get(name)
+        if found is None or found.size < size or found.dtype != dtype:
+            found = self._arrays[name] = allocate(size, np.dtype(dtype))
+        return found
+
+    def __exit__(self, *error: object) -> None:
+        if sum(array.nbytes for array in self._arrays.values()) > KEPT_BYTES:
+            self._arrays.clear()
+
+
+def release() -> None:
+    """Give this thread's scratch back."""
+    _kept.arrays = {}

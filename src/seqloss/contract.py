@@ -1,7 +1,8 @@
 """The contract that every door keeps, as code: validate once, feasibility, reductions.
 
-A door turns its framework's arguments into NumPy arrays, calls `validate`, hands the resulting `Batch` to a kernel,
-and reduces with `reduction_weights`. Nothing here knows a framework, and nothing past here checks an argument again.
+A door turns its framework's arguments into NumPy arrays, calls `validate`, hands the resulting `Batch` to a
+kernel, and reduces with `reduction_weights`. Nothing here knows a framework, and nothing past here checks an
+argument again.
 
 Words: batch N, time T, classes C, labels L. The symbols in brackets are Graves' (2006).
 """
@@ -20,6 +21,11 @@ Reduction = Literal["none", "sum", "mean", "batch", "labels"]
 
 NORMALIZATION_SLACK = 1e-3
 """With `normalize=False`, how far above 1 a frame's probabilities may add up: half types round by about that much."""
+
+SMALLEST = 2.0**-126
+"""Entries of a gradient under this, float32's smallest normal number, are exactly 0: some hosts flush them anyway."""
+
+EXP_MOST = 700.0
 
 MASKED = 1e8
 """A score this many nats below its frame's largest counts as -inf: people write float minimum for a mask."""
@@ -59,8 +65,8 @@ def validate(
         logit_lengths: integers (batch,), frames; None for the whole time axis.
         target_lengths: integers (batch,), labels; None for the whole label axis.
         blank: any class; negative counts from the end.
-        values: look at labels and lengths too; without it only ranks, sizes and types are checked, and a kernel
-            answers a row that breaks the contract with NaN.
+        values: look at labels and lengths too; without it only ranks, sizes and types are checked, and a
+            kernel answers a row that breaks the contract with NaN.
 
     Returns:
         the `Batch` for a kernel.
@@ -86,7 +92,8 @@ def validate(
         _check_lengths("logit_lengths", frames, time, "time")
         _check_lengths("target_lengths", counts, labels.shape[1], "labels")
         _check_labels(labels, counts, classes, blank)
-    return Batch(np.ascontiguousarray(labels, np.int64), frames, counts, blank)
+    targets, frames, counts = (np.ascontiguousarray(array, np.int64) for array in (labels, frames, counts))
+    return Batch(targets, frames, counts, blank)
 
 
 def check_options(infeasible: str, reduction: str, denominator: float | None) -> None:
@@ -123,13 +130,22 @@ def raise_infeasible(row: int, batch: Batch) -> None:
     raise errors.infeasible_row(row, int(batch.logit_lengths[row]), int(batch.target_lengths[row]), int(repeats[0]))
 
 
-def check_normalized(totals: np.ndarray, logit_lengths: np.ndarray) -> None:
-    """Raise `NormalizationError` where a frame in use holds more probability than 1, `totals` (batch, time) of it."""
-    inside = np.arange(totals.shape[1]) < logit_lengths[:, None]  # (batch, time)
-    with np.errstate(invalid="ignore"):
-        rows, frames = np.nonzero(inside & (totals > 1 + NORMALIZATION_SLACK))
-    if rows.size:
-        raise errors.not_normalized(int(rows[0]), int(frames[0]), float(totals[rows[0], frames[0]]))
+def check_normalized(log_probs: np.ndarray, logit_lengths: np.ndarray) -> None:
+    """Raise `NormalizationError` where a frame in use holds more probability than 1.
+
+    All classes count, read by the loss or not: this is how raw scores are told from log-probabilities. A
+    frame with a NaN or +inf is left to the loss, which answers it with NaN if that class is read.
+
+    Args:
+        log_probs: (batch, time, classes).
+        logit_lengths: int64 (batch,).
+    """
+    for row, frames in enumerate(logit_lengths):
+        scores = log_probs[row, :frames].astype(np.float64)
+        totals = np.exp(np.minimum(scores, EXP_MOST)).sum(axis=1)  # (time,)
+        wrong = np.flatnonzero((totals > 1 + NORMALIZATION_SLACK) & (scores.max(axis=1, initial=0.0) < np.inf))
+        if wrong.size:
+            raise errors.not_normalized(row, int(wrong[0]), float(totals[wrong[0]]))
 
 
 def reduction_weights(reduction: Reduction, target_lengths: np.ndarray, denominator: float | None = None) -> np.ndarray:
@@ -163,7 +179,12 @@ def _blank(blank: Any, classes: int) -> int:
 
 
 def _integers(name: str, values: Any) -> np.ndarray:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of uneven length
+        raise errors.ShapeError(
+            f"{name}: found rows of uneven length; pad them to one length and give target_lengths."
+        ) from None
     if array.dtype.kind in "iu":
         return array
     if array.size == 0 and not isinstance(values, np.ndarray):  # an empty list has no type of its own
@@ -179,7 +200,7 @@ def _lengths(name: str, values: Any, batch: int, whole: int) -> np.ndarray:
         raise errors.wrong_rank(name, array.shape, "(batch,)")
     if array.shape[0] != batch:
         raise errors.wrong_batch(name, array.shape[0], batch)
-    return np.ascontiguousarray(array, np.int64)
+    return array
 
 
 def _pad(labels: np.ndarray, target_lengths: Any, batch: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """The wording of every message: what was found, what was expected, what to do next.
 
 Each error names the argument and the row. All are `ValueError`s, so code that guards a framework's own loss keeps
-working, and each carries its facts as attributes for code that wants to act on them.
+working.
 """
 
 from __future__ import annotations
@@ -90,9 +90,7 @@ def wrong_length(name: str, row: int, found: int, limit: int, axis: str) -> Leng
         cause = "count frames after the network's subsampling, not samples or pixels"
     else:
         cause = "count the labels of the row without padding"
-    return LengthError(
-        f"{name}[{row}]: found {found}, expected 0 to {limit} (the size of the {axis} axis); {cause}."
-    )
+    return LengthError(f"{name}[{row}]: found {found}, expected 0 to {limit} (the size of the {axis} axis); {cause}.")
 
 
 def wrong_label(row: int, position: int, found: int, classes: int, blank: int) -> LabelError:

@@ -1,8 +1,8 @@
 """How a kernel is compiled, kept on disk, and found again.
 
-Numba's own disk cache looks at the modification time of the one file that a function stands in, and so would serve a
-stale kernel after an edit in a file that it calls. Here every compiled function is filed under a hash of all
-kernel sources; where no folder can be written, nothing is cached and everything works.
+Numba's own disk cache looks at the modification time of the one file that a function stands in, and so would
+serve a stale kernel after an edit in a file that it calls. Here every compiled function is filed under a hash
+of all kernel sources; where no folder can be written, nothing is cached and everything works.
 
 The folder is `SEQLOSS_CACHE_DIR`, else `XDG_CACHE_HOME/seqloss`, else `~/.cache/seqloss`.
 """
@@ -90,7 +90,11 @@ class _KernelCache(caching.FunctionCache):
         except Exception:  # whatever a torn file does to its reader, the kernel can be compiled again
             found = None
         if found is None:
-            print("seqloss: compiling a CPU kernel for this machine, once (about 15 s) ...", file=sys.stderr, flush=True)
+            print(
+                "seqloss: compiling a CPU kernel for this machine, once (about 15 s) ...",
+                file=sys.stderr,
+                flush=True,
+            )
         return found
 
     @contextmanager

@@ -24,8 +24,8 @@ def loss_and_grad(
         gradient: compute it, or only the loss.
 
     Returns:
-        losses (batch,) of the logits' type; paths (batch,) int64, see `seqloss.kernels.ctc.Path`; the gradient of
-        each row's loss, as logits, or None. A row that no path fits has loss inf and gradient 0.
+        losses (batch,) of the logits' type; paths (batch,) int64, see `seqloss.kernels.ctc.Path`; the
+        gradient of each row's loss, as logits, or None. A row that no path fits has loss inf and gradient 0.
     """
     rows, time, classes = logits.shape
     scores = np.ascontiguousarray(logits).reshape(-1)

@@ -1,23 +1,25 @@
 """CTC on the CPU: loss and gradient of every row of a batch, from scores, in one call.
 
-A target l_1..l_L is read through 2L + 1 states: a blank before each label, the labels, a blank at the end. Label states
-`a` and blank states `b` are kept apart, so that one shift by a label is the only operand that crosses lanes:
+A target l_1..l_L is read through 2L + 1 states: a blank before each label, the labels, a blank at the end.
+Label states `a` and blank states `b` are kept apart, so that one shift by a label is the only operand that
+crosses lanes:
 
     b'[l] = (b[l] + a[l-1]) * p(blank)
     a'[l] = (a[l] + b[l] + a[l-1] where l differs from its predecessor) * p(l)
 
-A virtual frame before the first holds all mass on b[0]; one after the last holds it on b[L]; so all frames are alike.
-Sums are wide numbers (`wide.py`): mantissas in one array, exponents in another. Graves' alpha is (a, b); his beta, here
-without the frame's own emission, runs backward over y = beta * p of the frame after. The posterior of a state is
-alpha * beta over the sum of all of them in that frame, so that drift over thousands of frames cancels, and the
-gradient of the loss is softmax - posterior. Where a posterior is near 1, that difference is taken between the
-complements, each summed from its small terms.
+A virtual frame before the first holds all mass on b[0]; one after the last holds it on b[L]; so all frames
+are alike. Sums are wide numbers (`wide.py`): mantissas in one array, exponents in another. Graves' alpha is
+(a, b); his beta, here without the frame's own emission, runs backward over y = beta * p of the frame after.
+The posterior of a state is alpha * beta over the sum of all of them in that frame, so that drift over
+thousands of frames cancels, and the gradient of the loss is softmax - posterior. Where a posterior is near 1,
+that difference is taken between the complements, each summed from its small terms.
 
 A row is computed alone and in one order of operations: its bits depend on nothing else in the batch.
 
-Emissions are taken relative to their frame's largest score, in float64; log p(largest) is summed apart. A float32 row uses
-float32 sums, except where 32-bit exponents might wrap (`Path.WIDE`) and where the loss is so small that float32's
-rounding would show in it (`Path.SMALL`: the gradient stays in float32, the loss is summed again in float64).
+Emissions are taken relative to their frame's largest score, in float64; log p(largest) is summed apart. A
+float32 row uses float32 sums, except where 32-bit exponents might wrap (`Path.WIDE`) and where the loss is so
+small that float32's rounding would show in it (`Path.SMALL`: the gradient stays in float32, the loss is
+summed again in float64).
 """
 
 from __future__ import annotations
@@ -27,10 +29,10 @@ import math
 import numpy as np
 from numba.extending import register_jitable
 
-from seqloss.contract import MASKED
+from seqloss.contract import MASKED, SMALLEST
 from seqloss.kernels.compiled import inlined, kernel, part
 from seqloss.kernels.exponential import split_exp
-from seqloss.kernels.softmax import TINY, others, peak, write_softmax
+from seqloss.kernels.softmax import others, peak, write_softmax
 from seqloss.kernels.vectors import (
     any_lane,
     binary_exponent,
@@ -214,7 +216,7 @@ def _forward(frames, labels, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, 
 
 @inlined
 def _total(frames, labels, am, ae, bm, be, row_size, keep):
-    """The sum over all paths: last label or last blank, in the last frame, as a mantissa (0 if none) and an exponent."""
+    """The sum over all paths, last label or last blank in the last frame: a mantissa (0 if none) and an exponent."""
     width = lanes(am)
     at = (frames if keep else frames & 1) * row_size + width + labels
     m, e = np.float64(bm[at]), np.int64(be[at])
@@ -257,13 +259,13 @@ def _subtract_posterior(result, start, classes_used, count, posterior, tops, t, 
             g = rest / total - other
         else:
             g = probability - posterior[u] / total
-        result[at] = g if abs(g) >= TINY else 0.0
+        result[at] = g if abs(g) >= SMALLEST else 0.0
 
 
 @part
 def _backward(
-    scores, result, origin, classes, frames, labels, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, row_size,
-    ym, ye, zm, ze, q, top_e, classes_used, count, posterior, tops, normalize,
+    scores, result, origin, classes, frames, labels, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be,
+    row_size, ym, ye, zm, ze, q, top_e, classes_used, count, posterior, tops, normalize,
 ):  # fmt: skip
     """Run beta backward and write the gradient, frame by frame."""
     width = lanes(am)
@@ -331,8 +333,8 @@ def _path_sums(
 ):  # fmt: skip
     """Emissions, forward and, if asked, backward and gradient, in the precision of the workspace m, e.
 
-    Returns the sum over all paths, relative to the frames' largest scores, as a mantissa and an exponent; and whether the
-    exponents were wide enough (if not, nothing else was computed).
+    Returns the sum over all paths, relative to the frames' largest scores, as a mantissa and an exponent; and
+    whether the exponents were wide enough (if not, nothing else was computed).
     """
     width = lanes(m)
     zero = nothing(e)
@@ -361,8 +363,8 @@ def _path_sums(
     total_m, total_e = _total(frames, labels, am, ae, bm, be, size, gradient)
     if gradient and total_m > 0.0:
         _backward(
-            scores, result, origin, classes, frames, labels, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size,
-            ym, ye, zm, ze, q, total_e, classes_used, count, posterior, tops, normalize,
+            scores, result, origin, classes, frames, labels, slot, slots, skip, em, ee, pm, pe, am, ae, bm,
+            be, size, ym, ye, zm, ze, q, total_e, classes_used, count, posterior, tops, normalize,
         )  # fmt: skip
     return total_m, total_e, True
 
@@ -427,14 +429,14 @@ def _row(
         return np.inf, INFEASIBLE
     path = NARROW
     total_m, total_e, fits = _path_sums(
-        scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops, d,
-        m, e, normalize, gradient,
+        scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops,
+        d, m, e, normalize, gradient,
     )  # fmt: skip
     if not fits:
         path = WIDE
         total_m, total_e, fits = _wide_sums(
-            scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops, d,
-            normalize, gradient,
+            scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior,
+            tops, d, normalize, gradient,
         )  # fmt: skip
     if total_m == 0.0:
         return np.inf, INFEASIBLE
@@ -442,12 +444,12 @@ def _row(
     if path == NARROW and lanes(m) == LANES[0] and abs(loss) < SMALL_LOSS * frames:
         path = SMALL
         total_m, total_e, fits = _wide_sums(
-            scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops, d,
-            normalize, False,
+            scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior,
+            tops, d, normalize, False,
         )  # fmt: skip
         loss = -(certain + _log(total_m, total_e))
     if normalize:
-        loss = max(loss, 0.0)
+        loss = loss if loss >= SMALLEST else 0.0
     return loss, path
 
 
@@ -459,8 +461,8 @@ def _wide_sums(
     """`_path_sums` in float64 with 64-bit exponents, in a workspace of its own."""
     size = workspace_size(frames, labels, count, LANES[1], gradient)
     return _path_sums(
-        scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops, d,
-        np.empty(size, np.float64), np.empty(size, np.int64), normalize, gradient,
+        scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops,
+        d, np.empty(size, np.float64), np.empty(size, np.int64), normalize, gradient,
     )  # fmt: skip
 
 
@@ -482,8 +484,8 @@ def rows(
         origin = n * time * classes
         frames = logit_lengths[n]
         loss, path = _row(
-            scores, result, origin, time, classes, targets[n], frames, target_lengths[n], blank, normalize, gradient,
-            m, e, floats, integers,
+            scores, result, origin, time, classes, targets[n], frames, target_lengths[n], blank, normalize,
+            gradient, m, e, floats, integers,
         )  # fmt: skip
         losses[n] = loss
         paths[n] = path

@@ -1,9 +1,9 @@
 """exp, lane by lane, with operations of our own choice so that every machine gives the same bits.
 
-exp(x) = 2^n * exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2. Adding 1.5 * 2^fraction_bits rounds, and leaves n in the
-lowest bits. ln 2 is split in two, its upper part so short that n times it is exact without a fused multiply-add.
-exp(r) is Taylor's series: its remainder r^8 / 8! is 5e-9 of the result at degree 7, under a tenth of a rounding of
-float32, and 4e-18 at degree 13, under a tenth of one of float64.
+exp(x) = 2^n * exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2. Adding 1.5 * 2^fraction_bits rounds, and
+leaves n in the lowest bits. ln 2 is split in two, its upper part so short that n times it is exact without a
+fused multiply-add. exp(r) is Taylor's series: its remainder r^8 / 8! is 5e-9 of the result at degree 7, under
+a tenth of a rounding of float32, and 4e-18 at degree 13, under a tenth of one of float64.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _exp64(x):
 
 @inlined
 def split_exp(x):
-    """exp of float64 x in (-3e8, 0] as (m, n), m in [0.7, 1.5]: worth m * 2^n, which may be far out of float64's range."""
+    """exp of float64 x in (-3e8, 0] as (m, n), m in [0.7, 1.5]: m * 2^n, which may be far out of float64's range."""
     shifted = x * like(x, LOG2E) + like(x, ROUNDER64)
     n = shifted - like(x, ROUNDER64)
     r = (x - n * like(x, UPPER64)) - n * like(x, LOWER64)

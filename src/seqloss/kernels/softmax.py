@@ -1,13 +1,14 @@
 """One frame of scores: its largest, the sum of the others' exponentials, and its softmax.
 
-The exponentials are taken relative to the largest score, so the sum is 1 + others. `others` is kept apart: a sure model's
-is 1e-7 or less, and log p(largest) = -log1p(others) keeps its digits only if it never met the 1.
+The exponentials are taken relative to the largest score, so the sum is 1 + others. `others` is kept apart: a
+sure model's is 1e-7 or less, and log p(largest) = -log1p(others) keeps its digits only if it never met the 1.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from seqloss.contract import SMALLEST
 from seqloss.kernels.compiled import inlined
 from seqloss.kernels.exponential import exp
 from seqloss.kernels.vectors import (
@@ -29,9 +30,6 @@ from seqloss.kernels.vectors import (
 
 BLOCK = 32
 """Vectors that are summed in the scores' own precision before the sum moves to float64."""
-
-TINY = 1.1754944e-38
-"""Gradient entries below this are exactly 0: some hosts flush them, and the bits must not depend on the host."""
 
 
 @inlined
@@ -92,7 +90,7 @@ def others(scores, start, classes, largest):
 @inlined
 def _probability(x, top, scale):
     p = exp(x - top) * scale
-    return select(less(p, like(p, TINY)), like(p, 0.0), p)
+    return select(less(p, like(p, SMALLEST)), like(p, 0.0), p)
 
 
 @inlined

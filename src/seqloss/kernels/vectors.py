@@ -1,11 +1,13 @@
 """Explicit vectors for Numba: 16 x float32, 8 x float64 and their integers, as values of a kernel.
 
-LLVM vectorises a loop only if it can prove that arrays do not overlap and that no sum changes its order, which for a
-path sum over a dozen arrays it cannot. With vector values there is nothing to prove: `load` eight or sixteen
-neighbours, compute, `store`. Widths are fixed (`LANES`); a machine with narrower registers splits them, so that the
-same operations give the same bits everywhere. Nothing here is fused or reordered: no fastmath, no contraction.
+LLVM vectorises a loop only if it can prove that arrays do not overlap and that no sum changes its order,
+which for a path sum over a dozen arrays it cannot. With vector values there is nothing to prove: `load` eight
+or sixteen neighbours, compute, `store`. Widths are fixed (`LANES`); a machine with narrower registers splits
+them, so that the same operations give the same bits everywhere. Nothing here is fused or reordered: no
+fastmath, no contraction.
 
-A pointer is computed from the array's own, without bounds or negative-index checks: the caller answers for it.
+A pointer is computed from the array's own, without bounds or negative-index checks: the caller answers for
+it.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """Wide numbers: a mantissa in [1, 2) and a binary exponent of its own, so that a product of thousands never ends.
 
-A path sum multiplies thousands of probabilities and adds the results. As a pair (m, e), worth m * 2^e, it neither
-underflows nor needs a logarithm; one step is a shift, an add and a multiply on whole vectors, and the relative
-precision of m (2^-24 in float32) holds whatever the magnitude.
+A path sum multiplies thousands of probabilities and adds the results. As a pair (m, e), worth m * 2^e, it
+neither underflows nor needs a logarithm; one step is a shift, an add and a multiply on whole vectors, and the
+relative precision of m (2^-24 in float32) holds whatever the magnitude.
 
 Rules that every operation keeps:
 
-* Zero is (0, nothing) with nothing = -3 * 2^28 (32 bits) or -3 * 2^60 (64 bits), put back by a select at every
-  normalisation; the bit trick alone would turn 0.0 into a number.
-* True exponents stay above -2^29 or -2^61, so that in every comparison zero is the smaller, and nothing + nothing - a true
-  exponent still does not wrap. Who calls must see to it: `fits_narrow` says when 32-bit exponents are wide enough for
-  a row; a row that they are not for is computed with 64-bit ones, which always are: 2^61 is ten thousand million
-  frames at the largest score that is not a mask.
+* Zero is (0, nothing) with nothing = -3 * 2^28 (32 bits) or -3 * 2^60 (64 bits), put back by a select at
+  every normalisation; the bit trick alone would turn 0.0 into a number.
+* True exponents stay above -2^29 or -2^61, so that in every comparison zero is the smaller, and nothing +
+  nothing - a true exponent still does not wrap. Who calls must see to it: `fits_narrow` says when 32-bit
+  exponents are wide enough for a row; a row that they are not for is computed with 64-bit ones, which always
+  are: 2^61 is ten thousand million frames at the largest score that is not a mask.
 * A shift below the smallest normal number gives exactly 0, so that no denormal ever arises.
 
 Operands of `add` may carry mantissas up to 2^20: they need no normalisation before a sum.
@@ -33,9 +33,7 @@ NARROW_LIMIT = 2.0**29
 def nothing(typing, exponents):
     """The exponent of zero, as one number of an exponent array's type."""
     value = NOTHING[exponents.dtype]
-    return exponents.dtype(exponents), lambda context, builder, sig, args: context.get_constant(
-        sig.return_type, value
-    )
+    return exponents.dtype(exponents), lambda context, builder, sig, args: context.get_constant(sig.return_type, value)
 
 
 @inlined

@@ -1,0 +1,5 @@
+"""`python -m seqloss`."""
+
+from seqloss.cli import main
+
+main()

@@ -1,0 +1,38 @@
+"""The faces that words are painted with.
+
+Source Sans and Source Serif (SIL Open Font License) and Caladea (Apache-2.0), each from a package of its own.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from seqloss.errors import missing_extra
+
+try:
+    from PIL import ImageFont
+except ImportError as error:  # pragma: no cover
+    raise missing_extra("Pillow", "train", "painting words") from error
+
+PACKAGES = ("font_caladea", "font_source_sans_pro", "font_source_serif_pro")
+
+
+@cache
+def faces() -> tuple[Path, ...]:
+    """The TrueType files of the three families; the hairlines of ExtraLight do not survive small sizes."""
+    found: list[Path] = []
+    for package in PACKAGES:
+        try:
+            folder = Path(str(files(package).joinpath("files")))
+        except ModuleNotFoundError as error:
+            raise missing_extra(package.replace("_", "-"), "train", "painting words") from error
+        found += sorted(path for path in folder.glob("*.ttf") if "ExtraLight" not in path.name)
+    return tuple(found)
+
+
+@cache
+def font(face: Path, size: int) -> ImageFont.FreeTypeFont:
+    """One face at one size in pixels, loaded once in a process."""
+    return ImageFont.truetype(face, size, layout_engine=ImageFont.Layout.BASIC)

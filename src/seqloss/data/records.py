@@ -1,0 +1,89 @@
+"""The entries of a data set, before anyone asks what they mean: CSV, JSON Lines, or the names in a folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seqloss.data.paths import IMAGE_SUFFIXES
+from seqloss.errors import DataError
+
+NEEDED = ("path", "text")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One entry: the line where it begins (None in a folder), its cells by name, or why it has none."""
+
+    line: int | None
+    cells: Mapping[str, object] = field(default_factory=dict)
+    problem: str = ""
+
+
+def csv_records(file: str, text: str) -> Iterator[Record]:
+    """The records below the header of a CSV text; a header without the needed columns is a `DataError`."""
+    lines = csv_lines(text)
+    header = next(lines, None)
+    if header is None:
+        raise DataError(f"{file}: empty; write a header line path,text and one line for each picture.")
+    columns = [str(name).strip() for name in header[1]]
+    for name in NEEDED:
+        if columns.count(name) != 1:
+            count = "no column" if name not in columns else "more than one column"
+            raise DataError(
+                f"{file}: {count} named {name!r} in the header {','.join(columns)!r}; "
+                "the first line must name the columns path,text (and split, if wanted), separated by commas."
+            )
+    return (csv_record(columns, *line) for line in lines)
+
+
+def csv_lines(text: str) -> Iterator[tuple[int, list[str], str]]:
+    """(line where it begins, cells, problem) of each entry that is not a blank line."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            if cells := next(reader):
+                yield line, cells, ""
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield line, [], f"broken CSV ({error}); close each quotation mark, and double those inside a text"
+
+
+def csv_record(columns: list[str], line: int, cells: list[str], problem: str) -> Record:
+    if len(cells) > len(columns):
+        problem = f"{len(cells)} cells under {len(columns)} columns; put texts with commas in quotation marks"
+    return Record(line, dict(zip(columns, cells, strict=False)), problem)
+
+
+def jsonl_records(text: str) -> Iterator[Record]:
+    """The records of a JSON Lines text, blank lines left out."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield jsonl_record(number, line)
+
+
+def jsonl_record(number: int, line: str) -> Record:
+    try:
+        cells = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return Record(number, problem=f"broken JSON ({error}); write one object on each line")
+    if not isinstance(cells, dict):
+        return Record(number, problem='not a JSON object; write {"path": ..., "text": ...}')
+    return Record(number, cells)
+
+
+def folder_records(folder: Path) -> Iterator[Record]:
+    """Each picture in the folder, its name without the suffix as the text."""
+    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not pictures:
+        raise DataError(
+            f"{folder}: no manifest.csv, manifest.jsonl or picture in it; write a manifest with the columns "
+            "path,text or put pictures there that are named after their texts."
+        )
+    return (Record(None, {"path": path.name, "text": path.stem}) for path in pictures)

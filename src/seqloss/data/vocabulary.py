@@ -1,0 +1,114 @@
+"""Characters to classes and back.
+
+Class 0 is the blank; the k-th character (from 0, in code point order) is class k + 1. A vocabulary is made
+once, from the training texts, and never grows: a character that it lacks is an error, not a new class.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from seqloss.data.aside import write_aside
+from seqloss.errors import DataError
+
+
+def normalize(text: str) -> str:
+    """The one spelling (Unicode NFC) under which equal-looking texts are equal."""
+    return unicodedata.normalize("NFC", text)
+
+
+def describe(character: str) -> str:
+    """The character with its code point and name, for a message: 'a' (U+0061 LATIN SMALL LETTER A)."""
+    name = unicodedata.name(character, "no name")
+    shown = character if character.isprintable() else ascii(character)[1:-1]
+    return f"'{shown}' (U+{ord(character):04X} {name})"
+
+
+class Vocabulary:
+    """The characters that a model can read, each with its class.
+
+    >>> vocabulary = Vocabulary.from_texts(["abba", "cab"])
+    >>> len(vocabulary), vocabulary.encode("cab"), vocabulary.decode([3, 1, 2])
+    (4, [3, 1, 2], 'cab')
+    """
+
+    def __init__(self, characters: Iterable[str]) -> None:
+        self.characters = tuple(characters)
+        self._classes = {character: k + 1 for k, character in enumerate(self.characters)}
+        if len(self._classes) != len(self.characters) or any(len(c) != 1 for c in self.characters):
+            raise DataError("a vocabulary is a list of single characters, each once; build it with from_texts.")
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str]) -> Vocabulary:
+        """The distinct characters of the texts, in code point order."""
+        return cls(sorted({character for text in texts for character in normalize(text)}))
+
+    def unknown(self, text: str) -> list[str]:
+        """The characters of the text that have no class, each once, in order of appearance."""
+        return list(dict.fromkeys(c for c in normalize(text) if c not in self._classes))
+
+    def encode(self, text: str) -> list[int]:
+        """The classes of the text's characters; an unknown one is a `DataError`."""
+        if unknown := self.unknown(text):
+            raise DataError(
+                f"the vocabulary lacks {', '.join(map(describe, unknown))}; correct the text, leave it out, "
+                "or train anew with a training text that has it."
+            )
+        return [self._classes[character] for character in normalize(text)]
+
+    def decode(self, classes: Iterable[int]) -> str:
+        """The text of the classes; blanks (0) stand for nothing, a class past the last is a `DataError`."""
+        classes = list(classes)
+        for found in classes:
+            if not 0 <= found < len(self):
+                raise DataError(
+                    f"class {found}: expected 0 to {len(self) - 1}; this vocabulary belongs to another model."
+                )
+        return "".join(self.characters[k - 1] for k in classes if k)
+
+    def to_json(self) -> str:
+        return json.dumps({"format": "seqloss vocabulary 1", "characters": list(self.characters)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Vocabulary:
+        try:
+            content = json.loads(text)
+            characters = content["characters"] if content["format"] == "seqloss vocabulary 1" else None
+        except (ValueError, TypeError, KeyError, RecursionError):
+            characters = None
+        if not isinstance(characters, list) or not all(isinstance(c, str) for c in characters):
+            raise DataError("this is no vocabulary that seqloss saved; take the file from the run's folder.")
+        return cls(characters)
+
+    def save(self, path: Path) -> None:
+        """Writes the vocabulary whole, or leaves what stood there."""
+        write_aside(path, self.to_json() + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Vocabulary:
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot load the vocabulary: {error}") from error
+
+    @property
+    def digest(self) -> str:
+        """A name for exactly these characters, the same in every process."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def __len__(self) -> int:
+        """The number of classes, the blank included."""
+        return len(self.characters) + 1
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.characters == other.characters
+
+    def __hash__(self) -> int:
+        return hash(self.characters)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({''.join(self.characters)!r})"

@@ -1,0 +1,632 @@
+"""Pictures of text to text: convolutions, a bidirectional LSTM, CTC.
+
+Read it from top to bottom: the settings, the pictures, the batches, the network, what is trained and
+measured, the run, and reading new pictures. Any item of any epoch follows from (seed, epoch, index) alone, so
+that a killed run, started again, ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import numpy as np
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image
+from rapidfuzz.distance import Levenshtein
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torchmetrics import MeanMetric
+
+import torch
+from seqloss.data import (
+    Item,
+    PaintedWords,
+    Vocabulary,
+    check_rows,
+    read_line,
+    read_rows,
+    refuse,
+    split_rows,
+    write_skipped,
+)
+from seqloss.errors import BadRow, OptionError, RunError
+from seqloss.recipes.run import AsideCheckpoints, Run
+from seqloss.torch import Greedy, ctc_greedy, ctc_loss
+from torch import Tensor, nn
+
+STRIDE = 4
+"""Pixels a frame: the network halves the width twice."""
+
+OPTIMIZERS = {
+    "adamw": (torch.optim.AdamW, 2e-3),
+    "adam": (torch.optim.Adam, 2e-3),
+    "sgd": (torch.optim.SGD, 2e-2),
+}
+"""Each with the learning rate that it gets if none is asked for."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is asked for; a run is resumed only with the same settings."""
+
+    data: str | None = None  # folder or manifest; None paints words
+    epochs: int = 100
+    batch: int = 16
+    seed: int = 0
+    optimizer: str = "adamw"
+    lr: float | None = None
+    height: int = 32
+    patience: int = 30
+    painted: int = 8192  # words an epoch, where words are painted
+    validation_painted: int = 150
+    test_painted: int = 500
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise OptionError(f"--optimizer: found {self.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}.")
+        if self.height < 16 or self.height % 16:
+            raise OptionError(f"--height: found {self.height}, expected a multiple of 16 from 16 on.")
+        for name in ("epochs", "batch", "patience", "painted"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"--{name}: found {getattr(self, name)}, expected at least 1.")
+        if self.lr is not None and not 0 < self.lr < math.inf:
+            raise OptionError(f"--lr: found {self.lr}, expected a positive number.")
+
+
+def frames_of(width: int) -> int:
+    """Frames that the network gives for a picture so many pixels wide."""
+    return -(-width // STRIDE)
+
+
+# --- pictures
+
+
+class Files:
+    """Items of a data folder; in training each is seen a little differently every epoch."""
+
+    def __init__(self, items: Sequence[Item], height: int, *, varied: bool = False, seed: int = 0) -> None:
+        self.items, self.height, self.varied, self.seed = items, height, varied, seed
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def width(self, epoch: int, index: int) -> int:
+        return self.items[index].width
+
+    def item(self, epoch: int, index: int) -> tuple[np.ndarray, str]:
+        row = self.items[index].row
+        line = read_line(row.path, self.height)
+        if self.varied:
+            line = vary(line, np.random.default_rng([self.seed, epoch, index]))
+        return line, row.text
+
+
+class Painted(PaintedWords):
+    """Painted words, with a guess of their widths."""
+
+    def width(self, epoch: int, index: int) -> int:
+        return len(self.text(epoch, index))
+
+
+def vary(line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A line made a little smaller, moved, slanted and turned, on a canvas of its size; nothing leaves the canvas."""
+    height, width = line.shape
+    shrink_x, shrink_y = rng.uniform(1.0, 1.2, 2)
+    slant = rng.uniform(-0.2, 0.2)
+    turn = rng.uniform(-1, 1) * min(0.06, 0.1 * height / width)
+    centre_x = width / 2 + rng.uniform(-0.5, 0.5) * width * (1 - 1 / shrink_x)
+    centre_y = height / 2 + rng.uniform(-0.5, 0.5) * height * (1 - 1 / shrink_y)
+    a, b = shrink_x, slant
+    d, e = turn, shrink_y
+    shift = (width / 2 - a * centre_x - b * centre_y, height / 2 - d * centre_x - e * centre_y)
+    varied = Image.fromarray(line).transform(
+        (width, height),
+        Image.Transform.AFFINE,
+        (a, b, shift[0], d, e, shift[1]),
+        Image.Resampling.BILINEAR,
+        fillcolor=int(np.median(line)),
+    )
+    return np.asarray(varied)
+
+
+# --- batches
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A batch: pictures (batch, 1, height, width) with zero mean and unit deviation, padded with 0; their texts."""
+
+    pictures: Tensor
+    widths: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+    texts: list[str]
+
+    def to(self, device: Any, **options: Any) -> Lines:
+        return Lines(self.pictures.to(device, **options), self.widths, self.targets, self.target_lengths, self.texts)
+
+    def pin_memory(self) -> Lines:
+        return Lines(self.pictures.pin_memory(), self.widths, self.targets, self.target_lengths, self.texts)
+
+
+def stack(lines: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Lines (height, width) of uneven width as (batch, 1, height, widest), each standardised; and their widths."""
+    widths = [line.shape[1] for line in lines]
+    pictures = torch.zeros(len(lines), 1, lines[0].shape[0], max(widths))
+    for picture, line, width in zip(pictures, lines, widths, strict=True):
+        pixels = line.astype(np.float32)
+        picture[0, :, :width] = torch.from_numpy((pixels.mean() - pixels) / max(1.0, pixels.std()))
+    return pictures, torch.tensor(widths)
+
+
+class BatchReader(torch.utils.data.Dataset):
+    """Whole batches, made in the loader's workers: its key is a list of (epoch, index)."""
+
+    def __init__(self, source: Files | Painted, vocabulary: Vocabulary) -> None:
+        self.source, self.vocabulary = source, vocabulary
+
+    def __getitem__(self, keys: Sequence[tuple[int, int]]) -> Lines:
+        lines, texts = zip(*(self.source.item(epoch, index) for epoch, index in keys), strict=True)
+        labels = [torch.tensor(self.vocabulary.encode(text), dtype=torch.int64) for text in texts]
+        targets = nn.utils.rnn.pad_sequence(labels, batch_first=True)
+        return Lines(*stack(lines), targets, torch.tensor([len(row) for row in labels]), list(texts))
+
+
+class Batches(torch.utils.data.Sampler):
+    """The order of an epoch, from (seed, epoch) alone: lines of like width share a batch, batches are shuffled.
+
+    With several processes each takes every n-th batch; where they don't come out even, the first ones are
+    seen twice.
+    """
+
+    POOL = 16  # batches that are sorted by width together
+
+    def __init__(self, source: Files | Painted, batch: int, seed: int | None, rank: int = 0, world: int = 1) -> None:
+        self.source, self.batch, self.seed, self.rank, self.world = source, batch, seed, rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(math.ceil(len(self.source) / self.batch) / self.world)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        batches = self._batches()
+        batches += batches[: len(self) * self.world - len(batches)]
+        yield from batches[self.rank :: self.world]
+
+    def _batches(self) -> list[list[tuple[int, int]]]:
+        keys = [(self.epoch, index) for index in range(len(self.source))]
+        pool = len(keys) or 1
+        rng = np.random.default_rng([0 if self.seed is None else self.seed, self.epoch])
+        if self.seed is not None:
+            keys = [keys[index] for index in rng.permutation(len(keys))]
+            pool = self.POOL * self.batch
+        batches = []
+        for start in range(0, len(keys), pool):
+            part = sorted(keys[start : start + pool], key=lambda key: self.source.width(*key))
+            batches += [part[first : first + self.batch] for first in range(0, len(part), self.batch)]
+        return [batches[index] for index in rng.permutation(len(batches))] if self.seed is not None else batches
+
+
+# --- the network
+
+
+class Network(nn.Module):
+    """Lines (batch, 1, height, width) to scores (batch, frames, classes), one frame per `STRIDE` pixels.
+
+    What is right of a line's own width is held at 0 throughout, so that a line reads the same in any batch.
+    """
+
+    LAYERS = (
+        (1, 24, (2, 2)),
+        (24, 48, (2, 2)),
+        (48, 96, (2, 1)),
+        (96, 96, (2, 1)),
+    )  # channels in, out; pooling
+
+    def __init__(self, classes: int, height: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(before, after, 3, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+                nn.MaxPool2d(pooling, ceil_mode=True),
+            )
+            for before, after, pooling in self.LAYERS
+        )
+        self.dropout = nn.Dropout(0.2)
+        self.recurrent = nn.LSTM(96 * height // 16, 128, bidirectional=True, batch_first=True)
+        self.head = nn.Linear(256, classes)
+
+    def forward(self, pictures: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
+        x, columns = pictures, widths
+        for layer, (_, _, pooling) in zip(self.layers, self.LAYERS, strict=True):
+            x = layer(x)
+            columns = (columns + pooling[1] - 1) // pooling[1]
+            x = x * (torch.arange(x.shape[3]) < columns[:, None]).to(x)[:, None, None]
+        x = self.dropout(x.permute(0, 3, 1, 2).flatten(2))  # (batch, frames, channels * height / 16)
+        packed = pack_padded_sequence(x, columns, batch_first=True, enforce_sorted=False)
+        x, _ = pad_packed_sequence(self.recurrent(packed)[0], batch_first=True, total_length=x.shape[1])
+        return self.head(self.dropout(x)), columns
+
+
+# --- what is trained and measured
+
+
+class Reader(lightning.LightningModule):
+    """The network with its loss, its optimizer and its measures."""
+
+    def __init__(self, settings: Settings, vocabulary: Vocabulary, batches: int) -> None:
+        super().__init__()
+        self.settings, self.vocabulary = settings, vocabulary
+        self.steps = settings.epochs * batches
+        self.network = Network(len(vocabulary), settings.height)
+        self.distance, self.exact, self.held_out_loss = MeanMetric(), MeanMetric(), MeanMetric()
+        self.shown: list[tuple[str, str]] = []
+
+    def on_train_batch_start(self, batch: Lines, batch_idx: int) -> None:
+        if batch_idx == 0:  # dropout follows from the epoch, so that a resumed run meets the same
+            torch.manual_seed(self.settings.seed * 1_000_003 + self.current_epoch)
+
+    def training_step(self, batch: Lines, batch_idx: int) -> Tensor:
+        loss = self._loss(batch, *self.network(batch.pictures, batch.widths))
+        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.texts))
+        return loss
+
+    def validation_step(self, batch: Lines, batch_idx: int) -> None:
+        self._measure(batch)
+
+    def test_step(self, batch: Lines, batch_idx: int) -> None:
+        self._measure(batch)
+
+    def on_validation_epoch_start(self) -> None:
+        self.shown = []
+
+    def on_validation_epoch_end(self) -> None:
+        self._report("validation")
+
+    def on_test_epoch_end(self) -> None:
+        self._report("test")
+
+    def configure_optimizers(self) -> Any:
+        kind, usual = OPTIMIZERS[self.settings.optimizer]
+        lr = self.settings.lr or usual
+        optimizer = kind(self.parameters(), lr=lr, **({"momentum": 0.9} if kind is torch.optim.SGD else {}))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_then_cosine(step, self.steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _loss(self, batch: Lines, logits: Tensor, frames: Tensor) -> Tensor:
+        return ctc_loss(logits.float(), batch.targets, frames, batch.target_lengths, reduction="batch")
+
+    def _measure(self, batch: Lines) -> None:
+        logits, frames = self.network(batch.pictures, batch.widths)
+        self.held_out_loss.update(self._loss(batch, logits, frames), weight=len(batch.texts))
+        for truth, read in zip(batch.texts, ctc_greedy(logits.float(), frames), strict=True):
+            text = self.vocabulary.decode(read.labels.tolist())
+            self.distance.update(normalised_distance(text, truth))
+            self.exact.update(float(text == truth))
+            if len(self.shown) < 3:
+                self.shown.append((truth, text))
+
+    def _report(self, stage: str) -> None:
+        self.log(f"{stage}/distance", self.distance.compute(), prog_bar=True)
+        self.log(f"{stage}/exact", self.exact.compute())
+        self.log(f"{stage}/loss", self.held_out_loss.compute())
+        for metric in (self.distance, self.exact, self.held_out_loss):
+            metric.reset()
+
+
+def normalised_distance(read: str, truth: str) -> float:
+    """Edits from one text to the other, over the truth's length."""
+    return Levenshtein.distance(read, truth) / max(1, len(truth))
+
+
+def warm_then_cosine(step: int, steps: int) -> float:
+    """Factor of the learning rate: up in a line over the first tenth, down along half a cosine to a hundredth."""
+    warm = max(1, steps // 10)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm)))) / 2
+
+
+class EpochLines(Callback):
+    """A line an epoch, with a few pictures' texts as they are and as they were read."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.items = 0
+        self.start = 0.0
+
+    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+        self.items, self.start = 0, time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Lines, batch_idx: int) -> None:
+        self.items += len(batch.texts)
+        module.log("items/s", self.items / (time.perf_counter() - self.start), prog_bar=True, batch_size=1)
+
+    def on_validation_epoch_start(self, trainer: Any, module: Any) -> None:
+        self.rate = self.items / max(1e-9, time.perf_counter() - self.start)
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        if not trainer.is_global_zero:
+            return
+        measured = trainer.callback_metrics
+        line = f"epoch {trainer.current_epoch + 1:3d}/{trainer.max_epochs}  loss {measured['loss_epoch']:.4f}"
+        if "validation/distance" in measured:
+            line += (
+                f"  validation: distance {measured['validation/distance']:.4f}, "
+                f"exact {measured['validation/exact']:.1%}, loss {measured['validation/loss']:.4f}"
+            )
+        self.say(f"{line}  {self.rate:.0f} items/s")
+        self.say("    " + "   ".join(f"{truth!r} read {read!r}" for truth, read in module.shown))
+        if not torch.isfinite(measured["loss_epoch"]):
+            raise RunError("the loss is no longer a number: give a lower --lr, and --fresh to start anew.")
+
+
+# --- the run
+
+
+def train(
+    settings: Settings,
+    folder: Path,
+    *,
+    fresh: bool = False,
+    skip_bad: bool = False,
+    workers: int = 1,
+    trainer: dict[str, Any] | None = None,
+    say: Callable[[str], None] = print,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Train a reader of text lines, or take a killed training up again, and measure it on pictures that it never saw.
+
+    Args:
+        settings: what is trained, on what.
+        folder: where the run lives; the same call again resumes it.
+        fresh: set an earlier run in that folder aside.
+        skip_bad: train on the rows that can be used, and list the others in RUN/skipped.csv.
+        workers: processes that prepare batches.
+        trainer: passed on to Lightning's Trainer: accelerator, devices, precision, ...
+        say: where each line of text goes.
+        progress: told (rows looked at, all rows) while the data are checked.
+
+    Returns:
+        measures of the best epoch: distance and exact share on validation pictures, and on test pictures if
+        there are any; also written to RUN/result.json.
+
+    Raises:
+        DataError: rows that cannot be used; `rows` lists all of them.
+        RunError: the folder holds another run; a checkpoint cannot be read or written.
+    """
+    quiet()
+    run = Run(folder)
+    main = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    if fresh and main:
+        run.set_aside()
+    sources, vocabulary, digest, bad = load_sources(settings, skip_bad, known_vocabulary(run), progress)
+    if main:
+        run.begin({**asdict(settings), "data_digest": digest})
+        vocabulary.save(run.vocabulary)
+        if bad:
+            write_skipped(run.skipped, bad)
+            say(f"left out {len(bad)} rows that cannot be used: see {run.skipped}")
+    if (result := run.read("result")) is not None:
+        say(f"{folder}: this run is finished; --fresh starts anew.")
+        return result
+    result = fit(settings, run, sources, vocabulary, workers, trainer or {}, say)
+    if main:
+        run.write("result", result)
+    return result
+
+
+def known_vocabulary(run: Run) -> Vocabulary | None:
+    """That of the run to be resumed, if there is one: it is never extended."""
+    return Vocabulary.load(run.vocabulary) if run.vocabulary.exists() else None
+
+
+def load_sources(
+    settings: Settings, skip_bad: bool, known: Vocabulary | None, progress: Callable[[int, int], None] | None
+) -> tuple[dict[str, Files | Painted], Vocabulary, str, list[BadRow]]:
+    """The pictures of each split, the vocabulary, a digest of the data, and the rows left out."""
+    if settings.data is None:
+        sizes = {
+            "train": settings.painted,
+            "validation": settings.validation_painted,
+            "test": settings.test_painted,
+        }
+        painted = {name: Painted(name, size, settings.seed, settings.height) for name, size in sizes.items()}  # type: ignore[arg-type]
+        vocabulary = Vocabulary.from_texts(painted["train"].words)
+        return dict(painted), known or vocabulary, vocabulary.digest, []
+    rows, bad = read_rows(Path(settings.data))
+    splits, strays = split_rows(rows)
+    vocabulary = known or Vocabulary.from_texts(row.text for row in splits.train)
+    items, bad = check_rows(
+        [*splits.train, *splits.validation, *splits.test],
+        [*bad, *strays],
+        vocabulary=vocabulary,
+        frames=frames_of,
+        height=settings.height,
+        progress=progress,
+    )
+    if bad and not skip_bad:
+        raise refuse(bad)
+    by_path = {item.row.path: item for item in items}
+    sources: dict[str, Files | Painted] = {}
+    for name in ("train", "validation", "test"):
+        kept = [by_path[row.path] for row in getattr(splits, name) if row.path in by_path]
+        if kept:
+            sources[name] = Files(kept, settings.height, varied=name == "train", seed=settings.seed)
+    if "train" not in sources:
+        raise refuse(bad)
+    told = [(item.row.name, item.row.text, item.row.split) for item in items]
+    digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    return sources, vocabulary, digest, bad
+
+
+def fit(
+    settings: Settings,
+    run: Run,
+    sources: dict[str, Files | Painted],
+    vocabulary: Vocabulary,
+    workers: int,
+    options: dict[str, Any],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Train from the last finished epoch on, then measure the best one."""
+    torch.manual_seed(settings.seed)
+    watched = "validation" in sources
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            dirpath=run.checkpoints,
+            filename="best",
+            monitor="validation/distance" if watched else None,
+            save_last=True,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        ),
+        EpochLines(say),
+    ]
+    if watched:
+        callbacks.append(
+            EarlyStopping("validation/distance", patience=settings.patience, check_on_train_epoch_end=True)
+        )
+    if sys.stderr.isatty():
+        callbacks.append(RichProgressBar(leave=False))
+    trainer = lightning.Trainer(
+        **{"accelerator": "auto", "devices": "auto", **options},
+        max_epochs=settings.epochs,
+        default_root_dir=run.folder,
+        plugins=[AsideCheckpoints()],
+        callbacks=callbacks,
+        logger=TensorBoardLogger(run.folder, name="logs", version=""),
+        gradient_clip_val=5.0,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        log_every_n_steps=10,
+    )
+    world = trainer.world_size
+
+    def loader(name: str) -> torch.utils.data.DataLoader:
+        order = Batches(
+            sources[name],
+            settings.batch,
+            settings.seed if name == "train" else None,
+            trainer.global_rank,
+            world,
+        )
+        return torch.utils.data.DataLoader(
+            BatchReader(sources[name], vocabulary),
+            sampler=order,
+            batch_size=None,
+            num_workers=workers if name == "train" else 0,
+            persistent_workers=workers > 0 and name == "train",
+            prefetch_factor=4 if workers > 0 and name == "train" else None,
+        )
+
+    train_loader = loader("train")
+    module = Reader(settings, vocabulary, len(train_loader))
+    held_out = loader("validation") if watched else None
+    resumed = str(run.last) if run.last.exists() else None
+    if resumed:
+        say(f"going on from {resumed}")
+    trainer.fit(module, train_loader, held_out, ckpt_path=resumed)
+    return measure(trainer, module, run, {name: loader(name) for name in sources if name != "train"}, say)
+
+
+def measure(
+    trainer: Any, module: Reader, run: Run, loaders: dict[str, Any], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The best epoch on validation and test pictures."""
+    module.load_state_dict(run.weights())
+    result: dict[str, Any] = {"epochs": trainer.current_epoch}
+    for name, loader in loaders.items():
+        measured = trainer.test(module, loader, verbose=False)[0]
+        count = len(loader.dataset.source)
+        exact = round(measured["test/exact"] * count)
+        result[name] = {"items": count, "exact": exact, "distance": measured["test/distance"]}
+        say(
+            f"{name}: {count} pictures that training never saw: {exact} read exactly, "
+            f"normalised edit distance {measured['test/distance']:.4f}"
+        )
+    return result
+
+
+def quiet() -> None:
+    """Leave out what the libraries say about themselves."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
+    warnings.filterwarnings("ignore", module=r"torch\.utils\.data.*")
+
+
+# --- reading new pictures
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """A picture's text, its log score, and for each character its frames and the mean probability over them."""
+
+    path: str
+    text: str
+    score: float
+    characters: list[dict[str, Any]]
+
+
+class Transcriber:
+    """Reads pictures with the best epoch of a run.
+
+    Raises:
+        RunError: the folder holds no run that has finished an epoch.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        run = Run(folder)
+        settings = run.read("settings")
+        if settings is None or not run.vocabulary.exists():
+            raise RunError(f"{folder}: holds no run; train one with: seqloss train ocr --out {folder}")
+        self.height = settings["height"]
+        self.vocabulary = Vocabulary.load(run.vocabulary)
+        self.network = Network(len(self.vocabulary), self.height).eval()
+        weights = {name.removeprefix("network."): value for name, value in run.weights().items()}
+        try:
+            self.network.load_state_dict(weights)
+        except RuntimeError as problem:
+            raise RunError(f"{run.best}: its weights are not those of this network; train anew.") from problem
+
+    def read(self, path: Path) -> Transcript:
+        """One picture.
+
+        Raises:
+            DataError: the picture cannot be read.
+        """
+        pictures, widths = stack([read_line(path, self.height)])
+        with torch.inference_mode():
+            logits, frames = self.network(pictures, widths)
+        return self._transcript(path, ctc_greedy(logits, frames)[0])
+
+    def _transcript(self, path: Path, read: Greedy) -> Transcript:
+        characters = [
+            {
+                "character": self.vocabulary.decode([int(label)]),
+                "first_frame": int(first),
+                "last_frame": int(last),
+                "confidence": round(math.exp(score / (last - first + 1)), 6),
+            }
+            for label, first, last, score in zip(read.labels, read.first, read.last, read.label_scores, strict=True)
+        ]
+        return Transcript(str(path), self.vocabulary.decode(read.labels.tolist()), round(read.score, 6), characters)

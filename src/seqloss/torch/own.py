@@ -1,0 +1,98 @@
+"""A loss of your own behind autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch.autograd.function import once_differentiable
+
+import torch
+from seqloss.errors import ShapeError, wrong_dtype
+
+
+def from_loss_and_grad(function: Callable[..., tuple[Any, Any]]) -> Callable[..., torch.Tensor]:
+    """Tie any function that returns (loss, gradient) to autograd.
+
+    For a loss whose gradient you have yourself: from a formula, from NumPy or SciPy, from a library in
+    another language.
+
+    Args:
+        function: takes an array and whatever else, returns (loss, gradient): the loss a number or one for
+            each entry of the array's leading axes, say (batch,); the gradient of each such loss with respect
+            to the array, in the array's shape. It is given NumPy arrays for tensors (read-only; float32 for
+            half types), all other arguments as they are.
+
+    Returns:
+        the same function on tensors: its result is the loss, on the first argument's device, and backward
+        brings the gradient times what comes from upstream to the first argument.
+
+    Raises:
+        DTypeError: the first argument is no floating tensor (when called).
+        ShapeError: loss or gradient do not have the shapes above (when called).
+
+    Example:
+        >>> import numpy as np, torch
+        >>> from seqloss.torch import from_loss_and_grad
+        >>> squares = from_loss_and_grad(lambda x, y: (((x - y) ** 2).sum(-1), 2 * (x - y)))
+        >>> x = torch.tensor([[1.0, 2.0]], requires_grad=True)
+        >>> squares(x, np.zeros(2)).sum().backward()
+        >>> x.grad
+        tensor([[2., 4.]])
+    """
+
+    def loss(x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+            found = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+            raise wrong_dtype("the first argument", found, "a floating torch.Tensor")
+        return _Own.apply(x, function, args, kwargs)
+
+    loss.__name__ = getattr(function, "__name__", "loss")
+    loss.__doc__ = function.__doc__
+    return loss
+
+
+class _Own(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> torch.Tensor:
+        loss, gradient = function(
+            _array(x), *map(_array, args), **{name: _array(value) for name, value in kwargs.items()}
+        )
+        loss = _result(loss, x)
+        gradient = _result(gradient, x)
+        if gradient.shape != x.shape:
+            raise ShapeError(
+                f"gradient: expected shape {tuple(x.shape)}, the argument's, found {tuple(gradient.shape)}."
+            )
+        if loss.shape != x.shape[: loss.ndim]:
+            raise ShapeError(
+                f"loss: expected a number or one for each of the argument's leading axes {tuple(x.shape)}, "
+                f"found shape {tuple(loss.shape)}."
+            )
+        ctx.save_for_backward(gradient)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        shape = upstream.shape + (1,) * (gradient.ndim - upstream.ndim)
+        return gradient * upstream.reshape(shape), None, None, None
+
+
+def _array(value: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    value = value.detach().cpu()
+    array = (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy().view()
+    array.flags.writeable = False
+    return array
+
+
+def _result(value: Any, x: torch.Tensor) -> torch.Tensor:
+    """A copy, so that nothing the function keeps can change what backward uses."""
+    tensor = value.detach().clone() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
+    return tensor.to(x.device, x.dtype)

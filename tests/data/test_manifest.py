@@ -1,0 +1,212 @@
+"""Rows from manifests and folders: what is read, and how each kind of bad input is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seqloss.data.manifest import read_rows
+from seqloss.errors import BadRow, DataError
+
+
+def written(folder: Path, text: str | bytes, name: str = "manifest.csv") -> Path:
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return folder
+
+
+def reasons(bad: list[BadRow]) -> list[tuple[int | None, str]]:
+    return [(row.row, row.reason) for row in bad]
+
+
+def test_csv_rows_carry_line_path_text_and_split(tmp_path) -> None:
+    source = written(tmp_path, 'text,other,path,split\n"a, ""b""",1,x/1.png,train\n\nc,2,2.png,\n')
+    rows, bad = read_rows(source)
+    assert [(r.row, r.path, r.name, r.text, r.split) for r in rows] == [
+        (2, tmp_path / "x/1.png", "x/1.png", 'a, "b"', "train"),
+        (4, tmp_path / "2.png", "2.png", "c", ""),
+    ]
+    assert bad == []
+    assert rows[0].file == str(tmp_path / "manifest.csv")
+
+
+def test_a_row_over_two_lines_is_counted_where_it_begins(tmp_path) -> None:
+    rows, _ = read_rows(written(tmp_path, 'path,text\n1.png,"a\nb"\n2.png,c\n'))
+    assert [row.row for row in rows] == [2, 4]
+
+
+def test_jsonl_rows_carry_line_path_text_and_split(tmp_path) -> None:
+    lines = [
+        {"path": "1.png", "text": "a\u2028b"},
+        {"path": "2.png", "text": "c", "split": "test", "more": 1},
+    ]
+    text = "\n\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    rows, bad = read_rows(written(tmp_path, text, "manifest.jsonl"))
+    assert [(r.row, r.name, r.text, r.split) for r in rows] == [
+        (1, "1.png", "a\u2028b", None),
+        (3, "2.png", "c", "test"),
+    ]
+    assert bad == []
+
+
+def test_a_manifest_may_be_named_itself_and_begin_with_a_byte_order_mark(tmp_path) -> None:
+    written(tmp_path, b"\xef\xbb\xbfpath,text\n1.png,a\n", "mine.csv")
+    rows, _ = read_rows(tmp_path / "mine.csv")
+    assert [row.text for row in rows] == ["a"]
+
+
+def test_pictures_in_a_folder_are_named_after_their_texts(tmp_path) -> None:
+    for name in ("two words.JPG", "abc.png", "notes.txt"):
+        (tmp_path / name).touch()
+    rows, bad = read_rows(tmp_path)
+    assert [(r.file, r.row, r.text, r.split) for r in rows] == [
+        (str(tmp_path), None, "abc", None),
+        (str(tmp_path), None, "two words", None),
+    ]
+    assert bad == []
+
+
+def test_texts_are_nfc(tmp_path) -> None:
+    rows, _ = read_rows(written(tmp_path, "path,text\n1.png,e\u0301\n"))
+    assert rows[0].text == "é"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "path,label\n1.png,a\n",
+            r"no column named 'text' in the header 'path,label'; the first line must name",
+        ),
+        ("path;text\n1.png;a\n", r"no column named 'path' in the header 'path;text'"),
+        ("path,text,text\n", r"more than one column named 'text'"),
+        ("", r"empty; write a header line path,text"),
+        ("path,text\n\n", r"no row in it; add one line for each picture"),
+        (b"path,text\n1.png,a\n2.png,\xe9\n", r"not UTF-8 \(byte 0xE9 in line 3\); save it again as UTF-8"),
+        ("path,text\n".encode("utf-16"), r"not UTF-8 \(byte 0xFF in line 1\)"),
+    ],
+)
+def test_a_csv_manifest_that_cannot_be_used_says_what_to_do(tmp_path, text: str | bytes, message: str) -> None:
+    with pytest.raises(DataError, match=rf"manifest\.csv: {message}"):
+        read_rows(written(tmp_path, text))
+
+
+def test_an_empty_jsonl_manifest_says_what_to_do(tmp_path) -> None:
+    with pytest.raises(DataError, match="no row in it; add one line"):
+        read_rows(written(tmp_path, "\n", "manifest.jsonl"))
+
+
+def test_a_source_that_does_not_exist_is_told(tmp_path) -> None:
+    with pytest.raises(DataError, match="nowhere: no such file or folder; give the folder"):
+        read_rows(tmp_path / "nowhere")
+
+
+def test_a_source_of_another_kind_is_told(tmp_path) -> None:
+    with pytest.raises(DataError, match=r"a\.txt: expected a folder, a \.csv or a \.jsonl file"):
+        read_rows(written(tmp_path, "x", "a.txt") / "a.txt")
+
+
+def test_a_folder_without_pictures_says_what_to_put_there(tmp_path) -> None:
+    with pytest.raises(DataError, match=r"no manifest\.csv, manifest\.jsonl or picture in it; write a manifest"):
+        read_rows(written(tmp_path, "x", "a.txt"))
+
+
+def test_two_manifests_in_one_folder_are_ambiguous(tmp_path) -> None:
+    written(written(tmp_path, "path,text\n"), "", "manifest.jsonl")
+    with pytest.raises(DataError, match="name the one to read"):
+        read_rows(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("1.png", "text is missing"),
+        (",a", "path is empty"),
+        ("1.png,", "1.png: the text is empty"),
+        ("1.png,\u3000 ", "1.png: the text is empty"),
+        ("1.png,a,b", "3 cells under 2 columns; put texts with commas in quotation marks"),
+        ("\0,a", "\0: not a usable path (embedded null byte)"),
+        ('1.png,"a"b', "broken CSV (',' expected after '\"'); close each quotation mark"),
+    ],
+)
+def test_a_bad_csv_row_is_told_and_the_next_is_read(tmp_path, line: str, reason: str) -> None:
+    rows, bad = read_rows(written(tmp_path, f"path,text\n{line}\n2.png,b\n"))
+    assert [(row.row, row.text) for row in rows] == [(3, "b")]
+    assert [row.row for row in bad] == [2]
+    assert bad[0].reason.startswith(reason)
+    assert bad[0].file == str(tmp_path / "manifest.csv")
+
+
+def test_a_quotation_mark_that_is_never_closed_is_told(tmp_path) -> None:
+    rows, bad = read_rows(written(tmp_path, 'path,text\n1.png,a\n2.png,"b\n3.png,c\n'))
+    assert [row.row for row in rows] == [2]
+    assert [(row.row, row.reason[:10]) for row in bad] == [(3, "broken CSV")]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"path": "1.png"', "broken JSON (Expecting ',' delimiter"),
+        ("[" * 99999, "broken JSON (maximum recursion depth"),
+        ('["1.png", "a"]', "not a JSON object"),
+        ('{"path": "1.png"}', "text is missing"),
+        ('{"path": 7, "text": "a"}', "path is 7, not a string"),
+        ('{"path": "1.png", "text": 123}', "text is 123, not a string; put it in quotation marks"),
+        ('{"path": "1.png", "text": null}', "text is missing"),
+        ('{"path": "1.png", "text": "a\\ud800"}', "1.png: the text 'a\\\\ud800' is no Unicode"),
+        ('{"path": "1.png", "text": "a", "split": 1}', "1.png: split is 1, not a string"),
+    ],
+)
+def test_a_bad_json_line_is_told_and_the_next_is_read(tmp_path, line: str, reason: str) -> None:
+    text = f'{line}\n{{"path": "2.png", "text": "b"}}\n'
+    rows, bad = read_rows(written(tmp_path, text, "manifest.jsonl"))
+    assert [(row.row, row.text) for row in rows] == [(2, "b")]
+    assert [row.row for row in bad] == [1]
+    assert bad[0].reason.startswith(reason)
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../outside.png", "x/../../outside.png"])
+def test_a_path_that_leaves_the_data_folder_is_told(tmp_path, name: str) -> None:
+    _, bad = read_rows(written(tmp_path, f"path,text\n{name},a\n"))
+    assert [row.row for row in bad] == [2]
+    assert bad[0].reason.startswith(f"{name}: leads out of the data folder (")
+
+
+def test_a_link_that_leaves_the_data_folder_is_told(tmp_path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "secret.png").touch()
+    (tmp_path / "data" / "1.png").symlink_to(tmp_path / "secret.png")
+    _, bad = read_rows(written(tmp_path / "data", "path,text\n1.png,a\n"))
+    where = f"({tmp_path / 'secret.png'} is not under {tmp_path / 'data'})"
+    assert reasons(bad) == [(2, f"1.png: leads out of the data folder {where}")]
+
+
+def test_a_link_loop_is_told(tmp_path) -> None:
+    (tmp_path / "1.png").symlink_to(tmp_path / "1.png")
+    _, bad = read_rows(written(tmp_path, "path,text\n1.png,a\n"))
+    assert bad[0].reason.startswith("1.png: not a usable path")
+
+
+def test_a_data_folder_behind_a_link_is_read(tmp_path) -> None:
+    (tmp_path / "data").mkdir()
+    written(tmp_path / "data", "path,text\n1.png,a\n")
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    rows, bad = read_rows(tmp_path / "link")
+    assert ([row.path for row in rows], bad) == ([tmp_path / "data" / "1.png"], [])
+
+
+def test_the_second_of_two_equal_paths_names_the_line_of_the_first(tmp_path) -> None:
+    (tmp_path / "link.png").symlink_to(tmp_path / "1.png")
+    rows, bad = read_rows(written(tmp_path, "path,text\n1.png,a\nx/../1.png,b\nlink.png,c\n"))
+    assert [row.text for row in rows] == ["a"]
+    assert reasons(bad) == [
+        (3, "1.png: the same picture as line 2"),
+        (4, "1.png: the same picture as line 2"),
+    ]
+
+
+def test_a_file_name_that_is_not_utf8_is_told_in_escapes(tmp_path) -> None:
+    Path(tmp_path / "a\udcff.png").touch()
+    _, bad = read_rows(tmp_path)
+    assert bad[0].reason.startswith(r"a\udcff.png: the text 'a\\udcff' is no Unicode")

@@ -1,0 +1,146 @@
+"""Who may import whom, read from the source; and `import seqloss` costs nothing."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import seqloss
+
+ROOT = Path(seqloss.__file__).parent
+
+DOORS = {"numpy", "torch", "jax", "keras"}
+BELOW_DOORS = {"kernels", "formulas", "contract", "errors"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "__init__": {"kernels"},  # inside a function, where it costs the import nothing
+    "errors": set(),
+    "contract": {"errors"},
+    "reference": {"contract", "errors"},
+    "kernels": {"contract", "errors"},
+    "formulas": {"errors"},
+    **dict.fromkeys(DOORS, BELOW_DOORS),
+    "data": BELOW_DOORS,
+    "verify": DOORS | {"data", "reference", "contract", "errors"},
+    "doctor": DOORS | {"data", "contract", "errors"},
+    "recipes": DOORS | {"data", "doctor", "verify", "contract", "errors"},
+    "__main__": {"cli"},
+    "cli": DOORS | {"data", "recipes", "doctor", "verify", "contract", "errors"},
+}
+"""For each part of seqloss (a file or a folder under it), the other parts that it may import."""
+
+FRAMEWORKS = {"torch", "jax", "keras", "tensorflow", "lightning", "pytorch_lightning"}
+MAY_NAME = {"torch": {"torch"}, "jax": {"jax"}, "keras": {"keras"}, "recipes": FRAMEWORKS}
+"""The frameworks whose names may stand in an import of a part."""
+
+
+def part_of(file: Path) -> str:
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Dotted names of everything that a file imports, wherever in it the import stands."""
+    package = ("seqloss", *file.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            yield from (str(arg.value) for arg in node.args[:1] if isinstance(arg, ast.Constant))
+
+
+def breaches(file: Path) -> list[str]:
+    """The imports of a file that the layers forbid."""
+    part, found = part_of(file), []
+    for name in imported(file):
+        top, _, rest = name.partition(".")
+        inner = rest.partition(".")[0]
+        own = top == "seqloss" and inner not in {part, "__version__"} and inner not in MAY_IMPORT[part]
+        foreign = top in FRAMEWORKS - MAY_NAME.get(part, set())
+        beyond_numpy = part == "reference" and top not in {"seqloss", "numpy", *sys.stdlib_module_names}
+        if own or foreign or beyond_numpy:
+            found.append(name)
+    return found
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_file_imports_only_what_its_layer_may(file: Path) -> None:
+    assert part_of(file) in MAY_IMPORT, "a new part: say in MAY_IMPORT what it may import"
+    assert breaches(file) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("kernels/x.py", "from seqloss.torch import ctc_loss"),
+        ("kernels/x.py", "from ..reference import ctc"),
+        ("kernels/x.py", "def f():\n    import torch"),
+        ("torch/x.py", "import seqloss.reference.ctc"),
+        ("torch/x.py", "import lightning"),
+        ("torch/x.py", "from seqloss import jax"),
+        ("contract.py", "from seqloss import kernels"),
+        ("reference/x.py", "import scipy"),
+        ("reference/x.py", "from . import ctc\nfrom .. import kernels"),
+        ("verify/x.py", "import importlib\nimportlib.import_module('seqloss.kernels.wide')"),
+        ("data/x.py", "from torch.utils.data import Dataset"),
+        ("errors.py", "import seqloss.contract"),
+        ("__init__.py", "from seqloss.errors import SeqLossError"),
+    ],
+)
+def test_forbidden_imports_are_seen(place: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    file = tmp_path / place
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(line)
+    assert len(breaches(file)) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        (
+            "reference/x.py",
+            "import math\nimport numpy as np\nfrom .. import contract\nfrom .ctc import flush",
+        ),
+        (
+            "torch/x.py",
+            "import torch.nn\nfrom seqloss.kernels.ctc_cpu import ctc\nfrom seqloss import contract",
+        ),
+        (
+            "recipes/x.py",
+            "import lightning\nfrom seqloss.torch import ctc_loss\nfrom seqloss import __version__",
+        ),
+    ],
+)
+def test_permitted_imports_pass(place: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    file = tmp_path / place
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(line)
+    assert breaches(file) == []
+
+
+def in_a_fresh_process(code: str) -> str:
+    """Run code in a bare interpreter that finds seqloss, and return what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT.parent)}
+    command = [sys.executable, "-S", "-c", code]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_importing_seqloss_loads_nothing_else() -> None:
+    code = "import sys; before = set(sys.modules); import seqloss; print(*sorted(set(sys.modules) - before))"
+    assert in_a_fresh_process(code).split() == ["seqloss"]
+
+
+def test_importing_seqloss_takes_under_a_twentieth_of_a_second() -> None:
+    code = "from time import perf_counter as now; start = now(); import seqloss; print(now() - start)"
+    assert min(float(in_a_fresh_process(code)) for _ in range(3)) < 0.05

@@ -77,15 +77,15 @@ SLOT_STEP = 8
 
 @register_jitable
 def _section(labels, width):
-    """Elements of one frame's states: the chunks of labels 0..L and one empty chunk on each side."""
-    return (labels // width + 3) * width
+    """Elements of one frame's states: an empty chunk, then those of labels 0..L; the next row's empty chunk ends it."""
+    return (labels // width + 2) * width
 
 
 @register_jitable
 def workspace_size(frames, labels, count, width, keep):
     """Elements that a row's sums need, of mantissas and of exponents each, for `count` classes in use."""
     rows = frames + 1 if keep else 2
-    return frames * _slots_size(count) + (2 * rows + 6) * _section(labels, width)
+    return frames * _slots_size(count) + (2 * rows + 7) * _section(labels, width) + 4 * width
 
 
 @register_jitable
@@ -270,7 +270,7 @@ def _backward(
     """Run beta backward and write the gradient, frame by frame."""
     width = lanes(am)
     zero = nothing(ae)
-    for at in range(0, 2 * row_size, width):
+    for at in range(0, 2 * row_size + width, width):
         _clear(ym, ye, at, zero)
         _clear(zm, ze, at, zero)
     after = ((frames + 1) & 1) * row_size + width
@@ -339,15 +339,18 @@ def _path_sums(
     width = lanes(m)
     zero = nothing(e)
     size, slots = _section(labels, width), _slots_size(count)
-    kept = (frames + 1 if gradient else 2) * size
+    kept = (frames + 1 if gradient else 2) * size + width
+    turns = 2 * size + width
     em, ee = m[: frames * slots], e[: frames * slots]
     m, e = m[frames * slots :], e[frames * slots :]
     pm, pe = m[:size], e[:size]
     q, skip = m[size : 2 * size], e[size : 2 * size]
-    ym, ye = m[2 * size : 4 * size], e[2 * size : 4 * size]
-    zm, ze = m[4 * size : 6 * size], e[4 * size : 6 * size]
-    am, ae = m[6 * size : 6 * size + kept], e[6 * size : 6 * size + kept]
-    bm, be = m[6 * size + kept :], e[6 * size + kept :]
+    m, e = m[2 * size :], e[2 * size :]
+    ym, ye = m[:turns], e[:turns]
+    zm, ze = m[turns : 2 * turns], e[turns : 2 * turns]
+    m, e = m[2 * turns :], e[2 * turns :]
+    am, ae = m[:kept], e[:kept]
+    bm, be = m[kept:], e[kept:]
     for l in range(size):
         skip[l] = 1 if 0 < l < labels and targets[l] != targets[l - 1] else zero
     for u in range(count, slots):

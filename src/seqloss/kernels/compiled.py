@@ -88,6 +88,7 @@ class _KernelCache(caching.FunctionCache):
         try:
             found = super().load_overload(sig, target_context)
         except Exception:  # whatever a torn file does to its reader, the kernel can be compiled again
+            self.flush()
             found = None
         if found is None:
             print(

@@ -1,0 +1,90 @@
+"""Compiled kernels are found again, are never stale, and work where nothing can be kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import seqloss
+
+CALL = """
+import time
+import numpy as np
+import seqloss.contract as contract
+start = time.perf_counter()
+from seqloss.kernels.cpu import loss_and_grad
+logits = np.zeros((1, 2, 3), np.float32)
+loss = loss_and_grad(logits, contract.validate(logits.shape, [[1]]))[0][0]
+print(loss, time.perf_counter() - start)
+"""
+
+
+def call(cache: Path, *, source: Path | None = None, **environment: str) -> tuple[float, float, str]:
+    """In a new process: the loss, the seconds of the first call, and what was said on stderr."""
+    done = subprocess.run(
+        [sys.executable, "-c", CALL],
+        env={
+            **os.environ,
+            "SEQLOSS_CACHE_DIR": str(cache),
+            **({"PYTHONPATH": str(source)} if source else {}),
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=True,
+    )
+    loss, seconds = map(float, done.stdout.split())
+    return loss, seconds, done.stderr
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float, float, str]:
+    cache = tmp_path_factory.mktemp("cache")
+    return cache, *call(cache)
+
+
+def test_the_first_call_compiles_within_20_seconds_and_says_so(warm) -> None:
+    _, loss, seconds, said = warm
+    assert loss == pytest.approx(1.0986123)
+    assert re.fullmatch(r"seqloss: compiling a CPU kernel for this machine, once .*\n", said)
+    assert seconds < 20.0
+
+
+def test_a_new_process_finds_the_kernel_within_a_second_and_a_half_and_is_silent(warm) -> None:
+    results = [call(warm[0]) for _ in range(3)]
+    assert {said for _, _, said in results} == {""}
+    assert min(seconds for _, seconds, _ in results) < 1.5
+
+
+def test_an_edit_in_a_file_that_a_kernel_calls_is_seen(warm, tmp_path: Path) -> None:
+    shutil.copytree(Path(seqloss.__file__).parent, tmp_path / "seqloss")
+    part = tmp_path / "seqloss" / "kernels" / "softmax.py"
+    times = part.stat()
+    part.write_text(part.read_text().replace("return total + (equals - 1.0)", "return total + (equals - 0.0)"))
+    os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
+    loss, _, said = call(warm[0], source=tmp_path)
+    assert "compiling" in said
+    assert loss == pytest.approx(1.0986123 + 2 * (1.3862944 - 1.0986123))
+
+
+def test_without_a_folder_that_can_be_written_the_kernel_works_all_the_same(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    loss, _, _ = call(blocked)
+    assert loss == pytest.approx(1.0986123)
+
+
+def test_a_torn_cache_costs_a_compilation_and_no_error(warm, tmp_path: Path) -> None:
+    shutil.copytree(warm[0], tmp_path / "cache")
+    for file in (tmp_path / "cache").rglob("*.nb?"):
+        file.write_bytes(file.read_bytes()[:100])
+    loss, _, said = call(tmp_path / "cache")
+    assert loss == pytest.approx(1.0986123)
+    assert "compiling" in said

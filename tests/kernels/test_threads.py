@@ -1,0 +1,120 @@
+"""One pool, one setting, any number of callers, and forks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import seqloss
+from seqloss import contract
+from seqloss.errors import OptionError
+from seqloss.kernels import cpu, threads
+from seqloss.kernels.cpu import loss_and_grad
+
+
+@pytest.fixture(autouse=True)
+def setting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(threads, "_count", None)
+    monkeypatch.setattr(cpu, "WORTH_A_THREAD", 1.0)
+    yield
+    monkeypatch.setattr(threads, "_pool", None)
+
+
+def batch() -> tuple[np.ndarray, contract.Batch]:
+    rng = np.random.default_rng(0)
+    logits = rng.standard_normal((23, 40, 12)).astype(np.float32)
+    return logits, contract.validate(logits.shape, rng.integers(1, 12, (23, 9)), rng.integers(20, 41, 23))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 40])
+def test_any_number_of_threads_gives_the_same_bits(count: int) -> None:
+    logits, rows = batch()
+    seqloss.set_num_threads(1)
+    alone = loss_and_grad(logits, rows)
+    seqloss.set_num_threads(count)
+    assert seqloss.get_num_threads() == count
+    for one, many in zip(alone, loss_and_grad(logits, rows), strict=True):
+        assert one.tobytes() == many.tobytes()
+
+
+def test_every_share_of_the_work_is_done_once() -> None:
+    seqloss.set_num_threads(4)
+    done: list[tuple[int, int]] = []
+    threads.share(lambda first, step: done.append((first, step)), 4)
+    assert sorted(done) == [(0, 4), (1, 4), (2, 4), (3, 4)]
+
+
+def test_an_error_in_any_share_reaches_the_caller() -> None:
+    seqloss.set_num_threads(3)
+
+    def work(first: int, step: int) -> None:
+        if first == 2:
+            raise RuntimeError("share 2")
+
+    with pytest.raises(RuntimeError, match="share 2"):
+        threads.share(work, 3)
+
+
+def test_concurrent_callers_do_not_disturb_one_another() -> None:
+    logits, rows = batch()
+    seqloss.set_num_threads(3)
+    expected = loss_and_grad(logits, rows)[2].tobytes()
+    with ThreadPoolExecutor(6) as callers:
+        found = list(callers.map(lambda _: loss_and_grad(logits, rows)[2].tobytes(), range(60)))
+    assert found == [expected] * 60
+
+
+FORK = """
+import os, signal
+import numpy as np
+from seqloss import contract, set_num_threads
+from seqloss.kernels import cpu
+cpu.WORTH_A_THREAD = 1.0
+set_num_threads(3)
+logits = np.zeros((9, 30, 5), np.float32)
+rows = contract.validate(logits.shape, np.ones((9, 3), int))
+before = cpu.loss_and_grad(logits, rows)[0]
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    os._exit(0 if (cpu.loss_and_grad(logits, rows)[0] == before).all() else 1)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_makes_a_pool_of_its_own() -> None:
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], timeout=60).returncode == 0
+
+
+def test_the_default_is_the_processors_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEQLOSS_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+    assert seqloss.get_num_threads() == 3
+
+
+def test_the_environment_sets_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQLOSS_NUM_THREADS", "5")
+    assert seqloss.get_num_threads() == 5
+    monkeypatch.setenv("SEQLOSS_NUM_THREADS", "many")
+    with pytest.raises(OptionError, match="SEQLOSS_NUM_THREADS.*found 'many'"):
+        seqloss.get_num_threads()
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.0, True, "2"])
+def test_a_count_that_is_no_whole_number_above_nothing_is_refused(count: object) -> None:
+    with pytest.raises(OptionError, match="whole number of threads"):
+        seqloss.set_num_threads(count)  # type: ignore[arg-type]
+
+
+def test_small_work_stays_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "WORTH_A_THREAD", 200_000.0)
+    seqloss.set_num_threads(8)
+    assert cpu._threads(rows=8, frames=10, classes=10, labels=3) == 1
+    assert cpu._threads(rows=8, frames=800, classes=32, labels=120) == 8

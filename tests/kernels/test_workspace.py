@@ -1,0 +1,44 @@
+"""Scratch is kept within a bound and never decides a result."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seqloss import contract
+from seqloss.kernels import workspace
+from seqloss.kernels.cpu import loss_and_grad
+from seqloss.kernels.workspace import Workspace
+
+
+def kept_bytes() -> int:
+    return sum(array.nbytes for array in workspace._kept.arrays.values())
+
+
+def test_an_array_is_kept_for_the_next_call_and_grows_with_it() -> None:
+    with Workspace() as space:
+        first = space.take("m", 10, np.dtype(np.float32))
+    with Workspace() as space:
+        assert space.take("m", 8, np.dtype(np.float32)) is first
+        assert space.take("m", 11, np.dtype(np.float32)).size == 11
+
+
+def test_what_is_over_the_bound_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Workspace() as space:
+        space.take("m", 1000, np.dtype(np.float64))
+    assert kept_bytes() == 8000
+    monkeypatch.setattr(workspace, "KEPT_BYTES", 7999)
+    with Workspace():
+        pass
+    assert kept_bytes() == 0
+
+
+def test_what_an_earlier_call_left_does_not_show() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.standard_normal((2, 30, 9)).astype(np.float32)
+    rows = contract.validate(logits.shape, rng.integers(1, 9, (2, 7)), [30, 12], [7, 3])
+    fresh = loss_and_grad(logits, rows)
+    large = rng.standard_normal((3, 200, 70)).astype(np.float32)
+    loss_and_grad(large, contract.validate(large.shape, rng.integers(1, 70, (3, 60))))
+    for before, after in zip(fresh, loss_and_grad(logits, rows), strict=True):
+        assert before.tobytes() == after.tobytes()

@@ -127,6 +127,13 @@ def test_flat_and_extreme_scores(scale, kind) -> None:
     compare(*draw(2, 90, 20, 12, scale=scale), kind)
 
 
+def test_emissions_far_under_the_frames_largest_keep_their_ratios() -> None:
+    logits = np.full((1, 3, 4), -np.inf)
+    logits[..., 3] = 3000.7
+    logits[0, :, 1:3] = [[0.1234567, -2.0], [0.3456789, 0.7654321], [-1.0, 0.2345678]]
+    compare(logits, np.array([[1, 2]]), np.float32)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("poison", [np.nan, -np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 15, 16, 36])
@@ -145,9 +152,10 @@ def test_a_poisonous_score_anywhere_in_a_frame_poisons_its_row_alone(place, pois
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_entries_under_the_smallest_normal_number_are_exactly_zero(kind) -> None:
-    logits = np.zeros((1, 4, 20), kind)
+    logits = np.zeros((40, 4, 20), kind)
     logits[..., 2:] = np.linspace(-80.0, -110.0, 18)
-    gradient = loss_and_grad(logits, contract.validate(logits.shape, [[1]]))[2]
+    logits[:, 0, 1] = np.linspace(-85.0, -88.0, 40)  # a class of the target, whose softmax and posterior nearly cancel
+    gradient = loss_and_grad(logits, contract.validate(logits.shape, np.ones((40, 1), int)))[2]
     assert (gradient[..., -1] == 0.0).all()
     assert (gradient[..., 2] > 0.0).all()
     assert not ((gradient != 0.0) & (np.abs(gradient) < contract.SMALLEST)).any()

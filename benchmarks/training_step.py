@@ -1,0 +1,109 @@
+"""Where a training step of the reader goes: the loss's share, and whether the cores are kept at work.
+
+    python benchmarks/training_step.py [--steps 60]
+
+Trains the network of `seqloss.recipes.ocr` on painted words, as `seqloss train ocr` does, and takes each step apart:
+waiting for the batch, the network forward, the loss, backward (with the loss's own part of it), the optimizer. Fails
+if the loss takes 5 % of a step or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import seqloss
+import torch
+from seqloss.data import Vocabulary
+from seqloss.recipes.ocr import Batches, BatchReader, Network, Painted, Settings
+from seqloss.torch import ctc, ctc_loss
+from torch import nn
+
+MOST = 0.05
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--steps", type=int, default=60)
+    steps = options.parse_args().steps
+    seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def timed(part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        seconds[part] += time.perf_counter() - start
+
+    whole = ctc._CTC.backward
+
+    def backward(context, upstream):
+        with timed("backward: of the loss"):
+            return whole(context, upstream)
+
+    ctc._CTC.backward = staticmethod(backward)
+    settings = Settings(batch=32)
+    source = Painted("train", 32 * (steps + 5), 0, settings.height)
+    vocabulary = Vocabulary.from_texts(source.words)
+    torch.manual_seed(0)
+    network = Network(len(vocabulary), settings.height)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
+    loader = iter(
+        torch.utils.data.DataLoader(
+            BatchReader(source, vocabulary),
+            sampler=Batches(source, 32, 0),
+            batch_size=None,
+            num_workers=1,
+            prefetch_factor=4,
+        )
+    )
+    for step in track(range(steps + 5), "training", console=Console(stderr=True), transient=True):
+        if step == 5:  # warm
+            seconds.clear()
+            start, before = time.perf_counter(), cpu_seconds()
+        with timed("waiting for the batch"):
+            batch = next(loader)
+        with timed("network"):
+            logits, frames = network(batch.pictures, batch.widths)
+        with timed("loss"):
+            loss = ctc_loss(logits, batch.targets, frames, batch.target_lengths, reduction="labels")
+        with timed("backward"):
+            optimizer.zero_grad()
+            loss.backward()
+        with timed("clip and optimizer"):
+            nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimizer.step()
+    wall, busy = time.perf_counter() - start, cpu_seconds() - before
+    seconds["backward"] -= seconds["backward: of the loss"]
+    table = Table("part", "ms a step", "share", title=f"{steps} steps of 32 painted words")
+    for part, spent in seconds.items():
+        table.add_row(part, f"{1e3 * spent / steps:.2f}", f"{spent / wall:.1%}")
+    console = Console()
+    console.print(table)
+    share = (seconds["loss"] + seconds["backward: of the loss"]) / wall
+    cores = len(os.sched_getaffinity(0))
+    console.print(
+        f"the loss takes {share:.2%} of a step; {32 * steps / wall:.0f} items/s; "
+        f"{busy / wall:.2f} of {cores} cores at work in the training process; "
+        f"seqloss {seqloss.__version__}, torch {torch.__version__}"
+    )
+    if share >= MOST:
+        sys.exit(f"the loss takes {share:.1%} of a step, expected under {MOST:.0%}")
+
+
+def cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    main()

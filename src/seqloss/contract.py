@@ -20,7 +20,7 @@ Infeasible = Literal["inf", "zero", "raise"]
 Reduction = Literal["none", "sum", "mean", "batch", "labels"]
 
 NORMALIZATION_SLACK = 1e-3
-"""With `normalize=False`, how far above 1 a frame's probabilities may add up: half types round by about that much."""
+"""With `normalize=False`, how far above 1 a frame's probabilities may add up."""
 
 SMALLEST = 2.0**-126
 """Entries of a gradient under this, float32's smallest normal number, are exactly 0: some hosts flush them anyway."""
@@ -130,7 +130,7 @@ def raise_infeasible(row: int, batch: Batch) -> None:
     raise errors.infeasible_row(row, int(batch.logit_lengths[row]), int(batch.target_lengths[row]), int(repeats[0]))
 
 
-def check_normalized(log_probs: np.ndarray, logit_lengths: np.ndarray) -> None:
+def check_normalized(log_probs: np.ndarray, logit_lengths: np.ndarray, rounding: float = 0.0) -> None:
     """Raise `NormalizationError` where a frame in use holds more probability than 1.
 
     All classes count, read by the loss or not: this is how raw scores are told from log-probabilities. A
@@ -139,11 +139,14 @@ def check_normalized(log_probs: np.ndarray, logit_lengths: np.ndarray) -> None:
     Args:
         log_probs: (batch, time, classes).
         logit_lengths: int64 (batch,).
+        rounding: relative, of the type that the caller's scores came in, where it is a half type: a log-probability x
+            rounded to it is off by up to |x| * rounding, and a sum over p |x| is at most log(classes).
     """
+    most = 1 + NORMALIZATION_SLACK + rounding * np.log(max(1, log_probs.shape[2]))
     for row, frames in enumerate(logit_lengths):
         scores = log_probs[row, :frames].astype(np.float64)
         totals = np.exp(np.minimum(scores, EXP_MOST)).sum(axis=1)  # (time,)
-        wrong = np.flatnonzero((totals > 1 + NORMALIZATION_SLACK) & (scores.max(axis=1, initial=0.0) < np.inf))
+        wrong = np.flatnonzero((totals > most) & (scores.max(axis=1, initial=0.0) < np.inf))
         if wrong.size:
             raise errors.not_normalized(row, int(wrong[0]), float(totals[wrong[0]]))
 

@@ -6,8 +6,8 @@ import warnings
 from typing import Any
 
 import numpy as np
-
 import torch
+
 from seqloss.errors import SeqLossWarning, wrong_dtype
 
 COMPUTED_IN = {

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from torch.autograd.function import once_differentiable
-
 import torch
+
 from seqloss import contract
 from seqloss.contract import Batch, Infeasible, Reduction
 from seqloss.kernels.cpu import loss_and_grad
 from seqloss.kernels.ctc import Path
 from seqloss.torch.arrays import integers, scores
+from seqloss.torch.once import once
 
 
 def ctc_loss(
@@ -94,7 +94,8 @@ def ctc_loss(
         values=validate,
     )
     if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths)
+        rounding = torch.finfo(logits.dtype).eps / 2 if logits.dtype.itemsize == 2 else 0.0
+        contract.check_normalized(values, batch.logit_lengths, rounding)
     losses = _CTC.apply(logits, values, batch, normalize, infeasible)
     if reduction == "none":
         return losses
@@ -128,12 +129,13 @@ class _CTC(torch.autograd.Function):
         return torch.from_numpy(losses).to(logits.device)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradient, unused = ctx.saved_tensors
-        upstream = upstream.to("cpu", gradient.dtype)
-        weighted = gradient * upstream[:, None, None]
-        if not torch.isfinite(upstream).all():  # 0 times inf is NaN, and 0 is the contract
-            weighted.masked_fill_(unused[:, :, None], 0.0)
         device, dtype = ctx.like
-        return weighted.to(device, dtype), None, None, None, None
+        with torch.no_grad():
+            upstream = upstream.to("cpu", gradient.dtype)
+            weighted = gradient * upstream[:, None, None]
+            if not torch.isfinite(upstream).all():  # 0 times inf is NaN, and 0 is the contract
+                weighted.masked_fill_(unused[:, :, None], 0.0)
+            weighted = weighted.to(device, dtype)
+        return once(weighted, "ctc_loss"), None, None, None, None

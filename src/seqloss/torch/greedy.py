@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 import torch
+
 from seqloss import contract
 from seqloss.torch.arrays import integers, scores
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from torch.autograd.function import once_differentiable
-
 import torch
+
 from seqloss.errors import ShapeError, wrong_dtype
+from seqloss.torch.arrays import COMPUTED_IN
+from seqloss.torch.once import once
 
 
 def from_loss_and_grad(function: Callable[..., tuple[Any, Any]]) -> Callable[..., torch.Tensor]:
@@ -25,8 +26,9 @@ def from_loss_and_grad(function: Callable[..., tuple[Any, Any]]) -> Callable[...
             half types), all other arguments as they are.
 
     Returns:
-        the same function on tensors: its result is the loss, on the first argument's device, and backward
-        brings the gradient times what comes from upstream to the first argument.
+        the same function on tensors: its result is the loss, on the first argument's device and in its type
+        (float32 for half types), and backward brings the gradient times what comes from upstream to the first
+        argument.
 
     Raises:
         DTypeError: the first argument is no floating tensor (when called).
@@ -73,21 +75,22 @@ class _Own(torch.autograd.Function):
                 f"found shape {tuple(loss.shape)}."
             )
         ctx.save_for_backward(gradient)
+        ctx.dtype, ctx.name = x.dtype, getattr(function, "__name__", "loss")
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
         shape = upstream.shape + (1,) * (gradient.ndim - upstream.ndim)
-        return gradient * upstream.reshape(shape), None, None, None
+        with torch.no_grad():
+            weighted = (gradient * upstream.reshape(shape)).to(ctx.dtype)
+        return once(weighted, ctx.name), None, None, None
 
 
 def _array(value: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
-    value = value.detach().cpu()
-    array = (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy().view()
+    array = value.detach().to("cpu", COMPUTED_IN.get(value.dtype, value.dtype)).numpy().view()
     array.flags.writeable = False
     return array
 
@@ -95,4 +98,4 @@ def _array(value: Any) -> Any:
 def _result(value: Any, x: torch.Tensor) -> torch.Tensor:
     """A copy, so that nothing the function keeps can change what backward uses."""
     tensor = value.detach().clone() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
-    return tensor.to(x.device, x.dtype)
+    return tensor.to(x.device, COMPUTED_IN.get(x.dtype, x.dtype))

@@ -1,0 +1,36 @@
+"""Each test takes one of these fixtures and so runs for every door: in all types, the precise ones, or just one."""
+
+from __future__ import annotations
+
+import pytest
+
+from .door import DOORS, Door
+
+
+def named(doors: list[Door]) -> dict[str, list[object]]:
+    return {"params": doors, "ids": [f"{door.name}-{door.dtype}" for door in doors]}
+
+
+@pytest.fixture(scope="session", **named(DOORS))
+def door(request: pytest.FixtureRequest) -> Door:
+    return request.param
+
+
+@pytest.fixture(scope="session", **named([door for door in DOORS if not door.half]))
+def precise_door(request: pytest.FixtureRequest) -> Door:
+    return request.param
+
+
+@pytest.fixture(scope="session", **named([door for door in DOORS if door.half]))
+def half_door(request: pytest.FixtureRequest) -> Door:
+    return request.param
+
+
+@pytest.fixture(scope="session", **named([door for door in DOORS if door.dtype == "float32"]))
+def float32_door(request: pytest.FixtureRequest) -> Door:
+    return request.param
+
+
+@pytest.fixture(scope="session", **named([door for door in DOORS if door.dtype == "float64"]))
+def float64_door(request: pytest.FixtureRequest) -> Door:
+    return request.param

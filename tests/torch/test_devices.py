@@ -1,0 +1,134 @@
+"""Tensors that live on a device without a kernel: they go over the CPU, said once, and the answer is right.
+
+No device is needed. `PretendedDevice` lets tensors claim to live on "cuda" and follows each move that the
+door asks for; a meta tensor, which truly is not on the CPU, shows the words; a real GPU, where there is one,
+the whole.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+
+from seqloss.errors import SeqLossWarning
+from seqloss.torch import arrays, ctc, ctc_greedy, ctc_loss
+
+TARGETS, FRAMES, LABELS = torch.tensor([[1, 2, 2], [3, 1, 0]]), torch.tensor([7, 5]), torch.tensor([3, 2])
+CUDA = torch.device("cuda", 0)
+
+
+def leaf() -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).normal(size=(2, 7, 4))).float().requires_grad_()
+
+
+class PretendedDevice(TorchFunctionMode):
+    """Tensors in `there` say that they are on CUDA; only a `.to` moves them, and NumPy is refused to them."""
+
+    def __init__(self) -> None:
+        self.there: list[torch.Tensor] = []
+        self.moves: list[str] = []
+
+    def holds(self, tensor: Any) -> bool:
+        return any(tensor is other for other in self.there)
+
+    def __torch_function__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        tensor = args[0] if args else None
+        if function == torch.Tensor.device.__get__:
+            return CUDA if self.holds(tensor) else function(*args, **kwargs)
+        if function is torch.Tensor.numpy and self.holds(tensor):
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+        if function is torch.Tensor.detach and self.holds(tensor):
+            return self.put(function(*args, **kwargs))
+        if function is torch.Tensor.to and len(args) > 1 and args[1] in (CUDA, "cpu"):
+            moved = function(tensor, "cpu", *args[2:], copy=True, **kwargs)
+            self.moves.append(f"{'cuda' if self.holds(tensor) else 'cpu'} to {torch.device(args[1]).type}")
+            return self.put(moved) if args[1] == CUDA else moved
+        return function(*args, **kwargs)
+
+    def put(self, tensor: torch.Tensor) -> torch.Tensor:
+        self.there.append(tensor)
+        return tensor
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "_told", set())
+
+
+def test_scores_and_upstream_travel_to_the_cpu_and_loss_and_gradient_back() -> None:
+    x, expected = leaf(), leaf()
+    expected_loss = ctc_loss(expected, TARGETS, FRAMES, LABELS)
+    expected_loss.backward(torch.tensor([1.0, -2.0]))
+    device = PretendedDevice()
+    device.there.append(x)
+    with device, pytest.warns(SeqLossWarning):
+        loss = ctc_loss(x, TARGETS, FRAMES, LABELS)
+    assert device.moves == ["cuda to cpu", "cpu to cuda"]
+    assert device.holds(loss)
+    with device, torch.no_grad():  # autograd's own engine would not enter the mode
+        upstream = device.put(torch.tensor([1.0, -2.0]))
+        gradient, *none = ctc._CTC.backward(loss.grad_fn, upstream)
+    assert device.moves[2:] == ["cuda to cpu", "cpu to cuda"]
+    assert device.holds(gradient)
+    assert none == [None] * 4
+    assert torch.equal(loss, expected_loss)
+    assert torch.equal(gradient, expected.grad)
+
+
+def words_of(call: Callable[[], Any]) -> warnings.WarningMessage:
+    with (
+        warnings.catch_warnings(record=True, action="always") as caught,
+        pytest.raises(RuntimeError, match="meta"),
+    ):
+        call()
+    assert [warning.category for warning in caught] == [SeqLossWarning]
+    return caught[0]
+
+
+@pytest.mark.parametrize("name", ["ctc_loss", "ctc_greedy"])
+def test_the_detour_is_said_where_the_caller_stands_and_what_it_costs(name: str) -> None:
+    x = torch.zeros(2, 7, 4, device="meta")  # not on the CPU, and its values are nowhere: the copy itself fails
+    warning = words_of(lambda: ctc_loss(x, TARGETS) if name == "ctc_loss" else ctc_greedy(x))
+    assert str(warning.message) == (
+        f"{name} has no kernel for meta tensors yet: the scores travel to the CPU and the result back. "
+        "The answer is right, but each call waits for the device. (Said once.)"
+    )
+    assert warning.filename == __file__
+
+
+def test_the_detour_is_said_once_for_each_function() -> None:
+    x = torch.zeros(2, 7, 4, device="meta")
+    words_of(lambda: ctc_loss(x, TARGETS))
+    with warnings.catch_warnings(action="error"), pytest.raises(RuntimeError):
+        ctc_loss(x, TARGETS)
+    words_of(lambda: ctc_greedy(x))
+
+
+def test_cpu_tensors_are_not_worth_a_word() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ctc_loss(leaf(), TARGETS, FRAMES, LABELS).sum().backward()
+        ctc_greedy(leaf())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.filterwarnings("ignore::seqloss.errors.SeqLossWarning")
+def test_a_cuda_tensor_gets_the_bits_of_the_cpu_back_on_its_device() -> None:
+    x = leaf()
+    y = x.detach().cuda().requires_grad_()
+    loss, expected = ctc_loss(y, TARGETS.cuda(), FRAMES.cuda(), LABELS), ctc_loss(x, TARGETS, FRAMES, LABELS)
+    assert loss.is_cuda
+    assert torch.equal(loss.cpu(), expected)
+    loss.backward(torch.tensor([1.0, -2.0], device="cuda"))
+    expected.backward(torch.tensor([1.0, -2.0]))
+    assert y.grad.is_cuda
+    assert torch.equal(y.grad.cpu(), x.grad)
+    assert ctc_loss(y, TARGETS, FRAMES, LABELS, reduction="mean").is_cuda
+    assert [row.labels.tolist() for row in ctc_greedy(y)] == [row.labels.tolist() for row in ctc_greedy(x)]

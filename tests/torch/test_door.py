@@ -1,0 +1,124 @@
+"""The door itself: what it shows, its examples, and what it says where PyTorch is missing."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import seqloss.torch
+from seqloss import contract, errors
+from seqloss.torch import ctc_loss
+
+MODULES = [
+    "seqloss.torch",
+    *(f"seqloss.torch.{module.name}" for module in pkgutil.iter_modules(seqloss.torch.__path__)),
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_give_what_they_show(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+@pytest.mark.parametrize("name", ["ctc_loss", "ctc_greedy", "from_loss_and_grad"])
+def test_every_public_function_has_words_and_an_example_that_runs(name: str) -> None:
+    words = inspect.getdoc(getattr(seqloss.torch, name)) or ""
+    assert all(section in words for section in ("Args:", "Returns:", "Raises:", "Example:", ">>> "))
+
+
+def test_the_signature_is_the_contracts() -> None:
+    names = "logits targets logit_lengths target_lengths blank normalize infeasible reduction denominator validate"
+    signature = inspect.signature(seqloss.torch.ctc_loss)
+    assert list(signature.parameters) == names.split()
+    defaults = {name: p.default for name, p in signature.parameters.items() if p.default is not p.empty}
+    assert defaults == {
+        "logit_lengths": None,
+        "target_lengths": None,
+        "blank": 0,
+        "normalize": True,
+        "infeasible": "inf",
+        "reduction": "none",
+        "denominator": None,
+        "validate": True,
+    }
+    keyword_only = [name for name, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY]
+    assert keyword_only == names.split()[4:]
+
+
+def test_the_door_shows_its_functions_and_nothing_else() -> None:
+    shown = {name for name in vars(seqloss.torch) if not name.startswith("_")}
+    submodules = {name.rpartition(".")[2] for name in MODULES[1:]}
+    assert shown - submodules == set(seqloss.torch.__all__)
+
+
+WITHOUT_TORCH = """
+import sys
+{block}
+try:
+    import seqloss.torch
+except ImportError as error:
+    print(type(error).__name__, error, error.__suppress_context__, sep="|")
+"""
+
+
+def told(block: str) -> list[str]:
+    command = [sys.executable, "-c", WITHOUT_TORCH.format(block=block)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().split("|")
+
+
+def test_missing_torch_is_answered_with_what_to_install() -> None:
+    missing = """
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, Missing())
+"""
+    kind, words, quiet = told(missing)
+    assert kind == "ImportError"
+    assert words == "seqloss.torch needs PyTorch, which is not installed: pip install 'seqloss[torch]'."
+    assert quiet == "True"
+
+
+def test_a_broken_torch_keeps_its_own_error() -> None:
+    broken = """
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'sympy'", name="sympy")
+sys.meta_path.insert(0, Broken())
+"""
+    assert told(broken)[:2] == ["ModuleNotFoundError", "No module named 'sympy'"]
+
+
+def test_the_reference_is_not_loaded_by_the_door() -> None:
+    code = "import sys, seqloss.torch; print(*(name for name in sys.modules if name.startswith('seqloss.reference')))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.split() == []
+
+
+def test_the_contract_knows_no_framework() -> None:
+    assert "torch" not in vars(contract)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_honest_log_probabilities_rounded_to_a_half_type_are_accepted(kind: torch.dtype) -> None:
+    for seed in range(40):
+        scores = 3.0 * torch.randn(2, 20, 30, generator=torch.Generator().manual_seed(seed))
+        loss = ctc_loss(scores.log_softmax(-1).to(kind), torch.tensor([[1, 2], [3, 3]]), normalize=False)
+        assert torch.isfinite(loss).all()
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_raw_scores_of_a_half_type_are_refused(kind: torch.dtype) -> None:
+    with pytest.raises(errors.NormalizationError, match="apply log_softmax once"):
+        ctc_loss(
+            torch.randn(2, 20, 30, generator=torch.Generator().manual_seed(0)).to(kind), [[1], [2]], normalize=False
+        )

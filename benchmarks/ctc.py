@@ -21,13 +21,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from workloads import WORKLOADS, Workload
 
 import seqloss
-import torch
 from seqloss import contract
 from seqloss.kernels.cpu import loss_and_grad
 from seqloss.torch import ctc_loss

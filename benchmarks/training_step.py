@@ -18,16 +18,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from torch import nn
 
 import seqloss
-import torch
 from seqloss.data import Vocabulary
 from seqloss.recipes.ocr import Batches, BatchReader, Network, Painted, Settings
 from seqloss.torch import ctc, ctc_loss
-from torch import nn
 
 MOST = 0.05
 

@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from seqloss import __version__, errors
 
 try:
     import typer
     from rich.console import Console
-    from rich.markup import escape
     from rich.progress import Progress
     from rich.table import Table
+    from rich.text import Text
+    from typer.core import TyperGroup
 except ModuleNotFoundError as missing:  # the command is installed with the base package too
     raise SystemExit(f"seqloss: {errors.missing_extra(str(missing.name), 'train', 'the command line')}") from None
 
+INTERRUPTED, TERMINATED = 130, 143
+
+SPINS = "3000"
+"""How long a thread of torch's waits for the others before it lets another process have the core. By default it spins
+for a time slice and more, and beside a busy process a training was seen to fall from 240 pictures a second to 20."""
+
+
+class Commands(TyperGroup):
+    """The commands; a signal that ends one is told in words."""
+
+    def invoke(self, ctx: Any) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except SystemExit as left:
+            if left.code != TERMINATED:
+                raise
+            code = TERMINATED
+        safe = "; finished epochs are safe, and the same command goes on from there"
+        err.print(f"interrupted{safe if ctx.invoked_subcommand == 'train' else ''}.", soft_wrap=True)
+        raise typer.Exit(code)
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Train recognisers with losses that are right, and read with them.",
     no_args_is_help=True,
     add_completion=False,
@@ -34,10 +64,10 @@ def main() -> None:
     """Run a command; an error is told in words, with a traceback only if --debug asks for it."""
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that are no UTF-8
     try:
         app(args=arguments, prog_name="seqloss")
-    except KeyboardInterrupt:
-        sys.exit(_interrupted())
     except Exception as problem:
         if debug:
             raise
@@ -55,7 +85,11 @@ def _root(
         raise typer.Exit
 
 
-@recipes.command("ocr")
+@recipes.command(
+    "ocr",
+    epilog="For example: seqloss train ocr --data pictures --out runs/mine; then seqloss transcribe runs/mine new.png. "
+    "A run is resumed with the same settings only; --workers, --accelerator, --devices and --precision may differ.",
+)
 def train_ocr(
     data: Annotated[
         Path | None,
@@ -65,9 +99,9 @@ def train_ocr(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the run. Default: runs/ocr-NAME, after the data folder.")
+        Path | None, typer.Option(help="Folder for the run. Default: runs/ocr- and the data folder's name.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Default: 100, or 14 for painted words.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Default: 60, or 12 for painted words.")] = None,
     batch: Annotated[int | None, typer.Option(help="Pictures in a step. Default: 16, or 32 for painted words.")] = None,
     seed: Annotated[int, typer.Option(help="Fixes everything: the same seed gives the same weights.")] = 0,
     optimizer: Annotated[str, typer.Option(help="adamw, adam or sgd.")] = "adamw",
@@ -83,11 +117,12 @@ def train_ocr(
     precision: Annotated[str, typer.Option(help="Lightning's: 32-true, 16-mixed, bf16-mixed, ...")] = "32-true",
 ) -> None:
     """Train a reader of text lines; the same command again goes on where it stopped."""
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is loaded
     from seqloss.recipes import ocr
 
     settings = ocr.Settings(
         data=None if data is None else str(data.resolve()),
-        epochs=epochs if epochs is not None else (14 if data is None else 100),
+        epochs=epochs if epochs is not None else (12 if data is None else 60),
         batch=batch if batch is not None else (32 if data is None else 16),
         seed=seed,
         optimizer=optimizer,
@@ -99,12 +134,17 @@ def train_ocr(
     name = "painted" if data is None else (data.resolve().parent if data.is_file() else data.resolve()).name
     folder = out or Path("runs") / f"ocr-{name}"
     options = {"accelerator": accelerator, "devices": devices, "precision": precision}
-    with Progress(console=err, transient=True) as bar:
-        task = bar.add_task("looking at every row", total=None, visible=data is not None)
+    bar = Progress(console=err, transient=True, redirect_stdout=False, disable=not err.is_terminal)
+    task = bar.add_task("looking at every row")
 
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, visible=done < total)
+    def progress(done: int, total: int) -> None:
+        if done == 1:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+        if done == total:
+            bar.stop()
 
+    try:
         ocr.train(
             settings,
             folder,
@@ -115,7 +155,10 @@ def train_ocr(
             say=_say,
             progress=progress,
         )
-    _say(f"read pictures with: seqloss transcribe {folder} PICTURE ...")
+    finally:
+        bar.stop()
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        _say(f"read pictures with: seqloss transcribe {shlex.quote(str(folder))} PICTURE ...")
 
 
 @app.command()
@@ -134,16 +177,17 @@ def transcribe(
     from seqloss.recipes.ocr import Transcriber
 
     reader = Transcriber(run)
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
     failed = False
     for image in images:
         try:
             read = reader.read(image)
         except errors.DataError as problem:
             failed = True
-            err.print(f"[red]{escape(str(image))}[/red]: {escape(str(problem))}")
+            _warn(str(image), f": {_words(problem)}")
             continue
         print(
-            json.dumps(asdict(read), ensure_ascii=False) if as_json else f"{read.path}\t{read.text}",
+            json.dumps(asdict(read), ensure_ascii=ascii_only) if as_json else f"{read.path}\t{read.text}",
             flush=True,
         )
     if failed:
@@ -154,29 +198,51 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _interrupted() -> int:
-    err.print("interrupted; finished epochs are safe, and the same command goes on from there.")
-    return 130
+def _plain(text: str) -> str:
+    """Text without control characters, which would move a terminal's cursor, and without halves of characters."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _warn(head: str, rest: str) -> None:
+    err.print(Text.assemble((_plain(head), "red"), _plain(rest)), soft_wrap=True)
+
+
+def _words(problem: Exception) -> str:
+    if isinstance(problem, OSError) and problem.strerror:
+        where = f"{problem.filename}: " if problem.filename else ""
+        full = problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        return where + problem.strerror + full * "; free some space, then give the same command again."
+    package = (problem.name or "").partition(".")[0] if isinstance(problem, ModuleNotFoundError) else ""
+    if package and package != "seqloss":
+        return str(errors.missing_extra(package, "train", "this command"))
+    return str(problem)
 
 
 def _tell(problem: Exception) -> int:
     """Tell an error; the exit code is 2 for what the person can mend, 1 for the rest."""
+    told = _words(problem)
     if isinstance(problem, errors.DataError) and problem.rows:
-        err.print(_table(problem.rows))
-        err.print(f"[red]error:[/red] {escape(str(problem).splitlines()[0].rstrip(':'))}")
-        return 2
-    if isinstance(problem, (errors.SeqLossError, ImportError)):
-        err.print(f"[red]error:[/red] {escape(str(problem))}")
-        return 2
-    err.print(f"[red]error:[/red] {escape(type(problem).__name__)}: {escape(str(problem))}  (--debug shows where)")
-    return 1
+        _list(problem.rows)
+        told = told.splitlines()[0].rstrip(":")
+    ours = isinstance(problem, (errors.SeqLossError, ImportError, OSError))
+    known = told if ours else f"{type(problem).__name__}: {told}  (--debug shows where)"
+    _warn("error:", f" {known}")
+    return 2 if ours else 1
 
 
-def _table(rows: list[errors.BadRow]) -> Table:
-    table = Table("file", "row", "reason", title="rows that cannot be used")
-    for row in rows:
-        table.add_row(escape(row.file), "" if row.row is None else str(row.row), escape(row.reason))
-    return table
+def _list(rows: list[errors.BadRow]) -> None:
+    """A table of bad rows; where it is no terminal that shows it, nothing is folded: columns between tabs."""
+    cells = [(_plain(row.file), "" if row.row is None else str(row.row), _plain(row.reason)) for row in rows]
+    names = ("file", "row", "reason")
+    if not err.is_terminal:
+        print("\n".join("\t".join(line) for line in [names, *cells]), file=sys.stderr)
+        return
+    table = Table(title="rows that cannot be used")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for line in cells:
+        table.add_row(*map(Text, line))
+    err.print(table)
 
 
 if __name__ == "__main__":

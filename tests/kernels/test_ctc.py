@@ -71,7 +71,7 @@ def test_masks_whose_exponents_would_wrap_32_bits_take_the_wide_path() -> None:
 
 
 def test_masks_of_ten_thousand_do_not_wrap_a_million_frames() -> None:
-    """Each frame masks the blank or the label by 1e4 nats, in turn: the label once, blank else, pays half of the masks."""
+    """Each frame masks the blank or the label by 1e4 nats, in turn, so that a path pays half of the masks."""
     frames = 1_000_000
     logits = np.zeros((1, frames, 2), np.float32)
     logits[:, ::2, 0] = -1e4

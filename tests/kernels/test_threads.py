@@ -103,7 +103,7 @@ def test_the_environment_sets_the_default(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("SEQLOSS_NUM_THREADS", "5")
     assert seqloss.get_num_threads() == 5
     monkeypatch.setenv("SEQLOSS_NUM_THREADS", "many")
-    with pytest.raises(OptionError, match="SEQLOSS_NUM_THREADS.*found 'many'"):
+    with pytest.raises(OptionError, match=r"SEQLOSS_NUM_THREADS.*found 'many'"):
         seqloss.get_num_threads()
 
 

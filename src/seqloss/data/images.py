@@ -48,7 +48,11 @@ def scaled_width(width: int, height: int, to_height: int) -> int:
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
     """The decoded picture, upright; whatever the decoder stumbles over is a `DataError`."""
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise DataError(f"cannot be looked for ({error.strerror})") from error
+    if not found:
         raise DataError("no such file")
     try:
         with Image.open(path, formats=FORMATS) as image:

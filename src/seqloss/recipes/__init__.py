@@ -1,5 +1,7 @@
 """One file per task, readable top to bottom, each training a real recogniser from one command.
 
 * `seqloss.recipes.ocr`: pictures of text to text.
-* `seqloss.recipes.run`: the folder that a run lives in: settings, checkpoints, resuming.
+
+What every recipe stands on: `run` (the folder that a run lives in), `checkpoints`, `trainer` (Lightning's, as it is
+started here), `progress` (what a person sees).
 """

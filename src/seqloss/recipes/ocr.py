@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 import os
 import sys
-import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,14 +21,15 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import numpy as np
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchmetrics import MeanMetric
 
-import torch
 from seqloss.data import (
     Item,
     PaintedWords,
@@ -42,10 +41,12 @@ from seqloss.data import (
     split_rows,
     write_skipped,
 )
-from seqloss.errors import BadRow, OptionError, RunError
-from seqloss.recipes.run import AsideCheckpoints, Run
+from seqloss.errors import BadRow, DataError, OptionError, RunError
+from seqloss.recipes.checkpoints import AsideCheckpoints, Latest, load, refuse_other_weights
+from seqloss.recipes.progress import EpochBar, EpochLines
+from seqloss.recipes.run import Run
+from seqloss.recipes.trainer import Stop, quiet, signals_passed_on, start_trainer
 from seqloss.torch import Greedy, ctc_greedy, ctc_loss
-from torch import Tensor, nn
 
 STRIDE = 4
 """Pixels a frame: the network halves the width twice."""
@@ -63,7 +64,7 @@ class Settings:
     """What a run is asked for; a run is resumed only with the same settings."""
 
     data: str | None = None  # folder or manifest; None paints words
-    epochs: int = 100
+    epochs: int = 60
     batch: int = 16
     seed: int = 0
     optimizer: str = "adamw"
@@ -77,8 +78,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
             raise OptionError(f"--optimizer: found {self.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}.")
-        if self.height < 16 or self.height % 16:
-            raise OptionError(f"--height: found {self.height}, expected a multiple of 16 from 16 on.")
+        if not 16 <= self.height <= 512 or self.height % 16:
+            raise OptionError(f"--height: found {self.height}, expected a multiple of 16 from 16 to 512.")
+        if not 0 <= self.seed < 2**32:
+            raise OptionError(f"--seed: found {self.seed}, expected 0 to {2**32 - 1}.")
         for name in ("epochs", "batch", "patience", "painted"):
             if getattr(self, name) < 1:
                 raise OptionError(f"--{name}: found {getattr(self, name)}, expected at least 1.")
@@ -124,6 +127,11 @@ class Painted(PaintedWords):
 
     def width(self, epoch: int, index: int) -> int:
         return len(self.text(epoch, index))
+
+    def item(self, epoch: int, index: int) -> tuple[np.ndarray, str]:
+        line, text = super().item(epoch, index)
+        missing = STRIDE * required(text) - line.shape[1]  # a low line may be too short for its frames
+        return np.pad(line, ((0, 0), (0, max(0, missing))), "edge"), text
 
 
 def vary(line: np.ndarray, needed: int, rng: np.random.Generator) -> np.ndarray:
@@ -236,8 +244,8 @@ class Batches(torch.utils.data.Sampler):
 class Network(nn.Module):
     """Lines (batch, 1, height, width) to scores (batch, frames, classes), one frame per `STRIDE` pixels.
 
-    What is right of a line's own width is held at 0 throughout, so that a line reads the same in any batch. The two layer
-    norms end the time in which CTC says nothing but blanks: on captchas after 3 epochs, without them after 25.
+    What is right of a line's own width is held at 0 throughout, so that a line reads the same in any batch. The two
+    layer norms end the time in which CTC says nothing but blanks: on captchas after 3 epochs, without them after 25.
     """
 
     LAYERS = (
@@ -250,13 +258,8 @@ class Network(nn.Module):
     def __init__(self, classes: int, height: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(before, after, 3, padding=1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.ReLU(),
-                nn.MaxPool2d(pooling, ceil_mode=True),
-            )
-            for before, after, pooling in self.LAYERS
+            nn.Sequential(nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU())
+            for before, after, _ in self.LAYERS
         )
         features = 96 * height // 16
         self.before = nn.Sequential(nn.LayerNorm(features), nn.Dropout(0.2))
@@ -268,8 +271,9 @@ class Network(nn.Module):
         x, columns = pictures, widths
         for layer, (_, _, pooling) in zip(self.layers, self.LAYERS, strict=True):
             x = layer(x)
+            x = x * (torch.arange(x.shape[3]) < columns[:, None]).to(x)[:, None, None]  # before pooling mixes columns
+            x = nn.functional.max_pool2d(x, pooling, ceil_mode=True)
             columns = (columns + pooling[1] - 1) // pooling[1]
-            x = x * (torch.arange(x.shape[3]) < columns[:, None]).to(x)[:, None, None]
         x = self.before(x.permute(0, 3, 1, 2).flatten(2))  # (batch, frames, channels * height / 16)
         packed = pack_padded_sequence(x, columns, batch_first=True, enforce_sorted=False)
         x, _ = pad_packed_sequence(self.recurrent(packed)[0], batch_first=True, total_length=x.shape[1])
@@ -314,6 +318,9 @@ class Reader(lightning.LightningModule):
     def on_test_epoch_end(self) -> None:
         self._report("test")
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        refuse_other_weights(self, checkpoint["state_dict"])
+
     def configure_optimizers(self) -> Any:
         kind, usual = OPTIMIZERS[self.settings.optimizer]
         lr = self.settings.lr or usual
@@ -355,40 +362,6 @@ def warm_then_cosine(step: int, steps: int) -> float:
     return 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm)))) / 2
 
 
-class EpochLines(Callback):
-    """A line an epoch, with a few pictures' texts as they are and as they were read."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-        self.items = 0
-        self.start = 0.0
-
-    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-        self.items, self.start = 0, time.perf_counter()
-
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Lines, batch_idx: int) -> None:
-        self.items += len(batch.texts)
-        module.log("items/s", self.items / (time.perf_counter() - self.start), prog_bar=True, batch_size=1)
-
-    def on_validation_epoch_start(self, trainer: Any, module: Any) -> None:
-        self.rate = self.items / max(1e-9, time.perf_counter() - self.start)
-
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        if not trainer.is_global_zero:
-            return
-        measured = trainer.callback_metrics
-        line = f"epoch {trainer.current_epoch + 1:3d}/{trainer.max_epochs}  loss {measured['loss_epoch']:.4f}"
-        if "validation/distance" in measured:
-            line += (
-                f"  validation: distance {measured['validation/distance']:.4f}, "
-                f"exact {measured['validation/exact']:.1%}, loss {measured['validation/loss']:.4f}"
-            )
-        self.say(f"{line}  {self.rate:.0f} items/s")
-        self.say("    " + "   ".join(f"{truth!r} read {read!r}" for truth, read in module.shown))
-        if not torch.isfinite(measured["loss_epoch"]):
-            raise RunError("the loss is no longer a number: give a lower --lr, and --fresh to start anew.")
-
-
 # --- the run
 
 
@@ -423,30 +396,44 @@ def train(
         DataError: rows that cannot be used; `rows` lists all of them.
         RunError: the folder holds another run; a checkpoint cannot be read or written.
     """
+    if workers < 0:
+        raise OptionError(f"--workers: found {workers}, expected at least 0.")
     quiet()
     run = Run(folder)
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
-    if fresh and main:
-        run.set_aside()
-    sources, vocabulary, digest, bad = load_sources(settings, skip_bad, known_vocabulary(run), progress)
-    if main:
-        run.begin({**asdict(settings), "data_digest": digest})
-        vocabulary.save(run.vocabulary)
-        if bad:
-            write_skipped(run.skipped, bad)
-            say(f"left out {len(bad)} rows that cannot be used: see {run.skipped}")
-    if (result := run.read("result")) is not None:
-        say(f"{folder}: this run is finished; --fresh starts anew.")
+    if not main:
+        say = silent
+    known = None if fresh else known_vocabulary(run)
+    sources, vocabulary, digest, bad = load_sources(settings, skip_bad, known, progress)
+    wanted = {**asdict(settings), "data_digest": digest, "vocabulary_digest": vocabulary.digest}
+    with run.begun(wanted, fresh=fresh) if main else nullcontext():
+        if main:
+            vocabulary.save(run.vocabulary)
+            if bad:
+                write_skipped(run.skipped, bad)
+                say(f"left out {len(bad)} rows that cannot be used: see {run.skipped}")
+        if (result := run.read("result")) is not None:
+            say(f"{folder}: this run is finished; --fresh starts anew.")
+            return result
+        with signals_passed_on():
+            result = fit(settings, run, sources, vocabulary, workers, trainer or {}, say)
+        if main:
+            run.write("result", result)
         return result
-    result = fit(settings, run, sources, vocabulary, workers, trainer or {}, say)
-    if main:
-        run.write("result", result)
-    return result
+
+
+def silent(line: str) -> None:
+    """What any process but the first one says."""
 
 
 def known_vocabulary(run: Run) -> Vocabulary | None:
     """That of the run to be resumed, if there is one: it is never extended."""
-    return Vocabulary.load(run.vocabulary) if run.vocabulary.exists() else None
+    if not run.vocabulary.exists():
+        return None
+    try:
+        return Vocabulary.load(run.vocabulary)
+    except DataError as problem:
+        raise RunError(f"{problem} Or start anew with --fresh.") from problem
 
 
 def load_sources(
@@ -482,8 +469,8 @@ def load_sources(
         if kept:
             sources[name] = Files(kept, settings.height, varied=name == "train", seed=settings.seed)
     if "train" not in sources:
-        raise refuse(bad)
-    told = [(item.row.name, item.row.text, item.row.split) for item in items]
+        raise DataError("no row is left to train with; mend some of these.", bad)
+    told = [(item.row.name, item.row.text, item.row.split, item.row.path.stat().st_size) for item in items]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
     return sources, vocabulary, digest, bad
 
@@ -505,19 +492,17 @@ def fit(
             dirpath=run.checkpoints,
             filename="best",
             monitor="validation/distance" if watched else None,
-            save_last=True,
             enable_version_counter=False,
             save_on_train_epoch_end=True,
         ),
+        Latest(run.last),
         EpochLines(say),
     ]
     if watched:
-        callbacks.append(
-            EarlyStopping("validation/distance", patience=settings.patience, check_on_train_epoch_end=True)
-        )
+        callbacks.append(Stop("validation/distance", patience=settings.patience, check_on_train_epoch_end=True))
     if sys.stderr.isatty():
-        callbacks.append(RichProgressBar(leave=False))
-    trainer = lightning.Trainer(
+        callbacks.insert(0, EpochBar())
+    trainer = start_trainer(
         **{"accelerator": "auto", "devices": "auto", **options},
         max_epochs=settings.epochs,
         default_root_dir=run.folder,
@@ -527,7 +512,7 @@ def fit(
         gradient_clip_val=5.0,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=10,
     )
@@ -556,6 +541,8 @@ def fit(
     resumed = str(run.last) if run.last.exists() else None
     if resumed:
         say(f"going on from {resumed}")
+        # Lightning lets the workers begin before it tells the epoch
+        train_loader.sampler.set_epoch(load(run.last)["epoch"] + 1)  # type: ignore[attr-defined]
     trainer.fit(module, train_loader, held_out, ckpt_path=resumed)
     return measure(trainer, module, run, {name: loader(name) for name in sources if name != "train"}, say)
 
@@ -576,13 +563,6 @@ def measure(
             f"normalised edit distance {measured['test/distance']:.4f}"
         )
     return result
-
-
-def quiet() -> None:
-    """Leave out what the libraries say about themselves."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module=r"lightning\..*")
-    warnings.filterwarnings("ignore", module=r"torch\.utils\.data.*")
 
 
 # --- reading new pictures
@@ -610,14 +590,16 @@ class Transcriber:
         settings = run.read("settings")
         if settings is None or not run.vocabulary.exists():
             raise RunError(f"{folder}: holds no run; train one with: seqloss train ocr --out {folder}")
-        self.height = settings["height"]
         self.vocabulary = Vocabulary.load(run.vocabulary)
+        if settings.get("vocabulary_digest", self.vocabulary.digest) != self.vocabulary.digest:
+            raise RunError(f"{run.vocabulary}: is not the vocabulary that this run was trained with; train anew.")
+        self.height = int(settings.get("height", 0))
+        if not self.height:
+            raise RunError(f"{folder}/settings.json: has no height; train anew.")
         self.network = Network(len(self.vocabulary), self.height).eval()
         weights = {name.removeprefix("network."): value for name, value in run.weights().items()}
-        try:
-            self.network.load_state_dict(weights)
-        except RuntimeError as problem:
-            raise RunError(f"{run.best}: its weights are not those of this network; train anew.") from problem
+        refuse_other_weights(self.network, weights)
+        self.network.load_state_dict(weights)
 
     def read(self, path: Path) -> Transcript:
         """One picture.

@@ -1,0 +1,17 @@
+"""Real pictures that training never saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seqloss.recipes import ocr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_captchas_that_training_never_saw_are_read(shared_data: Path, tmp_path: Path, seed: int) -> None:
+    result = ocr.train(ocr.Settings(data=str(shared_data / "captcha"), seed=seed), tmp_path / "run")
+    assert result["test"]["items"] == 94
+    assert result["test"]["exact"] >= 90

@@ -219,7 +219,7 @@ def test_a_terminal_shows_bad_rows_in_a_table_that_leaves_nothing_out(seqloss, b
 def test_skip_bad_trains_on_the_rest(seqloss, bad, tmp_path) -> None:
     code, out, err = seqloss("train", "ocr", "--data", bad, "--out", tmp_path / "run", "--skip-bad", *SMALL)
     assert (code, err) == (0, "")
-    assert out.startswith(f"left out 3 rows that cannot be used: see {tmp_path / 'run/skipped.csv'}\nepoch   1/1")
+    assert out.startswith(f"left out 3 rows that cannot be used: see {tmp_path / 'run/skipped.csv'}\npictures: ")
     assert out.endswith(f"read pictures with: seqloss transcribe {tmp_path / 'run'} PICTURE ...\n")
 
 
@@ -310,14 +310,14 @@ SAFE = "interrupted; finished epochs are safe, and the same command goes on from
 def test_a_signal_ends_training_with_its_exit_code_and_one_message(interrupted, name, code) -> None:
     found, _, err = interrupted[name]
     assert found == code
-    assert err.removeprefix("seqloss: compiling") == SAFE
+    assert [line for line in err.splitlines(True) if not line.startswith("seqloss: compiling")] == [SAFE]
 
 
 def test_the_same_command_goes_on_with_the_epoch_after(interrupted) -> None:
     before = [line for line in interrupted["int"][1] if line.startswith("epoch")]
     again = interrupted["term"][1]
     assert again[0].startswith("going on from ")
-    last, first = (int(re.match(r"epoch\s+(\d+)", line)[1]) for line in (before[-1], again[1]))
+    last, first = (int(re.match(r"epoch\s+(\d+)", line)[1]) for line in (before[-1], again[2]))
     assert first in (last, last + 1)  # it may have been interrupted between the line and the checkpoint
 
 

@@ -149,11 +149,17 @@ def test_a_run_that_gets_no_better_stops_and_stays_stopped(data, train, tmp_path
     assert same(before, weights(tmp_path / "run"))
 
 
+def test_a_run_first_says_what_it_trains_on_and_where(data, train, tmp_path) -> None:
+    lines: list[str] = []
+    train(data, tmp_path / "run", epochs=1, say=lines.append)
+    assert lines[0] == f"pictures: 9 train, 2 validation, 1 test; 3 characters; 1 epochs; run in {tmp_path / 'run'}"
+
+
 def test_fresh_begins_with_the_first_epoch(data, train, tmp_path) -> None:
     train(data, tmp_path / "run", epochs=1)
     lines: list[str] = []
     train(data, tmp_path / "run", epochs=1, fresh=True, say=lines.append)
-    assert lines[0].startswith("epoch   1/1")
+    assert lines[1].startswith("epoch   1/1")
     assert (tmp_path / "run.old-1/result.json").exists()
 
 

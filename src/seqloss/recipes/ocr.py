@@ -543,6 +543,8 @@ def fit(
         say(f"going on from {resumed}")
         # Lightning lets the workers begin before it tells the epoch
         train_loader.sampler.set_epoch(load(run.last)["epoch"] + 1)  # type: ignore[attr-defined]
+    counts = ", ".join(f"{len(source)} {name}" for name, source in sources.items())
+    say(f"pictures: {counts}; {len(vocabulary) - 1} characters; {settings.epochs} epochs; run in {run.folder}")
     trainer.fit(module, train_loader, held_out, ckpt_path=resumed)
     return measure(trainer, module, run, {name: loader(name) for name in sources if name != "train"}, say)
 

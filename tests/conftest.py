@@ -10,6 +10,16 @@ import pytest
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels() -> None:
+    """What a test hears on stderr is its own, not the first call's."""
+    from seqloss import contract
+    from seqloss.kernels.cpu import loss_and_grad
+
+    for kind in (np.float32, np.float64):
+        loss_and_grad(np.zeros((1, 2, 3), kind), contract.validate((1, 2, 3), [[1]]))
+
+
 @pytest.fixture(autouse=True)
 def poisoned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a kernel does not write itself is NaN, or a number that no index may be."""

@@ -12,10 +12,14 @@ IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".t
 def inside(folder: Path, name: str) -> Path:
     """The absolute path, links followed; a `DataError` where it leaves the data folder."""
     home = folder.resolve()
+    if "\0" in name:
+        raise DataError(f"{shown(name)}: not a usable path (embedded null byte)")
     try:
         path = (home / name).resolve()
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{shown(name)}: not a usable path ({error})") from error
+    if path.is_symlink():  # from Python 3.13 on, resolve() leaves a loop as it is
+        raise DataError(f"{shown(name)}: not a usable path (a link that leads back to itself)")
     if not path.is_relative_to(home):
         raise DataError(f"{shown(name)}: {outside_folder(path, home)}")
     return path

@@ -151,7 +151,7 @@ def main() -> None:
     torch.set_num_threads(1)
     seqloss.set_num_threads(1)
     chosen = [workload for workload in WORKLOADS if workload.name in asked.only.split(",")]
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     results = {
         workload.name: measure(workload, asked.rounds)
         for workload in track(chosen, "measuring", console=Console(stderr=True), transient=True)

@@ -87,7 +87,7 @@ def main() -> None:
     table = Table("part", "ms a step", "share", title=f"{steps} steps of 32 painted words")
     for part, spent in seconds.items():
         table.add_row(part, f"{1e3 * spent / steps:.2f}", f"{spent / wall:.1%}")
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
     share = (seconds["loss"] + seconds["backward: of the loss"]) / wall
     cores = len(os.sched_getaffinity(0))

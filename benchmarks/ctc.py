@@ -161,6 +161,7 @@ def main() -> None:
     console.print(", ".join(f"{name} {value}" for name, value in facts.items()))
     if asked.save:
         target = Path(__file__).parent / "results" / "ctc-cpu.json"
+        target.parent.mkdir(exist_ok=True)
         target.write_text(json.dumps({"machine": facts, "milliseconds": results}, indent=2) + "\n")
     wrong = [
         f"{workload}: {name}"

@@ -293,7 +293,13 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int
     command += ["--height", "16", "--batch", "2", "--epochs", "99999", "--patience", "99999"]
     ended = {}
     for name, number in (("int", signal.SIGINT), ("term", signal.SIGTERM)):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+        )
         lines = []
         while len([line for line in lines if line.startswith("epoch")]) < 2:
             lines.append(process.stdout.readline())

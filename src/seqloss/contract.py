@@ -10,6 +10,7 @@ Words: batch N, time T, classes C, labels L. The symbols in brackets are Graves'
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -107,7 +108,7 @@ def check_options(infeasible: str, reduction: str, denominator: float | None) ->
             f'denominator: goes with reduction="sum" only, found reduction={reduction!r}; '
             "it divides the sum over a batch by a number of yours."
         )
-    if denominator is not None and not (np.isfinite(denominator) and denominator > 0):
+    if denominator is not None and not _positive(denominator):
         raise errors.OptionError(f"denominator: expected a positive number, found {denominator!r}.")
 
 
@@ -171,6 +172,11 @@ def reduction_weights(reduction: Reduction, target_lengths: np.ndarray, denomina
         return 1.0 / (np.maximum(counts, 1.0) * max(1, rows))
     divisors = {"sum": denominator or 1.0, "batch": max(1, rows), "labels": max(1.0, counts.sum())}
     return np.full(rows, 1.0 / divisors[reduction])
+
+
+def _positive(value: Any) -> bool:
+    """Whether a number can divide a float32 sum; True and "3" are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and SMALLEST <= float(value) < np.inf
 
 
 def _blank(blank: Any, classes: int) -> int:

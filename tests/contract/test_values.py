@@ -261,3 +261,11 @@ def test_a_negative_blank_counts_from_the_end(door: Door) -> None:
         np.testing.assert_allclose(
             door.loss(logits, targets, blank=blank), door.loss(LOGITS, targets + 1, blank=0), rtol=1e-6
         )
+
+
+def test_without_normalize_a_frame_whose_read_classes_are_all_masked_is_infeasible(door: Door) -> None:
+    log_probs = np.full((1, 3, 4), -1e9)
+    log_probs[..., 3] = 0.0
+    loss, gradient = door.loss_and_grad(log_probs, [[1]], normalize=False)
+    assert loss.tolist() == [np.inf]
+    assert not gradient.any()

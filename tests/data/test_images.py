@@ -49,7 +49,7 @@ def test_a_missing_file_is_told(tmp_path) -> None:
 
 
 def test_a_folder_in_a_pictures_place_is_told(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"^no such file$"):
+    with pytest.raises(DataError, match=r"^no picture but a folder or a device$"):
         inspect_image(tmp_path)
 
 

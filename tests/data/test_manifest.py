@@ -138,12 +138,6 @@ def test_a_bad_csv_row_is_told_and_the_next_is_read(tmp_path, line: str, reason:
     assert bad[0].file == str(tmp_path / "manifest.csv")
 
 
-def test_a_quotation_mark_that_is_never_closed_is_told(tmp_path) -> None:
-    rows, bad = read_rows(written(tmp_path, 'path,text\n1.png,a\n2.png,"b\n3.png,c\n'))
-    assert [row.row for row in rows] == [2]
-    assert [(row.row, row.reason[:10]) for row in bad] == [(3, "broken CSV")]
-
-
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -210,3 +204,24 @@ def test_a_file_name_that_is_not_utf8_is_told_in_escapes(tmp_path) -> None:
     Path(tmp_path / "a\udcff.png").touch()
     _, bad = read_rows(tmp_path)
     assert bad[0].reason.startswith(r"a\udcff.png: the text 'a\\udcff' is no Unicode")
+
+
+def test_a_quotation_mark_that_is_never_closed_takes_no_other_row_with_it(tmp_path) -> None:
+    source = written(tmp_path, 'path,text\n0.png,a\n1.png,"b\n2.png,c\n3.png,d\n')
+    rows, bad = read_rows(source)
+    assert [row.text for row in rows] == ["a", "c", "d"]
+    assert [(row.row, row.reason[:10]) for row in bad] == [(3, "broken CSV")]
+
+
+def test_a_name_longer_than_any_file_system_takes_is_told_beside_the_others(tmp_path) -> None:
+    rows, bad = read_rows(written(tmp_path, f"path,text\n{'x' * 5000}.png,a\n1.png,\n0.png,c\n"))
+    assert [row.text for row in rows] == ["c"]
+    assert len(bad) == 2
+
+
+def test_a_manifest_that_is_a_link_out_of_its_folder_is_refused(tmp_path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "secret.csv").write_text("path,text\n")
+    (tmp_path / "data" / "manifest.csv").symlink_to(tmp_path / "secret.csv")
+    with pytest.raises(DataError, match="leads out of the data folder"):
+        read_rows(tmp_path / "data")

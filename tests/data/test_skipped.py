@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqloss.data.skipped import harmless, write_skipped
+from seqloss.data.skipped import harmless, printable, write_skipped
 from seqloss.errors import BadRow
 
 CELL = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -45,9 +45,17 @@ def test_any_text_comes_back_as_one_cell(cells: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "skipped.csv"
         write_skipped(path, [BadRow(file, 1, reason) for file, reason in cells])
-        assert read_back(path)[1:] == [[harmless(file), "1", harmless(reason)] for file, reason in cells]
+        assert read_back(path)[1:] == [
+            [printable(harmless(file)), "1", printable(harmless(reason))] for file, reason in cells
+        ]
 
 
 def test_a_name_that_is_not_utf8_is_written_in_escapes(tmp_path) -> None:
     write_skipped(tmp_path / "skipped.csv", [BadRow("a\udcff", 1, "b")])
     assert read_back(tmp_path / "skipped.csv")[1] == ["a\\udcff", "1", "b"]
+
+
+def test_control_characters_are_escaped_and_every_cell_is_quoted(tmp_path) -> None:
+    write_skipped(tmp_path / "skipped.csv", [BadRow("m.csv", 2, "x;=1+1.png\x1b[31m: no such file")])
+    written = (tmp_path / "skipped.csv").read_text()
+    assert written.splitlines()[1] == '"m.csv","2","x;=1+1.png\\x1b[31m: no such file"'

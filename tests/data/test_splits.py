@@ -75,3 +75,12 @@ def test_captcha_holds_out_a_tenth_and_keeps_its_94_test_rows() -> None:
     splits, unknown = split_rows(rows)
     assert (bad, unknown) == ([], [])
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (758, 84, 94)
+
+
+def test_a_row_with_a_character_of_its_own_is_not_held_out() -> None:
+    texts = [f"t{number}" for number in range(8)] + ["tt", "t"]
+    rows = [Row("m.csv", k, Path(f"/data/{k}.png"), text, None, f"{k}.png") for k, text in enumerate(texts)]
+    splits, _ = split_rows(rows)
+    assert {held.text for held in splits.validation} <= {"tt", "t"}
+    kept = set("".join(one.text for one in splits.train))
+    assert all(set(held.text) <= kept for held in splits.validation)

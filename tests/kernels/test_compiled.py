@@ -88,3 +88,30 @@ def test_a_torn_cache_costs_a_compilation_and_no_error(warm, tmp_path: Path) -> 
     loss, _, said = call(tmp_path / "cache")
     assert loss == pytest.approx(1.0986123)
     assert "compiling" in said
+
+
+IMPORT = """
+import sys
+from pathlib import Path
+import seqloss.kernels.cpu
+assert not Path(sys.argv[1]).exists(), "a folder was made"
+"""
+
+
+def test_an_import_makes_no_folder_and_needs_no_home(tmp_path: Path) -> None:
+    environment = {**os.environ, "SEQLOSS_CACHE_DIR": str(tmp_path / "cache"), "HOME": "/nonexistent"}
+    subprocess.run([sys.executable, "-c", IMPORT, str(tmp_path / "cache")], env=environment, timeout=60, check=True)
+
+
+def test_read_only_arrays_use_the_kernel_that_is_there() -> None:
+    import numpy as np
+
+    from seqloss.contract import validate
+    from seqloss.kernels.cpu import loss_and_grad
+
+    logits = np.zeros((2, 4, 3))
+    expected = loss_and_grad(logits, validate(logits.shape, [[1], [1]]))
+    logits.flags.writeable = False
+    rows = validate(logits.shape, np.broadcast_to(np.array([1]), (2, 1)), np.frombuffer(np.array([4, 4]), np.int64))
+    for found, wanted in zip(loss_and_grad(logits, rows), expected, strict=True):
+        assert found.tobytes() == wanted.tobytes()

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from seqloss.data import Vocabulary
+from seqloss.data.vocabulary import frames_needed
 from seqloss.errors import OptionError, RunError
 from seqloss.recipes import ocr
 from seqloss.torch import ctc_loss
@@ -41,7 +42,7 @@ def test_settings_that_cannot_be_are_refused_with_what_could(options: dict, told
 
 @pytest.mark.parametrize(("text", "frames"), [("", 0), ("a", 1), ("ab", 2), ("aab", 4), ("aaa", 5)])
 def test_a_repeated_character_needs_a_frame_more(text: str, frames: int) -> None:
-    assert ocr.required(text) == frames
+    assert frames_needed(text) == frames
 
 
 # --- pictures
@@ -66,14 +67,14 @@ def test_a_varied_line_keeps_its_height_and_follows_from_its_seed() -> None:
 def test_a_painted_word_has_the_frames_that_it_needs(height: int) -> None:
     source = ocr.Painted("train", 300, 0, height)
     items = [source.item(0, index) for index in range(300)]
-    assert all(ocr.frames_of(line.shape[1]) >= ocr.required(text) for line, text in items)
+    assert all(ocr.frames_of(line.shape[1]) >= frames_needed(text) for line, text in items)
 
 
 def test_the_loss_of_a_row_that_fits_is_finite_however_it_is_varied() -> None:
     text = "aabbab" * 2
     vocabulary = Vocabulary.from_texts([text])
-    line = np.random.default_rng(0).integers(0, 256, (16, ocr.STRIDE * ocr.required(text)), np.uint8)
-    lines = [ocr.vary(line, ocr.required(text), np.random.default_rng(seed)) for seed in range(40)]
+    line = np.random.default_rng(0).integers(0, 256, (16, ocr.STRIDE * frames_needed(text)), np.uint8)
+    lines = [ocr.vary(line, frames_needed(text), np.random.default_rng(seed)) for seed in range(40)]
     torch.manual_seed(0)
     with torch.no_grad():
         logits, frames = ocr.Network(len(vocabulary), 16).eval()(*ocr.stack(lines))

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from seqloss.data import Vocabulary
 from seqloss.errors import DataError, OptionError, RunError
 from seqloss.recipes import ocr
 from seqloss.recipes.checkpoints import load
@@ -135,7 +136,7 @@ def test_a_run_killed_before_its_result_only_measures(trained, train, tmp_path) 
 def test_a_finished_run_says_so(trained, train) -> None:
     lines: list[str] = []
     result = train(trained[0], trained[1], say=lines.append)
-    assert lines == [f"{trained[1]}: this run is finished; --fresh starts anew."]
+    assert lines[0] == f"{trained[1]}: this run is finished; --fresh starts anew."
     assert result == json.loads((trained[1] / "result.json").read_text())
 
 
@@ -198,10 +199,10 @@ def test_rows_left_out_are_listed_beside_the_run(with_rows, train, tmp_path) -> 
     train(data, tmp_path / "run", epochs=1, skip_bad=True, say=lines.append)
     assert lines[0] == f"left out 2 rows that cannot be used: see {tmp_path / 'run/skipped.csv'}"
     rows = (tmp_path / "run/skipped.csv").read_text().splitlines()
-    assert rows[0] == "file,row,reason"
-    assert rows[1:] == [
-        f"{data / 'manifest.csv'},14,gone.png: no such file",
-        f"{data / 'manifest.csv'},15,'=x.png: no such file",
+    assert rows == [
+        '"file","row","reason"',
+        f'"{data / "manifest.csv"}","14","gone.png: no such file"',
+        f'"{data / "manifest.csv"}","15","\'=x.png: no such file"',
     ]
 
 
@@ -232,7 +233,7 @@ def test_one_picture_alone_is_trained_on(data, train, tmp_path) -> None:
 def test_another_vocabulary_is_noticed_when_resuming(trained, train, tmp_path) -> None:
     data, run = copied(trained, tmp_path / "run")
     (run / "vocabulary.json").write_text((run / "vocabulary.json").read_text().replace('"1"', '"1",\n  "z"'))
-    with pytest.raises(RunError, match=r"vocabulary.json is not the one that it began with"):
+    with pytest.raises(RunError, match=r"vocabulary\.json: is not the one that the run began with"):
         train(data, run)
 
 
@@ -298,3 +299,50 @@ def test_what_lightning_refuses_is_an_option_error(data, train, tmp_path, option
 def test_a_negative_number_of_workers_is_refused(data, train, tmp_path) -> None:
     with pytest.raises(OptionError, match="--workers: found -1, expected at least 0"):
         train(data, tmp_path / "run", workers=-1)
+
+
+def test_only_bad_rows_are_all_told_though_no_row_is_left_to_split(train, tmp_path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "manifest.jsonl").write_text(
+        '{"file": "1.png", "label": "a"}\n{"path": "2.png", "text": ""}\n'
+    )
+    with pytest.raises(DataError, match="2 rows cannot be used") as caught:
+        train(tmp_path / "data", tmp_path / "run")
+    assert [row.row for row in caught.value.rows] == [1, 2]
+
+
+def test_the_vocabulary_has_no_character_of_a_row_that_was_left_out(with_rows, train, tmp_path) -> None:
+    data = with_rows("gone.png,Q,train\n0.png,Q,validation\n")
+    train(data, tmp_path / "run", epochs=1, skip_bad=True)
+    assert "Q" not in Vocabulary.load(tmp_path / "run/vocabulary.json").characters
+
+
+def test_a_finished_run_tells_its_measures_again(data, train, tmp_path) -> None:
+    first, again = [], []
+    train(data, tmp_path / "run", epochs=1, say=first.append)
+    train(data, tmp_path / "run", epochs=1, say=again.append)
+    measures = [line for line in first if "never saw" in line]
+    assert len(measures) == 2
+    assert again[1:] == measures
+
+
+def test_other_pixels_in_a_picture_of_the_same_name_and_size_are_noticed(data, train, tmp_path) -> None:
+    Image.new("L", (40, 16), 255).save(data / "0.png", "BMP")
+    size = (data / "0.png").stat().st_size
+    train(data, tmp_path / "run", epochs=1)
+    Image.new("L", (40, 16), 0).save(data / "0.png", "BMP")
+    assert (data / "0.png").stat().st_size == size
+    with pytest.raises(RunError, match="the data are not those that it began with"):
+        train(data, tmp_path / "run", epochs=1)
+
+
+def test_a_line_that_is_too_wide_is_not_read(trained, tmp_path) -> None:
+    Image.new("L", (9000, 16), 255).save(tmp_path / "wide.png")
+    with pytest.raises(DataError, match="too wide: 9000 pixels once scaled, at most 8192"):
+        ocr.Transcriber(trained[1]).read(tmp_path / "wide.png")
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def test_lightnings_other_precisions_train(data, train, tmp_path, precision) -> None:
+    result = train(data, tmp_path / "run", epochs=1, trainer={"precision": precision, "accelerator": "cpu"})
+    assert result["validation"]["items"] == 2

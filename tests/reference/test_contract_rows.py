@@ -256,6 +256,14 @@ class TestUnnormalised:
         assert np.isfinite(loss_and_grad(log_probs, [[1, 2], [1, 3]], [6, 4], normalize=False)[0]).all()
 
     def test_masks_count_from_the_largest_score_that_is_read(self) -> None:
+        low = np.full((1, 2, 3), -9e7)
+        low[..., 2] = 0.0
+        low[:, 0, 1] = -1.8e8
+        assert loss_and_grad(low, [[1]], normalize=False)[0][0] == pytest.approx(1.8e8)
+
+    def test_a_frame_of_which_nothing_over_minus_1e8_is_read_is_infeasible(self) -> None:
         low = np.full((1, 2, 3), -2e8)
         low[..., 2] = 0.0
-        assert loss_and_grad(low, [[1]], normalize=False)[0][0] == pytest.approx(4e8)
+        loss, grad = loss_and_grad(low, [[1]], normalize=False)
+        assert loss.tolist() == [INF]
+        assert not grad.any()

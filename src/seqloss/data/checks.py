@@ -7,13 +7,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 
 from PIL import Image
 
 from seqloss.data.images import inspect_image, scaled_width
 from seqloss.data.manifest import Row
-from seqloss.data.vocabulary import Vocabulary, describe
+from seqloss.data.vocabulary import Vocabulary, describe, frames_needed
 from seqloss.errors import BadRow, DataError
 
 SHOWN = 20
@@ -77,7 +76,7 @@ def check_row(
         size = inspect_image(row.path)
         width = scaled_width(*size, height)
         count = frames(width) if width <= max_width else 0
-        reasons += fit(row.text, size, (width, height), count, frames, max_width)
+        reasons += misfit(row.text, size, (width, height), count, frames, max_width)
     except DataError as problem:
         reasons.append(str(problem))
     if reasons:
@@ -85,7 +84,7 @@ def check_row(
     return Item(row, width, count)
 
 
-def fit(
+def misfit(
     text: str,
     size: tuple[int, int],
     scaled: tuple[int, int],
@@ -97,13 +96,12 @@ def fit(
     picture = f"picture {size[0]} x {size[1]}, scaled to {scaled[0]} x {scaled[1]}"
     if scaled[0] > max_width:
         return [f"too wide: {picture}, at most {max_width} wide; cut it into lines"]
-    repeats = sum(a == b for a, b in pairwise(text))
-    needed = len(text) + repeats
+    needed = frames_needed(text)
     if needed <= count:
         return []
     step = round(max_width / max(1, frames(max_width)))
     return [
-        f"the text needs {needed} frames ({len(text)} labels + {repeats} adjacent repeats), has {count} "
+        f"the text needs {needed} frames ({len(text)} labels + {needed - len(text)} adjacent repeats), has {count} "
         f"({picture}, one frame per {step} pixels)"
     ]
 

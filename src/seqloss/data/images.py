@@ -53,7 +53,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except OSError as error:  # a name too long, a folder that may not be entered
         raise DataError(f"cannot be looked for ({error.strerror})") from error
     if not found:
-        raise DataError("no such file")
+        raise DataError("no picture but a folder or a device" if path.exists() else "no such file")
     try:
         with Image.open(path, formats=FORMATS) as image:
             refuse_huge(*image.size)

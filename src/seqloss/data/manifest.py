@@ -71,7 +71,7 @@ def find_manifest(source: Path) -> Path | None:
         if source.suffix.lower() not in (".csv", ".jsonl"):
             raise DataError(f"{source}: expected a folder, a .csv or a .jsonl file; give one of these.")
         return source
-    found = [source / name for name in MANIFESTS if (source / name).is_file()]
+    found = [inside(source, name) for name in MANIFESTS if (source / name).is_file()]
     if len(found) > 1:
         raise DataError(f"{source}: holds manifest.csv and manifest.jsonl; name the one to read.")
     return found[0] if found else None

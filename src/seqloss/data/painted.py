@@ -6,12 +6,12 @@ Every picture follows from (seed, split, epoch, index) alone: any process paints
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
 from PIL import Image
 
 from seqloss.data.fonts import faces, font
+from seqloss.data.vocabulary import frames_needed
 from seqloss.data.words import SPLITS, Split, split_words
 
 SIZES = (16, 18, 20, 22, 24)  # of a face, in pixels, for a line 32 pixels high
@@ -89,9 +89,8 @@ def fitted(ink: Image.Image, height: int) -> Image.Image:
 def placed(ink: Image.Image, text: str, rng: np.random.Generator, height: int) -> np.ndarray:
     """The ink somewhere on a line with room for each character and the gap in each pair: (height, width)."""
     unit = height / 32
-    pairs = sum(a == b for a, b in pairwise(text))
     before, after = rng.integers(EDGE, max(EDGE + 1, round(8 * unit)), size=2, endpoint=True)
-    least = round(6 * unit * (len(text) + pairs))
+    least = round(6 * unit * frames_needed(text))
     width = max(least, int(before + ink.width + after))
     cover = np.zeros((height, width), np.float32)
     left = int(rng.integers(before, width - ink.width - after, endpoint=True))

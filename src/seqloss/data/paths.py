@@ -16,9 +16,10 @@ def inside(folder: Path, name: str) -> Path:
         raise DataError(f"{shown(name)}: not a usable path (embedded null byte)")
     try:
         path = (home / name).resolve()
+        loop = path.is_symlink()  # from Python 3.13 on, resolve() leaves it as it is
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{shown(name)}: not a usable path ({error})") from error
-    if path.is_symlink():  # from Python 3.13 on, resolve() leaves a loop as it is
+    if loop:
         raise DataError(f"{shown(name)}: not a usable path (a link that leads back to itself)")
     if not path.is_relative_to(home):
         raise DataError(f"{shown(name)}: {outside_folder(path, home)}")

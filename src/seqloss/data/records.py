@@ -42,17 +42,25 @@ def csv_records(file: str, text: str) -> Iterator[Record]:
 
 
 def csv_lines(text: str) -> Iterator[tuple[int, list[str], str]]:
-    """(line where it begins, cells, problem) of each entry that is not a blank line."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    while True:
-        line = reader.line_num + 1
+    """(line where it begins, cells, problem) of each entry that is not a blank line.
+
+    A quotation mark that is never closed would take in all lines after it: after a broken entry, reading goes on
+    with the line that follows its first.
+    """
+    lines = list(io.StringIO(text, newline=""))
+    start = line = 0
+    while start < len(lines):
+        reader = csv.reader(lines[start:], strict=True)
+        line = start
         try:
-            if cells := next(reader):
-                yield line, cells, ""
-        except StopIteration:
+            for cells in reader:
+                if cells:
+                    yield line + 1, cells, ""
+                line = start + reader.line_num
             return
         except csv.Error as error:
-            yield line, [], f"broken CSV ({error}); close each quotation mark, and double those inside a text"
+            yield line + 1, [], f"broken CSV ({error}); close each quotation mark, and double those inside a text"
+            start = line + 1
 
 
 def csv_record(columns: list[str], line: int, cells: list[str], problem: str) -> Record:

@@ -17,10 +17,10 @@ FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20"  # the last four: their full-wid
 def write_skipped(path: Path, bad: Sequence[BadRow]) -> None:
     """Writes file, row and reason of each bad row, whole or not at all."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow(["file", "row", "reason"])
     for row in bad:
-        writer.writerow([harmless(row.file), row.row, harmless(row.reason)])
+        writer.writerow([printable(harmless(row.file)), row.row, printable(harmless(row.reason))])
     write_aside(path, text.getvalue())
 
 
@@ -29,3 +29,8 @@ def harmless(cell: str) -> str:
     visible = "".join(dropwhile(lambda c: c.isspace() or not c.isprintable(), cell))
     runs = visible[:1] and visible[0] in FORMULA_STARTS
     return "'" + cell if runs or cell[:1] in ("\t", "\r") else cell
+
+
+def printable(cell: str) -> str:
+    """The cell with control characters as escapes: they would move a terminal's cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in cell)

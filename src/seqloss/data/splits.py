@@ -8,8 +8,10 @@ rows take part in neither.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from seqloss.data.manifest import Row
 from seqloss.errors import BadRow, DataError
@@ -57,9 +59,18 @@ def split_rows(rows: Sequence[Row]) -> tuple[Splits, list[BadRow]]:
 
 
 def hold_out(splits: Splits) -> Splits:
-    """A tenth of the training rows, one at least if there are two, moved to validation; order is kept."""
+    """A tenth of the training rows, one at least if there are two, moved to validation; order is kept.
+
+    A row stays if one of its characters stands in no other row that stays: training would never see it.
+    """
     ranked = sorted(splits.train, key=lambda row: hashlib.sha256(row.name.encode()).digest())
     count = max(round(len(ranked) / 10), 1) if len(ranked) > 1 else 0
-    held = {row.path for row in ranked[:count]}
+    left = Counter(character for row in ranked for character in set(row.text))
+    held: set[Path] = set()
+    for row in ranked:
+        characters = set(row.text)
+        if len(held) < count and all(left[character] > 1 for character in characters):
+            held.add(row.path)
+            left.subtract(characters)
     train = [row for row in splits.train if row.path not in held]
     return Splits(train, [row for row in splits.train if row.path in held], splits.test)

@@ -10,10 +10,16 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 from seqloss.data.aside import write_aside
 from seqloss.errors import DataError
+
+
+def frames_needed(text: str) -> int:
+    """The fewest frames that CTC needs: one for each character, and a blank between two that are the same."""
+    return len(text) + sum(a == b for a, b in pairwise(text))
 
 
 def normalize(text: str) -> str:

@@ -14,8 +14,9 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
+from typing import Any
 
 from numba import njit
 from numba.core import caching
@@ -29,10 +30,19 @@ inlined = njit(error_model="numpy", no_cpython_wrapper=True, forceinline=True)
 
 def kernel(function: Callable) -> Callable:
     """Compile a kernel's entry on its first call: without the GIL, without fastmath, from the disk if it is there."""
-    dispatcher = njit(nogil=True, error_model="numpy")(function)
-    if _folder() is not None:
-        dispatcher._cache = _KernelCache(function)
-    return dispatcher
+
+    @cache
+    def compiled() -> Callable:
+        dispatcher = njit(nogil=True, error_model="numpy")(function)
+        if _folder() is not None:
+            dispatcher._cache = _KernelCache(function)
+        return dispatcher
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        return compiled()(*arguments)
+
+    return call
 
 
 @cache
@@ -48,9 +58,9 @@ def source_hash() -> str:
 def _folder() -> Path | None:
     """The writable folder for compiled kernels, or None."""
     base = os.environ.get("SEQLOSS_CACHE_DIR")
-    home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    folder = (Path(base) if base else Path(home) / "seqloss") / f"kernels-{source_hash()}"
     try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+        folder = (Path(base) if base else Path(home) / "seqloss") / f"kernels-{source_hash()}"
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):
         return None

@@ -18,7 +18,8 @@ def loss_and_grad(
     """Loss, path and gradient of each row.
 
     Args:
-        logits: float32 or float64 (batch, time, classes); copied where it is not contiguous.
+        logits: float32 or float64 (batch, time, classes); copied where it is not contiguous, or read-only (Numba would
+            compile the kernel once more for such arrays).
         batch: lengths and targets; a row that breaks the contract is answered with NaN.
         normalize: as in the contract.
         gradient: compute it, or only the loss.
@@ -28,18 +29,21 @@ def loss_and_grad(
         gradient of each row's loss, as logits, or None. A row that no path fits has loss inf and gradient 0.
     """
     rows, time, classes = logits.shape
-    scores = np.ascontiguousarray(logits).reshape(-1)
+    scores = np.require(logits, requirements=["C", "W"]).reshape(-1)
+    targets, logit_lengths, target_lengths = (
+        np.require(array, np.int64, ["C", "W"]) for array in (batch.targets, batch.logit_lengths, batch.target_lengths)
+    )
     result = allocate(scores.size if gradient else 0, logits.dtype)
-    losses, paths = np.empty(rows), np.empty(rows, np.int64)
-    frames = max(0, min(time, int(batch.logit_lengths.max(initial=0))))
-    labels = max(0, min(batch.targets.shape[1], int(batch.target_lengths.max(initial=0))))
+    losses, paths = allocate(rows, np.dtype(np.float64)), allocate(rows, np.dtype(np.int64))
+    frames = max(0, min(time, int(logit_lengths.max(initial=0))))
+    labels = max(0, min(targets.shape[1], int(target_lengths.max(initial=0))))
 
     def work(first: int, step: int) -> None:
         with Workspace() as space:
             sums = ctc.workspace_size(frames, labels, labels + 1, 16 if logits.dtype == np.float32 else 8, gradient)
             integer = np.int32 if logits.dtype == np.float32 else np.int64
             ctc.rows(
-                scores, time, classes, batch.targets, batch.logit_lengths, batch.target_lengths,
+                scores, time, classes, targets, logit_lengths, target_lengths,
                 batch.blank, normalize, gradient, first, step, losses, paths, result,
                 space.take(f"m{logits.dtype}", sums, logits.dtype),
                 space.take(f"e{logits.dtype}", sums, np.dtype(integer)),

@@ -388,7 +388,8 @@ def _frames(scores, origin, classes, frames, classes_used, count, d, tops, norma
             top = _scores_used(scores, start, classes_used, count, d)
             if np.isnan(top):
                 return np.nan
-            top = max(top, -1e300) if top > -np.inf else 0.0
+            if top < -MASKED:  # every class that is read is masked
+                top = 0.0
             rest = 0.0
             certain += top
         tops[2 * t] = top
@@ -443,7 +444,7 @@ def _row(
         )  # fmt: skip
     if total_m == 0.0:
         return np.inf, INFEASIBLE
-    loss = -(certain + _log(total_m, total_e))
+    loss = -(certain + _log(total_m, total_e)) + 0.0  # never -0.0
     if path == NARROW and lanes(m) == LANES[0] and abs(loss) < SMALL_LOSS * frames:
         path = SMALL
         total_m, total_e, fits = _wide_sums(

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from seqloss.data import (
     split_rows,
     write_skipped,
 )
+from seqloss.data.vocabulary import frames_needed
 from seqloss.errors import BadRow, DataError, OptionError, RunError
 from seqloss.recipes.checkpoints import AsideCheckpoints, Latest, load, refuse_other_weights
 from seqloss.recipes.progress import EpochBar, EpochLines
@@ -50,6 +51,9 @@ from seqloss.torch import Greedy, ctc_greedy, ctc_loss
 
 STRIDE = 4
 """Pixels a frame: the network halves the width twice."""
+
+MAX_WIDTH = 8192
+"""Pixels of a line, once scaled: a wider one would cost more memory than a batch is worth."""
 
 OPTIMIZERS = {
     "adamw": (torch.optim.AdamW, 2e-3),
@@ -94,11 +98,6 @@ def frames_of(width: int) -> int:
     return -(-width // STRIDE)
 
 
-def required(text: str) -> int:
-    """Frames that a text needs: its characters, and one more between two that are the same."""
-    return len(text) + sum(a == b for a, b in pairwise(text))
-
-
 # --- pictures
 
 
@@ -118,7 +117,7 @@ class Files:
         row = self.items[index].row
         line = read_line(row.path, self.height)
         if self.varied:
-            line = vary(line, required(row.text), np.random.default_rng([self.seed, epoch, index]))
+            line = vary(line, frames_needed(row.text), np.random.default_rng([self.seed, epoch, index]))
         return line, row.text
 
 
@@ -130,7 +129,7 @@ class Painted(PaintedWords):
 
     def item(self, epoch: int, index: int) -> tuple[np.ndarray, str]:
         line, text = super().item(epoch, index)
-        missing = STRIDE * required(text) - line.shape[1]  # a low line may be too short for its frames
+        missing = STRIDE * frames_needed(text) - line.shape[1]  # a low line may be too short for its frames
         return np.pad(line, ((0, 0), (0, max(0, missing))), "edge"), text
 
 
@@ -160,7 +159,7 @@ def vary(line: np.ndarray, needed: int, rng: np.random.Generator) -> np.ndarray:
 # --- batches
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lines:
     """A batch: pictures (batch, 1, height, width) with zero mean and unit deviation, padded with 0; their texts."""
 
@@ -329,12 +328,12 @@ class Reader(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _loss(self, batch: Lines, logits: Tensor, frames: Tensor) -> Tensor:
-        return ctc_loss(logits.float(), batch.targets, frames, batch.target_lengths, reduction="labels")
+        return ctc_loss(logits, batch.targets, frames, batch.target_lengths, reduction="labels")
 
     def _measure(self, batch: Lines) -> None:
         logits, frames = self.network(batch.pictures, batch.widths)
         self.held_out_loss.update(self._loss(batch, logits, frames), weight=len(batch.texts))
-        for truth, read in zip(batch.texts, ctc_greedy(logits.float(), frames), strict=True):
+        for truth, read in zip(batch.texts, ctc_greedy(logits, frames), strict=True):
             text = self.vocabulary.decode(read.labels.tolist())
             self.distance.update(normalised_distance(text, truth))
             self.exact.update(float(text == truth))
@@ -414,6 +413,7 @@ def train(
                 say(f"left out {len(bad)} rows that cannot be used: see {run.skipped}")
         if (result := run.read("result")) is not None:
             say(f"{folder}: this run is finished; --fresh starts anew.")
+            tell(result, say)
             return result
         with signals_passed_on():
             result = fit(settings, run, sources, vocabulary, workers, trainer or {}, say)
@@ -431,9 +431,13 @@ def known_vocabulary(run: Run) -> Vocabulary | None:
     if not run.vocabulary.exists():
         return None
     try:
-        return Vocabulary.load(run.vocabulary)
+        vocabulary = Vocabulary.load(run.vocabulary)
     except DataError as problem:
         raise RunError(f"{problem} Or start anew with --fresh.") from problem
+    settings = run.read("settings") or {}
+    if settings.get("vocabulary_digest", vocabulary.digest) != vocabulary.digest:
+        raise RunError(f"{run.vocabulary}: is not the one that the run began with; put it back, or give --fresh.")
+    return vocabulary
 
 
 def load_sources(
@@ -450,16 +454,14 @@ def load_sources(
         vocabulary = Vocabulary.from_texts(painted["train"].words)
         return dict(painted), known or vocabulary, vocabulary.digest, []
     rows, bad = read_rows(Path(settings.data))
+    if not rows:
+        raise refuse(bad)
     splits, strays = split_rows(rows)
-    vocabulary = known or Vocabulary.from_texts(row.text for row in splits.train)
-    items, bad = check_rows(
-        [*splits.train, *splits.validation, *splits.test],
-        [*bad, *strays],
-        vocabulary=vocabulary,
-        frames=frames_of,
-        height=settings.height,
-        progress=progress,
-    )
+    look = partial(check_rows, frames=frames_of, height=settings.height, max_width=MAX_WIDTH, progress=progress)
+    items, bad = look(splits.train, [*bad, *strays], vocabulary=known)
+    vocabulary = known or Vocabulary.from_texts(item.row.text for item in items)
+    held_out, bad = look([*splits.validation, *splits.test], bad, vocabulary=vocabulary)
+    items += held_out
     if bad and not skip_bad:
         raise refuse(bad)
     by_path = {item.row.path: item for item in items}
@@ -470,9 +472,17 @@ def load_sources(
             sources[name] = Files(kept, settings.height, varied=name == "train", seed=settings.seed)
     if "train" not in sources:
         raise DataError("no row is left to train with; mend some of these.", bad)
-    told = [(item.row.name, item.row.text, item.row.split, item.row.path.stat().st_size) for item in items]
-    digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-    return sources, vocabulary, digest, bad
+    return sources, vocabulary, digest_of(items), bad
+
+
+def digest_of(items: Sequence[Item]) -> str:
+    """A hash of names, texts, splits and the pictures themselves: other data would end in other weights."""
+    digest = hashlib.sha256()
+    for item in items:
+        row = item.row
+        digest.update(json.dumps([row.name, row.text, row.split]).encode())
+        digest.update(hashlib.sha256(row.path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
 
 
 def fit(
@@ -560,11 +570,18 @@ def measure(
         count = len(loader.dataset.source)
         exact = round(measured["test/exact"] * count)
         result[name] = {"items": count, "exact": exact, "distance": measured["test/distance"]}
-        say(
-            f"{name}: {count} pictures that training never saw: {exact} read exactly, "
-            f"normalised edit distance {measured['test/distance']:.4f}"
-        )
+    tell(result, say)
     return result
+
+
+def tell(result: dict[str, Any], say: Callable[[str], None]) -> None:
+    """A line for each split that was measured."""
+    for name in ("validation", "test"):
+        if measured := result.get(name):
+            say(
+                f"{name}: {measured['items']} pictures that training never saw: {measured['exact']} read exactly, "
+                f"normalised edit distance {measured['distance']:.4f}"
+            )
 
 
 # --- reading new pictures
@@ -572,7 +589,7 @@ def measure(
 
 @dataclass(frozen=True)
 class Transcript:
-    """A picture's text, its log score, and for each character its frames and the mean probability over them."""
+    """A picture's text, its log score; for each character its frames and exp of its mean log-probability over them."""
 
     path: str
     text: str
@@ -609,7 +626,10 @@ class Transcriber:
         Raises:
             DataError: the picture cannot be read.
         """
-        pictures, widths = stack([read_line(path, self.height)])
+        line = read_line(path, self.height)
+        if line.shape[1] > MAX_WIDTH:
+            raise DataError(f"too wide: {line.shape[1]} pixels once scaled, at most {MAX_WIDTH}; cut it into lines")
+        pictures, widths = stack([line])
         with torch.inference_mode():
             logits, frames = self.network(pictures, widths)
         return self._transcript(path, ctc_greedy(logits, frames)[0])

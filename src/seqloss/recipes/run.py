@@ -176,6 +176,8 @@ class Run:
         Raises:
             RunError: there is no finished epoch yet, or the checkpoint cannot be read.
         """
+        if not self.best.exists() and self.last.exists():
+            raise RunError(f"{self.best}: is missing, though the run has finished epochs; start anew with --fresh.")
         if not self.best.exists():
             raise RunError(f"{self.folder}: has no finished epoch yet (no {self.best.name}); train it first.")
         return load(self.best)["state_dict"]

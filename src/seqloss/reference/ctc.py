@@ -92,8 +92,8 @@ def ctc_loss_and_grad(
 
     Raises:
         ShapeError, DTypeError, LengthError, LabelError, OptionError: as the contract says.
-        NormalizationError: `normalize=False`, and the classes of blank and target in one frame add up to over
-        1.001. InfeasibleError: a row that no path fits, with `infeasible="raise"`.
+        NormalizationError: `normalize=False`, and the probabilities of one frame add up to over 1.001.
+        InfeasibleError: a row that no path fits, with `infeasible="raise"`.
 
     Example:
         Two frames of two equally likely classes read as [1] along 3 of 4 paths:

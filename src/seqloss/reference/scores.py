@@ -64,7 +64,8 @@ def row_scores(
 ) -> np.ndarray | None:
     """The scores of a row that count, (time, classes): masked, before softmax.
 
-    Without `normalize` the classes of blank and target alone are read; the others are -inf.
+    Without `normalize` the classes of blank and target alone are read; the others are -inf. Where all that are read
+    lie under -1e8, the frame's largest being about 0 elsewhere, they are masked too.
 
     Args:
         logits: (time, classes), frames in use.
@@ -87,6 +88,7 @@ def row_scores(
         read = [blank, *target]
         scores = np.full_like(logits, -np.inf)
         scores[:, read] = logits[:, read]
+        scores[(logits[:, read] < -contract.MASKED).all(axis=1)] = -np.inf
     if np.isnan(scores).any() or np.isposinf(scores).any():
         return None
     if normalize and np.isneginf(scores).all(axis=1).any():

@@ -335,4 +335,4 @@ def test_two_processes_train_as_one_and_speak_with_one_voice(tmp_path: Path) -> 
     told = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (told.returncode, told.stderr.strip()) == (0, "")
     heads = [line.split()[0] for line in told.stdout.splitlines() if line and not line.startswith(" ")]
-    assert heads == ["epoch", "validation:", "test:", "read"]
+    assert heads == ["pictures:", "epoch", "validation:", "test:", "read"]

@@ -63,14 +63,14 @@ MUTANTS = {
         "test_ctc.py::test_a_small_loss_is_summed_in_float64",
     ),
     "posteriors drift": (
-        "ctc.py",
+        "recursion.py",
         "    total = rest + posterior[best]\n",
         "    if not (posterior[count] > 0.0):\n        posterior[count] = rest + posterior[best]\n"
         "    total = posterior[count]\n",
         "test_ctc.py::test_rows_of_the_gradient_add_up_to_nothing_after_20000_frames",
     ),
     "posteriors near 1 cancel": (
-        "ctc.py",
+        "recursion.py",
         "if normalize and u == best and rest < posterior[best]:",
         "if count < 0:",
         "test_ctc.py::test_a_sure_and_right_models_loss_and_gradient_keep_their_digits",
@@ -82,7 +82,7 @@ MUTANTS = {
         "test_ctc.py::test_emissions_far_under_the_frames_largest_keep_their_ratios",
     ),
     "denormals stay": (
-        "ctc.py",
+        "recursion.py",
         "result[at] = g if abs(g) >= SMALLEST else 0.0",
         "result[at] = g",
         "test_ctc.py::test_entries_under_the_smallest_normal_number_are_exactly_zero",

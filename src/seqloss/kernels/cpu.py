@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from seqloss.contract import Batch
-from seqloss.kernels import ctc, threads
+from seqloss.kernels import ctc, layout, threads
 from seqloss.kernels.workspace import Workspace, allocate
 
 WORTH_A_THREAD = 200_000.0
@@ -40,13 +40,13 @@ def loss_and_grad(
 
     def work(first: int, step: int) -> None:
         with Workspace() as space:
-            sums = ctc.workspace_size(frames, labels, labels + 1, 16 if logits.dtype == np.float32 else 8, gradient)
-            integer = np.int32 if logits.dtype == np.float32 else np.int64
+            narrow = logits.dtype == np.float32
+            sums = layout.workspace_size(frames, labels, labels + 1, layout.LANES[0 if narrow else 1], gradient)
             ctc.rows(
                 scores, time, classes, targets, logit_lengths, target_lengths,
                 batch.blank, normalize, gradient, first, step, losses, paths, result,
                 space.take(f"m{logits.dtype}", sums, logits.dtype),
-                space.take(f"e{logits.dtype}", sums, np.dtype(integer)),
+                space.take(f"e{logits.dtype}", sums, np.dtype(np.int32 if narrow else np.int64)),
                 space.take("floats", 2 * (labels + 16) + 2 * frames, np.dtype(np.float64)),
                 space.take("integers", classes + 2 * labels + 64, np.dtype(np.int64)),
             )  # fmt: skip

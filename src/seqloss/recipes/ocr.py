@@ -496,28 +496,12 @@ def fit(
 ) -> dict[str, Any]:
     """Train from the last finished epoch on, then measure the best one."""
     torch.manual_seed(settings.seed)
-    watched = "validation" in sources
-    callbacks: list[Callback] = [
-        ModelCheckpoint(
-            dirpath=run.checkpoints,
-            filename="best",
-            monitor="validation/distance" if watched else None,
-            enable_version_counter=False,
-            save_on_train_epoch_end=True,
-        ),
-        Latest(run.last),
-        EpochLines(say),
-    ]
-    if watched:
-        callbacks.append(Stop("validation/distance", patience=settings.patience, check_on_train_epoch_end=True))
-    if sys.stderr.isatty():
-        callbacks.insert(0, EpochBar())
     trainer = start_trainer(
         **{"accelerator": "auto", "devices": "auto", **options},
         max_epochs=settings.epochs,
         default_root_dir=run.folder,
         plugins=[AsideCheckpoints()],
-        callbacks=callbacks,
+        callbacks=watchers(settings, run, "validation" in sources, say),
         logger=TensorBoardLogger(run.folder, name="logs", version=""),
         gradient_clip_val=5.0,
         use_distributed_sampler=False,
@@ -526,28 +510,22 @@ def fit(
         enable_model_summary=False,
         log_every_n_steps=10,
     )
-    world = trainer.world_size
-
-    def loader(name: str) -> torch.utils.data.DataLoader:
-        order = Batches(
-            sources[name],
-            settings.batch,
-            settings.seed if name == "train" else None,
-            trainer.global_rank,
-            world,
+    loaders = {
+        name: loader(
+            BatchReader(source, vocabulary),
+            Batches(
+                source,
+                settings.batch,
+                settings.seed if name == "train" else None,
+                trainer.global_rank,
+                trainer.world_size,
+            ),
+            workers if name == "train" else 0,
         )
-        return torch.utils.data.DataLoader(
-            BatchReader(sources[name], vocabulary),
-            sampler=order,
-            batch_size=None,
-            num_workers=workers if name == "train" else 0,
-            persistent_workers=workers > 0 and name == "train",
-            prefetch_factor=4 if workers > 0 and name == "train" else None,
-        )
-
-    train_loader = loader("train")
+        for name, source in sources.items()
+    }
+    train_loader = loaders.pop("train")
     module = Reader(settings, vocabulary, len(train_loader))
-    held_out = loader("validation") if watched else None
     resumed = str(run.last) if run.last.exists() else None
     if resumed:
         say(f"going on from {resumed}")
@@ -555,8 +533,34 @@ def fit(
         train_loader.sampler.set_epoch(load(run.last)["epoch"] + 1)  # type: ignore[attr-defined]
     counts = ", ".join(f"{len(source)} {name}" for name, source in sources.items())
     say(f"pictures: {counts}; {len(vocabulary) - 1} characters; {settings.epochs} epochs; run in {run.folder}")
-    trainer.fit(module, train_loader, held_out, ckpt_path=resumed)
-    return measure(trainer, module, run, {name: loader(name) for name in sources if name != "train"}, say)
+    trainer.fit(module, train_loader, loaders.get("validation"), ckpt_path=resumed)
+    return measure(trainer, module, run, loaders, say)
+
+
+def watchers(settings: Settings, run: Run, validated: bool, say: Callable[[str], None]) -> list[Callback]:
+    """What saves, tells and stops: checkpoints, the epoch's line, the bar on a terminal, early stopping."""
+    best = ModelCheckpoint(
+        dirpath=run.checkpoints,
+        filename="best",
+        monitor="validation/distance" if validated else None,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    bar = [EpochBar()] if sys.stderr.isatty() else []
+    stop = [Stop("validation/distance", patience=settings.patience, check_on_train_epoch_end=True)] if validated else []
+    return [*bar, best, Latest(run.last), EpochLines(say), *stop]
+
+
+def loader(reader: BatchReader, order: Batches, workers: int) -> torch.utils.data.DataLoader:
+    """Batches as the order names them, made in worker processes if there are any."""
+    return torch.utils.data.DataLoader(
+        reader,
+        sampler=order,
+        batch_size=None,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers > 0 else None,
+    )
 
 
 def measure(

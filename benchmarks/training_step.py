@@ -26,16 +26,35 @@ from torch import nn
 
 import seqloss
 from seqloss.data import Vocabulary
-from seqloss.recipes.ocr import Batches, BatchReader, Network, Painted, Settings
+from seqloss.recipes.ocr import Batches, BatchReader, Network, Painted, loader
 from seqloss.torch import ctc, ctc_loss
 
 MOST = 0.05
+BATCH, WARM = 32, 5
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--steps", type=int, default=60)
     steps = options.parse_args().steps
+    seconds, wall, busy = train(steps)
+    share = (seconds["loss"] + seconds["backward: of the loss"]) / wall
+    table = Table("part", "ms a step", "share", title=f"{steps} steps of {BATCH} painted words")
+    for part, spent in seconds.items():
+        table.add_row(part, f"{1e3 * spent / steps:.2f}", f"{spent / wall:.1%}")
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(table)
+    console.print(
+        f"the loss takes {share:.2%} of a step; {BATCH * steps / wall:.0f} items/s; "
+        f"{busy / wall:.2f} of {len(os.sched_getaffinity(0))} cores at work in the training process; "
+        f"seqloss {seqloss.__version__}, torch {torch.__version__}"
+    )
+    if share >= MOST:
+        sys.exit(f"the loss takes {share:.1%} of a step, expected under {MOST:.0%}")
+
+
+def train(steps: int) -> tuple[dict[str, float], float, float]:
+    """Seconds of each part, of the whole, and of all threads of this process, over the steps after some warm ones."""
     seconds: dict[str, float] = defaultdict(float)
 
     @contextmanager
@@ -51,27 +70,18 @@ def main() -> None:
             return whole(context, upstream)
 
     ctc._CTC.backward = staticmethod(backward)
-    settings = Settings(batch=32)
-    source = Painted("train", 32 * (steps + 5), 0, settings.height)
+    source = Painted("train", BATCH * (steps + WARM), seed=0)
     vocabulary = Vocabulary.from_texts(source.words)
     torch.manual_seed(0)
-    network = Network(len(vocabulary), settings.height)
+    network = Network(len(vocabulary), source.height)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    loader = iter(
-        torch.utils.data.DataLoader(
-            BatchReader(source, vocabulary),
-            sampler=Batches(source, 32, 0),
-            batch_size=None,
-            num_workers=1,
-            prefetch_factor=4,
-        )
-    )
-    for step in track(range(steps + 5), "training", console=Console(stderr=True), transient=True):
-        if step == 5:  # warm
+    batches = iter(loader(BatchReader(source, vocabulary), Batches(source, BATCH, 0), workers=1))
+    for step in track(range(steps + WARM), "training", console=Console(stderr=True), transient=True):
+        if step == WARM:
             seconds.clear()
             start, before = time.perf_counter(), cpu_seconds()
         with timed("waiting for the batch"):
-            batch = next(loader)
+            batch = next(batches)
         with timed("network"):
             logits, frames = network(batch.pictures, batch.widths)
         with timed("loss"):
@@ -82,22 +92,8 @@ def main() -> None:
         with timed("clip and optimizer"):
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
-    wall, busy = time.perf_counter() - start, cpu_seconds() - before
     seconds["backward"] -= seconds["backward: of the loss"]
-    table = Table("part", "ms a step", "share", title=f"{steps} steps of 32 painted words")
-    for part, spent in seconds.items():
-        table.add_row(part, f"{1e3 * spent / steps:.2f}", f"{spent / wall:.1%}")
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
-    share = (seconds["loss"] + seconds["backward: of the loss"]) / wall
-    cores = len(os.sched_getaffinity(0))
-    console.print(
-        f"the loss takes {share:.2%} of a step; {32 * steps / wall:.0f} items/s; "
-        f"{busy / wall:.2f} of {cores} cores at work in the training process; "
-        f"seqloss {seqloss.__version__}, torch {torch.__version__}"
-    )
-    if share >= MOST:
-        sys.exit(f"the loss takes {share:.1%} of a step, expected under {MOST:.0%}")
+    return seconds, time.perf_counter() - start, cpu_seconds() - before
 
 
 def cpu_seconds() -> float:

@@ -87,6 +87,36 @@ MUTANTS = {
         "result[at] = g",
         "test_ctc.py::test_entries_under_the_smallest_normal_number_are_exactly_zero",
     ),
+    "float64 with float32's series": (
+        "exponential.py",
+        "return _series13(r)",
+        "return _series7(r)",
+        "test_wide.py::test_exp_is_right_to_two_roundings_over_its_whole_range",
+    ),
+    "ln 2 in one piece": (
+        "exponential.py",
+        "- n * like(x, LOWER32)",
+        "- n * like(x, 0.0)",
+        "test_wide.py::test_exp_is_right_to_two_roundings_over_its_whole_range",
+    ),
+    "a frame of nothing but -inf passes": (
+        "emissions.py",
+        "if not (top > -np.inf):",
+        "if np.isnan(top):",
+        "../contract/test_poison.py",
+    ),
+    "a rounded loss below 0": (
+        "ctc.py",
+        "if normalize:\n        loss = loss if loss >= SMALLEST else 0.0",
+        "if normalize:\n        loss = loss - 1e-16",
+        "../contract/test_values.py",
+    ),
+    "no folder, no kernel": (
+        "compiled.py",
+        "except (OSError, RuntimeError):",
+        "except ZeroDivisionError:",
+        "test_compiled.py::test_without_a_folder_that_can_be_written_the_kernel_works_all_the_same",
+    ),
     "a fork keeps the parent's pool": (
         "threads.py",
         "    os.register_at_fork(after_in_child=_forget_pool)",

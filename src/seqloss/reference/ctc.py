@@ -52,7 +52,7 @@ from seqloss.reference.scores import as_logits, log_softmax, row_scores
 from seqloss.reference.semiring import LOG
 
 SMALLEST = contract.SMALLEST
-"""Smaller results are exactly 0: just above the least normal float32, below which some hosts flush."""
+"""Smaller results are exactly 0."""
 
 
 @dataclass(frozen=True)

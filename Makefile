@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+RECIPES := $(VENV)/recipes-ready
 
 .PHONY: run test test-long lint format bench clean
 
-run: $(READY)  ## train a reader of painted words, then let it read 500 that training never saw
+run: $(RECIPES)  ## train a reader of painted words, then let it read 500 that training never saw
 	$(BIN)/seqloss train ocr
 
 test: $(READY) lint  ## lint, types, tests
@@ -27,9 +28,15 @@ format: $(READY)
 bench: $(READY)  ## loss and gradient beside torch, one thread
 	$(BIN)/python benchmarks/ctc.py
 
-$(READY): pyproject.toml constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+$(RECIPES): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(INSTALL) -e '.[train]'
+	touch $@
+
+$(READY): $(RECIPES)
+	$(INSTALL) -e '.[dev]'
 	touch $@
 
 clean:

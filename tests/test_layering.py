@@ -22,7 +22,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reference": {"contract", "errors"},
     "kernels": {"contract", "errors"},
     "formulas": {"errors"},
-    **dict.fromkeys(DOORS, BELOW_DOORS),
+    "numpy": BELOW_DOORS,
+    "torch": BELOW_DOORS | {"numpy"},  # what happens on the host is written once, there
+    "jax": BELOW_DOORS | {"numpy"},
+    "keras": BELOW_DOORS | {"numpy", "torch", "jax"},  # a backend's own door does its work
     "data": BELOW_DOORS,
     "verify": DOORS | {"data", "reference", "contract", "errors"},
     "doctor": DOORS | {"data", "contract", "errors"},
@@ -33,7 +36,12 @@ MAY_IMPORT: dict[str, set[str]] = {
 """For each part of seqloss (a file or a folder under it), the other parts that it may import."""
 
 FRAMEWORKS = {"torch", "jax", "keras", "tensorflow", "lightning", "pytorch_lightning"}
-MAY_NAME = {"torch": {"torch"}, "jax": {"jax"}, "keras": {"keras"}, "recipes": FRAMEWORKS}
+MAY_NAME = {
+    "torch": {"torch"},
+    "jax": {"jax"},
+    "keras": {"keras", "tensorflow", "torch", "jax"},
+    "recipes": FRAMEWORKS,
+}
 """The frameworks whose names may stand in an import of a part."""
 
 

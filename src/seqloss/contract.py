@@ -97,6 +97,30 @@ def validate(
     return Batch(targets, frames, counts, blank)
 
 
+def bad_rows(shape: tuple[int, ...], batch: Batch) -> dict[int, errors.SeqLossError]:
+    """Every row whose lengths or labels `validate` would refuse, with what it would say.
+
+    Args:
+        shape: of the logits.
+        batch: from `validate(..., values=False)`.
+    """
+    _, time, classes = shape
+    labels = batch.targets.shape[1]
+    found: dict[int, errors.SeqLossError] = {}
+    for name, lengths, limit, axis in (
+        ("logit_lengths", batch.logit_lengths, time, "time"),
+        ("target_lengths", batch.target_lengths, labels, "labels"),
+    ):
+        for row in np.flatnonzero((lengths < 0) | (lengths > limit)):
+            found.setdefault(int(row), errors.wrong_length(name, int(row), int(lengths[row]), limit, axis))
+    wrong = _wrong_labels(batch.targets, batch.target_lengths, classes, batch.blank)
+    for row in np.flatnonzero(wrong.any(axis=1)):
+        position = int(np.argmax(wrong[row]))
+        label = int(batch.targets[row, position])
+        found.setdefault(int(row), errors.wrong_label(int(row), position, label, classes, batch.blank))
+    return dict(sorted(found.items()))
+
+
 def check_options(infeasible: str, reduction: str, denominator: float | None) -> None:
     """Raise `OptionError` for a word that the contract does not know."""
     if infeasible not in get_args(Infeasible):
@@ -125,10 +149,10 @@ def required_frames(targets: np.ndarray, target_lengths: np.ndarray) -> np.ndarr
     return target_lengths + adjacent_repeats(targets, target_lengths)
 
 
-def raise_infeasible(row: int, batch: Batch) -> None:
-    """Raise `InfeasibleError` for one row, with its numbers."""
+def infeasible_row(row: int, batch: Batch) -> errors.InfeasibleError:
+    """What to say of a row that no path fits."""
     repeats = adjacent_repeats(batch.targets[row : row + 1], batch.target_lengths[row : row + 1])
-    raise errors.infeasible_row(row, int(batch.logit_lengths[row]), int(batch.target_lengths[row]), int(repeats[0]))
+    return errors.infeasible_row(row, int(batch.logit_lengths[row]), int(batch.target_lengths[row]), int(repeats[0]))
 
 
 def check_normalized(log_probs: np.ndarray, logit_lengths: np.ndarray, rounding: float = 0.0) -> None:
@@ -143,13 +167,19 @@ def check_normalized(log_probs: np.ndarray, logit_lengths: np.ndarray, rounding:
         rounding: relative, of the type that the caller's scores came in, where it is a half type: a log-probability x
             rounded to it is off by up to |x| * rounding, and a sum over p |x| is at most log(classes).
     """
-    most = 1 + NORMALIZATION_SLACK + rounding * np.log(max(1, log_probs.shape[2]))
     for row, frames in enumerate(logit_lengths):
-        scores = log_probs[row, :frames].astype(np.float64)
-        totals = np.exp(np.minimum(scores, EXP_MOST)).sum(axis=1)  # (time,)
-        wrong = np.flatnonzero((totals > most) & (scores.max(axis=1, initial=0.0) < np.inf))
-        if wrong.size:
-            raise errors.not_normalized(row, int(wrong[0]), float(totals[wrong[0]]))
+        error = not_normalized(log_probs[row, :frames], row, rounding)
+        if error:
+            raise error
+
+
+def not_normalized(log_probs: np.ndarray, row: int, rounding: float = 0.0) -> errors.NormalizationError | None:
+    """What `check_normalized` says of one row's frames (time, classes), or None."""
+    most = 1 + NORMALIZATION_SLACK + rounding * np.log(max(1, log_probs.shape[1]))
+    scores = log_probs.astype(np.float64)
+    totals = np.exp(np.minimum(scores, EXP_MOST)).sum(axis=1)  # (time,)
+    wrong = np.flatnonzero((totals > most) & (scores.max(axis=1, initial=0.0) < np.inf))
+    return errors.not_normalized(row, int(wrong[0]), float(totals[wrong[0]])) if wrong.size else None
 
 
 def reduction_weights(reduction: Reduction, target_lengths: np.ndarray, denominator: float | None = None) -> np.ndarray:
@@ -237,9 +267,15 @@ def _check_lengths(name: str, lengths: np.ndarray, limit: int, axis: str) -> Non
 
 
 def _check_labels(labels: np.ndarray, counts: np.ndarray, classes: int, blank: int) -> None:
+    rows, positions = np.nonzero(_wrong_labels(labels, counts, classes, blank))
+    if rows.size:
+        row, position = int(rows[0]), int(positions[0])
+        raise errors.wrong_label(row, position, int(labels[row, position]), classes, blank)
+
+
+def _wrong_labels(labels: np.ndarray, counts: np.ndarray, classes: int, blank: int) -> np.ndarray:
+    """Labels in use that are no class of their own, bool (batch, labels)."""
     wrong = (labels < 0) | (labels >= classes) | (labels == blank)
     if wrong.any():
-        rows, positions = np.nonzero(wrong & (np.arange(labels.shape[1]) < counts[:, None]))
-        if rows.size:
-            row, position = int(rows[0]), int(positions[0])
-            raise errors.wrong_label(row, position, int(labels[row, position]), classes, blank)
+        wrong &= np.arange(labels.shape[1]) < counts[:, None]
+    return wrong

@@ -138,6 +138,14 @@ def infeasible_row(row: int, frames: int, labels: int, repeats: int) -> Infeasib
     return InfeasibleError(f'row {row}: no path fits: {why}; infeasible="zero" leaves such rows out of training.')
 
 
+def poisoned_row(row: int, frame: int, score: float) -> str:
+    found = "nothing but -inf" if score == float("-inf") else f"a score of {score}"
+    return (
+        f"logits[{row}, {frame}]: found {found} in a frame in use, expected finite scores; the row's loss and gradient "
+        "are NaN: look for a diverging network, an overflow in half precision or a division by 0."
+    )
+
+
 def unknown_option(name: str, found: object, known: Sequence[str]) -> OptionError:
     return OptionError(f"{name}: found {found!r}, expected one of {', '.join(map(repr, known))}.")
 

@@ -71,7 +71,7 @@ MUTANTS = {
     ),
     "posteriors near 1 cancel": (
         "recursion.py",
-        "if normalize and u == best and rest < posterior[best]:",
+        "if softmax and u == best and rest < posterior[best]:",
         "if count < 0:",
         "test_ctc.py::test_a_sure_and_right_models_loss_and_gradient_keep_their_digits",
     ),

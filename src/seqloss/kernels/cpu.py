@@ -13,27 +13,37 @@ WORTH_A_THREAD = 200_000.0
 
 
 def loss_and_grad(
-    logits: np.ndarray, batch: Batch, *, normalize: bool = True, gradient: bool = True
+    logits: np.ndarray,
+    batch: Batch,
+    *,
+    normalize: bool = True,
+    softmax: bool | None = None,
+    gradient: bool = True,
+    out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Loss, path and gradient of each row.
 
     Args:
-        logits: float32 or float64 (batch, time, classes); copied where it is not contiguous, or read-only (Numba would
-            compile the kernel once more for such arrays).
+        logits: float32 or float64 (batch, time, classes); copied where it is not contiguous.
         batch: lengths and targets; a row that breaks the contract is answered with NaN.
         normalize: as in the contract.
+        softmax: whether the gradient is the softmax less the posterior, or minus the posterior; None for what the
+            contract says, `normalize`.
         gradient: compute it, or only the loss.
+        out: contiguous, as logits: where to write the gradient; None for fresh memory.
 
     Returns:
         losses (batch,) of the logits' type; paths (batch,) int64, see `seqloss.kernels.ctc.Path`; the
         gradient of each row's loss, as logits, or None. A row that no path fits has loss inf and gradient 0.
     """
     rows, time, classes = logits.shape
-    scores = np.require(logits, requirements=["C", "W"]).reshape(-1)
+    softmax = normalize if softmax is None else softmax
+    scores = _as_writable(np.require(logits, requirements="C")).reshape(-1)
     targets, logit_lengths, target_lengths = (
-        np.require(array, np.int64, ["C", "W"]) for array in (batch.targets, batch.logit_lengths, batch.target_lengths)
+        _as_writable(np.require(array, np.int64, "C"))
+        for array in (batch.targets, batch.logit_lengths, batch.target_lengths)
     )
-    result = allocate(scores.size if gradient else 0, logits.dtype)
+    result = allocate(scores.size if gradient else 0, logits.dtype) if out is None else out.reshape(-1)
     losses, paths = allocate(rows, np.dtype(np.float64)), allocate(rows, np.dtype(np.int64))
     frames = max(0, min(time, int(logit_lengths.max(initial=0))))
     labels = max(0, min(targets.shape[1], int(target_lengths.max(initial=0))))
@@ -44,7 +54,7 @@ def loss_and_grad(
             sums = layout.workspace_size(frames, labels, labels + 1, layout.LANES[0 if narrow else 1], gradient)
             ctc.rows(
                 scores, time, classes, targets, logit_lengths, target_lengths,
-                batch.blank, normalize, gradient, first, step, losses, paths, result,
+                batch.blank, normalize, softmax, gradient, first, step, losses, paths, result,
                 space.take(f"m{logits.dtype}", sums, logits.dtype),
                 space.take(f"e{logits.dtype}", sums, np.dtype(np.int32 if narrow else np.int64)),
                 space.take("floats", 2 * (labels + 16) + 2 * frames, np.dtype(np.float64)),
@@ -55,6 +65,19 @@ def loss_and_grad(
         threads.share(work, _threads(rows, frames, classes, labels))
     gradients = result.reshape(logits.shape) if gradient else None
     return losses.astype(logits.dtype), paths, gradients
+
+
+class _Memory:
+    """An array's memory, not marked read-only; keeps the array alive."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+
+
+def _as_writable(array: np.ndarray) -> np.ndarray:
+    """The same entries, not marked read-only: Numba would compile the kernel, which only reads them, once more."""
+    return array if array.flags.writeable else np.asarray(_Memory(array))
 
 
 def _threads(rows: int, frames: int, classes: int, labels: int) -> int:

@@ -45,7 +45,7 @@ and to a few roundings in practice; below it, it is summed in float64."""
 @part
 def _path_sums(
     scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops, d,
-    m, e, normalize, gradient,
+    m, e, softmax, gradient,
 ):  # fmt: skip
     """Emissions, forward and, if asked, backward and gradient, in the precision of the workspace m, e.
 
@@ -83,7 +83,7 @@ def _path_sums(
     if gradient and total_m > 0.0:
         backward(
             scores, result, origin, classes, frames, labels, slot, slots, skip, em, ee, pm, pe, am, ae, bm,
-            be, size, ym, ye, zm, ze, q, total_e, classes_used, count, posterior, tops, normalize,
+            be, size, ym, ye, zm, ze, q, total_e, classes_used, count, posterior, tops, softmax,
         )  # fmt: skip
     return total_m, total_e, True
 
@@ -101,7 +101,7 @@ def _admissible(targets, labels, frames, time, classes, blank):
 
 @part
 def _row(
-    scores, result, origin, time, classes, targets, frames, labels, blank, normalize, gradient,
+    scores, result, origin, time, classes, targets, frames, labels, blank, normalize, softmax, gradient,
     m, e, floats, integers,
 ):  # fmt: skip
     """Loss and path of one row; its gradient in `result`, of which the caller has cleared what is not in use."""
@@ -125,13 +125,13 @@ def _row(
     path = NARROW
     total_m, total_e, fits = _path_sums(
         scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops,
-        d, m, e, normalize, gradient,
+        d, m, e, softmax, gradient,
     )  # fmt: skip
     if not fits:
         path = WIDE
         total_m, total_e, fits = _wide_sums(
             scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior,
-            tops, d, normalize, gradient,
+            tops, d, softmax, gradient,
         )  # fmt: skip
     if total_m == 0.0:
         return np.inf, INFEASIBLE
@@ -140,7 +140,7 @@ def _row(
         path = SMALL
         total_m, total_e, fits = _wide_sums(
             scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior,
-            tops, d, normalize, False,
+            tops, d, softmax, False,
         )  # fmt: skip
         loss = -(certain + log(total_m, total_e))
     if normalize:
@@ -151,19 +151,19 @@ def _row(
 @part
 def _wide_sums(
     scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops, d,
-    normalize, gradient,
+    softmax, gradient,
 ):  # fmt: skip
     """`_path_sums` in float64 with 64-bit exponents, in a workspace of its own."""
     size = workspace_size(frames, labels, count, LANES[1], gradient)
     return _path_sums(
         scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops,
-        d, np.empty(size, np.float64), np.empty(size, np.int64), normalize, gradient,
+        d, np.empty(size, np.float64), np.empty(size, np.int64), softmax, gradient,
     )  # fmt: skip
 
 
 @kernel
 def rows(
-    scores, time, classes, targets, logit_lengths, target_lengths, blank, normalize, gradient, first, step,
+    scores, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, first, step,
     losses, paths, result, m, e, floats, integers,
 ):  # fmt: skip
     """Rows first, first + step, ... of a batch.
@@ -171,6 +171,7 @@ def rows(
     Args:
         scores: (batch * time * classes,) float32 or float64, contiguous.
         targets: int64 (batch, labels); logit_lengths, target_lengths: int64 (batch,).
+        softmax: subtract the posterior from the softmax, or from 0.
         losses: (batch,) float64, out; paths: (batch,) int64, out: see `Path`.
         result: the gradient, as scores, out; empty unless `gradient`.
         m, e, floats, integers: workspace, see `seqloss.kernels.workspace`.
@@ -180,7 +181,7 @@ def rows(
         frames = logit_lengths[n]
         loss, path = _row(
             scores, result, origin, time, classes, targets[n], frames, target_lengths[n], blank, normalize,
-            gradient, m, e, floats, integers,
+            softmax, gradient, m, e, floats, integers,
         )  # fmt: skip
         losses[n] = loss
         paths[n] = path

@@ -118,8 +118,8 @@ def log(m, e):
 
 
 @inlined
-def _subtract_posterior(result, start, classes_used, count, posterior, tops, t, normalize):
-    """Turn a frame's softmax into the gradient: softmax - posterior, at the classes of blank and target."""
+def _subtract_posterior(result, start, classes_used, count, posterior, tops, t, softmax):
+    """Turn a frame's softmax, or zeros, into that less the posterior, at the classes of blank and target."""
     best = 0
     for u in range(1, count):
         if posterior[u] > posterior[best]:
@@ -132,7 +132,7 @@ def _subtract_posterior(result, start, classes_used, count, posterior, tops, t, 
     for u in range(count):
         at = start + classes_used[u]
         probability = np.float64(result[at])
-        if normalize and u == best and rest < posterior[best]:
+        if softmax and u == best and rest < posterior[best]:
             other = tops[2 * t + 1] / (1.0 + tops[2 * t + 1]) if probability > 0.5 else 1.0 - probability
             g = rest / total - other
         else:
@@ -143,7 +143,7 @@ def _subtract_posterior(result, start, classes_used, count, posterior, tops, t, 
 @part
 def backward(
     scores, result, origin, classes, frames, labels, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be,
-    row_size, ym, ye, zm, ze, q, top_e, classes_used, count, posterior, tops, normalize,
+    row_size, ym, ye, zm, ze, q, top_e, classes_used, count, posterior, tops, softmax,
 ):  # fmt: skip
     """Run beta backward and write the gradient, frame by frame."""
     width = lanes(am)
@@ -197,8 +197,8 @@ def backward(
                     posterior[slot[l + lane]] += np.float64(q[lane])
         posterior[0] += np.float64(fold_sum(blanks))
         start = origin + (t - 1) * classes
-        if normalize:
+        if softmax:
             write_softmax(scores, start, classes, tops[2 * (t - 1)], tops[2 * (t - 1) + 1], result)
         else:
             result[start : start + classes] = 0.0
-        _subtract_posterior(result, start, classes_used, count, posterior, tops, t - 1, normalize)
+        _subtract_posterior(result, start, classes_used, count, posterior, tops, t - 1, softmax)

@@ -245,7 +245,7 @@ def close(row: int, batch: contract.Batch, infeasible: contract.Infeasible, valu
         0.0
     """
     if infeasible == "raise":
-        contract.raise_infeasible(row, batch)
+        raise contract.infeasible_row(row, batch)
     return 0.0 if infeasible == "zero" else value
 
 

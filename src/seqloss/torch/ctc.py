@@ -9,8 +9,7 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Batch, Infeasible, Reduction
-from seqloss.kernels.cpu import loss_and_grad
-from seqloss.kernels.ctc import Path
+from seqloss.numpy.rows import compute
 from seqloss.torch.arrays import integers, scores
 from seqloss.torch.once import once
 
@@ -115,27 +114,20 @@ class _CTC(torch.autograd.Function):
         normalize: bool,
         infeasible: Infeasible,
     ) -> torch.Tensor:
-        wanted = ctx.needs_input_grad[0]
-        losses, paths, gradient = loss_and_grad(values, batch, normalize=normalize, gradient=wanted)
-        unfit = paths == Path.INFEASIBLE
-        if infeasible == "raise" and unfit.any():
-            contract.raise_infeasible(int(np.argmax(unfit)), batch)
-        if infeasible == "zero":
-            losses[unfit] = 0.0
-        if gradient is not None:
-            unused = np.arange(values.shape[1]) >= batch.logit_lengths[:, None]  # (batch, time)
-            ctx.save_for_backward(torch.from_numpy(gradient), torch.from_numpy(unused | unfit[:, None]))
+        rows = compute(values, batch, normalize=normalize, infeasible=infeasible, gradient=ctx.needs_input_grad[0])
+        if rows.gradient is not None:
+            ctx.save_for_backward(torch.from_numpy(rows.gradient), torch.from_numpy(rows.still))
             ctx.like = (logits.device, logits.dtype)
-        return torch.from_numpy(losses).to(logits.device)
+        return torch.from_numpy(rows.losses).to(logits.device)
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        gradient, unused = ctx.saved_tensors
+        gradient, still = ctx.saved_tensors
         device, dtype = ctx.like
         with torch.no_grad():
             upstream = upstream.to("cpu", gradient.dtype)
             weighted = gradient * upstream[:, None, None]
             if not torch.isfinite(upstream).all():  # 0 times inf is NaN, and 0 is the contract
-                weighted.masked_fill_(unused[:, :, None], 0.0)
+                weighted.masked_fill_(still[:, :, None], 0.0)
             weighted = weighted.to(device, dtype)
         return once(weighted, "ctc_loss"), None, None, None, None

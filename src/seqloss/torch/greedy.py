@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
-from seqloss import contract
+import seqloss.numpy as host
+from seqloss.numpy import Greedy
 from seqloss.torch.arrays import integers, scores
-
-
-@dataclass(frozen=True)
-class Greedy:
-    """One row's most probable path.
-
-    Attributes:
-        labels: the classes left after removing repeats and blanks, int64 (labels,).
-        first, last: the first and last frame of each label, int64 (labels,).
-        label_scores: the log probability of each label over its frames, float64 (labels,).
-        score: the log probability of the whole path, blanks included; NaN for a row with a NaN or +inf in
-        use.
-    """
-
-    labels: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
-    label_scores: np.ndarray
-    score: float
 
 
 def ctc_greedy(
@@ -60,35 +40,4 @@ def ctc_greedy(
         ([2, 2, 1], [1, 4, 5], [2, 4, 5])
     """
     values = scores(logits, "ctc_greedy")
-    rows = values.shape[0] if values.ndim == 3 else 0
-    batch = contract.validate(
-        values.shape, np.zeros((rows, 0), np.int64), integers(logit_lengths), blank=blank, values=True
-    )
-    return [
-        _read(row[:frames].astype(np.float64), batch.blank, normalize)
-        for row, frames in zip(values, batch.logit_lengths, strict=True)
-    ]
-
-
-def _read(row: np.ndarray, blank: int, normalize: bool) -> Greedy:
-    """One row's scores (frames, classes)."""
-    if not row.size:
-        return _assemble(np.zeros(0, np.int64), np.zeros(0), blank)
-    classes = row.argmax(axis=1)
-    best = row.max(axis=1)
-    if not np.isfinite(best).all():
-        none = np.zeros(0, np.int64)
-        return Greedy(none, none, none, np.zeros(0), float("nan"))
-    if normalize:
-        best = -np.log(np.exp(row - best[:, None]).sum(axis=1))
-    return _assemble(classes, best, blank)
-
-
-def _assemble(classes: np.ndarray, log_probs: np.ndarray, blank: int) -> Greedy:
-    """Merge runs of one class, then drop the blanks."""
-    starts = np.flatnonzero(np.diff(classes, prepend=-1))
-    ends = np.append(starts[1:], classes.size) - 1 if starts.size else starts
-    kept = classes[starts] != blank
-    first, last = starts[kept], ends[kept]
-    sums = np.append(0.0, np.cumsum(log_probs))
-    return Greedy(classes[first], first, last, sums[last + 1] - sums[first], float(log_probs.sum()))
+    return host.ctc_greedy(values, integers(logit_lengths), blank=blank, normalize=normalize)

@@ -1,0 +1,73 @@
+"""The operations that a framework has to offer; everything else is operators, comparisons and indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+Array = Any
+
+
+class Namespace(Protocol):
+    """One framework's arrays, float32 or float64 and int32. Axes count from 0; broadcasting is NumPy's."""
+
+    def size(self, x: Array, axis: int) -> Any:
+        """Entries along an axis: a number, or a scalar where the framework knows it at run time alone."""
+
+    def arange(self, count: Any) -> Array:
+        """0, 1, ... as int32 (count,)."""
+
+    def as_float(self, x: Array, like: Array) -> Array:
+        """x in the type of `like`."""
+
+    def as_int(self, x: Array) -> Array:
+        """x as int32."""
+
+    def where(self, condition: Array, x: Any, y: Any) -> Array: ...
+
+    def maximum(self, x: Array, y: Any) -> Array: ...
+
+    def minimum(self, x: Array, y: Any) -> Array: ...
+
+    def exp(self, x: Array) -> Array: ...
+
+    def log(self, x: Array) -> Array: ...
+
+    def log1p(self, x: Array) -> Array: ...
+
+    def round(self, x: Array) -> Array: ...
+
+    def max(self, x: Array, axis: int) -> Array:
+        """The largest along an axis, which keeps size 1."""
+
+    def argmax(self, x: Array, axis: int) -> Array:
+        """The first position of the largest along an axis, which keeps size 1; int32."""
+
+    def sum(self, x: Array, axis: int) -> Array:
+        """The sum along an axis, which keeps size 1."""
+
+    def cumsum(self, x: Array, axis: int) -> Array: ...
+
+    def concat(self, arrays: Sequence[Array], axis: int) -> Array: ...
+
+    def flip(self, x: Array, axis: int) -> Array: ...
+
+    def transpose(self, x: Array, axes: Sequence[int]) -> Array: ...
+
+    def take(self, x: Array, indices: Array) -> Array:
+        """(batch, time, n), (batch, k) -> (batch, time, k): entries of the last axis, for each row its own."""
+
+    def sum_by_class(self, x: Array, labels: Array, classes: Any) -> Array:
+        """(batch, time, n), (batch, n) -> (batch, time, classes): the sum over each class' labels, as precise as x."""
+
+    def digits(self, x: Array) -> Array:
+        """floor(log2(x)) of normal numbers above 0, int32; whatever for others."""
+
+    def scale(self, x: Array, digits: Array) -> Array:
+        """x * 2^digits for int32 digits up to 127; exactly 0 for digits under -126."""
+
+    def shift_right(self, x: Array, count: int) -> Array:
+        """int32 over 2^count, rounded down."""
+
+    def scan(self, step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple[Any, Any]:
+        """carry, y = step(carry, x) along the first axis of each array in the tuple xs: the last carry, and every y."""

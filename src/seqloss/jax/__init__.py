@@ -1,0 +1,36 @@
+"""The JAX door: losses of sequence training under jit, grad, vmap and shard_map.
+
+* `ctc_loss`: connectionist temporal classification, from scores or log-probabilities.
+* `ctc_check`: which rows of a batch cannot be trained on, and why.
+* `ctc_posteriors`: where in time each class stands, given the target.
+* `ctc_greedy`: what the network says, label by label, with scores and frame numbers.
+* `optax_ctc_loss`: optax.ctc_loss' signature and meaning, one import line away.
+"""
+
+from seqloss.errors import missing_extra
+
+try:
+    import jax as _jax
+except ModuleNotFoundError as error:
+    if error.name != "jax":
+        raise
+    raise missing_extra("JAX", "jax", "seqloss.jax") from None
+
+from seqloss.jax.check import ctc_check
+from seqloss.jax.ctc import ctc_loss
+from seqloss.jax.greedy import ctc_greedy
+from seqloss.jax.optax import optax_ctc_loss
+from seqloss.jax.posteriors import ctc_posteriors
+from seqloss.numpy import Finding, Greedy, Report
+
+__all__ = [
+    "Finding",
+    "Greedy",
+    "Report",
+    "ctc_check",
+    "ctc_greedy",
+    "ctc_loss",
+    "ctc_posteriors",
+    "optax_ctc_loss",
+]
+del _jax, missing_extra

@@ -1,0 +1,151 @@
+"""What a call is given, as JAX arrays: what every function behind this door begins with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqloss import contract, errors
+from seqloss.contract import Batch
+from seqloss.errors import wrong_dtype
+from seqloss.numpy.arrays import COMPUTED_IN, rounding
+
+INT32 = np.iinfo(np.int32)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Checked as far as their values are known.
+
+    Attributes:
+        logits: float32 or float64 (batch, time, classes).
+        targets, logit_lengths, target_lengths: int32.
+        blank: from 0.
+        batch: labels and lengths on the host; None where some are traced, or wait on an accelerator, or the logits do.
+        unchecked: some labels or lengths are traced, or wait on an accelerator: nobody has looked at them.
+        rounding: for scores that nobody has looked at, of the half type that they came in; None where it is done.
+    """
+
+    logits: jax.Array
+    targets: jax.Array
+    logit_lengths: jax.Array
+    target_lengths: jax.Array
+    blank: int
+    batch: Batch | None
+    unchecked: bool
+    rounding: float | None
+
+    def refuse_infeasible(self, loss: jax.Array) -> None:
+        """Raise `InfeasibleError` for the first row that costs inf, where everything is known."""
+        if self.batch is not None and bool((loss == jnp.inf).any()):
+            raise contract.infeasible_row(int(jnp.argmax(loss == jnp.inf)), self.batch)
+
+    @property
+    def arrays(self) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        return self.logits, self.targets, self.logit_lengths, self.target_lengths
+
+
+def read(
+    logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int, normalize: bool, validate: bool
+) -> Arguments:
+    """Hold a call against the contract: forms always, values where they are known on the host.
+
+    Raises:
+        as `seqloss.contract.validate` and `check_normalized`.
+    """
+    scores = floating(logits)
+    given = [targets, logit_lengths, target_lengths]
+    known = [host_value(value) for value in given]
+    whole = all(value is not None for value in known)
+    stand_ins = [_stand_in(value, host) for value, host in zip(given, known, strict=True)]
+    stand_ins = [None if value is None else stand_in for value, stand_in in zip(given, stand_ins, strict=True)]
+    _refuse_concatenated(stand_ins[0], scores.shape)
+    batch = contract.validate(scores.shape, *stand_ins, blank=blank, values=validate and whole)
+    slack, on_host = None, host_value(scores)
+    if validate and not normalize:
+        slack = rounding(scores.dtype.name)
+        if on_host is not None and whole:
+            contract.check_normalized(
+                on_host.astype(COMPUTED_IN[scores.dtype.name], copy=False), batch.logit_lengths, slack
+            )
+            slack = None
+    checked = (batch.targets, batch.logit_lengths, batch.target_lengths)
+    integers = [
+        _narrowed(array if host is not None else value)
+        for value, host, array in zip(given, known, checked, strict=True)
+    ]
+    values = scores.astype(COMPUTED_IN[scores.dtype.name])
+    return Arguments(
+        values, *integers, batch.blank, batch if whole and on_host is not None else None, validate and not whole, slack
+    )
+
+
+def floating(logits: Any) -> jax.Array:
+    """Logits as a JAX array of a type that seqloss computes with.
+
+    Raises:
+        DTypeError: they are none.
+        ShapeError: rows of uneven length.
+    """
+    if not isinstance(logits, jax.Array):
+        try:
+            logits = np.asarray(logits)
+        except ValueError:
+            raise errors.ShapeError(
+                "logits: found rows of uneven length; pad them to one length and give logit_lengths."
+            ) from None
+    if logits.dtype.name not in COMPUTED_IN:
+        raise wrong_dtype("logits", logits.dtype, "float16, bfloat16, float32 or float64")
+    return jnp.asarray(logits)
+
+
+def to_numpy(value: Any) -> Any:
+    """A concrete JAX array on the host; anything else as it is.
+
+    Raises:
+        TypeError: the array is traced, so that there is nothing to look at yet.
+    """
+    return np.asarray(value) if isinstance(value, jax.Array) else value
+
+
+def host_value(value: Any) -> Any:
+    """The value itself where the host has it, (0,) for None; None for what is traced or lies elsewhere."""
+    if value is None:
+        return ()
+    if not isinstance(value, jax.Array):
+        return value
+    if isinstance(value, jax.core.Tracer) or not value.is_fully_addressable:
+        return None
+    on_host = all(device.platform == "cpu" for device in value.devices())
+    return np.asarray(value) if on_host else None
+
+
+def _stand_in(value: Any, host: Any) -> Any:
+    """Something of the same form to check where the values are not known."""
+    return np.zeros(value.shape, value.dtype) if host is None else host
+
+
+def _refuse_concatenated(targets: Any, shape: tuple[int, ...]) -> None:
+    if np.ndim(targets) == 1 and len(shape) == 3:
+        raise errors.wrong_rank(
+            "targets",
+            np.shape(targets),
+            "(batch, labels)",
+            "Shapes are static here: pad each row to one length, and give target_lengths.",
+        )
+
+
+def _narrowed(values: Any) -> jax.Array:
+    """int32; what does not fit becomes the farthest that does, so that no wrong label turns into a right one."""
+    if isinstance(values, jax.Array):
+        values = values if values.dtype.itemsize < 8 else jnp.clip(values, INT32.min, INT32.max)
+        return values.astype(jnp.int32) if values.dtype != jnp.uint32 else _from_uint32(values)
+    return jnp.asarray(np.clip(values, INT32.min, INT32.max).astype(np.int32))
+
+
+def _from_uint32(values: jax.Array) -> jax.Array:
+    return jnp.minimum(values, np.uint32(INT32.max)).astype(jnp.int32)

@@ -1,0 +1,146 @@
+"""One operation for all of JAX: a batch's losses and gradients, by the CPU kernel or in whole arrays.
+
+On the CPU the kernel of every other door is called back with the buffers' own memory; elsewhere the formula of
+`seqloss.formulas.ctc` is compiled with the rest of the program. `losses` is what is differentiated: its derivative
+asks `losses_and_grads`, whose own derivative is a Hessian-vector product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.experimental.buffer_callback import buffer_callback
+
+from seqloss import contract
+from seqloss.contract import Infeasible
+from seqloss.formulas import ctc as formula
+from seqloss.jax.namespace import JaxNamespace
+from seqloss.jax.second import hessian_vector_product
+from seqloss.numpy.rows import compute
+
+
+@dataclass(frozen=True)
+class Options:
+    """What does not change from call to call of a compiled program.
+
+    Attributes:
+        blank: from 0.
+        normalize: as in the contract.
+        softmax: as in `seqloss.kernels.cpu.loss_and_grad`.
+        raises: whether a row that no path fits is an error (on an accelerator: NaN).
+        unchecked: labels and lengths have not been looked at yet.
+        rounding: with a number, scores have not been looked at yet, and this is their type's unit roundoff.
+    """
+
+    blank: int
+    normalize: bool = True
+    softmax: bool | None = None
+    raises: bool = False
+    unchecked: bool = False
+    rounding: float | None = None
+
+
+Arguments = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+"""Logits float32 or float64 (batch, time, classes); targets, logit_lengths, target_lengths int32."""
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(4,))
+def losses(
+    logits: jax.Array, targets: jax.Array, logit_lengths: jax.Array, target_lengths: jax.Array, options: Options
+) -> jax.Array:
+    """Each row's loss, inf where no path fits."""
+    return _run((logits, targets, logit_lengths, target_lengths), options, gradient=False)[0]
+
+
+@losses.defjvp
+def _losses_jvp(options: Options, primals: Arguments, tangents: tuple[Any, ...]) -> tuple[jax.Array, jax.Array]:
+    loss, gradient = losses_and_grads(*primals, options)
+    return loss, _directional(loss, gradient, primals[2], tangents[0])
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(4,))
+def losses_and_grads(
+    logits: jax.Array, targets: jax.Array, logit_lengths: jax.Array, target_lengths: jax.Array, options: Options
+) -> tuple[jax.Array, jax.Array]:
+    """Each row's loss, and its gradient."""
+    loss, gradient = _run((logits, targets, logit_lengths, target_lengths), options, gradient=True)
+    return loss, gradient
+
+
+@losses_and_grads.defjvp
+def _losses_and_grads_jvp(options: Options, primals: Arguments, tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+    loss, gradient = losses_and_grads(*primals, options)
+    softmax = options.normalize if options.softmax is None else options.softmax
+    turned = hessian_vector_product(*primals, tangents[0], options.blank, options.normalize, softmax)
+    return (loss, gradient), (_directional(loss, gradient, primals[2], tangents[0]), turned)
+
+
+def _directional(loss: jax.Array, gradient: jax.Array, frames: jax.Array, direction: jax.Array) -> jax.Array:
+    """The gradient times a direction; transposed, exactly 0 where no gradient is, whatever comes from upstream."""
+    unused = jnp.arange(gradient.shape[1]) >= frames[:, None]  # (batch, time)
+    still = (unused | (loss == jnp.inf)[:, None])[:, :, None]
+    return jnp.sum(jnp.where(still, 0.0, direction) * gradient, (1, 2), dtype=loss.dtype)
+
+
+def _run(arguments: Arguments, options: Options, gradient: bool) -> tuple[jax.Array, ...]:
+    on_cpu = partial(_call_back, options=options, gradient=gradient)
+    elsewhere = partial(_whole_arrays, options=options, gradient=gradient)
+    return lax.platform_dependent(*arguments, cpu=on_cpu, default=elsewhere)
+
+
+def _whole_arrays(
+    logits: jax.Array, targets: jax.Array, frames: jax.Array, labels: jax.Array, *, options: Options, gradient: bool
+) -> tuple[jax.Array, ...]:
+    time = logits.shape[1]
+    padded = jnp.pad(logits, ((0, 0), (0, int(time == 0)), (0, 0)))
+    targets = jnp.pad(targets, ((0, 0), (0, int(targets.shape[1] == 0))))
+    loss, grad = formula.loss_and_grad(
+        JaxNamespace(), padded, targets, frames, labels, blank=options.blank, normalize=options.normalize,
+        softmax=options.softmax, rounding=options.rounding,
+    )  # fmt: skip
+    if options.raises:
+        unfit = loss == jnp.inf
+        loss, grad = jnp.where(unfit, jnp.nan, loss), jnp.where(unfit[:, None, None], jnp.nan, grad)
+    return (loss, grad[:, :time]) if gradient else (loss,)
+
+
+def _call_back(*arguments: jax.Array, options: Options, gradient: bool) -> tuple[jax.Array, ...]:
+    logits = arguments[0]
+    shapes = [jax.ShapeDtypeStruct(logits.shape[:1], logits.dtype)]
+    if gradient:
+        shapes.append(jax.ShapeDtypeStruct(logits.shape, logits.dtype))
+    call = buffer_callback(partial(_host, options), tuple(shapes), vmap_method="broadcast_all")
+    return tuple(_varying_like(logits, result) for result in call(*arguments))
+
+
+def _varying_like(x: jax.Array, result: jax.Array) -> jax.Array:
+    """Under shard_map a callback's results do not know over which axes of the mesh they vary."""
+    axes = getattr(getattr(jax.typeof(x), "manual_axis_type", None), "varying", None)
+    return lax.pcast(result, tuple(axes), to="varying") if axes else result
+
+
+def _host(options: Options, _context: Any, results: tuple[Any, ...], *buffers: Any) -> None:
+    """Fill the results' memory, for a batch or, under vmap, for a batch of batches."""
+    logits, targets, frames, labels = (np.asarray(buffer) for buffer in buffers)
+    out = [np.asarray(result) for result in results]
+    values = logits.reshape(-1, *logits.shape[-2:])
+    if not len(values):
+        return
+    batch = contract.validate(
+        values.shape, targets.reshape(len(values), -1), frames.reshape(-1), labels.reshape(-1),
+        blank=options.blank, values=options.unchecked,
+    )  # fmt: skip
+    if options.rounding is not None:
+        contract.check_normalized(values, batch.logit_lengths, options.rounding)
+    infeasible: Infeasible = "raise" if options.raises else "inf"
+    rows = compute(
+        values, batch, normalize=options.normalize, softmax=options.softmax, infeasible=infeasible,
+        gradient=len(out) > 1, out=out[1] if len(out) > 1 else None,
+    )  # fmt: skip
+    out[0][...] = rows.losses.reshape(out[0].shape)

@@ -1,0 +1,70 @@
+"""JAX's operations for the formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+LAYOUT = {4: (jnp.int32, 23, 127), 8: (jnp.int64, 52, 1023)}
+"""By a float's bytes: the integer of its size, where its exponent begins, and what that counts from."""
+
+
+class JaxNamespace:
+    """See `seqloss.formulas.namespace.Namespace`; what is not here is jax.numpy's own."""
+
+    where, maximum, minimum = staticmethod(jnp.where), staticmethod(jnp.maximum), staticmethod(jnp.minimum)
+    exp, log, log1p, round = (
+        staticmethod(jnp.exp),
+        staticmethod(jnp.log),
+        staticmethod(jnp.log1p),
+        staticmethod(jnp.round),
+    )
+    cumsum, flip, transpose = staticmethod(jnp.cumsum), staticmethod(jnp.flip), staticmethod(jnp.transpose)
+    scan = staticmethod(lax.scan)
+
+    def size(self, x: jax.Array, axis: int) -> int:
+        return x.shape[axis]
+
+    def arange(self, count: int) -> jax.Array:
+        return jnp.arange(count, dtype=jnp.int32)
+
+    def as_float(self, x: jax.Array, like: jax.Array) -> jax.Array:
+        return x.astype(like.dtype)
+
+    def as_int(self, x: jax.Array) -> jax.Array:
+        return x.astype(jnp.int32)
+
+    def max(self, x: jax.Array, axis: int) -> jax.Array:
+        return jnp.max(x, axis, keepdims=True)
+
+    def argmax(self, x: jax.Array, axis: int) -> jax.Array:
+        return lax.expand_dims(lax.argmax(x, axis, jnp.int32), [axis])
+
+    def sum(self, x: jax.Array, axis: int) -> jax.Array:
+        return jnp.sum(x, axis, keepdims=True, dtype=x.dtype)
+
+    def concat(self, arrays: Sequence[jax.Array], axis: int) -> jax.Array:
+        return jnp.concatenate(arrays, axis)
+
+    def take(self, x: jax.Array, indices: jax.Array) -> jax.Array:
+        return jnp.take_along_axis(x, indices[:, None, :], 2)
+
+    def sum_by_class(self, x: jax.Array, labels: jax.Array, classes: int) -> jax.Array:
+        return jnp.einsum(
+            "ntl,nlc->ntc", x, jax.nn.one_hot(labels, classes, dtype=x.dtype), precision=lax.Precision.HIGHEST
+        )
+
+    def digits(self, x: jax.Array) -> jax.Array:
+        kind, start, bias = LAYOUT[x.dtype.itemsize]
+        return ((lax.bitcast_convert_type(x, kind) >> start) - bias).astype(jnp.int32)
+
+    def scale(self, x: jax.Array, digits: jax.Array) -> jax.Array:
+        kind, start, bias = LAYOUT[x.dtype.itemsize]
+        power = lax.bitcast_convert_type((jnp.maximum(digits, -126).astype(kind) + bias) << start, x.dtype)
+        return x * jnp.where(digits < -126, 0.0, power)
+
+    def shift_right(self, x: jax.Array, count: int) -> jax.Array:
+        return x >> count

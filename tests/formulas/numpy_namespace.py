@@ -1,0 +1,85 @@
+"""NumPy as a namespace: the formulas without a framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+LAYOUT = {4: (np.int32, 23, 127), 8: (np.int64, 52, 1023)}
+
+
+class NumPyNamespace:
+    def size(self, x: np.ndarray, axis: int) -> int:
+        return x.shape[axis]
+
+    def arange(self, count: int) -> np.ndarray:
+        return np.arange(count, dtype=np.int32)
+
+    def as_float(self, x: np.ndarray, like: np.ndarray) -> np.ndarray:
+        return x.astype(like.dtype)
+
+    def as_int(self, x: np.ndarray) -> np.ndarray:
+        return x.astype(np.int32)
+
+    def max(self, x: np.ndarray, axis: int) -> np.ndarray:
+        return x.max(axis, keepdims=True)
+
+    def argmax(self, x: np.ndarray, axis: int) -> np.ndarray:
+        return x.argmax(axis, keepdims=True).astype(np.int32)
+
+    def sum(self, x: np.ndarray, axis: int) -> np.ndarray:
+        return x.sum(axis, keepdims=True, dtype=x.dtype)
+
+    def cumsum(self, x: np.ndarray, axis: int) -> np.ndarray:
+        return np.cumsum(x, axis, dtype=x.dtype)
+
+    def concat(self, arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:
+        return np.concatenate(arrays, axis)
+
+    def take(self, x: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(x, np.broadcast_to(indices[:, None, :], (*x.shape[:2], indices.shape[1])), 2)
+
+    def sum_by_class(self, x: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+        return np.einsum("ntl,nlc->ntc", x, (labels[:, :, None] == np.arange(classes)).astype(x.dtype))
+
+    def digits(self, x: np.ndarray) -> np.ndarray:
+        kind, start, bias = LAYOUT[x.dtype.itemsize]
+        return ((x.view(kind) >> start) - bias).astype(np.int32)
+
+    def scale(self, x: np.ndarray, digits: np.ndarray) -> np.ndarray:
+        kind, start, bias = LAYOUT[x.dtype.itemsize]
+        power = ((np.maximum(digits, -127).astype(kind) + bias) << start).view(x.dtype)
+        return x * np.where(digits < -126, x.dtype.type(0), power)
+
+    def shift_right(self, x: np.ndarray, count: int) -> np.ndarray:
+        return x >> count
+
+    def scan(self, step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple[Any, Any]:
+        collected = []
+        for t in range(_leaves(xs)[0].shape[0]):
+            carry, y = step(carry, _map(lambda part, t=t: part[t], xs))
+            collected.append(y)
+        return carry, _stack(collected)
+
+    def __getattr__(self, name: str) -> Any:
+        return {"round": np.rint}.get(name) or getattr(np, name)
+
+
+def _map(f: Callable[[np.ndarray], Any], tree: Any) -> Any:
+    if isinstance(tree, np.ndarray):
+        return f(tree)
+    parts = [_map(f, part) for part in tree]
+    return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
+
+
+def _leaves(tree: Any) -> list[np.ndarray]:
+    return [tree] if isinstance(tree, np.ndarray) else [leaf for part in tree for leaf in _leaves(part)]
+
+
+def _stack(trees: list[Any]) -> Any:
+    if isinstance(trees[0], np.ndarray):
+        return np.stack(trees)
+    parts = [_stack([tree[k] for tree in trees]) for k in range(len(trees[0]))]
+    return type(trees[0])(*parts) if hasattr(trees[0], "_fields") else tuple(parts)

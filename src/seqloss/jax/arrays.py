@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqloss import contract, errors
-from seqloss.contract import Batch
+from seqloss.contract import Infeasible
 from seqloss.errors import wrong_dtype
 from seqloss.numpy.arrays import COMPUTED_IN, rounding
+from seqloss.numpy.rows import compute
 
 INT32 = np.iinfo(np.int32)
 
@@ -25,9 +26,9 @@ class Arguments:
         logits: float32 or float64 (batch, time, classes).
         targets, logit_lengths, target_lengths: int32.
         blank: from 0.
-        batch: labels and lengths on the host; None where some are traced, or wait on an accelerator, or the logits do.
         unchecked: some labels or lengths are traced, or wait on an accelerator: nobody has looked at them.
         rounding: for scores that nobody has looked at, of the half type that they came in; None where it is done.
+        raises: a row that no path fits is an error, and nobody has looked for one.
     """
 
     logits: jax.Array
@@ -35,14 +36,9 @@ class Arguments:
     logit_lengths: jax.Array
     target_lengths: jax.Array
     blank: int
-    batch: Batch | None
     unchecked: bool
     rounding: float | None
-
-    def refuse_infeasible(self, loss: jax.Array) -> None:
-        """Raise `InfeasibleError` for the first row that costs inf, where everything is known."""
-        if self.batch is not None and bool((loss == jnp.inf).any()):
-            raise contract.infeasible_row(int(jnp.argmax(loss == jnp.inf)), self.batch)
+    raises: bool
 
     @property
     def arrays(self) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
@@ -50,12 +46,13 @@ class Arguments:
 
 
 def read(
-    logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int, normalize: bool, validate: bool
-) -> Arguments:
+    logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int, normalize: bool,
+    infeasible: Infeasible, validate: bool,
+) -> Arguments:  # fmt: skip
     """Hold a call against the contract: forms always, values where they are known on the host.
 
     Raises:
-        as `seqloss.contract.validate` and `check_normalized`.
+        as `seqloss.contract.validate` and `check_normalized`; InfeasibleError.
     """
     scores = floating(logits)
     given = [targets, logit_lengths, target_lengths]
@@ -65,23 +62,22 @@ def read(
     stand_ins = [None if value is None else stand_in for value, stand_in in zip(given, stand_ins, strict=True)]
     _refuse_concatenated(stand_ins[0], scores.shape)
     batch = contract.validate(scores.shape, *stand_ins, blank=blank, values=validate and whole)
-    slack, on_host = None, host_value(scores)
-    if validate and not normalize:
-        slack = rounding(scores.dtype.name)
-        if on_host is not None and whole:
-            contract.check_normalized(
-                on_host.astype(COMPUTED_IN[scores.dtype.name], copy=False), batch.logit_lengths, slack
-            )
-            slack = None
+    slack = rounding(scores.dtype.name) if validate and not normalize else None
+    raises, values = infeasible == "raise", scores.astype(COMPUTED_IN[scores.dtype.name])
+    on_host = host_value(values) if raises or slack is not None else None
+    if whole and on_host is not None:
+        if slack is not None:
+            contract.check_normalized(on_host, batch.logit_lengths, slack)
+        if raises:
+            compute(on_host, batch, normalize=normalize, infeasible="raise", gradient=False)
+        slack, raises = None, False
     checked = (batch.targets, batch.logit_lengths, batch.target_lengths)
-    integers = [
+    targets, logit_lengths, target_lengths = (
         _narrowed(array if host is not None else value)
         for value, host, array in zip(given, known, checked, strict=True)
-    ]
-    values = scores.astype(COMPUTED_IN[scores.dtype.name])
-    return Arguments(
-        values, *integers, batch.blank, batch if whole and on_host is not None else None, validate and not whole, slack
     )
+    unchecked = validate and not whole
+    return Arguments(values, targets, logit_lengths, target_lengths, batch.blank, unchecked, slack, raises)
 
 
 def floating(logits: Any) -> jax.Array:

@@ -36,8 +36,8 @@ def ctc_loss(
     and its gradient with respect to the logits is p - posterior, the posterior being the probability, given
     the target, that frame t emits class c.
 
-    Works under jit, grad, value_and_grad, vmap, jvp, jacfwd, hessian, checkpoint, scan and shard_map. On the CPU it runs
-    the kernel that all doors share, elsewhere whole-array code compiled with your program. A program that XLA
+    Works under jit, grad, value_and_grad, vmap, jvp, jacfwd, hessian, checkpoint, scan and shard_map. On the CPU it
+    runs the kernel that all doors share, elsewhere whole-array code compiled with your program. A program that XLA
     shards by itself gathers the batch for the kernel on a CPU: use shard_map there.
 
     Args:
@@ -89,18 +89,15 @@ def ctc_loss(
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
     contract.check_options(infeasible, reduction, denominator)
-    given = read(logits, targets, logit_lengths, target_lengths, blank, normalize, validate)
-    raises = infeasible == "raise"
+    given = read(logits, targets, logit_lengths, target_lengths, blank, normalize, infeasible, validate)
     options = Options(
         given.blank,
         normalize,
-        raises=raises and given.batch is None,
+        raises=given.raises,
         unchecked=given.unchecked,
         rounding=given.rounding,
     )
     loss = losses(*given.arrays, options)
-    if raises:
-        given.refuse_infeasible(loss)
     if infeasible == "zero":
         loss = jnp.where(loss == jnp.inf, 0.0, loss)
     if reduction == "none":

@@ -7,8 +7,9 @@ asks `losses_and_grads`, whose own derivative is a Hessian-vector product.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -23,6 +24,9 @@ from seqloss.formulas import ctc as formula
 from seqloss.jax.namespace import JaxNamespace
 from seqloss.jax.second import hessian_vector_product
 from seqloss.numpy.rows import compute
+
+CPU_KERNEL = True
+"""False compiles the whole-array formula on the CPU too: there it can be held against the definition."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,17 @@ def _directional(loss: jax.Array, gradient: jax.Array, frames: jax.Array, direct
 
 
 def _run(arguments: Arguments, options: Options, gradient: bool) -> tuple[jax.Array, ...]:
-    on_cpu = partial(_call_back, options=options, gradient=gradient)
+    return _program(options, gradient, CPU_KERNEL)(*arguments)
+
+
+@cache
+def _program(options: Options, gradient: bool, cpu_kernel: bool) -> Callable[..., tuple[jax.Array, ...]]:
+    """One function object for each set of options, so that JAX compiles it once for each shape."""
     elsewhere = partial(_whole_arrays, options=options, gradient=gradient)
-    return lax.platform_dependent(*arguments, cpu=on_cpu, default=elsewhere)
+    if not cpu_kernel:
+        return jax.jit(elsewhere)
+    on_cpu = partial(_call_back, options=options, gradient=gradient)
+    return jax.jit(lambda *arguments: lax.platform_dependent(*arguments, cpu=on_cpu, default=elsewhere))
 
 
 def _whole_arrays(

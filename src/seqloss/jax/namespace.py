@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,15 +16,17 @@ LAYOUT = {4: (jnp.int32, 23, 127), 8: (jnp.int64, 52, 1023)}
 class JaxNamespace:
     """See `seqloss.formulas.namespace.Namespace`; what is not here is jax.numpy's own."""
 
-    where, maximum, minimum = staticmethod(jnp.where), staticmethod(jnp.maximum), staticmethod(jnp.minimum)
-    exp, log, log1p, round = (
-        staticmethod(jnp.exp),
-        staticmethod(jnp.log),
-        staticmethod(jnp.log1p),
-        staticmethod(jnp.round),
-    )
-    cumsum, flip, transpose = staticmethod(jnp.cumsum), staticmethod(jnp.flip), staticmethod(jnp.transpose)
-    scan = staticmethod(lax.scan)
+    where: Any = staticmethod(jnp.where)
+    maximum: Any = staticmethod(jnp.maximum)
+    minimum: Any = staticmethod(jnp.minimum)
+    exp: Any = staticmethod(jnp.exp)
+    log: Any = staticmethod(jnp.log)
+    log1p: Any = staticmethod(jnp.log1p)
+    round: Any = staticmethod(jnp.round)
+    cumsum: Any = staticmethod(jnp.cumsum)
+    flip: Any = staticmethod(jnp.flip)
+    transpose: Any = staticmethod(jnp.transpose)
+    scan: Any = staticmethod(lax.scan)
 
     def size(self, x: jax.Array, axis: int) -> int:
         return x.shape[axis]

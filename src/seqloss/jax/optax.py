@@ -46,7 +46,8 @@ def optax_ctc_loss(
     Example:
         >>> import jax.numpy as jnp
         >>> from seqloss.jax import optax_ctc_loss
-        >>> losses = optax_ctc_loss(jnp.zeros((1, 2, 3)), jnp.zeros((1, 2)), jnp.array([[1, 0]]), jnp.array([[0.0, 1.0]]))
+        >>> labels, label_paddings = jnp.array([[1, 0]]), jnp.array([[0.0, 1.0]])
+        >>> losses = optax_ctc_loss(jnp.zeros((1, 2, 3)), jnp.zeros((1, 2)), labels, label_paddings)
         >>> losses.round(4).tolist()  # three of nine paths spell [1]: log 3
         [1.0986000299453735]
     """

@@ -49,13 +49,10 @@ def ctc_posteriors(
         A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4.
     """
     contract.check_options(infeasible, "none", None)
-    given = read(logits, targets, logit_lengths, target_lengths, blank, normalize, validate)
-    raises = infeasible == "raise"
+    given = read(logits, targets, logit_lengths, target_lengths, blank, normalize, infeasible, validate)
     options = Options(
-        given.blank, normalize, softmax=False, raises=raises and given.batch is None,
+        given.blank, normalize, softmax=False, raises=given.raises,
         unchecked=given.unchecked, rounding=given.rounding,
     )  # fmt: skip
-    loss, gradient = losses_and_grads(*given.arrays, options)
-    if raises:
-        given.refuse_infeasible(loss)
+    _, gradient = losses_and_grads(*given.arrays, options)
     return jnp.abs(gradient)  # minus the posterior, and no -0.0

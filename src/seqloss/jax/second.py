@@ -1,8 +1,8 @@
 """The second derivative of CTC: the product of the loss' Hessian and a direction.
 
-Second derivatives need quantities of both signs, which wide numbers are not. So the tangents carried beside the sums are
-those of their *logarithms*: the logarithm of a sum changes by the mean of its terms' changes, weighted with each term's
-share of the sum, which lies in [0, 1] and is exact to a few roundings however small the sum:
+Second derivatives need quantities of both signs, which wide numbers are not. So the tangents carried beside the sums
+are those of their *logarithms*: the logarithm of a sum changes by the mean of its terms' changes, weighted with each
+term's share of the sum, which lies in [0, 1] and is exact to a few roundings however small the sum:
 
     d log(x + y) = x / (x + y) d log x + y / (x + y) d log y,        d log(x p) = d log x + d log p
 
@@ -12,6 +12,8 @@ y (dx - sum y dx).
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from typing import Any
 
 import jax
@@ -20,10 +22,11 @@ from jax import lax
 
 from seqloss.formulas import recursion
 from seqloss.formulas.emissions import Frames, Text, read_frames, read_text
+from seqloss.formulas.namespace import Namespace
 from seqloss.formulas.wide import NOTHING, Wide, add, choose, indicator, multiply, shifted
 from seqloss.jax.namespace import JaxNamespace
 
-xp = JaxNamespace()
+xp: Namespace = JaxNamespace()
 
 
 @jax.custom_jvp
@@ -72,7 +75,7 @@ def hessian_vector_product(
 
 
 def _posterior_and_change(frames: Frames, text: Text, direction: jax.Array, blank: int) -> tuple[jax.Array, jax.Array]:
-    """The change of each class' posterior, (batch, time, classes), and each row's sum over paths, (batch, 1): 0 if none."""
+    """The change of each class' posterior, (batch, time, classes); and (batch, 1), above 0 where a path fits."""
     batch, longest = text.labels.shape
     forward = (jnp.arange(2 * batch) < batch)[:, None]
     skip = jnp.concatenate([recursion.may_skip(xp, text.labels), recursion.may_skip(xp, text.labels[:, ::-1])])
@@ -124,7 +127,8 @@ def _mix(*terms: tuple[Wide, jax.Array]) -> tuple[Wide, jax.Array]:
         total = add(xp, total, term)
     some = total.value > 0.0
     scale = jnp.where(some, 1.0 / jnp.where(some, total.value, 1.0), 0.0)
-    return total, sum(shifted(xp, term, total.exponent) * scale * change for term, change in terms)
+    parts = [shifted(xp, term, total.exponent) * scale * change for term, change in terms]
+    return total, reduce(operator.add, parts)
 
 
 def _both_ways(x: jax.Array, batch: int) -> jax.Array:

@@ -141,11 +141,12 @@ def _host(options: Options, _context: Any, results: tuple[Any, ...], *buffers: A
     """Fill the results' memory, for a batch or, under vmap, for a batch of batches."""
     logits, targets, frames, labels = (np.asarray(buffer) for buffer in buffers)
     out = [np.asarray(result) for result in results]
-    values = logits.reshape(-1, *logits.shape[-2:])
-    if not len(values):
+    rows = out[0].size
+    if not rows:
         return
+    values = logits.reshape(rows, *logits.shape[-2:])
     batch = contract.validate(
-        values.shape, targets.reshape(len(values), -1), frames.reshape(-1), labels.reshape(-1),
+        values.shape, targets.reshape(rows, targets.shape[-1]), frames.reshape(rows), labels.reshape(rows),
         blank=options.blank, values=options.unchecked,
     )  # fmt: skip
     if options.rounding is not None:

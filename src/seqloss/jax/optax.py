@@ -18,6 +18,7 @@ def optax_ctc_loss(
     logit_paddings: Any,
     labels: Any,
     label_paddings: Any,
+    *,
     blank_id: int = 0,
     log_epsilon: float = -1e5,
 ) -> jax.Array:

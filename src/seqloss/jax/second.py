@@ -13,7 +13,7 @@ y (dx - sum y dx).
 from __future__ import annotations
 
 import operator
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -41,6 +41,7 @@ def _refuse(primals: Any, tangents: Any) -> Any:
     )
 
 
+@partial(jax.jit, static_argnums=(5, 6, 7))
 def hessian_vector_product(
     logits: jax.Array,
     targets: jax.Array,

@@ -108,11 +108,11 @@ def test_inference_tensors_are_taken() -> None:
 
 
 def test_scores_that_need_no_gradient_get_none_and_cost_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    from seqloss.torch import ctc
+    from seqloss.torch import rows
 
-    asked, real = [], ctc.compute
+    asked, real = [], rows.compute
     monkeypatch.setattr(
-        ctc, "compute", lambda *args, **options: asked.append(options["gradient"]) or real(*args, **options)
+        rows, "compute", lambda *args, **options: asked.append(options["gradient"]) or real(*args, **options)
     )
     loss = ctc_loss(leaf().detach(), TARGETS, FRAMES, LABELS)
     assert not loss.requires_grad
@@ -177,6 +177,103 @@ def test_an_expanded_row_gathers_the_gradients_of_all_its_copies() -> None:
     grad, row.grad = row.grad, None
     ctc_loss(row, TARGETS[:1]).backward(weights.sum()[None])
     torch.testing.assert_close(grad, row.grad)
+
+
+STRIDED = {
+    "transposed": lambda x: x.transpose(0, 2).contiguous().transpose(0, 2),
+    "time first": lambda x: x.transpose(0, 1).contiguous().transpose(0, 1),
+    "a slice of more": lambda x: torch.cat([x * 0 - 7, x, x * 0 + 5], 2)[:, :, 4:8],
+    "every other frame": lambda x: torch.stack([x, x * 0 + 5], 2).flatten(1, 2)[:, ::2],
+    "backwards and back": lambda x: x.flip(1).flip(1),
+    "negated": lambda x: torch.complex(x * 0, -x).conj().imag,
+}
+
+
+@pytest.mark.parametrize("name", STRIDED)
+def test_loss_and_gradient_have_the_same_bits_for_any_strides(name: str) -> None:
+    x, y = leaf(), leaf()
+    upstream = torch.tensor([1.0, -3.0], dtype=torch.float64)
+    expected = ctc_loss(x, TARGETS, FRAMES, LABELS)
+    expected.backward(upstream)
+    strided = STRIDED[name](y)
+    assert torch.equal(strided, y)
+    loss = ctc_loss(strided, TARGETS, FRAMES, LABELS)
+    loss.backward(upstream)
+    assert torch.equal(loss, expected)
+    assert torch.equal(x.grad, y.grad)
+
+
+def test_scores_of_stride_0_are_taken_as_a_leaf() -> None:
+    row = leaf()[:1].detach()
+    x = row.expand(3, -1, -1).requires_grad_()
+    y = row.repeat(3, 1, 1).requires_grad_()
+    for scores in (x, y):
+        ctc_loss(scores, TARGETS[:1].expand(3, -1)).sum().backward()
+    assert y.grad.any()
+    assert torch.equal(x.grad, y.grad)
+
+
+def test_two_losses_of_the_same_scores_add_up() -> None:
+    x = leaf()
+    others = TARGETS.flip(1).clamp(min=1)
+    parts = []
+    for targets in (TARGETS, others):
+        ctc_loss(x, targets, FRAMES, LABELS).sum().backward()
+        parts.append(x.grad)
+        x.grad = None
+    both = ctc_loss(x, TARGETS, FRAMES, LABELS).sum() - 2 * ctc_loss(x, others, FRAMES, LABELS).sum()
+    both.backward()
+    torch.testing.assert_close(x.grad, parts[0] - 2 * parts[1], rtol=1e-14, atol=1e-16)
+
+
+def test_scores_in_the_middle_of_a_graph_keep_and_pass_on_their_gradient() -> None:
+    x, y = leaf(), leaf()
+    ctc_loss(x, TARGETS, FRAMES, LABELS).sum().backward()
+    middle = 2 * y
+    middle.retain_grad()
+    ctc_loss(middle - y, TARGETS, FRAMES, LABELS).sum().backward()
+    assert torch.equal(middle.grad, x.grad)
+    assert torch.equal(y.grad, x.grad)
+
+
+INTEGERS = [torch.int8, torch.uint8, torch.int16, torch.uint16, torch.int32, torch.uint32, torch.int64, torch.uint64]
+
+
+@pytest.mark.parametrize("kind", INTEGERS, ids=str)
+def test_labels_and_lengths_of_every_integer_type_mean_the_same(kind: torch.dtype) -> None:
+    x, y = leaf(), leaf()
+    ctc_loss(x, TARGETS, FRAMES, LABELS).sum().backward()
+    ctc_loss(y, TARGETS.to(kind), FRAMES.to(kind), LABELS.to(kind)).sum().backward()
+    assert torch.equal(x.grad, y.grad)
+
+
+@pytest.mark.parametrize("lengths", [LABELS, LABELS.to(torch.uint8), LABELS.tolist(), tuple(LABELS.tolist())])
+def test_labels_one_row_after_another_give_the_same_bits(lengths: object) -> None:
+    x, y = leaf(), leaf()
+    expected = ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="mean")
+    loss = ctc_loss(y, torch.tensor([1, 2, 2, 3, 1]), FRAMES, lengths, reduction="mean")
+    expected.backward()
+    loss.backward()
+    assert torch.equal(loss, expected)
+    assert torch.equal(x.grad, y.grad)
+
+
+def test_many_gradients_at_once_are_those_one_by_one() -> None:
+    x = leaf()
+    loss = ctc_loss(x, TARGETS, FRAMES, LABELS)
+    upstream = torch.tensor([[1.0, 0.0], [-2.0, 3.0], [torch.inf, 1.0]], dtype=torch.float64)
+    (batched,) = torch.autograd.grad(loss, x, upstream, is_grads_batched=True, retain_graph=True)
+    for weights, found in zip(upstream, batched, strict=True):
+        (expected,) = torch.autograd.grad(loss, x, weights, retain_graph=True)
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("transform", ["grad", "jacrev", "vmap"])
+def test_a_functional_transform_is_answered_with_what_to_do(transform: str) -> None:
+    x = leaf().detach()
+    call = getattr(torch.func, transform)(lambda x: ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="sum"))
+    with pytest.raises(RuntimeError, match=r"inside torch\.func's transforms .* take torch\.autograd\.grad"):
+        call(x[None] if transform == "vmap" else x)
 
 
 def test_backward_on_another_thread_gives_the_same_bits() -> None:

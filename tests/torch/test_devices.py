@@ -17,7 +17,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from seqloss.errors import SeqLossWarning
-from seqloss.torch import arrays, ctc, ctc_greedy, ctc_loss
+from seqloss.torch import CTCLoss, arrays, ctc_check, ctc_greedy, ctc_loss, ctc_posteriors, rows
 
 TARGETS, FRAMES, LABELS = torch.tensor([[1, 2, 2], [3, 1, 0]]), torch.tensor([7, 5]), torch.tensor([3, 2])
 CUDA = torch.device("cuda", 0)
@@ -74,10 +74,10 @@ def test_scores_and_upstream_travel_to_the_cpu_and_loss_and_gradient_back() -> N
     assert device.holds(loss)
     with device, torch.no_grad():  # autograd's own engine would not enter the mode
         upstream = device.put(torch.tensor([1.0, -2.0]))
-        gradient, *none = ctc._CTC.backward(loss.grad_fn, upstream)
+        gradient, *none = rows._Losses.backward(loss.grad_fn, upstream)
     assert device.moves[2:] == ["cuda to cpu", "cpu to cuda"]
     assert device.holds(gradient)
-    assert none == [None] * 4
+    assert none == [None] * 6
     assert torch.equal(loss, expected_loss)
     assert torch.equal(gradient, expected.grad)
 
@@ -92,10 +92,19 @@ def words_of(call: Callable[[], Any]) -> warnings.WarningMessage:
     return caught[0]
 
 
-@pytest.mark.parametrize("name", ["ctc_loss", "ctc_greedy"])
+CALLS: dict[str, Callable[[torch.Tensor], Any]] = {
+    "ctc_loss": lambda x: ctc_loss(x, TARGETS, FRAMES, LABELS),
+    "CTCLoss": lambda x: CTCLoss()(x.transpose(0, 1), TARGETS, FRAMES, LABELS),
+    "ctc_check": lambda x: ctc_check(x, TARGETS, FRAMES, LABELS),
+    "ctc_posteriors": lambda x: ctc_posteriors(x, TARGETS, FRAMES, LABELS),
+    "ctc_greedy": ctc_greedy,
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
 def test_the_detour_is_said_where_the_caller_stands_and_what_it_costs(name: str) -> None:
     x = torch.zeros(2, 7, 4, device="meta")  # not on the CPU, and its values are nowhere: the copy itself fails
-    warning = words_of(lambda: ctc_loss(x, TARGETS) if name == "ctc_loss" else ctc_greedy(x))
+    warning = words_of(lambda: CALLS[name](x))
     assert str(warning.message) == (
         f"{name} has no kernel for meta tensors yet: the scores travel to the CPU and the result back. "
         "The answer is right, but each call waits for the device. (Said once.)"
@@ -115,7 +124,8 @@ def test_cpu_tensors_are_not_worth_a_word() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ctc_loss(leaf(), TARGETS, FRAMES, LABELS).sum().backward()
-        ctc_greedy(leaf())
+        for call in CALLS.values():
+            call(leaf())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -131,4 +141,8 @@ def test_a_cuda_tensor_gets_the_bits_of_the_cpu_back_on_its_device() -> None:
     assert y.grad.is_cuda
     assert torch.equal(y.grad.cpu(), x.grad)
     assert ctc_loss(y, TARGETS, FRAMES, LABELS, reduction="mean").is_cuda
+    assert ctc_posteriors(y, TARGETS, FRAMES, LABELS).is_cuda
+    assert torch.equal(ctc_posteriors(y, TARGETS, FRAMES, LABELS).cpu(), ctc_posteriors(x, TARGETS, FRAMES, LABELS))
+    assert ctc_check(y, TARGETS.cuda()) == ctc_check(x, TARGETS)
+    assert CTCLoss()(y.log_softmax(2).transpose(0, 1), TARGETS.cuda(), FRAMES, LABELS.cuda()).is_cuda
     assert [row.labels.tolist() for row in ctc_greedy(y)] == [row.labels.tolist() for row in ctc_greedy(x)]

@@ -27,7 +27,9 @@ def test_examples_give_what_they_show(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-@pytest.mark.parametrize("name", ["ctc_loss", "ctc_greedy", "from_loss_and_grad"])
+@pytest.mark.parametrize(
+    "name", ["ctc_loss", "CTCLoss", "ctc_check", "ctc_posteriors", "ctc_greedy", "from_loss_and_grad"]
+)
 def test_every_public_function_has_words_and_an_example_that_runs(name: str) -> None:
     words = inspect.getdoc(getattr(seqloss.torch, name)) or ""
     assert all(section in words for section in ("Args:", "Returns:", "Raises:", "Example:", ">>> "))

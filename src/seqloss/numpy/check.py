@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seqloss import contract, errors
+from seqloss.contract import Batch
 from seqloss.kernels.cpu import loss_and_grad
 from seqloss.kernels.ctc import Path
 from seqloss.numpy.arrays import rounding, scores
@@ -97,6 +98,18 @@ def ctc_check(
     """
     values, kind = scores(logits)
     batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=False)
+    return look(values, batch, normalize, rounding(kind.name))
+
+
+def look(values: np.ndarray, batch: Batch, normalize: bool, rounding: float) -> Report:
+    """`ctc_check`, for the doors.
+
+    Args:
+        values: float32 or float64 (batch, time, classes).
+        batch: from `contract.validate(..., values=False)`.
+        normalize: as in `ctc_loss`.
+        rounding: of the type that the scores came in, see `contract.check_normalized`.
+    """
     findings = {
         row: Finding(row, KINDS[type(error)], str(error))
         for row, error in contract.bad_rows(values.shape, batch).items()
@@ -106,7 +119,7 @@ def ctc_check(
         if row in findings:
             continue
         frames = values[row, : batch.logit_lengths[row]]
-        error = None if normalize else contract.not_normalized(frames, row, rounding(kind.name))
+        error = None if normalize else contract.not_normalized(frames, row, rounding)
         if error:
             findings[row] = Finding(row, "normalization", str(error))
         elif paths[row] == Path.POISONED:

@@ -1,6 +1,9 @@
 """The PyTorch door: losses of sequence training behind autograd.
 
 * `ctc_loss`: connectionist temporal classification, from scores or log-probabilities.
+* `CTCLoss`: the same in the place of torch.nn.CTCLoss, with its arguments, its value and its gradient.
+* `ctc_check`: which rows of a batch cannot be trained on, and why.
+* `ctc_posteriors`: where in time each class stands, given the target.
 * `ctc_greedy`: what the network says, label by label, with scores and frame numbers.
 * `from_loss_and_grad`: a loss of your own, given as a function that returns (loss, gradient).
 """
@@ -14,9 +17,23 @@ except ModuleNotFoundError as error:
         raise
     raise missing_extra("PyTorch", "torch", "seqloss.torch") from None
 
+from seqloss.numpy import Finding, Report
+from seqloss.torch.check import ctc_check
 from seqloss.torch.ctc import ctc_loss
 from seqloss.torch.greedy import Greedy, ctc_greedy
+from seqloss.torch.module import CTCLoss
 from seqloss.torch.own import from_loss_and_grad
+from seqloss.torch.posteriors import ctc_posteriors
 
-__all__ = ["Greedy", "ctc_greedy", "ctc_loss", "from_loss_and_grad"]
+__all__ = [
+    "CTCLoss",
+    "Finding",
+    "Greedy",
+    "Report",
+    "ctc_check",
+    "ctc_greedy",
+    "ctc_loss",
+    "ctc_posteriors",
+    "from_loss_and_grad",
+]
 del _torch, missing_extra

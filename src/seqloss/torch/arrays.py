@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
+from seqloss import contract
+from seqloss.contract import Batch
 from seqloss.errors import SeqLossWarning, wrong_dtype
 
 COMPUTED_IN = {
@@ -31,12 +34,47 @@ def scores(logits: torch.Tensor, purpose: str) -> np.ndarray:
         raise wrong_dtype("logits", logits.dtype, "float16, bfloat16, float32 or float64")
     if logits.device.type != "cpu":
         _tell_detour(logits.device.type, purpose)
-    return logits.detach().to("cpu", COMPUTED_IN[logits.dtype]).numpy()
+    return _array(logits.detach().to("cpu", COMPUTED_IN[logits.dtype]))
 
 
 def integers(values: Any) -> Any:
     """A tensor of labels or lengths as an array; anything else as it is."""
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+    return _array(values.detach().cpu()) if isinstance(values, torch.Tensor) else values
+
+
+def rounding(kind: torch.dtype) -> float:
+    """The unit roundoff of a half type, 0 for others: the slack of a frame's sum over what rounding does to it."""
+    return torch.finfo(kind).eps / 2 if kind.itemsize == 2 else 0.0
+
+
+def checked(
+    purpose: str,
+    logits: torch.Tensor,
+    targets: Any,
+    logit_lengths: Any,
+    target_lengths: Any,
+    *,
+    blank: int,
+    normalize: bool,
+    validate: bool,
+) -> tuple[np.ndarray, Batch]:
+    """The scores on the host, and the batch, held against the contract as `ctc_loss` describes it."""
+    values = scores(logits, purpose)
+    lengths = integers(logit_lengths), integers(target_lengths)
+    batch = contract.validate(values.shape, integers(targets), *lengths, blank=blank, values=validate)
+    if validate and not normalize:
+        contract.check_normalized(values, batch.logit_lengths, rounding(logits.dtype))
+    return values, batch
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    try:
+        return tensor.resolve_neg().numpy()
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"seqloss cannot read this tensor's numbers ({error}); inside torch.func's transforms (grad, jacrev, jvp, "
+            "vmap) and fake tensors they are out of reach: take torch.autograd.grad, and the batch axis for vmap."
+        ) from error
 
 
 def _tell_detour(device: str, purpose: str) -> None:
@@ -46,5 +84,13 @@ def _tell_detour(device: str, purpose: str) -> None:
             f"{purpose} has no kernel for {device} tensors yet: the scores travel to the CPU and the result "
             "back. The answer is right, but each call waits for the device. (Said once.)",
             SeqLossWarning,
-            stacklevel=4,
+            stacklevel=_callers_level(),
         )
+
+
+def _callers_level() -> int:
+    """The stacklevel, for whoever asks, of the first line above that is neither seqloss' nor PyTorch's."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in {"seqloss", "torch"}:
+        level, frame = level + 1, frame.f_back
+    return level

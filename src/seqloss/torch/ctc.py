@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from seqloss import contract
-from seqloss.contract import Batch, Infeasible, Reduction
-from seqloss.numpy.rows import compute
-from seqloss.torch.arrays import integers, scores
-from seqloss.torch.once import once
+from seqloss.contract import Infeasible, Reduction
+from seqloss.torch.arrays import checked
+from seqloss.torch.rows import losses, reduced
 
 
 def ctc_loss(
@@ -83,51 +81,12 @@ def ctc_loss(
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
     contract.check_options(infeasible, reduction, denominator)
-    values = scores(logits, "ctc_loss")
-    batch = contract.validate(
-        values.shape,
-        integers(targets),
-        integers(logit_lengths),
-        integers(target_lengths),
-        blank=blank,
-        values=validate,
+    values, batch = checked(
+        "ctc_loss", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate
     )
-    if validate and not normalize:
-        rounding = torch.finfo(logits.dtype).eps / 2 if logits.dtype.itemsize == 2 else 0.0
-        contract.check_normalized(values, batch.logit_lengths, rounding)
-    losses = _CTC.apply(logits, values, batch, normalize, infeasible)
-    if reduction == "none":
-        return losses
-    weights = contract.reduction_weights(reduction, batch.target_lengths, denominator)
-    return (losses * torch.from_numpy(weights).to(losses)).sum()
-
-
-class _CTC(torch.autograd.Function):
-    """Loss and gradient in one sweep, forward; backward only weighs the gradient's rows."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        logits: torch.Tensor,
-        values: np.ndarray,
-        batch: Batch,
-        normalize: bool,
-        infeasible: Infeasible,
-    ) -> torch.Tensor:
-        rows = compute(values, batch, normalize=normalize, infeasible=infeasible, gradient=ctx.needs_input_grad[0])
-        if rows.gradient is not None:
-            ctx.save_for_backward(torch.from_numpy(rows.gradient), torch.from_numpy(rows.still))
-            ctx.like = (logits.device, logits.dtype)
-        return torch.from_numpy(rows.losses).to(logits.device)
-
-    @staticmethod
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        gradient, still = ctx.saved_tensors
-        device, dtype = ctx.like
-        with torch.no_grad():
-            upstream = upstream.to("cpu", gradient.dtype)
-            weighted = gradient * upstream[:, None, None]
-            if not torch.isfinite(upstream).all():  # 0 times inf is NaN, and 0 is the contract
-                weighted.masked_fill_(still[:, :, None], 0.0)
-            weighted = weighted.to(device, dtype)
-        return once(weighted, "ctc_loss"), None, None, None, None
+    return reduced(
+        losses("ctc_loss", logits, values, batch, normalize=normalize, infeasible=infeasible),
+        batch,
+        reduction,
+        denominator,
+    )

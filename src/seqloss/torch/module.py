@@ -1,0 +1,163 @@
+"""`torch.nn.CTCLoss`, as it is called, computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+
+from seqloss import contract
+from seqloss.errors import SeqLossError, unknown_option, wrong_dtype, wrong_rank
+from seqloss.numpy.rows import Rows
+from seqloss.torch.arrays import integers, scores
+from seqloss.torch.rows import losses, reduced
+
+TorchReduction = Literal["none", "mean", "sum"]
+
+WORDS = {
+    "logits are batch first: (batch, time, classes)": "log_probs are time first: (time, batch, classes)",
+    "logit_lengths": "input_lengths",
+    "logits": "log_probs",
+}
+"""What torch.nn.CTCLoss calls the contract's arguments, in the order in which to look for them."""
+
+
+class CTCLoss(torch.nn.Module):
+    """Move a project over from torch.nn.CTCLoss by changing one import: its arguments, its value, its gradient.
+
+        loss = -log sum_{paths pi of the target} prod_t exp(log_probs[t, pi_t])
+
+    The scores are read as they stand, normalised or not, and the gradient with respect to them is torch's:
+
+        exp(log_probs[t, c]) - posterior[t, c]
+
+    That is the loss's gradient with respect to the scores *before* `log_softmax`, and passes through log_softmax's own
+    backward unchanged, since each frame adds up to 0. So it is right where log_probs come from log_softmax and
+    go nowhere else, and is not what `gradcheck` expects of log_probs themselves (pytorch issue #52241).
+    `seqloss.torch.ctc_loss` takes the scores before log_softmax, or, with normalize=False, gives the gradient with
+    respect to log-probabilities proper.
+
+    Different from torch, on purpose:
+
+    * a row that no path fits has loss inf, or 0 with `zero_infinity`, and in both cases a gradient of 0, never NaN;
+    * a score of -inf has a gradient of 0 of its own while other paths fit, not NaN;
+    * labels and lengths that do not exist are errors, where torch reads past the row; labels are integers;
+    * float16 and bfloat16 are taken too: computed in float32, the gradient rounded once;
+    * a negative `blank` counts from the end.
+
+    As in torch, a NaN or +inf in a class that a row does not read leaves its loss alone and is met again in
+    the gradient, in its own place; past a row's length nothing is read, and the gradient is 0.
+
+    Args:
+        blank: the class that stands for no label.
+        reduction: "none"; "mean" (each loss over its target length, at least 1, then the batch's mean); "sum".
+        zero_infinity: answer a row that no path fits with loss 0.
+
+    A call takes:
+        log_probs: (time, batch, classes), or (time, classes) for a single row.
+        targets: integers (batch, labels), padded with anything; or all labels one row after another; or (labels,).
+        input_lengths: frames in use, integers (batch,), tensor, list or tuple; () for a single row.
+        target_lengths: labels in use, likewise.
+
+    Returns:
+        from a call, the loss in nats: a scalar; with "none" (batch,), or () for a single row. float32, or float64 for
+        float64 log_probs.
+
+    Raises:
+        OptionError: an unknown word for `reduction`.
+        ShapeError, DTypeError, LabelError, LengthError: in a call, as `seqloss.torch.ctc_loss`.
+
+    Example:
+        >>> import torch
+        >>> from seqloss.torch import CTCLoss
+        >>> logits = torch.zeros(2, 1, 3, requires_grad=True)  # two frames, three classes, all alike
+        >>> loss = CTCLoss()(logits.log_softmax(2), torch.tensor([[1]]), [2], [1])
+        >>> loss  # three of nine paths spell [1]: log 3
+        tensor(1.0986, grad_fn=<SumBackward0>)
+        >>> loss.backward()
+        >>> logits.grad[0, 0, 1:]  # softmax 1/3 each, posterior (1/3, 2/3, 0)
+        tensor([-0.3333,  0.3333])
+
+    References:
+        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
+        https://github.com/pytorch/pytorch/issues/52241
+    """
+
+    def __init__(self, blank: int = 0, reduction: TorchReduction = "mean", zero_infinity: bool = False) -> None:
+        super().__init__()
+        if reduction not in get_args(TorchReduction):
+            raise unknown_option("reduction", reduction, get_args(TorchReduction))
+        self.blank = blank
+        self.reduction = reduction
+        self.zero_infinity = zero_infinity
+
+    def forward(self, log_probs: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> torch.Tensor:
+        """The loss of a batch, or of a single row: see the class."""
+        if not isinstance(log_probs, torch.Tensor):
+            raise wrong_dtype("log_probs", type(log_probs).__name__, "a torch.Tensor")
+        if log_probs.ndim not in (2, 3):
+            raise wrong_rank("log_probs", log_probs.shape, "(time, batch, classes) or (time, classes)")
+        single = log_probs.ndim == 2
+        logits = log_probs[None] if single else log_probs.transpose(0, 1)  # (batch, time, classes)
+        lengths = [integers(input_lengths), integers(target_lengths)]
+        if single:
+            lengths = [np.reshape(length, -1) for length in lengths]  # () or (1,)
+        with _torchs_words():
+            values = scores(logits, "CTCLoss")
+            batch = contract.validate(values.shape, integers(targets), *lengths, blank=self.blank)
+        found = losses(
+            "CTCLoss", logits, values, batch, normalize=False, infeasible="zero" if self.zero_infinity else "inf",
+            finish=add_probabilities,
+        )  # fmt: skip
+        found = reduced(found, batch, self.reduction)
+        return found[0] if single and self.reduction == "none" else found
+
+    def extra_repr(self) -> str:
+        return f"blank={self.blank}, reduction={self.reduction!r}, zero_infinity={self.zero_infinity}"
+
+
+def add_probabilities(log_probs: np.ndarray, rows: Rows) -> None:
+    """Make torch's gradient of the contract's: from minus the posterior to exp(log_prob) less the posterior.
+
+    Both are near 1 where a model is sure and right. With x the log-probability and γ the posterior of a frame's
+    likeliest class, the difference is then taken by the complements, both known to their last digits:
+
+        exp(x) - γ = expm1(x) + Σ others' γ
+
+    Args:
+        log_probs: (batch, time, classes).
+        rows: their gradient; frames that are `still` stay 0.
+    """
+    assert rows.gradient is not None
+    frames = (~rows.still).sum(axis=1)  # (batch,)
+    for row, used in enumerate(frames):
+        _add_frames(log_probs[row, :used], rows.gradient[row, :used])
+
+
+def _add_frames(log_probs: np.ndarray, gradient: np.ndarray) -> None:
+    frames = np.arange(gradient.shape[0])
+    best = gradient.argmin(axis=1)  # (time,), the largest posterior
+    largest = -gradient[frames, best]
+    gradient[frames, best] = 0.0
+    others = gradient.sum(axis=1, dtype=np.float64)
+    gradient[frames, best] = -largest
+    sure = np.flatnonzero(largest > 0.5)
+    best = best[sure]
+    with np.errstate(over="ignore", invalid="ignore"):  # a score is whatever the caller made it
+        gradient += np.exp(log_probs)
+        gradient[sure, best] = np.expm1(log_probs[sure, best].astype(np.float64)) - others[sure]
+
+
+@contextmanager
+def _torchs_words() -> Iterator[None]:
+    """An error of the contract, with the names that torch.nn.CTCLoss has for its arguments."""
+    try:
+        yield
+    except SeqLossError as error:
+        words = str(error)
+        for ours, torchs in WORDS.items():
+            words = words.replace(ours, torchs)
+        raise type(error)(words) from None

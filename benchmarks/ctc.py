@@ -1,4 +1,4 @@
-"""Loss + gradient from logits on the CPU: seqloss beside torch, in one run, on one thread.
+"""Loss + gradient from logits on the CPU: seqloss beside torch and optax, in one run, on one CPU.
 
     python benchmarks/ctc.py [--rounds 7] [--only ocr,phone] [--save]
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+import jax
 import numpy as np
+import optax
 import torch
 from rich.console import Console
 from rich.progress import track
@@ -28,9 +31,11 @@ from rich.table import Table
 from workloads import WORKLOADS, Workload
 
 import seqloss
+import seqloss.jax
+import seqloss.numpy
+import seqloss.torch
 from seqloss import contract
 from seqloss.kernels.cpu import loss_and_grad
-from seqloss.torch import ctc_loss
 
 ABSOLUTE, RELATIVE = 1e-5, 1e-4
 """What our float32 gradient may err by, against float64."""
@@ -60,10 +65,30 @@ def door(scores: np.ndarray, targets: np.ndarray) -> Callable[[], np.ndarray]:
 
     def call() -> np.ndarray:
         logits.grad = None
-        ctc_loss(logits, labels, reduction="sum").backward()
+        seqloss.torch.ctc_loss(logits, labels, reduction="sum").backward()
         return logits.grad.numpy()
 
     return call
+
+
+def numpy_door(scores: np.ndarray, targets: np.ndarray) -> Callable[[], np.ndarray]:
+    return lambda: seqloss.numpy.ctc_loss_and_grad(scores, targets)[1]
+
+
+def jitted(loss: Callable[..., jax.Array], *arrays: np.ndarray) -> Callable[[], np.ndarray]:
+    """Value and gradient of the summed loss, compiled before anything is timed."""
+    given = [jax.numpy.asarray(array) for array in arrays]
+    compiled = jax.jit(jax.value_and_grad(lambda *args: loss(*args).sum())).lower(*given).compile()
+    return lambda: np.asarray(jax.block_until_ready(compiled(*given))[1])
+
+
+def jax_door(scores: np.ndarray, targets: np.ndarray) -> Callable[[], np.ndarray]:
+    return jitted(seqloss.jax.ctc_loss, scores, targets)
+
+
+def optax_loss_and_grad(scores: np.ndarray, targets: np.ndarray) -> Callable[[], np.ndarray]:
+    frames, labels = (np.zeros(array.shape[:2], np.float32) for array in (scores, targets))
+    return jitted(lambda x, t: optax.ctc_loss(x, frames, t, labels), scores, targets)
 
 
 def softmax(scores: np.ndarray, targets: np.ndarray) -> Callable[[], np.ndarray]:
@@ -73,8 +98,11 @@ def softmax(scores: np.ndarray, targets: np.ndarray) -> Callable[[], np.ndarray]
 
 CONTESTANTS = {
     "seqloss kernel": kernel,
+    "seqloss.numpy": numpy_door,
     "seqloss.torch": door,
+    "seqloss.jax": jax_door,
     "torch": torch_loss_and_grad,
+    "optax (jit)": optax_loss_and_grad,
     "torch.softmax": softmax,
 }
 
@@ -114,7 +142,7 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> Table:
         "times torch",
         "worst gradient error",
         "of the frame's largest",
-        title="CTC loss + gradient from logits, float32, one thread",
+        title="CTC loss + gradient from logits, float32, one CPU",
     )
     for workload, rows in results.items():
         for name, row in rows.items():
@@ -136,7 +164,7 @@ def machine() -> dict[str, str]:
     return {
         "processor": model.split(":")[1].strip() or platform.processor(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "numba", "torch")},
+        **{name: version(name) for name in ("numpy", "numba", "torch", "jax", "optax")},
         "seqloss": seqloss.__version__,
         "commit": commit,
     }
@@ -148,8 +176,8 @@ def main() -> None:
     options.add_argument("--only", default=",".join(workload.name for workload in WORKLOADS))
     options.add_argument("--save", action="store_true")
     asked = options.parse_args()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before JAX counts them
     torch.set_num_threads(1)
-    seqloss.set_num_threads(1)
     chosen = [workload for workload in WORKLOADS if workload.name in asked.only.split(",")]
     console = Console(width=None if sys.stdout.isatty() else 120)
     results = {

@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "contract": {"errors"},
     "reference": {"contract", "errors"},
     "kernels": {"contract", "errors"},
-    "formulas": {"errors"},
+    "formulas": {"contract", "errors"},
     "numpy": BELOW_DOORS,
     "torch": BELOW_DOORS | {"numpy"},  # what happens on the host is written once, there
     "jax": BELOW_DOORS | {"numpy"},

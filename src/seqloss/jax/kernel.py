@@ -152,8 +152,8 @@ def _host(options: Options, _context: Any, results: tuple[Any, ...], *buffers: A
     if options.rounding is not None:
         contract.check_normalized(values, batch.logit_lengths, options.rounding)
     infeasible: Infeasible = "raise" if options.raises else "inf"
-    rows = compute(
+    found = compute(
         values, batch, normalize=options.normalize, softmax=options.softmax, infeasible=infeasible,
         gradient=len(out) > 1, out=out[1] if len(out) > 1 else None,
     )  # fmt: skip
-    out[0][...] = rows.losses.reshape(out[0].shape)
+    out[0][...] = found.losses.reshape(out[0].shape)

@@ -42,8 +42,9 @@ def ctc_posteriors(
     Example:
         >>> import jax.numpy as jnp
         >>> from seqloss.jax import ctc_posteriors
-        >>> ctc_posteriors(jnp.zeros((1, 2, 2)), jnp.array([[1]])).round(3)[0, 0]  # three paths: 11, 01, 10
-        Array([0.333, 0.667], dtype=float32)
+        >>> shares = ctc_posteriors(jnp.zeros((1, 2, 2)), jnp.array([[1]]))
+        >>> [round(share, 3) for share in shares[0, 0].tolist()]  # three paths: 11, 01, 10
+        [0.333, 0.667]
 
     References:
         A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4.

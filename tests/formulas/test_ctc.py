@@ -89,6 +89,28 @@ def test_a_million_frames_that_each_cost_ten_thousand_nats_do_not_wrap() -> None
     assert np.isfinite(grad).all()
 
 
+def test_a_loss_past_what_an_exponent_holds_is_inf_and_does_not_wrap() -> None:
+    logits = np.zeros((1, 1000, 2), np.float32)
+    logits[..., 0] = -9.9e7
+    lengths = np.array([1000], np.int32)
+    loss, grad = loss_and_grad(
+        XP, logits, np.ones((1, 1), np.int32), lengths, np.array([0], np.int32), blank=0, normalize=True
+    )
+    assert loss[0] == np.inf
+    assert not grad.any()
+
+
+@PRECISE
+def test_entries_under_the_smallest_normal_float32_are_exactly_0(kind: type) -> None:
+    logits = np.zeros((1, 4, 40), kind)
+    logits[0, :, 1:] = -np.linspace(80.0, 95.0, 39)
+    args = (np.full((1, 1), -1, np.int32), np.array([4], np.int32), np.array([0], np.int32))
+    _, grad = loss_and_grad(XP, logits, *args, blank=0, normalize=True)
+    entries = np.abs(grad[grad != 0])
+    assert contract.SMALLEST <= entries.min() < 4 * contract.SMALLEST
+    assert (grad == 0).any()
+
+
 def test_a_bad_label_or_length_is_nan_in_its_row_alone() -> None:
     logits = np.zeros((5, 4, 3), np.float32)
     targets = np.array([[1, 2], [1, 3], [0, 1], [1, -1], [1, 2]], np.int32)

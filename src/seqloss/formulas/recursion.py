@@ -89,7 +89,7 @@ def run(xp: Namespace, frames: Frames, text: Text, blank: int) -> Sums:
     place = xp.where(main.spells[:, None], longest - main.count, NOWHERE)
     xs = (
         over_time(xp, label_emissions(xp, frames, text), flip_last=True),
-        over_time(xp, blank_emissions(xp, frames, text, blank), flip_last=False),
+        over_time(xp, blank_emissions(xp, frames, blank), flip_last=False),
         _both(xp, 0 * place + NOWHERE, xp.flip(place, 1)),
         _both(xp, main.on_label & ~main.on_label, xp.flip(main.on_label, 1)),
         _both(xp, frames.certain[:, :, 0], 0.0 * frames.certain[:, :, 0]),
@@ -140,11 +140,10 @@ def label_emissions(xp: Namespace, frames: Frames, text: Text) -> Wide:
     return exp(xp, distances, (distances >= -MASKED) & text.used[:, :, None] & text.inside[:, None, :])
 
 
-def blank_emissions(xp: Namespace, frames: Frames, text: Text, blank: int) -> Wide:
-    """1 in frames that are not in use: a backward row waits there."""
+def blank_emissions(xp: Namespace, frames: Frames, blank: int) -> Wide:
+    """1 in frames that are not in use, whose scores are all 0: a backward row waits there."""
     distances = frames.distances[:, :, blank : blank + 1]
-    used = text.used[:, :, None]
-    return exp(xp, xp.where(used, distances, 0.0), (distances >= -MASKED) | ~used)
+    return exp(xp, distances, distances >= -MASKED)
 
 
 def over_time(xp: Namespace, x: Wide, flip_last: bool) -> Wide:

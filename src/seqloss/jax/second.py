@@ -99,7 +99,7 @@ def _posterior_and_change(frames: Frames, text: Text, direction: jax.Array, blan
 
     xs = (
         recursion.over_time(xp, recursion.label_emissions(xp, frames, text), flip_last=True),
-        recursion.over_time(xp, recursion.blank_emissions(xp, frames, text, blank), flip_last=False),
+        recursion.over_time(xp, recursion.blank_emissions(xp, frames, blank), flip_last=False),
         recursion.turned(xp, xp.take(direction, text.labels), flip_last=True),
         recursion.turned(xp, direction[:, :, blank : blank + 1], flip_last=False),
     )

@@ -107,8 +107,17 @@ def test_entries_under_the_smallest_normal_float32_are_exactly_0(kind: type) -> 
     args = (np.full((1, 1), -1, np.int32), np.array([4], np.int32), np.array([0], np.int32))
     _, grad = loss_and_grad(XP, logits, *args, blank=0, normalize=True)
     entries = np.abs(grad[grad != 0])
-    assert contract.SMALLEST <= entries.min() < 4 * contract.SMALLEST
     assert (grad == 0).any()
+    assert contract.SMALLEST <= entries.min() < 4 * contract.SMALLEST
+
+
+@PRECISE
+@pytest.mark.parametrize(("score", "kept"), [(-87.0, True), (-89.0, False)])
+def test_a_posterior_under_the_smallest_normal_float32_is_exactly_0(kind: type, score: float, kept: bool) -> None:
+    logits = np.array([[[0.0, 0.0], [0.0, score]]], kind)
+    args = (np.array([[1]], np.int32), np.array([2], np.int32), np.array([1], np.int32))
+    _, grad = loss_and_grad(XP, logits, *args, blank=0, normalize=False)
+    assert (grad[0, 1, 1] != 0) == kept
 
 
 def test_a_bad_label_or_length_is_nan_in_its_row_alone() -> None:

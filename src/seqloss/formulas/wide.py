@@ -2,7 +2,8 @@
 
 The idea is the CPU kernels': a product of thousands of probabilities neither underflows nor needs a logarithm. With 32
 binary digits to a step, an int32 holds a million frames of which each costs 10,000 nats. Zero is (0, NOTHING), put back
-whenever a number is normalised; a number under 2^(-32 * 2^29), which is 1e10 nats, counts as zero.
+whenever a number is normalised. A number under 2^(32 * NOTHING), which is 2e10 nats, counts as zero: it is lost in the first
+sum that it meets.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from seqloss.formulas.namespace import Array, Namespace
 
 STEP_LOG2, STEP = 5, 32
 NOTHING = -(2**30) + 2**20
-LEAST = -(2**29)
 
 LN2 = 0.6931471805599453
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440054690583e-4
@@ -65,7 +65,7 @@ def multiply(xp: Namespace, x: Wide, y: Wide) -> Wide:
     value = x.value * y.value
     steps = xp.shift_right(xp.digits(value), STEP_LOG2)
     exponent = x.exponent + y.exponent + steps
-    some = (value > 0.0) & (exponent > LEAST)
+    some = value > 0.0
     value = xp.scale(value, xp.where(some, steps, 0) * -STEP)
     return Wide(xp.where(some, value, 0.0), xp.where(some, exponent, NOTHING))
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from .door import DOORS, Door
+from .door import Door
+from .doors import DOORS
+
+PRECISE = [door for door in DOORS if not door.half]
 
 
 def named(doors: list[Door]) -> dict[str, list[object]]:
@@ -16,7 +19,7 @@ def door(request: pytest.FixtureRequest) -> Door:
     return request.param
 
 
-@pytest.fixture(scope="session", **named([door for door in DOORS if not door.half]))
+@pytest.fixture(scope="session", **named(PRECISE))
 def precise_door(request: pytest.FixtureRequest) -> Door:
     return request.param
 
@@ -33,4 +36,30 @@ def float32_door(request: pytest.FixtureRequest) -> Door:
 
 @pytest.fixture(scope="session", **named([door for door in DOORS if door.dtype == "float64"]))
 def float64_door(request: pytest.FixtureRequest) -> Door:
+    return request.param
+
+
+@pytest.fixture(scope="session", **named([door for door in DOORS if door.same_kernel]))
+def kernel_door(request: pytest.FixtureRequest) -> Door:
+    """Of the doors before the kernel that they share."""
+    return request.param
+
+
+@pytest.fixture(scope="session", **named([door for door in PRECISE if door.same_kernel]))
+def precise_kernel_door(request: pytest.FixtureRequest) -> Door:
+    return request.param
+
+
+@pytest.fixture(scope="session", **named([door for door in PRECISE if door.strides]))
+def strided_door(request: pytest.FixtureRequest) -> Door:
+    return request.param
+
+
+@pytest.fixture(scope="session", **named([door for door in DOORS if door.concatenated]))
+def concatenating_door(request: pytest.FixtureRequest) -> Door:
+    return request.param
+
+
+@pytest.fixture(scope="session", **named([door for door in DOORS if not door.concatenated]))
+def padding_door(request: pytest.FixtureRequest) -> Door:
     return request.param

@@ -1,27 +1,52 @@
 """What the contract suite needs to know of a door: one adapter per door, here bound to one type of the scores.
 
-To bring a further door under the contract, write a `Door` for it and name it in `DOORS`.
+To bring a further door under the contract, see docs/adding-a-door.md.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
 
+import ml_dtypes
 import numpy as np
-import torch
 
-from seqloss.torch import ctc_loss
+from seqloss.numpy import Greedy, Report
 
 HALF = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True)
 class Door(ABC):
-    """One door, given scores of one type."""
+    """One door, given scores of one type.
+
+    Scores come as anything that NumPy can read, labels and lengths as arrays or lists; an array that has the door's
+    type already is handed on with its memory and strides, where the framework can.
+
+    Attributes:
+        name: what tests call it.
+        concatenated: takes the labels of all rows one after another, 1-D; a door that does not says how to pad.
+        strides: its arrays may have any.
+        kernel: "cpu" for the kernel that all such doors share, so that their bits agree; "whole-array" for the formula
+            that a framework compiles itself, with an error budget of its own and no promise on bits.
+        traced_gradient: what is differentiated has no values yet when the door is called, so that errors about scores
+            come when the program runs: the framework's own, with the contract's text in it; from "whole-array", NaN.
+        few_shapes: each new shape costs a compilation, so that drawn problems keep to few.
+    """
 
     dtype: str
+
+    name: ClassVar[str]
+    concatenated: ClassVar[bool] = True
+    strides: ClassVar[bool] = True
+    kernel: ClassVar[Literal["cpu", "whole-array"]] = "cpu"
+    traced_gradient: ClassVar[bool] = False
+    few_shapes: ClassVar[bool] = False
+
+    @property
+    def same_kernel(self) -> bool:
+        return self.kernel == "cpu"
 
     @property
     def half(self) -> bool:
@@ -30,6 +55,15 @@ class Door(ABC):
     @property
     def computed_in(self) -> np.dtype:
         return np.dtype(np.float64 if self.dtype == "float64" else np.float32)
+
+    @property
+    def stored(self) -> np.dtype:
+        """NumPy's type for the scores."""
+        return np.dtype(ml_dtypes.bfloat16 if self.dtype == "bfloat16" else self.dtype)
+
+    def of(self, dtype: str) -> Self:
+        """The same door, given scores of another type."""
+        return replace(self, dtype=dtype)
 
     @abstractmethod
     def rounded(self, values: Any) -> np.ndarray:
@@ -45,42 +79,14 @@ class Door(ABC):
     ) -> tuple[np.ndarray, np.ndarray]:
         """`ctc_loss` and the gradient of sum(upstream * loss), 1 for None; bfloat16 comes as float32."""
 
+    @abstractmethod
+    def posteriors(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
+        """`ctc_posteriors`."""
 
-@dataclass(frozen=True)
-class TorchDoor(Door):
-    """A NumPy array that has the door's type already keeps its memory and strides."""
+    @abstractmethod
+    def check(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Report:
+        """`ctc_check`."""
 
-    name = "torch"
-
-    def tensor(self, values: Any) -> torch.Tensor:
-        array = np.asarray(values)
-        if array.dtype.kind != "f":
-            array = array.astype(np.float64)
-        return torch.from_numpy(array).to(getattr(torch, self.dtype))
-
-    def rounded(self, values: Any) -> np.ndarray:
-        return self.tensor(values).double().numpy()
-
-    def loss(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
-        return ctc_loss(self.tensor(logits), _integers(targets), *map(_integers, args), **options).numpy()
-
-    def loss_and_grad(
-        self, logits: Any, targets: Any, *args: Any, upstream: Any = None, **options: Any
-    ) -> tuple[np.ndarray, np.ndarray]:
-        x = self.tensor(logits).requires_grad_()
-        lengths = {name: _integers(value) for name, value in options.items()}
-        loss = ctc_loss(x, _integers(targets), *map(_integers, args), **lengths)
-        weights = np.ones(tuple(loss.shape)) if upstream is None else np.array(upstream)
-        loss.backward(torch.from_numpy(weights).to(loss))
-        assert x.grad is not None
-        assert x.grad.dtype == x.dtype
-        gradient = x.grad.float() if self.half else x.grad
-        return loss.detach().numpy(), gradient.numpy()
-
-
-def _integers(values: Any) -> Any:
-    """Arrays as tensors, as people have them; lists and options as they are."""
-    return torch.from_numpy(values) if isinstance(values, np.ndarray) else values
-
-
-DOORS: list[Door] = [TorchDoor(dtype) for dtype in ("float16", "bfloat16", "float32", "float64")]
+    @abstractmethod
+    def greedy(self, logits: Any, *args: Any, **options: Any) -> list[Greedy]:
+        """`ctc_greedy`."""

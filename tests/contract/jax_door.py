@@ -24,6 +24,8 @@ class JaxDoor(Door):
     name = "jax"
     concatenated = False
     strides = False
+    few_shapes = True
+    traced_gradient = True
 
     def array(self, values: Any) -> jax.Array:
         array = np.asarray(values)
@@ -70,46 +72,66 @@ class JaxDoor(Door):
 
 @dataclass(frozen=True)
 class JaxArraysDoor(JaxDoor):
-    """What a GPU or TPU would compile. Time and labels are padded to few sizes, each of which costs a compilation."""
+    """What a GPU or TPU would compile, for few sizes, each of which costs a compilation: see `few_sizes`."""
 
     name = "jax-arrays"
-    same_kernel = False
     kernel = "whole-array"
 
     def call(self, function: Callable[..., Any], logits: Any, *args: Any, **options: Any) -> Any:
-        shape = np.shape(logits)
         kernel.CPU_KERNEL = False
         try:
-            padded = _padded(logits, *args, **options)
-            if padded is None:
+            few = few_sizes(logits, *args, **options)
+            if few is None:
                 return super().call(function, logits, *args, **options)
-            logits, args, rest = padded
-            result = super().call(function, logits, *args, **rest)
+            result = super().call(function, few.logits, *few.args, **few.options)
         finally:
             kernel.CPU_KERNEL = True
-        cut = [x[:, : shape[1]] if x.ndim == 3 else x for x in (result if isinstance(result, tuple) else (result,))]
-        return tuple(cut) if isinstance(result, tuple) else cut[0]
+        return tuple(map(few.restored, result)) if isinstance(result, tuple) else few.restored(result)
 
 
-def _padded(
+@dataclass(frozen=True)
+class FewSizes:
+    """A call that means the same, and the way back from its gradient."""
+
+    logits: np.ndarray
+    args: tuple[np.ndarray, ...]
+    options: dict[str, Any]
+    time: int
+    order: np.ndarray  # where each class went, (classes,)
+
+    def restored(self, result: np.ndarray) -> np.ndarray:
+        return result[:, : self.time, self.order] if result.ndim == 3 else result
+
+
+def few_sizes(
     logits: Any, targets: Any, logit_lengths: Any = None, target_lengths: Any = None, **options: Any
-) -> tuple[Any, tuple[Any, ...], dict[str, Any]] | None:
-    """The same call with garbage up to the next size of time and labels; None where the call is to be refused."""
+) -> FewSizes | None:
+    """Garbage up to the next of few sizes of time and labels; -inf for classes up to eight, the blank moved to the front.
+
+    None where the call is to be refused, or has other sizes.
+    """
+    shape = np.shape(logits)
     try:
-        batch = contract.validate(np.shape(logits), targets, logit_lengths, target_lengths, blank=options.get("blank", 0))
+        batch = contract.validate(shape, targets, logit_lengths, target_lengths, blank=options.get("blank", 0))
     except errors.SeqLossError:
         return None
-    time, labels = np.shape(logits)[1], batch.targets.shape[1]
-    logits = np.pad(np.asarray(logits), ((0, 0), (0, _up(time, 16)), (0, 0)), constant_values=np.nan)
-    targets = np.pad(batch.targets, ((0, 0), (0, _up(labels, 8))), constant_values=-1)
-    return logits, (targets, batch.logit_lengths, batch.target_lengths), options
-
-
-def _up(count: int, step: int) -> int:
-    return -count % step
+    if np.ndim(targets) != 2:
+        return None
+    classes = shape[2]
+    order = np.argsort([batch.blank, *(c for c in range(classes) if c != batch.blank)])
+    array = np.asarray(logits)
+    array = array if array.dtype.kind == "f" else array.astype(np.float64)
+    moved = np.full((*shape[:2], max(classes, 8)), -np.inf, array.dtype)
+    moved[..., order] = array
+    moved = np.pad(moved, ((0, 0), (0, -shape[1] % 16), (0, 0)), constant_values=np.nan)
+    inside = np.arange(batch.targets.shape[1]) < batch.target_lengths[:, None]
+    labels = np.where(inside, order[np.where(inside, batch.targets, 0)], -1)
+    labels = np.pad(labels, ((0, 0), (0, -labels.shape[1] % 8)), constant_values=-1)
+    args = (labels, batch.logit_lengths, batch.target_lengths)
+    return FewSizes(moved, args, {**options, "blank": 0}, shape[1], order)
 
 
 JAX_DOORS: list[Door] = [
     *(JaxDoor(dtype) for dtype in ("float16", "bfloat16", "float32", "float64")),
-    *(JaxArraysDoor(dtype) for dtype in ("float32", "float64")),
+    JaxArraysDoor("float32"),
 ]

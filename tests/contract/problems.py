@@ -42,12 +42,21 @@ STYLES = {
 }
 
 
+FEW_SHAPES = [(3, 12, 6, 5, 0), (2, 7, 4, 3, 3), (1, 12, 2, 5, 1), (2, 5, 1, 0, 0), (1, 0, 3, 2, 0), (3, 4, 3, 0, 1)]
+"""Batch, time, classes, labels and blank, for doors to which each new one costs a compilation."""
+
+
 @st.composite
-def drawn(draw: st.DrawFn, normalize: bool = True) -> Problem:
-    """Up to three rows of up to 12 frames, 6 classes and 5 labels."""
+def shapes(draw: st.DrawFn) -> tuple[int, int, int, int, int]:
+    """Up to three rows of up to 12 frames, 6 classes and 5 labels; and a blank."""
     batch, time, classes = draw(st.integers(1, 3)), draw(st.integers(0, 12)), draw(st.integers(1, 6))
-    longest = draw(st.integers(0, 5)) if classes > 1 else 0
-    blank = draw(st.integers(0, classes - 1))
+    return batch, time, classes, draw(st.integers(0, 5)) if classes > 1 else 0, draw(st.integers(0, classes - 1))
+
+
+@st.composite
+def drawn(draw: st.DrawFn, few_shapes: bool = False, normalize: bool = True) -> Problem:
+    """Arrays of any small shape, or of few; rows of any length in them."""
+    batch, time, classes, longest, blank = draw(st.sampled_from(FEW_SHAPES) if few_shapes else shapes())
     labels = st.sampled_from([c for c in range(classes) if c != blank] or [0])
     logits = draw(
         hnp.arrays(np.float64, (batch, time, classes), elements=STYLES[draw(st.sampled_from(sorted(STYLES)))])

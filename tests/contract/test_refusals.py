@@ -49,9 +49,9 @@ def test_a_label_past_int64_is_named_by_its_true_value(door: Door) -> None:
     refused(door, errors.LabelError, f"targets[1, 0]: found label {2**63 + 2},", args=(targets,))
 
 
-def test_a_concatenated_bad_label_is_named_by_row_and_position(door: Door) -> None:
+def test_a_concatenated_bad_label_is_named_by_row_and_position(concatenating_door: Door) -> None:
     args = (np.array([1, 2, 8]), None, np.array([2, 1]))
-    refused(door, errors.LabelError, "targets[1, 0]: found label 8", args=args)
+    refused(concatenating_door, errors.LabelError, "targets[1, 0]: found label 8", args=args)
 
 
 @pytest.mark.parametrize("blank", [-1, 3])
@@ -80,9 +80,14 @@ def test_a_length_off_its_axis_is_named_with_its_cause(
     refused(door, errors.LengthError, *parts, **{name: np.array([1, length])})
 
 
-def test_lengths_of_concatenated_targets_must_add_up(door: Door) -> None:
+def test_lengths_of_concatenated_targets_must_add_up(concatenating_door: Door) -> None:
     args = (np.array([1, 2, 3]), None, np.array([1, 1]))
-    refused(door, errors.LengthError, "target_lengths: they add up to 2, expected 3", args=args)
+    refused(concatenating_door, errors.LengthError, "target_lengths: they add up to 2, expected 3", args=args)
+
+
+def test_where_shapes_are_static_concatenated_targets_are_told_to_be_padded(padding_door: Door) -> None:
+    parts = ("targets: expected shape (batch, labels), found (3,)", "pad each row to one length", "target_lengths")
+    refused(padding_door, errors.ShapeError, *parts, args=(np.array([1, 2, 3]), None, np.array([2, 1])))
 
 
 @pytest.mark.parametrize(

@@ -241,10 +241,11 @@ def test_targets_and_lengths_of_any_integer_type_give_the_same_bits(float32_door
     np.testing.assert_array_equal(found[1], expected[1])
 
 
-def test_concatenated_targets_mean_the_same_as_padded_ones(door: Door) -> None:
+def test_concatenated_targets_mean_the_same_as_padded_ones(concatenating_door: Door) -> None:
     logits = np.concatenate([LOGITS, LOGITS[:1] - 1])
-    padded = door.loss_and_grad(logits, np.array([[1, 2, 3], [2, -1, -1], [-1, -1, -1]]), None, np.array([3, 1, 0]))
-    joined = door.loss_and_grad(logits, np.array([1, 2, 3, 2]), None, np.array([3, 1, 0]))
+    targets, lengths = np.array([[1, 2, 3], [2, -1, -1], [-1, -1, -1]]), np.array([3, 1, 0])
+    padded = concatenating_door.loss_and_grad(logits, targets, None, lengths)
+    joined = concatenating_door.loss_and_grad(logits, np.array([1, 2, 3, 2]), None, lengths)
     np.testing.assert_array_equal(joined[0], padded[0])
     np.testing.assert_array_equal(joined[1], padded[1])
 

@@ -31,6 +31,18 @@ absolute floor lets zeros pass for a sure model, whose y and γ are 1e-7 or 1e-3
 hides a small one's error. Upstream multiplies it all, with one rounding more. A half type's gradient is then
 rounded once: 2^-11 (float16, half of 2^-24 at the least) or 2^-8 (bfloat16) of the entry.
 
+A door on the whole-array formula (`seqloss.formulas.ctc`) has no float64 to turn to where its scores are float32, so
+that three terms differ:
+
+emission   exp(-d), with d rounded to u and an exp of its own, 8 u: a path is off by 4 √(Σ_t (8 + max d)²) u, relatively
+           (`reach`).
+softmax    the others' sum has a rounding a class: σ(k) = (8 + d) u + walk(classes).
+path       the loss is certain - log(path sum), certain = Σ_t log1p(Σ others). Where the best classes read as the
+           target, the path sum is 1 + rest, and rest is summed apart: log1p(rest) is off by the share
+           rest / (1 + rest) of what rest is, walk(4 (T + 2)) + reach; elsewhere by all of that. Each of the two
+           logarithms, their sums (Kahan's) and their difference cost 4 u of |certain| + |log path sum|.
+posterior  is gathered over labels and classes in u: ρ = walk(8 (T + 2) + labels + classes) + reach.
+
 The reference runs in `np.longdouble`; what it lacks to perfection is counted too: its logs are off by |log P|
 of its own u a step. Where longdouble is no wider than float64 (some ARM hosts), that is the larger part.
 
@@ -40,11 +52,15 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
 from seqloss import contract, reference
+from seqloss.reference.paths import collapse
 from seqloss.reference.scores import log_softmax, row_scores
 
 from .problems import Problem
@@ -72,21 +88,17 @@ class Bounds:
     expected_grad: np.ndarray
 
 
-def bounds(problem: Problem, dtype: str, upstream: np.ndarray) -> Bounds:
-    """The budget above, for each loss and each entry of the gradient."""
-    logits = problem.logits.astype(np.longdouble)
-    loss, grad = reference.ctc_loss_and_grad(logits, *problem.args, **problem.options)
-    posteriors = reference.ctc_posteriors(logits, *problem.args, **problem.options)
+def bounds(problem: Problem, dtype: str, upstream: np.ndarray, kernel: str = "cpu") -> Bounds:
+    """The budget above, for each loss and each entry of the gradient.
+
+    Args:
+        kernel: the door's, see `door.Door`.
+    """
+    loss, grad, _ = definition(problem)
     loss_bounds, grad_bounds = np.zeros(loss.shape), np.zeros(grad.shape)
-    batch = contract.validate(logits.shape, *problem.args, blank=problem.blank)
-    for n, (frames, labels) in enumerate(zip(batch.logit_lengths, batch.target_lengths, strict=True)):
-        target = batch.targets[n, :labels]
-        scores = row_scores(logits[n, :frames], target, batch.blank, problem.normalize)
-        if scores is None or not np.isfinite(loss[n]):
-            continue  # NaN, or inf and 0: compared exactly
-        used = slice(0, frames)
-        row = _row_bounds(scores, posteriors[n, used], grad[n, used], float(loss[n]), UNIT[dtype], problem.normalize)
-        loss_bounds[n], grad_bounds[n, used] = row
+    for n, row in _rows(problem, dtype, kernel, loss):
+        loss_bounds[n] = row.loss()
+        grad_bounds[n, : row.frames] = row.gradient(grad[n, : row.frames])
     weights = upstream[:, None, None]
     expected = np.where(np.isinf(loss)[:, None, None], 0.0, grad * weights)
     grad_bounds = np.abs(weights) * grad_bounds + UNIT[dtype] * np.abs(expected)
@@ -95,34 +107,145 @@ def bounds(problem: Problem, dtype: str, upstream: np.ndarray) -> Bounds:
     return Bounds(loss_bounds, grad_bounds.astype(np.float64), loss, expected)
 
 
-def _row_bounds(
-    scores: np.ndarray, posteriors: np.ndarray, grad: np.ndarray, loss: float, u: float, normalize: bool
-) -> tuple[float, np.ndarray]:
-    frames, classes = scores.shape
-    if not frames:
-        return 0.0, np.zeros(scores.shape)
-    top = scores.max(axis=1, keepdims=True)
-    distance = np.where(np.isneginf(scores), 0.0, np.where(np.isneginf(top), 0.0, top) - scores)  # (time, classes)
-    reach = 4 * np.sqrt((distance.max(axis=1) ** 2).sum()) * EMISSION_UNIT
-    own = 4 * np.sqrt(3 * frames) * (abs(loss) + 1) * REFERENCE_UNIT
-    near_one, off = np.zeros(scores.shape), 0.0
-    if normalize:
-        probabilities = np.exp(log_softmax(scores))
-        certain = -log_softmax(scores).max(axis=1).sum()
-        softmax = probabilities * (8 + distance) * u  # (time, classes)
-        rest = softmax.copy()
-        rest[np.arange(frames), scores.argmax(axis=1)] = 0.0
-        others = rest.sum(axis=1)  # (time,)
-        near_one = np.where(probabilities > 0.5, others[:, None], softmax)
-        off = float(others.sum())
-    else:
-        certain = np.abs(np.where(np.isneginf(top), 0.0, top)).sum()
-    off += walk(frames, EMISSION_UNIT) * float(certain)
-    rho = walk(8 * (frames + 2), u) + reach + own
-    complements = np.minimum(posteriors, 1 - posteriors)
-    bound = rho * complements + near_one + 2 * u * np.abs(grad) + classes * contract.SMALLEST
-    sums = EMISSION_UNIT if abs(loss) < SMALL_LOSS * frames else u
-    return off + walk(4 * (frames + 2), sums) + reach + own + u * abs(loss), bound
+def posterior_bounds(problem: Problem, dtype: str, kernel: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
+    """The definition's posteriors, (batch, time, classes), and the largest errors that a door may make on them."""
+    loss, _, expected = definition(problem)
+    allowed = np.zeros(expected.shape)
+    for n, row in _rows(problem, dtype, kernel, loss):
+        allowed[n, : row.frames] = row.posterior() + 2 * row.u * row.posteriors
+    return expected, allowed
+
+
+def definition(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The reference's losses, gradients and posteriors; kept, because every door asks for the same ones."""
+    scores = problem.logits.astype(np.float64)  # what a door gets is a float64 at most
+    arrays = tuple((array.tobytes(), array.shape, array.dtype.str) for array in (scores, *problem.args))
+    return _definition(arrays, tuple(problem.options.items()))
+
+
+@lru_cache(64)
+def _definition(
+    arrays: tuple[tuple[bytes, tuple[int, ...], str], ...], options: tuple[tuple[str, Any], ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    logits, *args = (np.frombuffer(data, kind).reshape(shape) for data, shape, kind in arrays)
+    logits = logits.astype(np.longdouble)
+    loss, grad = reference.ctc_loss_and_grad(logits, *args, **dict(options))
+    return loss, grad, reference.ctc_posteriors(logits, *args, **dict(options))
+
+
+def _rows(problem: Problem, dtype: str, kernel: str, loss: np.ndarray) -> Iterator[tuple[int, Row]]:
+    """The rows that have a number for a loss; the others, NaN, or inf and 0, are compared exactly."""
+    logits = problem.logits.astype(np.longdouble)
+    _, _, posteriors = definition(problem)
+    batch = contract.validate(logits.shape, *problem.args, blank=problem.blank)
+    for n, (frames, labels) in enumerate(zip(batch.logit_lengths, batch.target_lengths, strict=True)):
+        target = batch.targets[n, :labels]
+        scores = row_scores(logits[n, :frames], target, batch.blank, problem.normalize)
+        if scores is not None and frames and np.isfinite(loss[n]):
+            gamma = posteriors[n, :frames]
+            yield n, Row(scores, target, batch.blank, gamma, float(loss[n]), UNIT[dtype], problem.normalize, kernel)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row's terms of the budget."""
+
+    scores: np.ndarray  # (time, classes); -inf for classes that are not read
+    target: np.ndarray  # (labels,)
+    blank: int
+    posteriors: np.ndarray  # (time, classes)
+    expected: float  # the loss
+    u: float
+    normalize: bool
+    kernel: str
+
+    @property
+    def frames(self) -> int:
+        return self.scores.shape[0]
+
+    @property
+    def whole_array(self) -> bool:
+        return self.kernel == "whole-array"
+
+    @cached_property
+    def top(self) -> np.ndarray:
+        """(time, 1); 0 for a frame in which every class that is read is closed."""
+        top = self.scores.max(axis=1, keepdims=True)
+        return np.where(np.isneginf(top), 0.0, top)
+
+    @cached_property
+    def distance(self) -> np.ndarray:
+        """(time, classes)"""
+        return np.where(np.isneginf(self.scores), 0.0, self.top - self.scores)
+
+    @cached_property
+    def reach(self) -> float:
+        furthest = self.distance.max(axis=1)
+        if self.whole_array:
+            return float(4 * np.sqrt(((8 + furthest) ** 2).sum()) * self.u)
+        return float(4 * np.sqrt((furthest**2).sum()) * EMISSION_UNIT)
+
+    @cached_property
+    def own(self) -> float:
+        """What the reference lacks."""
+        return 4 * np.sqrt(3 * self.frames) * (abs(self.expected) + 1) * REFERENCE_UNIT
+
+    @cached_property
+    def softmax(self) -> np.ndarray:
+        """(time, classes)"""
+        classes = walk(self.scores.shape[1], self.u) if self.whole_array else 0.0
+        return np.exp(log_softmax(self.scores)) * ((8 + self.distance) * self.u + classes)
+
+    @cached_property
+    def others(self) -> np.ndarray:
+        """Of all classes but the frame's largest, (time,)."""
+        rest = self.softmax.copy()
+        rest[np.arange(self.frames), self.scores.argmax(axis=1)] = 0.0
+        return rest.sum(axis=1)
+
+    @cached_property
+    def certain(self) -> float:
+        """Minus the log probability of the frames' largest."""
+        return float((-log_softmax(self.scores).max(axis=1) if self.normalize else -self.top).sum())
+
+    def loss(self) -> float:
+        off = float(self.others.sum()) if self.normalize else 0.0
+        path = walk(4 * (self.frames + 2), self._sums) + self.reach
+        if self.whole_array:
+            log_sum = self.certain - self.expected
+            if self._spells():
+                path *= max(0.0, -np.expm1(-log_sum))
+            size = np.abs(self.top).sum() if not self.normalize else self.certain
+            return float(off + path + self.own + 4 * self.u * (size + abs(log_sum)))
+        size = self.certain if self.normalize else np.abs(self.top).sum()
+        return float(off + walk(self.frames, EMISSION_UNIT) * size + path + self.own + self.u * abs(self.expected))
+
+    def posterior(self) -> np.ndarray:
+        """(time, classes)"""
+        roundings = 8 * (self.frames + 2)
+        if self.whole_array:
+            roundings += self.target.size + self.scores.shape[1]
+        rho = walk(roundings, self.u) + self.reach + self.own
+        complements = np.minimum(self.posteriors, 1 - self.posteriors)
+        return rho * complements + self.scores.shape[1] * contract.SMALLEST
+
+    def gradient(self, grad: np.ndarray) -> np.ndarray:
+        """(time, classes)"""
+        bound = self.posterior() + 2 * self.u * np.abs(grad)
+        if not self.normalize:
+            return bound
+        likely = np.exp(log_softmax(self.scores)) > 0.5
+        return bound + np.where(likely, self.others[:, None], self.softmax)
+
+    @property
+    def _sums(self) -> float:
+        """The unit that paths are summed in."""
+        small = not self.whole_array and abs(self.expected) < SMALL_LOSS * self.frames
+        return EMISSION_UNIT if small else self.u
+
+    def _spells(self) -> bool:
+        """Whether the frames' largest classes read as the target."""
+        return collapse(self.scores.argmax(axis=1).tolist(), self.blank) == tuple(self.target)
 
 
 def walk(roundings: int, u: float) -> float:

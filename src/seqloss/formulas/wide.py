@@ -2,8 +2,8 @@
 
 The idea is the CPU kernels': a product of thousands of probabilities neither underflows nor needs a logarithm. With 32
 binary digits to a step, an int32 holds a million frames of which each costs 10,000 nats. Zero is (0, NOTHING), put back
-whenever a number is normalised. A number under 2^(32 * NOTHING), which is 2e10 nats, counts as zero: it is lost in the first
-sum that it meets.
+whenever a number is normalised. A number under 2^(32 * NOTHING), which is 2e10 nats, counts as zero: it
+is lost in the first sum that it meets.
 """
 
 from __future__ import annotations

@@ -1,0 +1,76 @@
+"""The PyTorch door, on the CPU."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import torch
+
+from seqloss.numpy import Greedy, Report
+from seqloss.torch import ctc_check, ctc_greedy, ctc_loss, ctc_posteriors
+
+from .door import Door
+
+
+@dataclass(frozen=True)
+class TorchDoor(Door):
+    name = "torch"
+
+    def tensor(self, values: Any) -> torch.Tensor:
+        array = np.asarray(values)
+        if array.dtype.kind != "f" and array.dtype != ml_dtypes.bfloat16:
+            array = array.astype(np.float64)
+        return _shared(array).to(getattr(torch, self.dtype))
+
+    def rounded(self, values: Any) -> np.ndarray:
+        return self.tensor(values).double().numpy()
+
+    def loss(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
+        return ctc_loss(self.tensor(logits), *map(_integers, (targets, *args)), **_all_integers(options)).numpy()
+
+    def loss_and_grad(
+        self, logits: Any, targets: Any, *args: Any, upstream: Any = None, **options: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        x = self.tensor(logits).detach().requires_grad_()
+        loss = ctc_loss(x, *map(_integers, (targets, *args)), **_all_integers(options))
+        weights = np.ones(tuple(loss.shape)) if upstream is None else np.array(upstream)
+        loss.backward(torch.from_numpy(weights).to(loss))
+        assert x.grad is not None
+        assert x.grad.dtype == x.dtype
+        gradient = x.grad.float() if self.half else x.grad
+        return loss.detach().numpy(), gradient.numpy()
+
+    def posteriors(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
+        args = map(_integers, (targets, *args))
+        return ctc_posteriors(self.tensor(logits), *args, **_all_integers(options)).numpy()
+
+    def check(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Report:
+        return ctc_check(self.tensor(logits), *map(_integers, (targets, *args)), **_all_integers(options))
+
+    def greedy(self, logits: Any, *args: Any, **options: Any) -> list[Greedy]:
+        return ctc_greedy(self.tensor(logits), *map(_integers, args), **_all_integers(options))
+
+
+def _shared(array: np.ndarray) -> torch.Tensor:
+    """A tensor over the array's own memory."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        if array.dtype == ml_dtypes.bfloat16:
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(array)
+
+
+def _integers(values: Any) -> Any:
+    """Arrays as tensors, as people have them; lists and options as they are."""
+    return _shared(values) if isinstance(values, np.ndarray) else values
+
+
+def _all_integers(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: _integers(value) for name, value in options.items()}
+
+
+TORCH_DOORS: list[Door] = [TorchDoor(dtype) for dtype in ("float16", "bfloat16", "float32", "float64")]

@@ -24,6 +24,7 @@ class KerasDoor(Door):
     concatenated = False
     strides = False
     traced_gradient = BACKEND == "jax"
+    few_shapes = BACKEND == "jax"
 
     def precision(self) -> AbstractContextManager[Any]:
         """JAX makes float32 of everything unless it is told not to."""

@@ -1,0 +1,235 @@
+"""CTC for `model.compile`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+from keras.src.backend import get_keras_mask
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
+from seqloss import contract
+from seqloss.contract import Infeasible
+from seqloss.errors import OptionError, ShapeError, unknown_option, wrong_rank
+from seqloss.keras import lengths
+from seqloss.keras.ctc import ctc_loss, outline, tensor
+from seqloss.keras.labels import as_integers, is_floating, refuse_fractions
+
+TARGET_LENGTHS = ("padding", "end", "packed")
+LOGIT_LENGTHS = ("all", "end", "packed", "predicted", "mask")
+
+
+@keras.saving.register_keras_serializable(package="seqloss", name="CTC")
+class CTC(keras.losses.Loss):
+    """Train a Keras model with CTC, with the real lengths of labels and frames.
+
+    `CTC()` is `keras.losses.CTC()`: the blank is class 0, `y_true` is filled up with 0, all frames count. Beyond that,
+
+    =================  ==================================================================================
+    target_lengths     where a row of `y_true` ends
+    =================  ==================================================================================
+    "padding"          after its last entry that is not `padding` (any number; None for no padding at all)
+    "end"              at its first class `end`, which counts; as "padding" in a row without one
+    "packed"           `y_true` begins with a column of lengths, see `seqloss.keras.pack`
+    =================  ==================================================================================
+
+    =================  ==================================================================================
+    logit_lengths      where a row of `y_pred` ends
+    =================  ==================================================================================
+    "all"              at the last frame
+    "end"              at the first frame whose best class is `end`, which counts; else at the last frame
+    "packed"           as the next column of `y_true` says (the first one, unless that holds target lengths)
+    "predicted"        as the model says: y_pred[:, 0, 0], rounded; the scores begin with the second step
+    "mask"             masked frames are left out, wherever they stand (Masking, Embedding(mask_zero=True))
+    =================  ==================================================================================
+
+    "end" and "predicted" never give a row fewer frames than labels + adjacent repeats, so that an untrained model
+    still learns. Lengths can also be given in a call, `loss(y_true, y_pred, logit_lengths=..., target_lengths=...)`;
+    they take the place of what the options say.
+
+    Args:
+        reduction: Keras' own words: "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight" or None. A row of
+            weight 0 counts as 0 even where its loss is inf.
+        name: of the loss, in logs.
+        dtype: of the computation, Keras' floatx for None; float16 and bfloat16 are computed in float32.
+        blank: the class that stands for no label; negative counts from the end.
+        padding: what fills up `y_true`, where that is how it ends.
+        end: the end-of-sequence class. With it, "end" is what both lengths default to.
+        target_lengths, logit_lengths: see above.
+        infeasible: for a row that no path fits: "inf" (loss inf, gradient 0), "zero" (both 0) or "raise".
+        normalize: as `ctc_loss`.
+        validate: as `ctc_loss`.
+
+    Call arguments:
+        y_true: labels (batch, labels), integers, or whole numbers as float32 or float64.
+        y_pred: scores before softmax, (batch, time, classes).
+        sample_weight: (batch,).
+        logit_lengths, target_lengths: integers (batch,).
+
+    Raises:
+        OptionError: options that do not go together; "mask" without a mask, or a mask that is not asked for.
+        as `ctc_loss` (when called).
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.keras import CTC
+        >>> y_true = np.array([[1, 2, -1, -1], [2, 1, 1, -1]])
+        >>> y_pred = np.zeros((2, 5, 3), "float32")
+        >>> round(float(CTC(padding=-1)(y_true, y_pred)), 4)
+        2.7424
+
+        model.compile(optimizer="adam", loss=CTC(padding=-1))
+        model.compile(optimizer="adam", loss=CTC(target_lengths="packed", logit_lengths="packed"))
+        model.fit(x, pack(labels, logit_lengths=frames))
+
+    References:
+        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
+    """
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "ctc",
+        dtype: Any = None,
+        *,
+        blank: int = 0,
+        padding: float | None = 0,
+        end: int | None = None,
+        target_lengths: str | None = None,
+        logit_lengths: str | None = None,
+        infeasible: Infeasible = "inf",
+        normalize: bool = True,
+        validate: bool = True,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.blank, self.padding, self.end = blank, padding, end
+        self.target_lengths = target_lengths or ("padding" if end is None else "end")
+        self.logit_lengths = logit_lengths or ("all" if end is None else "end")
+        self.infeasible, self.normalize, self.validate = infeasible, normalize, validate
+        self._check_options()
+
+    def __call__(
+        self,
+        y_true: Any,
+        y_pred: Any,
+        sample_weight: Any = None,
+        *,
+        logit_lengths: Any = None,
+        target_lengths: Any = None,
+    ) -> Any:
+        """Keras' own casts `y_true` to the loss' type, and takes a mask over frames for weights of rows."""
+        losses = self.call(y_true, y_pred, logit_lengths, target_lengths)
+        if sample_weight is not None:
+            sample_weight = ops.convert_to_tensor(sample_weight, losses.dtype)
+            if len(sample_weight.shape) == 2 and sample_weight.shape[1] == 1:
+                sample_weight = sample_weight[:, 0]
+            losses = ops.where(ops.equal(sample_weight, 0), 0.0, losses)  # 0 times inf is NaN
+        return _Rows(self.reduction, losses.dtype)(losses, losses, sample_weight)
+
+    def call(self, y_true: Any, y_pred: Any, logit_lengths: Any = None, target_lengths: Any = None) -> Any:
+        """The loss of each row, (batch,)."""
+        if in_symbolic_scope():
+            return outline(tensor(y_pred), "none")
+        y_true = y_true if hasattr(y_true, "shape") else ops.convert_to_tensor(y_true)
+        y_pred, mask = tensor(y_pred), get_keras_mask(y_pred)
+        packed = (self.target_lengths == "packed") + (self.logit_lengths == "packed")
+        self._check_form(y_true, y_pred, mask, packed)
+        if self.dtype in ("float32", "float64"):
+            y_pred = ops.cast(y_pred, self.dtype)
+        columns, labels = as_integers("y_true", y_true[:, :packed]), y_true[:, packed:]
+        targets = as_integers("y_true", labels)
+        if target_lengths is None:
+            target_lengths = self._ends_of_labels(labels, targets, columns)
+        refuse_fractions("y_true", labels, target_lengths)
+        if self.logit_lengths == "predicted":
+            predicted, y_pred = y_pred[:, 0, 0], y_pred[:, 1:]
+            columns = predicted[:, None]
+        lost = logit_lengths is None and self.logit_lengths == "predicted"
+        if logit_lengths is None:
+            y_pred, logit_lengths = self._ends_of_frames(y_pred, mask, columns, targets, target_lengths)
+        losses = ctc_loss(
+            y_pred,
+            targets,
+            logit_lengths,
+            target_lengths,
+            blank=self.blank,
+            normalize=self.normalize,
+            infeasible=self.infeasible,
+            validate=self.validate,
+        )
+        return ops.where(ops.isnan(columns[:, 0]), float("nan"), losses) if lost else losses
+
+    def _ends_of_labels(self, labels: Any, targets: Any, columns: Any) -> Any:
+        if self.target_lengths == "packed":
+            return columns[:, 0]
+        padded = lengths.last_label(labels if is_floating(labels) else targets, self.padding)
+        return padded if self.target_lengths == "padding" else lengths.first_end(targets, self.end or 0, padded)
+
+    def _ends_of_frames(
+        self, y_pred: Any, mask: Any, columns: Any, targets: Any, target_lengths: Any
+    ) -> tuple[Any, Any]:
+        """The frames that count, moved to the front if they do not stand there, and their number."""
+        if self.logit_lengths == "mask":
+            return lengths.without_masked(y_pred, mask)
+        if self.logit_lengths == "packed":
+            return y_pred, columns[:, -1]
+        if self.logit_lengths == "all":
+            return y_pred, None
+        if self.logit_lengths == "end":
+            ends = lengths.best_end(y_pred, self.end or 0)
+        else:
+            ends = lengths.rounded(columns[:, 0], y_pred)
+        return y_pred, lengths.at_least_needed(ends, y_pred, targets, target_lengths)
+
+    def _check_options(self) -> None:
+        contract.check_options(self.infeasible, "none", None)
+        for name, known in (("target_lengths", TARGET_LENGTHS), ("logit_lengths", LOGIT_LENGTHS)):
+            if getattr(self, name) not in known:
+                raise unknown_option(name, getattr(self, name), known)
+        wanted = "end" in (self.target_lengths, self.logit_lengths)
+        if wanted and (isinstance(self.end, bool) or not isinstance(self.end, int) or self.end < 0):
+            raise OptionError(f"end: expected the number of the end-of-sequence class, found {self.end!r}.")
+        if not wanted and self.end is not None:
+            raise OptionError('end: given, but neither target_lengths nor logit_lengths is "end".')
+        if wanted and self.end == self.blank:
+            raise OptionError(f"end: found {self.end}, the blank; the end of a sequence needs a class of its own.")
+
+    def _check_form(self, y_true: Any, y_pred: Any, mask: Any, packed: int) -> None:
+        if len(y_pred.shape) != 3:
+            raise wrong_rank("y_pred", y_pred.shape, "(batch, time, classes)")
+        if len(y_true.shape) != 2:
+            raise wrong_rank("y_true", y_true.shape, "(batch, labels)")
+        if y_true.shape[1] is not None and y_true.shape[1] < packed:
+            raise wrong_rank("y_true", y_true.shape, f"(batch, {packed} + labels)", "Make it with seqloss.keras.pack.")
+        if self.logit_lengths == "predicted" and y_pred.shape[1] == 0:
+            raise wrong_rank("y_pred", y_pred.shape, "(batch, 1 + time, classes)", "The first step holds the length.")
+        if self.logit_lengths == "mask" and mask is None:
+            raise OptionError(
+                'logit_lengths: "mask", but y_pred carries no Keras mask: a layer after the one that makes it does not '
+                'pass it on; or give the lengths in y_true, see seqloss.keras.pack, with logit_lengths="packed".'
+            )
+        if self.logit_lengths == "mask" and tuple(mask.shape[1:]) != tuple(y_pred.shape[1:2]):
+            raise ShapeError(
+                f"y_pred: its Keras mask has shape {tuple(mask.shape)}, expected (batch, time) = "
+                f"{tuple(y_pred.shape[:2])}; a layer that changes the number of frames passed on the mask of its input."
+            )
+        if self.logit_lengths == "all" and mask is not None:
+            raise OptionError(
+                'logit_lengths: "all", but y_pred carries a Keras mask: say logit_lengths="mask", or where else the '
+                "lengths are; if all frames are meant, drop the mask before the last layer."
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        options = ("blank", "padding", "end", "target_lengths", "logit_lengths", "infeasible", "normalize", "validate")
+        return super().get_config() | {"dtype": self.dtype} | {name: getattr(self, name) for name in options}
+
+
+class _Rows(keras.losses.Loss):
+    """Keras' own reduction of losses that are there already."""
+
+    def __init__(self, reduction: str | None, dtype: Any) -> None:
+        super().__init__(reduction=reduction, dtype=keras.backend.standardize_dtype(dtype))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return y_pred

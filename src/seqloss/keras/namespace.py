@@ -1,0 +1,91 @@
+"""TensorFlow's operations for the formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+LAYOUT = {tf.float32: (tf.int32, 23, 127), tf.float64: (tf.int64, 52, 1023)}
+"""By a float's type: the integer of its size, where its exponent begins, and what that counts from."""
+
+
+class TensorFlowNamespace:
+    """See `seqloss.formulas.namespace.Namespace`."""
+
+    exp, log, log1p = staticmethod(tf.exp), staticmethod(tf.math.log), staticmethod(tf.math.log1p)
+    round, maximum, minimum = staticmethod(tf.round), staticmethod(tf.maximum), staticmethod(tf.minimum)
+    cumsum, transpose, concat = staticmethod(tf.cumsum), staticmethod(tf.transpose), staticmethod(tf.concat)
+
+    def size(self, x: tf.Tensor, axis: int) -> Any:
+        return tf.shape(x)[axis] if x.shape[axis] is None else x.shape[axis]
+
+    def arange(self, count: Any) -> tf.Tensor:
+        return tf.range(count, dtype=tf.int32)
+
+    def as_float(self, x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+        return tf.cast(x, like.dtype)
+
+    def as_int(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.cast(x, tf.int32)
+
+    def where(self, condition: tf.Tensor, x: Any, y: Any) -> tf.Tensor:
+        dtype = x.dtype if tf.is_tensor(x) else y.dtype  # a number takes the other's type
+        return tf.where(condition, tf.convert_to_tensor(x, dtype), tf.convert_to_tensor(y, dtype))
+
+    def flip(self, x: tf.Tensor, axis: int) -> tf.Tensor:
+        return tf.reverse(x, [axis])
+
+    def max(self, x: tf.Tensor, axis: int) -> tf.Tensor:
+        return tf.reduce_max(x, axis, keepdims=True)
+
+    def argmax(self, x: tf.Tensor, axis: int) -> tf.Tensor:
+        return tf.expand_dims(tf.argmax(x, axis, output_type=tf.int32), axis)
+
+    def sum(self, x: tf.Tensor, axis: int) -> tf.Tensor:
+        return tf.reduce_sum(x, axis, keepdims=True)
+
+    def take(self, x: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+        return tf.gather(x, indices, axis=2, batch_dims=1)
+
+    def sum_by_class(self, x: tf.Tensor, labels: tf.Tensor, classes: Any) -> tf.Tensor:
+        # GPUs multiply float32 matrices in TF32, with ten digits, unless told otherwise
+        wide = tf.float64 if tf.config.get_visible_devices("GPU") else x.dtype
+        return tf.cast(tf.matmul(tf.cast(x, wide), tf.one_hot(labels, classes, dtype=wide)), x.dtype)
+
+    def digits(self, x: tf.Tensor) -> tf.Tensor:
+        kind, start, bias = LAYOUT[x.dtype]
+        bits = tf.bitwise.right_shift(tf.bitcast(x, kind), tf.constant(start, kind))
+        return tf.cast(bits - bias, tf.int32)
+
+    def scale(self, x: tf.Tensor, digits: tf.Tensor) -> tf.Tensor:
+        kind, start, bias = LAYOUT[x.dtype]
+        bits = tf.bitwise.left_shift(tf.cast(tf.maximum(digits, -126), kind) + bias, tf.constant(start, kind))
+        return x * self.where(digits < -126, 0.0, tf.bitcast(bits, x.dtype))
+
+    def shift_right(self, x: tf.Tensor, count: int) -> tf.Tensor:
+        return tf.bitwise.right_shift(x, tf.constant(count, x.dtype))
+
+    def scan(self, step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple[Any, Any]:
+        """A loop that XLA compiles; what it collects keeps the shape that the first step gives it."""
+        columns: Sequence[tf.Tensor] = tf.nest.flatten(xs)
+        count = self.size(columns[0], 0)
+
+        def at(t: tf.Tensor) -> Any:
+            return tf.nest.pack_sequence_as(xs, [column[t] for column in columns])
+
+        _, outline = step(carry, at(tf.constant(0)))  # for its structure; nothing computes it
+        collected = [
+            tf.TensorArray(part.dtype, size=count, element_shape=part.shape) for part in tf.nest.flatten(outline)
+        ]
+
+        def body(t: tf.Tensor, carry: Any, collected: list[Any]) -> tuple[Any, ...]:
+            carry, y = step(carry, at(t))
+            parts = tf.nest.flatten(y)
+            return t + 1, carry, [array.write(t, part) for array, part in zip(collected, parts, strict=True)]
+
+        _, carry, collected = tf.while_loop(
+            lambda t, *_: t < count, body, (tf.constant(0), carry, collected), maximum_iterations=count
+        )
+        return carry, tf.nest.pack_sequence_as(outline, [array.stack() for array in collected])

@@ -1,0 +1,215 @@
+"""CTC on TensorFlow tensors.
+
+Two ways lead to a loss. Where Python may be called, the kernel of every other door does the work: at once, or from a
+graph by `tf.numpy_function`. XLA (jit_compile=True) cannot call Python, and a GPU should not wait for it: there the
+formula of `seqloss.formulas.ctc` becomes part of the graph. Which one it is is decided while a function is traced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+from seqloss import contract
+from seqloss.contract import Batch, Infeasible, Reduction
+from seqloss.errors import wrong_dtype, wrong_rank
+from seqloss.formulas import ctc as formula
+from seqloss.keras.namespace import TensorFlowNamespace
+from seqloss.numpy.arrays import COMPUTED_IN, rounding
+from seqloss.numpy.rows import compute
+
+INT32 = np.iinfo(np.int32)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What does not change from call to call of a traced function; as in the contract.
+
+    Attributes:
+        blank: from 0.
+        unchecked: labels and lengths have not been looked at yet.
+        rounding: with a number, scores have not been looked at yet, and this is their type's unit roundoff.
+    """
+
+    blank: int
+    normalize: bool
+    infeasible: Infeasible
+    unchecked: bool
+    rounding: float | None
+
+
+@tf.autograph.experimental.do_not_convert
+def ctc_loss(
+    logits: Any,
+    targets: Any,
+    logit_lengths: Any = None,
+    target_lengths: Any = None,
+    *,
+    blank: int = 0,
+    normalize: bool = True,
+    infeasible: Infeasible = "inf",
+    reduction: Reduction = "none",
+    denominator: float | None = None,
+    validate: bool = True,
+) -> tf.Tensor:
+    """See `seqloss.keras.ctc_loss`."""
+    contract.check_options(infeasible, reduction, denominator)
+    logits = tf.convert_to_tensor(logits)
+    kind = logits.dtype.name
+    if kind not in COMPUTED_IN:
+        raise wrong_dtype("logits", kind, "float16, bfloat16, float32 or float64")
+    logits = tf.ensure_shape(logits, [None] * 3) if logits.shape.rank is None else logits
+    given = [_host(value) for value in (targets, logit_lengths, target_lengths)]
+    known = logits.shape.is_fully_defined() and not any(map(tf.is_tensor, given))
+    batch = contract.validate(*_forms(logits, given), blank=blank, values=validate and known)
+    slack = rounding(kind) if validate and not normalize else None
+    if slack is not None and known and _on_host(logits):
+        contract.check_normalized(_computed(logits).numpy(), batch.logit_lengths, slack)
+        slack = None
+    options = Options(batch.blank, normalize, infeasible, validate and not known, slack)
+    arguments = _tensors(logits, given)
+    if _python_may_be_called():
+        losses = _differentiable(logits, lambda values: _called(values, batch if known else None, arguments, options))
+    else:
+        losses = _differentiable(logits, lambda values: _compiled(values, arguments, options))
+    if reduction == "none":
+        return losses
+    return tf.reduce_sum(losses * _weights(reduction, arguments[2], denominator, losses))
+
+
+def _differentiable(logits: tf.Tensor, loss_and_grad: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+    """Losses behind a tape; the gradient is computed with them, in one sweep."""
+
+    @tf.custom_gradient
+    def run(logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        losses, gradient = loss_and_grad(_computed(logits))
+
+        def weigh(upstream: tf.Tensor) -> tf.Tensor:
+            weighted = tf.math.multiply_no_nan(upstream[:, None, None], gradient)  # 0 stays 0, whatever comes
+            return _once(tf.cast(weighted, logits.dtype), logits)
+
+        return losses, weigh
+
+    return run(logits)
+
+
+@tf.custom_gradient
+def _once(gradient: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], Any]]:
+    """A gradient that says so when somebody differentiates it again: TensorFlow's answer would be None, silently."""
+
+    def refuse(upstream: tf.Tensor) -> Any:
+        raise RuntimeError(
+            "ctc_loss has no second derivative on TensorFlow: its gradient is now being differentiated; put "
+            "tf.stop_gradient around that gradient, or leave this loss out of the penalty."
+        )
+
+    return tf.identity(gradient), refuse
+
+
+def _called(
+    values: tf.Tensor, batch: Batch | None, arguments: list[tf.Tensor], options: Options
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The CPU kernel, at once or when the graph runs."""
+
+    def kernel(values: np.ndarray, *integers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = batch or contract.validate(values.shape, *integers, blank=options.blank, values=options.unchecked)
+        if options.rounding is not None:
+            contract.check_normalized(values, found.logit_lengths, options.rounding)
+        rows = compute(values, found, normalize=options.normalize, infeasible=options.infeasible)
+        assert rows.gradient is not None
+        return rows.losses, rows.gradient
+
+    if tf.executing_eagerly():
+        losses, gradient = map(tf.convert_to_tensor, kernel(values.numpy(), *(array.numpy() for array in arguments)))
+    else:
+        losses, gradient = tf.numpy_function(kernel, [values, *arguments], [values.dtype, values.dtype])
+    return tf.ensure_shape(losses, values.shape[:1]), tf.ensure_shape(gradient, values.shape)
+
+
+def _compiled(values: tf.Tensor, arguments: list[tf.Tensor], options: Options) -> tuple[tf.Tensor, tf.Tensor]:
+    """Operations of TensorFlow alone. Nothing can be refused here: a row that breaks the contract is NaN."""
+    time = values.shape[1]
+    targets, frames, labels = map(_narrowed, arguments)
+    losses, gradient = formula.loss_and_grad(
+        TensorFlowNamespace(),
+        tf.pad(values, [[0, 0], [0, int(time == 0)], [0, 0]]),
+        tf.pad(targets, [[0, 0], [0, int(targets.shape[1] == 0)]]),
+        frames,
+        labels,
+        blank=options.blank,
+        normalize=options.normalize,
+        rounding=options.rounding,
+    )
+    if options.infeasible != "inf":
+        answer = tf.constant(0.0 if options.infeasible == "zero" else np.nan, losses.dtype)
+        unfit = tf.equal(losses, np.inf)
+        losses, gradient = tf.where(unfit, answer, losses), tf.where(unfit[:, None, None], answer, gradient)
+    return losses, gradient[:, :time]
+
+
+def _python_may_be_called() -> bool:
+    """Not from XLA, and not where the scores may lie on a GPU."""
+    if tf.config.get_visible_devices("GPU"):
+        return False
+    return tf.executing_eagerly() or not GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def _on_host(value: tf.Tensor) -> bool:
+    """Whether a tensor has values that can be looked at without a wait."""
+    return hasattr(value, "backing_device") and "CPU" in value.backing_device
+
+
+def _host(value: Any) -> Any:
+    """A tensor's values where they can be looked at; anything else as it is."""
+    value = value.value() if isinstance(value, tf.Variable) else value
+    return value.numpy() if tf.is_tensor(value) and _on_host(value) else value
+
+
+def _computed(logits: tf.Tensor) -> tf.Tensor:
+    return tf.cast(logits, COMPUTED_IN[logits.dtype.name])
+
+
+def _forms(logits: tf.Tensor, given: list[Any]) -> list[Any]:
+    """The scores' shape, and something of the form of each argument; sizes that are not known yet are taken to fit."""
+    if logits.shape.rank == 3 and logits.shape[2] is None:
+        raise wrong_rank(
+            "logits", logits.shape, "(batch, time, classes)", "Give the number of classes, by ensure_shape."
+        )
+    rows = [np.shape(value)[0] for value in (logits, *given) if np.ndim(value) and np.shape(value)[0] is not None]
+    row_count = next(iter(rows), 0)
+
+    def sizes(shape: Any) -> tuple[int, ...]:
+        return tuple((0 if axis else row_count) if size is None else size for axis, size in enumerate(shape))
+
+    stand_ins = [np.zeros(sizes(x.shape), x.dtype.as_numpy_dtype) if tf.is_tensor(x) else x for x in given]
+    return [sizes(logits.shape), *stand_ins]
+
+
+def _tensors(logits: tf.Tensor, given: list[Any]) -> list[tf.Tensor]:
+    """Targets, logit_lengths and target_lengths, none of them None."""
+    targets, frames, labels = given
+    targets = tf.convert_to_tensor(targets)
+    rows = tf.zeros(tf.shape(logits)[:1], tf.int32)
+    frames = rows + tf.shape(logits)[1] if frames is None else tf.convert_to_tensor(frames)
+    labels = rows + tf.shape(targets)[1] if labels is None else tf.convert_to_tensor(labels)
+    return [targets, frames, labels]
+
+
+def _narrowed(values: tf.Tensor) -> tf.Tensor:
+    """int32, what does not fit becoming the farthest that does: no narrowing turns a wrong label into a right one."""
+    return tf.cast(tf.clip_by_value(tf.cast(values, tf.int64), INT32.min, INT32.max), tf.int32)
+
+
+def _weights(reduction: Reduction, lengths: tf.Tensor, denominator: float | None, losses: tf.Tensor) -> tf.Tensor:
+    """`seqloss.contract.reduction_weights` for lengths that may not be known yet."""
+    counts = tf.cast(tf.maximum(tf.cast(lengths, tf.int64), 0), losses.dtype)
+    rows = tf.cast(tf.maximum(tf.shape(losses)[0], 1), losses.dtype)
+    if reduction == "mean":
+        return 1.0 / (tf.maximum(counts, 1.0) * rows)
+    divisors = {"sum": denominator or 1.0, "batch": rows, "labels": tf.maximum(tf.reduce_sum(counts), 1.0)}
+    return tf.ones_like(losses) / tf.cast(divisors[reduction], losses.dtype)

@@ -1,0 +1,54 @@
+"""`ctc_batch_cost` means what the function of old Keras meant."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+import seqloss.numpy as host
+from seqloss.errors import InfeasibleError, LabelError, ShapeError
+from seqloss.keras import ctc_batch_cost
+
+RNG = np.random.default_rng(2)
+PROBABILITIES = RNG.dirichlet(np.full(5, 0.3), size=(3, 8)).astype(np.float32)
+LABELS = np.array([[0, 1, 3], [2, 2, 0], [3, 0, 0]])
+FRAMES, COUNTS = np.array([[8], [6], [4]]), np.array([[3], [2], [0]])
+
+
+def logs(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(probabilities + np.float32(1e-7))
+
+
+def test_probabilities_go_in_and_a_column_comes_out() -> None:
+    expected = host.ctc_loss(logs(PROBABILITIES), LABELS, FRAMES[:, 0], COUNTS[:, 0], blank=-1)
+    for kind in (np.int64, np.float32):
+        found = ctc_batch_cost(LABELS.astype(kind), PROBABILITIES, FRAMES.astype(kind), COUNTS.astype(kind))
+        assert tuple(found.shape) == (3, 1)
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(found)[:, 0], expected, rtol=1e-6)
+
+
+def test_half_types_keep_the_epsilon() -> None:
+    certain = np.eye(5, dtype=np.float16)[None, [0, 4, 1, 4]]
+    found = ctc_batch_cost(np.array([[2]]), certain, np.array([[4]]), np.array([[1]]))
+    np.testing.assert_allclose(
+        float(found[0, 0]), host.ctc_loss(logs(certain.astype("f4")), [[2]], blank=-1), rtol=1e-6
+    )
+
+
+def test_what_does_not_fit_is_an_error_as_it_was() -> None:
+    crowded = np.array([[1, 1, 1]] * 3)
+    with pytest.raises(InfeasibleError, match="3 labels with 2 adjacent repeats need 5 frames, found 4"):
+        ctc_batch_cost(crowded, PROBABILITIES, FRAMES, COUNTS * 0 + 3)
+    found = ctc_batch_cost(crowded, PROBABILITIES, FRAMES, COUNTS * 0 + 3, infeasible="zero")
+    assert float(found[2, 0]) == 0
+
+
+def test_the_last_class_is_the_blank() -> None:
+    with pytest.raises(LabelError, match=r"targets\[0, 2\]: found label 4, expected 0 to 4 without the blank 4"):
+        ctc_batch_cost(LABELS + 1, PROBABILITIES, FRAMES, COUNTS)
+
+
+def test_lengths_are_columns() -> None:
+    with pytest.raises(ShapeError, match=r"input_length: expected shape \(batch, 1\), found \(3, 2\)"):
+        ctc_batch_cost(LABELS, PROBABILITIES, np.ones((3, 2), int), COUNTS)

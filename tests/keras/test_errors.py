@@ -1,0 +1,202 @@
+"""Bad input: the contract's words where there are values to look at, and no silent guess about lengths."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import seqloss
+from seqloss.errors import DTypeError, LabelError, LengthError, OptionError, ShapeError
+from seqloss.keras import CTC, ctc_batch_cost, ctc_check, ctc_greedy, ctc_loss, ctc_posteriors
+
+X = np.random.default_rng(3).normal(size=(2, 6, 4)).astype(np.float32)
+Y = np.array([[1, 2, 3], [3, 2, 1]])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"target_lengths": "pad"}, "target_lengths: found 'pad', expected one of 'padding', 'end', 'packed'"),
+        ({"logit_lengths": "first"}, "logit_lengths: found 'first', expected one of 'all', 'end', 'packed', 'pred"),
+        ({"infeasible": "nan"}, "infeasible: found 'nan'"),
+        ({"logit_lengths": "end"}, "end: expected the number of the end-of-sequence class, found None"),
+        ({"end": -1}, "end: expected the number of the end-of-sequence class, found -1"),
+        ({"end": 0}, "end: found 0, the blank"),
+        ({"end": 2, "target_lengths": "padding", "logit_lengths": "all"}, "end: given, but neither"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        CTC(**options)
+
+
+@pytest.mark.parametrize(
+    ("error", "y_true", "y_pred", "options", "words"),
+    [
+        (LabelError, Y + 1, X, {}, r"targets\[0, 2\]: found label 4, expected 0 to 3 without the blank 0"),
+        (LabelError, Y, X, {"blank": -1}, r"targets\[0, 2\]: found label 3, .* the blank is never part"),
+        (LabelError, np.array([[1, 0, 2]] * 2), X, {}, r"targets\[0, 1\]: found label 0, .* if this is padding"),
+        (LabelError, np.array([[-1, 1, 2]] * 2), X, {"padding": -1}, r"targets\[0, 0\]: found label -1, .* padding"),
+        (LengthError, Y + 4, X, {"target_lengths": "packed"}, r"target_lengths\[0\]: found 5, expected 0 to 2"),
+        (LengthError, Y + 4, X, {"logit_lengths": "packed"}, r"logit_lengths\[1\]: found 7, expected 0 to 6"),
+        (LabelError, Y + 2.0**32, X, {}, r"targets\[0, 0\]: found label -2147483648"),
+        (ShapeError, Y[0], X, {}, r"y_true: expected shape \(batch, labels\), found \(3,\)"),
+        (ShapeError, Y, X[0], {}, r"y_pred: expected shape \(batch, time, classes\), found \(6, 4\)"),
+        (ShapeError, Y[:1], X, {}, "targets: expected 2 rows, one for each row of logits, found 1"),
+        (ShapeError, Y[:, :1], X, {"target_lengths": "packed", "logit_lengths": "packed"}, "seqloss.keras.pack"),
+        (ShapeError, Y, X[:, :0], {"logit_lengths": "predicted"}, "The first step holds the length"),
+        (DTypeError, Y > 1, X, {}, "y_true: expected integers, .* found bool"),
+        (DTypeError, Y.astype(np.float16), X, {}, "y_true: expected integers, .* found float16"),
+        (DTypeError, np.add(Y, [0, 0.25, 0]), X, {}, r"y_true\[0, 1\]: expected an integer, found 2.25"),
+        (OptionError, Y, X, {"logit_lengths": "mask"}, 'y_pred carries no Keras mask.*logit_lengths="packed"'),
+    ],
+)
+def test_the_loss_refuses_in_the_contract_s_words(
+    error: type[Exception], y_true: Any, y_pred: Any, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        CTC(**options)(y_true, y_pred)
+
+
+def test_numbers_past_the_labels_need_not_be_whole() -> None:
+    y_true = np.array([[1, 1, 0.5, np.inf], [1, 3, np.nan, -1e30]], np.float32)
+    found = CTC(target_lengths="packed", reduction=None)(y_true, X)
+    expected = ctc_loss(X, np.array([[1], [3]]))
+    np.testing.assert_array_equal(ops.convert_to_numpy(found), ops.convert_to_numpy(expected))
+
+
+def test_a_mask_that_nobody_asked_for_is_not_ignored() -> None:
+    model = keras.Sequential([keras.Input((6, 4)), keras.layers.Masking(), keras.layers.Dense(4)])
+    model.compile(loss=CTC(), jit_compile=False)
+    with pytest.raises(OptionError, match='"all", but y_pred carries a Keras mask: say logit_lengths="mask"'):
+        model.evaluate(X, Y, verbose=0)
+
+
+def test_a_mask_of_another_length_is_named() -> None:
+    from keras.src.backend import set_keras_mask
+
+    y_pred = ops.convert_to_tensor(X)
+    set_keras_mask(y_pred, ops.ones((2, 12), dtype="bool"))
+    with pytest.raises(ShapeError, match=r"its Keras mask has shape \(2, 12\).* changes the number of frames"):
+        CTC(logit_lengths="mask")(Y, y_pred)
+
+
+def test_bad_labels_in_fit_are_told_in_the_same_words(backend: str) -> None:
+    model = keras.Sequential([keras.Input((6, 4)), keras.layers.Dense(4)])
+    model.compile(loss=CTC(), optimizer="sgd", jit_compile=False)
+    errors: dict[str, Any] = {"torch": LabelError, "jax": Exception, "tensorflow": Exception}
+    with pytest.raises(errors[backend], match=r"targets\[0, 2\]: found label 4, expected 0 to 3 without the blank 0"):
+        model.fit(X, Y + 1, shuffle=False, verbose=0)
+
+
+def test_concatenated_targets_are_told_to_be_padded() -> None:
+    with pytest.raises(ShapeError, match=r"targets: expected shape \(batch, labels\), found \(6,\).* pad each row"):
+        ctc_loss(X, Y.reshape(-1), None, [3, 3])
+
+
+def test_symbolic_tensors_are_told_where_to_go() -> None:
+    with pytest.raises(DTypeError, match="KerasTensor"):
+        ctc_loss(keras.Input((6, 4)), Y)
+
+
+def test_the_loss_may_stand_in_a_layer_of_a_functional_model(jit: bool) -> None:
+    class Endpoint(keras.layers.Layer):
+        def call(self, y_pred: Any, y_true: Any) -> Any:
+            self.add_loss(ctc_loss(y_pred, y_true, reduction="batch"))
+            return y_pred
+
+    scores, labels = keras.Input((6, 4)), keras.Input((3,), dtype="int32")
+    model = keras.Model([scores, labels], Endpoint()(keras.layers.Dense(4)(scores), labels))
+    model.compile(optimizer="sgd", jit_compile=jit)
+    first, *_, last = model.fit([X, Y], epochs=5, verbose=0).history["loss"]
+    assert 0 < last < first
+
+
+def test_nothing_is_written_to_the_caller_s_arrays() -> None:
+    x, y, packed = X.copy(), Y.copy(), np.array([[2, 5, 1, 2], [1, 6, 3, 0]])
+    frames, counts, columns = np.array([6, 5]), np.array([3, 1]), np.array([[6], [5]])
+    arrays = (x, y, packed, frames, counts, columns)
+    before = [array.copy() for array in arrays]
+    for array in arrays:
+        array.flags.writeable = False
+    ctc_loss(x, y, frames, counts, infeasible="zero")
+    ctc_check(x, y, frames, counts)
+    ctc_posteriors(x, y, frames, counts)
+    ctc_greedy(x, frames)
+    ctc_batch_cost(y - 1, np.abs(x), columns, columns * 0 + 3)
+    CTC(target_lengths="packed", logit_lengths="packed")(packed, x)
+    CTC(logit_lengths="predicted")(y, x)
+    CTC(end=3)(y, x)
+    for array, kept in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, kept)
+
+
+def test_a_check_outside_of_fit_names_the_rows() -> None:
+    report = ctc_check(ops.convert_to_tensor(X), ops.convert_to_tensor(np.add(Y, [[1], [0]])))
+    assert report.counts == {"label": 1}
+    assert "targets[0, 2]: found label 4" in str(report)
+
+
+def test_posteriors_are_tensors_of_the_backend() -> None:
+    found = ctc_posteriors(ops.convert_to_tensor(X), ops.convert_to_tensor(Y))
+    assert ops.is_tensor(found)
+    np.testing.assert_allclose(ops.convert_to_numpy(found).sum(axis=2), 1, rtol=1e-6)
+
+
+def test_a_second_derivative_is_never_silently_missing(backend: str) -> None:
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        x = tf.constant(X)
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                loss = ctc_loss(x, Y, reduction="sum")
+            penalty = tf.reduce_sum(inner.gradient(loss, x) ** 2)
+        with pytest.raises(RuntimeError, match="no second derivative on TensorFlow"):
+            outer.gradient(penalty, x)
+    elif backend == "torch":
+        import torch
+
+        tensor = torch.tensor(X, requires_grad=True)
+        (gradient,) = torch.autograd.grad(ctc_loss(tensor, Y, reduction="sum"), tensor, create_graph=True)
+        try:
+            gradient.square().sum().backward()
+        except RuntimeError as error:
+            assert "second derivative" in str(error)  # noqa: PT017
+        else:
+            assert tensor.grad is not None
+            assert (tensor.grad != 0).any()
+    else:
+        import jax
+
+        squares = jax.grad(lambda x: (jax.grad(lambda x: ctc_loss(x, Y, reduction="sum"))(x) ** 2).sum())
+        assert (np.asarray(squares(X)) != 0).any()
+
+
+def test_a_missing_keras_is_told_by_its_extra() -> None:
+    words = r"seqloss.keras needs Keras.*pip install 'seqloss\[keras\]'"
+    code = "import sys; sys.modules['keras'] = None\ntry: import seqloss.keras\nexcept ImportError as e: print(e)"
+    paths = os.pathsep.join([str(Path(seqloss.__file__).parents[1]), *sys.path])
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, capture_output=True)
+    assert re.search(words, done.stdout.decode()), done.stderr.decode()
+
+
+Gradient = Callable[[Callable[[Any], Any], np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def test_an_infeasible_row_has_no_gradient_whatever_comes_from_upstream(value_and_grad: Gradient) -> None:
+    crowded = np.ones((2, 6), int)
+    _, gradient = value_and_grad(lambda x: ctc_loss(x, crowded) * float("inf"), X)
+    assert (gradient == 0).all()

@@ -10,11 +10,13 @@ RECIPES := $(VENV)/recipes-ready
 run: $(RECIPES)  ## train a reader of painted words, then let it read 500 that training never saw
 	$(BIN)/seqloss train ocr
 
-test: $(READY) lint  ## lint, types, tests
-	$(BIN)/pytest -m "not long"
+test: $(READY) lint  ## lint, types, tests; Keras has one backend in a process
+	$(PYTEST) -m "not long"
+	for backend in $(BACKENDS); do KERAS_BACKEND=$$backend $(PYTEST) -m "not long" $(KERAS_TESTS) || exit 1; done
 
 test-long: $(READY)  ## the tests that take minutes
 	$(BIN)/pytest -m long
+	for backend in $(BACKENDS); do KERAS_BACKEND=$$backend $(BIN)/pytest -m long $(KERAS_TESTS) || exit 1; done
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -28,6 +30,10 @@ format: $(READY)
 bench: $(READY)  ## loss and gradient beside torch, one thread
 	$(BIN)/python benchmarks/ctc.py
 
+# two processes; idle OpenMP threads do not spin against each other
+PYTEST := GOMP_SPINCOUNT=3000 $(BIN)/pytest -n 2 --dist worksteal
+BACKENDS := torch jax tensorflow
+KERAS_TESTS := tests/contract tests/keras
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 $(RECIPES): pyproject.toml constraints.txt

@@ -11,7 +11,8 @@ PRECISE = [door for door in DOORS if not door.half]
 
 
 def named(doors: list[Door]) -> dict[str, list[object]]:
-    return {"params": doors, "ids": [f"{door.name}-{door.dtype}" for door in doors]}
+    marks = {True: [pytest.mark.long], False: []}
+    return {"params": [pytest.param(door, marks=marks[door.long], id=f"{door.name}-{door.dtype}") for door in doors]}
 
 
 @pytest.fixture(scope="session", **named(DOORS))

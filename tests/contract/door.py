@@ -33,6 +33,7 @@ class Door(ABC):
         traced_gradient: what is differentiated has no values yet when the door is called, so that errors about scores
             come when the program runs: the framework's own, with the contract's text in it; from "whole-array", NaN.
         few_shapes: each new shape costs a compilation, so that drawn problems keep to few.
+        long: takes minutes, and runs by `make test-long` alone.
     """
 
     dtype: str
@@ -43,6 +44,7 @@ class Door(ABC):
     kernel: ClassVar[Literal["cpu", "whole-array"]] = "cpu"
     traced_gradient: ClassVar[bool] = False
     few_shapes: ClassVar[bool] = False
+    long: ClassVar[bool] = False
 
     @property
     def same_kernel(self) -> bool:

@@ -106,7 +106,7 @@ class FewSizes:
 def few_sizes(
     logits: Any, targets: Any, logit_lengths: Any = None, target_lengths: Any = None, **options: Any
 ) -> FewSizes | None:
-    """Garbage up to the next of few sizes of time and labels; -inf for classes up to eight, the blank moved to the front.
+    """Garbage up to the next of few sizes of time and labels; -inf for classes up to eight, the blank moved in front.
 
     None where the call is to be refused, or has other sizes.
     """
@@ -131,7 +131,15 @@ def few_sizes(
     return FewSizes(moved, args, {**options, "blank": 0}, shape[1], order)
 
 
+@dataclass(frozen=True)
+class JaxArraysDoorInFloat64(JaxArraysDoor):
+    """The same program with other constants."""
+
+    long = True
+
+
 JAX_DOORS: list[Door] = [
     *(JaxDoor(dtype) for dtype in ("float16", "bfloat16", "float32", "float64")),
     JaxArraysDoor("float32"),
+    JaxArraysDoorInFloat64("float64"),
 ]

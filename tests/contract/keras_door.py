@@ -76,8 +76,8 @@ class KerasArraysDoor(KerasDoor):
     """TensorFlow's operations alone, as under XLA or on a GPU, but one by one: nothing is compiled for each shape."""
 
     name = "keras-tensorflow-arrays"
-    same_kernel = False
     kernel = "whole-array"
+    long = True
 
     def loss_and_grad(self, *args: Any, **options: Any) -> tuple[np.ndarray, np.ndarray]:
         with _without_python():

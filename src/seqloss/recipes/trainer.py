@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -30,6 +32,7 @@ def start_trainer(**options: Any) -> lightning.Trainer:
 
 def quiet() -> None:
     """Leave out what the libraries say about themselves."""
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))  # its switch not to import all of TensorFlow
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module=r"lightning\..*")

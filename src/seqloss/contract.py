@@ -158,6 +158,13 @@ def infeasible_row(row: int, batch: Batch) -> errors.InfeasibleError:
     return errors.infeasible_row(row, int(batch.logit_lengths[row]), int(batch.target_lengths[row]), int(repeats[0]))
 
 
+def refuse_too_few_frames(batch: Batch) -> None:
+    """Raise `InfeasibleError` for the first row with fewer frames than labels and adjacent repeats."""
+    short = batch.logit_lengths < required_frames(batch.targets, batch.target_lengths)
+    if short.any():
+        raise infeasible_row(int(np.argmax(short)), batch)
+
+
 def check_normalized(log_probs: np.ndarray, logit_lengths: np.ndarray, rounding: float = 0.0) -> None:
     """Raise `NormalizationError` where a frame in use holds more probability than 1.
 
@@ -198,7 +205,8 @@ def not_normalized(log_probs: np.ndarray, row: int, rounding: float = 0.0) -> er
     """What `check_normalized` says of one row's frames (time, classes), or None."""
     most = 1 + NORMALIZATION_SLACK + rounding * np.log(max(1, log_probs.shape[1]))
     scores = log_probs.astype(np.float64)
-    totals = np.exp(np.minimum(scores, EXP_MOST)).sum(axis=1)  # (time,)
+    with np.errstate(under="ignore"):
+        totals = np.exp(np.minimum(scores, EXP_MOST)).sum(axis=1)  # (time,)
     wrong = np.flatnonzero((totals > most) & (scores.max(axis=1, initial=0.0) < np.inf))
     return errors.not_normalized(row, int(wrong[0]), float(totals[wrong[0]])) if wrong.size else None
 

@@ -97,6 +97,25 @@ def test_paddings_that_are_not_zeros_and_then_ones_are_refused_or_nan(paddings: 
         jax.jit(optax_ctc_loss)(*args).block_until_ready()
 
 
-def test_paddings_of_another_shape_are_refused() -> None:
-    with pytest.raises(errors.ShapeError, match=r"label_paddings: expected shape \(1, 2\), found \(1, 3\)"):
-        optax_ctc_loss(np.zeros((1, 4, 3), np.float32), np.zeros((1, 4)), np.array([[1, 2]]), np.zeros((1, 3)))
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({3: np.zeros((1, 3))}, r"label_paddings: expected shape \(1, 2\), that of labels, found \(1, 3\)"),
+        ({2: np.array([1, 2])}, r"labels: expected shape two axes, \(batch, ...\), found \(2,\)"),
+        ({0: np.zeros((4, 3))}, r"logits: expected shape \(batch, time, classes\), found \(4, 3\)"),
+        ({2: [[1, 2], [1]]}, "labels: found rows of uneven length"),
+    ],
+    ids=["paddings", "rank of labels", "rank of logits", "uneven"],
+)
+def test_forms_that_do_not_fit_are_refused(change: dict, words: str) -> None:
+    args = [np.zeros((1, 4, 3), np.float32), np.zeros((1, 4)), np.array([[1, 2]]), np.zeros((1, 2))]
+    for place, value in change.items():
+        args[place] = value
+    with pytest.raises(errors.ShapeError, match=words):
+        optax_ctc_loss(*args)
+
+
+def test_a_label_that_is_no_class_is_told_in_optax_words() -> None:
+    args = (np.zeros((1, 4, 3), np.float32), np.zeros((1, 4)), np.array([[1, 7]]), np.zeros((1, 2)))
+    with pytest.raises(errors.LabelError, match=r"^labels\[0, 1\]: found label 7"):
+        optax_ctc_loss(*args)

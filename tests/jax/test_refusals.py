@@ -80,11 +80,11 @@ def test_infeasible_raise_is_an_error_on_the_cpu_and_nan_elsewhere(monkeypatch: 
     long = np.array([[1, 1, 1, 1], [1, 2, 3, 1]])
     with pytest.raises(errors.InfeasibleError, match="row 0: no path fits"):
         ctc_loss(LOGITS, long, infeasible="raise")
-    compiled = jax.jit(lambda x: ctc_loss(x, long, infeasible="raise"))
+    compiled = jax.jit(lambda x, t: ctc_loss(x, t, infeasible="raise"))
     with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match="row 0: no path fits"):
-        compiled(LOGITS).block_until_ready()
+        compiled(LOGITS, long).block_until_ready()
     monkeypatch.setattr(kernel, "CPU_KERNEL", False)
-    losses = jax.jit(lambda x: ctc_loss(x, long, infeasible="raise"))(LOGITS)
+    losses = jax.jit(lambda x, t: ctc_loss(x, t, infeasible="raise"))(LOGITS, long)
     assert np.isnan(losses).tolist() == [True, False]
 
 
@@ -118,3 +118,28 @@ def test_without_jax_the_door_names_the_extra() -> None:
     code = "import sys; sys.modules['jax'] = None\nimport seqloss.jax"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "seqloss.jax needs JAX, which is not installed: pip install 'seqloss[jax]'" in out.stderr
+
+
+@pytest.mark.parametrize("path", [True, False], ids=["CPU kernel", "whole arrays"])
+def test_too_few_frames_are_known_without_scores_and_refused_under_grad(
+    path: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "CPU_KERNEL", path)
+    loss = lambda x: ctc_loss(x, GOOD, [1, 6], infeasible="raise", reduction="sum")  # noqa: E731
+    with pytest.raises(errors.InfeasibleError, match="row 0: no path fits: 2 labels with 0 adjacent repeats need 2"):
+        jax.grad(loss)(LOGITS)
+
+
+@pytest.mark.parametrize("path", [True, False], ids=["CPU kernel", "whole arrays"])
+@pytest.mark.parametrize("kind", [jnp.int8, jnp.uint8, jnp.uint32, jnp.int64, jnp.uint64], ids=str)
+def test_traced_labels_and_lengths_of_any_integer_type(kind: type, path: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "CPU_KERNEL", path)
+    expected = ctc_loss(LOGITS, GOOD, np.array([6, 5]))
+    with jax.enable_x64(True):
+        found = jax.jit(ctc_loss)(LOGITS, jnp.asarray(GOOD, kind), jnp.asarray([6, 5], kind))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_scores_of_another_byte_order_are_refused() -> None:
+    with pytest.raises(errors.DTypeError, match=r"logits: expected float16.*found >f4"):
+        ctc_loss(LOGITS.astype(">f4"), GOOD)

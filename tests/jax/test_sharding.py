@@ -43,6 +43,24 @@ for check in (True, False):
         np.testing.assert_allclose(grad, gradient, atol=1e-6)
         np.testing.assert_allclose(total, expected.sum(), rtol=1e-6)
 
+def turned(x, t):  # lengths that are the same everywhere, beside scores that are not
+    return jax.jvp(jax.grad(lambda x: ctc_loss(x, t, reduction="sum")), (x,), (jnp.ones_like(x),))[1]
+
+
+over = jax.shard_map(turned, mesh=mesh, in_specs=parts[:2], out_specs=P("batch"))
+np.testing.assert_allclose(jax.jit(over)(logits, targets), turned(jnp.asarray(logits), targets), atol=1e-6)
+
+
+def shared(x, t):  # scores that are the same everywhere: their gradient is the sum over the devices
+    return jax.lax.psum(ctc_loss(x, t, reduction="sum"), "batch")
+
+
+over = jax.shard_map(jax.value_and_grad(shared), mesh=mesh, in_specs=(P(), P("batch")), out_specs=(P(), P()))
+value, grad = jax.jit(over)(logits[:3], targets)
+both = [host.ctc_loss_and_grad(logits[:3], part) for part in (targets[:3], targets[3:])]
+np.testing.assert_allclose(value, sum(loss.sum() for loss, _ in both), rtol=1e-6)
+np.testing.assert_allclose(grad, sum(part for _, part in both), atol=1e-6)
+
 split = NamedSharding(mesh, P("batch"))
 arrays = [jax.device_put(a, split) for a in (jnp.asarray(logits), jnp.asarray(targets), jnp.asarray(frames))]
 loss = jax.jit(ctc_loss)(*arrays)

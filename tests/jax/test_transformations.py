@@ -149,6 +149,17 @@ def test_a_row_that_no_path_fits_or_that_is_poisoned_has_no_part_in_anothers_sec
     assert not turned[2, 4:].any()
 
 
+def test_a_poisoned_rows_second_derivative_is_nan_in_reverse_too() -> None:
+    logits = np.array(LOGITS)
+    logits[1, 0, 0] = np.nan
+    penalty = lambda x: (jax.grad(lambda y: total(y, TARGETS, FRAMES, LABELS))(x)[:, :, 1] ** 2).sum()  # noqa: E731
+    found = jax.grad(penalty)(jnp.asarray(logits))
+    assert np.isnan(found[1, :7]).all()
+    assert not found[1, 7:].any()
+    assert np.isfinite(found[0]).all()
+    assert found[0].any()
+
+
 def test_a_third_derivative_is_refused() -> None:
     f = lambda x: ctc_loss(x, TARGETS[:1, :1]).sum()  # noqa: E731
     with pytest.raises(NotImplementedError, match="no third derivative"):

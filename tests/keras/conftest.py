@@ -15,10 +15,21 @@ collect_ignore_glob = [] if BACKEND else ["test_*.py"]
 JIT = {"tensorflow": [False, True], "jax": [False, True], "torch": [False]}
 
 
+COMPILED_EACH_TIME = {
+    "test_training_follows_the_curve_of_a_loop_by_hand",
+    "test_graphs_give_the_definition_s_loss_and_gradient",
+    "test_forms_are_refused_while_a_graph_is_traced",
+    "test_an_infinite_upstream_leaves_frames_out_of_use_at_0",
+}
+"""Run under TensorFlow's XLA by `make test` too, which spends seconds on each program; the others by `make test-long`."""
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `jit` runs compiled and not, where the backend has both."""
     if "jit" in metafunc.fixturenames:
-        metafunc.parametrize("jit", JIT[BACKEND])
+        late = BACKEND == "tensorflow" and metafunc.function.__name__ not in COMPILED_EACH_TIME
+        marks = [pytest.mark.long] if late else []
+        metafunc.parametrize("jit", [pytest.param(jit, marks=marks if jit else []) for jit in JIT[BACKEND]])
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from seqloss import contract, errors
 from seqloss.contract import Infeasible
@@ -64,6 +65,8 @@ def read(
     batch = contract.validate(scores.shape, *stand_ins, blank=blank, values=validate and whole)
     slack = rounding(scores.dtype.name) if validate and not normalize else None
     raises, values = infeasible == "raise", scores.astype(COMPUTED_IN[scores.dtype.name])
+    if raises and whole:
+        contract.refuse_too_few_frames(batch)
     on_host = host_value(values) if raises or slack is not None else None
     if whole and on_host is not None:
         if slack is not None:
@@ -76,8 +79,8 @@ def read(
         _narrowed(array if host is not None else value)
         for value, host, array in zip(given, known, checked, strict=True)
     )
-    unchecked = validate and not whole
-    return Arguments(values, targets, logit_lengths, target_lengths, batch.blank, unchecked, slack, raises)
+    values, *integers = varying_alike(values, targets, logit_lengths, target_lengths)
+    return Arguments(values, integers[0], integers[1], integers[2], batch.blank, validate and not whole, slack, raises)
 
 
 def floating(logits: Any) -> jax.Array:
@@ -94,7 +97,7 @@ def floating(logits: Any) -> jax.Array:
             raise errors.ShapeError(
                 "logits: found rows of uneven length; pad them to one length and give logit_lengths."
             ) from None
-    if logits.dtype.name not in COMPUTED_IN:
+    if logits.dtype.name not in COMPUTED_IN or not np.dtype(logits.dtype).isnative:
         raise wrong_dtype("logits", logits.dtype, "float16, bfloat16, float32 or float64")
     return jnp.asarray(logits)
 
@@ -142,10 +145,24 @@ def _refuse_concatenated(targets: Any, shape: tuple[int, ...]) -> None:
 def _narrowed(values: Any) -> jax.Array:
     """int32; what does not fit becomes the farthest that does, so that no wrong label turns into a right one."""
     if isinstance(values, jax.Array):
-        values = values if values.dtype.itemsize < 8 else jnp.clip(values, INT32.min, INT32.max)
-        return values.astype(jnp.int32) if values.dtype != jnp.uint32 else _from_uint32(values)
+        if values.dtype.itemsize == 8 and values.dtype.kind == "i":
+            values = jnp.maximum(values, INT32.min)
+        if values.dtype.itemsize == 8 or values.dtype == jnp.uint32:
+            values = jnp.minimum(values, values.dtype.type(INT32.max))
+        return values.astype(jnp.int32)
     return jnp.asarray(np.clip(values, INT32.min, INT32.max).astype(np.int32))
 
 
-def _from_uint32(values: jax.Array) -> jax.Array:
-    return jnp.minimum(values, np.uint32(INT32.max)).astype(jnp.int32)
+def varying_alike(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+    """Under shard_map, arrays that vary over the same axes of the mesh: over all that any of them varies over."""
+    axes = frozenset().union(*map(varying_axes, arrays))
+    return tuple(_varying(array, tuple(axes - varying_axes(array))) for array in arrays)
+
+
+def varying_axes(array: jax.Array) -> frozenset[str]:
+    """The axes of the mesh over which shard_map knows an array to vary."""
+    return frozenset(getattr(getattr(jax.typeof(array), "manual_axis_type", None), "varying", ()))
+
+
+def _varying(array: jax.Array, axes: tuple[str, ...]) -> jax.Array:
+    return lax.pcast(array, axes, to="varying") if axes else array

@@ -21,6 +21,7 @@ from jax.experimental.buffer_callback import buffer_callback
 from seqloss import contract
 from seqloss.contract import Infeasible
 from seqloss.formulas import ctc as formula
+from seqloss.jax.arrays import varying_alike
 from seqloss.jax.namespace import JaxNamespace
 from seqloss.jax.second import hessian_vector_product
 from seqloss.numpy.rows import compute
@@ -117,8 +118,9 @@ def _whole_arrays(
         softmax=options.softmax, rounding=options.rounding,
     )  # fmt: skip
     if options.raises:
-        unfit = loss == jnp.inf
-        loss, grad = jnp.where(unfit, jnp.nan, loss), jnp.where(unfit[:, None, None], jnp.nan, grad)
+        unfit, used = loss == jnp.inf, jnp.arange(padded.shape[1]) < frames[:, None]
+        grad = jnp.where((unfit[:, None] & used)[:, :, None], jnp.nan, grad)
+        loss = jnp.where(unfit, jnp.nan, loss)
     return (loss, grad[:, :time]) if gradient else (loss,)
 
 
@@ -128,13 +130,7 @@ def _call_back(*arguments: jax.Array, options: Options, gradient: bool) -> tuple
     if gradient:
         shapes.append(jax.ShapeDtypeStruct(logits.shape, logits.dtype))
     call = buffer_callback(partial(_host, options), tuple(shapes), vmap_method="broadcast_all")
-    return tuple(_varying_like(logits, result) for result in call(*arguments))
-
-
-def _varying_like(x: jax.Array, result: jax.Array) -> jax.Array:
-    """Under shard_map a callback's results do not know over which axes of the mesh they vary."""
-    axes = getattr(getattr(jax.typeof(x), "manual_axis_type", None), "varying", None)
-    return lax.pcast(result, tuple(axes), to="varying") if axes else result
+    return varying_alike(logits, *call(*arguments))[1:]  # a callback's results do not know that they vary
 
 
 def _host(options: Options, _context: Any, results: tuple[Any, ...], *buffers: Any) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqloss.errors import LengthError, wrong_rank
+from seqloss.errors import LengthError, SeqLossError, ShapeError, wrong_rank
 from seqloss.jax.arrays import host_value
 from seqloss.jax.ctc import ctc_loss
+
+WORDS = {
+    "give the true target_lengths": "give the true label_paddings",
+    "targets": "labels",
+    "blank:": "blank_id:",
+}
 
 
 def optax_ctc_loss(
@@ -41,7 +49,8 @@ def optax_ctc_loss(
 
     Raises:
         ShapeError: paddings of another shape than what they pad.
-        LengthError: paddings that are not 0.0 and then 1.0 (traced ones: the row's loss is NaN).
+        LengthError: paddings that are not 0.0 and then 1.0. Traced ones are a length of -1 for the program that runs:
+            an error on the CPU, a NaN loss elsewhere.
         as `seqloss.jax.ctc_loss`.
 
     Example:
@@ -53,24 +62,47 @@ def optax_ctc_loss(
         1.0986
     """
     del log_epsilon
-    frames = _lengths("logit_paddings", logit_paddings, np.shape(logits)[:2])
-    counts = _lengths("label_paddings", label_paddings, np.shape(labels)[:2])
-    return ctc_loss(logits, labels, frames, counts, blank=blank_id)
+    frames = _lengths("logit_paddings", logit_paddings, "logits", logits, 3)
+    counts = _lengths("label_paddings", label_paddings, "labels", labels, 2)
+    with _optax_words():
+        return ctc_loss(logits, labels, frames, counts, blank=blank_id)
 
 
-def _lengths(name: str, paddings: Any, shape: tuple[int, ...]) -> Any:
+def _lengths(name: str, paddings: Any, padded: str, values: Any, rank: int) -> Any:
     """How many zeros each row begins with; -1, which is no length, for a traced row that is not zeros, then ones."""
-    if np.shape(paddings) != shape:
-        raise wrong_rank(name, np.shape(paddings), str(shape))
+    shapes = []
+    for argument, array, axes in ((padded, values, rank), (name, paddings, 2)):
+        try:
+            shapes.append(np.shape(array))
+        except ValueError:
+            raise ShapeError(f"{argument}: found rows of uneven length; pad them to one length.") from None
+        if len(shapes[-1]) != axes:
+            expected = "(batch, time, classes)" if axes == 3 else "two axes, (batch, ...)"
+            raise wrong_rank(argument, shapes[-1], expected)
+    shape = shapes[0][:2]
+    if shapes[1] != shape:
+        raise wrong_rank(name, shapes[1], f"{shape}, that of {padded}")
     known = host_value(paddings)
-    xp, values = (jnp, jnp.asarray(paddings)) if known is None else (np, np.asarray(known))
-    used = values == 0
+    xp, array = (jnp, jnp.asarray(paddings)) if known is None else (np, np.asarray(known))
+    used = array == 0
     lengths = used.sum(axis=1)
-    wrong = ((values != 0) & (values != 1)).any(axis=1) | (used != (xp.arange(shape[1]) < lengths[:, None])).any(axis=1)
+    wrong = ((array != 0) & (array != 1)).any(axis=1) | (used != (xp.arange(shape[1]) < lengths[:, None])).any(axis=1)
     if known is not None and wrong.any():
         row = int(np.argmax(wrong))
         raise LengthError(
-            f"{name}[{row}]: expected 0.0 for what is in use, then 1.0 for padding, found {values[row].tolist()}; "
+            f"{name}[{row}]: expected 0.0 for what is in use, then 1.0 for padding, found {array[row].tolist()}; "
             "padding goes to the right."
         )
     return xp.where(wrong, -1, lengths)
+
+
+@contextmanager
+def _optax_words() -> Iterator[None]:
+    """An error of the contract, with the names that optax has for its arguments."""
+    try:
+        yield
+    except SeqLossError as error:
+        words = str(error)
+        for ours, theirs in WORDS.items():
+            words = words.replace(ours, theirs)
+        raise type(error)(words) from None

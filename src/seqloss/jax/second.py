@@ -72,7 +72,7 @@ def hessian_vector_product(
         result = result + probability * (direction - mean)
     broken = frames.poisoned | text.refused
     result = jnp.where((text.used & (share > 0.0))[:, :, None], result, 0.0)
-    return jnp.where((text.used & broken[:, None])[:, :, None], jnp.nan, result)
+    return result * jnp.where((text.used & broken[:, None])[:, :, None], jnp.nan, 1.0)  # linear: NaN both ways
 
 
 def _posterior_and_change(frames: Frames, text: Text, direction: jax.Array, blank: int) -> tuple[jax.Array, jax.Array]:

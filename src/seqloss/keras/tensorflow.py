@@ -67,6 +67,8 @@ def ctc_loss(
     given = [_host(value) for value in (targets, logit_lengths, target_lengths)]
     known = logits.shape.is_fully_defined() and not any(map(tf.is_tensor, given))
     batch = contract.validate(*_forms(logits, given), blank=blank, values=validate and known)
+    if infeasible == "raise" and known:
+        contract.refuse_too_few_frames(batch)
     slack = rounding(kind) if validate and not normalize else None
     if slack is not None and known and _on_host(logits):
         contract.check_normalized(_computed(logits).numpy(), batch.logit_lengths, slack)
@@ -180,8 +182,8 @@ def _forms(logits: tf.Tensor, given: list[Any]) -> list[Any]:
         raise wrong_rank(
             "logits", logits.shape, "(batch, time, classes)", "Give the number of classes, by ensure_shape."
         )
-    rows = [np.shape(value)[0] for value in (logits, *given) if np.ndim(value) and np.shape(value)[0] is not None]
-    row_count = next(iter(rows), 0)
+    shapes = [tuple(value.shape) for value in (logits, *given) if hasattr(value, "shape")]  # lists are as they are
+    row_count = next((shape[0] for shape in shapes if shape and shape[0] is not None), 0)
 
     def sizes(shape: Any) -> tuple[int, ...]:
         return tuple((0 if axis else row_count) if size is None else size for axis, size in enumerate(shape))

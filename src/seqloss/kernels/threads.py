@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from threading import Lock
 
 from seqloss.errors import OptionError
@@ -47,12 +48,13 @@ def get_num_threads() -> int:
 
 def share(work: Callable[[int, int], None], threads: int) -> None:
     """Call work(first, threads) for first = 0 .. threads - 1 at the same time, and wait for all."""
-    others = []
+    others: list[Future[None]] = []
     if threads > 1:
-        with _lock:
-            others = [_workers().submit(work, first, threads) for first in range(1, threads)]
+        with _lock, suppress(RuntimeError):  # no thread starts once Python is on its way out
+            others.extend(_workers().submit(work, first, threads) for first in range(1, threads))
     try:
-        work(0, threads)
+        for first in (0, *range(1 + len(others), threads)):
+            work(first, threads)
     finally:
         for other in others:
             other.result()

@@ -123,16 +123,21 @@ def look(values: np.ndarray, batch: Batch, normalize: bool, rounding: float) -> 
         if error:
             findings[row] = Finding(row, "normalization", str(error))
         elif paths[row] == Path.POISONED:
-            findings[row] = Finding(row, "poisoned", errors.poisoned_row(row, *_first_poisoned(frames)))
+            read = None if normalize else [batch.blank, *batch.targets[row, : batch.target_lengths[row]]]
+            findings[row] = Finding(row, "poisoned", errors.poisoned_row(row, *_first_poisoned(frames, read)))
         elif paths[row] == Path.INFEASIBLE:
             findings[row] = Finding(row, "infeasible", str(contract.infeasible_row(row, batch)))
     return Report(values.shape[0], tuple(findings[row] for row in sorted(findings)))
 
 
-def _first_poisoned(frames: np.ndarray) -> tuple[int, float]:
-    """The first frame (time, classes) that cannot be used, and the score that makes it so."""
-    for t, frame in enumerate(frames):
+def _first_poisoned(frames: np.ndarray, read: list[int] | None) -> tuple[int, float]:
+    """The first frame (time, classes) that cannot be used, and the score that makes it so.
+
+    Args:
+        read: the classes that the loss reads; None for all, and then a frame of nothing but -inf cannot be used either.
+    """
+    for t, frame in enumerate(frames if read is None else frames[:, read]):
         wrong = frame[np.isnan(frame) | (frame == np.inf)]
-        if wrong.size or (frame == -np.inf).all():
+        if wrong.size or (read is None and (frame == -np.inf).all()):
             return t, float(wrong[0]) if wrong.size else -np.inf
     raise AssertionError("the kernel found a frame that cannot be used")

@@ -146,7 +146,8 @@ def _ctc(
     if not gradient:
         return loss, None
     weights = weights.astype(values.dtype) * _upstream(upstream, loss.shape).astype(values.dtype)
-    return loss, weigh(rows, weights).astype(kind, copy=False)
+    with np.errstate(over="ignore", under="ignore"):  # a half type holds less: inf and 0, as in every framework
+        return loss, weigh(rows, weights).astype(kind, copy=False)
 
 
 def _upstream(upstream: Any, shape: tuple[int, ...]) -> np.ndarray:

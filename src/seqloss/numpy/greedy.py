@@ -75,7 +75,8 @@ def _read(row: np.ndarray, blank: int, normalize: bool) -> Greedy:
         none = np.zeros(0, np.int64)
         return Greedy(none, none, none, np.zeros(0), float("nan"))
     if normalize:
-        best = -np.log(np.exp(row - best[:, None]).sum(axis=1))
+        with np.errstate(under="ignore"):
+            best = -np.log(np.exp(row - best[:, None]).sum(axis=1))
     return _assemble(classes, best, blank)
 
 

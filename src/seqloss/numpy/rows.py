@@ -58,10 +58,9 @@ def compute(
 def weigh(rows: Rows, upstream: np.ndarray) -> np.ndarray:
     """The gradient times what comes from upstream, (batch,), in the gradient's own memory."""
     assert rows.gradient is not None
-    if not np.isfinite(upstream).all():  # 0 times inf is NaN, and 0 is the contract
-        with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if (upstream != 1).any():
             np.multiply(rows.gradient, upstream[:, None, None], out=rows.gradient)
+    if not np.isfinite(upstream).all():  # 0 times inf is NaN, and 0 is the contract
         rows.gradient[rows.still] = 0.0
-    elif (upstream != 1).any():
-        np.multiply(rows.gradient, upstream[:, None, None], out=rows.gradient)
     return rows.gradient

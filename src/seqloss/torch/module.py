@@ -103,7 +103,7 @@ class CTCLoss(torch.nn.Module):
         single = log_probs.ndim == 2
         logits = log_probs[None] if single else log_probs.transpose(0, 1)  # (batch, time, classes)
         lengths = [integers(input_lengths), integers(target_lengths)]
-        if single:
+        if logits.shape[0] == 1:
             lengths = [np.reshape(length, -1) for length in lengths]  # () or (1,)
         with _torchs_words():
             values = scores(logits, "CTCLoss")
@@ -146,7 +146,7 @@ def _add_frames(log_probs: np.ndarray, gradient: np.ndarray) -> None:
     gradient[frames, best] = -largest
     sure = np.flatnonzero(largest > 0.5)
     best = best[sure]
-    with np.errstate(over="ignore", invalid="ignore"):  # a score is whatever the caller made it
+    with np.errstate(all="ignore"):  # a score is whatever the caller made it
         gradient += np.exp(log_probs)
         gradient[sure, best] = np.expm1(log_probs[sure, best].astype(np.float64)) - others[sure]
 

@@ -1,6 +1,6 @@
 """What it costs to check a call: loss + gradient with validate=True beside validate=False, on one thread.
 
-    python benchmarks/checking.py [--seconds 3] [--only ocr,phone] [--doors numpy,torch]
+    python benchmarks/checking.py [--seconds 3] [--only ocr,phone] [--doors numpy,torch,jax]
 
 The two take turns, and what is counted is the processor time of this process, since others may share the machine. The
 cost is the median of the differences, with their quartiles as spread; it may be 2 % or 50 µs, whichever is larger. The
@@ -16,11 +16,13 @@ import sys
 import time
 from collections.abc import Callable
 
+import jax
 import numpy as np
 import torch
 from workloads import WORKLOADS, Workload
 
 import seqloss
+import seqloss.jax
 import seqloss.numpy
 import seqloss.torch
 from seqloss import contract
@@ -46,7 +48,17 @@ def on_torch(scores: np.ndarray, targets: np.ndarray, normalize: bool) -> Call:
     return call
 
 
-DOORS = {"numpy": on_numpy, "torch": on_torch}
+def on_jax(scores: np.ndarray, targets: np.ndarray, normalize: bool) -> Call:
+    """Compiled, with traced labels: checked when the program runs."""
+    given = jax.numpy.asarray(scores), jax.numpy.asarray(targets)
+    programs = {}
+    for validate in (True, False):
+        options = {"normalize": normalize, "reduction": "sum", "validate": validate}
+        programs[validate] = jax.jit(jax.value_and_grad(lambda x, t, o=options: seqloss.jax.ctc_loss(x, t, **o)))
+    return lambda validate: jax.block_until_ready(programs[validate](*given))
+
+
+DOORS = {"numpy": on_numpy, "torch": on_torch, "jax": on_jax}
 
 
 def microseconds(call: Callable[[], object]) -> float:

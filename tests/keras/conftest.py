@@ -21,7 +21,7 @@ COMPILED_EACH_TIME = {
     "test_forms_are_refused_while_a_graph_is_traced",
     "test_an_infinite_upstream_leaves_frames_out_of_use_at_0",
 }
-"""Run under TensorFlow's XLA by `make test` too, which spends seconds on each program; the others by `make test-long`."""
+"""`make test` runs these under TensorFlow's XLA, which takes seconds a program; `make test-long` also the others."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from .door import Door
 
 @dataclass(frozen=True)
 class JaxDoor(Door):
-    """Arrays come as they are, so that labels are seen before JAX narrows them."""
+    """Calls that keep the contract are compiled, all arrays traced; the others are made as they are, to be refused."""
 
     name = "jax"
     concatenated = False
@@ -40,26 +41,26 @@ class JaxDoor(Door):
         with jax.enable_x64(self.dtype == "float64"):
             yield
 
-    def call(self, function: Callable[..., Any], logits: Any, *args: Any, **options: Any) -> Any:
+    def call(self, function: Callable[..., Any], logits: Any, *args: Any, upstream: Any = None, **options: Any) -> Any:
         with self.precision():
-            return jax.tree.map(np.asarray, function(self.array(logits), *args, **options))
+            integers = kept(logits, *args, **options)
+            x = self.array(logits)
+            if integers is None:
+                result = function(x, *args, upstream=upstream, **options)
+            else:
+                result = program(function, tuple(options.items()), kernel.CPU_KERNEL)(x, *integers, upstream)
+            return jax.tree.map(np.asarray, result)
 
     def loss(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
-        return self.call(ctc_loss, logits, targets, *args, **options)
+        return self.call(just_loss, logits, targets, *args, **options)
 
     def loss_and_grad(
         self, logits: Any, targets: Any, *args: Any, upstream: Any = None, **options: Any
     ) -> tuple[np.ndarray, np.ndarray]:
-        def loss_and_grad(x: jax.Array, *args: Any, **options: Any) -> tuple[jax.Array, jax.Array]:
-            loss, back = jax.vjp(lambda x: ctc_loss(x, *args, **options), x)
-            (gradient,) = back(jnp.ones_like(loss) if upstream is None else jnp.asarray(upstream, loss.dtype))
-            assert gradient.dtype == x.dtype
-            return loss, gradient.astype(jnp.float32) if self.half else gradient
-
-        return self.call(loss_and_grad, logits, targets, *args, **options)
+        return self.call(loss_and_grad, logits, targets, *args, upstream=upstream, **options)
 
     def posteriors(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
-        return self.call(ctc_posteriors, logits, targets, *args, **options)
+        return self.call(just_posteriors, logits, targets, *args, **options)
 
     def check(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Any:
         with self.precision():
@@ -70,20 +71,65 @@ class JaxDoor(Door):
             return ctc_greedy(self.array(logits), *args, **options)
 
 
+def just_loss(x: jax.Array, *args: Any, upstream: None, **options: Any) -> jax.Array:
+    return ctc_loss(x, *args, **options)
+
+
+def just_posteriors(x: jax.Array, *args: Any, upstream: None, **options: Any) -> jax.Array:
+    return ctc_posteriors(x, *args, **options)
+
+
+def loss_and_grad(x: jax.Array, *args: Any, upstream: Any, **options: Any) -> tuple[jax.Array, jax.Array]:
+    loss, back = jax.vjp(lambda x: ctc_loss(x, *args, **options), x)
+    (gradient,) = back(jnp.ones_like(loss) if upstream is None else jnp.asarray(upstream, loss.dtype))
+    assert gradient.dtype == x.dtype
+    return loss, gradient.astype(jnp.float32) if gradient.dtype.itemsize == 2 else gradient
+
+
+@cache
+def program(function: Callable[..., Any], options: tuple[tuple[str, Any], ...], cpu_kernel: bool) -> Callable[..., Any]:
+    """Compiled once for each shape; whether on the CPU kernel is decided when it is."""
+    return jax.jit(lambda x, *args: function(x, *args[:-1], upstream=args[-1], **dict(options)))
+
+
+def kept(
+    logits: Any, targets: Any, logit_lengths: Any = None, target_lengths: Any = None, **options: Any
+) -> tuple[Any, ...] | None:
+    """Labels and lengths of a call that keeps the contract, as arrays or None; None for one that does not."""
+    given = (targets, logit_lengths, target_lengths)
+    try:
+        batch = contract.validate(np.shape(logits), *given, blank=options.get("blank", 0))
+        if not options.get("normalize", True):
+            contract.check_normalized(np.asarray(logits, np.float32), batch.logit_lengths, 2.0**-8)
+        contract.check_options(
+            options.get("infeasible", "inf"), options.get("reduction", "none"), options.get("denominator")
+        )
+    except (errors.SeqLossError, ValueError):
+        return None
+    if np.ndim(targets) != 2 or options.get("infeasible") == "raise":
+        return None
+    checked = (batch.targets, batch.logit_lengths, batch.target_lengths)
+    return tuple(
+        value if value is None or isinstance(value, np.ndarray) else array
+        for value, array in zip(given, checked, strict=True)
+    )
+
+
 @dataclass(frozen=True)
 class JaxArraysDoor(JaxDoor):
     """What a GPU or TPU would compile, for few sizes, each of which costs a compilation: see `few_sizes`."""
 
     name = "jax-arrays"
     kernel = "whole-array"
+    long = True
 
-    def call(self, function: Callable[..., Any], logits: Any, *args: Any, **options: Any) -> Any:
+    def call(self, function: Callable[..., Any], logits: Any, *args: Any, upstream: Any = None, **options: Any) -> Any:
         kernel.CPU_KERNEL = False
         try:
             few = few_sizes(logits, *args, **options)
             if few is None:
-                return super().call(function, logits, *args, **options)
-            result = super().call(function, few.logits, *few.args, **few.options)
+                return super().call(function, logits, *args, upstream=upstream, **options)
+            result = super().call(function, few.logits, *few.args, upstream=upstream, **few.options)
         finally:
             kernel.CPU_KERNEL = True
         return tuple(map(few.restored, result)) if isinstance(result, tuple) else few.restored(result)
@@ -131,15 +177,7 @@ def few_sizes(
     return FewSizes(moved, args, {**options, "blank": 0}, shape[1], order)
 
 
-@dataclass(frozen=True)
-class JaxArraysDoorInFloat64(JaxArraysDoor):
-    """The same program with other constants."""
-
-    long = True
-
-
 JAX_DOORS: list[Door] = [
     *(JaxDoor(dtype) for dtype in ("float16", "bfloat16", "float32", "float64")),
-    JaxArraysDoor("float32"),
-    JaxArraysDoorInFloat64("float64"),
+    *(JaxArraysDoor(dtype) for dtype in ("float32", "float64")),
 ]

@@ -141,3 +141,13 @@ def test_a_row_with_two_faults_is_listed_once_by_what_the_loss_says_first(door: 
     logits[1, 1] = 3.0
     report = door.check(logits, changed(TARGETS, (1, 0), 9), FRAMES, LABELS, normalize=normalize)
     assert [finding.kind for finding in report.findings if finding.row == 1] == ["label"]
+
+
+def test_the_frame_that_is_named_is_the_one_that_poisons(precise_door: Door) -> None:
+    log_probs = np.log(np.full((2, 4, 4), 0.25))
+    log_probs[0, 1, 3] = np.nan  # not read by the target
+    log_probs[0, 3, 1] = np.nan
+    log_probs[1, 0] = -np.inf  # closes every path, and poisons none
+    report = precise_door.check(log_probs, np.array([[1, 2], [1, 2]]), normalize=False)
+    assert [(finding.row, finding.kind) for finding in report.findings] == [(0, "poisoned"), (1, "infeasible")]
+    assert report.findings[0].cause.startswith("logits[0, 3]: found a score of nan")

@@ -118,3 +118,15 @@ def test_small_work_stays_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None
     seqloss.set_num_threads(8)
     assert cpu._threads(rows=8, frames=10, classes=10, labels=3) == 1
     assert cpu._threads(rows=8, frames=800, classes=32, labels=120) == 8
+
+
+def test_a_batch_that_would_be_shared_is_computed_while_python_exits() -> None:
+    code = (
+        "import atexit, numpy as np, seqloss, seqloss.numpy as sn\n"
+        "seqloss.set_num_threads(2)\n"
+        "x, t = np.zeros((64, 400, 100), np.float32), np.ones((64, 4), int)\n"
+        "atexit.register(lambda: print(sn.ctc_loss(x, t).shape))\n"
+        "import threading\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert out.stdout.strip() == "(64,)", out.stderr

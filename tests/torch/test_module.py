@@ -340,3 +340,9 @@ def test_scores_whose_exponential_overflows_do_so_quietly_and_as_torchs() -> Non
     expected = answer(x.double(), kind=TORCH)  # in float32 torch's own rounding of a loss of -300 shows
     torch.testing.assert_close(loss.float(), expected[0].float())
     torch.testing.assert_close(grad.float(), expected[1].float())  # float64's e^200 is float32's inf
+
+
+def test_a_batch_of_one_takes_single_lengths_as_torch_does() -> None:
+    log_probs = torch.randn(7, 1, 4, generator=torch.Generator().manual_seed(0)).log_softmax(2)
+    args = (log_probs, torch.tensor([[1, 3]]), torch.tensor(7), torch.tensor(2))
+    torch.testing.assert_close(CTCLoss()(*args), torch.nn.CTCLoss()(*args))

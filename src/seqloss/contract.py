@@ -93,8 +93,10 @@ def validate(
     else:
         raise errors.wrong_rank("targets", labels.shape, "(batch, labels) or (sum of target_lengths,)")
     if values:
-        _check_lengths("logit_lengths", frames, time, "time")
-        _check_lengths("target_lengths", counts, labels.shape[1], "labels")
+        if logit_lengths is not None:
+            _check_lengths("logit_lengths", frames, time, "time")
+        if target_lengths is not None:
+            _check_lengths("target_lengths", counts, labels.shape[1], "labels")
         _check_labels(labels, counts, classes, blank)
     targets, frames, counts = (np.ascontiguousarray(array, np.int64) for array in (labels, frames, counts))
     return Batch(targets, frames, counts, blank)
@@ -296,8 +298,9 @@ def _check_lengths(name: str, lengths: np.ndarray, limit: int, axis: str) -> Non
 
 
 def _check_labels(labels: np.ndarray, counts: np.ndarray, classes: int, blank: int) -> None:
-    rows, positions = np.nonzero(_wrong_labels(labels, counts, classes, blank))
-    if rows.size:
+    wrong = _wrong_labels(labels, counts, classes, blank)
+    if wrong.any():
+        rows, positions = np.nonzero(wrong)
         row, position = int(rows[0]), int(positions[0])
         raise errors.wrong_label(row, position, int(labels[row, position]), classes, blank)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ JIT = {"tensorflow": [False, True], "jax": [False, True], "torch": [False]}
 COMPILED_EACH_TIME = {
     "test_training_follows_the_curve_of_a_loop_by_hand",
     "test_graphs_give_the_definition_s_loss_and_gradient",
+    "test_a_graph_of_one_s_own_may_call_the_loss_object",
     "test_forms_are_refused_while_a_graph_is_traced",
     "test_an_infinite_upstream_leaves_frames_out_of_use_at_0",
 }
@@ -38,37 +40,43 @@ def backend() -> str:
 
 
 @pytest.fixture
-def value_and_grad() -> Callable[[Callable[[Any], Any], np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """A function's sum and its gradient, on this backend."""
+def value_and_grad() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """A function of x and of whatever follows: its values, and the gradient of their sum by x, on this backend."""
     return {"torch": _torch, "tensorflow": _tensorflow, "jax": _jax}[BACKEND]
 
 
-def _torch(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _torch(function: Callable[..., Any], x: np.ndarray, *rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     import torch
 
     tensor = torch.tensor(x, requires_grad=True)
-    value = function(tensor)
+    value = function(tensor, *rest)
     value.sum().backward()
     assert tensor.grad is not None
     return value.detach().numpy(), tensor.grad.numpy()
 
 
-def _tensorflow(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _tensorflow(function: Callable[..., Any], x: np.ndarray, *rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     import tensorflow as tf
 
     tensor = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(tensor)
-        value = function(tensor)
+        value = function(tensor, *rest)
     return value.numpy(), tape.gradient(value, tensor).numpy()
 
 
-def _jax(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _jax(function: Callable[..., Any], x: np.ndarray, *rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    value, gradient = _jitted(function)(x, *rest)
+    return np.asarray(value), np.asarray(gradient)
+
+
+@functools.cache
+def _jitted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One program a function and its shapes, however often it is called."""
     import jax
 
-    def run(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        value, pull = jax.vjp(function, x)
+    def run(x: jax.Array, *rest: jax.Array) -> tuple[jax.Array, jax.Array]:
+        value, pull = jax.vjp(lambda x: function(x, *rest), x)
         return value, pull(jax.numpy.ones_like(value))[0]
 
-    value, gradient = jax.jit(run)(x)
-    return np.asarray(value), np.asarray(gradient)
+    return jax.jit(run)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import seqloss.numpy as host
-from seqloss.keras import ctc_loss
+from seqloss.keras import CTC, ctc_loss
 
 if os.environ["KERAS_BACKEND"] != "tensorflow":
     pytest.skip("of the TensorFlow backend alone", allow_module_level=True)
@@ -53,6 +53,12 @@ def test_graphs_give_the_definition_s_loss_and_gradient(jit: bool, normalize: bo
     np.testing.assert_allclose(loss, expected, rtol=8 * unit)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=2000 * unit, atol=200 * unit)
     assert (gradient[2, 17:] == 0).all()
+
+
+def test_a_graph_of_one_s_own_may_call_the_loss_object(jit: bool) -> None:
+    x, y = tf.constant(X, tf.float32), tf.constant(Y)
+    run = tf.function(CTC(), jit_compile=jit)
+    np.testing.assert_allclose(run(y, x), CTC()(y, x), rtol=1e-6)
 
 
 def test_compiled_rows_that_break_the_contract_are_nan_and_touch_no_other() -> None:

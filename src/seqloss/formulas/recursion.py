@@ -58,63 +58,132 @@ def main_path(xp: Namespace, best: Array, text: Text, blank: int) -> MainPath:
     return MainPath((wrong == 0) & (count[:, -1] == text.lengths), count, on_label)
 
 
+class Column(NamedTuple):
+    """A frame of the forward rows, and one of the backward rows below it: (2 batch, n).
+
+    Attributes:
+        labels: what the labels give, relative to the frame's best class; n = labels.
+        blank: what the blank gives; n = 1.
+        at: the main path's place among the labels or among the blanks, NOWHERE in rows without one; n = 1.
+        on_label: bool, whether that is a label.
+        certain: log p(best), 0 in backward rows.
+    """
+
+    labels: Wide
+    blank: Wide
+    at: Array
+    on_label: Array
+    certain: Array
+
+
+class Walk(NamedTuple):
+    """What goes from frame to frame: the sums over all paths but the main one, and where that one stands.
+
+    Attributes:
+        labels, blanks: sums of the paths that stand there; n = labels and labels + 1.
+        at, on_label: as in `Column`.
+        certain: the sum so far, and
+        lost: what its last addition rounded away.
+    """
+
+    labels: Wide
+    blanks: Wide
+    at: Array
+    on_label: Array
+    certain: Array
+    lost: Array
+
+
+class Places(NamedTuple):
+    """What holds in every frame.
+
+    Attributes:
+        states, ends: the places of labels and of blanks, (1, n).
+        skip: bool (2 batch, labels), labels that may follow the one before without a blank between.
+        forward: bool (2 batch, 1), forward rows.
+    """
+
+    states: Array
+    ends: Array
+    skip: Array
+    forward: Array
+
+
 def run(xp: Namespace, frames: Frames, text: Text, blank: int) -> Sums:
     """Scan forward and backward rows side by side."""
     main = main_path(xp, frames.best, text, blank)
-    longest = xp.size(text.labels, 1)
-    states, ends = xp.arange(longest)[None, :], xp.arange(longest + 1)[None, :]
-    forward = xp.concat([text.lengths >= 0, text.lengths < 0], 0)[:, None]  # (2 batch, 1)
-    start = xp.concat([0 * text.lengths, longest - text.lengths], 0)[:, None]
-    apart = xp.concat([text.lengths < 0, main.spells], 0)[:, None]
-    skip = xp.concat([may_skip(xp, text.labels), may_skip(xp, xp.flip(text.labels, 1))], 0)
-
-    def step(carry: tuple, x: tuple) -> tuple[tuple, tuple]:
-        labels, blanks, at, on, total, lost = carry
-        label_p, blank_p, at_now, on_now, certain = x
-        previous, below, ahead = neighbours(xp, labels, blanks, skip)
-        rest_b = add(xp, blanks, previous)
-        rest_a = add(xp, add(xp, below, ahead), labels)
-        into_b = ends == at + xp.as_int(on)
-        into_a = (states == at) | (skip & on & (states == at + 1))
-        all_b = add(xp, rest_b, indicator(xp, into_b, rest_b.value))
-        all_a = add(xp, rest_a, indicator(xp, into_a, rest_a.value))
-        new_b = multiply(xp, choose(xp, (ends == at_now) & ~on_now, rest_b, all_b), blank_p)
-        new_a = multiply(xp, choose(xp, (states == at_now) & on_now, rest_a, all_a), label_p)
-        certain = certain - lost  # Kahan's sum
-        larger = total + certain
-        lost = (larger - total) - certain
-        seen = (choose(xp, forward, new_a, all_a), choose(xp, forward, new_b, all_b))
-        return (new_a, new_b, at_now, on_now, larger, lost), seen
-
-    place = xp.where(main.spells[:, None], longest - main.count, NOWHERE)
-    xs = (
-        over_time(xp, label_emissions(xp, frames, text), flip_last=True),
-        over_time(xp, blank_emissions(xp, frames, blank), flip_last=False),
-        _both(xp, 0 * place + NOWHERE, xp.flip(place, 1)),
-        _both(xp, main.on_label & ~main.on_label, xp.flip(main.on_label, 1)),
-        _both(xp, frames.certain[:, :, 0], 0.0 * frames.certain[:, :, 0]),
+    columns, places = both_ways(xp, frames, text, main, blank), places_of(xp, text)
+    walk, seen = xp.scan(
+        lambda walk, column: step(xp, places, walk, column), start(xp, text, main, places, columns), columns
     )
-    one = xs[1].value[0]  # (2 batch, 1)
-    nought = 0.0 * xs[0].value[0]
-    carry = (
-        Wide(nought, xp.as_int(nought) + NOTHING),
-        indicator(xp, (ends == start) & ~apart, one),
-        xp.where(apart, start, NOWHERE),
-        apart & ~apart,
-        0.0 * one,
-        0.0 * one,
-    )
-    (labels, blanks, _, _, certain, _), seen = xp.scan(step, carry, xs)
     batch = xp.size(text.labels, 0)
-    rest = add(
+    rest = add(  # at the end of the backward rows: the first blank and the first label
         xp,
-        Wide(blanks.value[batch:, -1], blanks.exponent[batch:, -1]),
-        Wide(labels.value[batch:, -1], labels.exponent[batch:, -1]),
+        Wide(walk.blanks.value[batch:, -1], walk.blanks.exponent[batch:, -1]),
+        Wide(walk.labels.value[batch:, -1], walk.labels.exponent[batch:, -1]),
     )
     total = add(xp, rest, indicator(xp, main.spells, rest.value))
     reference = xp.where(total.value > 0.0, total.exponent, 0)
     label_shares, blank_shares = (shares(xp, part, batch, reference) for part in seen)
-    return Sums(certain[:batch, 0], rest, main.spells, label_shares, xp.sum(blank_shares, 2))
+    return Sums(walk.certain[:batch, 0], rest, main.spells, label_shares, xp.sum(blank_shares, 2))
+
+
+def both_ways(xp: Namespace, frames: Frames, text: Text, main: MainPath, blank: int) -> Column:
+    """Every frame's column, (time, 2 batch, n)."""
+    place = xp.where(main.spells[:, None], xp.size(text.labels, 1) - main.count, NOWHERE)
+    return Column(
+        labels=over_time(xp, label_emissions(xp, frames, text), flip_last=True),
+        blank=over_time(xp, blank_emissions(xp, frames, blank), flip_last=False),
+        at=_both(xp, 0 * place + NOWHERE, xp.flip(place, 1)),
+        on_label=_both(xp, main.on_label & ~main.on_label, xp.flip(main.on_label, 1)),
+        certain=_both(xp, frames.certain[:, :, 0], 0.0 * frames.certain[:, :, 0]),
+    )
+
+
+def places_of(xp: Namespace, text: Text) -> Places:
+    longest = xp.size(text.labels, 1)
+    return Places(
+        states=xp.arange(longest)[None, :],
+        ends=xp.arange(longest + 1)[None, :],
+        skip=xp.concat([may_skip(xp, text.labels), may_skip(xp, xp.flip(text.labels, 1))], 0),
+        forward=xp.concat([text.lengths >= 0, text.lengths < 0], 0)[:, None],
+    )
+
+
+def start(xp: Namespace, text: Text, main: MainPath, places: Places, columns: Column) -> Walk:
+    """Before the first frame: on the first blank, and for backward rows on the last, which may be the main path's."""
+    longest = xp.size(text.labels, 1)
+    first = xp.concat([0 * text.lengths, longest - text.lengths], 0)[:, None]
+    apart = xp.concat([text.lengths < 0, main.spells], 0)[:, None]
+    one, nought = columns.blank.value[0], 0.0 * columns.labels.value[0]
+    return Walk(
+        labels=Wide(nought, xp.as_int(nought) + NOTHING),
+        blanks=indicator(xp, (places.ends == first) & ~apart, one),
+        at=xp.where(apart, first, NOWHERE),
+        on_label=apart & ~apart,
+        certain=0.0 * one,
+        lost=0.0 * one,
+    )
+
+
+def step(xp: Namespace, places: Places, walk: Walk, column: Column) -> tuple[Walk, tuple[Wide, Wide]]:
+    """One frame on: the walk after it, and the sums to keep, forward with the frame's own scores, backward without."""
+    previous, below, ahead = neighbours(xp, walk.labels, walk.blanks, places.skip)
+    rest_b = add(xp, walk.blanks, previous)
+    rest_a = add(xp, add(xp, below, ahead), walk.labels)
+    into_b = places.ends == walk.at + xp.as_int(walk.on_label)
+    into_a = (places.states == walk.at) | (places.skip & walk.on_label & (places.states == walk.at + 1))
+    all_b = add(xp, rest_b, indicator(xp, into_b, rest_b.value))
+    all_a = add(xp, rest_a, indicator(xp, into_a, rest_a.value))
+    main_b = (places.ends == column.at) & ~column.on_label
+    main_a = (places.states == column.at) & column.on_label
+    new_b = multiply(xp, choose(xp, main_b, rest_b, all_b), column.blank)
+    new_a = multiply(xp, choose(xp, main_a, rest_a, all_a), column.labels)
+    certain = column.certain - walk.lost  # Kahan's sum
+    larger = walk.certain + certain
+    seen = (choose(xp, places.forward, new_a, all_a), choose(xp, places.forward, new_b, all_b))
+    lost = (larger - walk.certain) - certain
+    return Walk(new_a, new_b, column.at, column.on_label, larger, lost), seen
 
 
 def neighbours(xp: Namespace, labels: Wide, blanks: Wide, skip: Array) -> tuple[Wide, Wide, Wide]:

@@ -125,7 +125,7 @@ class CTC(keras.losses.Loss):
             if len(sample_weight.shape) == 2 and sample_weight.shape[1] == 1:
                 sample_weight = sample_weight[:, 0]
             losses = ops.where(ops.equal(sample_weight, 0), 0.0, losses)  # 0 times inf is NaN
-        return _Rows(self.reduction, losses.dtype)(losses, losses, sample_weight)
+        return _Rows(self.name, self.reduction, losses.dtype)(losses, losses, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any, logit_lengths: Any = None, target_lengths: Any = None) -> Any:
         """The loss of each row, (batch,)."""
@@ -228,8 +228,8 @@ class CTC(keras.losses.Loss):
 class _Rows(keras.losses.Loss):
     """Keras' own reduction of losses that are there already."""
 
-    def __init__(self, reduction: str | None, dtype: Any) -> None:
-        super().__init__(reduction=reduction, dtype=keras.backend.standardize_dtype(dtype))
+    def __init__(self, name: str, reduction: str | None, dtype: Any) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=keras.backend.standardize_dtype(dtype))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return y_pred

@@ -78,7 +78,7 @@ def ctc_loss(
     if _python_may_be_called():
         losses = _differentiable(logits, lambda values: _called(values, batch if known else None, arguments, options))
     else:
-        losses = _differentiable(logits, lambda values: _compiled(values, arguments, options))
+        losses = _differentiable(logits, lambda values: _compiled(values, batch if known else None, arguments, options))
     if reduction == "none":
         return losses
     return tf.reduce_sum(losses * _weights(reduction, arguments[2], denominator, losses))
@@ -133,8 +133,10 @@ def _called(
     return tf.ensure_shape(losses, values.shape[:1]), tf.ensure_shape(gradient, values.shape)
 
 
-def _compiled(values: tf.Tensor, arguments: list[tf.Tensor], options: Options) -> tuple[tf.Tensor, tf.Tensor]:
-    """Operations of TensorFlow alone. Nothing can be refused here: a row that breaks the contract is NaN."""
+def _compiled(
+    values: tf.Tensor, batch: Batch | None, arguments: list[tf.Tensor], options: Options
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Operations of TensorFlow alone. A graph can refuse nothing: there a row that breaks the contract is NaN."""
     time = values.shape[1]
     targets, frames, labels = map(_narrowed, arguments)
     losses, gradient = formula.loss_and_grad(
@@ -150,6 +152,8 @@ def _compiled(values: tf.Tensor, arguments: list[tf.Tensor], options: Options) -
     if options.infeasible != "inf":
         answer = tf.constant(0.0 if options.infeasible == "zero" else np.nan, losses.dtype)
         unfit = tf.equal(losses, np.inf)
+        if options.infeasible == "raise" and batch is not None and _on_host(unfit) and unfit.numpy().any():
+            raise contract.infeasible_row(int(unfit.numpy().argmax()), batch)
         losses, gradient = tf.where(unfit, answer, losses), tf.where(unfit[:, None, None], answer, gradient)
     return losses, gradient[:, :time]
 

@@ -40,6 +40,7 @@ MAY_NAME = {
     "torch": {"torch"},
     "jax": {"jax"},
     "keras": {"keras", "tensorflow", "torch", "jax"},
+    "verify/adapters": {"torch", "jax", "keras", "tensorflow"},
     "recipes": FRAMEWORKS,
 }
 """The frameworks whose names may stand in an import of a part."""
@@ -70,7 +71,8 @@ def breaches(file: Path) -> list[str]:
         top, _, rest = name.partition(".")
         inner = rest.partition(".")[0]
         own = top == "seqloss" and inner not in {part, "__version__"} and inner not in MAY_IMPORT[part]
-        foreign = top in FRAMEWORKS - MAY_NAME.get(part, set())
+        folder = file.relative_to(ROOT).parent.as_posix()
+        foreign = top in FRAMEWORKS - MAY_NAME.get(part, set()) - MAY_NAME.get(folder, set())
         beyond_numpy = part == "reference" and top not in {"seqloss", "numpy", *sys.stdlib_module_names}
         if own or foreign or beyond_numpy:
             found.append(name)

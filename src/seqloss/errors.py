@@ -68,6 +68,10 @@ class RunError(SeqLossError):
     """A run's folder is missing, incomplete or of another configuration."""
 
 
+class VerifyError(SeqLossError):
+    """What was to be verified cannot be loaded, or was not found."""
+
+
 def wrong_dtype(name: str, found: object, expected: str) -> DTypeError:
     return DTypeError(f"{name}: expected {expected}, found {found}; convert it before the call.")
 

@@ -6,6 +6,7 @@
 * `ctc_posteriors`: where in time each class stands, given the target.
 * `ctc_greedy`: what the network says, label by label, with scores and frame numbers.
 * `from_loss_and_grad`: a loss of your own, given as a function that returns (loss, gradient).
+* `layers`: what a model computes, layer by layer, to hold it against the same model elsewhere.
 """
 
 from seqloss.errors import missing_extra
@@ -21,6 +22,7 @@ from seqloss.numpy import Finding, Report
 from seqloss.torch.check import ctc_check
 from seqloss.torch.ctc import ctc_loss
 from seqloss.torch.greedy import Greedy, ctc_greedy
+from seqloss.torch.layers import layers as layers
 from seqloss.torch.module import CTCLoss
 from seqloss.torch.own import from_loss_and_grad
 from seqloss.torch.posteriors import ctc_posteriors

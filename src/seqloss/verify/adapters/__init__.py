@@ -1,0 +1,134 @@
+"""The CTC implementations that can be verified by name: peers first, then every door and drop-in of seqloss.
+
+One file for each framework, which is imported when its function is called. An adapter passes arrays on and brings loss
+and gradient back; it repairs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from seqloss.verify.subject import Subject
+
+ALL = ("float64", "float32", "float16", "bfloat16")
+SINGLE = ("float32",)
+UP_TO_SINGLE = ("float32", "float16", "bfloat16")
+"""Keras makes float32 of all three, and of float64 as well."""
+
+JAX = {"JAX_PLATFORMS": "cpu"}
+TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+BACKENDS = ("torch", "jax", "tensorflow")
+
+BACKWARD = (
+    "the softmax in front is the framework's, whose derivative gives NaN for a NaN; the loss' own gradient there is 0"
+)
+MARKED = {"refuses-lengths": "it is told where padding is, which cannot be past the end"}
+IN_ANY_ORDER = {"repeatable": "torch.use_deterministic_algorithms lists its CUDA gradient as one that may differ"}
+EPSILON = "keras.config.epsilon() is added to every probability, as in the function that it stands in for"
+OF_PROBABILITIES = (
+    "digits", "certain-path", "sums-to-1", "cut", "softmax-minus-posterior", "definition", "closed-scores",
+    "impossible", "masked", "extreme-scores", "nan-in-a-row", "empty", "sizes", "long",
+)  # fmt: skip
+"""Laws that know a probability to its last digits."""
+
+
+def _tensorflow() -> str:
+    """The distribution that brings TensorFlow here."""
+    for name in ("tensorflow", "tensorflow-cpu", "tf-nightly", "tensorflow-macos", "tensorflow-intel"):
+        try:
+            version(name)
+        except PackageNotFoundError:
+            continue
+        return name
+    return "tensorflow"
+
+
+def _subject(name: str, source: str, *packages: str, **promises: Any) -> Subject:
+    return Subject(name, f"{__name__}.{source}", packages, **promises)
+
+
+def _on_keras(name: str, source: str, backend: str, **promises: Any) -> Subject:
+    """On a backend: JAX compiles for each shape."""
+    packages = ("keras", _tensorflow() if backend == "tensorflow" else backend)
+    environment: Mapping[str, str] = {"KERAS_BACKEND": backend}
+    if backend == "torch":
+        environment = {**environment, "KERAS_TORCH_DEVICE": "cpu"}
+    elif backend == "jax":
+        environment = {**environment, **JAX}
+    else:
+        environment = {**environment, **TENSORFLOW}
+    return _subject(name, source, *packages, environment=environment, few_shapes=backend == "jax", **promises)
+
+
+def _known() -> list[Subject]:
+    return [
+        _subject("torch", "torch:native", "torch"),
+        _subject("torch (log-probs)", "torch:native_on_log_probs", "torch", scores="log_probs"),
+        _subject("torch cuda", "torch:cuda", "torch", not_promised=IN_ANY_ORDER),
+        _subject(
+            "torch cudnn",
+            "torch:cudnn",
+            "torch",
+            dtypes=SINGLE,
+            blank="first",
+            lengths="labels",
+            not_promised={**IN_ANY_ORDER, "refuses-lengths": "where a row is not full, torch does not choose cuDNN"},
+        ),
+        _subject("optax", "jax:optax", "jax", "optax", environment=JAX, few_shapes=True, not_promised=MARKED),
+        _subject("tf.nn", "tensorflow:native", _tensorflow(), environment=TENSORFLOW, dtypes=SINGLE),
+        *(_on_keras(f"keras.ops ({backend})", "keras:operation", backend, dtypes=UP_TO_SINGLE) for backend in BACKENDS),
+        *(
+            _on_keras(
+                f"keras.losses.CTC ({backend})",
+                "keras:loss",
+                backend,
+                dtypes=SINGLE,
+                blank="first",
+                lengths="labels",
+                not_promised=MARKED,
+            )
+            for backend in BACKENDS
+        ),
+        _on_keras("keras.backend.ctc_batch_cost", "keras:batch_cost", "tensorflow", blank="last"),
+        _subject("k2", "k2:loss", "torch", "k2", dtypes=SINGLE, blank="first"),
+        _subject("warp-ctc", "warpctc:loss", "torch", "warpctc-pytorch", dtypes=SINGLE),
+        _subject("paddle", "paddle:loss", "paddlepaddle"),
+        _subject("seqloss.numpy", "numpy:door", "numba", dtypes=ALL),
+        _subject("seqloss.numpy (log-probs)", "numpy:door_on_log_probs", "numba", dtypes=ALL, scores="log_probs"),
+        _subject("seqloss.torch", "torch:door", "torch", dtypes=ALL),
+        _subject("seqloss.torch (log-probs)", "torch:door_on_log_probs", "torch", dtypes=ALL, scores="log_probs"),
+        _subject("seqloss.torch.CTCLoss", "torch:drop_in", "torch", not_promised={"nan-in-padding": BACKWARD}),
+        _subject(
+            "seqloss.torch.CTCLoss (log-probs)",
+            "torch:drop_in_on_log_probs",
+            "torch",
+            dtypes=ALL,
+            scores="log_probs",
+            gradient=False,
+        ),
+        _subject("seqloss.jax", "jax:door", "jax", environment=JAX, dtypes=ALL, few_shapes=True),
+        _subject("seqloss.jax (whole arrays)", "jax:whole_arrays", "jax", environment=JAX, few_shapes=True),
+        _subject(
+            "seqloss.jax.optax_ctc_loss",
+            "jax:drop_in",
+            "jax",
+            environment=JAX,
+            few_shapes=True,
+            not_promised=MARKED,
+        ),
+        *(_on_keras(f"seqloss.keras ({backend})", "keras:door", backend, dtypes=ALL) for backend in BACKENDS),
+        *(_on_keras(f"seqloss.keras.CTC ({backend})", "keras:drop_in", backend) for backend in BACKENDS),
+        _on_keras(
+            "seqloss.keras.ctc_batch_cost",
+            "keras:drop_in_batch_cost",
+            "tensorflow",
+            blank="last",
+            not_promised={**dict.fromkeys(OF_PROBABILITIES, EPSILON), "nan-in-padding": BACKWARD},
+        ),
+    ]
+
+
+KNOWN: dict[str, Subject] = {subject.name: subject for subject in _known()}
+"""By the name that is asked for on the command line."""

@@ -1,0 +1,112 @@
+"""optax' CTC, and seqloss behind JAX: all compiled, once for each shape.
+
+64 bits are on for float64 logits alone: with them on, optax computes parts of a float32 loss in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from seqloss.verify.adapters.form import Adapter, Loss
+
+
+def graded(loss: Loss) -> Adapter:
+    """A loss of JAX arrays as a function of NumPy's, with the gradient that JAX has for it.
+
+    Args:
+        loss: takes logits, targets and both lengths as arrays, all traced, and the blank as a number; returns
+            losses (batch,).
+    """
+
+    def adapter(
+        logits: np.ndarray,
+        targets: np.ndarray,
+        logit_lengths: np.ndarray,
+        target_lengths: np.ndarray,
+        blank: int,
+        upstream: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        import jax
+
+        weights = np.ones(len(logits)) if upstream is None else upstream
+        with jax.enable_x64(logits.dtype == np.float64):
+            losses, gradient = _program(loss, blank)(logits, targets, logit_lengths, target_lengths, weights)
+            return np.asarray(losses), np.asarray(gradient)
+
+    return adapter
+
+
+@cache
+def _program(loss: Loss, blank: int) -> Callable[..., Any]:
+    """JAX keeps what it compiles by this function and by the shapes that it is given."""
+    import jax
+
+    def program(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, weights: Any) -> tuple[Any, Any]:
+        losses, back = jax.vjp(lambda x: loss(x, targets, logit_lengths, target_lengths, blank), x)
+        return losses, back(weights.astype(losses.dtype))[0]
+
+    return jax.jit(program)
+
+
+def _with_paddings(ctc_loss: Loss, x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
+    """A call by optax' signature."""
+    import jax.numpy as jnp
+
+    def paddings(size: int, lengths: Any) -> Any:
+        return (jnp.arange(size) >= lengths[:, None]).astype(x.dtype)
+
+    frames, labels = paddings(x.shape[1], logit_lengths), paddings(targets.shape[1], target_lengths)
+    return ctc_loss(x, frames, targets, labels, blank_id=blank)
+
+
+def _optax(*arguments: Any) -> Any:
+    import optax
+
+    return _with_paddings(optax.ctc_loss, *arguments)
+
+
+def _drop_in(*arguments: Any) -> Any:
+    from seqloss.jax import optax_ctc_loss
+
+    return _with_paddings(optax_ctc_loss, *arguments)
+
+
+def _door(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
+    from seqloss.jax import ctc_loss
+
+    return ctc_loss(x, targets, logit_lengths, target_lengths, blank=blank)
+
+
+def _whole_arrays(*arguments: Any) -> Any:
+    """A function of its own, so that its programs are kept apart."""
+    return _door(*arguments)
+
+
+_graded_whole_arrays = graded(_whole_arrays)
+
+
+def whole_arrays(
+    logits: np.ndarray,
+    targets: np.ndarray,
+    logit_lengths: np.ndarray,
+    target_lengths: np.ndarray,
+    blank: int,
+    upstream: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a GPU or TPU would be given, compiled for the CPU."""
+    from seqloss.jax import kernel
+
+    before, kernel.CPU_KERNEL = kernel.CPU_KERNEL, False
+    try:
+        return _graded_whole_arrays(logits, targets, logit_lengths, target_lengths, blank, upstream)
+    finally:
+        kernel.CPU_KERNEL = before
+
+
+optax = graded(_optax)
+door = graded(_door)
+drop_in = graded(_drop_in)

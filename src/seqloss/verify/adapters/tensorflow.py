@@ -1,0 +1,68 @@
+"""TensorFlow's CTC, and the tape and the graph in which any CTC on TensorFlow is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from seqloss.verify.adapters.form import Adapter, Loss
+
+
+def graded(loss: Loss, graph: bool = True) -> Adapter:
+    """A loss of tensors as a function of arrays, with the gradient of a tape.
+
+    Args:
+        loss: takes logits, targets and both lengths as tensors, and the blank as a number; returns losses (batch,).
+        graph: build a graph once, for all shapes; else run operation by operation.
+    """
+
+    def adapter(
+        logits: np.ndarray,
+        targets: np.ndarray,
+        logit_lengths: np.ndarray,
+        target_lengths: np.ndarray,
+        blank: int,
+        upstream: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        import tensorflow as tf
+
+        weights = np.ones(len(logits)) if upstream is None else upstream
+        given = [tf.convert_to_tensor(a) for a in (logits, targets, logit_lengths, target_lengths, weights)]
+        run = _graph(loss, blank, given[0].dtype) if graph else _eager(loss, blank)
+        losses, gradient = run(*given)
+        return losses.numpy(), gradient.numpy()
+
+    return adapter
+
+
+def _eager(loss: Loss, blank: int) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    def run(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, weights: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            losses = loss(x, targets, logit_lengths, target_lengths, blank)
+        return losses, tape.gradient(losses, x, output_gradients=tf.cast(weights, losses.dtype))
+
+    return run
+
+
+@cache
+def _graph(loss: Loss, blank: int, dtype: Any) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    shapes = [(dtype, 3), (tf.int64, 2), (tf.int64, 1), (tf.int64, 1), (tf.float64, 1)]
+    signature = [tf.TensorSpec([None] * axes, kind) for kind, axes in shapes]
+    return tf.function(_eager(loss, blank), input_signature=signature)
+
+
+def _native(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
+    import tensorflow as tf
+
+    return tf.nn.ctc_loss(targets, x, target_lengths, logit_lengths, logits_time_major=False, blank_index=blank)
+
+
+native = graded(_native)

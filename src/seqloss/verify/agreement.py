@@ -1,0 +1,43 @@
+"""How far an implementation is from the definition, over a set of utterances."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqloss.verify.laws.agreement import truth
+from seqloss.verify.problem import Problem, problem
+from seqloss.verify.report import Agreement
+from seqloss.verify.witness import Unanswered, Witness
+
+
+def utterances(count: int = 32, seed: int = 1) -> Problem:
+    """Random utterances of 20 to 50 frames, 20 classes and 2 to 10 labels."""
+    rng = np.random.default_rng(seed)
+    targets = [rng.integers(1, 20, rng.integers(2, 11)).tolist() for _ in range(count)]
+    return problem(3 * rng.normal(size=(count, 50, 20)), targets, rng.integers(20, 51, count).tolist())
+
+
+def agreement(witness: Witness, given: Problem) -> Agreement | None:
+    """Mean absolute error of the losses, its standard deviation and the worst; None without an answer.
+
+    Rows that no path fits count if both say so, and are left out of the figures.
+    """
+    given = witness.fit(given)
+    try:
+        answer = witness.look(given)
+    except Unanswered:
+        return None
+    loss, gradient = truth(witness, given)
+    fits = np.isfinite(loss)
+    error = np.abs(answer.loss - loss)[fits]
+    relative = error / np.maximum(np.abs(loss[fits]), 1e-300)
+    if not len(error):
+        return None
+    worst = None if answer.gradient is None else float(np.abs(answer.gradient - gradient)[fits].max())
+    return Agreement(
+        witness.dtype,
+        len(error),
+        *(float(error.mean()), float(error.std()), float(error.max())),
+        *(float(relative.mean()), float(relative.std()), float(relative.max())),
+        gradient_worst=worst,
+    )

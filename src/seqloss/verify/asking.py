@@ -1,0 +1,186 @@
+"""Asking an implementation: a child process that is started again if it dies, with a time limit on every call."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection, Listener
+from types import TracebackType
+from typing import IO, Any
+
+from seqloss import errors
+from seqloss.verify import child
+from seqloss.verify.problem import Answer, Problem
+from seqloss.verify.subject import Subject
+from seqloss.verify.witness import array_type
+
+STARTS = 12
+"""An implementation that has died so often is not started again."""
+
+LOADING = 300.0
+"""Seconds that importing a framework may take."""
+
+
+class Absent(Exception):
+    """What the subject runs on is not here; the reason in words."""
+
+
+class Process:
+    """A subject in a child process.
+
+    Args:
+        subject: what to run.
+        limit: seconds for one call.
+
+    Example:
+        >>> from seqloss.verify.problem import problem
+        >>> with Process(Subject("ours", "seqloss.numpy:ctc_loss_and_grad")) as ours:  # doctest: +SKIP
+        ...     ours.ask(problem([[[0.0, 0.0]]], [[1]]), "float64").loss
+        array([0.69314718])
+    """
+
+    def __init__(self, subject: Subject, limit: float = 20.0) -> None:
+        self.subject, self.limit = subject, limit
+        self.upstream = False
+        self.deaths = 0
+        self._child: subprocess.Popen | None = None
+        self._connection: Connection | None = None
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, closed in __exit__
+
+    def __enter__(self) -> Process:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+        self._log.close()
+
+    def start(self) -> None:
+        """Start the child and load the function.
+
+        Raises:
+            VerifyError: the function cannot be loaded.
+            Absent: it says that what it runs on is not here.
+        """
+        shipped = _shipped(self.subject)
+        key = secrets.token_bytes(32)
+        with Listener(authkey=key) as listener:
+            environment = {**os.environ, **self.subject.environment, child.KEY: key.hex()}
+            command = [sys.executable, "-c", f"from {child.__name__} import main; main()", str(listener.address)]
+            self._child = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+            )
+            self._connection = self._accept(listener)
+        self._connection.send(shipped)
+        if not self._connection.poll(LOADING):
+            self._stop()
+            raise errors.VerifyError(f"{self.subject.name}: did not load in {LOADING:.0f} s.")
+        try:
+            state, news = self._connection.recv()
+        except EOFError:
+            state, news = "unusable", f"the process ended while loading it.\n{self._last_words()}"
+        if state == "absent":
+            self._stop()
+            raise Absent(news)
+        if state != "ready":
+            self._stop()
+            raise errors.VerifyError(f"{self.subject.name}: cannot be loaded: {news}")
+        self.upstream = news
+
+    def ask(self, problem: Problem, dtype: str) -> Answer:
+        """One call, with logits of this type."""
+        if self._child is None:
+            if self.deaths >= STARTS:
+                return Answer(died=f"was not asked: it had died {self.deaths} times")
+            self.start()
+        assert self._connection is not None
+        try:
+            self._connection.send(_arguments(problem, dtype))
+            if not self._connection.poll(self.limit):
+                return self._died(f"did not answer in {self.limit:g} s")
+            return self._connection.recv()
+        except (EOFError, ConnectionError):
+            return self._died(self._how_it_ended())
+
+    def _accept(self, listener: Listener) -> Connection:
+        """The child's connection; a child that ends at once must not leave the parent waiting."""
+        accepted: list[Connection] = []
+        waiting = threading.Thread(target=lambda: accepted.append(listener.accept()), daemon=True)
+        waiting.start()
+        assert self._child is not None
+        while waiting.is_alive() and self._child.poll() is None:
+            waiting.join(0.02)
+        if accepted:
+            return accepted[0]
+        raise errors.VerifyError(f"{self.subject.name}: the process ended at once.\n{self._last_words()}")
+
+    def _died(self, how: str) -> Answer:
+        self.deaths += 1
+        self._stop()
+        return Answer(died=how)
+
+    def _how_it_ended(self) -> str:
+        assert self._child is not None
+        code = self._child.wait(10)
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        words = self._last_words()
+        return f"crashed ({name})" + (f": {words}" if words else "")
+
+    def _last_words(self) -> str:
+        self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, self._log.tell() - 400))
+        return self._log.read().decode(errors="replace").strip()
+
+    def _stop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+        self._child = self._connection = None
+
+
+class Here:
+    """A subject in this process: nothing is caught that a process would have to catch."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self._function: Callable = child.load(subject.source) if isinstance(subject.source, str) else subject.source
+        self.upstream = child.takes_upstream(self._function)
+
+    def ask(self, problem: Problem, dtype: str) -> Answer:
+        return child.call(self._function, _arguments(problem, dtype))
+
+
+def _arguments(problem: Problem, dtype: str) -> Mapping[str, Any]:
+    return {
+        "logits": problem.logits.astype(array_type(dtype)),
+        "targets": problem.targets,
+        "logit_lengths": problem.logit_lengths,
+        "target_lengths": problem.target_lengths,
+        "blank": problem.blank,
+        "upstream": problem.upstream,
+    }
+
+
+def _shipped(subject: Subject) -> str | bytes:
+    """A function is sent by value, closures included."""
+    if isinstance(subject.source, str):
+        return subject.source
+    import cloudpickle
+
+    try:
+        return cloudpickle.dumps(subject.source)
+    except Exception as problem:
+        raise errors.VerifyError(
+            f"{subject.name}: cannot be sent to a process of its own ({problem}); put it into a file and give "
+            "file.py:function, or say apart=False."
+        ) from problem

@@ -1,0 +1,62 @@
+"""What every CTC obeys: a law is a function, a file is what its laws are about.
+
+`LAWS` is the order in which they are told: the first that is broken explains the ones after it. So first come the
+questions whether there is an answer at all and whether it has its digits; then batches, padding and names; then sums
+over paths and gradients; then the edges.
+"""
+
+from __future__ import annotations
+
+from seqloss.verify.laws.agreement import DEFINITION, DIGITS, LONG, SIZES
+from seqloss.verify.laws.batches import BATCH_MATES, PADDING, UPSTREAM
+from seqloss.verify.laws.behaviour import ANSWERS, REPEATABLE, UNTOUCHED
+from seqloss.verify.laws.edges import (
+    CLOSED_SCORES,
+    EMPTY,
+    EXTREME_SCORES,
+    IMPOSSIBLE,
+    MASKED,
+    NAN_IN_A_ROW,
+    NAN_IN_PADDING,
+)
+from seqloss.verify.laws.gradients import FINITE_DIFFERENCES, ROWS_SUM_TO_0, SOFTMAX_MINUS_POSTERIOR
+from seqloss.verify.laws.law import Breach, Law
+from seqloss.verify.laws.probabilities import CERTAIN_PATH, CUT, NON_NEGATIVE, RISING_SCORE, SUMS_TO_1, UNUSED_CLASS
+from seqloss.verify.laws.refusals import REFUSES_LABELS, REFUSES_LENGTHS
+from seqloss.verify.laws.symmetries import FRAME_SHIFT, RELABELLING, TIME_REVERSAL
+
+__all__ = ["LAWS", "Breach", "Law"]
+
+LAWS: tuple[Law, ...] = (
+    ANSWERS,
+    REPEATABLE,
+    UNTOUCHED,
+    DIGITS,
+    BATCH_MATES,
+    PADDING,
+    UPSTREAM,
+    FRAME_SHIFT,
+    ROWS_SUM_TO_0,
+    RELABELLING,
+    TIME_REVERSAL,
+    CERTAIN_PATH,
+    SUMS_TO_1,
+    CUT,
+    UNUSED_CLASS,
+    RISING_SCORE,
+    FINITE_DIFFERENCES,
+    SOFTMAX_MINUS_POSTERIOR,
+    DEFINITION,
+    CLOSED_SCORES,
+    IMPOSSIBLE,
+    MASKED,
+    EXTREME_SCORES,
+    NON_NEGATIVE,
+    NAN_IN_PADDING,
+    NAN_IN_A_ROW,
+    REFUSES_LABELS,
+    REFUSES_LENGTHS,
+    EMPTY,
+    SIZES,
+    LONG,
+)

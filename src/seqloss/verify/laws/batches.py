@@ -1,0 +1,82 @@
+"""A row is alone: other rows, padding and order never matter, and upstream weighs its gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqloss.verify.laws.law import Breach, Law, gradient_breach, loss_breach
+from seqloss.verify.problem import Problem
+from seqloss.verify.witness import Witness, padded
+
+ALONE = "a row's loss and gradient are its own, whoever else is in the batch and in whatever order"
+
+
+def batch_mates(witness: Witness, problem: Problem) -> Breach | None:
+    """The batch, in another order, with its first row twice; and each row alone, as padded as it was."""
+    order = np.r_[np.arange(len(problem.logits))[::-1], 0]
+    for mixed, rows in [(problem.pick(order), order), *((problem.pick([n]), [n]) for n in range(len(problem.logits)))]:
+        whole, other = witness.ask(problem), witness.ask(mixed)
+        allowed = 2 * witness.loss_tolerance(mixed)
+        found = loss_breach(mixed, other.loss, whole.loss[rows], allowed, ALONE, problem)
+        if found is None and whole.gradient is not None and other.gradient is not None:
+            close = 2 * witness.gradient_tolerance(mixed)
+            found = gradient_breach(mixed, other.gradient, whole.gradient[rows], close, ALONE, problem)
+        if found is not None:
+            return found
+    return None
+
+
+def padding(witness: Witness, problem: Problem) -> Breach | None:
+    """Each row cut to its lengths, beside the same row with other scores and labels past them."""
+    both = witness.subject.lengths == "both"
+    for n in range(len(problem.logits)):
+        bare = problem.alone(n)
+        more = 1 if witness.subject.few_shapes else 2
+        filled = padded(bare, more if both else 0, more)
+        rng = np.random.default_rng(n)
+        logits = filled.logits.copy()
+        frames = bare.logits.shape[1]
+        logits[:, frames:] = 3 * rng.normal(size=logits[:, frames:].shape).round(2)
+        if witness.subject.scores == "log_probs":
+            logits[:, frames:] = -np.abs(logits[:, frames:])
+        filled = witness.fit(filled.but(logits=logits))
+        if witness.subject.few_shapes and both:
+            bare = problem.pick([n])
+        alone, beside = witness.ask(bare), witness.ask(filled)
+        why = "what stands past a row's lengths is not part of it"
+        found = loss_breach(filled, beside.loss, alone.loss, 2 * witness.loss_tolerance(filled), why, bare)
+        if found is None and alone.gradient is not None and beside.gradient is not None:
+            expected = np.zeros_like(beside.gradient)
+            expected[:, :frames] = alone.gradient[:, :frames]
+            close = 2 * witness.gradient_tolerance(filled) * (np.arange(expected.shape[1]) < frames)[None, :, None]
+            found = gradient_breach(filled, beside.gradient, expected, close, why + "; its gradient there is 0", bare)
+        if found is not None:
+            return found
+    return None
+
+
+def upstream(witness: Witness, problem: Problem) -> Breach | None:
+    plain = witness.ask(problem)
+    weights = np.linspace(2.0, -0.5, len(problem.logits) + 1)[:-1]
+    weighed = problem.but(upstream=weights)
+    found = witness.ask(weighed)
+    assert plain.gradient is not None
+    assert found.gradient is not None
+    return gradient_breach(
+        weighed,
+        found.gradient,
+        plain.gradient * weights[:, None, None],
+        2 * witness.gradient_tolerance(weighed),
+        "by the chain rule each row's gradient is multiplied by what comes from upstream",
+        problem,
+    )
+
+
+BATCH_MATES = Law("batch-mates", "Other rows, and their order, never matter.", batch_mates, needs=frozenset({"batch"}))
+PADDING = Law("padding", "Frames and labels past a row's lengths never matter.", padding, needs=frozenset({"lengths"}))
+UPSTREAM = Law(
+    "upstream",
+    "The gradient is multiplied by the one from upstream.",
+    upstream,
+    needs=frozenset({"gradient", "upstream"}),
+)

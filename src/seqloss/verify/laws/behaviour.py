@@ -1,0 +1,56 @@
+"""Before it is about CTC: an answer comes, is the same each time, and nothing that was lent is changed."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from seqloss.verify.laws.law import Breach, Law
+from seqloss.verify.problem import Problem
+from seqloss.verify.witness import Witness
+
+TIMES, SECONDS, LEAST = 100, 1.0, 25
+"""A race that shows one time in ten is missed by 100 calls once in 40,000; slow subjects are asked for a second."""
+
+
+def answers(witness: Witness, problem: Problem) -> Breach | None:
+    witness.ask(problem)
+    return None  # what does not answer raises
+
+
+def repeatable(witness: Witness, problem: Problem) -> Breach | None:
+    first, until = witness.ask(problem), time.monotonic() + SECONDS
+    for n in range(TIMES):
+        if n > LEAST and time.monotonic() > until:
+            break
+        again = witness.ask(problem)
+        for name, a, b in (("loss", first.loss, again.loss), ("gradient", first.gradient, again.gradient)):
+            if a is not None and b is not None and a.tobytes() != b.tobytes():
+                place = tuple(np.argwhere(a != b)[0].tolist()) if (a != b).any() else ()
+                return Breach(
+                    problem,
+                    f"the same {name} each time",
+                    f"call {n + 2} of the same arrays gives {b[place]!r} at {place}, the first gave {a[place]!r}",
+                    "the same arguments have one answer; with a race, or sums in a changing order, no training repeats",
+                )
+    return None
+
+
+def untouched(witness: Witness, problem: Problem) -> Breach | None:
+    wrote = witness.raw(problem).wrote
+    if not wrote:
+        return None
+    return Breach(
+        problem,
+        "arguments that are as they were",
+        f"the call changed {', '.join(wrote)}",
+        "the caller may need its arrays again, and a framework its logits for the backward pass",
+    )
+
+
+ANSWERS = Law(
+    "answers", "A valid call is answered: right shapes, floating point, no NaN, no exception, no crash.", answers
+)
+REPEATABLE = Law("repeatable", "The same call gives the same bits.", repeatable, search=False)
+UNTOUCHED = Law("untouched", "The arguments are left as they were.", untouched)

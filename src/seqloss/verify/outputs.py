@@ -1,0 +1,70 @@
+"""A network's own outputs as a file, to hold implementations against: an .npz of the arguments of one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from seqloss import contract, errors
+from seqloss.verify.agreement import agreement
+from seqloss.verify.asking import Absent, Process
+from seqloss.verify.problem import Problem
+from seqloss.verify.report import Report
+from seqloss.verify.run import versions_of
+from seqloss.verify.subject import Subject
+from seqloss.verify.witness import Witness
+
+
+def read(file: Path) -> Problem:
+    """logits (batch, time, classes), targets (batch, labels); logit_lengths, target_lengths, blank if they are there.
+
+    Raises:
+        VerifyError: an array is missing or does not fit the others.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/out.npz", logits=np.zeros((1, 2, 3)), targets=[[1]])
+        ...     read(Path(folder) / "out.npz").shape
+        (1, 2, 3, 1)
+    """
+    with np.load(file, allow_pickle=False) as arrays:
+        given = {name: arrays[name] for name in arrays.files}
+    missing = [name for name in ("logits", "targets") if name not in given]
+    if missing:
+        raise errors.VerifyError(
+            f"{file}: no array {missing[0]!r}, only {', '.join(sorted(given)) or 'nothing'}; expected logits (batch, "
+            "time, classes) and targets (batch, labels), and logit_lengths, target_lengths and blank if there are any."
+        )
+    logits, targets = given["logits"], given["targets"]
+    blank = int(given.get("blank", 0))
+    try:
+        batch = contract.validate(
+            logits.shape, targets, given.get("logit_lengths"), given.get("target_lengths"), blank=blank
+        )
+    except errors.SeqLossError as problem:
+        raise errors.VerifyError(f"{file}: {problem}") from problem
+    return Problem(
+        logits.astype(np.float64),
+        np.asarray(batch.targets, np.int64),
+        np.asarray(batch.logit_lengths, np.int64),
+        np.asarray(batch.target_lengths, np.int64),
+        batch.blank,
+    )
+
+
+def hold(subject: Subject, given: Problem, limit: float = 300.0) -> Report:
+    """How far an implementation's answers to these outputs are from the definition's, for each type of scores."""
+    versions, missing = versions_of(subject)
+    if missing:
+        return Report(subject.name, versions, skipped=missing)
+    try:
+        with Process(subject, limit) as asked:
+            figures = [agreement(Witness(asked, dtype), given) for dtype in subject.dtypes]
+    except Absent as reason:
+        return Report(subject.name, versions, skipped=str(reason))
+    found = [figure for figure in figures if figure is not None]
+    return Report(
+        subject.name, versions, agreement=found, skipped="" if found else "it gave no answer to these outputs"
+    )

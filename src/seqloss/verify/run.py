@@ -1,0 +1,268 @@
+"""`verify`: all laws, for one implementation."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqloss import errors
+from seqloss.verify import suspects
+from seqloss.verify.agreement import agreement, utterances
+from seqloss.verify.asking import Absent, Here, Process
+from seqloss.verify.cases import CASES, Case
+from seqloss.verify.laws import LAWS, Breach, Law
+from seqloss.verify.laws.law import number
+from seqloss.verify.ordinary import ordinary
+from seqloss.verify.problem import Problem
+from seqloss.verify.report import BREAKS, HOLDS, NOT_PROMISED, NOT_TRIED, Answered, Finding, Report, Result
+from seqloss.verify.reproduce import script
+from seqloss.verify.search import look
+from seqloss.verify.subject import Subject
+from seqloss.verify.witness import Asked, Unanswered, Witness
+
+EVERY_TYPE = {"definition", "impossible", "closed-scores", "masked", "extreme-scores"}
+"""Laws that are tried in every type of scores; the others in the widest, where rounding hides least."""
+
+Progress = Callable[[str, float], None]
+"""Called with what is being tried and the share that is done."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to try.
+
+    Attributes:
+        examples: problems that the search draws for a law.
+        seconds: for all searches together; shrinking what was found may take as long again.
+        full: also the large sizes.
+        seed: of the search.
+        first: stop at the first broken law.
+        limit: seconds for one call.
+    """
+
+    examples: int = 12
+    seconds: float = 4.0
+    full: bool = False
+    seed: int = 0
+    first: bool = False
+    limit: float = 20.0
+
+
+QUICK = Effort()
+FULL = Effort(examples=400, seconds=240.0, full=True, limit=120.0)
+
+
+def verify(
+    function: str | Callable | Subject,
+    *,
+    effort: Effort = QUICK,
+    apart: bool = True,
+    progress: Progress = lambda words, share: None,
+) -> Report:
+    """Hold a CTC implementation against the definition and the laws that follow from it.
+
+    Args:
+        function: `f(logits, targets, logit_lengths, target_lengths, blank)` on NumPy arrays, which returns
+            `loss (batch,)` or `(loss, gradient)`; or where to find it, "package.module:function" or "file.py:function";
+            or a `Subject` that also says what it promises.
+        effort: QUICK, FULL, or one of your own.
+        apart: run it in a process of its own, so that it may crash or hang.
+        progress: told what is being tried.
+
+    Returns:
+        a Report: `ok`, the broken laws with lines that reproduce them, and `str()`.
+
+    Raises:
+        VerifyError: the function cannot be loaded.
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.numpy import ctc_loss_and_grad
+        >>> def mine(logits, targets, logit_lengths, target_lengths, blank):
+        ...     return ctc_loss_and_grad(logits, targets, logit_lengths, target_lengths, blank=blank)
+        >>> verify(mine, apart=False).ok
+        True
+    """
+    subject = function if isinstance(function, Subject) else Subject(_name(function), function)
+    versions, missing = versions_of(subject)
+    if missing:
+        return Report(subject.name, versions, skipped=missing)
+    if not apart:
+        return _judge(Here(subject), versions, effort, progress)
+    try:
+        with Process(subject, effort.limit) as asked:
+            return _judge(asked, versions, effort, progress)
+    except Absent as reason:
+        return Report(subject.name, versions, skipped=str(reason))
+
+
+def _name(function: str | Callable) -> str:
+    return function if isinstance(function, str) else getattr(function, "__name__", repr(function))
+
+
+def versions_of(subject: Subject) -> tuple[dict[str, str], str]:
+    """Of the packages that a subject needs; and, if one is missing, that it is."""
+    versions = {}
+    for package in subject.packages:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            return versions, f"{package} is not installed"
+    return versions, ""
+
+
+def _judge(asked: Asked, versions: dict[str, str], effort: Effort, progress: Progress) -> Report:
+    started = time.monotonic()
+    witness = Witness(asked)
+    results: list[Result] = []
+    for number_, law in enumerate(LAWS):
+        progress(law.name, number_ / (len(LAWS) + 2))
+        results.append(judge_law(law, witness, effort))
+        if effort.first and results[-1].status == BREAKS:
+            break
+    progress("named cases", len(LAWS) / (len(LAWS) + 2))
+    told = [] if effort.first else list(_answered(witness, effort))
+    progress("agreement", (len(LAWS) + 1) / (len(LAWS) + 2))
+    figures = [] if effort.first else [agreement(Witness(asked, d), utterances()) for d in witness.subject.dtypes]
+    broken = [result.finding.cause for result in results if result.finding is not None]
+    return Report(
+        witness.subject.name,
+        versions,
+        results,
+        told,
+        [figure for figure in figures if figure is not None],
+        suspects.likely(witness) or broken[0] if broken else "",
+        "",
+        time.monotonic() - started,
+        witness.calls,
+    )
+
+
+def judge_law(law: Law, witness: Witness, effort: Effort) -> Result:
+    """One law on its fixed problems, then on drawn ones; what breaks is made small."""
+    reason = not_promised(law, witness)
+    if reason:
+        return Result(law.name, NOT_PROMISED, reason=reason)
+    looked, worst, case = 0, None, ""
+    for name, given, dtype in fixed(law, witness, effort):
+        one = witness if dtype in ("", witness.dtype) else Witness(witness.asked, dtype)
+        looked += 1
+        worst = broken_by(law, one, one.fit(given))
+        if worst is not None:
+            case, witness = name, one
+            break
+    reason = not_promised(law, witness)  # whether there is a gradient is known by now
+    if reason:
+        return Result(law.name, NOT_PROMISED, reason=reason)
+    if law.search and (worst is None or not (case or worst.died)):
+        share = effort.seconds / len(LAWS) if worst is None else max(1.0, effort.seconds / 8)
+        drawn, count = look(
+            lambda problem: _drawn(law, witness, problem) is not None,
+            effort.examples if worst is None else 4 * effort.examples,
+            share,
+            effort.seed,
+            witness.subject.few_shapes,
+        )
+        looked += count
+        worst = (drawn is not None and _drawn(law, witness, drawn)) or worst
+    if not looked:
+        return Result(law.name, NOT_TRIED, reason="takes longer than a quick look")
+    if worst is None:
+        return Result(law.name, HOLDS, looked)
+    lines = script(witness.subject, witness.dtype, worst.problem, worst.beside, worst.expected, worst.found)
+    cause = suspects.of_label(witness) if law.name == "refuses-labels" else ""
+    finding = Finding(worst.expected, worst.found, worst.why, lines, case, cause or suspects.USUAL[law.name])
+    return Result(law.name, BREAKS, looked, finding)
+
+
+def broken_by(law: Law, witness: Witness, problem: Problem) -> Breach | None:
+    """The law's own look; no answer at all is a breach as well."""
+    if not_promised(law, witness):
+        return None
+    try:
+        return law.check(witness, problem)
+    except Unanswered as none:
+        return Breach(none.problem, none.expected, none.found, law.says.removesuffix("."), died=none.died)
+
+
+def _drawn(law: Law, witness: Witness, problem: Problem) -> Breach | None:
+    made = law.prepare(witness.fit(problem))
+    return None if made is None else broken_by(law, witness, witness.fit(made))
+
+
+def fixed(law: Law, witness: Witness, effort: Effort) -> Iterator[tuple[str, Problem, str]]:
+    """Ordinary problems made into this law's, and its named cases: name, problem, type of the scores."""
+    if law.name not in {"sizes", "long"}:
+        for dtype in witness.subject.dtypes if law.name in EVERY_TYPE else witness.subject.dtypes[:1]:
+            few = witness.subject.few_shapes
+            for given in ordinary(few)[:1] if few and dtype != witness.dtype else ordinary(few):
+                made = law.prepare(witness.fit(given))
+                if made is not None:
+                    yield "", made, dtype
+    for case in CASES:
+        if case.law == law.name and (effort.full or not case.full) and _promised(case, witness.subject):
+            yield case.name, case.problem(), case.dtype
+
+
+def _promised(case: Case, subject: Subject) -> bool:
+    """Whether the case keeps its meaning in what the subject can be told."""
+    given = case.problem()
+    batch, time, _, _ = given.shape
+    frames = subject.lengths == "both" or bool((given.logit_lengths == time).all())
+    labels = subject.lengths != "none" or len(set(given.target_lengths.tolist())) <= 1
+    blank = subject.blank == "any" or case.name != "blank is the last class"
+    return frames and labels and blank and (not case.dtype or case.dtype in subject.dtypes) and batch >= 0
+
+
+def not_promised(law: Law, witness: Witness) -> str:
+    """Why nobody promised this law; "" if it was promised."""
+    subject = witness.subject
+    if law.name in subject.not_promised:
+        return subject.not_promised[law.name]
+    reasons = {
+        "gradient": "it returns no gradient" if witness.gradient is False else "",
+        "lengths": "it takes no lengths" if subject.lengths == "none" else "",
+        "batch": "",
+        "upstream": "" if witness.upstream else "it has no argument `upstream`",
+        "logits": "it takes log-probabilities" if subject.scores != "logits" else "",
+        "log_probs": "it takes scores before softmax" if subject.scores != "log_probs" else "",
+    }
+    return next((reasons[need] for need in sorted(law.needs) if reasons[need]), "")
+
+
+def _answered(witness: Witness, effort: Effort) -> Iterator[Answered]:
+    """What the definition and the subject say to each named case."""
+    laws = {law.name: law for law in LAWS}
+    for case in CASES:
+        law = laws[case.law]
+        if (case.full and not effort.full) or not _promised(case, witness.subject) or not_promised(law, witness):
+            continue
+        one = witness if case.dtype in ("", witness.dtype) else Witness(witness.asked, case.dtype)
+        given = one.fit(case.problem())
+        yield Answered(
+            case.name, case.thread, _exact(one, given), _found(one, given), broken_by(law, one, given) is None
+        )
+
+
+def _exact(witness: Witness, given: Problem) -> str:
+    from seqloss.verify.laws.agreement import truth
+
+    try:
+        loss, _ = truth(witness, given)
+    except errors.SeqLossError:
+        return "an error"
+    return ", ".join(map(number, loss)) or "nothing"
+
+
+def _found(witness: Witness, given: Problem) -> str:
+    answer = witness.raw(given)
+    if answer.raised or answer.died:
+        return "an error" if answer.raised else f"{answer.died}"
+    words = ", ".join(number(x) for x in np.ravel(np.asarray(answer.loss, np.float64))) or "nothing"
+    if answer.gradient is not None and np.isnan(np.asarray(answer.gradient, np.float64)).any():
+        words += "; NaN gradient"
+    return words

@@ -1,0 +1,106 @@
+"""Reports on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from seqloss.verify.laws import LAWS
+from seqloss.verify.report import BREAKS, HOLDS, NOT_PROMISED, NOT_TRIED, Report
+
+SIGNS = {HOLDS: ("+", "green"), BREAKS: ("X", "bold red"), NOT_PROMISED: ("·", "dim"), NOT_TRIED: (" ", "dim")}
+LEGEND = "+ holds   X breaks   · not promised   (blank) not tried: takes longer than a quick look"
+NAMED = 4
+"""With more implementations than this, the columns are headed by numbers."""
+
+
+def show(console: Console, reports: Sequence[Report]) -> None:
+    """The table of laws; then, for each implementation that breaks one, what to know about it."""
+    tried = [report for report in reports if not report.skipped]
+    if tried:
+        console.print(matrix(tried))
+        console.print(Text(LEGEND, "dim"))
+    if len(tried) > NAMED:
+        for number, report in enumerate(tried, 1):
+            console.print(f"{number:3}  {escape(_named(report))}", highlight=False)
+    for report in reports:
+        if report.skipped:
+            console.print(Text(f"{report.name}: skipped, {report.skipped}", "dim"), soft_wrap=True)
+    for report in tried:
+        console.print()
+        console.print(Group(*details(report)), soft_wrap=True)
+
+
+def matrix(reports: Sequence[Report]) -> Table:
+    """Laws down, implementations across."""
+    table = Table(title="CTC against its laws", header_style="bold", pad_edge=False)
+    table.add_column("law", no_wrap=True)
+    for number, report in enumerate(reports, 1):
+        table.add_column(Text(report.name if len(reports) <= NAMED else str(number)), justify="center")
+    outcomes = [{result.law: result for result in report.results} for report in reports]
+    for law in LAWS:
+        signs = [SIGNS[by_law[law.name].status] if law.name in by_law else (" ", "") for by_law in outcomes]
+        table.add_row(law.name, *(Text(sign, style) for sign, style in signs))
+    return table
+
+
+def details(report: Report) -> Iterator[RenderableType]:
+    """A verdict, the likely cause, each broken law in a line, the first with lines that reproduce it; distances."""
+    if report.ok:
+        yield Text.assemble((str(report), "green"))
+    else:
+        yield Text.assemble((f"{_named(report)}: ", "bold"), (f"breaks {_laws(len(report.broken))}", "bold red"))
+    if report.cause:
+        yield Text.assemble(("likely cause: ", "bold"), report.cause)
+    for place, result in enumerate(report.broken):
+        finding = result.finding
+        assert finding is not None
+        case = f" [{finding.case}]" if finding.case else ""
+        yield Text.assemble(
+            ("\n" if place < 2 else "", ""),
+            (f"{result.law}{case}: ", "bold"),
+            f"expected {finding.expected}, found ",
+            (finding.found, "red"),
+            f"; {finding.why}.",
+            ("" if place == 0 or not finding.cause else f" Usually: {finding.cause}.", "dim"),
+        )
+        if place == 0:
+            yield Text(f"Run this to see it:\n\n{finding.script}", "cyan")
+    for figure in report.agreement:
+        yield Text(
+            f"\n{figure.dtype}, {figure.utterances} utterances, distance from the definition in nats: "
+            f"mean {figure.mean:.2g}, deviation {figure.deviation:.2g}, worst {figure.worst:.2g}; "
+            f"relative: mean {figure.relative_mean:.2g}, deviation {figure.relative_deviation:.2g}, "
+            f"worst {figure.relative_worst:.2g}"
+            + ("" if figure.gradient_worst is None else f"; gradient: worst {figure.gradient_worst:.2g}"),
+            "dim",
+        )
+
+
+def _laws(count: int) -> str:
+    return f"{count} law" + "s" * (count != 1)
+
+
+def _named(report: Report) -> str:
+    versions = ", ".join(f"{package} {version}" for package, version in report.versions.items())
+    return f"{report.name} ({versions})" if versions else report.name
+
+
+def distances(reports: Sequence[Report]) -> Table:
+    """How far from the definition each implementation is, a row a type of scores."""
+    table = Table(title="Distance from the definition", header_style="bold")
+    table.add_column("implementation")
+    for name in ("scores", "rows", "mean", "deviation", "worst", "relative", "deviation", "worst", "gradient, worst"):
+        table.add_column(name, justify="right")
+    for report in reports:
+        for x in report.agreement:
+            figures = (x.mean, x.deviation, x.worst, x.relative_mean, x.relative_deviation, x.relative_worst)
+            worst = "" if x.gradient_worst is None else f"{x.gradient_worst:.2g}"
+            table.add_row(
+                Text(_named(report)), x.dtype, str(x.utterances), *(f"{figure:.2g}" for figure in figures), worst
+            )
+    return table

@@ -1,0 +1,46 @@
+"""Several implementations at once: as many processes as there are cores, the answers in the order of asking."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from seqloss import errors
+from seqloss.verify.report import Report
+from seqloss.verify.run import Effort, verify
+from seqloss.verify.subject import Subject
+
+Told = Callable[[int, str, float], None]
+"""Called with a subject's place, what is being tried, and the share that is done."""
+
+
+def verify_all(
+    subjects: Sequence[Subject], effort: Effort, told: Told = lambda place, words, share: None
+) -> list[Report]:
+    """A report for each; one that cannot be loaded is skipped, with the reason."""
+    given_up = threading.Event()
+
+    def one(place: int) -> Report:
+        def progress(words: str, share: float) -> None:
+            if given_up.is_set():
+                raise KeyboardInterrupt
+            told(place, words, share)
+
+        try:
+            report = verify(subjects[place], effort=effort, progress=progress)
+        except errors.VerifyError as problem:
+            report = Report(subjects[place].name, skipped=str(problem))
+        told(place, "done", 1.0)
+        return report
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(max(1, min(cores, len(subjects)))) as pool:
+        running = [pool.submit(one, place) for place in range(len(subjects))]
+        try:
+            return [future.result() for future in running]
+        except BaseException:
+            given_up.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise

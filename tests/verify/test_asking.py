@@ -1,0 +1,137 @@
+"""Whatever an implementation does to its process, the verifier says so and goes on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqloss.errors import VerifyError
+from seqloss.verify import Effort, Report, Subject, verify
+from seqloss.verify.asking import Process
+from seqloss.verify.problem import problem
+
+RIGHT = """
+import os, sys, time
+import numpy as np
+from seqloss.numpy import ctc_loss_and_grad
+def ctc(logits, targets, logit_lengths, target_lengths, blank):
+    {mistake}
+    loss, gradient = ctc_loss_and_grad(logits, targets, logit_lengths, target_lengths, blank=blank)
+    {after}
+    return {answer}
+"""
+
+
+def report_of(folder: Path, mistake: str = "pass", after: str = "pass", answer: str = "loss, gradient") -> Report:
+    file = folder / "mine.py"
+    file.write_text(RIGHT.format(mistake=mistake, after=after, answer=answer))
+    return verify(f"{file}:ctc", effort=Effort(examples=3, seconds=1.0, limit=1.5))
+
+
+def law(report: Report, name: str) -> str:
+    finding = next(result.finding for result in report.results if result.law == name)
+    return "" if finding is None else finding.found
+
+
+def test_one_that_is_right_is_ok(tmp_path: Path) -> None:
+    report = report_of(tmp_path, mistake="print('printing harms nothing')")
+    assert report.ok, str(report)
+
+
+def test_one_without_a_gradient_promised_none(tmp_path: Path) -> None:
+    report = report_of(tmp_path, answer="loss")
+    assert report.ok, str(report)
+    reasons = {result.law: result.reason for result in report.results}
+    assert reasons["rows-sum-to-0"] == "it returns no gradient"
+
+
+def test_a_crash_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    report = report_of(tmp_path, mistake="if len(logits) == 0: os.kill(os.getpid(), 11)")
+    assert "crashed (SIGSEGV)" in law(report, "empty")
+    assert [result.law for result in report.broken] == ["empty"]
+
+
+def test_a_crash_brings_the_last_words(tmp_path: Path) -> None:
+    report = report_of(tmp_path, mistake="if len(logits) == 0: sys.stderr.write('out of cheese'), os._exit(3)")
+    assert "exit code 3" in law(report, "empty")
+    assert "out of cheese" in law(report, "empty")
+
+
+def test_one_that_always_crashes_is_given_up(tmp_path: Path) -> None:
+    start = time.monotonic()
+    report = report_of(tmp_path, mistake="os._exit(1)")
+    assert report.first is not None
+    assert report.first.law == "answers"
+    assert time.monotonic() - start < 60
+
+
+def test_a_hang_is_told_after_the_limit(tmp_path: Path) -> None:
+    report = report_of(tmp_path, mistake="if logits.shape[2] == 1: time.sleep(60)")
+    assert "did not answer in 1.5 s" in law(report, "empty")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("loss[:, None], gradient", "the loss is float64 of shape"),
+        ("loss.sum(), gradient", "the loss is float64 of shape ()"),
+        ("loss, gradient.transpose(1, 2, 0)", "the gradient is float64 of shape"),
+        ("loss.astype(int), gradient", "the loss is int64"),
+        ("loss * np.nan, gradient", "the loss of row 0 is NaN"),
+        ("loss, gradient * np.nan", "the gradient of row 0 is NaN"),
+        ("None", "the loss is object"),
+    ],
+)
+def test_answers_of_another_form_are_told(tmp_path: Path, answer: str, words: str) -> None:
+    report = report_of(tmp_path, answer=answer)
+    assert report.first is not None
+    assert report.first.law == "answers"
+    assert words in law(report, "answers")
+
+
+def test_writing_into_an_argument_is_told(tmp_path: Path) -> None:
+    report = report_of(tmp_path, after="logits *= 0.5")
+    assert [result.law for result in report.broken] == ["untouched"], str(report)
+    assert "logits" in law(report, "untouched")
+
+
+def test_a_function_is_sent_by_value() -> None:
+    from seqloss.numpy import ctc_loss_and_grad
+
+    factor = 2.0
+
+    def doubled(logits, targets, logit_lengths, target_lengths, blank):
+        return factor * ctc_loss_and_grad(logits, targets, logit_lengths, target_lengths, blank=blank)[0]
+
+    one = problem([[[0.0, 0.0]]], [[1]])
+    with Process(Subject("doubled", doubled)) as asked:
+        answer = asked.ask(one, "float64")
+    np.testing.assert_allclose(answer.loss, 2 * np.log(2.0))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("nowhere.py:ctc", "no file nowhere.py"),
+        ("nothing_of_that_name:ctc", "nothing_of_that_name"),
+        ("numpy:ctc_of_mine", "ctc_of_mine"),
+    ],
+)
+def test_what_cannot_be_loaded_is_told(source: str, words: str) -> None:
+    with pytest.raises(VerifyError, match=words):
+        verify(source)
+
+
+def test_a_file_that_ends_the_process_is_told(tmp_path: Path) -> None:
+    (tmp_path / "gone.py").write_text("import os\nos._exit(4)\n")
+    with pytest.raises(VerifyError, match="ended while loading"):
+        verify(f"{tmp_path / 'gone.py'}:ctc")
+
+
+def test_what_is_not_installed_is_skipped() -> None:
+    report = verify(Subject("k3", "k3:loss", packages=("k3-that-is-nowhere",)))
+    assert report.skipped == "k3-that-is-nowhere is not installed"
+    assert not report.ok

@@ -1,0 +1,107 @@
+"""Every planted mistake is found, and the law that it breaks is named first; the right implementation breaks none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seqloss.verify import Effort, verify
+from seqloss.verify.asking import Here
+from seqloss.verify.laws import LAWS
+from seqloss.verify.report import BREAKS
+from seqloss.verify.run import QUICK, judge_law
+from seqloss.verify.subject import Subject
+from seqloss.verify.suspects import USUAL
+from seqloss.verify.witness import Witness
+from tests.verify.mutants import plain
+from tests.verify.mutants.planted import MUTANTS, Mutant, load, source_of
+
+LARGE = {"labels-as-bytes", "hangs-when-long"}
+"""Mistakes that show at sizes which a quick look leaves out."""
+
+DEADLY = {"crashes-without-frames", "hangs-when-long"}
+"""Mistakes that a process of their own must bear."""
+
+SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))]
+
+
+def wanted(mutant: Mutant) -> set[str]:
+    return {mutant.law} if isinstance(mutant.law, str) else set(mutant.law)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_planted_mistake_breaks_its_law_first(mutant: Mutant, seed: int, tmp_path: Path) -> None:
+    if mutant.name == "hangs-when-long" and seed != 0:
+        pytest.skip("a hang takes its time limit, and needs no search")
+    effort = Effort(examples=6, seed=seed, first=True, full=mutant.name in LARGE, limit=8.0)
+    (tmp_path / "mutant.py").write_text(source_of(mutant), encoding="utf-8")
+    subject = Subject(mutant.name, f"{tmp_path / 'mutant.py'}:ctc")
+    report = verify(subject, effort=effort, apart=mutant.name in DEADLY)
+    assert report.first is not None, "missed"
+    assert report.first.law in wanted(mutant), str(report)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_right_one_breaks_no_law(seed: int) -> None:
+    report = verify(Subject("plain", plain.ctc), effort=Effort(examples=12, seed=seed), apart=False)
+    assert report.ok, str(report)
+
+
+NOT_FIRST = {
+    "unused-class": "last-class-not-summed",
+    "softmax-minus-posterior": "gradient-upside-down",
+    "definition": "best-path",
+}
+"""Laws that no mutant breaks first: an earlier one sees it too. Each with a mutant that it sees by itself."""
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_every_law_can_be_broken(law) -> None:
+    if law.name == "rising-score":
+        subject = Subject("turned", against_the_scores, scores="log_probs")
+    else:
+        name = NOT_FIRST.get(law.name)
+        mutant = next(m for m in MUTANTS if m.name == name or (name is None and law.name in wanted(m)))
+        if mutant.name in DEADLY:
+            pytest.skip("seen in a process of its own, above")
+        subject = Subject(mutant.name, load(mutant))
+    effort = Effort(examples=6, full=law.name == "sizes")
+    assert judge_law(law, Witness(Here(subject)), effort).status == BREAKS
+
+
+def against_the_scores(logits, targets, logit_lengths, target_lengths, blank):
+    """Log-probabilities whose sign was forgotten."""
+    return plain.ctc(-logits, targets, logit_lengths, target_lengths, blank)
+
+
+def test_every_law_has_a_usual_cause() -> None:
+    assert set(USUAL) >= {law.name for law in LAWS}
+
+
+def test_the_likely_cause_is_told_in_words() -> None:
+    causes = {
+        "softmax-twice": "softmax is taken twice",
+        "divided-by-batch": "scaled by the batch",
+        "repeats-merge": "merged without a blank",
+        "lengths-swapped": "changed places",
+        "blank-always-0": "blank is taken to be class 0",
+        "gradient-by-log-probs": "by log-probabilities",
+        "labels-clipped": "clipped into the classes",
+    }
+    for name, words in causes.items():
+        mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
+        report = verify(Subject(name, load(mutant)), effort=Effort(examples=6, first=True), apart=False)
+        assert words in report.cause, (name, report.cause)
+
+
+def test_a_failure_is_small_and_its_lines_show_it(capsys: pytest.CaptureFixture[str]) -> None:
+    mutant = next(mutant for mutant in MUTANTS if mutant.name == "repeats-merge")
+    report = verify(Subject("ctc", load(mutant)), effort=QUICK, apart=False)
+    assert report.first is not None
+    assert report.first.finding is not None
+    lines = report.first.finding.script
+    assert len(lines.splitlines()) <= 12, lines
+    exec(lines, {load(mutant).__name__: load(mutant)})
+    assert "array" in capsys.readouterr().out

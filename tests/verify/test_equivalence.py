@@ -317,6 +317,23 @@ def test_what_makes_two_arrays_equal_is_found_by_trying(a: Any, b: Any, cause: s
     assert hint(a, b) == cause
 
 
+def test_a_factor_is_found_beside_a_mask() -> None:
+    masked = np.where(ROWS > 1, -np.inf, ROWS)
+    assert hint(masked, masked * 2.5) == "second is 2.5 times first"
+
+
+def test_a_tie_is_rounded_to_the_even_number_of_bfloat16() -> None:
+    ties = 1 + np.arange(16) * 2.0**-8
+    assert hint(ties, ties.astype(ml_dtypes.bfloat16).astype(float)) == (
+        "second is first rounded to bfloat16: a cast, or autocast?"
+    )
+
+
+def test_of_many_rows_the_first_are_listed() -> None:
+    found = hint(np.ones((30, 1)), np.where((np.arange(30) % 3 == 0)[:, None], np.nan, 1.0))
+    assert ", in rows 0, 3, 6, 9, 12, 15, 18, 21, ...: " in found
+
+
 LENGTHS = np.array([6, 2, 4, 3])
 INSIDE = (np.arange(6) < LENGTHS[:, None])[..., None]
 
@@ -537,7 +554,7 @@ def test_what_is_not_finite_is_the_same_if_it_is_so_on_both_sides() -> None:
 
 
 def test_infinities_of_another_sign_in_a_gradient_have_a_cause_too() -> None:
-    a, b = np.array([np.inf, np.inf, 0.0]), np.array([np.inf, -np.inf, 0.0])
+    a, b = np.array([np.inf, np.inf, 1e-20]), np.array([np.inf, -np.inf, 1e-20])
     assert hint({"gradient.a": a, "gradient.b": 1}, {"gradient.a": b, "gradient.b": 1}).startswith(
         "equal except in rows 1"
     )

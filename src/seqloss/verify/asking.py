@@ -20,6 +20,9 @@ from seqloss.verify.problem import Answer, Problem
 from seqloss.verify.subject import Subject
 from seqloss.verify.witness import array_type
 
+CALM = {"GOMP_SPINCOUNT": "3000"}
+"""Idle OpenMP threads do not spin against the other processes that are asked at the same time."""
+
 STARTS = 12
 """An implementation that has died so often is not started again."""
 
@@ -73,7 +76,7 @@ class Process:
         shipped = _shipped(self.subject)
         key = secrets.token_bytes(32)
         with Listener(authkey=key) as listener:
-            environment = {**os.environ, **self.subject.environment, child.KEY: key.hex()}
+            environment = {**CALM, **os.environ, **self.subject.environment, child.KEY: key.hex()}
             command = [sys.executable, "-c", f"from {child.__name__} import main; main()", str(listener.address)]
             self._child = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
@@ -109,6 +112,10 @@ class Process:
             return self._connection.recv()
         except (EOFError, ConnectionError):
             return self._died(self._how_it_ended())
+
+    def renew(self) -> None:
+        """End the process; the next call starts another. What was written past an array's end is gone with it."""
+        self._stop()
 
     def _accept(self, listener: Listener) -> Connection:
         """The child's connection; a child that ends at once must not leave the parent waiting."""
@@ -158,6 +165,9 @@ class Here:
 
     def ask(self, problem: Problem, dtype: str) -> Answer:
         return child.call(self._function, _arguments(problem, dtype))
+
+    def renew(self) -> None:
+        """There is one process, and it stays."""
 
 
 def _arguments(problem: Problem, dtype: str) -> Mapping[str, Any]:

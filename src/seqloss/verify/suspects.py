@@ -207,11 +207,10 @@ def telling(few: bool = False) -> list[Problem]:
     rng = np.random.default_rng(11)
     scores = np.round(2 * rng.normal(size=(3, 8, 5)), 2)
     scores[:, :, 3] -= 12.0  # far under 1e-7
-    return [
-        *ordinary(few),
-        problem(scores, [[3, 3, 1], [2], [4, 1]], [7, 8, 5], blank=0, padding=2),
-        problem(scores[:2, :6, :4], [[0, 1], [3]], [6, 5], blank=2, padding=0),
-    ]
+    padded = [problem(scores, [[3, 3, 1], [2], [4, 1]], [7, 8, 5], blank=0, padding=2)]
+    if not few:
+        padded.append(problem(scores[:2, :6, :4], [[0, 1], [3]], [6, 5], blank=2, padding=0))
+    return [*ordinary(few), *padded]
 
 
 def likely(witness: Witness) -> str:

@@ -26,6 +26,8 @@ class Asked(Protocol):
 
     def ask(self, problem: Problem, dtype: str) -> Answer: ...
 
+    def renew(self) -> None: ...
+
 
 class Unanswered(Exception):
     """No answer that a law could judge: what came instead."""

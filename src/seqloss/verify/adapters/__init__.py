@@ -26,6 +26,7 @@ BACKWARD = (
 )
 MARKED = {"refuses-lengths": "it is told where padding is, which cannot be past the end"}
 IN_ANY_ORDER = {"repeatable": "torch.use_deterministic_algorithms lists its CUDA gradient as one that may differ"}
+ROUNDED = "it takes log-probabilities as they stand: rounded, they may add up to a little more than 1"
 EPSILON = "keras.config.epsilon() is added to every probability, as in the function that it stands in for"
 OF_PROBABILITIES = (
     "digits", "certain-path", "sums-to-1", "cut", "softmax-minus-posterior", "definition", "closed-scores",
@@ -64,7 +65,7 @@ def _on_keras(name: str, source: str, backend: str, **promises: Any) -> Subject:
 
 def _known() -> list[Subject]:
     return [
-        _subject("torch", "torch:native", "torch"),
+        _subject("torch", "torch:native", "torch", not_promised={"nan-in-padding": BACKWARD}),
         _subject("torch (log-probs)", "torch:native_on_log_probs", "torch", scores="log_probs"),
         _subject("torch cuda", "torch:cuda", "torch", not_promised=IN_ANY_ORDER),
         _subject(
@@ -99,7 +100,12 @@ def _known() -> list[Subject]:
         _subject("seqloss.numpy (log-probs)", "numpy:door_on_log_probs", "numba", dtypes=ALL, scores="log_probs"),
         _subject("seqloss.torch", "torch:door", "torch", dtypes=ALL),
         _subject("seqloss.torch (log-probs)", "torch:door_on_log_probs", "torch", dtypes=ALL, scores="log_probs"),
-        _subject("seqloss.torch.CTCLoss", "torch:drop_in", "torch", not_promised={"nan-in-padding": BACKWARD}),
+        _subject(
+            "seqloss.torch.CTCLoss",
+            "torch:drop_in",
+            "torch",
+            not_promised={"nan-in-padding": BACKWARD, "non-negative": ROUNDED},
+        ),
         _subject(
             "seqloss.torch.CTCLoss (log-probs)",
             "torch:drop_in_on_log_probs",

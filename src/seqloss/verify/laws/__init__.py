@@ -2,7 +2,8 @@
 
 `LAWS` is the order in which they are told: the first that is broken explains the ones after it. So first come the
 questions whether there is an answer at all and whether it has its digits; then batches, padding and names; then sums
-over paths and gradients; then the edges.
+over paths and gradients; then the edges. Arguments that mean nothing come last:
+some implementations write past their memory there.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ LAWS: tuple[Law, ...] = (
     NON_NEGATIVE,
     NAN_IN_PADDING,
     NAN_IN_A_ROW,
-    REFUSES_LABELS,
-    REFUSES_LENGTHS,
     EMPTY,
     SIZES,
     LONG,
+    REFUSES_LABELS,
+    REFUSES_LENGTHS,
 )

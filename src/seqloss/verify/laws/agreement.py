@@ -15,6 +15,10 @@ ROUGH = 1e-2
 """An answer that is as near as this is right, but for its digits."""
 
 
+PRECISE = 1e-3
+"""What a float32 gradient over thousands of frames may be off; logarithms alone were seen at 6e-2."""
+
+
 def truth(witness: Witness, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Loss and gradient by the definition, for scores as this subject takes them."""
     loss, gradient = ctc_loss_and_grad(
@@ -83,7 +87,7 @@ def precise(witness: Witness, problem: Problem) -> Breach | None:
     why = f"{problem.shape[1]} frames, {problem.shape[3]} labels: rounding must not pile up"
     breach = loss_breach(problem, answer.loss, loss, 1e-5 * (1 + loss), why)
     if breach is None and answer.gradient is not None:
-        breach = gradient_breach(problem, answer.gradient, gradient, np.array(1e-3), why)
+        breach = gradient_breach(problem, answer.gradient, gradient, np.array(PRECISE), why)
     return breach
 
 

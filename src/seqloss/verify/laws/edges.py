@@ -30,10 +30,16 @@ def impossible(witness: Witness, problem: Problem) -> Breach | None:
     why = "no path fits: the target's probability is 0. A number in its place is averaged in, and trains on nothing"
     loss, _ = truth(witness, problem)
     for n in np.flatnonzero(loss == np.inf):
-        if answer.loss[n] != np.inf:
+        if answer.loss[n] != np.inf and not beyond_masks(problem, answer.loss)[n]:
             return Breach(problem, f"row {n}: loss inf", f"row {n}: loss {number(answer.loss[n])}", why)
     why = "one row that fits nothing must not turn the weights into NaN"
     return None if answer.gradient is None else _finite(problem, answer, why)
+
+
+def beyond_masks(problem: Problem, found: np.ndarray) -> np.ndarray:
+    """bool (batch,): rows whose masks are so low that inf and the number that they add up to are both right."""
+    lowest = np.array([row.min(initial=0.0) for row in problem.logits])
+    return np.isfinite(lowest) & (lowest < -1e8) & (found > 1e8)
 
 
 def _finite(problem: Problem, answer: Judged, why: str) -> Breach | None:

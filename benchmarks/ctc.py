@@ -13,18 +13,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import jax
 import numpy as np
 import optax
 import torch
+from machine import machine
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -158,18 +156,6 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> Table:
     return shown
 
 
-def machine() -> dict[str, str]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    model = next((line for line in Path("/proc/cpuinfo").read_text().split("\n") if "model name" in line), ":")
-    return {
-        "processor": model.split(":")[1].strip() or platform.processor(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "numba", "torch", "jax", "optax")},
-        "seqloss": seqloss.__version__,
-        "commit": commit,
-    }
-
-
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=7)
@@ -185,7 +171,7 @@ def main() -> None:
         for workload in track(chosen, "measuring", console=Console(stderr=True), transient=True)
     }
     console.print(table(results))
-    facts = machine()
+    facts = machine("numpy", "numba", "torch", "jax", "optax")
     console.print(", ".join(f"{name} {value}" for name, value in facts.items()))
     if asked.save:
         target = Path(__file__).parent / "results" / "ctc-cpu.json"

@@ -197,6 +197,19 @@ def transcribe(
         raise typer.Exit(2)
 
 
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    file: Annotated[Path, typer.Argument(help="The .npz to write: logits, targets, their lengths, blank.")],
+    items: Annotated[int, typer.Option(help="At most so many validation pictures.")] = 256,
+) -> None:
+    """Write a run's own outputs, for: seqloss verify --logits FILE."""
+    from seqloss.recipes.outputs import export
+
+    count = export(run, file, items)
+    _say(f"wrote {file}: the outputs for {count} pictures; hold any CTC against them: seqloss verify --logits {file}")
+
+
 @app.command(
     epilog="For example: seqloss verify mine.py:ctc; seqloss verify torch optax; seqloss verify torch --logits out.npz"
 )
@@ -239,7 +252,7 @@ def verify(
         tuple(dtype or ()), blank, lengths, "log_probs" if log_probs else "logits", few_shapes, tuple(without or ())
     )
     if known:
-        command.list_known(Console(highlight=False))
+        command.list_known()
         return
     subjects = command.subjects(names or [], promises)
     if logits is not None:

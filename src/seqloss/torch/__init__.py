@@ -22,7 +22,7 @@ from seqloss.numpy import Finding, Report
 from seqloss.torch.check import ctc_check
 from seqloss.torch.ctc import ctc_loss
 from seqloss.torch.greedy import Greedy, ctc_greedy
-from seqloss.torch.layers import layers as layers
+from seqloss.torch.layers import layers
 from seqloss.torch.module import CTCLoss
 from seqloss.torch.own import from_loss_and_grad
 from seqloss.torch.posteriors import ctc_posteriors
@@ -37,5 +37,6 @@ __all__ = [
     "ctc_loss",
     "ctc_posteriors",
     "from_loss_and_grad",
+    "layers",
 ]
 del _torch, missing_extra

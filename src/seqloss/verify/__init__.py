@@ -4,8 +4,9 @@
 tried, `cases` for the bugs that it comes from, `subject` for what an implementation may promise.
 """
 
+from seqloss.verify.equivalence import compare
 from seqloss.verify.report import Report
 from seqloss.verify.run import FULL, QUICK, Effort, verify
 from seqloss.verify.subject import Subject
 
-__all__ = ["FULL", "QUICK", "Effort", "Report", "Subject", "verify"]
+__all__ = ["FULL", "QUICK", "Effort", "Report", "Subject", "compare", "verify"]

@@ -85,7 +85,7 @@ def _without(subject: Subject, laws: Sequence[str]) -> Subject:
     return replace(subject, not_promised={**subject.not_promised, **dict.fromkeys(laws, "left out by --without")})
 
 
-def list_known(console: Console) -> None:
+def list_known() -> None:
     """Names, and whether what they need is installed."""
     table = Table(title="known implementations", header_style="bold")
     for heading in ("name", "packages", "takes"):
@@ -98,7 +98,7 @@ def list_known(console: Console) -> None:
             Text(packages, "dim" if missing else ""),
             f"{subject.scores}; {', '.join(subject.dtypes)}",
         )
-    console.print(table)
+    _wide().print(table)
 
 
 def run(

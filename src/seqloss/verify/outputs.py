@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,11 @@ def read(file: Path) -> Problem:
         ...     read(Path(folder) / "out.npz").shape
         (1, 2, 3, 1)
     """
-    with np.load(file, allow_pickle=False) as arrays:
-        given = {name: arrays[name] for name in arrays.files}
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            given = {name: arrays[name] for name in arrays.files}
+    except (ValueError, AttributeError, EOFError, zipfile.BadZipFile) as problem:
+        raise errors.VerifyError(f"{file}: no .npz of arrays, as numpy.savez writes them ({problem}).") from problem
     missing = [name for name in ("logits", "targets") if name not in given]
     if missing:
         raise errors.VerifyError(

@@ -1,0 +1,120 @@
+"""Write docs/peers.md: what each known CTC answers to the named cases, and which laws it keeps.
+
+    python benchmarks/peers.py [--limit 300] [name ...]
+
+Everything that is installed is verified as by `seqloss verify`, with the large sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from machine import machine
+from rich.console import Console
+from rich.progress import Progress
+
+from seqloss.verify import Effort, Report
+from seqloss.verify.adapters import KNOWN
+from seqloss.verify.cases import CASES
+from seqloss.verify.laws import LAWS
+from seqloss.verify.page import SIGNS
+from seqloss.verify.together import verify_all
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "peers.md"
+
+INTRODUCTION = """# What each CTC answers
+
+Made by `python benchmarks/peers.py` on {day}: {machine}. `seqloss verify NAME` shows for any of them what it breaks,
+why, and lines that reproduce it; [Verify](verify.md) tells how to read it.
+"""
+
+
+def page(reports: Sequence[Report], day: str, on: dict[str, str]) -> str:
+    tried = [report for report in reports if not report.skipped]
+    told = ", ".join(f"{name} {value}" for name, value in on.items())
+    peers = [report for report in tried if not report.name.startswith("seqloss")]
+    parts = [
+        INTRODUCTION.format(day=day, machine=told),
+        "## Named cases\n\nLosses in nats, row by row; what is wrong is bold. seqloss gives the exact answers.\n",
+        "\n".join(cases(peers)),
+        "\n## Laws\n\n✓ holds, ✗ breaks, · not promised.\n",
+        "\n".join(laws(tried)),
+        "\n" + "\n".join(f"{number}. {named(report)}" for number, report in enumerate(tried, 1)),
+        "\n## What the laws say\n",
+        "\n".join(f"* `{law.name}`: {law.says}" for law in LAWS),
+        "\n## Distance from the definition\n\nLosses in nats and gradients, over 32 random utterances.\n",
+        "\n".join(distances(tried)),
+    ]
+    skipped = [report for report in reports if report.skipped]
+    if skipped:
+        reasons = "; ".join(f"{report.name} ({report.skipped})" for report in skipped)
+        parts.append(f"\nNot tried: {reasons}.")
+    return "\n".join(parts) + "\n"
+
+
+def named(report: Report) -> str:
+    versions = ", ".join(f"{name} {value}" for name, value in report.versions.items())
+    return f"**{report.name}** ({versions})" if versions else f"**{report.name}**"
+
+
+def cases(peers: Sequence[Report]) -> Iterator[str]:
+    """A row a case, a column a peer."""
+    answers = [{case.case: case for case in report.cases} for report in peers]
+    yield "| case | from | exact | " + " | ".join(report.name for report in peers) + " |"
+    yield "| --- " * (3 + len(peers)) + "|"
+    for case in CASES:
+        found = [by_case.get(case.name) for by_case in answers]
+        exact = next((answer.exact for answer in found if answer), "")
+        if not exact:
+            continue
+        cells = ["" if a is None else a.found if a.right else f"**{a.found}**" for a in found]
+        yield f"| {case.name} | {case.thread} | {exact} | " + " | ".join(cells) + " |"
+
+
+def laws(tried: Sequence[Report]) -> Iterator[str]:
+    """A row a law, a column an implementation."""
+    outcomes = [{result.law: result for result in report.results} for report in tried]
+    yield "| law | " + " | ".join(str(number) for number in range(1, len(tried) + 1)) + " |"
+    yield "| --- " * (1 + len(tried)) + "|"
+    for law in LAWS:
+        signs = [SIGNS[by_law[law.name].status] if law.name in by_law else "" for by_law in outcomes]
+        yield f"| {law.name} | " + " | ".join(signs) + " |"
+
+
+def distances(tried: Sequence[Report]) -> Iterator[str]:
+    yield "| implementation | scores | loss: mean | deviation | worst | relative: worst | gradient: worst |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for report in tried:
+        for x in report.agreement:
+            gradient = "" if x.gradient_worst is None else f"{x.gradient_worst:.1e}"
+            yield (
+                f"| {report.name} | {x.dtype} | {x.mean:.1e} | {x.deviation:.1e} | {x.worst:.1e} | "
+                f"{x.relative_worst:.1e} | {gradient} |"
+            )
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--limit", type=float, default=300.0)
+    options.add_argument("names", nargs="*", default=list(KNOWN))
+    asked = options.parse_args()
+    chosen = [KNOWN[name] for name in asked.names]
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        tasks = [bar.add_task(subject.name, total=1.0) for subject in chosen]
+
+        def told(place: int, words: str, share: float) -> None:
+            bar.update(tasks[place], completed=share, description=f"{chosen[place].name}: {words}")
+
+        reports = verify_all(chosen, Effort(full=True, limit=asked.limit), told)
+    text = page(reports, datetime.date.today().isoformat(), machine("numpy"))
+    aside = PAGE.with_suffix(".part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(PAGE)
+    print(f"wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""`seqloss verify`: what it prints, writes and returns."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.verify.mutants.planted import MUTANTS, PLAIN, source_of
+
+WRONG = next(mutant for mutant in MUTANTS if mutant.name == "softmax-twice")
+
+
+def command(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "seqloss", "verify", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=180, cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A right implementation and a wrong one, as somebody would have them."""
+    folder = tmp_path_factory.mktemp("mine")
+    (folder / "right.py").write_text(PLAIN.read_text())
+    (folder / "wrong.py").write_text(source_of(WRONG))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def told(folder: Path) -> subprocess.CompletedProcess[str]:
+    return command("wrong.py:ctc", "right.py:ctc", "--html", "page.html", folder=folder)
+
+
+def test_a_broken_law_is_told_with_its_cause_and_exit_code_1(told: subprocess.CompletedProcess[str]) -> None:
+    assert told.returncode == 1, told.stderr
+    assert "likely cause: softmax is taken twice" in told.stdout
+    assert re.search(r"certain-path +│ +X +│ +\+", told.stdout), told.stdout
+    assert "right.py:ctc: 29 laws hold, none is broken" in told.stdout
+
+
+def test_the_lines_that_are_printed_run_and_show_it(told: subprocess.CompletedProcess[str], folder: Path) -> None:
+    lines = told.stdout.split("Run this to see it:\n\n")[1]
+    script = lines[: lines.index("# found:")]
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=folder)
+    assert ran.returncode == 0, ran.stderr
+    assert "array([" in ran.stdout
+
+
+def test_the_page_is_written_whole_and_alone(told: subprocess.CompletedProcess[str], folder: Path) -> None:
+    page = (folder / "page.html").read_text()
+    assert "softmax is taken twice" in page
+    assert page.rstrip().endswith("</html>")
+    assert not re.search(r"""(src|href)=["']?(https?:|//)""", page), "a page of its own loads nothing"
+    assert not (folder / "page.html.part").exists()
+
+
+def test_right_ones_leave_with_0_and_json_says_ok(folder: Path) -> None:
+    ran = command("right.py:ctc", "--json", folder=folder)
+    assert ran.returncode == 0, ran.stderr
+    (report,) = json.loads(ran.stdout)
+    assert report["ok"] is True
+    assert {result["status"] for result in report["results"]} == {"holds", "not promised", "not tried"}
+    assert [figure["dtype"] for figure in report["agreement"]] == ["float64", "float32"]
+
+
+def test_a_law_that_was_not_promised_is_not_held_against_it(folder: Path) -> None:
+    ran = command("wrong.py:ctc", "--without", "certain-path", "--json", folder=folder)
+    statuses = {result["law"]: result["status"] for result in json.loads(ran.stdout)[0]["results"]}
+    assert statuses["certain-path"] == "not promised"
+    assert statuses["definition"] == "breaks"
+
+
+def test_a_network_s_own_outputs_are_held_against_the_definition(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {"logits": rng.normal(size=(3, 9, 5)), "targets": rng.integers(1, 5, (3, 2)), "blank": 0}
+    np.savez(folder / "out.npz", **arrays, logit_lengths=[9, 8, 7], target_lengths=[2, 1, 2])
+    ran = command("right.py:ctc", "wrong.py:ctc", "--logits", "out.npz", "--json", folder=folder)
+    assert ran.returncode == 0, ran.stderr
+    right, wrong = (report["agreement"][0] for report in json.loads(ran.stdout))
+    assert right["utterances"] == 3
+    assert right["worst"] < 1e-12
+    assert wrong["worst"] > 0.1
+    assert "gradient, worst" in command("right.py:ctc", "--logits", "out.npz", folder=folder).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nobody"], "'nobody' is no known implementation"),
+        (["nowhere.py:ctc"], "there is no file nowhere.py"),
+        (["right.py:of_mine"], "of_mine"),
+        (["right.py:ctc", "--blank", "middle"], "--blank: expected one of any, first, last, found 'middle'"),
+        (["right.py:ctc", "--without", "gravity"], "--without: expected one of answers"),
+        (["right.py:ctc", "--dtype", "int8"], "--dtype: expected one of float64"),
+        (["right.py:ctc", "--logits", "none.npz"], "none.npz: No such file"),
+        (["right.py:ctc", "--logits", "right.py"], "right.py: no .npz of arrays"),
+    ],
+)
+def test_what_cannot_be_done_is_told_with_exit_code_2(folder: Path, arguments: list[str], words: str) -> None:
+    ran = command(*arguments, folder=folder)
+    assert ran.returncode == 2, ran.stdout + ran.stderr
+    assert words in ran.stderr, ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_outputs_that_do_not_fit_are_told(folder: Path) -> None:
+    np.savez(folder / "short.npz", logits=np.zeros((1, 2, 3)))
+    assert "no array 'targets', only logits" in command("right.py:ctc", "--logits", "short.npz", folder=folder).stderr
+    np.savez(folder / "label.npz", logits=np.zeros((1, 2, 3)), targets=[[7]])
+    assert "targets[0, 0]: found label 7" in command("right.py:ctc", "--logits", "label.npz", folder=folder).stderr
+
+
+def test_the_known_ones_are_listed() -> None:
+    listed = command("--list").stdout
+    assert "seqloss.torch.CTCLoss" in listed
+    assert "warpctc-pytorch is not installed" in listed

@@ -1,0 +1,48 @@
+"""What the peers break is known: neither more nor less. And nothing of ours breaks anything."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import pytest
+
+from seqloss.verify import Effort, verify
+from seqloss.verify.adapters import KNOWN
+from tests.verify.expected import EXPECTED, VERSIONS
+
+EFFORT = Effort(examples=6, seconds=2.0)
+
+SOON = {"torch", "seqloss.numpy", "seqloss.torch", "seqloss.torch.CTCLoss"}
+"""The others import or compile for long."""
+
+
+def marked(names: list[str]) -> list:
+    return [name if name in SOON else pytest.param(name, marks=pytest.mark.long) for name in names]
+
+
+@pytest.mark.parametrize("name", marked(list(EXPECTED)))
+def test_a_peer_breaks_what_it_is_known_to_break(name: str) -> None:
+    subject = KNOWN[name]
+    for package in subject.packages:
+        seen = VERSIONS[package]
+        if not importlib.metadata.version(package).startswith(seen):
+            pytest.skip(f"the facts are {package} {seen}'s")
+    report = verify(subject, effort=EFFORT)
+    broken = {result.law: result.finding and result.finding.found for result in report.broken}
+    mended, new = set(EXPECTED[name]) - set(broken), set(broken) - set(EXPECTED[name])
+    assert not mended, f"mended since: {mended}"
+    assert not new, f"newly broken: { {law: broken[law] for law in new} }"
+
+
+@pytest.mark.parametrize("name", marked([name for name in KNOWN if name.startswith("seqloss.")]))
+def test_nothing_of_ours_breaks_a_law(name: str) -> None:
+    report = verify(KNOWN[name], effort=EFFORT)
+    assert report.ok, str(report)
+
+
+def test_an_adapter_promises_laws_that_exist() -> None:
+    from seqloss.verify.laws import LAWS
+
+    names = {law.name for law in LAWS}
+    for subject in KNOWN.values():
+        assert set(subject.not_promised) <= names, subject.name

@@ -1,0 +1,40 @@
+"""`pytest --ctc`: a test for each law."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.verify.mutants.planted import MUTANTS, PLAIN, source_of
+
+
+def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", *arguments]
+    return subprocess.run(words, capture_output=True, text=True, cwd=folder, timeout=180)
+
+
+def test_every_law_is_a_test_that_passes(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PLAIN.read_text())
+    (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
+    ran = pytest_in(tmp_path, "--ctc", "mine.py:ctc", "test_other.py")
+    assert ran.returncode == 0, ran.stdout
+    assert "30 passed, 2 skipped" in ran.stdout
+    assert "mine.py:ctc: sums-to-1 PASSED" in ran.stdout or "sums-to-1" in ran.stdout
+
+
+def test_a_broken_law_fails_with_its_lines(tmp_path: Path) -> None:
+    mutant = next(mutant for mutant in MUTANTS if mutant.name == "divided-by-batch")
+    (tmp_path / "mine.py").write_text(source_of(mutant))
+    (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
+    ran = pytest_in(tmp_path, "--ctc", "mine.py:ctc", "test_other.py")
+    assert ran.returncode == 1
+    assert "batch-mates: expected" in ran.stdout
+    assert "likely cause: it is scaled by the batch" in ran.stdout
+    assert "from mine import ctc" in ran.stdout
+    assert "Traceback" not in ran.stdout
+
+
+def test_without_the_option_nothing_is_imported() -> None:
+    code = "import sys, seqloss.pytest_plugin; print({'numpy', 'hypothesis', 'rich'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"

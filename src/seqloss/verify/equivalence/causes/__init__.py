@@ -8,8 +8,8 @@ import numpy as np
 
 from seqloss.verify.equivalence.causes.axes import axes_in_another_order, axes_of_one, cut, reshaped
 from seqloss.verify.equivalence.causes.entries import not_finite, past_the_lengths, some_entries
-from seqloss.verify.equivalence.causes.multiples import factor
 from seqloss.verify.equivalence.causes.functions import function_of_the_other, offset, sign, zero
+from seqloss.verify.equivalence.causes.multiples import factor
 from seqloss.verify.equivalence.causes.order import permuted, reversed_axis, rolled
 from seqloss.verify.equivalence.causes.precision import (
     grown_rounding,

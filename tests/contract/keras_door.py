@@ -72,6 +72,12 @@ class KerasDoor(Door):
             return ctc_greedy(self.tensor(logits), *args, **options)
 
 
+class KerasHalvesDoor(KerasDoor):
+    """Half types on JAX: each shape is a second's compilation more, of what JAX' own door does with them."""
+
+    long = True
+
+
 class KerasArraysDoor(KerasDoor):
     """TensorFlow's operations alone, as under XLA or on a GPU, but one by one: nothing is compiled for each shape."""
 
@@ -129,6 +135,7 @@ def _on_jax(loss: Any, x: Any, upstream: Any) -> tuple[Any, Any]:
 
 
 GRADIENTS = {"torch": _on_torch, "tensorflow": _on_tensorflow, "jax": _on_jax}
-KERAS_DOORS: list[Door] = [KerasDoor(dtype) for dtype in ("float16", "bfloat16", "float32", "float64")]
+HALF = KerasHalvesDoor if BACKEND == "jax" else KerasDoor
+KERAS_DOORS: list[Door] = [HALF("float16"), HALF("bfloat16"), KerasDoor("float32"), KerasDoor("float64")]
 if BACKEND == "tensorflow":
     KERAS_DOORS += [KerasArraysDoor(dtype) for dtype in ("float32", "float64")]

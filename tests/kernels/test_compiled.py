@@ -63,6 +63,7 @@ def test_a_new_process_finds_the_kernel_within_a_second_and_a_half_and_is_silent
     assert min(seconds for _, seconds, _ in results) < 1.5
 
 
+@pytest.mark.long
 def test_an_edit_in_a_file_that_a_kernel_calls_is_seen(warm, tmp_path: Path) -> None:
     shutil.copytree(Path(seqloss.__file__).parent, tmp_path / "seqloss")
     part = tmp_path / "seqloss" / "kernels" / "softmax.py"
@@ -74,6 +75,7 @@ def test_an_edit_in_a_file_that_a_kernel_calls_is_seen(warm, tmp_path: Path) -> 
     assert loss == pytest.approx(1.0986123 + 2 * (1.3862944 - 1.0986123))
 
 
+@pytest.mark.long
 def test_without_a_folder_that_can_be_written_the_kernel_works_all_the_same(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("no folder")

@@ -46,6 +46,7 @@ class Effort:
         full: also the large sizes.
         seed: of the search.
         first: stop at the first broken law.
+        small: look for a smaller problem that breaks a broken law.
         limit: seconds for one call.
     """
 
@@ -54,6 +55,7 @@ class Effort:
     full: bool = False
     seed: int = 0
     first: bool = False
+    small: bool = True
     limit: float = 20.0
 
 
@@ -165,7 +167,7 @@ def judge_law(law: Law, witness: Witness, effort: Effort) -> Result:
     reason = not_promised(law, witness)  # whether there is a gradient is known by now
     if reason:
         return Result(law.name, NOT_PROMISED, reason=reason)
-    if law.search and (worst is None or not (case or worst.died)):
+    if law.search and (worst is None or (effort.small and not case and not worst.died)):
         share = effort.seconds / len(LAWS) if worst is None else max(1.0, effort.seconds / 8)
         drawn, count = look(
             lambda problem: _drawn(law, witness, problem) is not None,

@@ -16,6 +16,7 @@ CHILDREN = [
     errors.OptionError,
     errors.DataError,
     errors.RunError,
+    errors.VerifyError,
 ]
 
 

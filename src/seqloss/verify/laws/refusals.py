@@ -54,12 +54,9 @@ def refuses_lengths(witness: Witness, problem: Problem) -> Breach | None:
     _, time, _, labels = problem.shape
     why = "a length past its axis reads what isn't the row's, or is cut silently; below 0 it means nothing"
     bad = np.arange(len(problem.logits)) == 0
-    for name, wrong in (
-        ("logit_lengths", time + 1),
-        ("target_lengths", labels + 1),
-        ("logit_lengths", -1),
-        ("target_lengths", -1),
-    ):
+    told = ("logit_lengths", "target_lengths") if witness.subject.lengths == "both" else ("target_lengths",)
+    past = {"logit_lengths": time + 1, "target_lengths": labels + 1}
+    for name, wrong in [(name, past[name]) for name in told] + [(name, -1) for name in told]:
         lengths = getattr(problem, name).copy()
         lengths[0] = wrong
         found = refuses(witness, problem.but(**{name: lengths}), bad, f"{name}[0] is {wrong}: {why}")

@@ -1,0 +1,83 @@
+"""What a subject does not promise is never held against it, and what it promises always is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seqloss.numpy import ctc_loss_and_grad
+from seqloss.verify import Effort, Subject, verify
+from tests.verify.mutants import plain
+from tests.verify.mutants.planted import MUTANTS, load
+
+EFFORT = Effort(examples=8, seconds=2.0)
+
+
+def float32_inside(logits: Any, *rest: Any) -> Any:
+    mutant = next(mutant for mutant in MUTANTS if mutant.name == "float32-inside")
+    return load(mutant)(logits, *rest)
+
+
+def blank_first(logits: Any, targets: Any, frames: Any, labels: Any, blank: int) -> Any:
+    assert blank == 0
+    return plain.ctc(logits, targets, frames, labels, 0)
+
+
+def blank_last(logits: Any, targets: Any, frames: Any, labels: Any, blank: int) -> Any:
+    return plain.ctc(logits, targets, frames, labels, logits.shape[2] - 1)
+
+
+def all_frames(logits: Any, targets: Any, frames: Any, labels: Any, blank: int) -> Any:
+    return plain.ctc(logits, targets, np.full(len(logits), logits.shape[1]), labels, blank)
+
+
+def no_lengths(logits: Any, targets: Any, frames: Any, labels: Any, blank: int) -> Any:
+    batch, time, _ = logits.shape
+    return plain.ctc(logits, targets, np.full(batch, time), np.full(batch, targets.shape[1]), blank)
+
+
+def on_log_probs(logits: Any, targets: Any, frames: Any, labels: Any, blank: int) -> Any:
+    return ctc_loss_and_grad(logits, targets, frames, labels, blank=blank, normalize=False)
+
+
+def loss_alone(logits: Any, targets: Any, frames: Any, labels: Any, blank: int) -> Any:
+    return plain.ctc(logits, targets, frames, labels, blank)[0]
+
+
+UNPROMISED = [
+    (float32_inside, {"dtypes": ("float32",)}),
+    (blank_first, {"blank": "first"}),
+    (blank_last, {"blank": "last"}),
+    (all_frames, {"lengths": "labels"}),
+    (no_lengths, {"lengths": "none"}),
+    (on_log_probs, {"scores": "log_probs"}),
+    (loss_alone, {}),
+    (plain.ctc, {"few_shapes": True}),
+]
+
+
+@pytest.mark.parametrize(("function", "promises"), UNPROMISED, ids=lambda x: getattr(x, "__name__", ""))
+def test_one_that_keeps_what_it_promises_is_right(function: Any, promises: dict[str, Any]) -> None:
+    report = verify(Subject("f", function, **promises), effort=EFFORT, apart=False)
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize(
+    ("function", "promises"), [case for case in UNPROMISED[:6] if case[1]], ids=lambda x: getattr(x, "__name__", "")
+)
+def test_the_same_is_blamed_where_it_promised_more(function: Any, promises: dict[str, Any]) -> None:
+    report = verify(Subject("f", function), effort=Effort(examples=4, first=True, small=False), apart=False)
+    assert not report.ok
+
+
+def test_a_page_shows_texts_as_texts() -> None:
+    from seqloss.verify.page import render
+    from seqloss.verify.report import Finding, Report, Result
+
+    evil = "<script>alert(1)</script>"
+    finding = Finding(evil, evil, evil, evil, evil, evil)
+    page = render([Report(evil, {evil: evil}, [Result("answers", "breaks", 1, finding)], cause=evil)])
+    assert evil not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from hypothesis.configuration import set_hypothesis_home_dir
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -112,6 +114,7 @@ def run(
     html: Path | None = None,
 ) -> bool:
     """Verify, with a bar; tell it as a table or as JSON, and as a page. Whether all that were tried are right."""
+    set_hypothesis_home_dir(tempfile.gettempdir())  # and not into the folder where somebody happens to be
     effort = replace(FULL if full else QUICK, seed=seed)
     effort = effort if limit is None else replace(effort, limit=limit)
     columns = (
@@ -172,5 +175,5 @@ def _wide() -> Console:
     """Standard output; where it is no terminal, tables are not folded to 80 columns."""
     console = Console(highlight=False)
     return (
-        console if console.is_terminal else Console(highlight=False, width=max(200, int(os.environ.get("COLUMNS", 0))))
+        console if console.is_terminal else Console(highlight=False, width=max(120, int(os.environ.get("COLUMNS", 0))))
     )

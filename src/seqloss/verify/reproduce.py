@@ -15,26 +15,37 @@ LARGE = 400
 """Arrays of more numbers are told by how they were drawn, not by their numbers."""
 
 
-def script(subject: Subject, dtype: str, problem: Problem, beside: Problem | None, expected: str, found: str) -> str:
+def script(
+    subject: Subject,
+    dtype: str,
+    problem: Problem,
+    beside: Problem | None,
+    expected: str,
+    found: str,
+    shows: str = "loss",
+    gradient: bool = True,
+) -> str:
     """Lines that make the call, or the two that should agree, and print what comes.
 
     Example:
         >>> from seqloss.verify.problem import problem
         >>> one = problem([[[0.0, 0.5]]], [[1]])
-        >>> print(script(Subject("mine", "mine.py:ctc"), "float64", one, None, "loss 0.474", "loss 0.9"))
+        >>> print(script(Subject("mine", "mine:ctc"), "float64", one, None, "loss 0.474", "loss 0.9"))
         import numpy as np
         from mine import ctc
         <BLANKLINE>
         logits = np.array([[[0.0, 0.5]]], np.float64)
-        print(ctc(logits, np.array([[1]]), np.array([1]), np.array([1]), 0))
+        loss, gradient = ctc(logits, np.array([[1]]), np.array([1]), np.array([1]), 0)
+        print(loss)
         # expected: loss 0.474
         # found:    loss 0.9
     """
     name, load = loading(subject.source)
+    answer = "loss, gradient" if gradient else "loss"
     lines = ["import numpy as np", *load, ""]
     if beside is not None:
-        lines += ["# beside it stands", *call(name, beside, dtype), ""]
-    lines += call(name, problem, dtype)
+        lines += ["# what it must agree with:", *call(name, beside, dtype, answer), f"print({shows})", ""]
+    lines += [*call(name, problem, dtype, answer), f"print({shows})"]
     return "\n".join([*lines, f"# expected: {expected}", f"# found:    {found}"])
 
 
@@ -45,26 +56,26 @@ def loading(source: str | Callable) -> tuple[str, list[str]]:
     place, _, name = source.rpartition(":")
     if not place.endswith(".py"):
         return name, [f"from {place} import {name}"]
-    path = Path(place)
-    folder = [] if str(path.parent) in ("", ".") else ["import sys", f"sys.path.insert(0, {str(path.parent)!r})"]
-    return name, [*folder, f"from {path.stem} import {name}"]
+    path = Path(place).resolve()
+    return name, ["import sys", f"sys.path.insert(0, {str(path.parent)!r})", f"from {path.stem} import {name}"]
 
 
-def call(name: str, problem: Problem, dtype: str) -> list[str]:
+def call(name: str, problem: Problem, dtype: str, answer: str) -> list[str]:
     upstream = "" if problem.upstream is None else f", upstream=np.array({problem.upstream.tolist()})"
     kind = "float32" if dtype == "bfloat16" else dtype
     if problem.logits.size > LARGE or problem.targets.size > LARGE:
         batch, time, classes, labels = problem.shape
         return [
-            f"logits = np.random.default_rng(0).normal(size=({batch}, {time}, {classes})).astype(np.{kind})  # for one",
+            f"logits = np.random.default_rng(0).normal(size=({batch}, {time}, {classes})).astype(np.{kind})",
             f"targets = np.random.default_rng(0).integers(1, {max(classes, 2)}, ({batch}, {labels}))",
-            f"print({name}(logits, targets, np.full({batch}, {time}), np.full({batch}, {labels}), {problem.blank}))",
+            f"lengths = np.full({batch}, {time}), np.full({batch}, {labels})",
+            f"{answer} = {name}(logits, targets, *lengths, {problem.blank})",
         ]
     integers = (problem.targets, problem.logit_lengths, problem.target_lengths)
     given = ", ".join(_integers(array) for array in integers)
     return [
         f"logits = np.array({_numbers(problem.logits)}, np.{kind})",
-        f"print({name}(logits, {given}, {problem.blank}{upstream}))",
+        f"{answer} = {name}(logits, {given}, {problem.blank}{upstream})",
     ]
 
 

@@ -182,7 +182,10 @@ def judge_law(law: Law, witness: Witness, effort: Effort) -> Result:
         return Result(law.name, NOT_TRIED, reason="takes longer than a quick look")
     if worst is None:
         return Result(law.name, HOLDS, looked)
-    lines = script(witness.subject, witness.dtype, worst.problem, worst.beside, worst.expected, worst.found)
+    both = bool(witness.gradient)
+    lines = script(
+        witness.subject, witness.dtype, worst.problem, worst.beside, worst.expected, worst.found, worst.shows, both
+    )
     cause = suspects.of_label(witness) if law.name == "refuses-labels" else ""
     finding = Finding(worst.expected, worst.found, worst.why, lines, case, cause or suspects.USUAL[law.name])
     return Result(law.name, BREAKS, looked, finding)

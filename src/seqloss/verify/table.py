@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
 from seqloss.verify.laws import LAWS
-from seqloss.verify.report import BREAKS, HOLDS, NOT_PROMISED, NOT_TRIED, Report
+from seqloss.verify.report import BREAKS, HOLDS, NOT_PROMISED, NOT_TRIED, Report, Result
 
 SIGNS = {HOLDS: ("+", "green"), BREAKS: ("X", "bold red"), NOT_PROMISED: ("·", "dim"), NOT_TRIED: (" ", "dim")}
 LEGEND = "+ holds   X breaks   · not promised   (blank) not tried: takes longer than a quick look"
+CORE = {law.name for law in LAWS[: [law.name for law in LAWS].index("closed-scores")]}
+"""Laws about ordinary problems; the rest are about what is unusual."""
+
 NAMED = 4
 """With more implementations than this, the columns are headed by numbers."""
 
@@ -32,7 +36,8 @@ def show(console: Console, reports: Sequence[Report]) -> None:
             console.print(Text(f"{report.name}: skipped, {report.skipped}", "dim"), soft_wrap=True)
     for report in tried:
         console.print()
-        console.print(Group(*details(report)), soft_wrap=True)
+        for part in details(report):
+            console.print(part, soft_wrap=isinstance(part, Syntax))
 
 
 def matrix(reports: Sequence[Report]) -> Table:
@@ -49,36 +54,52 @@ def matrix(reports: Sequence[Report]) -> Table:
 
 
 def details(report: Report) -> Iterator[RenderableType]:
-    """A verdict, the likely cause, each broken law in a line, the first with lines that reproduce it; distances."""
+    """A verdict, the likely cause, the first broken law with lines that reproduce it, then the others; distances.
+
+    Where ordinary problems are answered wrongly, the laws after the first are named alone: they break by the same.
+    """
     if report.ok:
         yield Text.assemble((str(report), "green"))
     else:
         yield Text.assemble((f"{_named(report)}: ", "bold"), (f"breaks {_laws(len(report.broken))}", "bold red"))
     if report.cause:
         yield Text.assemble(("likely cause: ", "bold"), report.cause)
-    for place, result in enumerate(report.broken):
-        finding = result.finding
-        assert finding is not None
-        case = f" [{finding.case}]" if finding.case else ""
-        yield Text.assemble(
-            ("\n" if place < 2 else "", ""),
-            (f"{result.law}{case}: ", "bold"),
-            f"expected {finding.expected}, found ",
-            (finding.found, "red"),
-            f"; {finding.why}.",
-            ("" if place == 0 or not finding.cause else f" Usually: {finding.cause}.", "dim"),
-        )
-        if place == 0:
-            yield Text(f"Run this to see it:\n\n{finding.script}", "cyan")
-    for figure in report.agreement:
+    first, others = report.first, report.broken[1:]
+    if first is not None:
+        yield Text()
+        yield _told(first)
+        assert first.finding is not None
+        yield Text("Run this to see it:\n")
+        yield Syntax(first.finding.script, "python", theme="ansi_dark", background_color="default", word_wrap=False)
+        yield Text()
+    if first is not None and first.law in CORE and others:
+        yield Text.assemble(("also broken, as a rule by the same: ", "bold"), ", ".join(law.law for law in others))
+    else:
+        for result in others:
+            assert result.finding is not None
+            usual = f" Usually: {result.finding.cause}." if result.finding.cause else ""
+            yield Text.assemble(_told(result), (usual, "dim"))
+    for figure in report.agreement if first is None or first.law not in CORE else ():
         yield Text(
-            f"\n{figure.dtype}, {figure.utterances} utterances, distance from the definition in nats: "
+            f"distance from the definition, {figure.dtype}, {figure.utterances} random utterances, in nats: "
             f"mean {figure.mean:.2g}, deviation {figure.deviation:.2g}, worst {figure.worst:.2g}; "
             f"relative: mean {figure.relative_mean:.2g}, deviation {figure.relative_deviation:.2g}, "
             f"worst {figure.relative_worst:.2g}"
             + ("" if figure.gradient_worst is None else f"; gradient: worst {figure.gradient_worst:.2g}"),
             "dim",
         )
+
+
+def _told(result: Result) -> Text:
+    finding = result.finding
+    assert finding is not None
+    case = f" [{finding.case}]" if finding.case else ""
+    return Text.assemble(
+        (f"{result.law}{case}: ", "bold"),
+        f"expected {finding.expected}, found ",
+        (finding.found, "red"),
+        f"; {finding.why}.",
+    )
 
 
 def _laws(count: int) -> str:

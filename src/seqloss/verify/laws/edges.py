@@ -49,7 +49,8 @@ def _finite(problem: Problem, answer: Judged, why: str) -> Breach | None:
         return None
     n, t, k = (int(i) for i in bad[0])
     where = f"gradient of row {n}, frame {t}, class {k}: "
-    return Breach(problem, where + "a finite number", where + number(answer.gradient[n, t, k]), why)
+    found = where + number(answer.gradient[n, t, k])
+    return Breach(problem, where + "a finite number", found, why, shows="gradient")
 
 
 def closed_scores(witness: Witness, problem: Problem) -> Breach | None:

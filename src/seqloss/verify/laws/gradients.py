@@ -28,8 +28,11 @@ def rows_sum_to_0(witness: Witness, problem: Problem) -> Breach | None:
     where = f"row {n}, frame {t}: "
     why = "a constant added to a frame changes nothing, so the gradient of a frame adds up to 0"
     if np.allclose(sums[sums != 0], -1, atol=1e-3):
-        why += "; -1 is what the gradient by log-probabilities adds up to: multiply by softmax's own derivative"
-    return Breach(problem, where + "a sum of 0", where + f"a sum of {number(sums[n, t])}", why)
+        why += (
+            "; -1 is what the gradient by log-probabilities adds up to: gradient - softmax * its sum is that by scores"
+        )
+    shows = "gradient.sum(axis=2)"
+    return Breach(problem, where + "a sum of 0", where + f"a sum of {number(sums[n, t])}", why, shows=shows)
 
 
 def finite_differences(witness: Witness, problem: Problem) -> Breach | None:

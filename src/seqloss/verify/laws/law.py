@@ -19,6 +19,7 @@ class Breach:
         problem: the call that shows it, and
         beside: a second call that it is held against, if there is one.
         died: whether the call cost the process its life.
+        shows: an expression of `loss` and `gradient` whose value is what was found.
         expected, found: in words and figures.
         why: why that was to be expected.
     """
@@ -29,6 +30,7 @@ class Breach:
     why: str
     beside: Problem | None = None
     died: bool = False
+    shows: str = "loss"
 
 
 Check = Callable[[Witness, Problem], Breach | None]
@@ -110,4 +112,4 @@ def gradient_breach(
     n, t, k = np.unravel_index(int(np.argmax(np.where(np.isnan(distance), np.inf, distance))), found.shape)
     where = f"gradient of row {n}, frame {t}, class {k}: "
     wanted, got = unlike(float(expected[n, t, k]), float(found[n, t, k]))
-    return Breach(problem, where + wanted, where + got, why, beside)
+    return Breach(problem, where + wanted, where + got, why, beside, shows="gradient")

@@ -6,10 +6,11 @@ import itertools
 
 import numpy as np
 
+from seqloss.reference import paths
 from seqloss.verify.laws.law import Breach, Law, number, unlike
 from seqloss.verify.problem import Problem, required
 from seqloss.verify.problem import problem as make
-from seqloss.verify.witness import Witness
+from seqloss.verify.witness import Witness, log_softmax
 
 FRAMES, CLASSES = 4, 3
 """How much of a row "sums-to-1" takes: 4 frames of 3 classes can be read in 15 ways and more."""
@@ -52,21 +53,28 @@ def sums_to_1(witness: Witness, problem: Problem) -> Breach | None:
     blank = keep.index(problem.blank)
     one = witness.fit(make(problem.logits[:1, :few][:, :, keep], [[]], blank=blank))
     blank, labels = one.blank, [k for k in range(len(keep)) if k != one.blank]
-    total, apart, shown = 0.0, 0.0, one
-    for count in range(few + 1):
+    total, apart, worst = _certain_blank(one), 0.0, (0.0, one, 0.0, 0.0)
+    for count in range(1, few + 1):
         rows = [list(row) for row in itertools.product(labels, repeat=count) if required(row) <= few]
-        if count == 0:
-            total += _certain_blank(one)
+        if not rows:
             continue
-        if rows:
-            asked = make(np.repeat(one.logits, len(rows), axis=0), rows, blank=blank)
-            total += float(np.exp(-witness.ask(asked).loss).sum())
-            apart += float(np.max(witness.loss_tolerance(asked)))
-            shown = asked if count == 1 or shown is one else shown
+        asked = make(np.repeat(one.logits, len(rows), axis=0), rows, blank=blank)
+        found = np.exp(-witness.ask(asked).loss)
+        total, apart = total + float(found.sum()), apart + float(np.max(witness.loss_tolerance(asked)))
+        scores = one.logits[0] if witness.subject.scores == "log_probs" else log_softmax(one.logits)[0]
+        exact = np.exp([paths.total(scores, row, blank) for row in rows])
+        n = int(np.argmax(np.abs(found - exact)))
+        worst = max(worst, (abs(found[n] - exact[n]), asked.alone(n), exact[n], found[n]), key=lambda w: w[0])
     if abs(total - 1) <= apart + 1e-14:
         return None
-    why = f"{few} frames must be read as something: the probabilities of all label sequences add up to 1"
-    return Breach(shown, "a sum of 1", f"a sum of {number(total)}", why)
+    _, shown, exact_one, found_one = worst
+    why = (
+        f"{few} frames must be read as something, and the probabilities of all label sequences add up to 1: "
+        f"here to {number(total)}. {shown.label_rows()[0]} has a probability of {number(exact_one)}, "
+        f"not {number(found_one)}"
+    )
+    with np.errstate(divide="ignore"):
+        return Breach(shown, f"loss {number(-np.log(exact_one))}", f"loss {number(-np.log(found_one))}", why)
 
 
 def _certain_blank(one: Problem) -> float:

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": DOORS | {"data", "contract", "errors"},
     "recipes": DOORS | {"data", "doctor", "verify", "contract", "errors"},
     "__main__": {"cli"},
-    "pytest_plugin": {"verify"},  # inside functions: pytest loads it in every project
+    "pytest_plugin": {"verify", "errors"},  # inside functions: pytest loads it in every project
     "cli": DOORS | {"data", "recipes", "doctor", "verify", "contract", "errors"},
 }
 """For each part of seqloss (a file or a folder under it), the other parts that it may import."""

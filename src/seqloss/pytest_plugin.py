@@ -50,12 +50,18 @@ class Implementation(pytest.Collector):
 
     def report(self) -> Report:
         """Made when the first law is asked for."""
+        from seqloss.errors import SeqLossError
         from seqloss.verify.command import Promises, subjects
         from seqloss.verify.run import verify
 
         made = self.config.stash[REPORTS]
         if self.name not in made:
-            made[self.name] = verify(subjects([self.name], Promises())[0])
+            try:
+                made[self.name] = verify(subjects([self.name], Promises())[0])
+            except SeqLossError as problem:
+                made[self.name] = problem
+        if isinstance(made[self.name], SeqLossError):
+            raise made[self.name]
         return made[self.name]
 
 

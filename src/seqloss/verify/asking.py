@@ -23,8 +23,8 @@ from seqloss.verify.witness import array_type
 CALM = {"GOMP_SPINCOUNT": "3000"}
 """Idle OpenMP threads do not spin against the other processes that are asked at the same time."""
 
-STARTS = 12
-"""An implementation that has died so often is not started again."""
+STARTS, HANGS = 12, 3
+"""An implementation that has died, or hung, so often is not started again."""
 
 LOADING = 300.0
 """Seconds that importing a framework may take."""
@@ -108,6 +108,7 @@ class Process:
         try:
             self._connection.send(_arguments(problem, dtype))
             if not self._connection.poll(self.limit):
+                self.deaths += STARTS // HANGS - 1
                 return self._died(f"did not answer in {self.limit:g} s")
             return self._connection.recv()
         except (EOFError, ConnectionError):

@@ -68,6 +68,13 @@ def _nan_padding() -> Problem:
     return problem(logits, [[1, 2], [3]], [4, 6])
 
 
+def _with(score: float, classes: int | slice) -> Problem:
+    """In a frame of the first row; the second is as it should be."""
+    logits = scores(2, 5, 4)
+    logits[0, 2, classes] = score
+    return problem(logits, [[1, 2], [3]])
+
+
 def _padded_with(label: int) -> Problem:
     return problem(scores(2, 6, 4), [[1, 2, 3], [3]], padding=label)
 
@@ -105,6 +112,8 @@ CASES: tuple[Case, ...] = (
     Case("a very sure model that is wrong", "extreme-scores", "pytorch#21680", lambda: _plain(0.0, 700.0)),
     Case("a model sure and right", "non-negative", "optax#1771", _sure),
     Case("NaN in padded frames", "nan-in-padding", "tensorflow#41280", _nan_padding),
+    Case("+inf in a frame", "nan-in-a-row", "the contract", lambda: _with(np.inf, 2)),
+    Case("a frame of only -inf", "nan-in-a-row", "the contract", lambda: _with(-np.inf, slice(None))),
     Case("label 7 of 4 classes", "refuses-labels", "pytorch#191568", lambda: problem(scores(1, 6, 4), [[1, 7]])),
     Case("label -3", "refuses-labels", "pytorch#189670", lambda: problem(scores(1, 6, 4), [[1, -3]])),
     Case(

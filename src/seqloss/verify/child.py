@@ -56,10 +56,25 @@ def call(function: Callable, given: Mapping[str, Any]) -> Answer:
     try:
         result = function(*arrays.values(), int(given["blank"]), **extra)
         loss, gradient = result if isinstance(result, tuple | list) and len(result) == 2 else (result, None)
-        loss, gradient = np.array(loss), None if gradient is None else np.array(gradient)
-    except Exception as problem:
-        return Answer(raised=f"{type(problem).__name__}: {problem}"[:500], wrote=_changed(before, arrays | extra))
+        loss, gradient = _array(loss), None if gradient is None else _array(gradient)
+    except BaseException as problem:
+        return Answer(raised=_words(problem), wrote=_changed(before, arrays | extra))
     return Answer(loss, gradient, wrote=_changed(before, arrays | extra))
+
+
+def _array(value: Any) -> np.ndarray:
+    """Of numbers; whatever else comes is told by its shape and type alone, since the parent may not know its class."""
+    array = np.array(value)
+    if array.dtype.kind in "fiub" or array.dtype.name == "bfloat16":
+        return array
+    return np.full(array.shape, None, object)
+
+
+def _words(problem: BaseException) -> str:
+    try:
+        return f"{type(problem).__name__}: {problem}"[:500]
+    except Exception:
+        return type(problem).__name__
 
 
 def _changed(before: Mapping[str, bytes], after: Mapping[str, np.ndarray]) -> tuple[str, ...]:
@@ -71,10 +86,12 @@ def serve(connection: Connection) -> None:
     try:
         first = connection.recv()
         function = load(first) if isinstance(first, str) else _unpickled(first)
+        if not callable(function):
+            raise TypeError(f"it is {type(function).__name__}, not a function")
     except errors.VerifyError as absent:
         connection.send(("absent", str(absent)))
         return
-    except Exception as problem:
+    except BaseException as problem:
         connection.send(("unusable", f"{type(problem).__name__}: {problem}"))
         return
     connection.send(("ready", takes_upstream(function)))

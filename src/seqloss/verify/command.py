@@ -117,11 +117,15 @@ def run(
     set_hypothesis_home_dir(tempfile.gettempdir())  # and not into the folder where somebody happens to be
     effort = replace(FULL if full else QUICK, seed=seed)
     effort = effort if limit is None else replace(effort, limit=limit)
+    if not effort.limit > 0:
+        raise errors.OptionError(f"--limit: expected seconds over 0, found {effort.limit:g}.")
+    if html is not None and html.is_dir():
+        raise errors.OptionError(f"--html: {html} is a folder; expected a file to write.")
     columns = (
-        TextColumn("{task.description:30}"),
+        TextColumn("{task.description:30}", markup=False),
         BarColumn(30),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[words]}"),
+        TextColumn("{task.fields[words]}", markup=False),
     )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         tasks = [bar.add_task(subject.name, total=1.0, start=False, words="waiting") for subject in chosen]
@@ -139,7 +143,7 @@ def run(
         page.write(reports, html)
         err.print(f"wrote {html}", soft_wrap=True)
     _refuse_skipped(chosen, reports)
-    return all(report.ok for report in reports)
+    return all(report.ok or report.skipped for report in reports)
 
 
 def _refuse_skipped(chosen: Sequence[Subject], reports: Sequence[Report]) -> None:

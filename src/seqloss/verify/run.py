@@ -133,6 +133,7 @@ def _judge(asked: Asked, versions: dict[str, str], effort: Effort, progress: Pro
             asked.renew()
         if effort.first and results[-1].status == BREAKS:
             break
+    results = [written(witness) if result.law == "untouched" and witness.wrote else result for result in results]
     progress("named cases", len(LAWS) / (len(LAWS) + 2))
     told = [] if effort.first else list(_answered(witness, effort))
     progress("agreement", (len(LAWS) + 1) / (len(LAWS) + 2))
@@ -144,10 +145,21 @@ def _judge(asked: Asked, versions: dict[str, str], effort: Effort, progress: Pro
         results,
         told,
         [figure for figure in figures if figure is not None],
-        suspects.likely(witness) or broken[0] if broken else "",
+        suspects.likely(witness) or f"perhaps {broken[0]}" if broken else "",
         "",
         time.monotonic() - started,
         witness.calls,
+    )
+
+
+def written(witness: Witness) -> Result:
+    """The law about untouched arguments is tried by every call."""
+    problem, names = witness.wrote[0]
+    expected, found = "arguments that are as they were", f"the call changed {', '.join(names)}"
+    lines = script(witness.subject, witness.dtype, problem, None, expected, found, names[0], bool(witness.gradient))
+    why = "the caller may need its arrays again, and a framework its logits for the backward pass"
+    return Result(
+        "untouched", BREAKS, witness.calls, Finding(expected, found, why, lines, "", suspects.USUAL["untouched"])
     )
 
 
@@ -158,7 +170,7 @@ def judge_law(law: Law, witness: Witness, effort: Effort) -> Result:
         return Result(law.name, NOT_PROMISED, reason=reason)
     looked, worst, case = 0, None, ""
     for name, given, dtype in fixed(law, witness, effort):
-        one = witness if dtype in ("", witness.dtype) else Witness(witness.asked, dtype)
+        one = witness.given(dtype)
         looked += 1
         worst = broken_by(law, one, one.fit(given))
         if worst is not None:
@@ -253,7 +265,7 @@ def _answered(witness: Witness, effort: Effort) -> Iterator[Answered]:
         law = laws[case.law]
         if (case.full and not effort.full) or not _promised(case, witness.subject) or not_promised(law, witness):
             continue
-        one = witness if case.dtype in ("", witness.dtype) else Witness(witness.asked, case.dtype)
+        one = witness.given(case.dtype)
         given = one.fit(case.problem())
         answered = (_precision if law.name == "long" else _values)(case, one, given)
         if law.name in UNSAFE and not answered.right:

@@ -18,6 +18,9 @@ ROWS = 4
 """Rows in a call to a subject that compiles for each shape: one, or these."""
 
 
+Written = tuple[Problem, tuple[str, ...]]
+
+
 class Asked(Protocol):
     """What `Process` and `Here` have in common."""
 
@@ -52,13 +55,19 @@ class Witness:
         dtype: of the logits that it is given.
         gradient: whether it returns one, once it was asked.
         calls: how often it was asked.
+        wrote: every call that changed its arguments, and which.
     """
 
-    def __init__(self, asked: Asked, dtype: str | None = None) -> None:
+    def __init__(self, asked: Asked, dtype: str | None = None, wrote: list[Written] | None = None) -> None:
         self.asked, self.subject = asked, asked.subject
+        self.wrote = [] if wrote is None else wrote
         self.dtype = dtype or self.subject.dtypes[0]
         self.gradient = self.subject.gradient
         self.calls = 0
+
+    def given(self, dtype: str) -> Witness:
+        """The same subject, asked in another type."""
+        return self if dtype in ("", self.dtype) else Witness(self.asked, dtype, self.wrote)
 
     @property
     def upstream(self) -> bool:
@@ -111,6 +120,12 @@ class Witness:
     def raw(self, problem: Problem) -> Answer:
         """Whatever comes back. Where every shape costs a compilation, a few sizes serve for all."""
         self.calls += 1
+        answer = self._raw(problem)
+        if answer.wrote:
+            self.wrote.append((problem, answer.wrote))
+        return answer
+
+    def _raw(self, problem: Problem) -> Answer:
         if not self.subject.few_shapes or not may_be_filled(problem, self.subject):
             return self.asked.ask(problem, self.dtype)
         batch, time, _, _ = problem.shape

@@ -28,12 +28,23 @@ def impossible(witness: Witness, problem: Problem) -> Breach | None:
     """The loss is infinite, its gradient anything finite: which, is a matter of policy."""
     answer = witness.look(problem)
     why = "no path fits: the target's probability is 0. A number in its place is averaged in, and trains on nothing"
-    loss, _ = truth(witness, problem)
+    loss, gradient = truth(witness, problem)
     for n in np.flatnonzero(loss == np.inf):
         if answer.loss[n] != np.inf and not beyond_masks(problem, answer.loss)[n]:
             return Breach(problem, f"row {n}: loss inf", f"row {n}: loss {number(answer.loss[n])}", why)
     why = "one row that fits nothing must not turn the weights into NaN"
-    return None if answer.gradient is None else _finite(problem, answer, why)
+    breach = None if answer.gradient is None else _finite(problem, answer, why)
+    fits = np.isfinite(loss)
+    if breach is not None or not fits.any():
+        return breach
+    why = "a row that fits nothing is no reason to change the others"
+    found, allowed = np.where(fits, answer.loss, 0.0), witness.loss_tolerance(problem)
+    breach = loss_breach(problem, found, np.where(fits, loss, 0.0), allowed, why)
+    if breach is not None or answer.gradient is None:
+        return breach
+    kept = fits[:, None, None]
+    slopes = np.where(kept, answer.gradient, 0.0), np.where(kept, gradient, 0.0)
+    return gradient_breach(problem, *slopes, witness.gradient_tolerance(problem), why)
 
 
 def beyond_masks(problem: Problem, found: np.ndarray) -> np.ndarray:
@@ -83,6 +94,10 @@ def nan_in_a_row(witness: Witness, problem: Problem) -> Breach | None:
     loss, gradient = truth(witness, problem)
     sick = np.isnan(loss)
     why = "a row's NaN must be seen in its own loss, and nowhere else"
+    hidden = np.flatnonzero(sick & ~np.isnan(answer.loss))
+    if len(hidden):
+        n = int(hidden[0])
+        return Breach(problem, f"row {n}: loss nan", f"row {n}: loss {number(answer.loss[n])}", why)
     breach = loss_breach(
         problem,
         np.where(np.isnan(answer.loss) & sick, 0, answer.loss),
@@ -90,18 +105,12 @@ def nan_in_a_row(witness: Witness, problem: Problem) -> Breach | None:
         witness.loss_tolerance(problem),
         why,
     )
-    if breach is not None and sick[_row(breach)]:
-        return Breach(problem, f"row {_row(breach)}: loss nan", breach.found, why)
     if breach is not None or answer.gradient is None:
         return breach
     well = np.where(sick[:, None, None], 0, answer.gradient)
     return gradient_breach(
         problem, well, np.where(sick[:, None, None], 0, gradient), witness.gradient_tolerance(problem), why
     )
-
-
-def _row(breach: Breach) -> int:
-    return int(breach.found.split(":")[0].removeprefix("row ")) if breach.found.startswith("row ") else 0
 
 
 def too_long(problem: Problem) -> Problem | None:

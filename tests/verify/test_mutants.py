@@ -104,4 +104,4 @@ def test_a_failure_is_small_and_its_lines_show_it(capsys: pytest.CaptureFixture[
     lines = report.first.finding.script
     assert len(lines.splitlines()) <= 12, lines
     exec(lines, {load(mutant).__name__: load(mutant)})
-    assert "array" in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("[0.47")

@@ -69,7 +69,7 @@ print("agreed")
 """
 
 
-@pytest.mark.parametrize("path", ["CPU kernel", "whole arrays"])
+@pytest.mark.parametrize("path", ["CPU kernel", pytest.param("whole arrays", marks=pytest.mark.long)])
 def test_shard_map_and_sharded_inputs_give_what_one_device_gives(path: str) -> None:
     flags = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     out = subprocess.run([sys.executable, "-c", CODE, path], env=flags, capture_output=True, text=True, timeout=120)

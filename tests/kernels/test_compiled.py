@@ -83,6 +83,7 @@ def test_without_a_folder_that_can_be_written_the_kernel_works_all_the_same(tmp_
     assert loss == pytest.approx(1.0986123)
 
 
+@pytest.mark.long
 def test_a_torn_cache_costs_a_compilation_and_no_error(warm, tmp_path: Path) -> None:
     shutil.copytree(warm[0], tmp_path / "cache")
     for file in (tmp_path / "cache").rglob("*.nb?"):

@@ -235,11 +235,11 @@ def fixed(law: Law, witness: Witness, effort: Effort) -> Iterator[tuple[str, Pro
 def _promised(case: Case, subject: Subject) -> bool:
     """Whether the case keeps its meaning in what the subject can be told."""
     given = case.problem()
-    batch, time, _, _ = given.shape
+    time = given.logits.shape[1]
     frames = subject.lengths == "both" or bool((given.logit_lengths == time).all())
     labels = subject.lengths != "none" or len(set(given.target_lengths.tolist())) <= 1
     blank = subject.blank == "any" or case.name != "blank is the last class"
-    return frames and labels and blank and (not case.dtype or case.dtype in subject.dtypes) and batch >= 0
+    return frames and labels and blank and (not case.dtype or case.dtype in subject.dtypes)
 
 
 def not_promised(law: Law, witness: Witness) -> str:
@@ -250,7 +250,6 @@ def not_promised(law: Law, witness: Witness) -> str:
     reasons = {
         "gradient": "it returns no gradient" if witness.gradient is False else "",
         "lengths": "it takes no lengths" if subject.lengths == "none" else "",
-        "batch": "",
         "upstream": "" if witness.upstream else "it has no argument `upstream`",
         "logits": "it takes log-probabilities" if subject.scores != "logits" else "",
         "log_probs": "it takes scores before softmax" if subject.scores != "log_probs" else "",

@@ -77,7 +77,7 @@ def upstream(witness: Witness, problem: Problem) -> Breach | None:
     return None
 
 
-BATCH_MATES = Law("batch-mates", "Other rows, and their order, never matter.", batch_mates, needs=frozenset({"batch"}))
+BATCH_MATES = Law("batch-mates", "Other rows, and their order, never matter.", batch_mates)
 PADDING = Law("padding", "Frames and labels past a row's lengths never matter.", padding, needs=frozenset({"lengths"}))
 UPSTREAM = Law(
     "upstream",

@@ -190,7 +190,5 @@ NAN_IN_PADDING = Law(
     with_nan_padding,
     frozenset({"lengths"}),
 )
-NAN_IN_A_ROW = Law(
-    "nan-in-a-row", "NaN stays in its row, and is seen there.", nan_in_a_row, with_nan, frozenset({"batch"})
-)
+NAN_IN_A_ROW = Law("nan-in-a-row", "NaN stays in its row, and is seen there.", nan_in_a_row, with_nan)
 EMPTY = Law("empty", "Empty targets, no frames and no rows have their losses.", empty, without_labels)

@@ -45,7 +45,7 @@ class Law:
         says: the law, in a sentence.
         check: looks at one problem.
         prepare: makes an ordinary problem one of this law's; None where the law says nothing of it.
-        needs: what the subject must promise: "gradient", "lengths", "batch", "upstream", "logits", "log_probs".
+        needs: what the subject must promise: "gradient", "lengths", "upstream", "logits", "log_probs".
         search: whether it is worth looking for problems that break it.
     """
 

@@ -11,36 +11,65 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from seqloss.verify.report import Report, Result
+    from seqloss.verify.report import Result
+    from seqloss.verify.subject import Subject
+    from seqloss.verify.witness import Witness
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
+    group = parser.getgroup("ctc", "hold a CTC loss against its laws")
+    group.addoption(
         "--ctc",
         action="append",
         default=[],
         metavar="FUNCTION",
-        help="hold a CTC loss (package.module:function, file.py:function, or a name that seqloss verify knows) "
-        "against every law, one test each",
+        help="package.module:function, file.py:function, or a name that seqloss verify knows: one test for each law",
     )
+    group.addoption("--ctc-dtype", action="append", default=[], metavar="TYPE", help="a type that it takes")
+    group.addoption("--ctc-blank", default="any", metavar="WHICH", help="blanks that it takes: any, first or last")
+    group.addoption("--ctc-lengths", default="both", metavar="WHICH", help="lengths it takes: both, labels or none")
+    group.addoption("--ctc-log-probs", action="store_true", help="it takes log-probabilities, not scores")
+    group.addoption("--ctc-few-shapes", action="store_true", help="it compiles for each shape")
+    group.addoption("--ctc-without", action="append", default=[], metavar="LAW", help="a law that it does not promise")
 
 
 def pytest_collection(session: pytest.Session) -> None:
-    session.config.stash[REPORTS] = {}
+    """Names and promises are looked at before anything is collected."""
+    for source in session.config.getoption("--ctc"):
+        _subject(session.config, source)
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Before -k and -m choose."""
     for source in config.getoption("--ctc"):
         collector = Implementation.from_parent(session, name=source, nodeid=source)
         items.extend(collector.collect())
 
 
-REPORTS = pytest.StashKey[dict[str, Any]]()
+def _subject(config: pytest.Config, source: str) -> Subject:
+    from seqloss.errors import SeqLossError
+    from seqloss.verify.command import Promises, subjects
+
+    promises = Promises(
+        dtypes=tuple(config.getoption("--ctc-dtype")),
+        blank=config.getoption("--ctc-blank"),
+        lengths=config.getoption("--ctc-lengths"),
+        scores="log_probs" if config.getoption("--ctc-log-probs") else "logits",
+        few_shapes=config.getoption("--ctc-few-shapes"),
+        without=tuple(config.getoption("--ctc-without")),
+    )
+    try:
+        return subjects([source], promises)[0]
+    except SeqLossError as problem:
+        raise pytest.UsageError(str(problem)) from problem
 
 
 class Implementation(pytest.Collector):
-    """What --ctc names."""
+    """What --ctc names, in a process of its own from the first law on that is tried."""
+
+    witness: Witness | None = None
+    unusable = ""
 
     def collect(self) -> Iterator[pytest.Item]:
         from seqloss.verify.laws import LAWS
@@ -48,41 +77,55 @@ class Implementation(pytest.Collector):
         for law in LAWS:
             yield LawItem.from_parent(self, name=law.name)
 
-    def report(self) -> Report:
-        """Made when the first law is asked for."""
+    def asked(self) -> Witness:
+        """One that cannot be loaded fails the first law, and skips the others."""
         from seqloss.errors import SeqLossError
-        from seqloss.verify.command import Promises, subjects
-        from seqloss.verify.run import verify
+        from seqloss.verify.asking import Absent, Process
+        from seqloss.verify.run import QUICK, versions_of
+        from seqloss.verify.witness import Witness
 
-        made = self.config.stash[REPORTS]
-        if self.name not in made:
+        if self.unusable:
+            pytest.skip(self.unusable)
+        if self.witness is None:
+            subject = _subject(self.config, self.name)
+            self.unusable = versions_of(subject)[1]
+            if self.unusable:
+                pytest.skip(self.unusable)
+            process = Process(subject, QUICK.limit)
             try:
-                made[self.name] = verify(subjects([self.name], Promises())[0])
-            except SeqLossError as problem:
-                made[self.name] = problem
-        if isinstance(made[self.name], SeqLossError):
-            raise made[self.name]
-        return made[self.name]
+                process.start()
+            except Absent as reason:
+                self.unusable = str(reason)
+                pytest.skip(self.unusable)
+            except SeqLossError:
+                self.unusable = "it cannot be loaded"
+                raise
+            self.config.add_cleanup(process.renew)
+            self.witness = Witness(process)
+        return self.witness
 
 
 class LawItem(pytest.Item):
     """One law."""
 
     def runtest(self) -> None:
+        from seqloss.verify.laws import LAWS
+        from seqloss.verify.run import QUICK, judge_law
+
         assert isinstance(self.parent, Implementation)
-        report = self.parent.report()
-        if report.skipped:
-            pytest.skip(report.skipped)
-        result = next(result for result in report.results if result.law == self.name)
+        witness = self.parent.asked()
+        result = judge_law(next(law for law in LAWS if law.name == self.name), witness, QUICK)
         if result.finding is not None:
-            raise Broken(report, result)
+            raise Broken(witness, result)
         if result.status != "holds":
             pytest.skip(f"{result.status}: {result.reason}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, Broken):
             return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
+        from seqloss.errors import SeqLossError
+
+        return str(excinfo.value) if isinstance(excinfo.value, SeqLossError) else super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[str, int | None, str]:
         assert self.parent is not None
@@ -92,11 +135,13 @@ class LawItem(pytest.Item):
 class Broken(Exception):
     """A law is broken."""
 
-    def __init__(self, report: Report, result: Result) -> None:
+    def __init__(self, witness: Witness, result: Result) -> None:
+        from seqloss.verify.suspects import likely
+
         finding = result.finding
         assert finding is not None
-        cause = f"likely cause: {report.cause}\n" if report.cause else ""
+        cause = likely(witness) or (f"perhaps {finding.cause}" if finding.cause else "")
         super().__init__(
             f"{result.law}: expected {finding.expected}, found {finding.found}; {finding.why}.\n"
-            f"{cause}\n{finding.script}"
+            f"{f'likely cause: {cause}' if cause else ''}\n\n{finding.script}"
         )

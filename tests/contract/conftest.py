@@ -64,3 +64,8 @@ def concatenating_door(request: pytest.FixtureRequest) -> Door:
 @pytest.fixture(scope="session", **named([door for door in DOORS if not door.concatenated]))
 def padding_door(request: pytest.FixtureRequest) -> Door:
     return request.param
+
+
+@pytest.fixture(scope="session", **named([door for door in DOORS if door.aligns]))
+def aligning_door(request: pytest.FixtureRequest) -> Door:
+    return request.param

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 import ml_dtypes
 import numpy as np
 
-from seqloss.numpy import Greedy, Report
+from seqloss.numpy import Alignment, Greedy, Report
 
 HALF = ("float16", "bfloat16")
 
@@ -33,6 +33,7 @@ class Door(ABC):
         traced_gradient: what is differentiated has no values yet when the door is called, so that errors about scores
             come when the program runs: the framework's own, with the contract's text in it; from "whole-array", NaN.
         few_shapes: each new shape costs a compilation, so that drawn problems keep to few.
+        aligns: has `ctc_align`.
         long: takes minutes, and runs by `make test-long` alone.
     """
 
@@ -44,6 +45,7 @@ class Door(ABC):
     kernel: ClassVar[Literal["cpu", "whole-array"]] = "cpu"
     traced_gradient: ClassVar[bool] = False
     few_shapes: ClassVar[bool] = False
+    aligns: ClassVar[bool] = False
     long: ClassVar[bool] = False
 
     @property
@@ -84,6 +86,10 @@ class Door(ABC):
     @abstractmethod
     def posteriors(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
         """`ctc_posteriors`."""
+
+    def align(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Alignment:
+        """`ctc_align`, if the door has it."""
+        raise NotImplementedError
 
     @abstractmethod
     def check(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Report:

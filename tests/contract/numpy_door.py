@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from seqloss.numpy import Greedy, Report, ctc_check, ctc_greedy, ctc_loss, ctc_loss_and_grad, ctc_posteriors
+from seqloss.numpy import (
+    Alignment,
+    Greedy,
+    Report,
+    ctc_align,
+    ctc_check,
+    ctc_greedy,
+    ctc_loss,
+    ctc_loss_and_grad,
+    ctc_posteriors,
+)
 
 from .door import Door
 
@@ -15,6 +25,7 @@ from .door import Door
 @dataclass(frozen=True)
 class NumpyDoor(Door):
     name = "numpy"
+    aligns = True
 
     def array(self, values: Any) -> np.ndarray:
         with np.errstate(over="ignore"):  # -1e9 in float16 is -inf
@@ -36,6 +47,9 @@ class NumpyDoor(Door):
 
     def posteriors(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
         return ctc_posteriors(self.array(logits), targets, *args, **options)
+
+    def align(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Alignment:
+        return ctc_align(self.array(logits), targets, *args, **options)
 
     def check(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Report:
         return ctc_check(self.array(logits), targets, *args, **options)

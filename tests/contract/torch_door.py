@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import torch
 
-from seqloss.numpy import Greedy, Report
-from seqloss.torch import ctc_check, ctc_greedy, ctc_loss, ctc_posteriors
+from seqloss.numpy import Alignment, Greedy, Report
+from seqloss.torch import ctc_align, ctc_check, ctc_greedy, ctc_loss, ctc_posteriors
 
 from .door import Door
 
@@ -19,6 +19,7 @@ from .door import Door
 @dataclass(frozen=True)
 class TorchDoor(Door):
     name = "torch"
+    aligns = True
 
     def tensor(self, values: Any) -> torch.Tensor:
         array = np.asarray(values)
@@ -47,6 +48,10 @@ class TorchDoor(Door):
     def posteriors(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
         args = map(_integers, (targets, *args))
         return ctc_posteriors(self.tensor(logits), *args, **_all_integers(options)).numpy()
+
+    def align(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Alignment:
+        found = ctc_align(self.tensor(logits), *map(_integers, (targets, *args)), **_all_integers(options))
+        return Alignment(*(getattr(found, field.name).numpy() for field in fields(found)))
 
     def check(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Report:
         return ctc_check(self.tensor(logits), *map(_integers, (targets, *args)), **_all_integers(options))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -28,7 +30,7 @@ def ctc(logits, targets, logit_lengths, target_lengths, blank):
 def report_of(folder: Path, mistake: str = "pass", after: str = "pass", answer: str = "loss, gradient") -> Report:
     file = folder / "mine.py"
     file.write_text(RIGHT.format(mistake=mistake, after=after, answer=answer))
-    return verify(f"{file}:ctc", effort=Effort(examples=3, seconds=1.0, limit=1.5))
+    return verify(f"{file}:ctc", effort=Effort(examples=3, seconds=1.0, limit=1.5, powers=()))
 
 
 def law(report: Report, name: str) -> str:
@@ -71,6 +73,53 @@ def test_one_that_always_crashes_is_given_up(tmp_path: Path) -> None:
 def test_a_hang_is_told_after_the_limit(tmp_path: Path) -> None:
     report = report_of(tmp_path, mistake="if logits.shape[2] == 1: time.sleep(60)")
     assert "did not answer in 1.5 s" in law(report, "empty")
+
+
+def test_a_function_that_forks_does_not_mix_its_answers(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(RIGHT.format(mistake="os.fork()", after="pass", answer="loss, gradient"))
+    with Process(Subject("mine", f"{tmp_path / 'mine.py'}:ctc"), limit=10.0) as asked:
+        for frames in (1, 2, 3, 4):
+            answer = asked.ask(problem(np.zeros((1, frames, 2)), [[]]), "float64")
+            np.testing.assert_allclose(answer.loss, frames * np.log(2.0), err_msg=answer.died or answer.raised)
+
+
+def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    started = "__import__('subprocess').Popen(['sleep', '600']).pid"
+    report_of(tmp_path, mistake=f"os.path.exists({str(mark)!r}) or open({str(mark)!r}, 'w').write(str({started}))")
+    assert not _lives(int(mark.read_text()))
+
+
+def test_it_does_not_outlive_who_asked(tmp_path: Path) -> None:
+    """A call that hangs, and a parent that is killed."""
+    mark = tmp_path / "pid"
+    (tmp_path / "mine.py").write_text(
+        f"import os, time\ndef ctc(*given):\n"
+        f"    open({str(mark)!r}, 'w').write(str(os.getpid()))\n    time.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-m", "seqloss", "verify", f"{tmp_path / 'mine.py'}:ctc"])
+    until = time.monotonic() + 60
+    while not (mark.exists() and mark.read_text()) and time.monotonic() < until:
+        time.sleep(0.1)
+    parent.terminate()
+    parent.wait()
+    child = int(mark.read_text())
+    while time.monotonic() < until and _lives(child):
+        time.sleep(0.1)
+    assert not _lives(child)
+
+
+def _lives(pid: int) -> bool:
+    """Whether it runs; one that ended and that nobody waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_list_of_two_losses_is_two_losses(tmp_path: Path) -> None:
+    report = report_of(tmp_path, answer="list(loss)")
+    assert report.ok, str(report)
 
 
 @pytest.mark.parametrize(

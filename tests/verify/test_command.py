@@ -39,7 +39,7 @@ def test_a_broken_law_is_told_with_its_cause_and_exit_code_1(told: subprocess.Co
     assert told.returncode == 1, told.stderr
     assert "likely cause: softmax is taken twice" in told.stdout
     assert re.search(r"certain-path +│ +X +│ +\+", told.stdout), told.stdout
-    assert "right.py:ctc: 29 laws hold, none is broken" in told.stdout
+    assert "right.py:ctc: 30 laws hold, none is broken" in told.stdout
 
 
 def test_the_lines_that_are_printed_run_and_show_it(told: subprocess.CompletedProcess[str], folder: Path) -> None:
@@ -79,12 +79,28 @@ def test_a_network_s_own_outputs_are_held_against_the_definition(folder: Path) -
     arrays = {"logits": rng.normal(size=(3, 9, 5)), "targets": rng.integers(1, 5, (3, 2)), "blank": 0}
     np.savez(folder / "out.npz", **arrays, logit_lengths=[9, 8, 7], target_lengths=[2, 1, 2])
     ran = command("right.py:ctc", "wrong.py:ctc", "--logits", "out.npz", "--json", folder=folder)
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == 1, ran.stderr
     right, wrong = (report["agreement"][0] for report in json.loads(ran.stdout))
     assert right["utterances"] == 3
     assert right["worst"] < 1e-12
     assert wrong["worst"] > 0.1
-    assert "gradient, worst" in command("right.py:ctc", "--logits", "out.npz", folder=folder).stdout
+    assert (right["apart"], wrong["apart"]) == (0, 3)
+    ran = command("right.py:ctc", "--logits", "out.npz", folder=folder)
+    assert ran.returncode == 0
+    assert "gradient, worst" in ran.stdout
+    assert "right.py:ctc, float64: all 3 rows are right to rounding." in ran.stdout
+
+
+def test_rows_that_no_path_fits_are_counted_apart(folder: Path) -> None:
+    logits = np.random.default_rng(0).normal(size=(3, 3, 5))
+    np.savez(folder / "tight.npz", logits=logits, targets=[[1, 1, 1], [1, 2, 3], [4, 4, 4]])
+    told = command("right.py:ctc", "--logits", "tight.npz", folder=folder)
+    assert told.returncode == 0, told.stderr
+    assert "no path fits 2 of 3 rows" in told.stdout
+    np.savez(folder / "none.npz", logits=logits[:1], targets=[[1, 1, 1]])
+    told = command("right.py:ctc", "--logits", "none.npz", folder=folder)
+    assert told.returncode == 0, told.stderr
+    assert "no path fits 1 of 1 rows" in told.stdout
 
 
 @pytest.mark.parametrize(
@@ -96,7 +112,7 @@ def test_a_network_s_own_outputs_are_held_against_the_definition(folder: Path) -
         (["right.py:ctc", "--blank", "middle"], "--blank: expected one of any, first, last, found 'middle'"),
         (["right.py:ctc", "--without", "gravity"], "--without: expected one of answers"),
         (["right.py:ctc", "--dtype", "int8"], "--dtype: expected one of float64"),
-        (["right.py:ctc", "--logits", "none.npz"], "none.npz: No such file"),
+        (["right.py:ctc", "--logits", "nowhere.npz"], "nowhere.npz: No such file"),
         (["right.py:ctc", "--logits", "right.py"], "right.py: no .npz of arrays"),
     ],
 )
@@ -112,6 +128,16 @@ def test_outputs_that_do_not_fit_are_told(folder: Path) -> None:
     assert "no array 'targets', only logits" in command("right.py:ctc", "--logits", "short.npz", folder=folder).stderr
     np.savez(folder / "label.npz", logits=np.zeros((1, 2, 3)), targets=[[7]])
     assert "targets[0, 0]: found label 7" in command("right.py:ctc", "--logits", "label.npz", folder=folder).stderr
+
+
+def test_a_blank_that_is_no_class_is_told(folder: Path) -> None:
+    for blank, words in (([0, 1], "blank is int64 of shape (2,)"), ("zero", "blank is <U4 of shape ()")):
+        np.savez(folder / "blank.npz", logits=np.zeros((1, 2, 3)), targets=[[1]], blank=blank)
+        ran = command("right.py:ctc", "--logits", "blank.npz", folder=folder)
+        assert (ran.returncode, words in ran.stderr) == (2, True), ran.stderr
+    np.save(folder / "alone.npy", np.zeros((1, 2, 3)))
+    ran = command("right.py:ctc", "--logits", "alone.npy", folder=folder)
+    assert (ran.returncode, "no .npz of arrays" in ran.stderr) == (2, True), ran.stderr
 
 
 def test_the_known_ones_are_listed() -> None:

@@ -12,7 +12,7 @@ from seqloss.verify import Effort, Subject, verify
 from tests.verify.mutants import plain
 from tests.verify.mutants.planted import MUTANTS, load
 
-EFFORT = Effort(examples=8, seconds=2.0)
+EFFORT = Effort(examples=8, seconds=2.0, powers=(16,))
 
 
 def float32_inside(logits: Any, *rest: Any) -> Any:
@@ -68,8 +68,28 @@ def test_one_that_keeps_what_it_promises_is_right(function: Any, promises: dict[
     ("function", "promises"), [case for case in UNPROMISED[:6] if case[1]], ids=lambda x: getattr(x, "__name__", "")
 )
 def test_the_same_is_blamed_where_it_promised_more(function: Any, promises: dict[str, Any]) -> None:
-    report = verify(Subject("f", function), effort=Effort(examples=4, first=True, small=False), apart=False)
+    report = verify(Subject("f", function), effort=Effort(examples=4, first=True, small=False, powers=()), apart=False)
     assert not report.ok
+
+
+def ours(logits: Any, targets: Any, frames: Any, labels: Any, blank: int) -> Any:
+    return ctc_loss_and_grad(logits, targets, frames, labels, blank=blank)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_one_that_takes_half_types_alone_is_right(dtype: str) -> None:
+    effort = Effort(examples=12, seconds=8.0, powers=(16,))
+    report = verify(Subject("ours", ours, dtypes=(dtype,)), effort=effort, apart=False)
+    assert report.ok, str(report)
+
+
+def test_half_types_alone_do_not_hide_a_wrong_gradient() -> None:
+    def doubled(*given: Any) -> Any:
+        loss, gradient = ours(*given)
+        return loss, 2 * gradient
+
+    report = verify(Subject("f", doubled, dtypes=("bfloat16",)), effort=EFFORT, apart=False)
+    assert "finite-differences" in [result.law for result in report.broken]
 
 
 def test_a_page_shows_texts_as_texts() -> None:

@@ -19,7 +19,7 @@ def test_every_law_is_a_test_that_passes(tmp_path: Path) -> None:
     (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
     ran = pytest_in(tmp_path, "--ctc", "mine.py:ctc", "test_other.py")
     assert ran.returncode == 0, ran.stdout
-    assert "30 passed, 2 skipped" in ran.stdout
+    assert "31 passed, 2 skipped" in ran.stdout
     assert "mine.py:ctc: sums-to-1 PASSED" in ran.stdout or "sums-to-1" in ran.stdout
 
 
@@ -33,6 +33,33 @@ def test_a_broken_law_fails_with_its_lines(tmp_path: Path) -> None:
     assert "likely cause: it is scaled by the batch" in ran.stdout
     assert "from mine import ctc" in ran.stdout
     assert "Traceback" not in ran.stdout
+
+
+def test_laws_are_chosen_by_name_as_tests_are(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PLAIN.read_text())
+    (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
+    ran = pytest_in(tmp_path, "--ctc", "mine.py:ctc", "-k", "sums-to-1 or padding", "test_other.py")
+    assert "3 passed" in ran.stdout, ran.stdout  # nan-in-padding is one of them
+
+
+def test_promises_are_told_as_to_the_command(tmp_path: Path) -> None:
+    mutant = next(mutant for mutant in MUTANTS if mutant.name == "blank-always-0")
+    (tmp_path / "mine.py").write_text(source_of(mutant))
+    (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
+    words = "--ctc", "mine.py:ctc", "--ctc-blank", "first", "--ctc-without", "cut", "test_other.py"
+    ran = pytest_in(tmp_path, *words)
+    assert ran.returncode == 0, ran.stdout
+    assert "3 skipped" in ran.stdout
+
+
+def test_what_nobody_knows_ends_it_at_once(tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
+    ran = pytest_in(tmp_path, "--ctc", "nobody", "test_other.py")
+    assert ran.returncode == 4, ran.stdout
+    assert "'nobody' is no known implementation" in ran.stderr
+    ran = pytest_in(tmp_path, "--ctc", "nowhere.py:ctc", "test_other.py")
+    assert "1 failed" in ran.stdout, ran.stdout
+    assert "there is no file nowhere.py" in ran.stdout
 
 
 def test_without_the_option_nothing_is_imported() -> None:

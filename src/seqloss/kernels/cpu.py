@@ -1,11 +1,13 @@
-"""CTC of a batch on the CPU: what the doors call."""
+"""CTC of a batch on the CPU, its loss and its best path: what the doors call."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from seqloss.contract import Batch
-from seqloss.kernels import ctc, layout, threads
+from seqloss.kernels import align, ctc, layout, threads
 from seqloss.kernels.workspace import Workspace, allocate
 
 WORTH_A_THREAD = 200_000.0
@@ -38,15 +40,10 @@ def loss_and_grad(
     """
     rows, time, classes = logits.shape
     softmax = normalize if softmax is None else softmax
-    scores = _as_writable(np.require(logits, requirements="C")).reshape(-1)
-    targets, logit_lengths, target_lengths = (
-        _as_writable(np.require(array, np.int64, "C"))
-        for array in (batch.targets, batch.logit_lengths, batch.target_lengths)
-    )
+    scores, targets, logit_lengths, target_lengths = _plain(logits, batch)
     result = allocate(scores.size if gradient else 0, logits.dtype) if out is None else out.reshape(-1)
     losses, paths = allocate(rows, np.dtype(np.float64)), allocate(rows, np.dtype(np.int64))
-    frames = max(0, min(time, int(logit_lengths.max(initial=0))))
-    labels = max(0, min(targets.shape[1], int(target_lengths.max(initial=0))))
+    frames, labels = _longest(batch, time)
 
     def work(first: int, step: int) -> None:
         with Workspace() as space:
@@ -65,6 +62,73 @@ def loss_and_grad(
         threads.share(work, _threads(rows, frames, classes, labels))
     gradients = result.reshape(logits.shape) if gradient else None
     return losses.astype(logits.dtype), paths, gradients
+
+
+@dataclass(frozen=True)
+class BestPaths:
+    """The best path of each row; what lies past a row's lengths, or has no path, is -1 (scores: 0).
+
+    Attributes:
+        classes: (batch, time) int64, of each frame.
+        first, last: (batch, labels) int64, the frames of each label.
+        scores: (batch, labels) float64, the log probability of each label's frames; NaN in a poisoned row.
+        totals: (batch,) float64, that of the whole path; -inf without one, NaN in a poisoned row.
+        paths: (batch,) int64, see `seqloss.kernels.ctc.Path`.
+    """
+
+    classes: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    scores: np.ndarray
+    totals: np.ndarray
+    paths: np.ndarray
+
+
+def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> BestPaths:
+    """The best path of each row; arguments as `loss_and_grad`."""
+    rows, time, classes = logits.shape
+    scores, targets, logit_lengths, target_lengths = _plain(logits, batch)
+    frames, labels = _longest(batch, time)
+    found = BestPaths(
+        np.full((rows, time), -1),
+        np.full(targets.shape, -1),
+        np.full(targets.shape, -1),
+        np.zeros(targets.shape),
+        allocate(rows, np.dtype(np.float64)),
+        allocate(rows, np.dtype(np.int64)),
+    )
+
+    states = 2 * labels + 1
+    floats = layout.slots_size(labels + 1) + 2 * states + 2 * frames
+
+    def work(first: int, step: int) -> None:
+        with Workspace() as space:
+            align.rows(
+                scores, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, first, step,
+                found.paths, found.classes, found.first, found.last, found.scores, found.totals,
+                space.take("floats", floats, np.dtype(np.float64)),
+                space.take("integers", classes + 2 * labels + 64, np.dtype(np.int64)),
+                space.take("steps", frames * states, np.dtype(np.uint8)),
+            )  # fmt: skip
+
+    if rows:
+        threads.share(work, _threads(rows, frames, classes, labels))
+    return found
+
+
+def _plain(logits: np.ndarray, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Scores in one line, targets and both lengths, as the kernels take them."""
+    integers = (
+        _as_writable(np.require(array, np.int64, "C"))
+        for array in (batch.targets, batch.logit_lengths, batch.target_lengths)
+    )
+    return (_as_writable(np.require(logits, requirements="C")).reshape(-1), *integers)  # type: ignore[return-value]
+
+
+def _longest(batch: Batch, time: int) -> tuple[int, int]:
+    """The most frames and labels that any row uses."""
+    frames, labels = (int(lengths.max(initial=0)) for lengths in (batch.logit_lengths, batch.target_lengths))
+    return max(0, min(time, frames)), max(0, min(batch.targets.shape[1], labels))
 
 
 class _Memory:

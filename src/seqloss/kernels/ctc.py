@@ -89,7 +89,7 @@ def _path_sums(
 
 
 @part
-def _admissible(targets, labels, frames, time, classes, blank):
+def admissible(targets, labels, frames, time, classes, blank):
     """Whether lengths and labels keep the contract; the caller's own check, where nobody checked before."""
     if labels < 0 or labels > targets.shape[0] or frames < 0 or frames > time:
         return False
@@ -105,7 +105,7 @@ def _row(
     m, e, floats, integers,
 ):  # fmt: skip
     """Loss and path of one row; its gradient in `result`, of which the caller has cleared what is not in use."""
-    if not _admissible(targets, labels, frames, time, classes, blank):
+    if not admissible(targets, labels, frames, time, classes, blank):
         return np.nan, REFUSED
     widest = section(labels, LANES[0])
     seen, integers = integers[:classes], integers[classes:]

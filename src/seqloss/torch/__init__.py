@@ -4,6 +4,7 @@
 * `CTCLoss`: the same in the place of torch.nn.CTCLoss, with its arguments, its value and its gradient.
 * `ctc_check`: which rows of a batch cannot be trained on, and why.
 * `ctc_posteriors`: where in time each class stands, given the target.
+* `ctc_align`: which frames show which label, on the best path.
 * `ctc_greedy`: what the network says, label by label, with scores and frame numbers.
 * `from_loss_and_grad`: a loss of your own, given as a function that returns (loss, gradient).
 * `layers`: what a model computes, layer by layer, to hold it against the same model elsewhere.
@@ -19,6 +20,7 @@ except ModuleNotFoundError as error:
     raise missing_extra("PyTorch", "torch", "seqloss.torch") from None
 
 from seqloss.numpy import Finding, Report
+from seqloss.torch.align import Alignment, ctc_align
 from seqloss.torch.check import ctc_check
 from seqloss.torch.ctc import ctc_loss
 from seqloss.torch.greedy import Greedy, ctc_greedy
@@ -28,10 +30,12 @@ from seqloss.torch.own import from_loss_and_grad
 from seqloss.torch.posteriors import ctc_posteriors
 
 __all__ = [
+    "Alignment",
     "CTCLoss",
     "Finding",
     "Greedy",
     "Report",
+    "ctc_align",
     "ctc_check",
     "ctc_greedy",
     "ctc_loss",

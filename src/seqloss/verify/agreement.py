@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from seqloss.verify.laws.agreement import truth
+from seqloss.verify.laws.edges import beyond_masks
+from seqloss.verify.laws.law import parts
 from seqloss.verify.problem import Problem, problem
 from seqloss.verify.report import Agreement
 from seqloss.verify.witness import Unanswered, Witness
@@ -18,10 +20,7 @@ def utterances(count: int = 32, seed: int = 1) -> Problem:
 
 
 def agreement(witness: Witness, given: Problem) -> Agreement | None:
-    """Mean absolute error of the losses, its standard deviation and the worst; None without an answer.
-
-    Rows that no path fits count if both say so, and are left out of the figures.
-    """
+    """Mean absolute error of the losses, its standard deviation and the worst; None without an answer."""
     given = witness.fit(given)
     try:
         answer = witness.look(given)
@@ -31,13 +30,20 @@ def agreement(witness: Witness, given: Problem) -> Agreement | None:
     fits = np.isfinite(loss)
     error = np.abs(answer.loss - loss)[fits]
     relative = error / np.maximum(np.abs(loss[fits]), 1e-300)
+    apart = parts(answer.loss, loss, witness.loss_tolerance(given)) & ~beyond_masks(given, answer.loss)
+    worst = None
+    if answer.gradient is not None:
+        off = parts(answer.gradient, gradient, witness.gradient_tolerance(given)).any(axis=(1, 2))
+        apart |= np.where(fits, off, ~np.isfinite(answer.gradient).all(axis=(1, 2)))
+        worst = float(np.abs(answer.gradient - gradient)[fits].max(initial=0.0))
     if not len(error):
-        return None
-    worst = None if answer.gradient is None else float(np.abs(answer.gradient - gradient)[fits].max())
+        error = relative = np.full(1, np.nan)
     return Agreement(
         witness.dtype,
-        len(error),
+        int(fits.sum()),
         *(float(error.mean()), float(error.std()), float(error.max())),
         *(float(relative.mean()), float(relative.std()), float(relative.max())),
         gradient_worst=worst,
+        impossible=int((loss == np.inf).sum()),
+        apart=int(apart.sum()),
     )

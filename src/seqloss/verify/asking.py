@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import secrets
 import signal
 import subprocess
@@ -79,7 +80,12 @@ class Process:
             environment = {**CALM, **os.environ, **self.subject.environment, child.KEY: key.hex()}
             command = [sys.executable, "-c", f"from {child.__name__} import main; main()", str(listener.address)]
             self._child = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                start_new_session=True,  # so that it can be ended with all that it has started
             )
             self._connection = self._accept(listener)
         self._connection.send(shipped)
@@ -105,14 +111,20 @@ class Process:
                 return Answer(died=f"was not asked: it had died {self.deaths} times")
             self.start()
         assert self._connection is not None
+        assert self._child is not None
+        late = threading.Event()
+        killer = threading.Timer(self.limit, _end_late, (self._child, late))
+        killer.start()
         try:
             self._connection.send(_arguments(problem, dtype))
-            if not self._connection.poll(self.limit):
+            return self._connection.recv()
+        except (EOFError, OSError, pickle.UnpicklingError):
+            if late.is_set():
                 self.deaths += STARTS // HANGS - 1
                 return self._died(f"did not answer in {self.limit:g} s")
-            return self._connection.recv()
-        except (EOFError, ConnectionError):
             return self._died(self._how_it_ended())
+        finally:
+            killer.cancel()
 
     def renew(self) -> None:
         """End the process; the next call starts another. What was written past an array's end is gone with it."""
@@ -150,10 +162,24 @@ class Process:
     def _stop(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
+        _end(self._child)
         self._child = self._connection = None
+
+
+def _end(process: subprocess.Popen | None) -> None:
+    """End a process and all that it has started."""
+    if process is None:
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (AttributeError, ProcessLookupError, PermissionError):  # no process groups here, or none left
+        process.kill()
+    process.wait()
+
+
+def _end_late(process: subprocess.Popen, late: threading.Event) -> None:
+    late.set()
+    _end(process)
 
 
 class Here:
@@ -179,6 +205,7 @@ def _arguments(problem: Problem, dtype: str) -> Mapping[str, Any]:
         "target_lengths": problem.target_lengths,
         "blank": problem.blank,
         "upstream": problem.upstream,
+        "form": problem.form,
     }
 
 

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -86,13 +87,23 @@ def _long() -> Problem:
     return problem(logits, rng.integers(1, 32, (1, 800)).tolist())
 
 
-def _sized(time: int, classes: int, labels: int, batch: int = 1) -> Callable[[], Problem]:
-    def make() -> Problem:
-        rng = np.random.default_rng(time + 31 * classes + 7 * labels)
-        targets = rng.integers(1, max(2, classes), (batch, labels)).tolist()
-        return problem(scores(batch, time, classes, time + classes), targets)
+def sized(time: int, classes: int, labels: int, batch: int = 1) -> Problem:
+    """Random scores and labels; the same whenever it is asked for."""
+    rng = np.random.default_rng(time + 31 * classes + 7 * labels)
+    targets = rng.integers(1, max(2, classes), (batch, labels)).tolist()
+    return problem(scores(batch, time, classes, time + classes), targets)
 
-    return make
+
+POWERS = (16, 32, 64, 128, 256, 512)
+"""Sizes at which vectors, buffers and counters end."""
+
+
+def around(powers: Sequence[int] = POWERS) -> Iterator[Problem]:
+    """Frames and classes, then labels, then rows of each power of two, of one less and of one more."""
+    for n in (power + more for power in powers for more in (-1, 0, 1)):
+        yield sized(n, n, n // 3, 2)
+        yield sized(2 * n + 16, 5, n)
+        yield sized(4, 3, 1, n)
 
 
 CASES: tuple[Case, ...] = (
@@ -106,6 +117,7 @@ CASES: tuple[Case, ...] = (
     Case("[1, 1, 1, 1] in 6 frames", "impossible", "DeepSpeech#1629", lambda: problem(scores(1, 6, 4), [[1] * 4])),
     Case("more labels than frames", "impossible", "returnn#1835", lambda: problem(scores(1, 2, 4), [[1, 2, 3]])),
     Case("all paths closed by -inf", "impossible", "tensorflow#33462", _all_closed),
+    Case("all scores alike", "definition", "an untrained model", lambda: problem(np.zeros((1, 7, 5)), [[3, 3, 1]])),
     Case("-inf scores, other paths fit", "closed-scores", "pytorch#21680", _some_closed),
     Case("a class masked with -10,000", "masked", "axlearn#211", lambda: _masked(-1e4)),
     Case("a class masked with float's minimum", "impossible", "chainer#5614", lambda: _masked(-3.4e38)),
@@ -128,7 +140,7 @@ CASES: tuple[Case, ...] = (
     Case("an empty batch", "empty", "the contract", lambda: problem(np.zeros((0, 5, 4)), [])),
     Case("one class", "empty", "the contract", lambda: problem(scores(1, 5, 1), [[]])),
     *(
-        Case(f"{t} frames, {c} classes, {n} labels", "sizes", thread, _sized(t, c, n, b), full)
+        Case(f"{t} frames, {c} classes, {n} labels", "sizes", thread, partial(sized, t, c, n, b), full)
         for t, c, n, b, thread, full in (
             (2, 2, 1, 1, "powers of two", False),
             (8, 16, 4, 4, "powers of two", False),

@@ -7,6 +7,8 @@ import importlib.util
 import inspect
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from seqloss import errors
+from seqloss.verify.forms import FORMS
 from seqloss.verify.problem import Answer
 
 KEY = "SEQLOSS_VERIFY_KEY"
@@ -51,11 +54,12 @@ def takes_upstream(function: Callable) -> bool:
 def call(function: Callable, given: Mapping[str, Any]) -> Answer:
     """One call, on copies of the arguments, and what it did."""
     arrays = {name: np.array(given[name]) for name in NAMES}
+    arrays = FORMS[given["form"]].apply(arrays) if given["form"] else arrays
     extra = {} if given["upstream"] is None else {"upstream": np.array(given["upstream"])}
     before = {name: array.tobytes() for name, array in (arrays | extra).items()}
     try:
         result = function(*arrays.values(), int(given["blank"]), **extra)
-        loss, gradient = result if isinstance(result, tuple | list) and len(result) == 2 else (result, None)
+        loss, gradient = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
         loss, gradient = _array(loss), None if gradient is None else _array(gradient)
     except BaseException as problem:
         return Answer(raised=_words(problem), wrote=_changed(before, arrays | extra))
@@ -95,12 +99,16 @@ def serve(connection: Connection) -> None:
         connection.send(("unusable", f"{type(problem).__name__}: {problem}"))
         return
     connection.send(("ready", takes_upstream(function)))
+    here = os.getpid()
     while True:
         try:
             given = connection.recv()
         except EOFError:
             return
-        connection.send(call(function, given))
+        answer = call(function, given)
+        if os.getpid() != here:  # the function has forked: one of us answers
+            os._exit(0)
+        connection.send(answer)
 
 
 def _unpickled(pickled: bytes) -> Callable:
@@ -109,11 +117,19 @@ def _unpickled(pickled: bytes) -> Callable:
     return cloudpickle.loads(pickled)
 
 
+def _leave_with(parent: int) -> None:
+    """Nobody asks any more when the parent is gone, however long a call may still take."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
 def main() -> None:
     """Serve the parent whose address is the first argument, and whose key is in the environment.
 
     What the implementation prints goes to standard error, which the parent keeps for the day that it dies.
     """
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     with Client(sys.argv[1], authkey=bytes.fromhex(os.environ.pop(KEY))) as parent:
         os.dup2(2, 1)
         serve(parent)

@@ -153,7 +153,7 @@ def _refuse_skipped(chosen: Sequence[Subject], reports: Sequence[Report]) -> Non
 
 
 def hold_outputs(chosen: Sequence[Subject], file: Path, err: Console, as_json: bool = False) -> bool:
-    """Distances from the definition on a network's own outputs. Whether all gave an answer."""
+    """Distances from the definition on a network's own outputs. Whether all answered, as the definition does."""
     given = outputs.read(file)
     reports = []
     with err.status("") as status:
@@ -168,11 +168,13 @@ def hold_outputs(chosen: Sequence[Subject], file: Path, err: Console, as_json: b
     else:
         console = _wide()
         console.print(distances(reports))
+        for line in outputs.told(reports):
+            console.print(Text(line), soft_wrap=True)
         for report in reports:
             if report.skipped:
                 console.print(Text(f"{report.name}: skipped, {report.skipped}", "dim"), soft_wrap=True)
     _refuse_skipped(chosen, reports)
-    return all(not report.skipped for report in reports)
+    return all(not report.skipped and not any(x.apart for x in report.agreement) for report in reports)
 
 
 def _wide() -> Console:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def read(file: Path) -> Problem:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             given = {name: arrays[name] for name in arrays.files}
-    except (ValueError, AttributeError, EOFError, zipfile.BadZipFile) as problem:
+    except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as problem:
         raise errors.VerifyError(f"{file}: no .npz of arrays, as numpy.savez writes them ({problem}).") from problem
     missing = [name for name in ("logits", "targets") if name not in given]
     if missing:
@@ -41,8 +42,7 @@ def read(file: Path) -> Problem:
             f"{file}: no array {missing[0]!r}, only {', '.join(sorted(given)) or 'nothing'}; expected logits (batch, "
             "time, classes) and targets (batch, labels), and logit_lengths, target_lengths and blank if there are any."
         )
-    logits, targets = given["logits"], given["targets"]
-    blank = int(given.get("blank", 0))
+    logits, targets, blank = given["logits"], given["targets"], _blank(file, given.get("blank"))
     try:
         batch = contract.validate(
             logits.shape, targets, given.get("logit_lengths"), given.get("target_lengths"), blank=blank
@@ -56,6 +56,35 @@ def read(file: Path) -> Problem:
         np.asarray(batch.target_lengths, np.int64),
         batch.blank,
     )
+
+
+def _blank(file: Path, found: np.ndarray | None) -> int:
+    if found is None:
+        return 0
+    if found.size != 1 or found.dtype.kind not in "iu":
+        raise errors.VerifyError(
+            f"{file}: blank is {found.dtype} of shape {found.shape}; expected one integer, the blank's class."
+        )
+    return int(found.reshape(()))
+
+
+def told(reports: Sequence[Report]) -> Iterator[str]:
+    """What the figures mean, in lines."""
+    for report in reports:
+        for x in report.agreement:
+            rows = x.utterances + x.impossible
+            if x.impossible:
+                yield (
+                    f"{report.name}, {x.dtype}: no path fits {x.impossible} of {rows} rows (their loss is infinite): "
+                    "they are not in the figures."
+                )
+            if x.apart:
+                yield (
+                    f"{report.name}, {x.dtype}: {x.apart} of {rows} rows are further from the definition than rounding "
+                    f"explains; seqloss verify {report.name!r} looks for the cause."
+                )
+            else:
+                yield f"{report.name}, {x.dtype}: all {rows} rows are right to rounding."
 
 
 def hold(subject: Subject, given: Problem, limit: float = 300.0) -> Report:

@@ -20,6 +20,7 @@ class Problem:
         logit_lengths, target_lengths: (batch,) int64.
         blank: its class, 0 or more.
         upstream: (batch,), what the gradient of each row's loss is multiplied by; None for 1.
+        form: a name of `forms.FORMS`: how the arrays are handed over; "" for as they are.
     """
 
     logits: np.ndarray
@@ -28,6 +29,7 @@ class Problem:
     target_lengths: np.ndarray
     blank: int = 0
     upstream: np.ndarray | None = None
+    form: str = ""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

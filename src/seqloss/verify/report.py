@@ -50,7 +50,13 @@ class Answered:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Distance from the definition over a set of utterances, for one type of scores; nats, and relative to the loss."""
+    """Distance from the definition over a set of utterances, for one type of scores; nats, and relative to the loss.
+
+    Attributes:
+        utterances: that have a finite loss: the figures are theirs.
+        impossible: utterances that no path fits.
+        apart: utterances further from the definition than honest rounding; an impossible one whose loss is finite too.
+    """
 
     dtype: str
     utterances: int
@@ -61,6 +67,8 @@ class Agreement:
     relative_deviation: float
     relative_worst: float
     gradient_worst: float | None = None
+    impossible: int = 0
+    apart: int = 0
 
 
 @dataclass(frozen=True)

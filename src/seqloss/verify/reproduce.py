@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from seqloss.verify.cases import CASES
+from seqloss.verify.cases import CASES, sized
+from seqloss.verify.forms import FORMS
 from seqloss.verify.problem import Problem
 from seqloss.verify.subject import Subject
+from seqloss.verify.witness import with_blank
 
 LARGE = 400
 """Arrays of more numbers are named by their case, where they are one's."""
@@ -43,10 +46,11 @@ def script(
     """
     name, load = loading(subject.source)
     answer = "loss, gradient" if gradient else "loss"
+    log_probs = subject.scores == "log_probs"
     lines = ["import numpy as np", *load, ""]
     if beside is not None:
-        lines += ["# what it must agree with:", *call(name, beside, dtype, answer), f"print({shows})", ""]
-    lines += [*call(name, problem, dtype, answer), f"print({shows})"]
+        lines += ["# what it must agree with:", *call(name, beside, dtype, answer, log_probs), f"print({shows})", ""]
+    lines += [*call(name, problem, dtype, answer, log_probs), f"print({shows})"]
     return "\n".join([*lines, f"# expected: {expected}", f"# found:    {found}"])
 
 
@@ -64,29 +68,49 @@ def loading(source: str | Callable) -> tuple[str, list[str]]:
     return name, ["import sys", f"sys.path.insert(0, {str(path.parent)!r})", f"from {path.stem} import {outer}"]
 
 
-def call(name: str, problem: Problem, dtype: str, answer: str) -> list[str]:
+def call(name: str, problem: Problem, dtype: str, answer: str, log_probs: bool = False) -> list[str]:
     upstream = "" if problem.upstream is None else f", upstream=np.array({problem.upstream.tolist()})"
     kind = "float32" if dtype == "bfloat16" else dtype
-    if problem.logits.size > LARGE or problem.targets.size > LARGE:
-        case = next(
-            (case.name for case in CASES if case.full or case.law == "sizes" if same(case.problem(), problem)), ""
-        )
-        if case:
+    large = _by_name(problem, log_probs) if problem.logits.size > LARGE or problem.targets.size > LARGE else []
+    if large:
+        return [
+            *large,
+            f"{answer} = {name}(logits.astype(np.{kind}), p.targets, p.logit_lengths, p.target_lengths, p.blank)",
+        ]
+    integers = [_integers(array) for array in (problem.targets, problem.logit_lengths, problem.target_lengths)]
+    lines = [f"logits = np.array({_numbers(problem.logits)}, np.{kind})"]
+    if problem.form:
+        lines += [f"targets, frames, labels = {', '.join(integers)}", *FORMS[problem.form].lines]
+        integers = ["targets", "frames", "labels"]
+    return [*lines, f"{answer} = {name}(logits, {', '.join(integers)}, {problem.blank}{upstream})"]
+
+
+def _by_name(problem: Problem, log_probs: bool) -> list[str]:
+    """Lines that make `p` and its `logits`, if they are made by a rule; none if they are not."""
+    batch, time, classes, labels = problem.shape
+    blank = ("", "") if problem.blank == 0 else ("with_blank(", f", {problem.blank})")
+    rules: dict[str, tuple[str, Callable[[], Problem]]] = {
+        f"sized{(time, classes, labels, batch)}": ("sized", partial(sized, time, classes, labels, batch)),
+        **{
+            f"next(case for case in CASES if case.name == {case.name!r}).problem()": ("CASES", case.problem)
+            for case in CASES
+            if case.full
+        },
+    }
+    for expression, (needed, make) in rules.items():
+        if _same(with_blank(make(), problem.blank), problem):
             return [
-                "from seqloss.verify.cases import CASES",
-                f"p = next(case for case in CASES if case.name == {case!r}).problem()",
-                "lengths = p.logit_lengths, p.target_lengths",
-                f"{answer} = {name}(p.logits.astype(np.{kind}), p.targets, *lengths, {problem.blank})",
+                f"from seqloss.verify.cases import {needed}",
+                *(["from seqloss.verify.witness import with_blank"] if problem.blank else []),
+                *(["from seqloss.verify.witness import log_softmax"] if log_probs else []),
+                "",
+                f"p = {blank[0]}{expression}{blank[1]}",
+                "logits = log_softmax(p.logits)" if log_probs else "logits = p.logits",
             ]
-    integers = (problem.targets, problem.logit_lengths, problem.target_lengths)
-    given = ", ".join(_integers(array) for array in integers)
-    return [
-        f"logits = np.array({_numbers(problem.logits)}, np.{kind})",
-        f"{answer} = {name}(logits, {given}, {problem.blank}{upstream})",
-    ]
+    return []
 
 
-def same(one: Problem, other: Problem) -> bool:
+def _same(one: Problem, other: Problem) -> bool:
     """Whether they are of one size and target: a subject may have been told rounded scores."""
     return one.shape == other.shape and bool((one.targets == other.targets).all())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,11 @@ from seqloss import errors
 from seqloss.verify import suspects
 from seqloss.verify.agreement import agreement, utterances
 from seqloss.verify.asking import Absent, Here, Process
-from seqloss.verify.cases import CASES, Case
+from seqloss.verify.cases import CASES, POWERS, Case, around
 from seqloss.verify.laws import LAWS, Breach, Law
 from seqloss.verify.laws.agreement import PRECISE, truth
 from seqloss.verify.laws.edges import beyond_masks
-from seqloss.verify.laws.law import number, parts
+from seqloss.verify.laws.law import number, parts, unlike
 from seqloss.verify.ordinary import ordinary
 from seqloss.verify.problem import Problem
 from seqloss.verify.report import BREAKS, HOLDS, NOT_PROMISED, NOT_TRIED, Answered, Finding, Report, Result
@@ -26,8 +26,11 @@ from seqloss.verify.search import look
 from seqloss.verify.subject import Subject
 from seqloss.verify.witness import Asked, Unanswered, Witness
 
-EVERY_TYPE = {"definition", "impossible", "closed-scores", "masked", "extreme-scores"}
-"""Laws that are tried in every type of scores; the others in the widest, where rounding hides least."""
+WIDEST = {"repeatable", "digits", "time-reversal", "relabelling", "sums-to-1", "cut", "finite-differences", "long"}
+"""Laws that are tried in the widest type of scores alone, where rounding hides least; the others in every type."""
+
+AROUND_FEW = (32, 256)
+"""Powers of two that are tried where each size costs a compilation, and not in a quick look."""
 
 UNSAFE = {"refuses-labels", "refuses-lengths"}
 """Laws whose arguments make some implementations write past their arrays: a new process for what comes after."""
@@ -48,6 +51,7 @@ class Effort:
         first: stop at the first broken law.
         small: look for a smaller problem that breaks a broken law.
         limit: seconds for one call.
+        powers: of two; the sizes around them are tried.
     """
 
     examples: int = 12
@@ -57,10 +61,11 @@ class Effort:
     first: bool = False
     small: bool = True
     limit: float = 20.0
+    powers: Sequence[int] = (16, 32, 64, 256)
 
 
 QUICK = Effort()
-FULL = Effort(examples=400, seconds=240.0, full=True, limit=120.0)
+FULL = Effort(examples=400, seconds=240.0, full=True, limit=120.0, powers=POWERS)
 
 
 def verify(
@@ -129,8 +134,6 @@ def _judge(asked: Asked, versions: dict[str, str], effort: Effort, progress: Pro
     for number_, law in enumerate(LAWS):
         progress(law.name, number_ / (len(LAWS) + 2))
         results.append(judge_law(law, witness, effort))
-        if law.name in UNSAFE and results[-1].status == BREAKS:
-            asked.renew()
         if effort.first and results[-1].status == BREAKS:
             break
     results = [written(witness) if result.law == "untouched" and witness.wrote else result for result in results]
@@ -145,7 +148,7 @@ def _judge(asked: Asked, versions: dict[str, str], effort: Effort, progress: Pro
         results,
         told,
         [figure for figure in figures if figure is not None],
-        suspects.likely(witness) or f"perhaps {broken[0]}" if broken else "",
+        suspects.likely(witness) or (f"perhaps {broken[0]}" if broken[0] else "") if broken else "",
         "",
         time.monotonic() - started,
         witness.calls,
@@ -165,12 +168,19 @@ def written(witness: Witness) -> Result:
 
 def judge_law(law: Law, witness: Witness, effort: Effort) -> Result:
     """One law on its fixed problems, then on drawn ones; what breaks is made small."""
+    result = _judge_law(law, witness, effort)
+    if law.name in UNSAFE and result.status == BREAKS:
+        witness.asked.renew()
+    return result
+
+
+def _judge_law(law: Law, witness: Witness, effort: Effort) -> Result:
     reason = not_promised(law, witness)
     if reason:
         return Result(law.name, NOT_PROMISED, reason=reason)
     looked, worst, case = 0, None, ""
     for name, given, dtype in fixed(law, witness, effort):
-        one = witness.given(dtype)
+        one = witness.given(dtype, law.sizes)
         looked += 1
         worst = broken_by(law, one, one.fit(given))
         if worst is not None:
@@ -221,7 +231,7 @@ def _drawn(law: Law, witness: Witness, problem: Problem) -> Breach | None:
 def fixed(law: Law, witness: Witness, effort: Effort) -> Iterator[tuple[str, Problem, str]]:
     """Ordinary problems made into this law's, and its named cases: name, problem, type of the scores."""
     if law.name not in {"sizes", "long"}:
-        for dtype in witness.subject.dtypes if law.name in EVERY_TYPE else witness.subject.dtypes[:1]:
+        for dtype in witness.subject.dtypes[:1] if law.name in WIDEST else witness.subject.dtypes:
             few = witness.subject.few_shapes
             for given in ordinary(few)[:1] if few and dtype != witness.dtype else ordinary(few):
                 made = law.prepare(witness.fit(given))
@@ -230,6 +240,16 @@ def fixed(law: Law, witness: Witness, effort: Effort) -> Iterator[tuple[str, Pro
     for case in CASES:
         if case.law == law.name and (effort.full or not case.full) and _promised(case, witness.subject):
             yield case.name, case.problem(), case.dtype
+    if law.sizes:
+        yield from _sizes(witness.subject, effort)
+
+
+def _sizes(subject: Subject, effort: Effort) -> Iterator[tuple[str, Problem, str]]:
+    """Around powers of two, in the widest type and in float32."""
+    powers = [power for power in effort.powers if not subject.few_shapes or (effort.full and power in AROUND_FEW)]
+    for dtype in [subject.dtypes[0], *(dtype for dtype in subject.dtypes[1:] if dtype == "float32")]:
+        for given in around(powers):
+            yield "", given, dtype
 
 
 def _promised(case: Case, subject: Subject) -> bool:
@@ -294,6 +314,9 @@ def _values(case: Case, witness: Witness, given: Problem) -> Answered:
     if loss is None or losses.shape != loss.shape:
         return told(exact, found, False)
     apart = parts(losses, loss, witness.loss_tolerance(given)) & ~beyond_masks(given, losses)
+    if apart.any():
+        pairs = [unlike(a, b) if bad else (number(a), number(b)) for a, b, bad in zip(loss, losses, apart, strict=True)]
+        found = ", ".join(words for _, words in pairs)
     return told(exact, found, not apart.any() and not (losses < 0).any())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -89,6 +90,10 @@ def _halved(logits: np.ndarray) -> np.ndarray:
     return log_softmax(logits.astype(np.float16).astype(np.float64))
 
 
+def _scaled(factor: float, logits: np.ndarray) -> np.ndarray:
+    return log_softmax(factor * logits)
+
+
 def _without_last(logits: np.ndarray) -> np.ndarray:
     return logits - np.logaddexp.reduce(logits[:, :-1], axis=1)[:, None]
 
@@ -162,6 +167,12 @@ SUSPECTS: tuple[tuple[str, Rules], ...] = (
         Rules(after=lambda p, n, x: x / max(1, int(p.logit_lengths[n]))),
     ),
     ("the sign is missing: it is the log probability, not its negative", Rules(after=lambda p, n, x: -x)),
+    ("it is the probability, not minus its logarithm", Rules(after=lambda p, n, x: float(np.exp(-x)))),
+    ("it is minus the probability, not minus its logarithm", Rules(after=lambda p, n, x: -float(np.exp(-x)))),
+    ("it is the probability's inverse: the logarithm is missing", Rules(after=lambda p, n, x: float(np.exp(x)))),
+    ("targets are read from their end: labels are reversed", Rules(labels=lambda p, n: p.label_rows()[n][::-1])),
+    ("the frames are read from their end", Rules(scores=lambda x: log_softmax(x)[::-1])),
+    *((f"scores are multiplied by {k:g} before softmax", Rules(scores=partial(_scaled, k))) for k in (0.1, 0.5, 2, 10)),
     ("it is in bits, not in nats: a logarithm to base 2", Rules(after=lambda p, n, x: x / np.log(2))),
 )
 
@@ -173,6 +184,7 @@ USUAL = {
     "digits": "sums in a narrower type than the scores', or a logarithm that is clipped",
     "batch-mates": "rows share something: a length, a target, a buffer or a divisor",
     "padding": "padding is counted: a length is ignored or off by one",
+    "memory-layout": "memory is read as if arrays were contiguous, or integers all int64",
     "upstream": "the gradient is not multiplied by the upstream one, row by row",
     "frame-shift": "softmax is missing, or runs over other classes than all",
     "rows-sum-to-0": "the gradient is that by log-probabilities, or softmax runs over other classes than all",
@@ -270,16 +282,32 @@ def _gradient_suspect(witness: Witness, asked: Sequence[tuple[Problem, Judged]])
             return words
     if all(_right_inside(given, answer) for given, answer in asked):
         return "the gradient is not 0 past the rows' lengths"
+    factors = [_gradient_factor(given, answer) for given, answer in asked]
+    if all(f is not None and abs(f - factors[0]) < CLOSE for f in factors):  # type: ignore[operator]
+        return f"the gradient is {factors[0]:.4g} times what it should be"
     return ""
 
 
-def _right_inside(given: Problem, answer: Judged) -> bool:
+def _gradient_factor(given: Problem, answer: Judged) -> float | None:
+    """What every entry is multiplied by."""
+    expected = _inside(given)
+    assert answer.gradient is not None
+    factor = float((answer.gradient * expected).sum() / np.maximum((expected**2).sum(), 1e-300))
+    return factor if (np.abs(answer.gradient - factor * expected) <= CLOSE * (1 + abs(factor))).all() else None
+
+
+def _inside(given: Problem) -> np.ndarray:
+    """The right gradient: softmax minus posterior, and 0 past the rows' lengths."""
     from seqloss.verify.laws.gradients import posteriors_of
 
     inside = (np.arange(given.logits.shape[1]) < given.logit_lengths[:, None])[:, :, None]
-    expected = np.exp(log_softmax(given.logits)) - posteriors_of(given)
+    return np.where(inside, np.exp(log_softmax(given.logits)) - posteriors_of(given), 0.0)
+
+
+def _right_inside(given: Problem, answer: Judged) -> bool:
+    inside = (np.arange(given.logits.shape[1]) < given.logit_lengths[:, None])[:, :, None]
     assert answer.gradient is not None
-    return bool((np.abs(np.where(inside, answer.gradient - expected, 0.0)) <= CLOSE).all())
+    return bool((np.abs(np.where(inside, answer.gradient - _inside(given), 0.0)) <= CLOSE).all())
 
 
 def of_label(witness: Witness) -> str:

@@ -56,18 +56,22 @@ class Witness:
         gradient: whether it returns one, once it was asked.
         calls: how often it was asked.
         wrote: every call that changed its arguments, and which.
+        exact: whether it is asked in the very sizes of a problem, although each may cost it a compilation.
     """
 
-    def __init__(self, asked: Asked, dtype: str | None = None, wrote: list[Written] | None = None) -> None:
-        self.asked, self.subject = asked, asked.subject
+    def __init__(
+        self, asked: Asked, dtype: str | None = None, wrote: list[Written] | None = None, exact: bool = False
+    ) -> None:
+        self.asked, self.subject, self.exact = asked, asked.subject, exact
         self.wrote = [] if wrote is None else wrote
         self.dtype = dtype or self.subject.dtypes[0]
         self.gradient = self.subject.gradient
         self.calls = 0
 
-    def given(self, dtype: str) -> Witness:
+    def given(self, dtype: str, exact: bool = False) -> Witness:
         """The same subject, asked in another type."""
-        return self if dtype in ("", self.dtype) else Witness(self.asked, dtype, self.wrote)
+        same = dtype in ("", self.dtype) and exact == self.exact
+        return self if same else Witness(self.asked, dtype or self.dtype, self.wrote, exact)
 
     @property
     def upstream(self) -> bool:
@@ -89,8 +93,7 @@ class Witness:
         logits = problem.logits
         if subject.scores == "log_probs":
             logits = log_softmax(logits) - ROOM.get(self.dtype, 0.0)
-        with np.errstate(over="ignore"):
-            return problem.but(logits=logits.astype(array_type(self.dtype)).astype(np.float64))
+        return problem.but(logits=rounded(logits, self.dtype))
 
     def ask(self, problem: Problem) -> Judged:
         """An answer to a problem that has a finite one: it must come, in shape, without NaN."""
@@ -126,7 +129,7 @@ class Witness:
         return answer
 
     def _raw(self, problem: Problem) -> Answer:
-        if not self.subject.few_shapes or not may_be_filled(problem, self.subject):
+        if not self.subject.few_shapes or self.exact or not may_be_filled(problem, self.subject):
             return self.asked.ask(problem, self.dtype)
         batch, time, _, _ = problem.shape
         chunks = [problem.pick(np.arange(n, min(n + ROWS, batch))) for n in range(0, batch, ROWS)]
@@ -161,6 +164,12 @@ def array_type(dtype: str) -> Any:
     import ml_dtypes
 
     return ml_dtypes.bfloat16
+
+
+def rounded(values: np.ndarray, dtype: str) -> np.ndarray:
+    """In float64, as they are after a conversion to this type."""
+    with np.errstate(over="ignore"):
+        return values.astype(array_type(dtype)).astype(np.float64)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

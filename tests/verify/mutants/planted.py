@@ -345,6 +345,20 @@ SCALE = (
         "each row's loss is divided by its labels and by the rows",
     ),
     Mutant(
+        "probability-for-loss",
+        LOSS,
+        "loss[n] = np.exp(total)",
+        "certain-path",
+        "the probability is returned, not minus its logarithm",
+    ),
+    Mutant(
+        "scores-halved",
+        NORMALISED,
+        "log_probs = log_softmax(scores / 2)",
+        "sums-to-1",
+        "a temperature of 2 was left in",
+    ),
+    Mutant(
         "divided-by-labels",
         RETURN,
         "shares = 1 / np.maximum(target_lengths, 1)\n"
@@ -389,6 +403,13 @@ GRADIENTS = (
         "weights[n] * (posteriors - np.exp(log_probs))",
         "finite-differences",
         "the sign is wrong",
+    ),
+    Mutant(
+        "gradient-doubled",
+        GRADIENT,
+        "weights[n] * 2.0 * (np.exp(log_probs) - posteriors)",
+        "finite-differences",
+        "the gradient is twice what it should be",
     ),
     Mutant(
         "gradient-divides-by-softmax",
@@ -535,6 +556,42 @@ BEHAVIOUR = (
         "labels = targets[n, : min(256, target_lengths[n])]",
         "sizes",
         "labels after the 256th are dropped",
+    ),
+    Mutant(
+        "classes-in-sixteens",
+        LOGS,
+        "whole = max(16, scores.shape[-1] // 16 * 16)\n"
+        "    return scores - np.log(np.exp(scores[..., :whole]).sum(axis=-1, keepdims=True))",
+        "sizes",
+        "softmax sums 16 classes at a time, and forgets the rest after the last whole 16",
+    ),
+    Mutant(
+        "gradient-of-16-rows",
+        RETURN,
+        f"gradient[16:] = 0.0\n    {RETURN}",
+        "sizes",
+        "rows after the 16th get no gradient",
+    ),
+    Mutant(
+        "reads-memory-in-its-order",
+        "scores = logits[n, used].astype(np.float64)",
+        "scores = logits.ravel('K').reshape(logits.shape)[n, used].astype(np.float64)",
+        "memory-layout",
+        "strides are not looked at",
+    ),
+    Mutant(
+        "labels-read-as-int64",
+        LABELS,
+        "labels = targets.view(np.int64)[n, : target_lengths[n]]",
+        "memory-layout",
+        "targets are taken for int64, whatever they are",
+    ),
+    Mutant(
+        "labels-reversed",
+        LABELS,
+        "labels = targets[n, : target_lengths[n]][::-1]",
+        "certain-path",
+        "targets are read from their end",
     ),
     Mutant(
         "hangs-when-long",

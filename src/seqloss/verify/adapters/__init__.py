@@ -93,6 +93,7 @@ def _known() -> list[Subject]:
             for backend in BACKENDS
         ),
         _on_keras("keras.backend.ctc_batch_cost", "keras:batch_cost", "tensorflow", blank="last"),
+        _subject("torchaudio", "torch:torchaudio", "torch", "torchaudio"),
         _subject("k2", "k2:loss", "torch", "k2", dtypes=SINGLE, blank="first"),
         _subject("warp-ctc", "warpctc:loss", "torch", "warpctc-pytorch", dtypes=SINGLE),
         _subject("paddle", "paddle:loss", "paddlepaddle"),

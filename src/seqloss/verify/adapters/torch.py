@@ -132,7 +132,9 @@ def drop_in_on_log_probs(
 
 
 def __getattr__(name: str) -> Adapter:
-    """`cuda` and `cudnn`, which are there where a CUDA device is."""
+    """`cuda` and `cudnn`, which are there where a CUDA device is; and torchaudio's, which is torch's."""
+    if name == "torchaudio":
+        raise VerifyError("torchaudio has no CTC loss of its own: its recipes call torch's")
     if name not in ("cuda", "cudnn"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import torch

@@ -9,7 +9,7 @@ some implementations write past their memory there.
 from __future__ import annotations
 
 from seqloss.verify.laws.agreement import DEFINITION, DIGITS, LONG, SIZES
-from seqloss.verify.laws.batches import BATCH_MATES, PADDING, UPSTREAM
+from seqloss.verify.laws.batches import BATCH_MATES, MEMORY_LAYOUT, PADDING, UPSTREAM
 from seqloss.verify.laws.behaviour import ANSWERS, REPEATABLE, UNTOUCHED
 from seqloss.verify.laws.edges import (
     CLOSED_SCORES,
@@ -35,6 +35,7 @@ LAWS: tuple[Law, ...] = (
     DIGITS,
     BATCH_MATES,
     PADDING,
+    MEMORY_LAYOUT,
     UPSTREAM,
     FRAME_SHIFT,
     ROWS_SUM_TO_0,

@@ -84,7 +84,10 @@ def precise(witness: Witness, problem: Problem) -> Breach | None:
     """What wide numbers or float64 inside reach, and float32 logarithms over thousands of frames do not."""
     answer = witness.ask(problem)
     loss, gradient = truth(witness, problem)
-    why = f"{problem.shape[1]} frames, {problem.shape[3]} labels: rounding must not pile up"
+    why = (
+        f"{problem.shape[1]} frames, {problem.shape[3]} labels: rounding must not pile up, as it does in sums of "
+        "float32 logarithms; whoever never has so many frames says --without long"
+    )
     breach = loss_breach(problem, answer.loss, loss, 1e-5 * (1 + loss), why)
     if breach is None and answer.gradient is not None:
         breach = gradient_breach(problem, answer.gradient, gradient, np.array(PRECISE), why)
@@ -93,5 +96,5 @@ def precise(witness: Witness, problem: Problem) -> Breach | None:
 
 DIGITS = Law("digits", "What is right is right to the last digits of its type.", digits, search=False)
 DEFINITION = Law("definition", "The loss is minus the log of the sum over all paths.", definition)
-SIZES = Law("sizes", "All of it holds at any size.", definition, search=False)
+SIZES = Law("sizes", "All of it holds at any size.", definition, search=False, sizes=True)
 LONG = Law("long", "Thousands of frames cost no precision: gradients within 1e-3.", precise, search=False)

@@ -1,9 +1,10 @@
-"""A row is alone: other rows, padding and order never matter, and upstream weighs its gradient."""
+"""A row is alone: other rows, padding, order and memory never matter, and upstream weighs its gradient."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from seqloss.verify.forms import FORMS
 from seqloss.verify.laws.law import Breach, Law, gradient_breach, loss_breach
 from seqloss.verify.problem import Problem
 from seqloss.verify.witness import Witness, padded
@@ -55,6 +56,22 @@ def padding(witness: Witness, problem: Problem) -> Breach | None:
     return None
 
 
+def memory_layout(witness: Witness, problem: Problem) -> Breach | None:
+    """Each form by itself."""
+    plain = witness.ask(problem)
+    for name, form in FORMS.items():
+        formed = problem.but(form=name)
+        found = witness.ask(formed)
+        why = f"{form.words} are the same numbers"
+        breach = loss_breach(formed, found.loss, plain.loss, 2 * witness.loss_tolerance(formed), why, problem)
+        if breach is None and plain.gradient is not None and found.gradient is not None:
+            close = 2 * witness.gradient_tolerance(formed)
+            breach = gradient_breach(formed, found.gradient, plain.gradient, close, why, problem)
+        if breach is not None:
+            return breach
+    return None
+
+
 def upstream(witness: Witness, problem: Problem) -> Breach | None:
     """Weights over 1, below 0, and 0."""
     plain = witness.ask(problem)
@@ -79,6 +96,7 @@ def upstream(witness: Witness, problem: Problem) -> Breach | None:
 
 BATCH_MATES = Law("batch-mates", "Other rows, and their order, never matter.", batch_mates)
 PADDING = Law("padding", "Frames and labels past a row's lengths never matter.", padding, needs=frozenset({"lengths"}))
+MEMORY_LAYOUT = Law("memory-layout", "Strides, and the integers' width, never matter.", memory_layout, search=False)
 UPSTREAM = Law(
     "upstream",
     "The gradient is multiplied by the one from upstream.",

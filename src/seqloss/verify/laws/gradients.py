@@ -7,10 +7,10 @@ import numpy as np
 from seqloss.reference import ctc_posteriors, paths
 from seqloss.verify.laws.law import Breach, Law, gradient_breach, number
 from seqloss.verify.problem import Problem
-from seqloss.verify.witness import Witness, log_softmax
+from seqloss.verify.witness import Witness, log_softmax, rounded
 
-STEP = {"float64": 1e-4, "float32": 1e-2}
-CLOSE = {"float64": 1e-6, "float32": 5e-3}
+STEP = {"float64": 1e-4, "float32": 1e-2, "float16": 0.06, "bfloat16": 0.25}
+CLOSE = {"float64": 1e-6, "float32": 5e-3, "float16": 5e-3, "bfloat16": 0.02}
 """What central differences may be off: STEP^2 / 6 times a third derivative near 1; the losses' rounding / STEP."""
 
 FEW = 81
@@ -36,20 +36,21 @@ def rows_sum_to_0(witness: Witness, problem: Problem) -> Breach | None:
 
 
 def finite_differences(witness: Witness, problem: Problem) -> Breach | None:
-    """Of the first row, all scores at once: each row of a batch has one score changed."""
+    """Of the first row, all scores at once: each row of a batch has one changed, by what rounding leaves of a step."""
     one = problem.alone(0)
     _, time, classes, _ = one.shape
-    kind = "float64" if witness.dtype == "float64" else "float32"
-    step, count = STEP[kind], time * classes
-    bumps = np.concatenate([np.eye(count), -np.eye(count)]).reshape(-1, time, classes) * step
+    count = time * classes
+    bumps = np.concatenate([np.eye(count), -np.eye(count)]).reshape(-1, time, classes) * STEP[witness.dtype]
     many = one.pick([0] * len(bumps))
-    bumped = many.but(logits=many.logits + bumps)
+    bumped = many.but(logits=rounded(many.logits + bumps, witness.dtype))
+    moved = np.abs(bumped.logits - many.logits).sum(axis=(1, 2))
     losses = witness.ask(bumped).loss
-    slopes = (losses[:count] - losses[count:]) / (2 * step)
+    slopes = (losses[:count] - losses[count:]) / (moved[:count] + moved[count:])
     gradient = witness.ask(one).gradient
     assert gradient is not None
     why = "the gradient is how much the loss changes with a score"
-    return gradient_breach(one, gradient, slopes.reshape(1, time, classes), np.array(CLOSE[kind]), why)
+    close = np.array(CLOSE[witness.dtype])
+    return gradient_breach(one, gradient, slopes.reshape(1, time, classes), close, why)
 
 
 def softmax_minus_posterior(witness: Witness, problem: Problem) -> Breach | None:

@@ -47,6 +47,7 @@ class Law:
         prepare: makes an ordinary problem one of this law's; None where the law says nothing of it.
         needs: what the subject must promise: "gradient", "lengths", "upstream", "logits", "log_probs".
         search: whether it is worth looking for problems that break it.
+        sizes: whether it is about the very sizes of its problems.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Law:
     prepare: Callable[[Problem], Problem | None] = lambda problem: problem
     needs: frozenset[str] = frozenset()
     search: bool = True
+    sizes: bool = False
 
 
 def number(x: float) -> str:
@@ -64,7 +66,7 @@ def number(x: float) -> str:
 
 def unlike(expected: float, found: float) -> tuple[str, str]:
     """Two figures with as many digits as tell them apart."""
-    for digits in (6, 10, 17):
+    for digits in (6, 8, 10, 17):
         words = f"{expected:.{digits}g}", f"{found:.{digits}g}"
         if words[0] != words[1]:
             break

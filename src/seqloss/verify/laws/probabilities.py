@@ -85,41 +85,45 @@ def _certain_blank(one: Problem) -> float:
 
 
 def cut(witness: Witness, problem: Problem) -> Breach | None:
-    """Two halves of a row, kept apart by a frame that is blank for certain."""
+    """Each row at each of its frames; the halves are kept apart by a frame that is blank for certain."""
     for n in range(len(problem.logits)):
         one = problem.alone(n)
-        frames, labels = one.logits.shape[1], one.label_rows()[0]
-        middle = frames // 2
-        if middle == 0:
-            continue
-        apart = np.full((1, 1, one.logits.shape[2]), -60.0)
-        apart[0, 0, one.blank] = 0.0
-        halves = one.logits[:, :middle], one.logits[:, middle:]
-        joined = witness.fit(
-            one.but(logits=np.concatenate([halves[0], apart, halves[1]], 1), logit_lengths=np.array([frames + 1]))
-        )
-        if required(labels) > frames + 1:
-            continue
-        whole, allowed = witness.ask(joined).loss[0], witness.loss_tolerance(joined)[0]
-        logs = []
-        for k in range(len(labels) + 1):
-            parts = [
-                _log_probability(witness, half, side, one.blank)
-                for half, side in zip(halves, (labels[:k], labels[k:]), strict=True)
-            ]
-            logs.append(sum(parts))
-        expected = -float(np.logaddexp.reduce(logs))
-        if np.isinf(expected) or abs(whole - expected) <= 3 * allowed + 1e-12:
-            continue
-        wanted, got = unlike(expected, float(whole))
-        why = "each half reads a part of the target: the probability is the sum over all places where it can be split"
-        return Breach(joined, f"loss {wanted}", f"loss {got}", why)
+        for frame in range(1, one.logits.shape[1]):
+            found = _cut_at(frame, witness, one)
+            if found is not None:
+                return found
     return None
 
 
+def _cut_at(frame: int, witness: Witness, one: Problem) -> Breach | None:
+    frames, labels = one.logits.shape[1], one.label_rows()[0]
+    apart = np.full((1, 1, one.logits.shape[2]), -60.0)
+    apart[0, 0, one.blank] = 0.0
+    halves = one.logits[:, :frame], one.logits[:, frame:]
+    joined = witness.fit(
+        one.but(logits=np.concatenate([halves[0], apart, halves[1]], 1), logit_lengths=np.array([frames + 1]))
+    )
+    logs = []
+    for k in range(len(labels) + 1):
+        sides = labels[:k], labels[k:]
+        fit = all(required(side) <= half.shape[1] for half, side in zip(halves, sides, strict=True))
+        if fit:
+            logs.append(
+                sum(_log_probability(witness, half, side, one.blank) for half, side in zip(halves, sides, strict=True))
+            )
+    if not logs:
+        return None
+    whole, allowed = witness.ask(joined).loss[0], witness.loss_tolerance(joined)[0]
+    expected = -float(np.logaddexp.reduce(logs))
+    if abs(whole - expected) <= 3 * allowed + 1e-12:
+        return None
+    wanted, got = unlike(expected, float(whole))
+    why = "each half reads a part of the target: the probability is the sum over all places where it can be split"
+    return Breach(joined, f"loss {wanted}", f"loss {got}", why)
+
+
 def _log_probability(witness: Witness, half: np.ndarray, labels: list[int], blank: int) -> float:
-    if required(labels) > half.shape[1]:
-        return -np.inf
+    """Of a half that the labels fit."""
     one = witness.fit(make(half, [labels], blank=blank))
     return float(np.log(_certain_blank(one))) if not labels else -float(witness.ask(one).loss[0])
 
@@ -208,7 +212,7 @@ def _shared_out(problem: Problem, rows: int = 64, labels: int = 4) -> Problem:
 
 CERTAIN_PATH = Law("certain-path", "A model that is sure of the target has a loss of 0.", certain_path)
 SUMS_TO_1 = Law("sums-to-1", "The probabilities of all label sequences add up to 1.", sums_to_1)
-CUT = Law("cut", "Cut at a frame of certain blank, it is the sum over all splits of the target.", cut)
+CUT = Law("cut", "Cut at any frame by a certain blank, it is the sum over all splits of the target.", cut)
 UNUSED_CLASS = Law(
     "unused-class", "Raising a class that no path uses raises the loss.", unused_class, needs=frozenset({"logits"})
 )

@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 FRAMEWORKS = {"torch", "jax", "keras", "tensorflow", "lightning", "pytorch_lightning"}
 MAY_NAME = {
-    "torch": {"torch"},
+    "torch": {"torch", "lightning"},  # its callbacks
     "jax": {"jax"},
     "keras": {"keras", "tensorflow", "torch", "jax"},
     "verify/adapters": {"torch", "jax", "keras", "tensorflow"},

@@ -24,7 +24,7 @@ try:
 except ModuleNotFoundError as missing:  # the command is installed with the base package too
     raise SystemExit(f"seqloss: {errors.missing_extra(str(missing.name), 'train', 'the command line')}") from None
 
-EXTRAS = {"hypothesis": "verify", "jinja2": "verify", "cloudpickle": "verify"}
+EXTRAS = {"hypothesis": "verify", "cloudpickle": "verify"}
 """Which extra brings a package; the others come with "train"."""
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -112,6 +112,14 @@ def train_ocr(
     height: Annotated[int, typer.Option(help="Pixels that each line is scaled to.")] = 32,
     patience: Annotated[int, typer.Option(help="Stop after so many epochs without a better validation.")] = 30,
     painted: Annotated[int, typer.Option(help="Painted words an epoch.")] = 8192,
+    overfit: Annotated[
+        int | None,
+        typer.Option(
+            help="Do not train: see whether so many pictures are learnt by heart, as any network that is wired right "
+            "does. Exit code 1 if not.",
+            show_default=False,
+        ),
+    ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be used.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Set an earlier run in that folder aside.")] = False,
     workers: Annotated[int, typer.Option(help="Processes that prepare batches.")] = 1,
@@ -138,7 +146,7 @@ def train_ocr(
     folder = out or Path("runs") / f"ocr-{name}"
     options = {"accelerator": accelerator, "devices": devices, "precision": precision}
     bar = Progress(console=err, transient=True, redirect_stdout=False, disable=not err.is_terminal)
-    task = bar.add_task("looking at every row")
+    task = bar.add_task("looking at every row" if overfit is None else "learning by heart")
 
     def progress(done: int, total: int) -> None:
         if done == 1:
@@ -148,6 +156,10 @@ def train_ocr(
             bar.stop()
 
     try:
+        if overfit is not None:
+            if not ocr.overfit(settings, overfit, skip_bad=skip_bad, say=_say, progress=progress):
+                raise typer.Exit(1)
+            return
         ocr.train(
             settings,
             folder,
@@ -161,6 +173,9 @@ def train_ocr(
     finally:
         bar.stop()
     if os.environ.get("LOCAL_RANK", "0") == "0":
+        from seqloss.recipes.report import write_report
+
+        _say(f"what it was like: {write_report(folder)}")
         _say(f"read pictures with: seqloss transcribe {shlex.quote(str(folder))} PICTURE ...")
 
 
@@ -195,6 +210,19 @@ def transcribe(
         )
     if failed:
         raise typer.Exit(2)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
+    out: Annotated[Path | None, typer.Option(help="The page to write. Default: RUN/report.html.")] = None,
+) -> None:
+    """Write a page about a run: curves, gradients, and validation pictures with what the network says of them."""
+    from seqloss.recipes.report import write_report
+
+    with err.status(f"reading validation pictures of {run}", spinner="dots"):
+        file = write_report(run, out)
+    _say(f"wrote {file}")
 
 
 @app.command()

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from seqloss.data.aside import write_aside
 from seqloss.errors import DataError
 
 
-def frames_needed(text: str) -> int:
+def frames_needed(text: Sequence[Any]) -> int:
     """The fewest frames that CTC needs: one for each character, and a blank between two that are the same."""
     return len(text) + sum(a == b for a, b in pairwise(text))
 

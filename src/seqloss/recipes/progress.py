@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from seqloss.errors import RunError
+from seqloss.recipes.first_checks import tell_blanked
 
 TOLD = {"loss_step": "loss {:.3f}", "validation/distance": "distance {:.4f}", "items/s": "{:.0f} items/s"}
 
@@ -93,6 +94,10 @@ class EpochLines(Callback):
                 f"exact {measured['validation/exact']:.1%}, loss {measured['validation/loss']:.4f}"
             )
         self.say(f"{line}  {self.rate:.0f} items/s")
+        if trainer.current_epoch == 0 and "validation/blanked" in measured:
+            self.say(
+                f"    {tell_blanked(float(measured['validation/looked_at']), float(measured['validation/blanked']))}"
+            )
         if module.shown:
             self.say("    " + "   ".join(f"{truth!r} read {read!r}" for truth, read in module.shown))
         if not torch.isfinite(measured["loss_epoch"]):

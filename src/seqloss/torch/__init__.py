@@ -7,6 +7,7 @@
 * `ctc_align`: which frames show which label, on the best path.
 * `ctc_greedy`: what the network says, label by label, with scores and frame numbers.
 * `from_loss_and_grad`: a loss of your own, given as a function that returns (loss, gradient).
+* `plot_gradient_flow`: how much gradient reaches each layer; for Lightning, `seqloss.torch.callbacks`.
 * `layers`: what a model computes, layer by layer, to hold it against the same model elsewhere.
 """
 
@@ -23,6 +24,7 @@ from seqloss.numpy import Finding, Report
 from seqloss.torch.align import Alignment, ctc_align
 from seqloss.torch.check import ctc_check
 from seqloss.torch.ctc import ctc_loss
+from seqloss.torch.gradient_flow import mean_gradients, plot_gradient_flow
 from seqloss.torch.greedy import Greedy, ctc_greedy
 from seqloss.torch.layers import layers
 from seqloss.torch.module import CTCLoss
@@ -42,5 +44,7 @@ __all__ = [
     "ctc_posteriors",
     "from_loss_and_grad",
     "layers",
+    "mean_gradients",
+    "plot_gradient_flow",
 ]
 del _torch, missing_extra

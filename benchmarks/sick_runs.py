@@ -1,0 +1,105 @@
+"""Four trainings on painted words, three of them sick, each with its report: the pictures of docs/training-runs.md.
+
+    python benchmarks/sick_runs.py [--out runs/sick] [--shots docs/img]
+
+* healthy: `seqloss train ocr`, shortened.
+* blocked: nothing flows back from the recurrent layer into the convolutions.
+* blanks: a learning rate far too low; CTC's first and easiest step is to say blank everywhere, and there it stays.
+* out of step: each picture has the text of another one.
+
+`--shots` takes a screenshot of each report with Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from rich.console import Console
+from torch import Tensor
+
+from seqloss.recipes import ocr
+from seqloss.recipes.report import write_report
+
+SETTINGS: dict[str, Any] = {"epochs": 4, "batch": 32, "painted": 4096, "validation_painted": 150, "test_painted": 100}
+
+
+@contextmanager
+def healthy() -> Iterator[dict[str, Any]]:
+    yield {}
+
+
+@contextmanager
+def blocked() -> Iterator[dict[str, Any]]:
+    before = ocr.Network.forward
+
+    def forward(self: ocr.Network, pictures: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
+        handle = self.before.register_forward_pre_hook(lambda module, given: tuple(x.detach() for x in given))
+        try:
+            return before(self, pictures, widths)
+        finally:
+            handle.remove()
+
+    with patch.object(ocr.Network, "forward", forward):
+        yield {}
+
+
+@contextmanager
+def blanks() -> Iterator[dict[str, Any]]:
+    yield {"optimizer": "sgd", "lr": 1e-3}
+
+
+@contextmanager
+def out_of_step() -> Iterator[dict[str, Any]]:
+    before = ocr.Painted.item
+
+    def item(self: ocr.Painted, epoch: int, index: int) -> Any:
+        picture, _ = before(self, epoch, index)
+        _, other = before(self, epoch, (index + 1) % len(self))
+        room = ocr.frames_of(picture.shape[1])
+        return picture, other if ocr.frames_needed(other) <= room else other[: max(1, room // 2)]
+
+    with patch.object(ocr.Painted, "item", item):
+        yield {}
+
+
+RUNS = {"healthy": healthy, "blocked": blocked, "blanks": blanks, "out-of-step": out_of_step}
+
+
+def screenshot(page: Path, file: Path, width: int = 1180, height: int = 1560) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        raise SystemExit("--shots needs Chromium")
+    words = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        [*words, f"--window-size={width},{height}", f"--screenshot={file.resolve()}", f"file://{page.resolve()}"],
+        check=True,
+        capture_output=True,
+    )
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--out", type=Path, default=Path("runs/sick"))
+    options.add_argument("--shots", type=Path)
+    asked = options.parse_args()
+    console = Console()
+    for name, sick in RUNS.items():
+        console.rule(name)
+        with sick() as changes:
+            ocr.train(ocr.Settings(**SETTINGS, **changes), asked.out / name)
+        page = write_report(asked.out / name)
+        console.print(f"wrote {page}")
+        if asked.shots:
+            screenshot(page, asked.shots / f"run-{name}.png")
+
+
+if __name__ == "__main__":
+    main()

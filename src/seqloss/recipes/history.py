@@ -1,0 +1,98 @@
+"""What a run was like, kept as it goes: RUN/history.json, from which its report is drawn.
+
+points   about 20 an epoch, each the mean over its steps: step, loss, learning rate, norm of the gradient before it was
+         clipped, share of steps that were clipped, share of blank frames, mean |gradient| of each layer's weights
+epochs   measures at each epoch's end
+clip     the largest norm that is let through, or null
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from seqloss.recipes.run import Run
+from seqloss.torch.callbacks import blank_share
+from seqloss.torch.gradient_flow import mean_gradients
+
+POINTS = 20
+"""An epoch."""
+
+
+class History(Callback):
+    """Keeps RUN/history.json; a run that is taken up again goes on from the epochs that it had finished.
+
+    `training_step` returns {"loss", "logits", "logit_lengths"}.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.kept: dict[str, Any] = {}
+        self.steps: list[dict[str, float]] = []
+        self.layers: dict[str, float] = {}
+        self.norm = math.nan
+        self.start = 0.0
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        known = self.run.read("history") or {}
+        done = trainer.current_epoch
+        self.kept = {
+            "clip": trainer.gradient_clip_val,
+            "points": [point for point in known.get("points", []) if point["epoch"] <= done],
+            "epochs": known.get("epochs", [])[:done],
+        }
+
+    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+        self.start = time.monotonic()
+
+    def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
+        """Lightning clips after this."""
+        gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
+        self.norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
+        if not self.layers:
+            self.layers = mean_gradients(module)
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        clip = trainer.gradient_clip_val or math.inf
+        self.steps.append(
+            {
+                "loss": float(outputs["loss"]),
+                "norm": self.norm,
+                "clipped": float(self.norm > clip),
+                "blank": blank_share(outputs["logits"], outputs["logit_lengths"]),
+            }
+        )
+        every = max(1, trainer.num_training_batches // POINTS)
+        if (batch_idx + 1) % every == 0 or batch_idx + 1 == trainer.num_training_batches:
+            self._point(trainer)
+
+    def _point(self, trainer: Any) -> None:
+        means = {name: sum(step[name] for step in self.steps) / len(self.steps) for name in self.steps[0]}
+        self.kept["points"].append(
+            {
+                "epoch": trainer.current_epoch + 1,
+                "step": trainer.global_step,
+                "lr": trainer.optimizers[0].param_groups[0]["lr"],
+                **means,
+                "layers": self.layers,
+            }
+        )
+        self.steps, self.layers = [], {}
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.kept["epochs"].append(
+            {
+                "epoch": trainer.current_epoch + 1,
+                "step": trainer.global_step,
+                "seconds": round(time.monotonic() - self.start, 1),
+                "loss": measured.get("loss_epoch", math.nan),
+                **{name: value for name, value in measured.items() if name.startswith("validation/")},
+            }
+        )
+        if trainer.is_global_zero:
+            self.run.write("history", self.kept)

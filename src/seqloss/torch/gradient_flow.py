@@ -1,0 +1,89 @@
+"""How much gradient reaches each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from seqloss.errors import missing_extra
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLOCKED = 1e-6
+"""Of the largest: a layer under this learns nothing while the others do."""
+
+
+def mean_gradients(model: nn.Module) -> dict[str, float]:
+    """Measure how much gradient reaches each layer: the mean of |gradient| over the entries of each weight.
+
+    Biases are left out: theirs are sums over all frames, and stay large where a layer's weights get nothing.
+
+    Args:
+        model: after `loss.backward()`, before the gradients are cleared.
+
+    Returns:
+        a number for each weight that is trained, by its name, in the model's order; 0 where no gradient came.
+
+    Example:
+        >>> from torch import nn
+        >>> from seqloss.torch.gradient_flow import mean_gradients
+        >>> model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+        >>> model[1](model[0](torch.ones(1, 1)).detach()).sum().backward()  # the first layer is cut off
+        >>> list(mean_gradients(model)), mean_gradients(model)["0.weight"]
+        (['0.weight', '1.weight'], 0.0)
+    """
+    return {
+        name: 0.0 if weight.grad is None else float(weight.grad.detach().abs().mean())
+        for name, weight in model.named_parameters()
+        if weight.requires_grad and not name.rpartition(".")[2].startswith("bias")
+    }
+
+
+def plot_gradient_flow(model: nn.Module | Mapping[str, float]) -> Figure:
+    """Draw how much gradient reaches each layer: a layer that is blocked is seen at a glance.
+
+    Args:
+        model: after `loss.backward()`, before the gradients are cleared; or what `mean_gradients` gave.
+
+    Returns:
+        a matplotlib figure: a bar for each weight in the model's order, on a logarithmic axis; where nothing arrives
+        it says so in red.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+
+    Example:
+        >>> from torch import nn
+        >>> from seqloss.torch import plot_gradient_flow
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> model(torch.ones(1, 4)).sum().backward()
+        >>> plot_gradient_flow(model).savefig("flow.png")  # doctest: +SKIP
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise missing_extra("matplotlib", "train", "plot_gradient_flow") from error
+    flow = mean_gradients(model) if isinstance(model, nn.Module) else dict(model)
+    largest = max(flow.values(), default=0.0)
+    least = max(min((value for value in flow.values() if value > BLOCKED * largest), default=1.0) / 3, 1e-30)
+    figure = Figure(figsize=(7, 0.6 + 0.26 * max(1, len(flow))), layout="constrained")
+    axes = figure.add_subplot()
+    for place, value in enumerate(flow.values()):
+        blocked = not value > BLOCKED * largest
+        axes.barh(place, max(value, least) - least if not blocked else 0, left=least, color="#4477aa", height=0.7)
+        if blocked:
+            words = "no gradient" if value == 0 else f"blocked: {value:.1e}"
+            axes.text(least, place, f" {words}", color="#cc3311", va="center", fontweight="bold", fontsize=9)
+    axes.set_yticks(range(len(flow)), list(flow), fontsize=9)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(least, max(largest * 1.5, least * 10))
+    axes.set_xlabel("mean |gradient| of the weights", fontsize=9)
+    axes.tick_params(labelsize=9, length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    return figure

@@ -1,0 +1,105 @@
+"""What is looked at before a training is believed."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqloss import reference
+from seqloss.errors import OptionError
+from seqloss.recipes import first_checks, ocr
+from seqloss.recipes.first_checks import (
+    mean_uniform_loss,
+    tell_blanked,
+    tell_feasible,
+    tell_first_loss,
+    tell_overfit,
+    tell_vocabulary,
+    uniform_loss,
+)
+
+
+@pytest.mark.parametrize(
+    ("frames", "labels", "classes"),
+    [
+        (5, [1, 2], 4),
+        (5, [1, 1], 4),
+        (7, [2, 2, 2], 3),
+        (3, [], 5),
+        (40, [1, 2, 2, 3, 3, 3], 9),
+        (0, [], 2),
+        (2, [1, 2], 3),
+    ],
+)
+def test_the_uniform_loss_is_that_of_equal_scores(frames: int, labels: list[int], classes: int) -> None:
+    loss, _ = reference.ctc_loss_and_grad(np.zeros((1, frames, classes)), np.array([labels], np.int64).reshape(1, -1))
+    assert uniform_loss(frames, labels, classes) == pytest.approx(float(loss[0]), abs=1e-9)
+
+
+def test_where_no_path_fits_the_uniform_loss_is_infinite_and_left_out_of_means() -> None:
+    assert uniform_loss(2, [1, 1], 3) == math.inf
+    assert mean_uniform_loss([2, 5], ["aa", "ab"], 4) == pytest.approx(uniform_loss(5, "ab", 4) / 2)
+
+
+def test_a_head_of_another_size_is_told() -> None:
+    assert "MUST BE EQUAL" not in tell_vocabulary(26, 27)
+    assert "MUST BE EQUAL" in tell_vocabulary(26, 26)
+
+
+def test_a_first_loss_far_from_uniform_is_told() -> None:
+    assert "FAR" not in tell_first_loss(7.0, 7.5)
+    assert "FAR FROM IT" in tell_first_loss(70.0, 7.5)
+
+
+def test_a_network_that_does_not_look_is_told() -> None:
+    assert tell_blanked(0.5, 4.0).endswith("reads its pictures")
+    assert "DOES NOT LOOK" in tell_blanked(3.0, 3.1)
+
+
+def test_texts_that_do_not_fit_are_counted_at_each_subsampling() -> None:
+    rows = [(40, 10), (40, 11), (40, 41)]
+    assert tell_feasible(rows, 4) == (
+        "2 of 3 texts need more frames than there are at 4 pixels a frame: at 3, 1 do not fit; at 2, 1; at 1, 1"
+    )
+    assert tell_feasible(rows[:1], 4) == "all 1 texts fit their frames, 4 pixels each; the tightest uses 100% of them"
+
+
+def test_what_is_learnt_without_looking_is_told() -> None:
+    assert tell_overfit(8, 20, 0.04, 3.0).startswith("PASS: 8 items learnt by heart in 20 steps")
+    assert "TOO GOOD" in tell_overfit(8, 20, 0.04, 0.04)
+    assert tell_overfit(8, 600, 2.0, 2.0).startswith("FAIL: 8 items not learnt in 600 steps")
+
+
+def test_a_network_that_is_wired_right_learns_a_few_pictures_by_heart(data: Path, settings_for) -> None:
+    lines: list[str] = []
+    assert ocr.overfit(settings_for(data), 8, say=lines.append)
+    assert lines[0].startswith("PASS: 8 items")
+
+
+def test_a_network_whose_first_layers_are_cut_off_from_its_pictures_does_not(
+    data: Path, settings_for, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = ocr.Network.forward
+    monkeypatch.setattr(ocr.Network, "forward", lambda self, x, widths: forward(self, torch.zeros_like(x), widths))
+    monkeypatch.setattr(first_checks, "MOST_STEPS", 40)
+    lines: list[str] = []
+    assert not ocr.overfit(settings_for(data), 8, say=lines.append)
+    assert lines[0].startswith("FAIL: 8 items not learnt in 40 steps")
+
+
+def test_no_more_than_there_are_can_be_learnt(data: Path, settings_for) -> None:
+    with pytest.raises(OptionError, match="--overfit: found 99, expected 1 to 9 pictures"):
+        ocr.overfit(settings_for(data), 99)
+
+
+def test_a_training_tells_its_first_checks(trained) -> None:
+    _, _, lines = trained
+    told = "\n".join(lines)
+    assert "vocabulary: 3 characters and the blank make 4 classes; the network's head has 4" in told
+    assert "all 9 texts fit their frames" in told
+    assert "loss before training: " in told
+    assert "with the pictures blanked out" in told

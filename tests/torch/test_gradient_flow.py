@@ -1,0 +1,122 @@
+"""How much gradient reaches each layer, as numbers, as a picture, and through Lightning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import pytest
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+from seqloss.errors import OptionError
+from seqloss.torch import ctc_loss, mean_gradients, plot_gradient_flow
+from seqloss.torch.callbacks import BlankShare, GradientFlow, blank_share
+
+
+def cut_off() -> nn.Sequential:
+    """Its first layer gets no gradient."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    model[1](model[0](torch.ones(5, 3)).detach()).square().sum().backward()
+    return model
+
+
+def test_it_is_the_mean_of_the_gradients_sizes_of_weights_alone() -> None:
+    model = cut_off()
+    found = mean_gradients(model)
+    assert list(found) == ["0.weight", "1.weight"]
+    assert found["1.weight"] == pytest.approx(float(model[1].weight.grad.abs().mean()))
+
+
+def test_biases_are_left_out_and_so_is_what_is_not_trained() -> None:
+    model = nn.LSTM(3, 4)
+    model.weight_hh_l0.requires_grad_(False)
+    assert list(mean_gradients(model)) == ["weight_ih_l0"]
+
+
+def test_a_layer_that_nothing_reaches_is_told_in_the_picture() -> None:
+    figure = plot_gradient_flow(cut_off())
+    told = [text.get_text().strip() for text in figure.axes[0].texts]
+    assert told == ["no gradient"]
+    widths = [bar.get_width() for bar in figure.axes[0].patches]
+    assert widths[0] == 0
+    assert widths[1] > 0
+
+
+def test_a_layer_far_under_the_others_is_blocked() -> None:
+    figure = plot_gradient_flow({"first": 1e-9, "second": 1e-2, "third": 1e-5})
+    assert [text.get_text().strip() for text in figure.axes[0].texts] == ["blocked: 1.0e-09"]
+
+
+def test_a_model_without_gradients_is_drawn_all_the_same(tmp_path: Path) -> None:
+    plot_gradient_flow(nn.Linear(2, 2)).savefig(tmp_path / "none.png")
+    plot_gradient_flow(nn.ReLU()).savefig(tmp_path / "nothing.png")
+
+
+def test_the_blank_share_counts_frames_in_use_alone() -> None:
+    logits = nn.functional.one_hot(torch.tensor([[0, 2, 0, 0], [1, 1, 0, 0]]), 3).float()
+    assert blank_share(logits) == 5 / 8
+    assert blank_share(logits, torch.tensor([2, 3])) == 2 / 5
+    assert blank_share(logits, torch.tensor([2, 3]), blank=-1) == 1 / 5
+    assert blank_share(logits, torch.tensor([0, 0])) == 0
+
+
+class Recogniser(lightning.LightningModule):
+    """As somebody would have it."""
+
+    def __init__(self, tells: bool = True) -> None:
+        super().__init__()
+        self.layer, self.tells = nn.Linear(4, 3), tells
+
+    def training_step(self, batch: torch.Tensor, index: int) -> Any:
+        logits = self.layer(batch)
+        loss = ctc_loss(logits, torch.ones(len(batch), 1, dtype=torch.int64), reduction="mean")
+        return {"loss": loss, "logits": logits.detach()} if self.tells else loss
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(folder: Path, callback: Any, module: Recogniser) -> EventAccumulator:
+    trainer = lightning.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        callbacks=[callback],
+        logger=TensorBoardLogger(folder, name="", version=""),
+        log_every_n_steps=1,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    trainer.fit(module, torch.utils.data.DataLoader(torch.randn(12, 5, 4), batch_size=4))
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return events
+
+
+def test_tensorboard_has_each_layers_gradient_and_a_picture_an_epoch(tmp_path: Path) -> None:
+    events = fit(tmp_path, GradientFlow(every=2), Recogniser())
+    assert "gradient/layer.weight" in events.Tags()["scalars"]
+    assert all(point.value > 0 for point in events.Scalars("gradient/layer.weight"))
+    assert len(events.Scalars("gradient/layer.weight")) == 3  # of six steps
+    assert len(events.Images("gradient flow")) == 2
+
+
+def test_tensorboard_has_the_blank_share(tmp_path: Path) -> None:
+    events = fit(tmp_path, BlankShare(), Recogniser())
+    assert len(events.Scalars("blank_share")) == 6
+    assert all(0 <= point.value <= 1 for point in events.Scalars("blank_share"))
+
+
+def test_a_step_that_returns_no_logits_is_told_what_to_return(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="training_step returned no logits"):
+        fit(tmp_path, BlankShare(), Recogniser(tells=False))
+
+
+def test_looks_must_be_a_number_of_steps_apart() -> None:
+    with pytest.raises(OptionError, match="every: found 0"):
+        GradientFlow(every=0)

@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 FRAMEWORKS = {"torch", "jax", "keras", "tensorflow", "lightning", "pytorch_lightning"}
 MAY_NAME = {
-    "torch": {"torch", "lightning"},  # its callbacks
+    "torch": {"torch"},
+    "torch/lightning": {"torch", "lightning"},
     "jax": {"jax"},
     "keras": {"keras", "tensorflow", "torch", "jax"},
     "verify/adapters": {"torch", "jax", "keras", "tensorflow"},

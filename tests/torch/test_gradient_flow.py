@@ -14,7 +14,7 @@ from torch import nn
 
 from seqloss.errors import OptionError
 from seqloss.torch import ctc_loss, mean_gradients, plot_gradient_flow
-from seqloss.torch.callbacks import BlankShare, GradientFlow, blank_share
+from seqloss.torch.lightning import BlankShare, GradientFlow, blank_share
 
 
 def cut_off() -> nn.Sequential:

@@ -16,8 +16,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from seqloss.recipes.run import Run
-from seqloss.torch.callbacks import blank_share
 from seqloss.torch.gradient_flow import mean_gradients
+from seqloss.torch.lightning import blank_share
 
 POINTS = 20
 """An epoch."""

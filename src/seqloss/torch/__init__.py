@@ -7,7 +7,7 @@
 * `ctc_align`: which frames show which label, on the best path.
 * `ctc_greedy`: what the network says, label by label, with scores and frame numbers.
 * `from_loss_and_grad`: a loss of your own, given as a function that returns (loss, gradient).
-* `plot_gradient_flow`: how much gradient reaches each layer; for Lightning, `seqloss.torch.callbacks`.
+* `plot_gradient_flow`: how much gradient reaches each layer; for Lightning, `seqloss.torch.lightning`.
 * `layers`: what a model computes, layer by layer, to hold it against the same model elsewhere.
 """
 

@@ -98,7 +98,7 @@ def _by_name(problem: Problem, log_probs: bool) -> list[str]:
         },
     }
     for expression, (needed, make) in rules.items():
-        if _same(with_blank(make(), problem.blank), problem):
+        if make().shape == problem.shape and _same(with_blank(make(), problem.blank), problem):
             return [
                 f"from seqloss.verify.cases import {needed}",
                 *(["from seqloss.verify.witness import with_blank"] if problem.blank else []),
@@ -111,8 +111,8 @@ def _by_name(problem: Problem, log_probs: bool) -> list[str]:
 
 
 def _same(one: Problem, other: Problem) -> bool:
-    """Whether they are of one size and target: a subject may have been told rounded scores."""
-    return one.shape == other.shape and bool((one.targets == other.targets).all())
+    """Whether they have the same targets: a subject may have been told rounded scores."""
+    return bool((one.targets == other.targets).all())
 
 
 def _integers(array: np.ndarray) -> str:

@@ -16,7 +16,7 @@ from seqloss.torch.gradient_flow import mean_gradients, plot_gradient_flow
 try:
     from lightning.pytorch.callbacks import Callback
 except ModuleNotFoundError as error:
-    raise missing_extra("Lightning", "train", "seqloss.torch.callbacks") from error
+    raise missing_extra("Lightning", "train", "seqloss.torch.lightning") from error
 
 
 class GradientFlow(Callback):
@@ -27,7 +27,7 @@ class GradientFlow(Callback):
 
     Example:
         >>> from lightning.pytorch import Trainer
-        >>> from seqloss.torch.callbacks import GradientFlow
+        >>> from seqloss.torch.lightning import GradientFlow
         >>> Trainer(callbacks=[GradientFlow(every=20)], logger=False).callbacks[0].every
         20
     """
@@ -62,7 +62,7 @@ class BlankShare(Callback):
 
     Example:
         >>> import torch
-        >>> from seqloss.torch.callbacks import blank_share
+        >>> from seqloss.torch.lightning import blank_share
         >>> logits = torch.tensor([[[9.0, 0.0], [0.0, 9.0], [9.0, 0.0], [9.0, 0.0]]])
         >>> blank_share(logits), blank_share(logits, torch.tensor([2]))
         (0.75, 0.5)

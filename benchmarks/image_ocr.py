@@ -39,7 +39,8 @@ from scipy import ndimage
 from seqloss.data import Vocabulary
 from seqloss.data.aside import write_aside
 from seqloss.recipes.checkpoints import AsideCheckpoints, Latest, load
-from seqloss.recipes.ocr import Batches, BatchReader, Reader, Settings, loader
+from seqloss.recipes.lines import Batches, BatchReader, loader
+from seqloss.recipes.ocr import Reader, Settings
 from seqloss.recipes.progress import EpochBar, EpochLines
 from seqloss.recipes.run import Run
 from seqloss.recipes.trainer import quiet, signals_passed_on, start_trainer

@@ -24,7 +24,7 @@ from unittest.mock import patch
 from rich.console import Console
 from torch import Tensor
 
-from seqloss.recipes import ocr
+from seqloss.recipes import lines, ocr
 from seqloss.recipes.report import write_report
 
 SETTINGS: dict[str, Any] = {"epochs": 4, "batch": 32, "painted": 4096, "validation_painted": 150, "test_painted": 100}
@@ -57,15 +57,15 @@ def blanks() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def out_of_step() -> Iterator[dict[str, Any]]:
-    before = ocr.Painted.item
+    before = lines.Painted.item
 
-    def item(self: ocr.Painted, epoch: int, index: int) -> Any:
+    def item(self: lines.Painted, epoch: int, index: int) -> Any:
         picture, _ = before(self, epoch, index)
         _, other = before(self, epoch, (index + 1) % len(self))
-        room = ocr.frames_of(picture.shape[1])
-        return picture, other if ocr.frames_needed(other) <= room else other[: max(1, room // 2)]
+        room = lines.frames_of(picture.shape[1])
+        return picture, other if lines.frames_needed(other) <= room else other[: max(1, room // 2)]
 
-    with patch.object(ocr.Painted, "item", item):
+    with patch.object(lines.Painted, "item", item):
         yield {}
 
 

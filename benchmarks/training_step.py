@@ -26,7 +26,8 @@ from torch import nn
 
 import seqloss
 from seqloss.data import Vocabulary
-from seqloss.recipes.ocr import Batches, BatchReader, Network, Painted, loader
+from seqloss.recipes.lines import Batches, BatchReader, Painted, loader
+from seqloss.recipes.ocr import Network
 from seqloss.torch import ctc, ctc_loss
 
 MOST = 0.05

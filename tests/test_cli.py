@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 from seqloss import __version__, cli
 from seqloss.errors import RunError
 from seqloss.recipes import ocr
+from seqloss.recipes.transcriber import Transcriber
 
 SMALL = ("--height", "16", "--batch", "4", "--epochs", "1", "--workers", "0")
 Told = tuple[int, str, str]
@@ -69,7 +70,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def text_of(run: Path, picture: Path) -> str:
-    text = ocr.Transcriber(run).read(picture).text
+    text = Transcriber(run).read(picture).text
     assert text
     return text
 

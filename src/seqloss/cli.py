@@ -192,7 +192,7 @@ def transcribe(
     ] = False,
 ) -> None:
     """Read pictures with a trained run."""
-    from seqloss.recipes.ocr import Transcriber
+    from seqloss.recipes.transcriber import Transcriber
 
     reader = Transcriber(run)
     ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")

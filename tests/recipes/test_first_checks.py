@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from seqloss import reference
 from seqloss.errors import OptionError
@@ -103,3 +104,13 @@ def test_a_training_tells_its_first_checks(trained) -> None:
     assert "all 9 texts fit their frames" in told
     assert "loss before training: " in told
     assert "with the pictures blanked out" in told
+
+
+def test_a_held_out_character_that_training_never_saw_is_a_mistake_and_no_bad_row(with_rows, train, tmp_path) -> None:
+    data = with_rows("12.png,xß,test\n")
+    Image.new("L", (40, 16), 255).save(data / "12.png")
+    lines: list[str] = []
+    result = train(data, tmp_path / "run", epochs=1, say=lines.append)
+    assert "    1 of 2 test texts hold characters that training never sees (x ß): each counts as a mistake" in lines
+    assert result["test"]["items"] == 2
+    assert result["test"]["exact"] <= 1

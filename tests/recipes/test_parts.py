@@ -13,6 +13,9 @@ from seqloss.data import Vocabulary
 from seqloss.data.vocabulary import frames_needed
 from seqloss.errors import OptionError, RunError
 from seqloss.recipes import ocr
+from seqloss.recipes.checkpoints import refuse_other_weights
+from seqloss.recipes.lines import STRIDE, Batches, Painted, frames_of, stack, vary
+from seqloss.recipes.progress import EpochLines
 from seqloss.torch import ctc_loss
 
 
@@ -50,14 +53,14 @@ def test_a_repeated_character_needs_a_frame_more(text: str, frames: int) -> None
 
 @pytest.mark.parametrize("needed", [1, 9, 30])
 def test_a_varied_line_keeps_the_frames_that_its_text_needs(needed: int) -> None:
-    line = np.full((16, ocr.STRIDE * needed), 255, np.uint8)
-    frames = [ocr.frames_of(ocr.vary(line, needed, np.random.default_rng(seed)).shape[1]) for seed in range(100)]
+    line = np.full((16, STRIDE * needed), 255, np.uint8)
+    frames = [frames_of(vary(line, needed, np.random.default_rng(seed)).shape[1]) for seed in range(100)]
     assert min(frames) >= needed
 
 
 def test_a_varied_line_keeps_its_height_and_follows_from_its_seed() -> None:
     line = np.random.default_rng(0).integers(0, 256, (32, 90), np.uint8)
-    one, same, other = (ocr.vary(line, 3, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, same, other = (vary(line, 3, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one.shape[0] == 32
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
@@ -65,26 +68,26 @@ def test_a_varied_line_keeps_its_height_and_follows_from_its_seed() -> None:
 
 @pytest.mark.parametrize("height", [16, 32, 48])
 def test_a_painted_word_has_the_frames_that_it_needs(height: int) -> None:
-    source = ocr.Painted("train", 300, 0, height)
+    source = Painted("train", 300, 0, height)
     items = [source.item(0, index) for index in range(300)]
-    assert all(ocr.frames_of(line.shape[1]) >= frames_needed(text) for line, text in items)
+    assert all(frames_of(line.shape[1]) >= frames_needed(text) for line, text in items)
 
 
 def test_the_loss_of_a_row_that_fits_is_finite_however_it_is_varied() -> None:
     text = "aabbab" * 2
     vocabulary = Vocabulary.from_texts([text])
-    line = np.random.default_rng(0).integers(0, 256, (16, ocr.STRIDE * frames_needed(text)), np.uint8)
-    lines = [ocr.vary(line, frames_needed(text), np.random.default_rng(seed)) for seed in range(40)]
+    line = np.random.default_rng(0).integers(0, 256, (16, STRIDE * frames_needed(text)), np.uint8)
+    lines = [vary(line, frames_needed(text), np.random.default_rng(seed)) for seed in range(40)]
     torch.manual_seed(0)
     with torch.no_grad():
-        logits, frames = ocr.Network(len(vocabulary), 16).eval()(*ocr.stack(lines))
+        logits, frames = ocr.Network(len(vocabulary), 16).eval()(*stack(lines))
     losses = ctc_loss(logits, torch.tensor([vocabulary.encode(text)] * len(lines)), frames)
     assert torch.isfinite(losses).all()
 
 
 def test_stacked_lines_are_standardised_and_padded_with_zero() -> None:
     short, long = np.full((16, 3), 7, np.uint8), np.arange(16 * 5, dtype=np.uint8).reshape(16, 5)
-    pictures, widths = ocr.stack([short, long])
+    pictures, widths = stack([short, long])
     assert pictures.shape == (2, 1, 16, 5)
     assert widths.tolist() == [3, 5]
     assert (pictures[0] == 0).all()  # one grey has no deviation
@@ -95,7 +98,7 @@ def test_stacked_lines_are_standardised_and_padded_with_zero() -> None:
 def test_ink_is_above_zero_in_a_stacked_line() -> None:
     line = np.full((16, 8), 255, np.uint8)
     line[3, 3] = 0
-    assert ocr.stack([line])[0].argmax() == 3 * 8 + 3
+    assert stack([line])[0].argmax() == 3 * 8 + 3
 
 
 # --- batches
@@ -115,7 +118,7 @@ class Widths:
 
 
 def batches(count: int, epoch: int = 0, **options: int | None) -> list[list[tuple[int, int]]]:
-    order = ocr.Batches(Widths(count), **{"batch": 4, "seed": 0, **options})
+    order = Batches(Widths(count), **{"batch": 4, "seed": 0, **options})
     order.set_epoch(epoch)
     found = list(order)
     assert len(found) == len(order)
@@ -130,7 +133,7 @@ def test_an_epoch_has_each_item_once(count: int, seed: int | None) -> None:
 
 
 def test_the_order_follows_from_seed_and_epoch_alone() -> None:
-    order = ocr.Batches(Widths(100), 4, 0)
+    order = Batches(Widths(100), 4, 0)
     for epoch in (0, 1, 2):
         order.set_epoch(epoch)
         list(order)
@@ -177,22 +180,22 @@ def test_a_line_reads_the_same_alone_and_in_a_padded_batch(network: ocr.Network,
     rng = np.random.default_rng(width)
     line, longer = (rng.integers(0, 256, (32, w), np.uint8) for w in (width, 97))
     with torch.no_grad():
-        alone, frames = network(*ocr.stack([line]))
-        together, counts = network(*ocr.stack([longer, line]))
-    assert counts.tolist() == [ocr.frames_of(97), frames.item()]
+        alone, frames = network(*stack([line]))
+        together, counts = network(*stack([longer, line]))
+    assert counts.tolist() == [frames_of(97), frames.item()]
     assert torch.allclose(together[1, : frames.item()], alone[0], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("width", range(1, 20))
 def test_frames_are_those_that_the_check_counts_on(network: ocr.Network, width: int) -> None:
     with torch.no_grad():
-        logits, frames = network(*ocr.stack([np.zeros((32, width), np.uint8)]))
-    assert logits.shape[1] == frames.item() == ocr.frames_of(width)
+        logits, frames = network(*stack([np.zeros((32, width), np.uint8)]))
+    assert logits.shape[1] == frames.item() == frames_of(width)
 
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(RunError, match="weights are not those of this network"):
-        ocr.refuse_other_weights(ocr.Network(5, 16), ocr.Network(6, 16).state_dict())
+        refuse_other_weights(ocr.Network(5, 16), ocr.Network(6, 16).state_dict())
 
 
 # --- measures and schedule
@@ -218,4 +221,4 @@ def test_a_loss_that_is_no_number_ends_the_run() -> None:
         is_global_zero=True, current_epoch=0, max_epochs=1, callback_metrics={"loss_epoch": torch.tensor(math.nan)}
     )
     with pytest.raises(RunError, match="no longer a number: give a lower --lr"):
-        ocr.EpochLines(lambda line: None).on_train_epoch_end(trainer, SimpleNamespace(shown=[]))
+        EpochLines(lambda line: None).on_train_epoch_end(trainer, SimpleNamespace(shown=[]))

@@ -17,6 +17,8 @@ from seqloss.data import Vocabulary
 from seqloss.errors import DataError, OptionError, RunError
 from seqloss.recipes import ocr
 from seqloss.recipes.checkpoints import load
+from seqloss.recipes.lines import STRIDE
+from seqloss.recipes.transcriber import Transcriber
 
 Train = Callable[..., dict[str, Any]]
 
@@ -74,11 +76,11 @@ def test_tensorboard_finds_the_measures(trained) -> None:
 
 def test_a_picture_is_read_with_frames_and_confidence_for_each_character(data, train, tmp_path) -> None:
     train(data, tmp_path / "run", epochs=30, patience=99)
-    read = ocr.Transcriber(tmp_path / "run").read(data / "1.png")
+    read = Transcriber(tmp_path / "run").read(data / "1.png")
     assert read.text == "".join(character["character"] for character in read.characters) == "ab"
     places = [frame for character in read.characters for frame in (character["first_frame"], character["last_frame"])]
     assert places == sorted(places)
-    assert 0 <= places[0] <= places[-1] < 40 / ocr.STRIDE
+    assert 0 <= places[0] <= places[-1] < 40 / STRIDE
     assert all(0 < character["confidence"] <= 1 for character in read.characters)
 
 
@@ -241,7 +243,7 @@ def test_another_vocabulary_is_noticed_when_reading(trained, tmp_path) -> None:
     text = (run / "vocabulary.json").read_text()
     (run / "vocabulary.json").write_text(text.replace('"a"', '"q"'))
     with pytest.raises(RunError, match="is not the vocabulary that this run was trained with"):
-        ocr.Transcriber(run)
+        Transcriber(run)
 
 
 def test_a_torn_vocabulary_is_told(trained, train, tmp_path) -> None:
@@ -338,7 +340,7 @@ def test_other_pixels_in_a_picture_of_the_same_name_and_size_are_noticed(data, t
 def test_a_line_that_is_too_wide_is_not_read(trained, tmp_path) -> None:
     Image.new("L", (9000, 16), 255).save(tmp_path / "wide.png")
     with pytest.raises(DataError, match="too wide: 9000 pixels once scaled, at most 8192"):
-        ocr.Transcriber(trained[1]).read(tmp_path / "wide.png")
+        Transcriber(trained[1]).read(tmp_path / "wide.png")
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])

@@ -58,14 +58,14 @@ class Vocabulary:
         """The characters of the text that have no class, each once, in order of appearance."""
         return list(dict.fromkeys(c for c in normalize(text) if c not in self._classes))
 
-    def encode(self, text: str) -> list[int]:
-        """The classes of the text's characters; an unknown one is a `DataError`."""
-        if unknown := self.unknown(text):
+    def encode(self, text: str, *, known: bool = False) -> list[int]:
+        """The classes of the text's characters; an unknown one is a `DataError`, or left out where `known` says so."""
+        if (unknown := self.unknown(text)) and not known:
             raise DataError(
                 f"the vocabulary lacks {', '.join(map(describe, unknown))}; correct the text, leave it out, "
                 "or train anew with a training text that has it."
             )
-        return [self._classes[character] for character in normalize(text)]
+        return [self._classes[c] for c in normalize(text) if c in self._classes]
 
     def decode(self, classes: Iterable[int]) -> str:
         """The text of the classes; blanks (0) stand for nothing, a class past the last is a `DataError`."""

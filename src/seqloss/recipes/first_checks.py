@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,20 @@ def tell_vocabulary(labels: int, head: int) -> str:
     """Whether the network's last layer has a class for each label, and one for the blank."""
     told = f"vocabulary: {labels} characters and the blank make {labels + 1} classes; the network's head has {head}"
     return told if head == labels + 1 else f"{told}: THEY MUST BE EQUAL"
+
+
+def tell_unseen(split: str, unseen: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Which characters of held-out texts training has never seen.
+
+    Example:
+        >>> list(tell_unseen("test", [[], ["Y"], ["Y", "="]]))
+        ['2 of 3 test texts hold characters that training never sees (= Y): each counts as a mistake']
+    """
+    touched = sum(bool(characters) for characters in unseen)
+    if touched:
+        names = " ".join(sorted({character for characters in unseen for character in characters}))
+        told = f"{touched} of {len(unseen)} {split} texts hold characters that training never sees"
+        yield f"{told} ({names}): each counts as a mistake"
 
 
 def tell_first_loss(found: float, uniform: float) -> str:

@@ -20,11 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
-from PIL import Image
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -33,10 +31,8 @@ from torchmetrics.text import CharErrorRate
 
 from seqloss.data import (
     Item,
-    PaintedWords,
     Vocabulary,
     check_rows,
-    read_line,
     read_rows,
     refuse,
     split_rows,
@@ -47,16 +43,21 @@ from seqloss.errors import BadRow, DataError, OptionError, RunError
 from seqloss.recipes import first_checks
 from seqloss.recipes.checkpoints import AsideCheckpoints, Latest, load, refuse_other_weights
 from seqloss.recipes.history import History
+from seqloss.recipes.lines import (
+    MAX_WIDTH,
+    STRIDE,
+    Batches,
+    BatchReader,
+    Files,
+    Lines,
+    Painted,
+    frames_of,
+    loader,
+)
 from seqloss.recipes.progress import EpochBar, EpochLines
 from seqloss.recipes.run import Run
 from seqloss.recipes.trainer import Stop, quiet, signals_passed_on, start_trainer
-from seqloss.torch import Greedy, ctc_greedy, ctc_loss
-
-STRIDE = 4
-"""Pixels a frame: the network halves the width twice."""
-
-MAX_WIDTH = 8192
-"""Pixels of a line, once scaled: a wider one would cost more memory than a batch is worth."""
+from seqloss.torch import ctc_greedy, ctc_loss
 
 OPTIMIZERS = {
     "adamw": (torch.optim.AdamW, 2e-3),
@@ -94,150 +95,6 @@ class Settings:
                 raise OptionError(f"--{name}: found {getattr(self, name)}, expected at least 1.")
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise OptionError(f"--lr: found {self.lr}, expected a positive number.")
-
-
-def frames_of(width: int) -> int:
-    """Frames that the network gives for a picture so many pixels wide."""
-    return -(-width // STRIDE)
-
-
-# --- pictures
-
-
-class Files:
-    """Items of a data folder; in training each is seen a little differently every epoch."""
-
-    def __init__(self, items: Sequence[Item], height: int, *, varied: bool = False, seed: int = 0) -> None:
-        self.items, self.height, self.varied, self.seed = items, height, varied, seed
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def width(self, epoch: int, index: int) -> int:
-        return self.items[index].width
-
-    def item(self, epoch: int, index: int) -> tuple[np.ndarray, str]:
-        row = self.items[index].row
-        line = read_line(row.path, self.height)
-        if self.varied:
-            line = vary(line, frames_needed(row.text), np.random.default_rng([self.seed, epoch, index]))
-        return line, row.text
-
-
-class Painted(PaintedWords):
-    """Painted words, with a guess of their widths."""
-
-    def width(self, epoch: int, index: int) -> int:
-        return len(self.text(epoch, index))
-
-    def item(self, epoch: int, index: int) -> tuple[np.ndarray, str]:
-        line, text = super().item(epoch, index)
-        missing = STRIDE * frames_needed(text) - line.shape[1]  # a low line may be too short for its frames
-        return np.pad(line, ((0, 0), (0, max(0, missing))), "edge"), text
-
-
-def vary(line: np.ndarray, needed: int, rng: np.random.Generator) -> np.ndarray:
-    """A line stretched, slanted and turned a little, on paper of its own shade; never under `needed` frames wide."""
-    height, width = line.shape
-    wide = max(round(width * rng.uniform(0.9, 1.1)), STRIDE * needed)
-    before, after = rng.integers(0, height // 8, 2, endpoint=True)
-    stretch, high = width / wide, rng.uniform(0.9, 1.1)
-    slant = rng.uniform(-0.15, 0.15) * stretch
-    turn = rng.uniform(-1, 1) * min(0.07, 0.1 * height / width)
-    rise = rng.uniform(-0.07, 0.07) * height
-    paper = int(np.median(line))
-    varied = Image.fromarray(line).transform(
-        (int(before) + wide + int(after), height),
-        Image.Transform.AFFINE,
-        (
-            *(stretch, slant, -stretch * before - slant * height / 2),
-            *(turn, high, -turn * (before + wide / 2) + (1 - high) * height / 2 + rise),
-        ),
-        Image.Resampling.BILINEAR,
-        fillcolor=paper,
-    )
-    return np.asarray(varied)
-
-
-# --- batches
-
-
-@dataclass
-class Lines:
-    """A batch: pictures (batch, 1, height, width) with zero mean and unit deviation, padded with 0; their texts."""
-
-    pictures: Tensor
-    widths: Tensor
-    targets: Tensor
-    target_lengths: Tensor
-    texts: list[str]
-
-    def to(self, device: Any, **options: Any) -> Lines:
-        return Lines(self.pictures.to(device, **options), self.widths, self.targets, self.target_lengths, self.texts)
-
-    def pin_memory(self) -> Lines:
-        return Lines(self.pictures.pin_memory(), self.widths, self.targets, self.target_lengths, self.texts)
-
-
-def stack(lines: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Lines (height, width) of uneven width as (batch, 1, height, widest), each standardised; and their widths."""
-    widths = [line.shape[1] for line in lines]
-    pictures = torch.zeros(len(lines), 1, lines[0].shape[0], max(widths))
-    for picture, line, width in zip(pictures, lines, widths, strict=True):
-        pixels = line.astype(np.float32)
-        picture[0, :, :width] = torch.from_numpy((pixels.mean() - pixels) / max(1.0, pixels.std()))
-    return pictures, torch.tensor(widths)
-
-
-class BatchReader(torch.utils.data.Dataset):
-    """Whole batches, made in the loader's workers: its key is a list of (epoch, index)."""
-
-    def __init__(self, source: Files | Painted, vocabulary: Vocabulary) -> None:
-        self.source, self.vocabulary = source, vocabulary
-
-    def __getitem__(self, keys: Sequence[tuple[int, int]]) -> Lines:
-        lines, texts = zip(*(self.source.item(epoch, index) for epoch, index in keys), strict=True)
-        labels = [torch.tensor(self.vocabulary.encode(text), dtype=torch.int64) for text in texts]
-        targets = nn.utils.rnn.pad_sequence(labels, batch_first=True)
-        return Lines(*stack(lines), targets, torch.tensor([len(row) for row in labels]), list(texts))
-
-
-class Batches(torch.utils.data.Sampler):
-    """The order of an epoch, from (seed, epoch) alone: lines of like width share a batch, batches are shuffled.
-
-    With several processes each takes every n-th batch; where they don't come out even, the first ones are
-    seen twice.
-    """
-
-    POOL = 16  # batches that are sorted by width together
-
-    def __init__(self, source: Files | Painted, batch: int, seed: int | None, rank: int = 0, world: int = 1) -> None:
-        self.source, self.batch, self.seed, self.rank, self.world = source, batch, seed, rank, world
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return math.ceil(math.ceil(len(self.source) / self.batch) / self.world)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        batches = self._batches()
-        batches += batches[: len(self) * self.world - len(batches)]
-        yield from batches[self.rank :: self.world]
-
-    def _batches(self) -> list[list[tuple[int, int]]]:
-        keys = [(self.epoch, index) for index in range(len(self.source))]
-        pool = len(keys) or 1
-        rng = np.random.default_rng([0 if self.seed is None else self.seed, self.epoch])
-        if self.seed is not None:
-            keys = [keys[index] for index in rng.permutation(len(keys))]
-            pool = self.POOL * self.batch
-        batches = []
-        for start in range(0, len(keys), pool):
-            part = sorted(keys[start : start + pool], key=lambda key: self.source.width(*key))
-            batches += [part[first : first + self.batch] for first in range(0, len(part), self.batch)]
-        return [batches[index] for index in rng.permutation(len(batches))] if self.seed is not None else batches
 
 
 # --- the network
@@ -479,7 +336,7 @@ def load_sources(
     look = partial(check_rows, frames=frames_of, height=settings.height, max_width=MAX_WIDTH, progress=progress)
     items, bad = look(splits.train, [*bad, *strays], vocabulary=known)
     vocabulary = known or Vocabulary.from_texts(item.row.text for item in items)
-    held_out, bad = look([*splits.validation, *splits.test], bad, vocabulary=vocabulary)
+    held_out, bad = look([*splits.validation, *splits.test], bad, vocabulary=None)
     items += held_out
     if bad and not skip_bad:
         raise refuse(bad)
@@ -553,15 +410,23 @@ def fit(
     counts = ", ".join(f"{len(source)} {name}" for name, source in sources.items())
     say(f"pictures: {counts}; {len(vocabulary) - 1} characters; {settings.epochs} epochs; run in {run.folder}")
     if not resumed and trainer.is_global_zero:
-        for line in look_first(module, sources["train"], train_loader):
+        for line in look_first(module, sources, train_loader):
             say(f"    {line}")
     trainer.fit(module, train_loader, loaders.get("validation"), ckpt_path=resumed)
     return measure(trainer, module, run, loaders, say)
 
 
-def look_first(module: Reader, source: Files | Painted, batches: torch.utils.data.DataLoader) -> Iterator[str]:
+def look_first(
+    module: Reader, sources: dict[str, Files | Painted], batches: torch.utils.data.DataLoader
+) -> Iterator[str]:
     """What to know before the first step."""
     yield first_checks.tell_vocabulary(len(module.vocabulary) - 1, module.network.head.out_features)
+    for name, source in sources.items():
+        if isinstance(source, Files) and (
+            unseen := [module.vocabulary.unknown(item.row.text) for item in source.items]
+        ):
+            yield from first_checks.tell_unseen(name, unseen)
+    source = sources["train"]
     if isinstance(source, Files):
         rows = [(item.width, frames_needed(item.row.text)) for item in source.items]
         yield first_checks.tell_feasible(rows, STRIDE)
@@ -632,27 +497,15 @@ def watchers(settings: Settings, run: Run, validated: bool, say: Callable[[str],
     return [*bar, History(run), best, Latest(run.last), EpochLines(say), *stop]
 
 
-def loader(reader: BatchReader, order: Batches, workers: int) -> torch.utils.data.DataLoader:
-    """Batches as the order names them, made in worker processes if there are any."""
-    return torch.utils.data.DataLoader(
-        reader,
-        sampler=order,
-        batch_size=None,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        prefetch_factor=4 if workers > 0 else None,
-    )
-
-
 def measure(
     trainer: Any, module: Reader, run: Run, loaders: dict[str, Any], say: Callable[[str], None]
 ) -> dict[str, Any]:
     """The best epoch on validation and test pictures."""
     module.load_state_dict(run.weights())
     result: dict[str, Any] = {"epochs": trainer.current_epoch}
-    for name, loader in loaders.items():
-        measured = trainer.test(module, loader, verbose=False)[0]
-        count = len(loader.dataset.source)
+    for name, batches in loaders.items():
+        measured = trainer.test(module, batches, verbose=False)[0]
+        count = len(batches.dataset.source)
         exact = round(measured["test/exact"] * count)
         result[name] = {
             "items": count,
@@ -673,66 +526,3 @@ def tell(result: dict[str, Any], say: Callable[[str], None]) -> None:
                 f"normalised edit distance {measured['distance']:.4f}, "
                 f"character error {measured['character_error']:.2%}"
             )
-
-
-# --- reading new pictures
-
-
-@dataclass(frozen=True)
-class Transcript:
-    """A picture's text, its log score; for each character its frames and exp of its mean log-probability over them."""
-
-    path: str
-    text: str
-    score: float
-    characters: list[dict[str, Any]]
-
-
-class Transcriber:
-    """Reads pictures with the best epoch of a run.
-
-    Raises:
-        RunError: the folder holds no run that has finished an epoch.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        run = Run(folder)
-        settings = run.read("settings")
-        if settings is None or not run.vocabulary.exists():
-            raise RunError(f"{folder}: holds no run; train one with: seqloss train ocr --out {folder}")
-        self.vocabulary = Vocabulary.load(run.vocabulary)
-        if settings.get("vocabulary_digest", self.vocabulary.digest) != self.vocabulary.digest:
-            raise RunError(f"{run.vocabulary}: is not the vocabulary that this run was trained with; train anew.")
-        self.height = int(settings.get("height", 0))
-        if not self.height:
-            raise RunError(f"{folder}/settings.json: has no height; train anew.")
-        self.network = Network(len(self.vocabulary), self.height).eval()
-        weights = {name.removeprefix("network."): value for name, value in run.weights().items()}
-        refuse_other_weights(self.network, weights)
-        self.network.load_state_dict(weights)
-
-    def read(self, path: Path) -> Transcript:
-        """One picture.
-
-        Raises:
-            DataError: the picture cannot be read.
-        """
-        line = read_line(path, self.height)
-        if line.shape[1] > MAX_WIDTH:
-            raise DataError(f"too wide: {line.shape[1]} pixels once scaled, at most {MAX_WIDTH}; cut it into lines")
-        pictures, widths = stack([line])
-        with torch.inference_mode():
-            logits, frames = self.network(pictures, widths)
-        return self._transcript(path, ctc_greedy(logits, frames)[0])
-
-    def _transcript(self, path: Path, read: Greedy) -> Transcript:
-        characters = [
-            {
-                "character": self.vocabulary.decode([int(label)]),
-                "first_frame": int(first),
-                "last_frame": int(last),
-                "confidence": round(math.exp(score / (last - first + 1)), 6),
-            }
-            for label, first, last, score in zip(read.labels, read.first, read.last, read.label_scores, strict=True)
-        ]
-        return Transcript(str(path), self.vocabulary.decode(read.labels.tolist()), round(read.score, 6), characters)

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from seqloss.errors import OptionError
-from seqloss.recipes.ocr import BatchReader, Settings, Transcriber, load_sources
+from seqloss.recipes.lines import BatchReader
+from seqloss.recipes.ocr import Settings, load_sources
 from seqloss.recipes.run import Run
+from seqloss.recipes.transcriber import Transcriber
 
 
 def export(folder: Path, file: Path, items: int = 256) -> int:

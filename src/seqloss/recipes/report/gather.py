@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from rapidfuzz.distance import Levenshtein
 
-from seqloss.recipes.ocr import BatchReader, Lines, Settings, Transcriber, load_sources, normalised_distance
+from seqloss.recipes.lines import BatchReader, Lines
+from seqloss.recipes.ocr import Settings, load_sources, normalised_distance
 from seqloss.recipes.run import Run
+from seqloss.recipes.transcriber import Transcriber
 from seqloss.torch import ctc_align, ctc_greedy
 
 PACKAGES = ("seqloss", "torch", "lightning", "numpy", "numba")

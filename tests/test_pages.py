@@ -5,8 +5,6 @@ from __future__ import annotations
 import doctest
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -27,17 +25,6 @@ PAGES = [page.name for page in sorted(DOCS.glob("*.md")) if ">>>" in page.read_t
 @pytest.mark.parametrize("name", PAGES)
 def test_the_examples_of_a_page_give_what_they_show(name: str) -> None:
     run(name, keras=False)
-
-
-@pytest.mark.parametrize("backend", ["torch", "jax", "tensorflow"])
-@pytest.mark.parametrize("name", [name for name in PAGES if blocks(DOCS / name, keras=True)])
-def test_the_keras_examples_of_a_page_give_what_they_show_on_every_backend(name: str, backend: str) -> None:
-    code = "import sys; from tests import test_pages; test_pages.run(sys.argv[1], keras=True)"
-    env = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    out = subprocess.run(
-        [sys.executable, "-c", code, name], cwd=DOCS.parent, env=env, capture_output=True, text=True, check=False
-    )
-    assert out.returncode == 0, out.stdout[-3000:] + out.stderr[-2000:]
 
 
 def run(name: str, keras: bool) -> None:

@@ -27,10 +27,12 @@ def ctc(logits, targets, logit_lengths, target_lengths, blank):
 """
 
 
-def report_of(folder: Path, mistake: str = "pass", after: str = "pass", answer: str = "loss, gradient") -> Report:
+def report_of(
+    folder: Path, mistake: str = "pass", after: str = "pass", answer: str = "loss, gradient", first: bool = False
+) -> Report:
     file = folder / "mine.py"
     file.write_text(RIGHT.format(mistake=mistake, after=after, answer=answer))
-    return verify(f"{file}:ctc", effort=Effort(examples=3, seconds=1.0, limit=1.5, powers=()))
+    return verify(f"{file}:ctc", effort=Effort(examples=3, seconds=1.0, limit=1.5, powers=(), first=first))
 
 
 def law(report: Report, name: str) -> str:
@@ -135,7 +137,7 @@ def test_a_list_of_two_losses_is_two_losses(tmp_path: Path) -> None:
     ],
 )
 def test_answers_of_another_form_are_told(tmp_path: Path, answer: str, words: str) -> None:
-    report = report_of(tmp_path, answer=answer)
+    report = report_of(tmp_path, answer=answer, first=True)
     assert report.first is not None
     assert report.first.law == "answers"
     assert words in law(report, "answers")

@@ -7,7 +7,7 @@
 * blanks: a learning rate far too low; CTC's first and easiest step is to say blank everywhere, and there it stays.
 * out of step: each picture has the text of another one.
 
-`--shots` takes a screenshot of each report with Chromium.
+`--shots` takes a screenshot of each report with Chromium, and those of the healthy one that the README shows.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
@@ -72,17 +73,25 @@ def out_of_step() -> Iterator[dict[str, Any]]:
 RUNS = {"healthy": healthy, "blocked": blocked, "blanks": blanks, "out-of-step": out_of_step}
 
 
-def screenshot(page: Path, file: Path, width: int = 1180, height: int = 1560) -> None:
+def screenshot(page: Path, file: Path, size: tuple[int, int], dark: bool = False) -> None:
+    """A picture of the page's upper part, in a frame of this size: a window is never as narrow as a phone."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         raise SystemExit("--shots needs Chromium")
-    words = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     file.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        [*words, f"--window-size={width},{height}", f"--screenshot={file.resolve()}", f"file://{page.resolve()}"],
-        check=True,
-        capture_output=True,
+    width, height = size
+    frame = page.with_name("frame.html")
+    style = f"position:fixed;left:0;top:0;border:0;width:{width}px;height:{height}px"
+    frame.write_text(
+        f'<meta name="color-scheme" content="light dark"><iframe src="{page.name}" style="{style}"></iframe>'
     )
+    words = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    words += ["--blink-settings=preferredColorScheme=0"] * dark
+    words += [f"--window-size={max(width, 600)},{height}", f"--screenshot={file.resolve()}", frame.resolve().as_uri()]
+    subprocess.run(words, check=True, capture_output=True)
+    frame.unlink()
+    with Image.open(file) as picture:
+        picture.crop((0, 0, width, height)).quantize(128).save(file, optimize=True)
 
 
 def main() -> None:
@@ -98,7 +107,11 @@ def main() -> None:
         page = write_report(asked.out / name)
         console.print(f"wrote {page}")
         if asked.shots:
-            screenshot(page, asked.shots / f"run-{name}.png")
+            screenshot(page, asked.shots / f"run-{name}.png", (1180, 1500))
+        if asked.shots and name == "healthy":
+            for dark, light in ((False, "light"), (True, "dark")):
+                screenshot(page, asked.shots / f"report-wide-{light}.png", (1280, 1000), dark)
+                screenshot(page, asked.shots / f"report-phone-{light}.png", (390, 1000), dark)
 
 
 if __name__ == "__main__":

@@ -49,11 +49,16 @@ class SeqLossWarning(UserWarning):
 
 @dataclass(frozen=True)
 class BadRow:
-    """One row of a data set that cannot be used: where it stands, and why."""
+    """One row of a data set that cannot be used: where it stands, and why.
+
+    Attributes:
+        short: where a text needs more frames than its picture gives: the picture's width and the frames needed.
+    """
 
     file: str
     row: int | None
     reason: str
+    short: tuple[int, int] | None = None
 
 
 class DataError(SeqLossError):

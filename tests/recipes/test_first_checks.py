@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from seqloss import reference
-from seqloss.errors import OptionError
+from seqloss.errors import DataError, OptionError
 from seqloss.recipes import first_checks, ocr
 from seqloss.recipes.first_checks import (
     mean_uniform_loss,
@@ -114,3 +114,15 @@ def test_a_held_out_character_that_training_never_saw_is_a_mistake_and_no_bad_ro
     assert "    1 of 2 test texts hold characters that training never sees (x ß): each counts as a mistake" in lines
     assert result["test"]["items"] == 2
     assert result["test"]["exact"] <= 1
+
+
+def test_texts_that_do_not_fit_are_told_with_the_subsampling_at_which_they_would(with_rows, train, tmp_path) -> None:
+    data = with_rows("0.png,ababababababab,train\n".replace("0.png", "long.png"))
+    Image.new("L", (40, 16), 255).save(data / "long.png")
+    words = "1 of 13 texts need more frames than there are at 4 pixels a frame: at 3, 0 do not fit; at 2, 0; at 1, 0"
+    with pytest.raises(DataError) as refused:
+        train(data, tmp_path / "run")
+    assert str(refused.value).endswith(words)
+    lines: list[str] = []
+    train(data, tmp_path / "run", skip_bad=True, epochs=1, say=lines.append)
+    assert f"    {words}" in lines

@@ -80,7 +80,8 @@ def check_row(
     except DataError as problem:
         reasons.append(str(problem))
     if reasons:
-        return BadRow(row.file, row.row, f"{row.name}: {'; '.join(reasons)}")
+        short = (width, frames_needed(row.text)) if 0 < count < frames_needed(row.text) else None
+        return BadRow(row.file, row.row, f"{row.name}: {'; '.join(reasons)}", short)
     return Item(row, width, count)
 
 
@@ -106,11 +107,13 @@ def misfit(
     ]
 
 
-def refuse(bad: Sequence[BadRow]) -> DataError:
-    """The error that tells all bad rows; the first of them stand in its message too."""
+def refuse(bad: Sequence[BadRow], note: str = "") -> DataError:
+    """The error that tells all bad rows; the first of them stand in its message too, and a note on all of them."""
     lines = [f"  {row.file}{f', line {row.row}' if row.row else ''}: {row.reason}" for row in bad[:SHOWN]]
     if len(bad) > SHOWN:
         lines.append(f"  and {len(bad) - SHOWN} more")
+    if note:
+        lines.append(note)
     count = "1 row" if len(bad) == 1 else f"{len(bad)} rows"
     return DataError(f"{count} cannot be used; mend or remove, or leave out with --skip-bad:\n" + "\n".join(lines), bad)
 

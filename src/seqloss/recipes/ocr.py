@@ -287,6 +287,8 @@ def train(
             if bad:
                 write_skipped(run.skipped, bad)
                 say(f"left out {len(bad)} rows that cannot be used: see {run.skipped}")
+                if note := feasibility([item for source in sources.values() for item in items_of(source)], bad):
+                    say(f"    {note}")
         if (result := run.read("result")) is not None:
             say(f"{folder}: this run is finished; --fresh starts anew.")
             tell(result, say)
@@ -339,7 +341,7 @@ def load_sources(
     held_out, bad = look([*splits.validation, *splits.test], bad, vocabulary=None)
     items += held_out
     if bad and not skip_bad:
-        raise refuse(bad)
+        raise refuse(bad, feasibility(items, bad))
     by_path = {item.row.path: item for item in items}
     sources: dict[str, Files | Painted] = {}
     for name in ("train", "validation", "test"):
@@ -349,6 +351,13 @@ def load_sources(
     if "train" not in sources:
         raise DataError("no row is left to train with; mend some of these.", bad)
     return sources, vocabulary, digest_of(items), bad
+
+
+def feasibility(items: Sequence[Item], bad: Sequence[BadRow]) -> str:
+    """How many texts do not fit their pictures' frames, and at which subsampling they would; "" if all do."""
+    short = [row.short for row in bad if row.short]
+    rows = [(item.width, frames_needed(item.row.text)) for item in items]
+    return first_checks.tell_feasible([*rows, *short], STRIDE) if short else ""
 
 
 def digest_of(items: Sequence[Item]) -> str:
@@ -416,19 +425,20 @@ def fit(
     return measure(trainer, module, run, loaders, say)
 
 
+def items_of(source: Files | Painted) -> Sequence[Item]:
+    """The rows of a data folder; painted words have none."""
+    return source.items if isinstance(source, Files) else ()
+
+
 def look_first(
     module: Reader, sources: dict[str, Files | Painted], batches: torch.utils.data.DataLoader
 ) -> Iterator[str]:
     """What to know before the first step."""
     yield first_checks.tell_vocabulary(len(module.vocabulary) - 1, module.network.head.out_features)
     for name, source in sources.items():
-        if isinstance(source, Files) and (
-            unseen := [module.vocabulary.unknown(item.row.text) for item in source.items]
-        ):
-            yield from first_checks.tell_unseen(name, unseen)
-    source = sources["train"]
-    if isinstance(source, Files):
-        rows = [(item.width, frames_needed(item.row.text)) for item in source.items]
+        unseen = [module.vocabulary.unknown(item.row.text) for item in items_of(source)]
+        yield from first_checks.tell_unseen(name, unseen)
+    if rows := [(item.width, frames_needed(item.row.text)) for item in items_of(sources["train"])]:
         yield first_checks.tell_feasible(rows, STRIDE)
     batch = batches.dataset[next(iter(batches.sampler))]
     module.eval()

@@ -76,7 +76,7 @@ def _array(value: Any) -> np.ndarray:
 
 def _words(problem: BaseException) -> str:
     try:
-        return f"{type(problem).__name__}: {problem}"[:500]
+        return " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
     except Exception:
         return type(problem).__name__
 

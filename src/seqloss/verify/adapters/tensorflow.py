@@ -31,7 +31,7 @@ def graded(loss: Loss, graph: bool = True) -> Adapter:
 
         weights = np.ones(len(logits)) if upstream is None else upstream
         given = [tf.convert_to_tensor(a) for a in (logits, targets, logit_lengths, target_lengths, weights)]
-        run = _graph(loss, blank, given[0].dtype) if graph else _eager(loss, blank)
+        run = _graph(loss, blank, given[0].dtype, given[1].dtype) if graph else _eager(loss, blank)
         losses, gradient = run(*given)
         return losses.numpy(), gradient.numpy()
 
@@ -51,10 +51,10 @@ def _eager(loss: Loss, blank: int) -> Callable[..., Any]:
 
 
 @cache
-def _graph(loss: Loss, blank: int, dtype: Any) -> Callable[..., Any]:
+def _graph(loss: Loss, blank: int, dtype: Any, integers: Any) -> Callable[..., Any]:
     import tensorflow as tf
 
-    shapes = [(dtype, 3), (tf.int64, 2), (tf.int64, 1), (tf.int64, 1), (tf.float64, 1)]
+    shapes = [(dtype, 3), (integers, 2), (integers, 1), (integers, 1), (tf.float64, 1)]
     signature = [tf.TensorSpec([None] * axes, kind) for kind, axes in shapes]
     return tf.function(_eager(loss, blank), input_signature=signature)
 

@@ -7,7 +7,7 @@ import numpy as np
 from seqloss.verify.forms import FORMS
 from seqloss.verify.laws.law import Breach, Law, gradient_breach, loss_breach
 from seqloss.verify.problem import Problem
-from seqloss.verify.witness import Witness, padded
+from seqloss.verify.witness import Witness, padded, rounded
 
 ALONE = "a row's loss and gradient are its own, whoever else is in the batch and in whatever order"
 
@@ -38,9 +38,7 @@ def padding(witness: Witness, problem: Problem) -> Breach | None:
         logits = filled.logits.copy()
         frames = bare.logits.shape[1]
         logits[:, frames:] = 3 * rng.normal(size=logits[:, frames:].shape).round(2)
-        if witness.subject.scores == "log_probs":
-            logits[:, frames:] = -np.abs(logits[:, frames:])
-        filled = witness.fit(filled.but(logits=logits))
+        filled = filled.but(logits=rounded(logits, witness.dtype))
         if witness.subject.few_shapes and both:
             bare = problem.pick([n])
         alone, beside = witness.ask(bare), witness.ask(filled)
@@ -96,7 +94,7 @@ def upstream(witness: Witness, problem: Problem) -> Breach | None:
 
 BATCH_MATES = Law("batch-mates", "Other rows, and their order, never matter.", batch_mates)
 PADDING = Law("padding", "Frames and labels past a row's lengths never matter.", padding, needs=frozenset({"lengths"}))
-MEMORY_LAYOUT = Law("memory-layout", "Strides, and the integers' width, never matter.", memory_layout, search=False)
+MEMORY_LAYOUT = Law("memory-layout", "Strides, and the integers' width, never matter.", memory_layout)
 UPSTREAM = Law(
     "upstream",
     "The gradient is multiplied by the one from upstream.",

@@ -33,7 +33,7 @@ RIGHT = ["plain", *(name for name in KNOWN if name.startswith("seqloss."))]
 
 def effort(seed: int, mutant: Mutant | None = None) -> Effort:
     """Quick; two mistakes show at large sizes only."""
-    large = mutant is not None and mutant.law in ("sizes", "long")
+    large = mutant is not None and bool(mutant.laws & {"sizes", "long"})
     return Effort(seed=seed, first=mutant is not None, full=large, limit=8.0 if large else 20.0)
 
 
@@ -68,7 +68,7 @@ def main() -> None:
                 {
                     "mutant": mutant.name,
                     "seed": seed,
-                    "law": mutant.law,
+                    "laws": sorted(mutant.laws),
                     "first": first,
                     "cause": report.cause,
                     "seconds": round(seconds, 2),
@@ -84,7 +84,7 @@ def main() -> None:
         "tries": len(mutants),
         "caught": sum(bool(row["first"]) for row in mutants),
         "missed": [row["mutant"] for row in mutants if not row["first"]],
-        "law_named_first": sum(row["first"] == row["law"] for row in mutants),
+        "law_named_first": sum(row["first"] in row["laws"] for row in mutants),
         "right_implementations": len(RIGHT),
         "false_alarms": [row["name"] for row in right if row["breaks"] or row["skipped"]],
         "seconds_a_mutant": round(sum(row["seconds"] for row in mutants) / len(mutants), 2),

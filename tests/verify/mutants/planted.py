@@ -20,15 +20,19 @@ class Mutant:
     Attributes:
         name: a few words with dashes.
         old, new: what stands in `plain.py`, exactly once, and what stands here instead.
-        law: the first law that it breaks.
+        law: the first law that it breaks; or several, where that depends on what the search draws.
         words: the mistake in a few words.
     """
 
     name: str
     old: str
     new: str
-    law: str
+    law: str | tuple[str, ...]
     words: str
+
+    @property
+    def laws(self) -> set[str]:
+        return {self.law} if isinstance(self.law, str) else set(self.law)
 
 
 def source_of(mutant: Mutant) -> str:
@@ -128,8 +132,8 @@ PATHS = (
         "best-path",
         "return best + np.log(whole), shares / whole",
         "return best, (ways == best) / (ways == best).sum(axis=0)",
-        "sums-to-1",
-        "Viterbi: the best path instead of the sum over all",
+        ("sums-to-1", "time-reversal"),
+        "Viterbi: the best path instead of the sum over all; among paths that tie it is another one backwards",
     ),
 )
 

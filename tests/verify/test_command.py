@@ -144,3 +144,10 @@ def test_the_known_ones_are_listed() -> None:
     listed = command("--list").stdout
     assert "seqloss.torch.CTCLoss" in listed
     assert "warpctc-pytorch is not installed" in listed
+
+
+def test_a_named_case_that_is_answered_by_nan_as_it_should_be_is_right(folder: Path) -> None:
+    from seqloss.verify import Effort, verify
+
+    report = verify(f"{folder / 'right.py'}:ctc", effort=Effort(examples=1, powers=()), apart=False)
+    assert [case.case for case in report.cases if not case.right] == []

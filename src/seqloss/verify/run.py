@@ -318,6 +318,7 @@ def _values(case: Case, witness: Witness, given: Problem) -> Answered:
     if loss is None or losses.shape != loss.shape:
         return told(exact, found, False)
     apart = parts(losses, loss, witness.loss_tolerance(given)) & ~beyond_masks(given, losses)
+    apart &= ~(np.isnan(losses) & np.isnan(loss))
     if apart.any():
         pairs = [unlike(a, b) if bad else (number(a), number(b)) for a, b, bad in zip(loss, losses, apart, strict=True)]
         found = ", ".join(words for _, words in pairs)

@@ -12,7 +12,7 @@ from ..contract.problems import NAMED
 from ..contract.test_agreement import assert_agrees
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "name", ["phone", "scores times 1500", "masked to -1e4", "sure by 16", "sure by 20, wrong in places"]
 )

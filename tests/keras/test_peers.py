@@ -6,6 +6,7 @@ ours, which is a few roundings of float32: the losses' and gradients' own contra
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -65,6 +66,10 @@ def assert_as_near(ours: np.ndarray, peer: np.ndarray, truth: np.ndarray, size: 
 
 def our_loss(scores: Any, labels: Any) -> Any:
     return CTC(reduction=None)(labels, scores)
+
+
+pytestmark = [pytest.mark.long] * (os.environ.get("KERAS_BACKEND") != "torch")
+"""Where each call is compiled or traced, a thousand of them are for `make test-long`."""
 
 
 def peer_loss(scores: Any, labels: Any) -> Any:

@@ -28,7 +28,8 @@ def test_examples_give_what_they_show(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ctc_loss", "CTCLoss", "ctc_check", "ctc_posteriors", "ctc_greedy", "from_loss_and_grad", "layers"]
+    "name",
+    ["ctc_loss", "CTCLoss", "ctc_check", "ctc_posteriors", "ctc_align", "ctc_greedy", "from_loss_and_grad", "layers"],
 )
 def test_every_public_function_has_words_and_an_example_that_runs(name: str) -> None:
     words = inspect.getdoc(getattr(seqloss.torch, name)) or ""

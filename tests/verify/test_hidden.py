@@ -70,5 +70,6 @@ HIDDEN = [
 
 @pytest.mark.parametrize(("function", "law"), HIDDEN, ids=lambda x: getattr(x, "__name__", ""))
 def test_a_hidden_mistake_is_found(function: Any, law: str) -> None:
-    report = verify(Subject("f", function), effort=Effort(examples=3, seconds=1.0, powers=(32,)), apart=False)
+    powers = (32,) if law == "sizes" else ()
+    report = verify(Subject("f", function), effort=Effort(examples=3, seconds=1.0, powers=powers), apart=False)
     assert law in [result.law for result in report.broken], str(report)

@@ -28,8 +28,9 @@ def mean_gradients(model: nn.Module) -> dict[str, float]:
         a number for each weight that is trained, by its name, in the model's order; 0 where no gradient came.
 
     Example:
+        >>> import torch
         >>> from torch import nn
-        >>> from seqloss.torch.gradient_flow import mean_gradients
+        >>> from seqloss.torch import mean_gradients
         >>> model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
         >>> model[1](model[0](torch.ones(1, 1)).detach()).sum().backward()  # the first layer is cut off
         >>> list(mean_gradients(model)), mean_gradients(model)["0.weight"]
@@ -56,6 +57,7 @@ def plot_gradient_flow(model: nn.Module | Mapping[str, float]) -> Figure:
         MissingExtraError: matplotlib is not installed.
 
     Example:
+        >>> import torch
         >>> from torch import nn
         >>> from seqloss.torch import plot_gradient_flow
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))

@@ -18,7 +18,7 @@ TARGETS, FRAMES, LABELS = np.array([[1, 2, 2], [3, 4, 0], [1, 0, 0]]), np.array(
 LOSS, GRADIENT = host.ctc_loss_and_grad(LOGITS, TARGETS, FRAMES, LABELS)
 
 
-@pytest.fixture(params=["CPU kernel", "whole arrays"])
+@pytest.fixture(params=["CPU kernel", pytest.param("whole arrays", marks=pytest.mark.long)])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What runs on the CPU, and what would run on a GPU or TPU."""
     monkeypatch.setattr(kernel, "CPU_KERNEL", request.param == "CPU kernel")

@@ -64,6 +64,7 @@ def test_a_crash_brings_the_last_words(tmp_path: Path) -> None:
     assert "out of cheese" in law(report, "empty")
 
 
+@pytest.mark.long
 def test_one_that_always_crashes_is_given_up(tmp_path: Path) -> None:
     start = time.monotonic()
     report = report_of(tmp_path, mistake="os._exit(1)")

@@ -67,6 +67,7 @@ def test_right_ones_leave_with_0_and_json_says_ok(folder: Path) -> None:
     assert [figure["dtype"] for figure in report["agreement"]] == ["float64", "float32"]
 
 
+@pytest.mark.long
 def test_a_law_that_was_not_promised_is_not_held_against_it(folder: Path) -> None:
     ran = command("wrong.py:ctc", "--without", "certain-path", "--json", folder=folder)
     statuses = {result["law"]: result["status"] for result in json.loads(ran.stdout)[0]["results"]}

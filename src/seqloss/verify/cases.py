@@ -98,12 +98,13 @@ POWERS = (16, 32, 64, 128, 256, 512)
 """Sizes at which vectors, buffers and counters end."""
 
 
-def around(powers: Sequence[int] = POWERS) -> Iterator[Problem]:
-    """Frames and classes, then labels, then rows of each power of two, of one less and of one more."""
+def around(powers: Sequence[int] = POWERS) -> Iterator[tuple[str, Problem]]:
+    """Each axis by itself, of each power of two, of one less and of one more: in words, and the problem."""
     for n in (power + more for power in powers for more in (-1, 0, 1)):
-        yield sized(n, n, n // 3, 2)
-        yield sized(2 * n + 16, 5, n)
-        yield sized(4, 3, 1, n)
+        yield f"{n} classes", sized(6, n, 2, 2)
+        yield f"{n} frames", sized(n, 5, 3, 2)
+        yield f"{n} rows", sized(4, 3, 1, n)
+        yield f"{n} labels", sized(2 * n + 16, 5, n)
 
 
 CASES: tuple[Case, ...] = (

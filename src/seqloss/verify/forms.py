@@ -41,16 +41,16 @@ FORMS = {
     "time first": Form(
         "logits that lie in memory time first",
         _time_first,
-        ("logits = np.ascontiguousarray(logits.swapaxes(0, 1)).swapaxes(0, 1)",),
+        ("logits = np.ascontiguousarray(logits.swapaxes(0, 1)).swapaxes(0, 1)  # the same numbers, other strides",),
     ),
     "gaps": Form(
         "logits and targets that are every other column of a wider array",
         _with_gaps,
-        ("logits, targets = (np.repeat(x, 2, axis=-1)[..., ::2] for x in (logits, targets))",),
+        ("logits, targets = (np.repeat(x, 2, axis=-1)[..., ::2] for x in (logits, targets))  # other strides",),
     ),
     "int32": Form(
         "targets and lengths of int32",
         _int32,
-        ("targets, frames, labels = (x.astype(np.int32) for x in (targets, frames, labels))",),
+        ("targets, frames, labels = (x.astype(np.int32) for x in (targets, frames, labels))  # the same numbers",),
     ),
 }

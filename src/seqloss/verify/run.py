@@ -211,6 +211,8 @@ def _judge_law(law: Law, witness: Witness, effort: Effort) -> Result:
     lines = script(
         witness.subject, witness.dtype, worst.problem, worst.beside, worst.expected, worst.found, worst.shows, both
     )
+    if worst.beside is not None and not law.name.startswith("refuses"):
+        lines += f"\n# exactly:  loss {', '.join(map(number, truth(witness, worst.problem)[0]))}"
     cause = suspects.of_label(witness) if law.name == "refuses-labels" else ""
     finding = Finding(worst.expected, worst.found, worst.why, lines, case, cause or suspects.USUAL[law.name])
     return Result(law.name, BREAKS, looked, finding)
@@ -240,19 +242,19 @@ def fixed(law: Law, witness: Witness, effort: Effort) -> Iterator[tuple[str, Pro
                 made = law.prepare(witness.fit(given))
                 if made is not None:
                     yield "", made, dtype
+    if law.sizes:
+        yield from _sizes(witness.subject, effort)
     for case in CASES:
         if case.law == law.name and (effort.full or not case.full) and _promised(case, witness.subject):
             yield case.name, case.problem(), case.dtype
-    if law.sizes:
-        yield from _sizes(witness.subject, effort)
 
 
 def _sizes(subject: Subject, effort: Effort) -> Iterator[tuple[str, Problem, str]]:
     """Around powers of two, in the widest type and in float32."""
     powers = [power for power in effort.powers if not subject.few_shapes or (effort.full and power in AROUND_FEW)]
     for dtype in [subject.dtypes[0], *(dtype for dtype in subject.dtypes[1:] if dtype == "float32")]:
-        for given in around(powers):
-            yield "", given, dtype
+        for words, given in around(powers):
+            yield words, given, dtype
 
 
 def _promised(case: Case, subject: Subject) -> bool:

@@ -184,7 +184,7 @@ USUAL = {
     "digits": "sums in a narrower type than the scores', or a logarithm that is clipped",
     "batch-mates": "rows share something: a length, a target, a buffer or a divisor",
     "padding": "padding is counted: a length is ignored or off by one",
-    "memory-layout": "memory is read as if arrays were contiguous, or integers all int64",
+    "memory-layout": "memory is read in its own order, or as integers of another width",
     "upstream": "the gradient is not multiplied by the upstream one, row by row",
     "frame-shift": "softmax is missing, or runs over other classes than all",
     "rows-sum-to-0": "the gradient is that by log-probabilities, or softmax runs over other classes than all",
@@ -208,7 +208,7 @@ USUAL = {
     "refuses-labels": "labels are not looked at before they are used as indices",
     "refuses-lengths": "lengths are not looked at before they are used",
     "empty": "the first label is read where there is none",
-    "sizes": "an index or a counter is too narrow, or a buffer has a fixed size",
+    "sizes": "a buffer has a fixed size, a counter is too narrow, or what is left after whole vectors is forgotten",
     "long": "rounding piles up over thousands of frames: logarithms near -1,000 are 6e-5 apart in float32",
 }
 """What usually breaks a law, where no suspect's answers fit."""

@@ -53,7 +53,10 @@ def time_reversal(witness: Witness, problem: Problem) -> Breach | None:
         if one.logits.shape[1] == 0:
             continue
         turned = one.but(logits=one.logits[:, ::-1].copy(), targets=one.targets[:, ::-1].copy())
-        why = "a path read backwards spells the target backwards: the sum over paths is the same"
+        why = (
+            "a path read backwards spells the target backwards: the sum over paths is the same, and the gradient of "
+            "the first frame is that of the other's last"
+        )
         found = _same(witness, one, turned, slice(None, None, -1), slice(None), why)
         if found is not None:
             return found

@@ -87,10 +87,12 @@ def _long() -> Problem:
     return problem(logits, rng.integers(1, 32, (1, 800)).tolist())
 
 
-def sized(time: int, classes: int, labels: int, batch: int = 1) -> Problem:
-    """Random scores and labels; the same whenever it is asked for."""
+def sized(time: int, classes: int, labels: int, batch: int = 1, last: bool = False) -> Problem:
+    """Random scores and labels, the same whenever it is asked for; `last` has the last class in each target."""
     rng = np.random.default_rng(time + 31 * classes + 7 * labels)
     targets = rng.integers(1, max(2, classes), (batch, labels)).tolist()
+    if last:
+        targets = [[classes - 1, *row[1:]] for row in targets]
     return problem(scores(batch, time, classes, time + classes), targets)
 
 
@@ -101,7 +103,7 @@ POWERS = (16, 32, 64, 128, 256, 512)
 def around(powers: Sequence[int] = POWERS) -> Iterator[tuple[str, Problem]]:
     """Each axis by itself, of each power of two, of one less and of one more: in words, and the problem."""
     for n in (power + more for power in powers for more in (-1, 0, 1)):
-        yield f"{n} classes", sized(6, n, 2, 2)
+        yield f"{n} classes", sized(6, n, 2, 2, last=True)
         yield f"{n} frames", sized(n, 5, 3, 2)
         yield f"{n} rows", sized(4, 3, 1, n)
         yield f"{n} labels", sized(2 * n + 16, 5, n)

@@ -91,6 +91,7 @@ def _by_name(problem: Problem, log_probs: bool) -> list[str]:
     blank = ("", "") if problem.blank == 0 else ("with_blank(", f", {problem.blank})")
     rules: dict[str, tuple[str, Callable[[], Problem]]] = {
         f"sized{(time, classes, labels, batch)}": ("sized", partial(sized, time, classes, labels, batch)),
+        f"sized{(time, classes, labels, batch, True)}": ("sized", partial(sized, time, classes, labels, batch, True)),
         **{
             f"next(case for case in CASES if case.name == {case.name!r}).problem()": ("CASES", case.problem)
             for case in CASES

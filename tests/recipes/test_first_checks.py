@@ -58,6 +58,7 @@ def test_a_first_loss_far_from_uniform_is_told() -> None:
 
 def test_a_network_that_does_not_look_is_told() -> None:
     assert tell_blanked(0.5, 4.0).endswith("reads its pictures")
+    assert tell_blanked(3.4, 5.1).endswith("begin to matter")
     assert "DOES NOT LOOK" in tell_blanked(3.0, 3.1)
 
 

@@ -74,8 +74,10 @@ def tell_first_loss(found: float, uniform: float) -> str:
 def tell_blanked(found: float, blanked: float) -> str:
     """The loss on held-out pictures beside that on the same, all blanked out."""
     told = f"held-out loss {found:.3f} nats a character; with the pictures blanked out {blanked:.3f}"
-    if found < 0.9 * blanked:
+    if found < 0.5 * blanked:
         return f"{told}: the network reads its pictures"
+    if found < 0.9 * blanked:
+        return f"{told}: the pictures begin to matter"
     return f"{told}: IT DOES NOT LOOK AT THEM YET"
 
 

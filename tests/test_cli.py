@@ -209,6 +209,15 @@ def test_bad_rows_are_listed_whole_with_file_row_and_reason(seqloss, bad, tmp_pa
     assert last == "error: 3 rows cannot be used; mend or remove, or leave out with --skip-bad"
 
 
+def test_texts_that_do_not_fit_are_told_with_the_subsampling_at_which_they_would(seqloss, tmp_path) -> None:
+    data = write_pictures(tmp_path / "data", f"tight.png,{'ab' * 200},train\n")
+    shutil.copy(data / "ab.png", data / "tight.png")
+    code, _, err = seqloss("train", "ocr", "--data", data, "--out", tmp_path / "run", *SMALL)
+    assert code == 2
+    assert "with --skip-bad; 1 of " in err.splitlines()[-1]
+    assert "texts need more frames than there are at 4 pixels a frame" in err.splitlines()[-1]
+
+
 def test_a_terminal_shows_bad_rows_in_a_table_that_leaves_nothing_out(seqloss, bad, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(cli, "err", cli.Console(stderr=True, highlight=False, force_terminal=True, width=60))
     _, _, err = seqloss("train", "ocr", "--data", bad, "--out", tmp_path / "run", *SMALL)
@@ -336,4 +345,4 @@ def test_two_processes_train_as_one_and_speak_with_one_voice(tmp_path: Path) -> 
     told = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (told.returncode, told.stderr.strip()) == (0, "")
     heads = [line.split()[0] for line in told.stdout.splitlines() if line and not line.startswith(" ")]
-    assert heads == ["pictures:", "epoch", "validation:", "test:", "read"]
+    assert heads == ["pictures:", "epoch", "validation:", "test:", "what", "read"]

@@ -157,7 +157,7 @@ def train_ocr(
 
     try:
         if overfit is not None:
-            if not ocr.overfit(settings, overfit, skip_bad=skip_bad, say=_say, progress=progress):
+            if not ocr.overfit(settings, overfit, skip_bad=skip_bad, trainer=options, say=_say, progress=progress):
                 raise typer.Exit(1)
             return
         ocr.train(
@@ -320,7 +320,7 @@ def _tell(problem: Exception) -> int:
     told = _words(problem)
     if isinstance(problem, errors.DataError) and problem.rows:
         _list(problem.rows)
-        told = told.splitlines()[0].rstrip(":")
+        told = told.splitlines()[0].rstrip(":") + (f"; {problem.note}" if problem.note else "")
     ours = isinstance(problem, (errors.SeqLossError, ImportError, OSError))
     known = told if ours else f"{type(problem).__name__}: {told}  (--debug shows where)"
     _warn("error:", f" {known}")

@@ -62,11 +62,11 @@ class BadRow:
 
 
 class DataError(SeqLossError):
-    """A data set has rows that cannot be used; `rows` lists them all."""
+    """A data set has rows that cannot be used; `rows` lists them all, `note` tells what they have in common."""
 
-    def __init__(self, message: str, rows: Sequence[BadRow] = ()) -> None:
+    def __init__(self, message: str, rows: Sequence[BadRow] = (), note: str = "") -> None:
         super().__init__(message)
-        self.rows = list(rows)
+        self.rows, self.note = list(rows), note
 
 
 class RunError(SeqLossError):

@@ -93,6 +93,31 @@ def test_a_network_whose_first_layers_are_cut_off_from_its_pictures_does_not(
     assert lines[0].startswith("FAIL: 8 items not learnt in 40 steps")
 
 
+def test_it_is_tried_with_the_learning_rate_and_in_the_precision_that_are_asked_for(
+    data: Path, settings_for, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_checks, "MOST_STEPS", 40)
+    lines: list[str] = []
+    assert not ocr.overfit(settings_for(data, lr=1e-9), 8, say=lines.append)
+    with pytest.raises(OptionError, match="--accelerator, --devices or --precision"):
+        ocr.overfit(settings_for(data), 8, trainer={"precision": "17-odd"}, say=lines.append)
+
+
+def test_the_baseline_without_pictures_is_of_all_held_out_pictures(data: Path, settings_for) -> None:
+    """Whatever the widths of the first ones: here a loss for each picture, in batches of one."""
+    settings = settings_for(data, batch=1)
+    sources, vocabulary, *_ = ocr.load_sources(settings, False, None, None)
+    module = ocr.Reader(settings, vocabulary, 1).eval()
+    found = []
+    for index in range(len(sources["validation"])):
+        batch = ocr.BatchReader(sources["validation"], vocabulary)[[(0, index)]]
+        module.validation_step(batch, index)
+        logits, frames = module.network(torch.zeros_like(batch.pictures), batch.widths)
+        found.append((float(module.loss(batch, logits, frames).detach()), len(batch.texts[0])))
+    expected = sum(loss * count for loss, count in found) / sum(count for _, count in found)
+    assert float(module.blanked.compute()) == pytest.approx(expected)
+
+
 def test_no_more_than_there_are_can_be_learnt(data: Path, settings_for) -> None:
     with pytest.raises(OptionError, match="--overfit: found 99, expected 1 to 9 pictures"):
         ocr.overfit(settings_for(data), 99)

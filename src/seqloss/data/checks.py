@@ -115,7 +115,8 @@ def refuse(bad: Sequence[BadRow], note: str = "") -> DataError:
     if note:
         lines.append(note)
     count = "1 row" if len(bad) == 1 else f"{len(bad)} rows"
-    return DataError(f"{count} cannot be used; mend or remove, or leave out with --skip-bad:\n" + "\n".join(lines), bad)
+    told = f"{count} cannot be used; mend or remove, or leave out with --skip-bad:\n" + "\n".join(lines)
+    return DataError(told, bad, note)
 
 
 def cpus() -> int:

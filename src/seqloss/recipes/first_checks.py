@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -110,14 +111,17 @@ def mean_uniform_loss(frames: Sequence[int], texts: Sequence[str], classes: int)
 
 def steps_to_learn(
     module: nn.Module,
+    optimizer: torch.optim.Optimizer,
     loss: Callable[[], Tensor],
+    backward: Callable[[Tensor], Any] = Tensor.backward,
     most: int = MOST_STEPS,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[int, float]:
     """Train on one batch, without dropout, until its loss is `LEARNT` or the steps are used up.
 
     Args:
-        module: whose parameters are trained. loss: of the batch. most: steps.
+        module: what is trained. optimizer: over its parameters. loss: of the batch. backward: called with it.
+        most: steps.
         progress: told (steps taken, most).
 
     Returns:
@@ -127,7 +131,6 @@ def steps_to_learn(
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.eval()
-    optimizer = torch.optim.Adam(module.parameters(), lr=2e-3)
     found = math.inf
     for step in range(1, most + 1):
         optimizer.zero_grad()
@@ -137,7 +140,7 @@ def steps_to_learn(
             progress(step, most)
         if found <= LEARNT:
             return step, found
-        value.backward()
+        backward(value)
         nn.utils.clip_grad_norm_(module.parameters(), 5.0)
         optimizer.step()
     return most, found

@@ -1,13 +1,16 @@
 """What a run was like, kept as it goes: RUN/history.json, from which its report is drawn.
 
-points   about 20 an epoch, each the mean over its steps: step, loss, learning rate, norm of the gradient before it was
-         clipped, share of steps that were clipped, share of blank frames, mean |gradient| of each layer's weights
-epochs   measures at each epoch's end
-clip     the largest norm that is let through, or null
+points    about 20 an epoch: its last step; means over its steps of loss, learning rate, the gradient's norm before
+          it was clipped, the share of clipped, the share of blank frames; of its first step each layer's mean
+          |gradient|
+epochs    measures at each epoch's end
+clip      the largest norm that is let through, or null
+trainer   accelerator, devices, precision, batches an epoch. versions: of the packages that train
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 import time
 from typing import Any
@@ -22,6 +25,11 @@ from seqloss.torch.lightning import blank_share
 POINTS = 20
 """An epoch."""
 
+SECONDS = 5.0
+"""At least between two writings within an epoch."""
+
+PACKAGES = ("seqloss", "torch", "lightning", "numpy", "numba")
+
 
 class History(Callback):
     """Keeps RUN/history.json; a run that is taken up again goes on from the epochs that it had finished.
@@ -34,14 +42,21 @@ class History(Callback):
         self.kept: dict[str, Any] = {}
         self.steps: list[dict[str, float]] = []
         self.layers: dict[str, float] = {}
-        self.norm = math.nan
-        self.start = 0.0
+        self.norm, self.rate = math.nan, math.nan
+        self.start, self.written = 0.0, 0.0
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         known = self.run.read("history") or {}
         done = trainer.current_epoch
         self.kept = {
             "clip": trainer.gradient_clip_val,
+            "trainer": {
+                "accelerator": type(trainer.accelerator).__name__.removesuffix("Accelerator").lower(),
+                "devices": trainer.num_devices,
+                "precision": trainer.precision,
+                "batches": trainer.num_training_batches,
+            },
+            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
             "points": [point for point in known.get("points", []) if point["epoch"] <= done],
             "epochs": known.get("epochs", [])[:done],
         }
@@ -52,6 +67,7 @@ class History(Callback):
     def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
         """Lightning clips after this."""
         gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
+        self.rate = optimizer.param_groups[0]["lr"]
         self.norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
         if not self.layers:
             self.layers = mean_gradients(module)
@@ -61,6 +77,7 @@ class History(Callback):
         self.steps.append(
             {
                 "loss": float(outputs["loss"]),
+                "lr": self.rate,
                 "norm": self.norm,
                 "clipped": float(self.norm > clip),
                 "blank": blank_share(outputs["logits"], outputs["logit_lengths"]),
@@ -76,12 +93,17 @@ class History(Callback):
             {
                 "epoch": trainer.current_epoch + 1,
                 "step": trainer.global_step,
-                "lr": trainer.optimizers[0].param_groups[0]["lr"],
                 **means,
                 "layers": self.layers,
             }
         )
         self.steps, self.layers = [], {}
+        if trainer.is_global_zero and time.monotonic() > self.written + SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        self.run.write("history", self.kept)
+        self.written = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -95,4 +117,4 @@ class History(Callback):
             }
         )
         if trainer.is_global_zero:
-            self.run.write("history", self.kept)
+            self._write()

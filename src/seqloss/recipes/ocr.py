@@ -56,7 +56,7 @@ from seqloss.recipes.lines import (
 )
 from seqloss.recipes.progress import EpochBar, EpochLines
 from seqloss.recipes.run import Run
-from seqloss.recipes.trainer import Stop, quiet, signals_passed_on, start_trainer
+from seqloss.recipes.trainer import Stop, quiet, signals_passed_on, start_fabric, start_trainer
 from seqloss.torch import ctc_greedy, ctc_loss
 
 OPTIMIZERS = {
@@ -153,7 +153,7 @@ class Reader(lightning.LightningModule):
         self.network = Network(len(vocabulary), settings.height)
         self.distance, self.exact, self.held_out_loss = MeanMetric(), MeanMetric(), MeanMetric()
         self.characters = CharErrorRate()
-        self.looked_at, self.blanked = MeanMetric(), MeanMetric()  # losses of a few batches, and without their pictures
+        self.blanked = MeanMetric()  # the loss without the pictures
         self.shown: list[tuple[str, str]] = []
 
     def on_train_batch_start(self, batch: Lines, batch_idx: int) -> None:
@@ -163,15 +163,13 @@ class Reader(lightning.LightningModule):
     def training_step(self, batch: Lines, batch_idx: int) -> dict[str, Tensor]:
         logits, frames = self.network(batch.pictures, batch.widths)
         loss = self.loss(batch, logits, frames)
-        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.texts))
+        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=characters(batch))
         return {"loss": loss, "logits": logits.detach(), "logit_lengths": frames}
 
     def validation_step(self, batch: Lines, batch_idx: int) -> None:
-        loss = self._measure(batch)
-        if batch_idx % 8 == 0:
-            self.looked_at.update(loss, weight=len(batch.texts))
-            blanked = self.loss(batch, *self.network(torch.zeros_like(batch.pictures), batch.widths))
-            self.blanked.update(blanked, weight=len(batch.texts))
+        self._measure(batch)
+        blanked = self.loss(batch, *self.network(torch.zeros_like(batch.pictures), batch.widths))
+        self.blanked.update(blanked, weight=characters(batch))
 
     def test_step(self, batch: Lines, batch_idx: int) -> None:
         self._measure(batch)
@@ -181,9 +179,8 @@ class Reader(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self._report("validation")
-        for name, metric in (("looked_at", self.looked_at), ("blanked", self.blanked)):
-            self.log(f"validation/{name}", metric.compute())
-            metric.reset()
+        self.log("validation/blanked", self.blanked.compute())
+        self.blanked.reset()
 
     def on_test_epoch_end(self) -> None:
         self._report("test")
@@ -192,9 +189,7 @@ class Reader(lightning.LightningModule):
         refuse_other_weights(self, checkpoint["state_dict"])
 
     def configure_optimizers(self) -> Any:
-        kind, usual = OPTIMIZERS[self.settings.optimizer]
-        lr = self.settings.lr or usual
-        optimizer = kind(self.parameters(), lr=lr, **({"momentum": 0.9} if kind is torch.optim.SGD else {}))
+        optimizer = optimizer_of(self.settings, self)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_then_cosine(step, self.steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -202,10 +197,10 @@ class Reader(lightning.LightningModule):
         """Nats a character."""
         return ctc_loss(logits, batch.targets, frames, batch.target_lengths, reduction="labels")
 
-    def _measure(self, batch: Lines) -> Tensor:
+    def _measure(self, batch: Lines) -> None:
         logits, frames = self.network(batch.pictures, batch.widths)
         loss = self.loss(batch, logits, frames)
-        self.held_out_loss.update(loss, weight=len(batch.texts))
+        self.held_out_loss.update(loss, weight=characters(batch))
         for truth, read in zip(batch.texts, ctc_greedy(logits, frames), strict=True):
             text = self.vocabulary.decode(read.labels.tolist())
             self.distance.update(normalised_distance(text, truth))
@@ -213,7 +208,6 @@ class Reader(lightning.LightningModule):
             self.characters.update(text, truth)
             if len(self.shown) < 3:
                 self.shown.append((truth, text))
-        return loss
 
     def _report(self, stage: str) -> None:
         self.log(f"{stage}/distance", self.distance.compute(), prog_bar=True)
@@ -224,9 +218,21 @@ class Reader(lightning.LightningModule):
             metric.reset()
 
 
+def characters(batch: Lines) -> int:
+    """What a batch's loss, in nats a character, weighs in a mean."""
+    return max(1, int(batch.target_lengths.sum()))
+
+
 def normalised_distance(read: str, truth: str) -> float:
     """Edits from one text to the other, over the truth's length."""
     return Levenshtein.distance(read, truth) / max(1, len(truth))
+
+
+def optimizer_of(settings: Settings, module: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer that is asked for, over a module's weights."""
+    kind, usual = OPTIMIZERS[settings.optimizer]
+    more = {"momentum": 0.9} if kind is torch.optim.SGD else {}
+    return kind(module.parameters(), lr=settings.lr or usual, **more)
 
 
 def warm_then_cosine(step: int, steps: int) -> float:
@@ -456,15 +462,17 @@ def overfit(
     count: int,
     *,
     skip_bad: bool = False,
+    trainer: dict[str, Any] | None = None,
     say: Callable[[str], None] = print,
     progress: Callable[[int, int], None] | None = None,
 ) -> bool:
     """Whether the network learns a few training pictures by heart, as any that is wired right does.
 
     Args:
-        settings: as for `train`; nothing is written.
+        settings: as for `train`, optimizer and learning rate included; nothing is written.
         count: pictures.
-        skip_bad, say: as for `train`. progress: told (steps taken, most steps).
+        skip_bad, say: as for `train`. trainer: accelerator and precision, as for `train`.
+        progress: told (steps taken, most steps).
 
     Returns:
         whether the loss came near 0; the same steps without the pictures are told beside it.
@@ -478,12 +486,21 @@ def overfit(
         source = Files(source.items, settings.height)
     batch = BatchReader(source, vocabulary)[[(0, index) for index in range(count)]]
 
+    options = {"accelerator": "auto", "precision": "32-true", **(trainer or {}), "devices": 1}
+    fabric = start_fabric(**options)
+
     def tried(pictures: Tensor, most: int) -> tuple[int, float]:
         torch.manual_seed(settings.seed)
         module = Reader(settings, vocabulary, 1)
-        given = Lines(pictures, batch.widths, batch.targets, batch.target_lengths, batch.texts)
+        network, optimizer = fabric.setup(module.network, optimizer_of(settings, module))
+        given = Lines(pictures, batch.widths, batch.targets, batch.target_lengths, batch.texts).to(fabric.device)
         return first_checks.steps_to_learn(
-            module, lambda: module.loss(given, *module.network(given.pictures, given.widths)), most, progress
+            network,
+            optimizer,
+            lambda: module.loss(given, *network(given.pictures, given.widths)),
+            fabric.backward,
+            most,
+            progress,
         )
 
     steps, loss = tried(batch.pictures, first_checks.MOST_STEPS)

@@ -95,9 +95,8 @@ class EpochLines(Callback):
             )
         self.say(f"{line}  {self.rate:.0f} items/s")
         if trainer.current_epoch == 0 and "validation/blanked" in measured:
-            self.say(
-                f"    {tell_blanked(float(measured['validation/looked_at']), float(measured['validation/blanked']))}"
-            )
+            found, blanked = (float(measured[f"validation/{name}"]) for name in ("loss", "blanked"))
+            self.say(f"    {tell_blanked(found, blanked)}")
         if module.shown:
             self.say("    " + "   ".join(f"{truth!r} read {read!r}" for truth, read in module.shown))
         if not torch.isfinite(measured["loss_epoch"]):

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import lightning.pytorch as lightning
+from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -23,10 +24,25 @@ TERMINATED = 128 + signal.SIGTERM
 
 
 def start_trainer(**options: Any) -> lightning.Trainer:
-    """Lightning's Trainer; what it refuses is the person's accelerator, devices or precision."""
-    try:
+    """Lightning's Trainer."""
+    with _options_refused():
         return lightning.Trainer(**options)
-    except (ValueError, MisconfigurationException) as problem:
+
+
+def start_fabric(**options: Any) -> Fabric:
+    """What Lightning's Trainer stands on: devices and precisions, for a loop of one's own."""
+    with _options_refused():
+        fabric = Fabric(**options)
+        fabric.launch()
+        return fabric
+
+
+@contextmanager
+def _options_refused() -> Iterator[None]:
+    """What Lightning refuses is the person's accelerator, devices or precision."""
+    try:
+        yield
+    except (ValueError, RuntimeError, ModuleNotFoundError, MisconfigurationException) as problem:
         raise OptionError(f"--accelerator, --devices or --precision: {problem}") from problem
 
 

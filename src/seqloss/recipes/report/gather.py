@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,15 @@ import numpy as np
 import torch
 from rapidfuzz.distance import Levenshtein
 
-from seqloss.recipes.lines import BatchReader, Lines
-from seqloss.recipes.ocr import Settings, load_sources, normalised_distance
+from seqloss.data import Vocabulary
+from seqloss.errors import DataError, RunError
+from seqloss.recipes.lines import BatchReader, Files, Lines
+from seqloss.recipes.ocr import OPTIMIZERS, Settings, load_sources, normalised_distance
 from seqloss.recipes.run import Run
 from seqloss.recipes.transcriber import Transcriber
 from seqloss.torch import ctc_align, ctc_greedy
+from seqloss.torch.lightning import blank_share
 
-PACKAGES = ("seqloss", "torch", "lightning", "numpy", "numba")
 PICTURES, READ = 12, 512
 """Items that are drawn, and that are read to find mistakes."""
 
@@ -48,6 +49,27 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Items:
+    """What the best epoch says of pictures that it can be shown.
+
+    Attributes:
+        kind: "validation", or "training" where nothing was held out.
+        shown: the items to be drawn: the worst, then the first of the others. count: of the items that were read.
+        blank: the share of their frames that say blank.
+        mistakes: (distance, truth, read) of the worst. confusions: (true character, read, how often).
+        changed: whether the data are not those that the run was trained on.
+    """
+
+    kind: str
+    shown: list[Shown]
+    count: int
+    blank: float
+    mistakes: list[tuple[float, str, str]]
+    confusions: list[tuple[str, str, int]]
+    changed: bool
+
+
+@dataclass(frozen=True)
 class Gathered:
     """A run's report before it is drawn.
 
@@ -55,8 +77,7 @@ class Gathered:
         name: of the run. settings, versions: as pairs of words.
         history: see `seqloss.recipes.history`. result: of a finished run, else None.
         symbols: the text of each class, the blank's first.
-        shown: the items to be drawn: the worst, then the first of the others. count: of the items that were read.
-        mistakes: (distance, truth, read) of the worst. confusions: (true character, read, how often).
+        items: what it reads; None where nothing can be read, for the reason `trouble`.
     """
 
     name: str
@@ -65,31 +86,69 @@ class Gathered:
     history: dict[str, Any]
     result: dict[str, Any] | None
     symbols: list[str]
-    shown: list[Shown]
-    count: int
-    mistakes: list[tuple[float, str, str]]
-    confusions: list[tuple[str, str, int]]
+    items: Items | None
+    trouble: str
 
 
 def gather(folder: Path) -> Gathered:
     """Read a run, finished or not.
 
     Raises:
-        RunError: the folder holds no run that has finished an epoch.
-        DataError: its pictures cannot be used any more.
+        RunError: the folder holds no run that has taken a step.
     """
-    reader, run = Transcriber(folder), Run(folder)
-    known = run.read("settings") or {}
+    run = Run(folder)
+    known, history = run.read("settings"), run.read("history")
+    if known is None or not run.vocabulary.exists():
+        raise RunError(f"{folder}: holds no run; train one with: seqloss train ocr --out {folder}")
+    if history is None and not run.best.exists():
+        raise RunError(f"{folder}: has taken no step yet; ask again in a moment, or train it first.")
+    history = {"points": [], "epochs": [], "clip": None, "trainer": {}, "versions": {}, **(history or {})}
     settings = Settings(**{field.name: known[field.name] for field in fields(Settings) if field.name in known})
-    sources, *_ = load_sources(settings, True, reader.vocabulary, None)
-    source = sources.get("validation") or sources["train"]
+    vocabulary = Vocabulary.load(run.vocabulary)
+    items, trouble = None, ""
+    try:
+        items = _read(Transcriber(folder), settings, known.get("data_digest"))
+    except (RunError, DataError, OSError) as problem:
+        trouble = str(problem).splitlines()[0].rstrip(":")
+    return Gathered(
+        name=run.folder.name,
+        settings=_settings(settings, history["trainer"]),
+        versions=list(history["versions"].items()),
+        history=history,
+        result=run.read("result"),
+        symbols=["blank", *(vocabulary.decode([k]) for k in range(1, len(vocabulary)))],
+        items=items,
+        trouble=trouble,
+    )
+
+
+def _settings(settings: Settings, trainer: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a run was asked for, and what that came to."""
+    told = {**asdict(settings), "lr": settings.lr or OPTIMIZERS[settings.optimizer][1]}
+    if settings.data is None:
+        told["data"] = "painted words"
+    else:
+        told = {name: value for name, value in told.items() if "painted" not in name}
+    return [(name, str(value)) for name, value in {**told, **trainer}.items()]
+
+
+def _read(reader: Transcriber, settings: Settings, digest: str | None) -> Items:
+    sources, _, now, _ = load_sources(settings, True, reader.vocabulary, None)
+    kind = "validation" if "validation" in sources else "train"
+    source = sources[kind]
+    if isinstance(source, Files):
+        source = Files(source.items, source.height)  # as they are, not varied
     batches = BatchReader(source, reader.vocabulary)
     count = min(READ, len(source))
     read: list[tuple[float, int, str, str]] = []
+    blank, all_frames = 0.0, 0
     for start in range(0, count, settings.batch):
         keys = [(0, index) for index in range(start, min(count, start + settings.batch))]
         batch = batches[keys]
-        texts = [reader.vocabulary.decode(found.labels.tolist()) for found in _greedy(reader, batch)]
+        logits, frames = _outputs(reader, batch)
+        blank += blank_share(logits, frames) * int(frames.sum())
+        all_frames += int(frames.sum())
+        texts = [reader.vocabulary.decode(found.labels.tolist()) for found in ctc_greedy(logits, frames)]
         read += [
             (normalised_distance(text, truth), index, truth, text)
             for (_, index), truth, text in zip(keys, batch.texts, texts, strict=True)
@@ -97,27 +156,20 @@ def gather(folder: Path) -> Gathered:
     worst = sorted(read, key=lambda item: -item[0])
     kept = [item[1] for item in worst[: PICTURES // 2]]
     kept += [item[1] for item in read if item[1] not in kept][: PICTURES - len(kept)]
-    return Gathered(
-        name=run.folder.name,
-        settings=[(name, str(value)) for name, value in known.items()],
-        versions=[(name, importlib.metadata.version(name)) for name in PACKAGES],
-        history=run.read("history") or {"points": [], "epochs": [], "clip": None},
-        result=run.read("result"),
-        symbols=["blank", *(reader.vocabulary.decode([k]) for k in range(1, len(reader.vocabulary)))],
+    return Items(
+        kind="validation" if kind == "validation" else "training",
         shown=_shown(reader, batches[[(0, index) for index in kept]]),
         count=count,
+        blank=blank / max(1, all_frames),
         mistakes=[(distance, truth, text) for distance, _, truth, text in worst[:12] if distance > 0],
         confusions=confusions([(truth, text) for _, _, truth, text in read])[:16],
+        changed=digest is not None and digest != now,
     )
 
 
 def _outputs(reader: Transcriber, batch: Lines) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.inference_mode():
         return reader.network(batch.pictures, batch.widths)
-
-
-def _greedy(reader: Transcriber, batch: Lines) -> list[Any]:
-    return ctc_greedy(*_outputs(reader, batch))
 
 
 def _shown(reader: Transcriber, batch: Lines) -> list[Shown]:

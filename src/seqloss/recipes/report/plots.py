@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from html import escape
 from itertools import pairwise
 from typing import Any
 
@@ -49,16 +51,19 @@ CLASSES = 14
 
 
 @contextmanager
-def _drawing(name: str, width: float, height: float) -> Iterator[tuple[Figure, list[str]]]:
-    """A figure, and a list that has its SVG when the block ends; `name` keeps its ids apart from the others'."""
+def _drawing(name: str, label: str, width: float, height: float) -> Iterator[tuple[Figure, list[str]]]:
+    """A figure, and a list that has its SVG when the block ends; `name` keeps its ids apart from the others', and the
+    label is read to those who do not see it."""
     told: list[str] = []
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the browser's fonts draw it, not ours
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, told
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     told.append(re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL))
@@ -66,7 +71,7 @@ def _drawing(name: str, width: float, height: float) -> Iterator[tuple[Figure, l
 
 def curve(name: str, label: str, draw: Callable[[Axes], None], log: bool = False) -> str:
     """One small diagram over the epochs."""
-    with _drawing(name, 4.6, 2.5) as (figure, told):
+    with _drawing(name, label, 4.6, 2.5) as (figure, told):
         axes = figure.add_subplot()
         draw(axes)
         if log:
@@ -74,7 +79,7 @@ def curve(name: str, label: str, draw: Callable[[Axes], None], log: bool = False
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
         axes.set_title(label, loc="left", fontsize=10, color=INK)
         if axes.get_legend_handles_labels()[0]:
@@ -86,7 +91,8 @@ def curves(history: dict[str, Any]) -> list[str]:
     """Loss, distance, gradient norm, blank share, learning rate."""
     points, epochs = history["points"], history["epochs"]
     steps = np.array([point["step"] for point in points], float)
-    an_epoch = epochs[0]["step"] / epochs[0]["epoch"] if epochs else max(1.0, steps.max(initial=1.0))
+    an_epoch = epochs[0]["step"] / epochs[0]["epoch"] if epochs else history.get("trainer", {}).get("batches", 1)
+    validated = any("validation/distance" in epoch for epoch in epochs)
     when = steps / an_epoch
     ends = [epoch["epoch"] for epoch in epochs]
 
@@ -98,8 +104,10 @@ def curves(history: dict[str, Any]) -> list[str]:
 
     def loss(axes: Axes) -> None:
         axes.plot(when, of("loss"), color=BLUE, label="training")
-        axes.plot(ends, ended("validation/loss"), color=RED, marker="o", ms=3, label="validation")
-        axes.plot(ends, ended("validation/blanked"), color=GREY, ls=":", label="validation, pictures blanked out")
+        if validated:
+            axes.plot(ends, ended("validation/loss"), color=RED, marker="o", ms=3, label="validation")
+            label = "validation, pictures blanked out"
+            axes.plot(ends, ended("validation/blanked"), color=GREY, ls=":", marker=".", ms=3, label=label)
 
     def distance(axes: Axes) -> None:
         axes.plot(ends, ended("validation/distance"), color=RED, marker="o", ms=3, label="normalised edit distance")
@@ -125,7 +133,7 @@ def curves(history: dict[str, Any]) -> list[str]:
 
     return [
         curve("loss", "loss, nats a character", loss, log=True),
-        curve("distance", "mistakes on validation pictures", distance),
+        *([curve("distance", "mistakes on validation pictures", distance)] if validated else []),
         curve("blank", "share of frames that say blank", blank),
         curve("norm", "norm of the gradient", norm, log=True),
         curve("clipped", "share of steps that were clipped", clipped),
@@ -139,19 +147,30 @@ def gradient_flow(points: Sequence[dict[str, Any]], bins: int = 48) -> str:
     edges = np.linspace(0, len(points), min(bins, len(points)) + 1).astype(int) if points else np.zeros(1, int)
     spans = [points[first:last] for first, last in pairwise(edges)]
     means = np.array([[_mean(span, name) for span in spans] for name in layers]).reshape(len(layers), -1)
-    blocked = ~(means > BLOCKED * means.max(axis=0, initial=0.0))
-    positive = means[~blocked]
+    finite = np.isfinite(means)
+    largest = np.where(finite, means, 0.0).max(axis=0, initial=0.0)
+    blocked = finite & ~(means > BLOCKED * largest)
+    positive = means[finite & ~blocked]
     least = positive.min(initial=1.0) / 2
     span = max(np.log(positive.max(initial=1.0) / least), 1e-9)
-    with _drawing("flow", 9.4, 0.5 + 0.27 * max(1, len(layers))) as (figure, told):
+    with _drawing("flow", "mean gradient of each layer over training", 9.4, 0.5 + 0.27 * max(1, len(layers))) as (
+        figure,
+        told,
+    ):
         axes = figure.add_subplot()
         for place, values in enumerate(means):
-            heights = np.where(blocked[place], 0.0, 0.86 * np.log(np.maximum(values, least) / least) / span)
-            axes.bar(np.arange(len(values)), heights, bottom=-place, width=0.86, color=BLUE)
+            shown = np.where(finite[place], values, 0.0)
+            heights = np.where(blocked[place], 0.0, 0.86 * np.log(np.maximum(shown, least) / least) / span)
+            heights = np.where(finite[place], heights, 0.86)
+            colours = np.where(finite[place], BLUE, RED)
+            axes.bar(np.arange(len(values)), heights, bottom=-place, width=0.86, color=colours.tolist())
             axes.axhline(-place, color=GREY, lw=0.4)
             if blocked[place].mean() > 0.5:
                 words = "no gradient" if not values.any() else "blocked"
                 axes.text(0, -place + 0.2, words, color=RED, fontweight="bold", fontsize=9)
+            if not finite[place].all():
+                first = int(np.argmin(finite[place]))
+                axes.text(first, -place + 0.2, "NaN", color=INK, fontweight="bold", fontsize=9)
         axes.set_yticks(-np.arange(len(layers)) + 0.3, [_short(name) for name in layers], fontsize=8)
         axes.set_xticks([])
         axes.set_xlabel("training →")
@@ -169,12 +188,18 @@ def _short(name: str) -> str:
     return name.removeprefix("network.").removesuffix(".weight")
 
 
+def width(shown: Shown) -> int:
+    """Pixels that an item's picture wants: at least 7 a frame."""
+    return max(640, 7 * len(shown.best))
+
+
 def item(shown: Shown, symbols: Sequence[str], number: int) -> str:
     """A picture over the probabilities of the classes that matter, with the best path that reads as the truth."""
     rows = classes_to_show(shown)
     place = {k: row for row, k in enumerate(rows)}
     frames = len(shown.best)
-    with _drawing(f"item{number}", 6.4, 1.15 + 0.19 * len(rows)) as (figure, told):
+    label = f"probabilities of the classes for {shown.truth}"
+    with _drawing(f"item{number}", label, width(shown) / 100, 1.15 + 0.19 * len(rows)) as (figure, told):
         above, below = figure.subplots(2, 1, height_ratios=[1.0, max(1.2, 0.26 * len(rows))], sharex=True)
         above.imshow(shown.line, cmap="gray", vmin=0, vmax=1, aspect="auto", extent=(0, frames, 0, 1))
         above.axis("off")
@@ -185,13 +210,9 @@ def item(shown: Shown, symbols: Sequence[str], number: int) -> str:
         below.grid(False)
         middle = np.arange(frames) + 0.5
         if len(shown.wanted):
-            below.plot(
-                middle, [place[k] + 0.5 for k in shown.wanted], color=GREEN, lw=1.2, label="the truth's best path"
-            )
+            below.plot(middle, [place[k] + 0.5 for k in shown.wanted], color=GREEN, lw=1.2)
         if shown.read != shown.truth:
-            said = [place.get(k, np.nan) + 0.5 for k in shown.best]
-            below.plot(middle, said, ".", color=RED, ms=3, label="what is said")
-            below.legend(fontsize=7, labelcolor=INK, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2)
+            below.plot(middle, [place[k] + 0.5 for k in shown.best], ".", color=RED, ms=3)
         below.set_yticks(np.arange(len(rows)) + 0.5, [_safe(symbols[k]) for k in rows], fontsize=8)
         below.set_xlabel("frame")
         below.tick_params(length=0)
@@ -200,8 +221,8 @@ def item(shown: Shown, symbols: Sequence[str], number: int) -> str:
 
 
 def classes_to_show(shown: Shown) -> list[int]:
-    """The truth's classes in their order, then those that get most, then the blank."""
-    wanted = [k for k in dict.fromkeys(shown.wanted.tolist()) if k]
+    """The truth's classes in their order, then what is said, then what else gets most, then the blank."""
+    wanted = [k for k in dict.fromkeys([*shown.wanted.tolist(), *shown.best.tolist()]) if k]
     most = shown.probabilities.max(axis=0, initial=0.0)
     others = [int(k) for k in np.argsort(-most) if k and k not in wanted and most[k] > 0.05]
     return [*wanted, *others[: max(0, CLASSES - len(wanted))], 0]

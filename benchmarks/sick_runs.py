@@ -53,7 +53,7 @@ def blocked() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def blanks() -> Iterator[dict[str, Any]]:
-    yield {"optimizer": "sgd", "lr": 1e-3}
+    yield {"optimizer": "sgd", "lr": 2e-4}
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def main() -> None:
         page = write_report(asked.out / name)
         console.print(f"wrote {page}")
         if asked.shots:
-            screenshot(page, asked.shots / f"run-{name}.png", (1180, 1500))
+            screenshot(page, asked.shots / f"run-{name}.png", (1180, 2100))
         if asked.shots and name == "healthy":
             for dark, light in ((False, "light"), (True, "dark")):
                 screenshot(page, asked.shots / f"report-wide-{light}.png", (1280, 1000), dark)

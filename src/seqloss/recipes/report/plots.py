@@ -76,7 +76,8 @@ def curve(name: str, label: str, draw: Callable[[Axes], None], log: bool = False
         draw(axes)
         if log:
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            low, high = axes.get_ylim()
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -189,8 +190,8 @@ def _short(name: str) -> str:
 
 
 def width(shown: Shown) -> int:
-    """Pixels that an item's picture wants: at least 7 a frame."""
-    return max(640, 7 * len(shown.best))
+    """Pixels that an item's picture wants."""
+    return max(640, 9 * len(shown.best) // 2)
 
 
 def item(shown: Shown, symbols: Sequence[str], number: int) -> str:

@@ -104,7 +104,7 @@ def main() -> None:
         console.rule(name)
         with sick() as changes:
             ocr.train(ocr.Settings(**SETTINGS, **changes), asked.out / name)
-        page = write_report(asked.out / name)
+            page = write_report(asked.out / name)
         console.print(f"wrote {page}")
         if asked.shots:
             screenshot(page, asked.shots / f"run-{name}.png", (1180, 2100))

@@ -38,7 +38,7 @@ def render(found: Gathered) -> str:
     """The page's HTML; all texts are escaped."""
     points = found.history["points"]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["seen"] = seen
+    environment.filters.update(seen=seen, duration=duration)
     template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     epochs = found.history["epochs"]
     measured = [epoch for epoch in epochs if "validation/distance" in epoch]
@@ -66,6 +66,16 @@ def seen(text: str) -> str:
     inner = text.strip(" ")
     before = len(text) - len(text.lstrip(" ")) if inner else len(text)
     return "␣" * before + inner + "␣" * (len(text) - before - len(inner))
+
+
+def duration(seconds: float) -> str:
+    """In words.
+
+    Example:
+        >>> duration(71.3), duration(83 * 60), duration(5.2)
+        ('71 seconds', '83 minutes', '5 seconds')
+    """
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
 def share_clipped(points: Sequence[dict[str, Any]]) -> float:

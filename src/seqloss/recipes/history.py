@@ -1,8 +1,7 @@
 """What a run was like, kept as it goes: RUN/history.json, from which its report is drawn.
 
-points    about 20 an epoch: its last step; means over its steps of loss, learning rate, the gradient's norm before
-          it was clipped, the share of clipped, the share of blank frames; of its first step each layer's mean
-          |gradient|
+points    about 20 an epoch: its last step; means over its steps of loss, learning rate, norm of the gradient before it
+          was clipped, share of clipped steps, share of blank frames; of its first step each layer's mean |gradient|
 epochs    measures at each epoch's end
 clip      the largest norm that is let through, or null
 trainer   accelerator, devices, precision, batches an epoch. versions: of the packages that train

@@ -45,20 +45,20 @@ def test_any_number_of_threads_gives_the_same_bits(count: int) -> None:
 
 def test_every_share_of_the_work_is_done_once() -> None:
     seqloss.set_num_threads(4)
-    done: list[tuple[int, int]] = []
-    threads.share(lambda first, step: done.append((first, step)), 4)
-    assert sorted(done) == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    done: list[int] = []
+    threads.share(done.append, [3, 1, 4, 2])
+    assert sorted(done) == [1, 2, 3, 4]
 
 
 def test_an_error_in_any_share_reaches_the_caller() -> None:
     seqloss.set_num_threads(3)
 
-    def work(first: int, step: int) -> None:
-        if first == 2:
+    def work(part: int) -> None:
+        if part == 2:
             raise RuntimeError("share 2")
 
     with pytest.raises(RuntimeError, match="share 2"):
-        threads.share(work, 3)
+        threads.share(work, [0, 1, 2])
 
 
 def test_concurrent_callers_do_not_disturb_one_another() -> None:
@@ -116,8 +116,19 @@ def test_a_count_that_is_no_whole_number_above_nothing_is_refused(count: object)
 def test_small_work_stays_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "WORTH_A_THREAD", 200_000.0)
     seqloss.set_num_threads(8)
-    assert cpu._threads(rows=8, frames=10, classes=10, labels=3) == 1
-    assert cpu._threads(rows=8, frames=800, classes=32, labels=120) == 8
+
+    def shares(frames: int, classes: int, labels: int) -> int:
+        targets = np.zeros((8, labels), int)
+        return len(cpu._shares(contract.validate((8, frames, classes), targets, blank=classes - 1), frames, classes))
+
+    assert shares(frames=10, classes=10, labels=3) == 1
+    assert shares(frames=800, classes=32, labels=120) == 8
+
+
+def test_long_rows_are_shared_out_first_and_each_to_who_has_least() -> None:
+    seqloss.set_num_threads(2)
+    rows = contract.validate((5, 1000, 4), np.ones((5, 10), int), [100, 1000, 400, 300, 200], [10] * 5)
+    assert [share.tolist() for share in cpu._shares(rows, 1000, 4)] == [[1], [2, 3, 4, 0]]
 
 
 def test_a_batch_that_would_be_shared_is_computed_while_python_exits() -> None:

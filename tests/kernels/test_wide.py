@@ -20,14 +20,14 @@ WIDTH = {np.float32: 16, np.float64: 8}
 @njit
 def _add(m1, e1, m2, e2, m, e):
     sum_m, sum_e = wide.add(load(m1, 0), load(e1, 0), load(m2, 0), load(e2, 0))
-    sum_m, sum_e = wide.normalise(sum_m, sum_e, vectors.like(sum_e, wide.nothing(e1)))
+    sum_m, sum_e = wide.normalise(sum_m, sum_e, vectors.like(sum_e, wide.NOTHING))
     store(m, 0, sum_m)
     store(e, 0, sum_e)
 
 
 @njit
 def _multiply(m1, e1, m2, e2, m, e):
-    none = vectors.like(load(e1, 0), wide.nothing(e1))
+    none = vectors.like(load(e1, 0), wide.NOTHING)
     product_m, product_e = wide.normalise(load(m1, 0) * load(m2, 0), load(e1, 0) + load(e2, 0), none)
     store(m, 0, product_m)
     store(e, 0, product_e)
@@ -43,10 +43,10 @@ def _power(like, exponent, result):
     store(result, 0, vectors.power_of_two(load(like, 0), load(exponent, 0)))
 
 
-def run(operation, kind, first, second) -> tuple[float, int]:
+def run(operation, first, second) -> tuple[float, int]:
     """One wide operation in all lanes; the lanes agree."""
     arrays = [
-        np.full(WIDTH[kind], value, kind if index % 2 == 0 else FLOATS[kind])
+        np.full(8, value, np.float64 if index % 2 == 0 else np.int64)
         for index, value in enumerate((*first, *second, np.nan, 0))
     ]
     operation(*arrays)
@@ -56,42 +56,35 @@ def run(operation, kind, first, second) -> tuple[float, int]:
     return float(m[0]), int(e[0])
 
 
-def zero(kind) -> tuple[float, int]:
-    return 0.0, -3 * 2 ** (28 if kind is np.float32 else 60)
-
-
-kinds = st.sampled_from(list(FLOATS))
-exponents = st.one_of(st.integers(-300, 300), st.integers(-(2**28), 2**20))
-mantissas = st.floats(1.0, 2.0, exclude_max=True, width=32)
+ZERO = 0.0, wide.NOTHING
+exponents = st.one_of(st.integers(-300, 300), st.integers(-(2**60), 2**20))
+mantissas = st.floats(1.0, 2.0, exclude_max=True)
 
 
 @settings(max_examples=300, deadline=None)
-@given(kinds, mantissas, exponents, mantissas, exponents)
-def test_a_sum_is_right_to_one_rounding_whatever_the_exponents(kind, m1, e1, m2, e2) -> None:
-    m, e = run(_add, kind, (m1, e1), (m2, e2))
+@given(mantissas, exponents, mantissas, exponents)
+def test_a_sum_is_right_to_one_rounding_whatever_the_exponents(m1, e1, m2, e2) -> None:
+    m, e = run(_add, (m1, e1), (m2, e2))
     top = max(e1, e2)
     exact = math.ldexp(m1, max(e1 - top, -1000)) + math.ldexp(m2, max(e2 - top, -1000))
     assert 1.0 <= m < 2.0
-    assert math.ldexp(m, e - top) == pytest.approx(exact, rel=float(2 * np.finfo(kind).eps))
+    assert math.ldexp(m, e - top) == pytest.approx(exact, rel=2.0**-51)
 
 
-@pytest.mark.parametrize("kind", FLOATS)
-def test_adding_nothing_changes_nothing(kind) -> None:
-    for number in ((1.5, -(2**28)), (1.25, 7)):
-        assert run(_add, kind, number, zero(kind)) == number
-        assert run(_add, kind, zero(kind), number) == number
+def test_adding_nothing_changes_nothing() -> None:
+    for number in ((1.5, -(2**60)), (1.25, 7)):
+        assert run(_add, number, ZERO) == number
+        assert run(_add, ZERO, number) == number
 
 
-@pytest.mark.parametrize("kind", FLOATS)
-def test_nothing_plus_nothing_and_nothing_times_anything_is_nothing(kind) -> None:
-    assert run(_add, kind, zero(kind), zero(kind)) == zero(kind)
-    assert run(_multiply, kind, zero(kind), (1.5, -(2**28))) == zero(kind)
-    assert run(_multiply, kind, zero(kind), zero(kind)) == zero(kind)
+def test_nothing_plus_nothing_and_nothing_times_anything_is_nothing() -> None:
+    assert run(_add, ZERO, ZERO) == ZERO
+    assert run(_multiply, ZERO, (1.5, -(2**60))) == ZERO
+    assert run(_multiply, ZERO, ZERO) == ZERO
 
 
-@pytest.mark.parametrize("kind", FLOATS)
-def test_a_product_of_two_mantissas_is_brought_back_below_two(kind) -> None:
-    assert run(_multiply, kind, (1.75, -5), (1.5, 3)) == (1.3125, -1)
+def test_a_product_of_two_mantissas_is_brought_back_below_two() -> None:
+    assert run(_multiply, (1.75, -5), (1.5, 3)) == (1.3125, -1)
 
 
 @pytest.mark.parametrize(("kind", "lowest"), [(np.float32, -126), (np.float64, -1022)])
@@ -118,8 +111,3 @@ def test_exp_of_minus_infinity_and_of_what_would_be_denormal_is_exactly_zero(kin
     result = np.full_like(x, np.nan)
     _exp(x, result)
     assert result[:4].tolist() == [0.0, 0.0, 0.0, 1.0]
-
-
-@pytest.mark.parametrize(("depth", "frames", "fits"), [(2.0**28, 1000, True), (2.0**29, 1, False), (0.0, 2**28, False)])
-def test_narrow_exponents_are_refused_where_a_path_might_wrap_them(depth, frames, fits) -> None:
-    assert wide.fits_narrow.py_func(depth, frames) is fits

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seqloss import contract
-from seqloss.kernels import workspace
+from seqloss.kernels import cpu, workspace
 from seqloss.kernels.cpu import loss_and_grad
 from seqloss.kernels.workspace import Workspace
 
@@ -42,3 +42,32 @@ def test_what_an_earlier_call_left_does_not_show() -> None:
     loss_and_grad(large, contract.validate(large.shape, rng.integers(1, 70, (3, 60))))
     for before, after in zip(fresh, loss_and_grad(logits, rows), strict=True):
         assert before.tobytes() == after.tobytes()
+
+
+@pytest.mark.parametrize("blocked", [True, False])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_nothing_is_written_beside_the_scratch_that_was_asked_for(monkeypatch, normalize, blocked) -> None:
+    """Each array has 64 numbers of the test's own behind it."""
+    mark, given = 77, []
+
+    def allocate(size: int, dtype: np.dtype) -> np.ndarray:
+        memory = np.full(size + 64, mark, dtype)
+        given.append((memory, size))
+        return memory[:size]
+
+    monkeypatch.setattr(workspace, "allocate", allocate)
+    monkeypatch.setattr(cpu, "BLOCKED", blocked)
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        workspace.release()
+        batch, frames, classes, labels = rng.integers(1, (4, 40, 40, 30))
+        labels = min(labels, frames) if classes > 1 else 0
+        logits = rng.standard_normal((batch, frames, classes)).astype(rng.choice([np.float32, np.float64]))
+        targets = rng.integers(1, classes, (batch, labels)) if labels else np.zeros((batch, 0), int)
+        lengths = rng.integers(0, frames + 1, batch), rng.integers(0, labels + 1, batch)
+        rows = contract.validate(logits.shape, targets, *lengths)
+        loss_and_grad(logits, rows, normalize=normalize, gradient=bool(rng.integers(2)))
+        cpu.best_paths(logits, rows, normalize=normalize)
+    assert len(given) > 1000
+    for memory, size in given:
+        assert (memory[size:] == mark).all()

@@ -18,10 +18,33 @@ import numpy as np
 from seqloss.contract import MASKED
 from seqloss.kernels.compiled import kernel, part
 from seqloss.kernels.ctc import Path, admissible
-from seqloss.kernels.emissions import number_classes, peaks
+from seqloss.kernels.emissions import number_classes, scores_used
 from seqloss.kernels.layout import slots_size
+from seqloss.kernels.softmax import others, peak
 
-NARROW, INFEASIBLE, POISONED, REFUSED = Path.NARROW, Path.INFEASIBLE, Path.POISONED, Path.REFUSED
+FAST, INFEASIBLE, POISONED, REFUSED = Path.FAST, Path.INFEASIBLE, Path.POISONED, Path.REFUSED
+
+
+@part
+def _tops(scores, origin, classes, frames, classes_used, count, d, tops, normalize):
+    """Largest score and `others` of each frame into `tops`; whether no frame is poisoned."""
+    for t in range(frames):
+        start = origin + t * classes
+        rest = 0.0
+        if normalize:
+            top = peak(scores, start, classes)
+            if not (top > -np.inf):
+                return False
+            rest = others(scores, start, classes, top, scores, 0, False)
+        else:
+            top = scores_used(scores, start, 1, classes_used, count, d)
+            if np.isnan(top):
+                return False
+            if top < -MASKED:  # every class that is read is masked
+                top = 0.0
+        tops[2 * t] = top
+        tops[2 * t + 1] = rest
+    return True
 
 
 @part
@@ -85,20 +108,21 @@ def _follow(
 
 @kernel
 def rows(
-    scores, time, classes, targets, logit_lengths, target_lengths, blank, normalize, start, stride,
+    scores, time, classes, targets, logit_lengths, target_lengths, blank, normalize, chosen,
     paths, best, first, last, label_scores, totals, floats, integers, steps,
 ):  # fmt: skip
-    """Rows start, start + stride, ... of a batch.
+    """The chosen rows of a batch.
 
     Args:
         scores: (batch * time * classes,) float32 or float64, contiguous.
         targets: int64 (batch, labels); logit_lengths, target_lengths: int64 (batch,).
+        chosen: the rows to compute, int64.
         paths: (batch,) int64, out: see `seqloss.kernels.ctc.Path`.
         best: (batch, time), first, last: (batch, labels) int64, filled with -1; label_scores: (batch, labels) float64,
             filled with 0; totals: (batch,) float64: out.
         floats, integers: workspace; steps: uint8, frames * (2 labels + 1) of it.
     """
-    for n in range(start, logit_lengths.shape[0], stride):
+    for n in chosen:
         frames, labels, origin = logit_lengths[n], target_lengths[n], n * time * classes
         totals[n] = np.nan
         if not admissible(targets[n], labels, frames, time, classes, blank):
@@ -109,11 +133,11 @@ def rows(
             integers[classes : classes + labels],
             integers[classes + labels :],
         )
-        count = number_classes(targets[n], labels, blank, seen, classes_used, slot)
+        count = number_classes(targets[n], labels, blank, classes, False, seen, classes_used, floats, slot)
         slots, states = slots_size(count), 2 * labels + 1
         d, here, ahead = floats[:slots], floats[slots : slots + states], floats[slots + states : slots + 2 * states]
         tops = floats[slots + 2 * states :]
-        if np.isnan(peaks(scores, origin, classes, frames, classes_used, count, d, tops, normalize)):
+        if not _tops(scores, origin, classes, frames, classes_used, count, d, tops, normalize):
             paths[n] = POISONED
             label_scores[n, :labels] = np.nan
             continue
@@ -121,7 +145,7 @@ def rows(
             scores, origin, classes, frames, targets[n], labels, slot, classes_used, count, tops, normalize, d, here,
             ahead, steps,
         )  # fmt: skip
-        paths[n] = NARROW if reached > -np.inf else INFEASIBLE
+        paths[n] = FAST if reached > -np.inf else INFEASIBLE
         totals[n] = -np.inf
         if reached > -np.inf:
             totals[n] = _follow(

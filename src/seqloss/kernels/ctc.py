@@ -1,13 +1,9 @@
 """CTC on the CPU: loss and gradient of every row of a batch, from scores, in one call.
 
-What each frame gives to the sums is in `emissions.py`, the sums over paths and the gradient in `recursion.py`; here
-they become one row, and rows a batch.
+What each frame gives to the sums is in `emissions.py`, the sums over paths in `blocks.py` and, for the rows that its
+bounds shut out, in `recursion.py`; `gradient.py` writes. Here they become one row, and rows a batch.
 
 A row is computed alone and in one order of operations: its bits depend on nothing else in the batch.
-
-A float32 row uses float32 sums, except where 32-bit exponents might wrap (`Path.WIDE`) and where the loss is so
-small that float32's rounding would show in it (`Path.SMALL`: the gradient stays in float32, the loss is
-summed again in float64).
 """
 
 from __future__ import annotations
@@ -15,77 +11,31 @@ from __future__ import annotations
 import numpy as np
 
 from seqloss.contract import SMALLEST
+from seqloss.kernels import blocks, recursion
+from seqloss.kernels.blocks import DONE, TOLERANCE, TOO_DEEP
 from seqloss.kernels.compiled import kernel, part
-from seqloss.kernels.emissions import emissions, number_classes, peaks
-from seqloss.kernels.layout import LANES, section, slots_size, workspace_size
-from seqloss.kernels.recursion import backward, forward, log, total
-from seqloss.kernels.vectors import lanes
-from seqloss.kernels.wide import fits_narrow, nothing
+from seqloss.kernels.emissions import is_dense, measure, number_classes, scores_used, wide_emissions
+from seqloss.kernels.gradient import write_gradient
+from seqloss.kernels.layout import LANES, chunks, pair, segment, slots_size, wide_section, wide_size
+from seqloss.kernels.recursion import log
+from seqloss.kernels.vectors import pick
+from seqloss.kernels.wide import NOTHING
 
 
 class Path:
     """What happened to a row (the kernel's `paths` output)."""
 
-    NARROW = 0  # sums in the scores' own precision
-    WIDE = 1  # a float32 row in float64 sums, its exponents being too large for 32 bits
-    SMALL = 2  # a float32 row whose small loss was summed again in float64
-    INFEASIBLE = 3  # no path of positive probability fits
-    POISONED = 4  # NaN, +inf or nothing but -inf in a frame in use
-    REFUSED = 5  # a label or a length that breaks the contract (met with validate=False alone)
+    FAST = 0  # plain float64 sums, by blocks
+    DEEP = 1  # wide numbers: a class in use is 2^-480 of its frame's largest, or too many frames are nearly so
+    STEEP = 2  # wide numbers: neighbouring states are further apart than a block holds
+    UNCERTAIN = 3  # wide numbers: a frame's posteriors did not add up to 1
+    INFEASIBLE = 4  # no path of positive probability fits
+    POISONED = 5  # NaN, +inf or nothing but -inf in a frame in use
+    REFUSED = 6  # a label or a length that breaks the contract (met with validate=False alone)
 
 
-NARROW, WIDE, SMALL = Path.NARROW, Path.WIDE, Path.SMALL
+FAST, DEEP, STEEP, UNCERTAIN = Path.FAST, Path.DEEP, Path.STEEP, Path.UNCERTAIN
 INFEASIBLE, POISONED, REFUSED = Path.INFEASIBLE, Path.POISONED, Path.REFUSED
-
-SMALL_LOSS = 2.0**-6
-"""Nats a frame. Float32 sums err by under 2^-23 a frame, so above this the loss is right to 2^-17 at the very worst
-and to a few roundings in practice; below it, it is summed in float64."""
-
-
-@part
-def _path_sums(
-    scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops, d,
-    m, e, softmax, gradient,
-):  # fmt: skip
-    """Emissions, forward and, if asked, backward and gradient, in the precision of the workspace m, e.
-
-    Returns the sum over all paths, relative to the frames' largest scores, as a mantissa and an exponent; and
-    whether the exponents were wide enough (if not, nothing else was computed).
-    """
-    width = lanes(m)
-    zero = nothing(e)
-    size, slots = section(labels, width), slots_size(count)
-    kept = (frames + 1 if gradient else 2) * size + width
-    turns = 2 * size + width
-    em, ee = m[: frames * slots], e[: frames * slots]
-    m, e = m[frames * slots :], e[frames * slots :]
-    pm, pe = m[:size], e[:size]
-    q, skip = m[size : 2 * size], e[size : 2 * size]
-    m, e = m[2 * size :], e[2 * size :]
-    ym, ye = m[:turns], e[:turns]
-    zm, ze = m[turns : 2 * turns], e[turns : 2 * turns]
-    m, e = m[2 * turns :], e[2 * turns :]
-    am, ae = m[:kept], e[:kept]
-    bm, be = m[kept:], e[kept:]
-    for l in range(size):
-        skip[l] = 1 if 0 < l < labels and targets[l] != targets[l - 1] else zero
-    for u in range(count, slots):
-        d[u] = -np.inf
-    depth = 0.0
-    for t in range(frames):
-        for u in range(count):
-            d[u] = np.float64(scores[origin + t * classes + classes_used[u]]) - tops[2 * t]
-        depth += emissions(d, slots, em, ee, t * slots, zero)
-    if width == LANES[0] and not fits_narrow(depth, frames):
-        return 0.0, 0, False
-    forward(frames, labels, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, gradient)
-    total_m, total_e = total(frames, labels, am, ae, bm, be, size, gradient)
-    if gradient and total_m > 0.0:
-        backward(
-            scores, result, origin, classes, frames, labels, slot, slots, skip, em, ee, pm, pe, am, ae, bm,
-            be, size, ym, ye, zm, ze, q, total_e, classes_used, count, posterior, tops, softmax,
-        )  # fmt: skip
-    return total_m, total_e, True
 
 
 @part
@@ -100,95 +50,200 @@ def admissible(targets, labels, frames, time, classes, blank):
 
 
 @part
+def _block_gradient(row, space, block, result, out, classes, dense, classes_used, count, tops, softmax, weight):
+    """Write the gradient of a block's frames from their posteriors; whether these add up to 1 in each."""
+    begin = space.firsts[block]
+    for i in range(space.firsts[block + 1] - begin):
+        t = begin + i
+        added = write_gradient(
+            result, out + t * classes, classes, dense, classes_used, count, row.slots, row.emissions, t * row.slots,
+            space.posteriors, i * row.slots, pick(tops, 2 * t + 1), softmax, weight,
+        )  # fmt: skip
+        if not (abs(added - 1.0) <= TOLERANCE):
+            return False
+    return True
+
+
+@part
+def _block_sums(row, space, result, out, classes, dense, classes_used, count, tops, softmax, gradient, weight):
+    """The sum over all paths, a mantissa and an exponent, and the gradient if asked for; and the row's path."""
+    frames, top = row.frames, chunks(row.labels) - 1
+    size = segment(frames, row.labels) if gradient else max(1, frames)
+    segments = (frames + size - 1) // size
+    blocks.begin(row, space)
+    many, at, here = 0, 0, 0
+    for s in range(segments):
+        start, end = s * size, min(frames, (s + 1) * size)
+        keep = gradient and s == segments - 1
+        if gradient and not keep:
+            blocks.save(row, space, s)
+        many, found = blocks.forward(row, space, start, end, keep, 0, top)
+        if found != DONE:
+            return 0.0, 0, DEEP if found == TOO_DEEP else STEEP
+        if keep:
+            at, here = (end - start) * pair(row.labels), many * chunks(row.labels) * LANES
+    m, e = blocks.total(row, space, at, here)
+    if not gradient or m == 0.0:
+        return m, e, FAST
+    blocks.start_back(row, space, here, m, e)
+    low, high = 0, top
+    for s in range(segments - 1, -1, -1):
+        start, end = s * size, min(frames, (s + 1) * size)
+        bottom = 0
+        if s < segments - 1:
+            bottom = max(0, low - (end - start) // LANES - 2)
+            blocks.restore(row, space, s)
+            many, found = blocks.forward(row, space, start, end, True, bottom, high)
+        for block in range(many, 0, -1):
+            low, high = blocks.posteriors(row, space, start, block, bottom, low, high)
+            if not _block_gradient(
+                row, space, block, result, out, classes, dense, classes_used, count, tops, softmax, weight
+            ):
+                return m, e, UNCERTAIN
+    return m, e, FAST
+
+
+@part
+def _wide_sums(
+    scores, origin, steps, row, result, out, classes, dense, classes_used, count, posterior, tops, d, softmax, gradient,
+    weight,
+):  # fmt: skip
+    """As `_block_sums`, in wide numbers, in a workspace of its own."""
+    frames, labels, slots = row.frames, row.labels, row.slots
+    many = wide_size(frames, labels, slots, gradient)
+    m, e = np.empty(many, np.float64), np.empty(many, np.int64)
+    size = wide_section(labels)
+    kept = (frames + 1 if gradient else 2) * size + LANES
+    turns = 2 * size + LANES
+    em, ee = m[: frames * slots], e[: frames * slots]
+    m, e = m[frames * slots :], e[frames * slots :]
+    pm, pe = m[:size], e[:size]
+    q, skip = m[size : 2 * size], e[size : 2 * size]
+    m, e = m[2 * size :], e[2 * size :]
+    ym, ye = m[:turns], e[:turns]
+    zm, ze = m[turns : 2 * turns], e[turns : 2 * turns]
+    m, e = m[2 * turns :], e[2 * turns :]
+    am, ae = m[:kept], e[:kept]
+    bm, be = m[kept:], e[kept:]
+    for l in range(size):
+        skip[l] = 1 if l < labels and row.skip[l] > 0.0 else NOTHING
+    for u in range(count, slots):
+        d[u] = -np.inf
+    for t in range(frames):
+        scores_used(scores, origin + t * steps[0], steps[1], classes_used, count, d)
+        for u in range(count):
+            d[u] -= tops[2 * t]
+        wide_emissions(d, slots, em, ee, t * slots)
+    recursion.forward(frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, gradient)
+    total_m, total_e = recursion.total(frames, labels, am, ae, bm, be, size, gradient)
+    if gradient and total_m > 0.0:
+        recursion.backward(
+            result, out, classes, frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be,
+            size, ym, ye, zm, ze, q, total_e, dense, classes_used, count, row.emissions, posterior, tops, softmax,
+            weight,
+        )  # fmt: skip
+    return total_m, total_e
+
+
+@part
 def _row(
-    scores, result, origin, time, classes, targets, frames, labels, blank, normalize, softmax, gradient,
-    m, e, floats, integers,
+    scores, origin, steps, time, classes, targets, frames, labels, blank, normalize, softmax, gradient, blocked,
+    result, out, weight, line, space, floats, integers,
 ):  # fmt: skip
     """Loss and path of one row; its gradient in `result`, of which the caller has cleared what is not in use."""
     if not admissible(targets, labels, frames, time, classes, blank):
         return np.nan, REFUSED
-    widest = section(labels, LANES[0])
-    seen, integers = integers[:classes], integers[classes:]
-    slot, classes_used = integers[:widest], integers[widest:]
-    count = number_classes(targets, labels, blank, seen, classes_used, slot)
-    slot[labels:] = count
+    dense = is_dense(classes, labels, normalize)
+    width = chunks(labels) * LANES
+    slot, integers = integers[:width], integers[width:]
+    slots = slots_size(classes if dense else min(classes, labels + 1))
+    classes_used, seen = integers[:slots], integers[slots:]
+    unused, d, posterior, skip = (
+        floats[:slots],
+        floats[slots : 2 * slots],
+        floats[2 * slots : 3 * slots],
+        floats[3 * slots :],
+    )
+    count = number_classes(targets, labels, blank, classes, dense, seen, classes_used, unused, slot)
     slots = slots_size(count)
-    posterior, d, tops = floats[:slots], floats[slots : 2 * slots], floats[2 * slots :]
-    certain = peaks(scores, origin, classes, frames, classes_used, count, d, tops, normalize)
+    repeats = 0
+    for l in range(width):
+        skip[l] = 0.0
+        if l >= labels:
+            slot[l] = count
+        elif l > 0:
+            same = targets[l] == targets[l - 1]
+            repeats += same
+            skip[l] = 0.0 if same else 1.0
+    emissions, floats = skip[width : width + frames * slots], skip[width + frames * slots :]
+    tops, depths = floats[: 2 * frames], floats[2 * frames : 3 * frames]
+    keep = gradient and softmax
+    certain = measure(
+        scores, origin, steps, classes, frames, count, slots, dense, unused, classes_used, line, d, normalize,
+        emissions, tops, depths, result, out, keep,
+    )  # fmt: skip
     if np.isnan(certain):
         return np.nan, POISONED
-    repeats = 0
-    for l in range(1, labels):
-        repeats += targets[l] == targets[l - 1]
     if frames < labels + repeats:
         return np.inf, INFEASIBLE
-    path = NARROW
-    total_m, total_e, fits = _path_sums(
-        scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops,
-        d, m, e, softmax, gradient,
-    )  # fmt: skip
-    if not fits:
-        path = WIDE
-        total_m, total_e, fits = _wide_sums(
-            scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior,
-            tops, d, softmax, gradient,
+    row = blocks.Row(frames, labels, blank if dense else 0, slots, slot, skip, emissions, depths)
+    m, e, path = 0.0, 0, DEEP
+    if blocked:
+        m, e, path = _block_sums(
+            row, space, result, out, classes, dense, classes_used, count, tops, softmax, gradient, weight
+        )
+    if path != FAST:
+        if path == UNCERTAIN and keep and not dense:  # the exponentials have given way to a gradient
+            measure(
+                scores, origin, steps, classes, frames, count, slots, dense, unused, classes_used, line, d, normalize,
+                emissions, tops, depths, result, out, keep,
+            )  # fmt: skip
+        wide_m, wide_e = _wide_sums(
+            scores, origin, steps, row, result, out, classes, dense, classes_used, count, posterior, tops, d, softmax,
+            gradient, weight,
         )  # fmt: skip
-    if total_m == 0.0:
+        if path != UNCERTAIN:  # of such a row only the way back is in doubt: its loss is the same without a gradient
+            m, e = wide_m, wide_e
+    if m == 0.0:
         return np.inf, INFEASIBLE
-    loss = -(certain + log(total_m, total_e)) + 0.0  # never -0.0
-    if path == NARROW and lanes(m) == LANES[0] and abs(loss) < SMALL_LOSS * frames:
-        path = SMALL
-        total_m, total_e, fits = _wide_sums(
-            scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior,
-            tops, d, softmax, False,
-        )  # fmt: skip
-        loss = -(certain + log(total_m, total_e))
+    loss = -(certain + log(m, e)) + 0.0  # never -0.0
     if normalize:
         loss = loss if loss >= SMALLEST else 0.0
     return loss, path
 
 
-@part
-def _wide_sums(
-    scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops, d,
-    softmax, gradient,
-):  # fmt: skip
-    """`_path_sums` in float64 with 64-bit exponents, in a workspace of its own."""
-    size = workspace_size(frames, labels, count, LANES[1], gradient)
-    return _path_sums(
-        scores, result, origin, classes, frames, labels, targets, slot, classes_used, count, posterior, tops,
-        d, np.empty(size, np.float64), np.empty(size, np.int64), softmax, gradient,
-    )  # fmt: skip
-
-
 @kernel
 def rows(
-    scores, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, first, step,
-    losses, paths, result, m, e, floats, integers,
+    scores, steps, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, blocked,
+    chosen, losses, paths, result, weights, space, line, floats, integers,
 ):  # fmt: skip
-    """Rows first, first + step, ... of a batch.
+    """The chosen rows of a batch.
 
     Args:
-        scores: (batch * time * classes,) float32 or float64, contiguous.
+        scores: float32 or float64, whatever stands in memory from a batch's first score on; steps: from a row's,
+            a frame's and a class's first score to the next one's, in elements.
         targets: int64 (batch, labels); logit_lengths, target_lengths: int64 (batch,).
         softmax: subtract the posterior from the softmax, or from 0.
+        blocked: False computes all rows in wide numbers.
+        chosen: the rows to compute, int64.
         losses: (batch,) float64, out; paths: (batch,) int64, out: see `Path`.
-        result: the gradient, as scores, out; empty unless `gradient`.
-        m, e, floats, integers: workspace, see `seqloss.kernels.workspace`.
+        result: the gradient, (batch * time * classes,), contiguous, as scores, out; empty unless `gradient`.
+        weights: (batch,) of the scores' type, what a row's gradient is multiplied by.
+        space: where sums go; line: (classes,) as scores; floats: float64, integers: int64: workspace, see `layout`.
     """
-    for n in range(first, logit_lengths.shape[0], step):
-        origin = n * time * classes
+    for n in chosen:
+        out = n * time * classes
         frames = logit_lengths[n]
         loss, path = _row(
-            scores, result, origin, time, classes, targets[n], frames, target_lengths[n], blank, normalize,
-            softmax, gradient, m, e, floats, integers,
+            scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], frames, target_lengths[n], blank,
+            normalize, softmax, gradient, blocked, result, out, weights[n], line, space, floats, integers,
         )  # fmt: skip
         losses[n] = loss
         paths[n] = path
         if gradient:
             used = min(max(frames, 0), time) * classes
             if path == INFEASIBLE:
-                result[origin : origin + used] = 0.0
+                result[out : out + used] = 0.0
             elif path == POISONED or path == REFUSED:
-                result[origin : origin + used] = np.nan
-            result[origin + used : origin + time * classes] = 0.0
+                result[out : out + used] = np.nan
+            result[out + used : out + time * classes] = 0.0

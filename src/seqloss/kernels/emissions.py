@@ -1,7 +1,10 @@
 """What each frame gives to a row's sums: its largest score, and the probabilities of the classes in use.
 
 Only the classes of blank and target are needed, each once however often the target repeats it: they are numbered, a
-frame's probabilities are computed by number, and labels look theirs up (`spread`).
+frame's probabilities are computed by number, and labels look theirs up. Where most classes are in use anyway, a class
+is its own number: then nothing is gathered, and the same exponentials serve softmax and sums (`is_dense`).
+
+Probabilities are relative to the frame's largest score, in float64 whatever the scores are.
 """
 
 from __future__ import annotations
@@ -12,50 +15,82 @@ import numpy as np
 
 from seqloss.contract import MASKED
 from seqloss.kernels.compiled import inlined, part
-from seqloss.kernels.exponential import split_exp
-from seqloss.kernels.layout import SLOT_STEP
-from seqloss.kernels.softmax import others, peak
+from seqloss.kernels.exponential import exp, split_exp
+from seqloss.kernels.layout import LANES, slots_size
+from seqloss.kernels.softmax import add_others, others, peak
 from seqloss.kernels.vectors import (
     binary_exponent,
-    converted,
-    fold_max,
+    exponent,
+    fold_min,
+    fold_sum,
     fraction,
     less,
     like,
     load,
+    load_wide,
+    load_wide_first,
     maximum,
+    minimum,
+    pick,
+    put,
     select,
     store,
 )
+from seqloss.kernels.wide import NOTHING
 
 LN2 = math.log(2.0)
+SURE = 2.0**-6
+"""Others that add up to less have their logarithm taken one frame at a time: in a product they would lose digits."""
+TOGETHER = 1024
+"""Scores of the frames that are measured together."""
 
 
 @inlined
-def number_classes(targets, labels, blank, seen, classes_used, slot):
-    """Number the distinct classes of blank and target: returns how many; `slot[l]` is the number of label l's."""
-    seen[blank] = 0
-    classes_used[0] = blank
-    for l in range(labels):
-        seen[targets[l]] = -1
-    count = 1
-    for l in range(labels):
-        c = targets[l]
-        if seen[c] < 0:
-            seen[c] = count
-            classes_used[count] = c
-            count += 1
-        slot[l] = seen[c]
+def is_dense(classes, labels, normalize):
+    """Whether a class is its own number; without softmax no class is looked at that is not in use."""
+    return normalize and classes <= 2 * (labels + 1)
+
+
+@inlined
+def number_classes(targets, labels, blank, classes, dense, seen, classes_used, unused, slot):
+    """Number the classes in use; returns how many numbers there are.
+
+    Written are `slot[l]`, the number of label l, `classes_used`, the class of a number, and `unused`: 0 for the numbers
+    in use, 1 for others, to the end of their vector.
+    """
+    count = classes if dense else 1
+    for u in range(slots_size(classes if dense else min(classes, labels + 1))):
+        unused[u] = 1.0
+    if dense:
+        for c in range(classes):
+            classes_used[c] = c
+        unused[blank] = 0.0
+        for l in range(labels):
+            slot[l] = targets[l]
+            unused[targets[l]] = 0.0
+    else:
+        classes_used[0] = blank
+        unused[0] = 0.0
+        for l in range(labels):
+            seen[targets[l]] = -1
+        for l in range(labels):
+            c = targets[l]
+            if seen[c] < 0:
+                seen[c] = count
+                classes_used[count] = c
+                unused[count] = 0.0
+                count += 1
+            slot[l] = seen[c]
     return count
 
 
 @inlined
-def _scores_used(scores, start, classes_used, count, d):
+def scores_used(scores, start, step, classes_used, count, d):
     """The scores of the classes in use; their largest, or NaN if one of them is NaN or +inf."""
     top = -np.inf
     wrong = False
     for u in range(count):
-        x = np.float64(scores[start + classes_used[u]])
+        x = np.float64(pick(scores, start + classes_used[u] * step))
         wrong |= not (x < np.inf)
         top = x if x > top else top
         d[u] = x
@@ -63,23 +98,165 @@ def _scores_used(scores, start, classes_used, count, d):
 
 
 @inlined
-def emissions(d, slots, em, ee, start, zero):
-    """Write exp(d) of a frame as wide numbers; return the largest exponent's size among those that are not zero."""
-    depth = like(load(d, 0), 0.0)
-    u = 0
-    while u < slots:
+def _least(least, x, e, unused):
+    """The smallest exponential so far that is in use and not masked."""
+    return minimum(least, maximum(select(less(x, like(x, -MASKED)), like(x, 1.0), e), unused))
+
+
+@inlined
+def _depth(least):
+    """Bits r such that none is below 2^-r; inf where one is under float64's range."""
+    smallest = fold_min(least)
+    return -np.float64(exponent(smallest)) if smallest > 0.0 else np.inf
+
+
+@inlined
+def _all_classes(line, start, classes, slots, unused, em, at, top):
+    """A frame's `others` and depth, given its largest score; exp of each class's distance from that in `em`."""
+    most = like(load(unused, 0), top)
+    below, ties, least = like(most, 0.0), 0, like(most, 1.0)
+    for c in range(0, slots, LANES):
+        if c + LANES <= classes:
+            x = load_wide(line, start + c) - most
+        else:
+            x = load_wide_first(line, start + c, classes - c, -np.inf) - most
+        e = exp(x)
+        store(em, at + c, e)
+        below, ties = add_others(e, below, ties + LANES)
+        least = _least(least, x, e, load(unused, c))
+    return fold_sum(below) + (ties - 1.0), _depth(least)
+
+
+@inlined
+def _classes_used(slots, unused, em, at):
+    """Turn a frame's distances in `em` into their exp; its depth."""
+    least = like(load(unused, 0), 1.0)
+    for u in range(0, slots, LANES):
+        x = load(em, at + u)
+        e = exp(x)
+        store(em, at + u, e)
+        least = _least(least, x, e, load(unused, u))
+    return _depth(least)
+
+
+@inlined
+def _distances(scores, start, step, classes_used, count, slots, em, at, top):
+    """Write how far a frame's classes in use are from its largest score; -inf to the end of the last vector."""
+    for u in range(count):
+        put(em, at + u, np.float64(pick(scores, start + pick(classes_used, u) * step)) - top)
+    for u in range(count, slots):
+        put(em, at + u, -np.inf)
+
+
+@part
+def _softmax_frames(
+    scores, start, step, classes, frames, first, count, slots, dense, unused, classes_used, em, tops, depths, result,
+    out, keep,
+):  # fmt: skip
+    """A few frames from `first` on, which stand `step` apart from `start` on; whether none is poisoned.
+
+    What is done for each frame is done for all before the next thing: so the processor has several at hand.
+    """
+    poisoned = False
+    for i in range(frames):
+        top = peak(scores, start + i * step, classes)
+        poisoned |= not (top > -np.inf)
+        put(tops, 2 * (first + i), top)
+    if poisoned:
+        return False
+    for i in range(frames):
+        t = first + i
+        top = pick(tops, 2 * t)
+        if dense:
+            rest, depth = _all_classes(scores, start + i * step, classes, slots, unused, em, t * slots, top)
+            put(depths, t, depth)
+        else:
+            rest = others(scores, start + i * step, classes, top, result, out + t * classes, keep)
+        put(tops, 2 * t + 1, rest)
+    if not dense:
+        for i in range(frames):
+            t = first + i
+            _distances(scores, start + i * step, 1, classes_used, count, slots, em, t * slots, pick(tops, 2 * t))
+        for i in range(frames):
+            put(depths, first + i, _classes_used(slots, unused, em, (first + i) * slots))
+    return True
+
+
+@inlined
+def _certain(tops, frames):
+    """The sum of log p(largest) over frames."""
+    certain, product = 0.0, 1.0
+    for t in range(frames):
+        rest = pick(tops, 2 * t + 1)
+        if rest < SURE:
+            certain -= math.log1p(rest)
+        else:
+            product *= 1.0 + rest
+            if product > 2.0**900:
+                certain -= math.log(product)
+                product = 1.0
+    return certain - math.log(product)
+
+
+@part
+def measure(
+    scores, origin, steps, classes, frames, count, slots, dense, unused, classes_used, line, d, normalize,
+    em, tops, depths, result, out, keep,
+):  # fmt: skip
+    """Each frame's emissions, (frames, slots), largest score and `others`, and depth in bits.
+
+    Returns the sum of log p(largest), NaN if a frame is poisoned.
+    """
+    if not normalize:
+        return _as_they_stand(scores, origin, steps, frames, count, slots, unused, classes_used, d, em, tops, depths)
+    together = max(1, TOGETHER // classes) if steps[1] == 1 else 1
+    for t in range(0, frames, together):
+        some = min(together, frames - t)
+        start = origin + t * steps[0]
+        if steps[1] == 1:
+            fine = _softmax_frames(
+                scores, start, steps[0], classes, some, t, count, slots, dense, unused, classes_used, em, tops,
+                depths, result, out, keep,
+            )  # fmt: skip
+        else:
+            for c in range(classes):
+                line[c] = pick(scores, start + c * steps[1])
+            fine = _softmax_frames(
+                line, 0, 0, classes, some, t, count, slots, dense, unused, classes_used, em, tops, depths, result,
+                out, keep,
+            )  # fmt: skip
+        if not fine:
+            return np.nan
+    return _certain(tops, frames)
+
+
+@part
+def _as_they_stand(scores, origin, steps, frames, count, slots, unused, classes_used, d, em, tops, depths):
+    """As `measure`, of scores that are log-probabilities."""
+    certain = 0.0
+    for t in range(frames):
+        top = scores_used(scores, origin + t * steps[0], steps[1], classes_used, count, d)
+        if np.isnan(top):
+            return np.nan
+        if top < -MASKED:  # every class that is read is masked
+            top = 0.0
+        certain += top
+        tops[2 * t], tops[2 * t + 1] = top, 0.0
+        _distances(scores, origin + t * steps[0], steps[1], classes_used, count, slots, em, t * slots, top)
+        depths[t] = _classes_used(slots, unused, em, t * slots)
+    return certain
+
+
+@inlined
+def wide_emissions(d, slots, em, ee, start):
+    """Write exp(d) of a frame as wide numbers."""
+    for u in range(0, slots, LANES):
         x = load(d, u)
         masked = less(x, like(x, -MASKED))
-        x = select(masked, like(x, 0.0), x)
-        m, n = split_exp(x)
+        m, n = split_exp(select(masked, like(x, 0.0), x))
         m = select(masked, like(m, 0.0), m)
-        depth = maximum(depth, like(x, 0.0) - x)
-        narrow = converted(m, em)
-        e = converted(n, ee)
-        store(em, start + u, fraction(narrow))
-        store(ee, start + u, binary_exponent(narrow, e, like(e, zero)))
-        u += SLOT_STEP
-    return fold_max(depth) / LN2 + 1.0
+        store(em, start + u, fraction(m))
+        store(ee, start + u, binary_exponent(m, n, like(n, NOTHING)))
 
 
 @inlined
@@ -88,28 +265,3 @@ def spread(em, ee, start, slot, first, last, pm, pe):
     for l in range(first, last):
         pm[l] = em[start + slot[l]]
         pe[l] = ee[start + slot[l]]
-
-
-@part
-def peaks(scores, origin, classes, frames, classes_used, count, d, tops, normalize):
-    """Largest score and `others` of each frame into `tops`; the sum of log p(largest), NaN if a frame is poisoned."""
-    certain = 0.0
-    for t in range(frames):
-        start = origin + t * classes
-        if normalize:
-            top = peak(scores, start, classes)
-            if not (top > -np.inf):
-                return np.nan
-            rest = others(scores, start, classes, top)
-            certain -= math.log1p(rest)
-        else:
-            top = _scores_used(scores, start, classes_used, count, d)
-            if np.isnan(top):
-                return np.nan
-            if top < -MASKED:  # every class that is read is masked
-                top = 0.0
-            rest = 0.0
-            certain += top
-        tops[2 * t] = top
-        tops[2 * t + 1] = rest
-    return certain

@@ -1,9 +1,10 @@
-"""exp, lane by lane, with operations of our own choice so that every machine gives the same bits.
+"""exp, lane by lane, with operations of our own choice, so that no vector library decides its digits.
 
 exp(x) = 2^n * exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2. Adding 1.5 * 2^fraction_bits rounds, and
-leaves n in the lowest bits. ln 2 is split in two, its upper part so short that n times it is exact without a
-fused multiply-add. exp(r) is Taylor's series: its remainder r^8 / 8! is 5e-9 of the result at degree 7, under
-a tenth of a rounding of float32, and 4e-18 at degree 13, under a tenth of one of float64.
+leaves n in the lowest bits. ln 2 is split in two, its upper part so short that n times it is exact even where a
+machine has no fused multiply-add. exp(r) is 1 + r + r^2 p(r), p being Chebyshev's approximation of
+(exp(r) - 1 - r) / r^2 on that interval: of degree 4 for float32, 1.0e-8 of the result off, a sixth of a rounding; of
+degree 9 for float64, 1.7e-17.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numba import types
 from numba.extending import overload
 
 from seqloss.kernels.compiled import inlined
-from seqloss.kernels.vectors import bits_minus, less, like, maximum, power_of_two, select
+from seqloss.kernels.vectors import bits_minus, less, like, maximum, multiply_add, raised, select
 
 LOG2E = 1.0 / math.log(2.0)
 ROUNDER32, ROUNDER64 = 1.5 * 2.0**23, 1.5 * 2.0**52
@@ -25,53 +26,57 @@ LOWEST32, LOWEST64 = -87.3, -708.3
 
 
 @inlined
-def _series7(r):
-    total = r * like(r, 1 / 5040) + like(r, 1 / 720)
-    total = total * r + like(r, 1 / 120)
-    total = total * r + like(r, 1 / 24)
-    total = total * r + like(r, 1 / 6)
-    total = total * r + like(r, 0.5)
-    return total * (r * r) + r + like(r, 1.0)
+def _tail(r, total):
+    """1 + r + r^2 total, the small terms first."""
+    return multiply_add(total, r * r, r) + like(r, 1.0)
 
 
 @inlined
-def _series13(r):
-    total = r * like(r, 1 / 6227020800) + like(r, 1 / 479001600)
-    total = total * r + like(r, 1 / 39916800)
-    total = total * r + like(r, 1 / 3628800)
-    total = total * r + like(r, 1 / 362880)
-    total = total * r + like(r, 1 / 40320)
-    total = total * r + like(r, 1 / 5040)
-    total = total * r + like(r, 1 / 720)
-    total = total * r + like(r, 1 / 120)
-    total = total * r + like(r, 1 / 24)
-    total = total * r + like(r, 1 / 6)
-    total = total * r + like(r, 0.5)
-    return total * (r * r) + r + like(r, 1.0)
+def _series6(r):
+    total = multiply_add(r, like(r, 0.0013926250831497611), like(r, 0.008363232883682618))
+    total = multiply_add(total, r, like(r, 0.04166655421298415))
+    total = multiply_add(total, r, like(r, 0.16666576666119928))
+    return _tail(r, multiply_add(total, r, like(r, 0.5)))
+
+
+@inlined
+def _series11(r):
+    total = multiply_add(r, like(r, 2.5100472505694996e-08), like(r, 2.7620201591031547e-07))
+    total = multiply_add(total, r, like(r, 2.7557268276905696e-06))
+    total = multiply_add(total, r, like(r, 2.4801521057868204e-05))
+    total = multiply_add(total, r, like(r, 0.00019841269863171557))
+    total = multiply_add(total, r, like(r, 0.0013888888917367081))
+    total = multiply_add(total, r, like(r, 0.008333333333330039))
+    total = multiply_add(total, r, like(r, 0.041666666666623824))
+    total = multiply_add(total, r, like(r, 0.16666666666666669))
+    return _tail(r, multiply_add(total, r, like(r, 0.5000000000000001)))
 
 
 @inlined
 def _exp32(x):
-    shifted = maximum(x, like(x, LOWEST32)) * like(x, LOG2E) + like(x, ROUNDER32)
+    clamped = maximum(x, like(x, LOWEST32))
+    shifted = multiply_add(clamped, like(x, LOG2E), like(x, ROUNDER32))
     n = shifted - like(x, ROUNDER32)
-    r = (maximum(x, like(x, LOWEST32)) - n * like(x, UPPER32)) - n * like(x, LOWER32)
-    value = _series7(r) * power_of_two(x, bits_minus(shifted, like(x, ROUNDER32)))
-    return select(less(x, like(x, LOWEST32)), like(x, 0.0), value)
+    r = multiply_add(n, like(x, -LOWER32), multiply_add(n, like(x, -UPPER32), clamped))
+    return select(less(x, like(x, LOWEST32)), like(x, 0.0), raised(_series6(r), shifted))
 
 
 @inlined
 def _exp64(x):
-    value, n = split_exp(maximum(x, like(x, LOWEST64)))
-    return select(less(x, like(x, LOWEST64)), like(x, 0.0), value * power_of_two(x, n))
+    clamped = maximum(x, like(x, LOWEST64))
+    shifted = multiply_add(clamped, like(x, LOG2E), like(x, ROUNDER64))
+    n = shifted - like(x, ROUNDER64)
+    r = multiply_add(n, like(x, -LOWER64), multiply_add(n, like(x, -UPPER64), clamped))
+    return select(less(x, like(x, LOWEST64)), like(x, 0.0), raised(_series11(r), shifted))
 
 
 @inlined
 def split_exp(x):
     """exp of float64 x in (-3e8, 0] as (m, n), m in [0.7, 1.5]: m * 2^n, which may be far out of float64's range."""
-    shifted = x * like(x, LOG2E) + like(x, ROUNDER64)
+    shifted = multiply_add(x, like(x, LOG2E), like(x, ROUNDER64))
     n = shifted - like(x, ROUNDER64)
-    r = (x - n * like(x, UPPER64)) - n * like(x, LOWER64)
-    return _series13(r), bits_minus(shifted, like(x, ROUNDER64))
+    r = multiply_add(n, like(x, -LOWER64), multiply_add(n, like(x, -UPPER64), x))
+    return _series11(r), bits_minus(shifted, like(x, ROUNDER64))
 
 
 def exp(x):

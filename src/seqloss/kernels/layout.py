@@ -1,34 +1,96 @@
-"""How the scratch of one row is laid out: states in whole vectors with empty ones around them, emissions by class.
+"""How the scratch of one row is laid out: states in whole vectors, emissions by class, sums of a few frames or of all.
 
-A frame's states are chunks of `lanes` labels. An empty chunk stands before each frame's, so that the label before the
-first, and the one after the last, can be read like any other: they hold nothing.
+A row's labels 0..L stand in chunks of `LANES`; label L, which does not exist, lends its place to the last blank.
 """
 
 from __future__ import annotations
 
 from numba.extending import register_jitable
 
-LANES = (16, 8)
-"""Labels in a vector: float32 and float64."""
+LANES = 8
+"""Labels in a vector: path sums are in float64."""
 
-SLOT_STEP = 8
-"""Classes in a vector while emissions are computed, which is in float64."""
+BLOCK = 15
+"""Frames at most that share their exponents, see `blocks.py`."""
+
+PAD = 2 * LANES
+"""Places before a row's first label where nothing stands: as far as one looks back."""
+
+KEPT_BYTES = 2**21
+"""What the sums of a row's segment may take, see `blocks.py`."""
 
 
 @register_jitable
-def section(labels, width):
-    """Elements of one frame's states: an empty chunk, then those of labels 0..L; the next row's empty chunk ends it."""
-    return (labels // width + 2) * width
+def chunks(labels):
+    """Vectors that hold the states of labels 0..L."""
+    return labels // LANES + 1
 
 
 @register_jitable
-def workspace_size(frames, labels, count, width, keep):
-    """Elements that a row's sums need, of mantissas and of exponents each, for `count` classes in use."""
-    rows = frames + 1 if keep else 2
-    return frames * slots_size(count) + (2 * rows + 7) * section(labels, width) + 4 * width
+def pair(labels):
+    """Elements of one frame's states, labels and blanks."""
+    return 2 * chunks(labels) * LANES
 
 
 @register_jitable
 def slots_size(count):
-    """Elements of one frame's emissions: the classes in use, at least one that is empty, in whole vectors."""
-    return (count // SLOT_STEP + 1) * SLOT_STEP
+    """Elements of one frame's emissions: those of `count` classes, at least one that is empty, in whole vectors."""
+    return (count // LANES + 1) * LANES
+
+
+@register_jitable
+def segment(frames, labels):
+    """Frames whose sums are kept at a time."""
+    if 8 * (frames + 1) * pair(labels) <= KEPT_BYTES:
+        return max(1, frames)
+    return max(BLOCK, KEPT_BYTES // (8 * pair(labels)) - 1)
+
+
+@register_jitable
+def wide_section(labels):
+    """Elements of one frame's wide sums: an empty chunk, then those of labels 0..L; the next row's ends it."""
+    return (labels // LANES + 2) * LANES
+
+
+@register_jitable
+def wide_size(frames, labels, slots, keep):
+    """Elements that a row's wide sums need, of mantissas and of exponents each."""
+    rows = frames + 1 if keep else 2
+    return frames * slots + (2 * rows + 7) * wide_section(labels) + 4 * LANES
+
+
+def space_sizes(frames, labels, classes, keep):
+    """Elements for each array of `blocks.Space`: enough for any row with no more frames and labels."""
+    width, two = chunks(labels) * LANES, pair(labels)
+    sums = min((frames + 2) * two, max((BLOCK + 1) * two, KEPT_BYTES // 8)) if keep else 2 * two
+    saved = -(-frames // segment(frames, labels)) * two if keep else 0
+    return {
+        "sums": sums,
+        "opened": sums,
+        "exponents": sums // 2,
+        "saved": saved,
+        "saved_exponents": saved // 2,
+        "firsts": frames + 3,
+        "spread": BLOCK * width,
+        "scales": width,
+        "beta": two,
+        "beta_exponents": width,
+        "posteriors": BLOCK * most_slots(labels, classes),
+        "highest": PAD + width,
+        "lowest": PAD + width,
+    }
+
+
+def most_slots(labels, classes):
+    """Elements of one frame's emissions, whether all classes are numbered or those in use."""
+    return slots_size(min(classes, 2 * (labels + 1)))
+
+
+def floats_size(frames, labels, classes):
+    """float64 elements of what else a row needs."""
+    return chunks(labels) * LANES + (frames + 3) * most_slots(labels, classes) + 3 * frames
+
+
+def integers_size(labels, classes):
+    """int64 elements of what else a row needs."""
+    return chunks(labels) * LANES + most_slots(labels, classes) + classes

@@ -7,11 +7,11 @@ A target l_1..l_L is read through 2L + 1 states: a blank before each label, the 
     a'[l] = (a[l] + b[l] + a[l-1] where l differs from its predecessor) * p(l)
 
 A virtual frame before the first holds all mass on b[0]; one after the last holds it on b[L]; so all frames are alike.
-Sums are wide numbers (`wide.py`): mantissas in one array, exponents in another. Graves' alpha is (a, b); his beta, here
+Sums are wide numbers (`wide.py`): float64 mantissas in one array, exponents in another. No row is too deep, too
+steep or too long for them; they are what `blocks.py` falls back on. Graves' alpha is (a, b); his beta, here
 without the frame's own emission, runs backward over y = beta * p of the frame after. The posterior of a state is
 alpha * beta over the sum of all of them in that frame, so that drift over thousands of frames cancels, and the gradient
-of the loss is softmax - posterior. Where a posterior is near 1, that difference is taken between the complements, each
-summed from its small terms.
+of the loss is softmax - posterior (`gradient.py`).
 
 A frame visits only the chunks of labels that can be reached by then and can still end; the chunks beside them are
 cleared, so that the next frame finds nothing there.
@@ -23,12 +23,11 @@ import math
 
 import numpy as np
 
-from seqloss.contract import SMALLEST
 from seqloss.kernels.compiled import inlined, part
 from seqloss.kernels.emissions import LN2, spread
-from seqloss.kernels.softmax import write_softmax
+from seqloss.kernels.gradient import write_gradient
 from seqloss.kernels.vectors import any_lane, fold_sum, lanes, less, like, load, power_of_two, select, store
-from seqloss.kernels.wide import add, normalise, nothing
+from seqloss.kernels.wide import NOTHING, add, normalise
 
 
 @inlined
@@ -48,10 +47,10 @@ def _range(t, frames, labels, width):
 
 
 @part
-def forward(frames, labels, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, row_size, keep):
+def forward(frames, labels, blank, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, row_size, keep):
     """Fill the forward sums, (frames + 1, row_size) if `keep`, else in two rows by turns."""
     width = lanes(am)
-    zero = nothing(ae)
+    zero = NOTHING
     for at in (0, width, 2 * width):
         _clear(am, ae, at, zero)
         _clear(bm, be, at, zero)
@@ -63,8 +62,8 @@ def forward(frames, labels, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, r
         before = (t - 1 if keep else (t - 1) & 1) * row_size + width
         here = (t if keep else t & 1) * row_size + width
         one = load(pm, 0)
-        blank_m = like(one, em[(t - 1) * slots])
-        blank_e = like(load(pe, 0), ee[(t - 1) * slots])
+        blank_m = like(one, em[(t - 1) * slots + blank])
+        blank_e = like(load(pe, 0), ee[(t - 1) * slots + blank])
         none = like(blank_e, zero)
         for at in ((first - 1) * width, (last + 1) * width):
             _clear(am, ae, here + at, zero)
@@ -117,37 +116,14 @@ def log(m, e):
     return math.log(m) + e * LN2
 
 
-@inlined
-def _subtract_posterior(result, start, classes_used, count, posterior, tops, t, softmax):
-    """Turn a frame's softmax, or zeros, into that less the posterior, at the classes of blank and target."""
-    best = 0
-    for u in range(1, count):
-        if posterior[u] > posterior[best]:
-            best = u
-    rest = 0.0
-    for u in range(count):
-        if u != best:
-            rest += posterior[u]
-    total = rest + posterior[best]
-    for u in range(count):
-        at = start + classes_used[u]
-        probability = np.float64(result[at])
-        if softmax and u == best and rest < posterior[best]:
-            other = tops[2 * t + 1] / (1.0 + tops[2 * t + 1]) if probability > 0.5 else 1.0 - probability
-            g = rest / total - other
-        else:
-            g = probability - posterior[u] / total
-        result[at] = g if abs(g) >= SMALLEST else 0.0
-
-
 @part
 def backward(
-    scores, result, origin, classes, frames, labels, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be,
-    row_size, ym, ye, zm, ze, q, top_e, classes_used, count, posterior, tops, softmax,
+    result, out, classes, frames, labels, blank, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, row_size,
+    ym, ye, zm, ze, q, top_e, dense, classes_used, count, emissions, posterior, tops, softmax, weight,
 ):  # fmt: skip
     """Run beta backward and write the gradient, frame by frame."""
     width = lanes(am)
-    zero = nothing(ae)
+    zero = NOTHING
     for at in range(0, 2 * row_size + width, width):
         _clear(ym, ye, at, zero)
         _clear(zm, ze, at, zero)
@@ -161,12 +137,12 @@ def backward(
         here = (t & 1) * row_size + width
         forward = t * row_size + width
         one = load(pm, 0)
-        blank_m = like(one, em[(t - 1) * slots])
-        blank_e = like(load(pe, 0), ee[(t - 1) * slots])
+        blank_m = like(one, em[(t - 1) * slots + blank])
+        blank_e = like(load(pe, 0), ee[(t - 1) * slots + blank])
         none = like(blank_e, zero)
         total_e = like(blank_e, top_e)
         blanks = like(one, 0.0)
-        for u in range(count):
+        for u in range(slots):
             posterior[u] = 0.0
         for at in ((first - 1) * width, (last + 1) * width):
             _clear(ym, ye, here + at, zero)
@@ -194,11 +170,9 @@ def backward(
             if any_lane(less(like(p, 0.0), p)):
                 store(q, 0, p)
                 for lane in range(min(width, labels - l)):
-                    posterior[slot[l + lane]] += np.float64(q[lane])
-        posterior[0] += np.float64(fold_sum(blanks))
-        start = origin + (t - 1) * classes
-        if softmax:
-            write_softmax(scores, start, classes, tops[2 * (t - 1)], tops[2 * (t - 1) + 1], result)
-        else:
-            result[start : start + classes] = 0.0
-        _subtract_posterior(result, start, classes_used, count, posterior, tops, t - 1, softmax)
+                    posterior[slot[l + lane]] += q[lane]
+        posterior[blank] += fold_sum(blanks)
+        write_gradient(
+            result, out + (t - 1) * classes, classes, dense, classes_used, count, slots, emissions, (t - 1) * slots,
+            posterior, 0, tops[2 * (t - 1) + 1], softmax, weight,
+        )  # fmt: skip

@@ -1,7 +1,9 @@
-"""One frame of scores: its largest, the sum of the others' exponentials, and its softmax.
+"""One frame of scores: its largest, the exponentials relative to it, the sum of the others', and its softmax.
 
 The exponentials are taken relative to the largest score, so the sum is 1 + others. `others` is kept apart: a
-sure model's is 1e-7 or less, and log p(largest) = -log1p(others) keeps its digits only if it never met the 1.
+sure model's is 1e-7 or less, and log p(largest) = -log1p(others) keeps its digits only if it never met the 1. The
+exponentials are written to where the gradient will be, so that they need not be computed again: later a frame is
+scaled.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from seqloss.kernels.compiled import inlined
 from seqloss.kernels.exponential import exp
 from seqloss.kernels.vectors import (
     any_lane,
+    count_lanes,
     either,
     fold_max,
     fold_sum,
@@ -55,56 +58,57 @@ def peak(scores, start, classes):
 
 
 @inlined
-def _add_others(x, top, below, ties):
-    """exp(x - top) where that is below 1, and a count of the rest."""
-    e = exp(x - top)
-    one = like(x, 1.0)
-    nought = like(x, 0.0)
-    return below + select(less(e, one), e, nought), ties + select(less(e, one), nought, one)
+def add_others(e, below, ties):
+    """What is below 1 added up, and a count of the rest."""
+    smaller = less(e, like(e, 1.0))
+    return below + select(smaller, e, like(e, 0.0)), ties - count_lanes(smaller)
 
 
 @inlined
-def others(scores, start, classes, largest):
-    """Sum of exp(score - largest) over a frame, less one of the largest's own."""
+def others(scores, start, classes, largest, result, at, keep):
+    """Sum of exp(score - largest) over a frame, less one of the largest's own; `keep` writes each to `result`."""
     width = lanes(scores)
     end = start + classes
     top = like(load_first(scores, start, 0, 0.0), largest)
-    total, equals = 0.0, 0.0
+    total, ties = 0.0, 0
     position = start
     while position < end:
         below = like(top, 0.0)
-        ties = like(top, 0.0)
         stop = min(end, position + BLOCK * width)
         while position + width <= stop:
-            below, ties = _add_others(load(scores, position), top, below, ties)
+            e = exp(load(scores, position) - top)
+            below, ties = add_others(e, below, ties + width)
+            if keep:
+                store(result, at + position - start, e)
             position += width
         if position < stop:
-            x = load_first(scores, position, stop - position, -np.inf)
-            below, ties = _add_others(x, top, below, ties)
+            e = exp(load_first(scores, position, stop - position, -np.inf) - top)
+            below, ties = add_others(e, below, ties + width)
+            if keep:
+                store_first(result, at + position - start, e, stop - position)
             position = stop
         total += np.float64(fold_sum(below))
-        equals += np.float64(fold_sum(ties))
-    return total + (equals - 1.0)
+    return total + (ties - 1.0)
 
 
 @inlined
-def _probability(x, top, scale):
-    p = exp(x - top) * scale
-    return select(less(p, like(p, SMALLEST)), like(p, 0.0), p)
+def not_tiny(x):
+    """x, but 0 where it would be under float32's smallest normal number, of either sign."""
+    zero = like(x, 0.0)
+    return select(less(maximum(x, zero - x), like(x, SMALLEST)), zero, x)
 
 
 @inlined
-def write_softmax(scores, start, classes, largest, rest, result):
-    """Write a frame's softmax, given its largest score and `others`, to `result` at the same place."""
-    width = lanes(scores)
+def scale(result, start, classes, scale, weight):
+    """Turn a frame's exponentials into its softmax, then times a weight."""
+    width = lanes(result)
     end = start + classes
-    first = load_first(scores, start, 0, 0.0)
-    top = like(first, largest)
-    scale = like(first, 1.0 / (1.0 + rest))
+    first = load_first(result, start, 0, 0.0)
+    scale, weight = like(first, scale), like(first, weight)
     position = start
     while position + width <= end:
-        store(result, position, _probability(load(scores, position), top, scale))
+        store(result, position, not_tiny(load(result, position) * scale) * weight)
         position += width
     if position < end:
-        x = load_first(scores, position, end - position, -np.inf)
-        store_first(result, position, _probability(x, top, scale), end - position)
+        x = load_first(result, position, end - position, 0.0)
+        store_first(result, position, not_tiny(x * scale) * weight, end - position)

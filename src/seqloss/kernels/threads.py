@@ -7,13 +7,15 @@ kernels that release the GIL does neither. The caller works too, so n threads ar
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
+from typing import TypeVar
 
 from seqloss.errors import OptionError
 
+T = TypeVar("T")
 _lock = Lock()
 _count: int | None = None
 _pool: ThreadPoolExecutor | None = None
@@ -46,15 +48,15 @@ def get_num_threads() -> int:
     return int(asked)
 
 
-def share(work: Callable[[int, int], None], threads: int) -> None:
-    """Call work(first, threads) for first = 0 .. threads - 1 at the same time, and wait for all."""
+def share(work: Callable[[T], None], parts: Sequence[T]) -> None:
+    """Call work(part) for each part, one a thread at the same time, and wait for all."""
     others: list[Future[None]] = []
-    if threads > 1:
+    if len(parts) > 1:
         with _lock, suppress(RuntimeError):  # no thread starts once Python is on its way out
-            others.extend(_workers().submit(work, first, threads) for first in range(1, threads))
+            others.extend(_workers().submit(work, part) for part in parts[1:])
     try:
-        for first in (0, *range(1 + len(others), threads)):
-            work(first, threads)
+        for part in (parts[0], *parts[1 + len(others) :]):
+            work(part)
     finally:
         for other in others:
             other.result()

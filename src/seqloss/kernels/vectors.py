@@ -127,16 +127,16 @@ def load_first(typing, array, index, count, fill):
         count_value = context.cast(builder, args[2], sig.args[2], types.int64)
         fill_value = context.cast(builder, args[3], sig.args[3], vector.element)
         pointer = _pointer(context, builder, sig.args[0], args[0], index_value, vector)
-        name = f"llvm.masked.load.v{vector.lanes}f{vector.element.bitwidth}.p0"
-        arguments = [
-            pointer,
-            ir.Constant(ir.IntType(32), _size(vector)),
-            _first(builder, vector, count_value),
-            _splat(builder, vector, fill_value),
-        ]
-        return _named(builder, name, vector.llvm, arguments)
+        return _load_first(builder, vector, pointer, count_value, fill_value)
 
     return vector(array, index, count, fill), build
+
+
+def _load_first(builder, vector, pointer, count, fill):
+    name = f"llvm.masked.load.v{vector.lanes}f{vector.element.bitwidth}.p0"
+    alignment = ir.Constant(ir.IntType(32), _size(vector))
+    arguments = [pointer, alignment, _first(builder, vector, count), _splat(builder, vector, fill)]
+    return _named(builder, name, vector.llvm, arguments)
 
 
 @intrinsic
@@ -166,6 +166,70 @@ def _splat(builder, vector, scalar):
     undefined = ir.Constant(vector.llvm, ir.Undefined)
     one = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(one, undefined, zeros)
+
+
+def _eight(vector, array):
+    """Eight of an array's elements, as they stand there."""
+    return Vector(array.dtype, vector.lanes)
+
+
+def _widened(builder, vector, value):
+    return value if value.type == vector.llvm else builder.fpext(value, vector.llvm)
+
+
+@intrinsic
+def load_wide(typing, array, index):
+    """Eight neighbours of a float array, as float64."""
+    vector = Vector(types.float64, LANES[types.float64])
+
+    def build(context, builder, sig, args):
+        stored = _eight(vector, sig.args[0])
+        index_value = context.cast(builder, args[1], sig.args[1], types.intp)
+        pointer = _pointer(context, builder, sig.args[0], args[0], index_value, stored)
+        return _widened(builder, vector, builder.load(pointer, align=_size(stored)))
+
+    return vector(array, index), build
+
+
+@intrinsic
+def load_wide_first(typing, array, index, count, fill):
+    """As `load_wide`, but only the first `count` lanes are read; the others hold `fill`."""
+    vector = Vector(types.float64, LANES[types.float64])
+
+    def build(context, builder, sig, args):
+        stored = _eight(vector, sig.args[0])
+        index_value = context.cast(builder, args[1], sig.args[1], types.intp)
+        count_value = context.cast(builder, args[2], sig.args[2], types.int64)
+        fill_value = context.cast(builder, args[3], sig.args[3], stored.element)
+        pointer = _pointer(context, builder, sig.args[0], args[0], index_value, stored)
+        return _widened(builder, vector, _load_first(builder, stored, pointer, count_value, fill_value))
+
+    return vector(array, index, count, fill), build
+
+
+@intrinsic
+def pick(typing, array, index):
+    """One element, at an index that may be negative: counted from the array's data, in memory."""
+
+    def build(context, builder, sig, args):
+        index_value = context.cast(builder, args[1], sig.args[1], types.intp)
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        return builder.load(builder.gep(data, [index_value]))
+
+    return array.dtype(array, index), build
+
+
+@intrinsic
+def put(typing, array, index, value):
+    """Write one element, at an index as `pick` takes it."""
+
+    def build(context, builder, sig, args):
+        index_value = context.cast(builder, args[1], sig.args[1], types.intp)
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        builder.store(context.cast(builder, args[2], sig.args[2], sig.args[0].dtype), builder.gep(data, [index_value]))
+        return context.get_dummy_value()
+
+    return types.void(array, index, value), build
 
 
 @intrinsic
@@ -252,6 +316,17 @@ def any_lane(typing, mask):
 
 
 @intrinsic
+def count_lanes(typing, mask):
+    """In how many lanes a mask holds."""
+
+    def build(context, builder, sig, args):
+        whole = ir.IntType(sig.args[0].lanes)
+        return builder.zext(builder.ctpop(builder.bitcast(args[0], whole)), ir.IntType(64))
+
+    return types.int64(mask), build
+
+
+@intrinsic
 def select(typing, mask, yes, no):
     """`yes` in the lanes where the mask holds, else `no`."""
     return yes(mask, yes, no), lambda context, builder, sig, args: builder.select(*args)
@@ -265,6 +340,39 @@ def maximum(typing, left, right):
         return builder.select(_compare(builder, sig.args[0], ">", *args), *args)
 
     return left(left, right), build
+
+
+@intrinsic
+def minimum(typing, left, right):
+    """The smaller of each pair; of a NaN on the left nothing remains."""
+
+    def build(context, builder, sig, args):
+        return builder.select(_compare(builder, sig.args[0], "<", *args), *args)
+
+    return left(left, right), build
+
+
+def _joined(first):
+    """A vector's worth of two that follow each other in memory, from lane first(lanes) of the two on."""
+
+    @intrinsic
+    def joined(typing, left, right):
+        def build(context, builder, sig, args):
+            width = sig.args[0].lanes
+            start = first(width)
+            index = ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(start, start + width)))
+            return builder.shuffle_vector(*args, index)
+
+        return left(left, right), build
+
+    return joined
+
+
+one_before = _joined(lambda lanes: lanes - 1)
+"""The last lane of the left vector, then the right one's but for its last: what stands one place before the right."""
+
+one_after = _joined(lambda lanes: 1)
+"""The left vector but for its first lane, then the first of the right: what stands one place after the left."""
 
 
 def _fold(combine):
@@ -301,11 +409,43 @@ def _largest(builder, vector, left, right):
     return builder.select(_compare(builder, vector, ">", left, right), left, right)
 
 
+def _smallest(builder, vector, left, right):
+    return builder.select(_compare(builder, vector, "<", left, right), left, right)
+
+
 fold_sum = _fold(_sum)
 """The sum of a vector's lanes, pairwise."""
 
 fold_max = _fold(_largest)
 """The largest of a vector's lanes."""
+
+fold_min = _fold(_smallest)
+"""The smallest of a vector's lanes."""
+
+
+@intrinsic
+def exponent(typing, value):
+    """floor(log2 x) of one float64 x that is normal and above 0."""
+
+    def build(context, builder, sig, args):
+        whole = ir.IntType(64)
+        bits = builder.lshr(builder.bitcast(args[0], whole), ir.Constant(whole, FRACTION_BITS[types.float64]))
+        return builder.sub(bits, ir.Constant(whole, BIAS[types.float64]))
+
+    return types.int64(types.float64), build
+
+
+@intrinsic
+def two_to(typing, power):
+    """2^power as a float64, for a power from -1022 to 1023."""
+
+    def build(context, builder, sig, args):
+        whole = ir.IntType(64)
+        bits = builder.add(args[0], ir.Constant(whole, BIAS[types.float64]))
+        bits = builder.shl(bits, ir.Constant(whole, FRACTION_BITS[types.float64]))
+        return builder.bitcast(bits, ir.DoubleType())
+
+    return types.float64(types.int64), build
 
 
 @intrinsic
@@ -366,6 +506,32 @@ def converted(typing, value, array):
         return (builder.fpext if floating else builder.sext)(args[0], new.llvm)
 
     return value.of(array.dtype)(value, array), build
+
+
+@intrinsic
+def raised(typing, value, shifted):
+    """value * 2^n, where n is what stands in the lowest bits of the float `shifted`; the result must be normal."""
+
+    def build(context, builder, sig, args):
+        vector = sig.args[0]
+        integers = vector.of(INTEGER[vector.element])
+        bits, n = (builder.bitcast(arg, integers.llvm) for arg in args)
+        n = builder.shl(n, _constant(integers, FRACTION_BITS[vector.element]))
+        return builder.bitcast(builder.add(bits, n), vector.llvm)
+
+    return value(value, shifted), build
+
+
+@intrinsic
+def multiply_add(typing, left, right, added):
+    """left * right + added, rounded once where the machine can, else twice."""
+
+    def build(context, builder, sig, args):
+        vector = sig.args[0]
+        name = f"llvm.fmuladd.v{vector.lanes}f{vector.element.bitwidth}"
+        return _named(builder, name, vector.llvm, list(args))
+
+    return left(left, right, added), build
 
 
 @intrinsic

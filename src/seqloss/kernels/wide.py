@@ -1,17 +1,15 @@
-"""Wide numbers: a mantissa in [1, 2) and a binary exponent of its own, so that a product of thousands never ends.
+"""Wide numbers: a float64 mantissa in [1, 2) and a binary exponent of its own, so that a product never ends.
 
 A path sum multiplies thousands of probabilities and adds the results. As a pair (m, e), worth m * 2^e, it
 neither underflows nor needs a logarithm; one step is a shift, an add and a multiply on whole vectors, and the
-relative precision of m (2^-24 in float32) holds whatever the magnitude.
+relative precision of m holds whatever the magnitude.
 
 Rules that every operation keeps:
 
-* Zero is (0, nothing) with nothing = -3 * 2^28 (32 bits) or -3 * 2^60 (64 bits), put back by a select at
-  every normalisation; the bit trick alone would turn 0.0 into a number.
-* True exponents stay above -2^29 or -2^61, so that in every comparison zero is the smaller, and nothing +
-  nothing - a true exponent still does not wrap. Who calls must see to it: `fits_narrow` says when 32-bit
-  exponents are wide enough for a row; a row that they are not for is computed with 64-bit ones, which always
-  are: 2^61 is ten thousand million frames at the largest score that is not a mask.
+* Zero is (0, nothing) with nothing = -3 * 2^60, put back by a select at every normalisation; the bit trick alone would
+  turn 0.0 into a number.
+* True exponents stay above -2^61, so that in every comparison zero is the smaller, and nothing + nothing - a true
+  exponent still does not wrap. 2^61 is ten thousand million frames at the largest score that is not a mask.
 * A shift below the smallest normal number gives exactly 0, so that no denormal ever arises.
 
 Operands of `add` may carry mantissas up to 2^20: they need no normalisation before a sum.
@@ -19,21 +17,11 @@ Operands of `add` may carry mantissas up to 2^20: they need no normalisation bef
 
 from __future__ import annotations
 
-from numba import types
-from numba.extending import intrinsic
-
 from seqloss.kernels.compiled import inlined
 from seqloss.kernels.vectors import binary_exponent, fraction, maximum, power_of_two
 
-NOTHING = {types.int32: -3 * 2**28, types.int64: -3 * 2**60}
-NARROW_LIMIT = 2.0**29
-
-
-@intrinsic
-def nothing(typing, exponents):
-    """The exponent of zero, as one number of an exponent array's type."""
-    value = NOTHING[exponents.dtype]
-    return exponents.dtype(exponents), lambda context, builder, sig, args: context.get_constant(sig.return_type, value)
+NOTHING = -3 * 2**60
+"""The exponent of zero."""
 
 
 @inlined
@@ -47,10 +35,3 @@ def add(m1, e1, m2, e2):
 def normalise(m, e, zero):
     """The same number with its mantissa in [1, 2), or (0, zero)."""
     return fraction(m), binary_exponent(m, e, zero)
-
-
-@inlined
-def fits_narrow(depth, frames):
-    """Whether 32-bit exponents hold a row: `depth` sums, over frames, the largest exponent of an emission, and a
-    path sum grows by less than a factor of 4 a frame."""
-    return depth + 2.0 * frames + 256.0 < NARROW_LIMIT

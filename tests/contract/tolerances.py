@@ -1,7 +1,8 @@
 """How far a door may be from the definition: one error budget for every type, entry by entry.
 
-u is the unit roundoff of the sums: 2^-24 for float32 and the half types, 2^-53 for float64. Roundings come in
-chains, and n independent ones of size at most u add up to
+u is the unit roundoff of the results: 2^-24 for float32 and the half types, 2^-53 for float64. Path sums are in
+float64 whatever the type, so that their unit is s = 2^-53. Roundings come in chains, and n independent ones of size at
+most u add up to
 
     walk(n) = min(n, 4 √n) u,
 
@@ -9,17 +10,16 @@ n u being certain, and 4 √n u exceeded with probability 2 exp(-8) even by erro
 Mary, 2019; a rounding's own root mean square is under u/√3, so that this is some seven standard deviations).
 The budget, with d the distance of a score from its frame's largest, y the softmax and γ the posterior:
 
-emission   exp(-d) is computed in float64 whatever the sums are: the rounding of d alone grows with it, so that a
-           path is off by at most 4 √(Σ_t max d²) 2^-53, relatively (`reach`). Its rounding to u is counted under
-           "sum".
+emission   exp(-d) is computed in float64: the rounding of d alone grows with it, so that a path is off by at most
+           4 √(Σ_t max d²) s, relatively (`reach`). Its own rounding is counted under "sum".
 sum        a frame costs a path sum at most 4 roundings (the emission, two additions, a product), and the
-           start and the end 2 frames' worth: walk(4 (T + 2)), relatively.
+           start and the end 2 frames' worth: walk(4 (T + 2)) in s, relatively.
 path       the loss is  Σ_t log1p(Σ others) - log(path sum). The first part is off by Σ_t σ_t, below, and by walk(T) of
-           itself for its own additions, in float64; the second, an absolute error, by the sum's, with u = 2^-53
-           where a loss is under 2^-6 a frame, because such a one is summed in float64. Then the loss is rounded
+           itself for its own additions, in s; the second, an absolute error, by the sum's. Then the loss is rounded
            once: u |loss|. Without softmax the first part is minus the sum of the frames' largest scores.
-posterior  forward and backward sums, over the frame's own total of the same: ρ = walk(8 (T + 2)) + reach, relatively.
-softmax    exp of a rounded difference, degree-7 series, scale: σ(k) = (8 + d) u, relatively, and σ_t its sum
+posterior  forward and backward sums, over the frame's own total of the same: ρ = walk(8 (T + 2)) in s, + reach,
+           relatively.
+softmax    exp of a rounded difference, a polynomial, scale: σ(k) = (8 + d) u, relatively, and σ_t its sum
            over y(k) of all classes but the frame's largest.
 
 Gradient = y - γ, each known relatively; near 1 both are taken by their complements, p̂ = min(p, 1 - p):
@@ -31,8 +31,8 @@ absolute floor lets zeros pass for a sure model, whose y and γ are 1e-7 or 1e-3
 hides a small one's error. Upstream multiplies it all, with one rounding more. A half type's gradient is then
 rounded once: 2^-11 (float16, half of 2^-24 at the least) or 2^-8 (bfloat16) of the entry.
 
-A door on the whole-array formula (`seqloss.formulas.ctc`) has no float64 to turn to where its scores are float32, so
-that three terms differ:
+A door on the whole-array formula (`seqloss.formulas.ctc`) has no float64 to turn to where its scores are float32: s is
+u, and three terms differ:
 
 emission   exp(-d), with d rounded to u and an exp of its own, 8 u: a path is off by 4 √(Σ_t (8 + max d)²) u, relatively
            (`reach`).
@@ -71,10 +71,7 @@ STORED = {"float16": (2.0**-11, 2.0**-25), "bfloat16": (2.0**-8, 0.0)}
 
 EMISSION_UNIT = 2.0**-53
 REFERENCE_UNIT = float(np.finfo(np.longdouble).eps) / 2
-SMALL_LOSS = 2.0**-6
-"""Nats a frame under which a loss is summed in float64 whatever its type."""
-
-PUBLISHED = {"absolute": 1e-5, "relative": 1e-4}
+PUBLISHED = {"cpu": (1e-6, 1e-5), "whole-array": (1e-5, 1e-4)}
 """What the project promises of float32 gradients of up to 4000 frames: absolute, and of the row's largest entry."""
 
 
@@ -225,7 +222,7 @@ class Row:
         roundings = 8 * (self.frames + 2)
         if self.whole_array:
             roundings += self.target.size + self.scores.shape[1]
-        rho = walk(roundings, self.u) + self.reach + self.own
+        rho = walk(roundings, self._sums) + self.reach + self.own
         complements = np.minimum(self.posteriors, 1 - self.posteriors)
         return rho * complements + self.scores.shape[1] * contract.SMALLEST
 
@@ -240,8 +237,7 @@ class Row:
     @property
     def _sums(self) -> float:
         """The unit that paths are summed in."""
-        small = not self.whole_array and abs(self.expected) < SMALL_LOSS * self.frames
-        return EMISSION_UNIT if small else self.u
+        return self.u if self.whole_array else EMISSION_UNIT
 
     def _spells(self) -> bool:
         """Whether the frames' largest classes read as the target."""

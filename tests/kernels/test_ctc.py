@@ -103,6 +103,18 @@ def test_a_small_loss_of_2000_frames_keeps_its_digits() -> None:
     assert losses[0] == pytest.approx(exact[0], rel=2e-7)
 
 
+@pytest.mark.parametrize("classes", [3, 40])
+def test_what_a_targets_classes_add_to_the_softmax_the_paths_take_back(classes) -> None:
+    """A label in one of two frames, both nearly even between it and the blank: only the others' 1e-4 is lost."""
+    logits = np.full((1, 12, classes), -13.0)
+    logits[:, :, 0] = np.linspace(0.0, 1.0, 12)
+    logits[:, :, 1] = np.linspace(-0.7, 3.3, 12)
+    logits = logits.astype(np.float32)
+    losses, _, _ = loss_and_grad(logits, contract.validate(logits.shape, [[1]]))
+    exact = reference.ctc_loss_and_grad(logits.astype(np.longdouble), [[1]])[0]
+    np.testing.assert_allclose(losses, exact.astype(np.float64), rtol=2.0**-23)
+
+
 def test_rows_of_the_gradient_add_up_to_nothing_after_20000_frames() -> None:
     logits, targets = draw(1, 20_000, 8, 500)
     gradient = loss_and_grad(logits.astype(np.float32), contract.validate(logits.shape, targets))[2]

@@ -112,8 +112,8 @@ MUTANTS = {
     ),
     "the others meet the 1": (
         "softmax.py",
-        "return total + (ties - 1.0)",
-        "return np.float64(np.float32(total + ties)) - 1.0",
+        "return total, ties",
+        "return np.float64(np.float32(total + ties)) - ties, ties",
         "test_softmax.py::test_others_of_a_ten_millionth_keep_their_digits",
     ),
     "one float32 sum over all classes": (
@@ -127,6 +127,12 @@ MUTANTS = {
         "SURE = 2.0**-6",
         "SURE = -1.0",
         "test_ctc.py::test_a_small_loss_of_2000_frames_keeps_its_digits",
+    ),
+    "what paths take back is in float32": (
+        "emissions.py",
+        "unused[count], counted[c] = 0.0, 0.0",
+        "unused[count] = 0.0",
+        "test_ctc.py::test_what_a_targets_classes_add_to_the_softmax_the_paths_take_back",
     ),
     "posteriors are not normalised": (
         "gradient.py",

@@ -119,16 +119,17 @@ def test_small_work_stays_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None
 
     def shares(frames: int, classes: int, labels: int) -> int:
         targets = np.zeros((8, labels), int)
-        return len(cpu._shares(contract.validate((8, frames, classes), targets, blank=classes - 1), frames, classes))
+        rows = contract.validate((8, frames, classes), targets, blank=classes - 1)
+        return len(cpu._shares(rows, frames, classes, labels))
 
     assert shares(frames=10, classes=10, labels=3) == 1
-    assert shares(frames=800, classes=32, labels=120) == 8
+    assert shares(frames=1000, classes=32, labels=120) == 8
 
 
 def test_long_rows_are_shared_out_first_and_each_to_who_has_least() -> None:
     seqloss.set_num_threads(2)
     rows = contract.validate((5, 1000, 4), np.ones((5, 10), int), [100, 1000, 400, 300, 200], [10] * 5)
-    assert [share.tolist() for share in cpu._shares(rows, 1000, 4)] == [[1], [2, 3, 4, 0]]
+    assert [share.tolist() for share in cpu._shares(rows, 1000, 4, 10)] == [[1], [2, 3, 4, 0]]
 
 
 def test_a_batch_that_would_be_shared_is_computed_while_python_exits() -> None:

@@ -26,7 +26,7 @@ FAST, INFEASIBLE, POISONED, REFUSED = Path.FAST, Path.INFEASIBLE, Path.POISONED,
 
 
 @part
-def _tops(scores, origin, classes, frames, classes_used, count, d, tops, normalize):
+def _tops(scores, origin, classes, frames, classes_used, count, counted, d, tops, normalize):
     """Largest score and `others` of each frame into `tops`; whether no frame is poisoned."""
     for t in range(frames):
         start = origin + t * classes
@@ -35,7 +35,8 @@ def _tops(scores, origin, classes, frames, classes_used, count, d, tops, normali
             top = peak(scores, start, classes)
             if not (top > -np.inf):
                 return False
-            rest = others(scores, start, classes, top, scores, 0, False)
+            rest, ties = others(scores, start, classes, top, counted, scores, 0, False)
+            rest += ties - 1.0
         else:
             top = scores_used(scores, start, 1, classes_used, count, d)
             if np.isnan(top):
@@ -109,7 +110,7 @@ def _follow(
 @kernel
 def rows(
     scores, time, classes, targets, logit_lengths, target_lengths, blank, normalize, chosen,
-    paths, best, first, last, label_scores, totals, floats, integers, steps,
+    paths, best, first, last, label_scores, totals, counted, floats, integers, steps,
 ):  # fmt: skip
     """The chosen rows of a batch.
 
@@ -120,7 +121,7 @@ def rows(
         paths: (batch,) int64, out: see `seqloss.kernels.ctc.Path`.
         best: (batch, time), first, last: (batch, labels) int64, filled with -1; label_scores: (batch, labels) float64,
             filled with 0; totals: (batch,) float64: out.
-        floats, integers: workspace; steps: uint8, frames * (2 labels + 1) of it.
+        counted: (classes,) as scores; floats, integers: workspace; steps: uint8, frames * (2 labels + 1) of it.
     """
     for n in chosen:
         frames, labels, origin = logit_lengths[n], target_lengths[n], n * time * classes
@@ -133,11 +134,13 @@ def rows(
             integers[classes : classes + labels],
             integers[classes + labels :],
         )
-        count = number_classes(targets[n], labels, blank, classes, False, seen, classes_used, floats, slot)
+        count = number_classes(targets[n], labels, blank, classes, False, seen, classes_used, floats, counted, slot)
+        for c in range(classes):
+            counted[c] = 1.0
         slots, states = slots_size(count), 2 * labels + 1
         d, here, ahead = floats[:slots], floats[slots : slots + states], floats[slots + states : slots + 2 * states]
         tops = floats[slots + 2 * states :]
-        if not _tops(scores, origin, classes, frames, classes_used, count, d, tops, normalize):
+        if not _tops(scores, origin, classes, frames, classes_used, count, counted, d, tops, normalize):
             paths[n] = POISONED
             label_scores[n, :labels] = np.nan
             continue

@@ -46,7 +46,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqloss.kernels.compiled import inlined, part
-from seqloss.kernels.layout import BLOCK, LANES, PAD, chunks
+from seqloss.kernels.layout import BLOCK, LANES, PAD, chunks, keeps_spread
 from seqloss.kernels.vectors import (
     any_lane,
     binary_exponent,
@@ -111,7 +111,7 @@ class Space(NamedTuple):
         exponents: (blocks, labels), those of the states that the segment starts with first.
         saved, saved_exponents: (segments), the states that each starts with.
         firsts: the first frame of each block, and one past the last.
-        spread: (BLOCK, labels), the emissions of a block's labels; scales: (labels,), a block's G.
+        spread: (BLOCK, labels), the emissions of a block's labels, or of all frames'; scales: (labels,), a block's G.
         beta: a pair; beta_exponents: (labels,), those it is scaled by.
         posteriors: (BLOCK, slots), those of a block's frames.
         highest, lowest: (PAD + labels,), of windows.
@@ -256,19 +256,25 @@ def _open(row, space, t, end, at, before, here, opened, bottom, top):
     return k
 
 
+@inlined
+def _spread_at(row, t):
+    """Where the emissions of a block's labels stand, if it begins with frame t."""
+    return t * chunks(row.labels) * LANES if keeps_spread(row.frames, row.labels) else 0
+
+
 @part
 def _spread(row, space, t, k, first, last):
     """Write the emissions of the labels of chunks first..last in k frames from t on."""
-    width = chunks(row.labels) * LANES
+    width, begin = chunks(row.labels) * LANES, _spread_at(row, t)
     for i in range(k):
-        at, to = (t + i) * row.slots, i * width
+        at, to = (t + i) * row.slots, begin + i * width
         for l in range(first * LANES, (last + 1) * LANES):
             put(space.spread, to + l, pick(row.emissions, at + pick(row.slot, l)))
 
 
 @inlined
-def _frame(row, space, from_, at, to, i, t, first, last):
-    """The sums after frame t, the block's i-th, from those before it."""
+def _frame(row, space, from_, at, to, spread, t, first, last):
+    """The sums after frame t, whose labels' emissions stand at `spread`, from those before it."""
     width = chunks(row.labels) * LANES
     before = _zero(row)
     blank = like(before, pick(row.emissions, t * row.slots + row.blank))
@@ -276,7 +282,7 @@ def _frame(row, space, from_, at, to, i, t, first, last):
         y, b = load(from_, at + l), load(from_, at + width + l)
         v = one_before(before, y) * load(space.scales, l)
         fed = multiply_add(load(row.skip, l), v, y + b)
-        store(space.sums, to + l, fed * load(space.spread, i * width + l))
+        store(space.sums, to + l, fed * load(space.spread, spread + l))
         store(space.sums, to + width + l, (b + v) * blank)
         before = y
 
@@ -284,9 +290,10 @@ def _frame(row, space, from_, at, to, i, t, first, last):
 @part
 def _block(row, space, t, k, opened, at, step, first, last):
     """The sums of a block's k frames, from its start: the first at `at`, each next one `step` after it."""
-    _frame(row, space, space.opened, opened, at, 0, t, first, last)
+    width, spread = chunks(row.labels) * LANES, _spread_at(row, t)
+    _frame(row, space, space.opened, opened, at, spread, t, first, last)
     for i in range(1, k):
-        _frame(row, space, space.sums, at + (i - 1) * step, at + i * step, i, t + i, first, last)
+        _frame(row, space, space.sums, at + (i - 1) * step, at + i * step, spread + i * width, t + i, first, last)
 
 
 @part
@@ -416,12 +423,14 @@ def posteriors(row, space, start, block, bottom, low, high):
             store(space.beta, at, select(absent, zero, _scaled(load(space.beta, at), up)))
         store(space.beta_exponents, l, select(absent, like(own, 0), own))
     _set_scales(row, space, here, first, last)
-    _spread(row, space, begin, frames, first, last)
+    if not keeps_spread(row.frames, row.labels):
+        _spread(row, space, begin, frames, first, last)
     for to in range(0, frames * row.slots, LANES):
         store(space.posteriors, to, zero)
     sums = (begin - start + 1) * 2 * width
     for i in range(frames - 1, -1, -1):
-        blank = _frame_back(row, space, begin + i, i, sums + i * 2 * width, first, last)
+        spread = _spread_at(row, begin) + i * width
+        blank = _frame_back(row, space, begin + i, spread, sums + i * 2 * width, first, last)
         put(space.posteriors, i * row.slots + row.blank, blank)
     end = min(row.labels, (last + 1) * LANES)
     for i in range(frames):
@@ -433,7 +442,7 @@ def posteriors(row, space, start, block, bottom, low, high):
 
 
 @inlined
-def _frame_back(row, space, t, i, at, first, last):
+def _frame_back(row, space, t, spread, at, first, last):
     """Turn the sums of frame t's labels into their posteriors, and take β one frame back; the blanks' posterior."""
     width = chunks(row.labels) * LANES
     zero = _zero(row)
@@ -443,7 +452,7 @@ def _frame_back(row, space, t, i, at, first, last):
         y, b = load(space.beta, l), load(space.beta, width + l)
         store(space.sums, at + l, load(space.sums, at + l) * y)
         blanks = multiply_add(load(space.sums, at + width + l), b, blanks)
-        y = y * load(space.spread, i * width + l)
+        y = y * load(space.spread, spread + l)
         b = b * blank
         u = multiply_add(load(row.skip, l), y, b) * load(space.scales, l)
         store(space.beta, l, y + one_after(u, after))

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from seqloss.contract import Batch
 from seqloss.kernels import align, ctc, layout, threads
 from seqloss.kernels.blocks import Space
+from seqloss.kernels.ctc import Path
 from seqloss.kernels.workspace import Workspace, allocate
-
-NANOSECONDS_A_CLASS, NANOSECONDS_A_LABEL = 0.5, 2.0
-"""What a frame costs, about."""
 
 BLOCKED = True
 """False computes all rows in wide numbers, so that these can be held against the fast path."""
 
+FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
 INTEGERS = {"exponents", "saved_exponents", "firsts", "beta_exponents", "highest", "lowest"}
-SPACE = {name: np.dtype(np.int64 if name in INTEGERS else np.float64) for name in Space._fields}
+SPACE = {name: INTEGER if name in INTEGERS else FLOAT for name in Space._fields}
 
 WORTH_A_THREAD = 200_000.0
 """Nanoseconds of estimated work per thread, under which a thread costs more than it brings."""
@@ -60,19 +60,37 @@ def loss_and_grad(
     frames, labels = _longest(batch, time)
     sizes = layout.space_sizes(frames, labels, classes, gradient)
 
-    def work(chosen: np.ndarray) -> None:
-        with Workspace() as space:
-            ctc.rows(
-                scores, steps, time, classes, targets, logit_lengths, target_lengths,
-                batch.blank, normalize, softmax, gradient, BLOCKED, chosen, losses, paths, result, weights,
-                Space(*(space.take(name, sizes[name], dtype) for name, dtype in SPACE.items())),
-                space.take(f"line{logits.dtype}", classes, logits.dtype),
-                space.take("floats", layout.floats_size(frames, labels, classes), np.dtype(np.float64)),
-                space.take("integers", layout.integers_size(labels, classes), np.dtype(np.int64)),
-            )  # fmt: skip
+    given = (
+        scores, steps, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, softmax, gradient,
+    )  # fmt: skip
+    floats, integers = layout.floats_size(frames, labels, classes), layout.integers_size(labels, classes)
 
-    if rows:
-        threads.share(work, _shares(batch, time, classes))
+    def lent(space: Workspace) -> tuple[np.ndarray, ...]:
+        return (
+            space.take(f"line{logits.dtype}", classes, logits.dtype),
+            space.take(f"counted{logits.dtype}", classes, logits.dtype),
+            space.take("floats", floats, FLOAT),
+            space.take("integers", integers, INTEGER),
+        )
+
+    def fast(chosen: np.ndarray) -> None:
+        with Workspace() as space:
+            sums = Space(*(space.take(name, sizes[name], kind) for name, kind in SPACE.items()))
+            ctc.rows(*given, chosen, losses, paths, result, weights, sums, *lent(space))
+
+    def wide(chosen: np.ndarray) -> None:
+        with Workspace() as space:
+            size = layout.wide_size(frames, labels, layout.most_slots(labels, classes), gradient)
+            m, e = space.take("mantissas", size, FLOAT), space.take("binary exponents", size, INTEGER)
+            ctc.wide_rows(*given, chosen, losses, paths, result, weights, m, e, *lent(space))
+
+    if rows and BLOCKED:
+        threads.share(fast, _shares(batch, frames, classes, labels))
+    else:
+        paths[:] = Path.DEEP
+    left = np.flatnonzero((paths > Path.FAST) & (paths < Path.INFEASIBLE))
+    if left.size:
+        threads.share(wide, [share for share in np.array_split(left, threads.get_num_threads()) if share.size])
     gradients = result.reshape(logits.shape) if gradient else None
     return losses.astype(logits.dtype), paths, gradients
 
@@ -120,13 +138,14 @@ def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> B
             align.rows(
                 scores, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, chosen,
                 found.paths, found.classes, found.first, found.last, found.scores, found.totals,
+                space.take(f"counted{logits.dtype}", classes, logits.dtype),
                 space.take("floats", floats, np.dtype(np.float64)),
                 space.take("integers", classes + 2 * labels + 64, np.dtype(np.int64)),
                 space.take("steps", frames * states, np.dtype(np.uint8)),
             )  # fmt: skip
 
     if rows:
-        threads.share(work, _shares(batch, time, classes))
+        threads.share(work, _shares(batch, frames, classes, labels))
     return found
 
 
@@ -134,9 +153,8 @@ def _memory(logits: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
     """Memory from an array's first entry on, and from each axis' entry to the next in it: nothing is copied."""
     if not logits.flags.aligned or any(stride % logits.itemsize for stride in logits.strides):
         logits = np.ascontiguousarray(logits)
-    start = np.lib.stride_tricks.as_strided(logits, (1,), (logits.itemsize,), writeable=False)
     batch, time, classes = (stride // logits.itemsize for stride in logits.strides)
-    return _as_writable(start), (batch, time, classes if logits.shape[2] > 1 else 1)
+    return np.asarray(_Memory(logits, (1,))), (batch, time, classes if logits.shape[2] > 1 else 1)
 
 
 def _integers(batch: Batch) -> list[np.ndarray]:
@@ -154,31 +172,43 @@ def _longest(batch: Batch, time: int) -> tuple[int, int]:
 
 
 class _Memory:
-    """An array's memory, not marked read-only; keeps the array alive."""
+    """An array's memory, not marked read-only and of a shape of its own; keeps the array alive."""
 
-    def __init__(self, array: np.ndarray) -> None:
+    def __init__(self, array: np.ndarray, shape: tuple[int, ...]) -> None:
         self.array = array
-        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+        self.__array_interface__ = {
+            "data": (array.ctypes.data, False),
+            "shape": shape,
+            "typestr": array.dtype.str,
+            "version": 3,
+        }
 
 
 def _as_writable(array: np.ndarray) -> np.ndarray:
     """The same entries, not marked read-only: Numba would compile the kernel, which only reads them, once more."""
-    return array if array.flags.writeable else np.asarray(_Memory(array))
+    return array if array.flags.writeable else np.asarray(_Memory(array, array.shape))
 
 
-def _shares(batch: Batch, time: int, classes: int) -> list[np.ndarray]:
-    """The rows that each thread computes: long ones first, each to the thread that has least to do."""
-    rows = len(batch.logit_lengths)
-    frames = np.clip(batch.logit_lengths, 0, time)
-    labels = np.clip(batch.target_lengths, 0, batch.targets.shape[1])
-    costs = frames * (NANOSECONDS_A_CLASS * classes + NANOSECONDS_A_LABEL * (labels + 16.0))
-    threads_used = max(1, min(rows, threads.get_num_threads(), int(costs.sum() / WORTH_A_THREAD)))
-    if threads_used == 1:
+def _shares(batch: Batch, frames: int, classes: int, labels: int) -> list[np.ndarray]:
+    """The rows that each thread computes: long ones first, each to the thread that has least to do.
+
+    Args:
+        frames, labels: the most of a row.
+    """
+    rows, count = len(batch.logit_lengths), threads.get_num_threads()
+    if count == 1 or rows * _nanoseconds(frames, classes, labels) < 2 * WORTH_A_THREAD:
         return [np.arange(rows)]
-    shares: list[list[int]] = [[] for _ in range(threads_used)]
-    load = [0.0] * threads_used
+    costs = _nanoseconds(np.clip(batch.logit_lengths, 0, frames), classes, np.clip(batch.target_lengths, 0, labels))
+    count = max(1, min(rows, count, int(costs.sum() / WORTH_A_THREAD)))
+    shares: list[list[int]] = [[] for _ in range(count)]
+    load = [0.0] * count
     for row in np.argsort(-costs, kind="stable").tolist():
         least = load.index(min(load))
         shares[least].append(row)
         load[least] += costs[row]
     return [np.array(share) for share in shares if share]
+
+
+def _nanoseconds(frames: Any, classes: int, labels: Any) -> Any:
+    """What a row of so many frames and labels costs, about."""
+    return frames * (0.4 * classes + 1.5 * (labels + 32.0))

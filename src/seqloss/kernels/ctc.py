@@ -13,10 +13,10 @@ import numpy as np
 from seqloss.contract import SMALLEST
 from seqloss.kernels import blocks, recursion
 from seqloss.kernels.blocks import DONE, TOLERANCE, TOO_DEEP
-from seqloss.kernels.compiled import kernel, part
+from seqloss.kernels.compiled import inlined, kernel, part
 from seqloss.kernels.emissions import is_dense, measure, number_classes, scores_used, wide_emissions
 from seqloss.kernels.gradient import write_gradient
-from seqloss.kernels.layout import LANES, chunks, pair, segment, slots_size, wide_section, wide_size
+from seqloss.kernels.layout import LANES, chunks, pair, segment, slots_size, wide_section
 from seqloss.kernels.recursion import log
 from seqloss.kernels.vectors import pick
 from seqloss.kernels.wide import NOTHING
@@ -105,13 +105,11 @@ def _block_sums(row, space, result, out, classes, dense, classes_used, count, to
 
 @part
 def _wide_sums(
-    scores, origin, steps, row, result, out, classes, dense, classes_used, count, posterior, tops, d, softmax, gradient,
-    weight,
+    scores, origin, steps, row, m, e, result, out, classes, dense, classes_used, count, posterior, tops, d, softmax,
+    gradient, weight,
 ):  # fmt: skip
-    """As `_block_sums`, in wide numbers, in a workspace of its own."""
+    """The sum over all paths, a mantissa and an exponent, and the gradient if asked for, in wide numbers."""
     frames, labels, slots = row.frames, row.labels, row.slots
-    many = wide_size(frames, labels, slots, gradient)
-    m, e = np.empty(many, np.float64), np.empty(many, np.int64)
     size = wide_section(labels)
     kept = (frames + 1 if gradient else 2) * size + LANES
     turns = 2 * size + LANES
@@ -146,25 +144,25 @@ def _wide_sums(
 
 
 @part
-def _row(
-    scores, origin, steps, time, classes, targets, frames, labels, blank, normalize, softmax, gradient, blocked,
-    result, out, weight, line, space, floats, integers,
+def _prepare(
+    scores, origin, steps, time, classes, targets, frames, labels, blank, normalize, keep, result, out, line, counted,
+    floats, integers,
 ):  # fmt: skip
-    """Loss and path of one row; its gradient in `result`, of which the caller has cleared what is not in use."""
+    """Number a row's classes and measure its frames.
+
+    Returns:
+        FAST, or why there is nothing to sum; the sum of log p(largest); what the sums need.
+    """
+    path = FAST
     if not admissible(targets, labels, frames, time, classes, blank):
-        return np.nan, REFUSED
+        path, frames, labels = REFUSED, 0, 0
     dense = is_dense(classes, labels, normalize)
     width = chunks(labels) * LANES
-    slot, integers = integers[:width], integers[width:]
     slots = slots_size(classes if dense else min(classes, labels + 1))
-    classes_used, seen = integers[:slots], integers[slots:]
-    unused, d, posterior, skip = (
-        floats[:slots],
-        floats[slots : 2 * slots],
-        floats[2 * slots : 3 * slots],
-        floats[3 * slots :],
-    )
-    count = number_classes(targets, labels, blank, classes, dense, seen, classes_used, unused, slot)
+    slot, classes_used, seen = integers[:width], integers[width : width + slots], integers[width + slots :]
+    unused, d, posterior = floats[:slots], floats[slots : 2 * slots], floats[2 * slots : 3 * slots]
+    skip, floats = floats[3 * slots : 3 * slots + width], floats[3 * slots + width :]
+    count = number_classes(targets, labels, blank, classes, dense, seen, classes_used, unused, counted, slot)
     slots = slots_size(count)
     repeats = 0
     for l in range(width):
@@ -175,75 +173,99 @@ def _row(
             same = targets[l] == targets[l - 1]
             repeats += same
             skip[l] = 0.0 if same else 1.0
-    emissions, floats = skip[width : width + frames * slots], skip[width + frames * slots :]
+    emissions, floats = floats[: frames * slots], floats[frames * slots :]
     tops, depths = floats[: 2 * frames], floats[2 * frames : 3 * frames]
-    keep = gradient and softmax
     certain = measure(
-        scores, origin, steps, classes, frames, count, slots, dense, unused, classes_used, line, d, normalize,
+        scores, origin, steps, classes, frames, count, slots, dense, unused, counted, classes_used, line, d, normalize,
         emissions, tops, depths, result, out, keep,
     )  # fmt: skip
     if np.isnan(certain):
-        return np.nan, POISONED
-    if frames < labels + repeats:
-        return np.inf, INFEASIBLE
+        path = POISONED
+    elif path == FAST and frames < labels + repeats:
+        path = INFEASIBLE
     row = blocks.Row(frames, labels, blank if dense else 0, slots, slot, skip, emissions, depths)
-    m, e, path = 0.0, 0, DEEP
-    if blocked:
-        m, e, path = _block_sums(
-            row, space, result, out, classes, dense, classes_used, count, tops, softmax, gradient, weight
-        )
-    if path != FAST:
-        if path == UNCERTAIN and keep and not dense:  # the exponentials have given way to a gradient
-            measure(
-                scores, origin, steps, classes, frames, count, slots, dense, unused, classes_used, line, d, normalize,
-                emissions, tops, depths, result, out, keep,
-            )  # fmt: skip
-        wide_m, wide_e = _wide_sums(
-            scores, origin, steps, row, result, out, classes, dense, classes_used, count, posterior, tops, d, softmax,
-            gradient, weight,
-        )  # fmt: skip
-        if path != UNCERTAIN:  # of such a row only the way back is in doubt: its loss is the same without a gradient
-            m, e = wide_m, wide_e
-    if m == 0.0:
-        return np.inf, INFEASIBLE
+    return path, certain, row, dense, classes_used, count, posterior, d, tops
+
+
+@inlined
+def _loss(certain, m, e, normalize):
     loss = -(certain + log(m, e)) + 0.0  # never -0.0
     if normalize:
         loss = loss if loss >= SMALLEST else 0.0
-    return loss, path
+    return loss
+
+
+@inlined
+def _still(result, out, path, frames, time, classes):
+    """The gradient of frames past a row's length, and of a row that has no sums."""
+    used = min(max(frames, 0), time) * classes
+    if path == INFEASIBLE:
+        result[out : out + used] = 0.0
+    elif path == POISONED or path == REFUSED:
+        result[out : out + used] = np.nan
+    result[out + used : out + time * classes] = 0.0
 
 
 @kernel
 def rows(
-    scores, steps, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, blocked,
-    chosen, losses, paths, result, weights, space, line, floats, integers,
+    scores, steps, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, chosen,
+    losses, paths, result, weights, space, line, counted, floats, integers,
 ):  # fmt: skip
-    """The chosen rows of a batch.
+    """The chosen rows of a batch, by blocks; those with the path DEEP, STEEP or UNCERTAIN are left to `wide_rows`.
 
     Args:
         scores: float32 or float64, whatever stands in memory from a batch's first score on; steps: from a row's,
             a frame's and a class's first score to the next one's, in elements.
         targets: int64 (batch, labels); logit_lengths, target_lengths: int64 (batch,).
         softmax: subtract the posterior from the softmax, or from 0.
-        blocked: False computes all rows in wide numbers.
         chosen: the rows to compute, int64.
         losses: (batch,) float64, out; paths: (batch,) int64, out: see `Path`.
         result: the gradient, (batch * time * classes,), contiguous, as scores, out; empty unless `gradient`.
         weights: (batch,) of the scores' type, what a row's gradient is multiplied by.
-        space: where sums go; line: (classes,) as scores; floats: float64, integers: int64: workspace, see `layout`.
+        space: where sums go; line, counted: (classes,) as scores; floats: float64, integers: int64: workspace, see
+            `layout`.
     """
     for n in chosen:
         out = n * time * classes
-        frames = logit_lengths[n]
-        loss, path = _row(
-            scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], frames, target_lengths[n], blank,
-            normalize, softmax, gradient, blocked, result, out, weights[n], line, space, floats, integers,
+        path, certain, row, dense, classes_used, count, _, _, tops = _prepare(
+            scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], logit_lengths[n], target_lengths[n],
+            blank, normalize, gradient and softmax, result, out, line, counted, floats, integers,
         )  # fmt: skip
-        losses[n] = loss
-        paths[n] = path
+        loss = np.inf if path == INFEASIBLE else np.nan
+        if path == FAST:
+            m, e, path = _block_sums(
+                row, space, result, out, classes, dense, classes_used, count, tops, softmax, gradient, weights[n]
+            )
+            if path == FAST or path == UNCERTAIN:
+                loss = _loss(certain, m, e, normalize) if m > 0.0 else np.inf
+                path = path if m > 0.0 else INFEASIBLE
+        losses[n], paths[n] = loss, path
         if gradient:
-            used = min(max(frames, 0), time) * classes
-            if path == INFEASIBLE:
-                result[out : out + used] = 0.0
-            elif path == POISONED or path == REFUSED:
-                result[out : out + used] = np.nan
-            result[out + used : out + time * classes] = 0.0
+            _still(result, out, path, logit_lengths[n], time, classes)
+
+
+@kernel
+def wide_rows(
+    scores, steps, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, chosen,
+    losses, paths, result, weights, m, e, line, counted, floats, integers,
+):  # fmt: skip
+    """The chosen rows of a batch in wide numbers, after `rows` has said why; the loss of an UNCERTAIN one stands.
+
+    Args:
+        m: float64, e: int64, workspace of `layout.wide_size`; the others as for `rows`.
+    """
+    for n in chosen:
+        out, origin, path = n * time * classes, n * steps[0], paths[n]
+        _, certain, row, dense, classes_used, count, posterior, d, tops = _prepare(
+            scores, origin, (steps[1], steps[2]), time, classes, targets[n], logit_lengths[n], target_lengths[n],
+            blank, normalize, gradient and softmax, result, out, line, counted, floats, integers,
+        )  # fmt: skip
+        total_m, total_e = _wide_sums(
+            scores, origin, (steps[1], steps[2]), row, m, e, result, out, classes, dense, classes_used, count,
+            posterior, tops, d, softmax, gradient, weights[n],
+        )  # fmt: skip
+        if path != UNCERTAIN:
+            losses[n] = _loss(certain, total_m, total_e, normalize) if total_m > 0.0 else np.inf
+            paths[n] = path if total_m > 0.0 else INFEASIBLE
+        if gradient:
+            _still(result, out, paths[n], logit_lengths[n], time, classes)

@@ -4,7 +4,9 @@ Only the classes of blank and target are needed, each once however often the tar
 frame's probabilities are computed by number, and labels look theirs up. Where most classes are in use anyway, a class
 is its own number: then nothing is gathered, and the same exponentials serve softmax and sums (`is_dense`).
 
-Probabilities are relative to the frame's largest score, in float64 whatever the scores are.
+Probabilities are relative to the frame's largest score, in float64 whatever the scores are. So are their part in the
+sum over all classes: what a target's classes add to it, the sum over paths takes back, and where a model is sure only a
+thousandth may remain of either. Float32 exponentials are left for the classes that no path uses.
 """
 
 from __future__ import annotations
@@ -52,12 +54,14 @@ def is_dense(classes, labels, normalize):
 
 
 @inlined
-def number_classes(targets, labels, blank, classes, dense, seen, classes_used, unused, slot):
+def number_classes(targets, labels, blank, classes, dense, seen, classes_used, unused, counted, slot):
     """Number the classes in use; returns how many numbers there are.
 
     Written are `slot[l]`, the number of label l, `classes_used`, the class of a number, and `unused`: 0 for the numbers
-    in use, 1 for others, to the end of their vector.
+    in use, 1 for others, to the end of their vector; and `counted`, 1 for the classes that have no number.
     """
+    for c in range(classes):
+        counted[c] = 1.0
     count = classes if dense else 1
     for u in range(slots_size(classes if dense else min(classes, labels + 1))):
         unused[u] = 1.0
@@ -70,7 +74,7 @@ def number_classes(targets, labels, blank, classes, dense, seen, classes_used, u
             unused[targets[l]] = 0.0
     else:
         classes_used[0] = blank
-        unused[0] = 0.0
+        unused[0], counted[blank] = 0.0, 0.0
         for l in range(labels):
             seen[targets[l]] = -1
         for l in range(labels):
@@ -78,7 +82,7 @@ def number_classes(targets, labels, blank, classes, dense, seen, classes_used, u
             if seen[c] < 0:
                 seen[c] = count
                 classes_used[count] = c
-                unused[count] = 0.0
+                unused[count], counted[c] = 0.0, 0.0
                 count += 1
             slot[l] = seen[c]
     return count
@@ -115,7 +119,8 @@ def _all_classes(line, start, classes, slots, unused, em, at, top):
     """A frame's `others` and depth, given its largest score; exp of each class's distance from that in `em`."""
     most = like(load(unused, 0), top)
     below, ties, least = like(most, 0.0), 0, like(most, 1.0)
-    for c in range(0, slots, LANES):
+    store(em, at + slots - LANES, like(most, 0.0))
+    for c in range(0, classes, LANES):
         if c + LANES <= classes:
             x = load_wide(line, start + c) - most
         else:
@@ -129,14 +134,16 @@ def _all_classes(line, start, classes, slots, unused, em, at, top):
 
 @inlined
 def _classes_used(slots, unused, em, at):
-    """Turn a frame's distances in `em` into their exp; its depth."""
+    """Turn a frame's distances in `em` into their exp; those below 1 added up, how many are 1, and the depth."""
     least = like(load(unused, 0), 1.0)
+    below, ties = like(least, 0.0), 0
     for u in range(0, slots, LANES):
         x = load(em, at + u)
         e = exp(x)
         store(em, at + u, e)
+        below, ties = add_others(e, below, ties + LANES)
         least = _least(least, x, e, load(unused, u))
-    return _depth(least)
+    return fold_sum(below), ties, _depth(least)
 
 
 @inlined
@@ -150,8 +157,8 @@ def _distances(scores, start, step, classes_used, count, slots, em, at, top):
 
 @part
 def _softmax_frames(
-    scores, start, step, classes, frames, first, count, slots, dense, unused, classes_used, em, tops, depths, result,
-    out, keep,
+    scores, start, step, classes, frames, first, count, slots, dense, unused, counted, classes_used, em, tops, depths,
+    result, out, keep,
 ):  # fmt: skip
     """A few frames from `first` on, which stand `step` apart from `start` on; whether none is poisoned.
 
@@ -171,14 +178,18 @@ def _softmax_frames(
             rest, depth = _all_classes(scores, start + i * step, classes, slots, unused, em, t * slots, top)
             put(depths, t, depth)
         else:
-            rest = others(scores, start + i * step, classes, top, result, out + t * classes, keep)
+            rest, ties = others(scores, start + i * step, classes, top, counted, result, out + t * classes, keep)
+            rest += ties
         put(tops, 2 * t + 1, rest)
     if not dense:
         for i in range(frames):
             t = first + i
             _distances(scores, start + i * step, 1, classes_used, count, slots, em, t * slots, pick(tops, 2 * t))
         for i in range(frames):
-            put(depths, first + i, _classes_used(slots, unused, em, (first + i) * slots))
+            t = first + i
+            rest, ties, depth = _classes_used(slots, unused, em, t * slots)
+            put(tops, 2 * t + 1, pick(tops, 2 * t + 1) + rest + (ties - 1.0))
+            put(depths, t, depth)
     return True
 
 
@@ -200,8 +211,8 @@ def _certain(tops, frames):
 
 @part
 def measure(
-    scores, origin, steps, classes, frames, count, slots, dense, unused, classes_used, line, d, normalize,
-    em, tops, depths, result, out, keep,
+    scores, origin, steps, classes, frames, count, slots, dense, unused, counted, classes_used, line, d,
+    normalize, em, tops, depths, result, out, keep,
 ):  # fmt: skip
     """Each frame's emissions, (frames, slots), largest score and `others`, and depth in bits.
 
@@ -215,15 +226,15 @@ def measure(
         start = origin + t * steps[0]
         if steps[1] == 1:
             fine = _softmax_frames(
-                scores, start, steps[0], classes, some, t, count, slots, dense, unused, classes_used, em, tops,
-                depths, result, out, keep,
+                scores, start, steps[0], classes, some, t, count, slots, dense, unused, counted, classes_used, em,
+                tops, depths, result, out, keep,
             )  # fmt: skip
         else:
             for c in range(classes):
                 line[c] = pick(scores, start + c * steps[1])
             fine = _softmax_frames(
-                line, 0, 0, classes, some, t, count, slots, dense, unused, classes_used, em, tops, depths, result,
-                out, keep,
+                line, 0, 0, classes, some, t, count, slots, dense, unused, counted, classes_used, em, tops, depths,
+                result, out, keep,
             )  # fmt: skip
         if not fine:
             return np.nan
@@ -243,7 +254,7 @@ def _as_they_stand(scores, origin, steps, frames, count, slots, unused, classes_
         certain += top
         tops[2 * t], tops[2 * t + 1] = top, 0.0
         _distances(scores, origin + t * steps[0], steps[1], classes_used, count, slots, em, t * slots, top)
-        depths[t] = _classes_used(slots, unused, em, t * slots)
+        _, _, depths[t] = _classes_used(slots, unused, em, t * slots)
     return certain
 
 

@@ -16,8 +16,8 @@ BLOCK = 15
 PAD = 2 * LANES
 """Places before a row's first label where nothing stands: as far as one looks back."""
 
-KEPT_BYTES = 2**21
-"""What the sums of a row's segment may take, see `blocks.py`."""
+KEPT_BYTES, KEPT_SPREAD_BYTES = 2**21, 2**18
+"""What the sums of a row's segment may take, and the emissions of its labels; see `blocks.py`."""
 
 
 @register_jitable
@@ -47,6 +47,12 @@ def segment(frames, labels):
 
 
 @register_jitable
+def keeps_spread(frames, labels):
+    """Whether the emissions of a row's labels are kept for the way back; elsewhere they are looked up again."""
+    return 8 * frames * chunks(labels) * LANES <= KEPT_SPREAD_BYTES
+
+
+@register_jitable
 def wide_section(labels):
     """Elements of one frame's wide sums: an empty chunk, then those of labels 0..L; the next row's ends it."""
     return (labels // LANES + 2) * LANES
@@ -71,7 +77,7 @@ def space_sizes(frames, labels, classes, keep):
         "saved": saved,
         "saved_exponents": saved // 2,
         "firsts": frames + 3,
-        "spread": BLOCK * width,
+        "spread": max(BLOCK * width, min(frames * width, KEPT_SPREAD_BYTES // 8)),
         "scales": width,
         "beta": two,
         "beta_exponents": width,

@@ -65,8 +65,11 @@ def add_others(e, below, ties):
 
 
 @inlined
-def others(scores, start, classes, largest, result, at, keep):
-    """Sum of exp(score - largest) over a frame, less one of the largest's own; `keep` writes each to `result`."""
+def others(scores, start, classes, largest, counted, result, at, keep):
+    """Sum of exp(score - largest) over a frame where that is below 1, and how many there are where it is 1.
+
+    Only what is 1 in `counted` (classes,), and not 0, is added; `keep` writes each exponential to `result`.
+    """
     width = lanes(scores)
     end = start + classes
     top = like(load_first(scores, start, 0, 0.0), largest)
@@ -77,18 +80,19 @@ def others(scores, start, classes, largest, result, at, keep):
         stop = min(end, position + BLOCK * width)
         while position + width <= stop:
             e = exp(load(scores, position) - top)
-            below, ties = add_others(e, below, ties + width)
+            below, ties = add_others(e * load(counted, position - start), below, ties + width)
             if keep:
                 store(result, at + position - start, e)
             position += width
         if position < stop:
             e = exp(load_first(scores, position, stop - position, -np.inf) - top)
-            below, ties = add_others(e, below, ties + width)
+            there = load_first(counted, position - start, stop - position, 0.0)
+            below, ties = add_others(e * there, below, ties + width)
             if keep:
                 store_first(result, at + position - start, e, stop - position)
             position = stop
         total += np.float64(fold_sum(below))
-    return total + (ties - 1.0)
+    return total, ties
 
 
 @inlined

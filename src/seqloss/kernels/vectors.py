@@ -3,8 +3,7 @@
 LLVM vectorises a loop only if it can prove that arrays do not overlap and that no sum changes its order,
 which for a path sum over a dozen arrays it cannot. With vector values there is nothing to prove: `load` eight
 or sixteen neighbours, compute, `store`. Widths are fixed (`LANES`); a machine with narrower registers splits
-them, so that the same operations give the same bits everywhere. Nothing here is fused or reordered: no
-fastmath, no contraction.
+them. Nothing here is reordered, and nothing fused but what says so (`multiply_add`): no fastmath, no contraction.
 
 A pointer is computed from the array's own, without bounds or negative-index checks: the caller answers for
 it.

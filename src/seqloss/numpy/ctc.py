@@ -10,7 +10,7 @@ from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
 from seqloss.errors import ShapeError
 from seqloss.numpy.arrays import rounding, scores
-from seqloss.numpy.rows import compute, weigh
+from seqloss.numpy.rows import compute
 
 
 def ctc_loss(
@@ -137,17 +137,18 @@ def _ctc(
     batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
     if validate and not normalize:
         contract.check_normalized(values, batch.logit_lengths, rounding(kind.name))
-    rows = compute(values, batch, normalize=normalize, infeasible=infeasible, gradient=gradient)
-    weights = np.ones(values.shape[0])
+    weights = np.ones(values.shape[0], values.dtype)
+    if reduction != "none":
+        weights = contract.reduction_weights(reduction, batch.target_lengths, denominator).astype(values.dtype)
+    asked = weights * _upstream(upstream, weights.shape if reduction == "none" else ()).astype(values.dtype)
+    rows = compute(values, batch, normalize=normalize, infeasible=infeasible, gradient=gradient, weights=asked)
     loss = rows.losses
     if reduction != "none":
-        weights = contract.reduction_weights(reduction, batch.target_lengths, denominator)
-        loss = (loss * weights.astype(loss.dtype)).sum(dtype=loss.dtype)
-    if not gradient:
+        loss = (loss * weights).sum(dtype=loss.dtype)
+    if rows.gradient is None:
         return loss, None
-    weights = weights.astype(values.dtype) * _upstream(upstream, loss.shape).astype(values.dtype)
     with np.errstate(over="ignore", under="ignore"):  # a half type holds less: inf and 0, as in every framework
-        return loss, weigh(rows, weights).astype(kind, copy=False)
+        return loss, rows.gradient.astype(kind, copy=False)
 
 
 def _upstream(upstream: Any, shape: tuple[int, ...]) -> np.ndarray:

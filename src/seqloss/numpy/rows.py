@@ -37,14 +37,15 @@ def compute(
     infeasible: Infeasible = "inf",
     gradient: bool = True,
     out: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> Rows:
-    """Losses and gradients of a batch, see `seqloss.kernels.cpu.loss_and_grad`.
+    """Losses and gradients, times `weights`, of a batch: see `seqloss.kernels.cpu.loss_and_grad`.
 
     Raises:
         InfeasibleError: infeasible="raise", and no path fits.
     """
     losses, paths, found = loss_and_grad(
-        values, batch, normalize=normalize, softmax=softmax, gradient=gradient, out=out
+        values, batch, normalize=normalize, softmax=softmax, gradient=gradient, out=out, weights=weights
     )
     unfit = paths == Path.INFEASIBLE
     if infeasible == "raise" and unfit.any():
@@ -53,14 +54,3 @@ def compute(
         losses[unfit] = 0.0
     unused = np.arange(values.shape[1]) >= batch.logit_lengths[:, None]  # (batch, time)
     return Rows(losses, found, unused | unfit[:, None])
-
-
-def weigh(rows: Rows, upstream: np.ndarray) -> np.ndarray:
-    """The gradient times what comes from upstream, (batch,), in the gradient's own memory."""
-    assert rows.gradient is not None
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        if (upstream != 1).any():
-            np.multiply(rows.gradient, upstream[:, None, None], out=rows.gradient)
-    if not np.isfinite(upstream).all():  # 0 times inf is NaN, and 0 is the contract
-        rows.gradient[rows.still] = 0.0
-    return rows.gradient

@@ -9,7 +9,7 @@ import torch
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
 from seqloss.torch.arrays import checked
-from seqloss.torch.rows import losses, reduced
+from seqloss.torch.rows import losses
 
 
 def ctc_loss(
@@ -72,7 +72,7 @@ def ctc_loss(
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)  # two frames, three classes, all alike
         >>> loss = ctc_loss(logits, torch.tensor([[1]]), reduction="sum")
         >>> loss  # three of nine paths spell [1]: log 3
-        tensor(1.0986, grad_fn=<SumBackward0>)
+        tensor(1.0986, grad_fn=<_LossesBackward>)
         >>> loss.backward()
         >>> logits.grad[0, 0, 1:]  # softmax 1/3 each, posterior (1/3, 2/3, 0)
         tensor([-0.3333,  0.3333])
@@ -84,9 +84,7 @@ def ctc_loss(
     values, batch = checked(
         "ctc_loss", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate
     )
-    return reduced(
-        losses("ctc_loss", logits, values, batch, normalize=normalize, infeasible=infeasible),
-        batch,
-        reduction,
-        denominator,
-    )
+    return losses(
+        "ctc_loss", logits, values, batch, normalize=normalize, infeasible=infeasible, reduction=reduction,
+        denominator=denominator,
+    )  # fmt: skip

@@ -13,7 +13,7 @@ from seqloss import contract
 from seqloss.errors import SeqLossError, unknown_option, wrong_dtype, wrong_rank
 from seqloss.numpy.rows import Rows
 from seqloss.torch.arrays import integers, scores
-from seqloss.torch.rows import losses, reduced
+from seqloss.torch.rows import losses
 
 TorchReduction = Literal["none", "mean", "sum"]
 
@@ -76,7 +76,7 @@ class CTCLoss(torch.nn.Module):
         >>> logits = torch.zeros(2, 1, 3, requires_grad=True)  # two frames, three classes, all alike
         >>> loss = CTCLoss()(logits.log_softmax(2), torch.tensor([[1]]), [2], [1])
         >>> loss  # three of nine paths spell [1]: log 3
-        tensor(1.0986, grad_fn=<SumBackward0>)
+        tensor(1.0986, grad_fn=<_LossesBackward>)
         >>> loss.backward()
         >>> logits.grad[0, 0, 1:]  # softmax 1/3 each, posterior (1/3, 2/3, 0)
         tensor([-0.3333,  0.3333])
@@ -110,9 +110,8 @@ class CTCLoss(torch.nn.Module):
             batch = contract.validate(values.shape, integers(targets), *lengths, blank=self.blank)
         found = losses(
             "CTCLoss", logits, values, batch, normalize=False, infeasible="zero" if self.zero_infinity else "inf",
-            finish=add_probabilities,
+            reduction=self.reduction, finish=add_probabilities,
         )  # fmt: skip
-        found = reduced(found, batch, self.reduction)
         return found[0] if single and self.reduction == "none" else found
 
     def extra_repr(self) -> str:

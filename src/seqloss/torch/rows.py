@@ -22,31 +22,32 @@ def losses(
     *,
     normalize: bool,
     infeasible: Infeasible,
+    reduction: Reduction = "none",
+    denominator: float | None = None,
     finish: Callable[[np.ndarray, Rows], None] | None = None,
 ) -> torch.Tensor:
-    """The loss of each row, (batch,), that brings its gradient to the logits.
+    """The loss of each row, (batch,), or one number of them all, that brings its gradient to the logits.
 
     Args:
         name: of the loss, for what it says.
         logits: (batch, time, classes).
         values: the same as an array of the type that is computed in.
         batch: checked.
-        normalize, infeasible: see `seqloss.torch.ctc_loss`.
+        normalize, infeasible, reduction, denominator: see `seqloss.torch.ctc_loss`.
         finish: makes, in place, another gradient of the one in `Rows`, given the values; called where one is needed.
     """
-    return _Losses.apply(logits, name, values, batch, normalize, infeasible, finish)
-
-
-def reduced(losses: torch.Tensor, batch: Batch, reduction: Reduction, denominator: float | None = None) -> torch.Tensor:
-    """One number of a batch's losses, or, with "none", the losses."""
-    if reduction == "none":
-        return losses
-    weights = contract.reduction_weights(reduction, batch.target_lengths, denominator)
-    return (losses * torch.from_numpy(weights).to(losses)).sum()
+    weights = None
+    if reduction != "none":
+        weights = contract.reduction_weights(reduction, batch.target_lengths, denominator).astype(values.dtype)
+    return _Losses.apply(logits, name, values, batch, normalize, infeasible, weights, finish)
 
 
 class _Losses(torch.autograd.Function):
-    """Loss and gradient in one sweep, forward; backward only weighs the gradient's rows."""
+    """Loss and gradient in one sweep, forward, the reduction's weights in the gradient as it is written.
+
+    Backward multiplies by what comes from upstream, if that is not 1: in place, and gives the memory away, unless the
+    graph is to be gone through again.
+    """
 
     @staticmethod
     def forward(
@@ -57,20 +58,34 @@ class _Losses(torch.autograd.Function):
         batch: Batch,
         normalize: bool,
         infeasible: Infeasible,
+        weights: np.ndarray | None,
         finish: Callable[[np.ndarray, Rows], None] | None,
     ) -> torch.Tensor:
-        rows = compute(values, batch, normalize=normalize, infeasible=infeasible, gradient=ctx.needs_input_grad[0])
+        rows = compute(
+            values, batch, normalize=normalize, infeasible=infeasible, gradient=ctx.needs_input_grad[0],
+            weights=None if finish else weights,
+        )  # fmt: skip
         if rows.gradient is not None:
             if finish:
                 finish(values, rows)
+                if weights is not None:
+                    rows.gradient[...] *= weights[:, None, None]
             ctx.save_for_backward(torch.from_numpy(rows.gradient), torch.from_numpy(rows.still))
             ctx.like, ctx.name = (logits.device, logits.dtype), name
-        return torch.from_numpy(rows.losses).to(logits.device)
+        found = torch.from_numpy(rows.losses)
+        if weights is not None:
+            found = (found * torch.from_numpy(weights)).sum()
+        return found.to(logits.device)
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradient, still = ctx.saved_tensors
         with torch.no_grad():
-            weights = upstream.to("cpu", gradient.dtype)[:, None].masked_fill(still, 0.0)  # (batch, time); 0 inf is NaN
-            weighted = (gradient * weights[:, :, None]).to(*ctx.like)
-        return once(weighted, ctx.name), None, None, None, None, None, None
+            kept = torch._C._autograd._get_current_graph_task_keep_graph()
+            many = torch._C._functorch.is_batchedtensor(upstream)
+            weights = upstream.to("cpu", gradient.dtype)
+            if kept or many or not bool((weights == 1).all()):
+                weights = weights.expand(len(still))[:, None].masked_fill(still, 0.0)[:, :, None]  # 0 times inf is NaN
+                gradient = gradient * weights if kept or many else gradient.mul_(weights)
+            gradient = gradient.to(*ctx.like)
+        return once(gradient, ctx.name), None, None, None, None, None, None, None

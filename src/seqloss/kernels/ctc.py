@@ -256,10 +256,15 @@ def wide_rows(
     """
     for n in chosen:
         out, origin, path = n * time * classes, n * steps[0], paths[n]
-        _, certain, row, dense, classes_used, count, posterior, d, tops = _prepare(
+        found, certain, row, dense, classes_used, count, posterior, d, tops = _prepare(
             scores, origin, (steps[1], steps[2]), time, classes, targets[n], logit_lengths[n], target_lengths[n],
             blank, normalize, gradient and softmax, result, out, line, counted, floats, integers,
         )  # fmt: skip
+        if found != FAST:
+            losses[n], paths[n] = np.inf if found == INFEASIBLE else np.nan, found
+            if gradient:
+                _still(result, out, found, logit_lengths[n], time, classes)
+            continue
         total_m, total_e = _wide_sums(
             scores, origin, (steps[1], steps[2]), row, m, e, result, out, classes, dense, classes_used, count,
             posterior, tops, d, softmax, gradient, weights[n],

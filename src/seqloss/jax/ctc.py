@@ -97,18 +97,19 @@ def ctc_loss(
         unchecked=given.unchecked,
         rounding=given.rounding,
     )
-    loss = losses(*given.arrays, options)
+    weights = _weights(reduction, given.target_lengths, denominator, given.logits)
+    loss = losses(*given.arrays, weights, options)
     if infeasible == "zero":
         loss = jnp.where(loss == jnp.inf, 0.0, loss)
-    if reduction == "none":
-        return loss
-    return jnp.sum(loss * _weights(reduction, given.target_lengths, denominator, loss), dtype=loss.dtype)
+    return loss if reduction == "none" else jnp.sum(loss, dtype=loss.dtype)
 
 
-def _weights(reduction: Reduction, target_lengths: jax.Array, denominator: float | None, loss: jax.Array) -> jax.Array:
-    """`seqloss.contract.reduction_weights` for lengths that may be traced."""
-    counts, rows = jnp.maximum(target_lengths, 0), max(1, loss.shape[0])
+def _weights(
+    reduction: Reduction, target_lengths: jax.Array, denominator: float | None, logits: jax.Array
+) -> jax.Array:
+    """`seqloss.contract.reduction_weights` for lengths that may be traced; 1 where nothing is reduced."""
+    counts, rows = jnp.maximum(target_lengths, 0), max(1, logits.shape[0])
     if reduction == "mean":
-        return 1.0 / (jnp.maximum(counts, 1) * rows).astype(loss.dtype)
-    divisors = {"sum": denominator or 1.0, "batch": rows, "labels": jnp.maximum(jnp.sum(counts), 1)}
-    return jnp.ones_like(loss) / jnp.asarray(divisors[reduction], loss.dtype)
+        return 1.0 / (jnp.maximum(counts, 1) * rows).astype(logits.dtype)
+    divisors = {"none": 1.0, "sum": denominator or 1.0, "batch": rows, "labels": jnp.maximum(jnp.sum(counts), 1)}
+    return jnp.ones(logits.shape[0], logits.dtype) / jnp.asarray(divisors[reduction], logits.dtype)

@@ -24,6 +24,7 @@ from seqloss.formulas import ctc as formula
 from seqloss.jax.arrays import varying_alike
 from seqloss.jax.namespace import JaxNamespace
 from seqloss.jax.second import hessian_vector_product
+from seqloss.kernels import pages
 from seqloss.numpy.rows import compute
 
 CPU_KERNEL = True
@@ -51,16 +52,18 @@ class Options:
     rounding: float | None = None
 
 
-Arguments = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
-"""Logits float32 or float64 (batch, time, classes); targets, logit_lengths, target_lengths int32."""
+Arguments = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]
+"""Logits float32 or float64 (batch, time, classes); targets, logit_lengths, target_lengths int32; weights
+(batch,), what each row counts, which nobody differentiates."""
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(4,))
+@partial(jax.custom_jvp, nondiff_argnums=(5,))
 def losses(
-    logits: jax.Array, targets: jax.Array, logit_lengths: jax.Array, target_lengths: jax.Array, options: Options
-) -> jax.Array:
-    """Each row's loss, inf where no path fits."""
-    return _run((logits, targets, logit_lengths, target_lengths), options, gradient=False)[0]
+    logits: jax.Array, targets: jax.Array, logit_lengths: jax.Array, target_lengths: jax.Array, weights: jax.Array,
+    options: Options,
+) -> jax.Array:  # fmt: skip
+    """Each row's loss times its weight, inf where no path fits."""
+    return _run((logits, targets, logit_lengths, target_lengths, weights), options, gradient=False)[0]
 
 
 @losses.defjvp
@@ -69,12 +72,13 @@ def _losses_jvp(options: Options, primals: Arguments, tangents: tuple[Any, ...])
     return loss, _directional(loss, gradient, primals[2], tangents[0])
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(4,))
+@partial(jax.custom_jvp, nondiff_argnums=(5,))
 def losses_and_grads(
-    logits: jax.Array, targets: jax.Array, logit_lengths: jax.Array, target_lengths: jax.Array, options: Options
-) -> tuple[jax.Array, jax.Array]:
-    """Each row's loss, and its gradient."""
-    loss, gradient = _run((logits, targets, logit_lengths, target_lengths), options, gradient=True)
+    logits: jax.Array, targets: jax.Array, logit_lengths: jax.Array, target_lengths: jax.Array, weights: jax.Array,
+    options: Options,
+) -> tuple[jax.Array, jax.Array]:  # fmt: skip
+    """Each row's loss times its weight, and its gradient."""
+    loss, gradient = _run((logits, targets, logit_lengths, target_lengths, weights), options, gradient=True)
     return loss, gradient
 
 
@@ -82,7 +86,8 @@ def losses_and_grads(
 def _losses_and_grads_jvp(options: Options, primals: Arguments, tangents: tuple[Any, ...]) -> tuple[Any, Any]:
     loss, gradient = losses_and_grads(*primals, options)
     softmax = options.normalize if options.softmax is None else options.softmax
-    turned = hessian_vector_product(*primals, tangents[0], options.blank, options.normalize, softmax)
+    turned = hessian_vector_product(*primals[:4], tangents[0], options.blank, options.normalize, softmax)
+    turned = turned * primals[4][:, None, None]
     return (loss, gradient), (_directional(loss, gradient, primals[2], tangents[0]), turned)
 
 
@@ -108,8 +113,9 @@ def _program(options: Options, gradient: bool, cpu_kernel: bool) -> Callable[...
 
 
 def _whole_arrays(
-    logits: jax.Array, targets: jax.Array, frames: jax.Array, labels: jax.Array, *, options: Options, gradient: bool
-) -> tuple[jax.Array, ...]:
+    logits: jax.Array, targets: jax.Array, frames: jax.Array, labels: jax.Array, weights: jax.Array, *,
+    options: Options, gradient: bool,
+) -> tuple[jax.Array, ...]:  # fmt: skip
     time = logits.shape[1]
     padded = jnp.pad(logits, ((0, 0), (0, int(time == 0)), (0, 0)))
     targets = jnp.pad(targets, ((0, 0), (0, int(targets.shape[1] == 0))))
@@ -121,7 +127,8 @@ def _whole_arrays(
         unfit, used = loss == jnp.inf, jnp.arange(padded.shape[1]) < frames[:, None]
         grad = jnp.where((unfit[:, None] & used)[:, :, None], jnp.nan, grad)
         loss = jnp.where(unfit, jnp.nan, loss)
-    return (loss, grad[:, :time]) if gradient else (loss,)
+    loss = loss * weights
+    return (loss, grad[:, :time] * weights[:, None, None]) if gradient else (loss,)
 
 
 def _call_back(*arguments: jax.Array, options: Options, gradient: bool) -> tuple[jax.Array, ...]:
@@ -135,7 +142,7 @@ def _call_back(*arguments: jax.Array, options: Options, gradient: bool) -> tuple
 
 def _host(options: Options, _context: Any, results: tuple[Any, ...], *buffers: Any) -> None:
     """Fill the results' memory, for a batch or, under vmap, for a batch of batches."""
-    logits, targets, frames, labels = (np.asarray(buffer) for buffer in buffers)
+    logits, targets, frames, labels, weights = (np.asarray(buffer) for buffer in buffers)
     out = [np.asarray(result) for result in results]
     rows = out[0].size
     if not rows:
@@ -147,9 +154,11 @@ def _host(options: Options, _context: Any, results: tuple[Any, ...], *buffers: A
     )  # fmt: skip
     if options.rounding is not None:
         contract.check_normalized(values, batch.logit_lengths, options.rounding)
+    if len(out) > 1:
+        pages.ask_for_large(out[1])
     infeasible: Infeasible = "raise" if options.raises else "inf"
     found = compute(
         values, batch, normalize=options.normalize, softmax=options.softmax, infeasible=infeasible,
-        gradient=len(out) > 1, out=out[1] if len(out) > 1 else None,
+        gradient=len(out) > 1, out=out[1] if len(out) > 1 else None, weights=weights.reshape(rows),
     )  # fmt: skip
-    out[0][...] = found.losses.reshape(out[0].shape)
+    out[0][...] = (found.losses * weights.reshape(rows)).reshape(out[0].shape)

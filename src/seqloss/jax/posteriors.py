@@ -55,5 +55,5 @@ def ctc_posteriors(
         given.blank, normalize, softmax=False, raises=given.raises,
         unchecked=given.unchecked, rounding=given.rounding,
     )  # fmt: skip
-    _, gradient = losses_and_grads(*given.arrays, options)
+    _, gradient = losses_and_grads(*given.arrays, jnp.ones(given.logits.shape[0], given.logits.dtype), options)
     return jnp.abs(gradient)  # minus the posterior, and no -0.0

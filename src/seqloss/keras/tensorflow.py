@@ -75,25 +75,28 @@ def ctc_loss(
         slack = None
     options = Options(batch.blank, normalize, infeasible, validate and not known, slack)
     arguments = _tensors(logits, given)
+    arguments.append(_weights(reduction, arguments[2], denominator, logits))
     if _python_may_be_called():
         losses = _differentiable(logits, lambda values: _called(values, batch if known else None, arguments, options))
     else:
         losses = _differentiable(logits, lambda values: _compiled(values, batch if known else None, arguments, options))
-    if reduction == "none":
-        return losses
-    return tf.reduce_sum(losses * _weights(reduction, arguments[2], denominator, losses))
+    return losses if reduction == "none" else tf.reduce_sum(losses)
 
 
 def _differentiable(logits: tf.Tensor, loss_and_grad: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
-    """Losses behind a tape; the gradient is computed with them, in one sweep."""
+    """Weighted losses behind a tape; the gradient is computed with them, in one sweep."""
 
     @tf.custom_gradient
     def run(logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         losses, gradient = loss_and_grad(_computed(logits))
 
         def weigh(upstream: tf.Tensor) -> tf.Tensor:
-            weighted = tf.math.multiply_no_nan(upstream[:, None, None], gradient)  # 0 stays 0, whatever comes
-            return _once(tf.cast(weighted, logits.dtype), logits)
+            def weighted() -> tf.Tensor:
+                return tf.math.multiply_no_nan(upstream[:, None, None], gradient)  # 0 stays 0, whatever comes
+
+            as_it_is = tf.reduce_all(tf.equal(upstream, 1.0))
+            found = tf.cond(as_it_is, lambda: gradient, weighted) if _python_may_be_called() else weighted()
+            return _once(tf.cast(found, logits.dtype), logits)
 
         return losses, weigh
 
@@ -118,13 +121,14 @@ def _called(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The CPU kernel, at once or when the graph runs."""
 
-    def kernel(values: np.ndarray, *integers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def kernel(values: np.ndarray, *given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        *integers, weights = given
         found = batch or contract.validate(values.shape, *integers, blank=options.blank, values=options.unchecked)
         if options.rounding is not None:
             contract.check_normalized(values, found.logit_lengths, options.rounding)
-        rows = compute(values, found, normalize=options.normalize, infeasible=options.infeasible)
+        rows = compute(values, found, normalize=options.normalize, infeasible=options.infeasible, weights=weights)
         assert rows.gradient is not None
-        return rows.losses, rows.gradient
+        return rows.losses * weights, rows.gradient
 
     if tf.executing_eagerly():
         losses, gradient = map(tf.convert_to_tensor, kernel(values.numpy(), *(array.numpy() for array in arguments)))
@@ -138,7 +142,7 @@ def _compiled(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Operations of TensorFlow alone. A graph can refuse nothing: there a row that breaks the contract is NaN."""
     time = values.shape[1]
-    targets, frames, labels = map(_narrowed, arguments)
+    targets, frames, labels = map(_narrowed, arguments[:3])
     losses, gradient = formula.loss_and_grad(
         TensorFlowNamespace(),
         tf.pad(values, [[0, 0], [0, int(time == 0)], [0, 0]]),
@@ -155,7 +159,8 @@ def _compiled(
         if options.infeasible == "raise" and batch is not None and _on_host(unfit) and unfit.numpy().any():
             raise contract.infeasible_row(int(unfit.numpy().argmax()), batch)
         losses, gradient = tf.where(unfit, answer, losses), tf.where(unfit[:, None, None], answer, gradient)
-    return losses, gradient[:, :time]
+    weights = arguments[3]
+    return losses * weights, gradient[:, :time] * weights[:, None, None]
 
 
 def _python_may_be_called() -> bool:
@@ -211,11 +216,12 @@ def _narrowed(values: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.clip_by_value(tf.cast(values, tf.int64), INT32.min, INT32.max), tf.int32)
 
 
-def _weights(reduction: Reduction, lengths: tf.Tensor, denominator: float | None, losses: tf.Tensor) -> tf.Tensor:
-    """`seqloss.contract.reduction_weights` for lengths that may not be known yet."""
-    counts = tf.cast(tf.maximum(tf.cast(lengths, tf.int64), 0), losses.dtype)
-    rows = tf.cast(tf.maximum(tf.shape(losses)[0], 1), losses.dtype)
+def _weights(reduction: Reduction, lengths: tf.Tensor, denominator: float | None, logits: tf.Tensor) -> tf.Tensor:
+    """`seqloss.contract.reduction_weights` for lengths that may not be known yet; 1 where nothing is reduced."""
+    kind = COMPUTED_IN[logits.dtype.name]
+    counts = tf.cast(tf.maximum(tf.cast(lengths, tf.int64), 0), kind)
+    rows = tf.cast(tf.maximum(tf.shape(logits)[0], 1), kind)
     if reduction == "mean":
         return 1.0 / (tf.maximum(counts, 1.0) * rows)
-    divisors = {"sum": denominator or 1.0, "batch": rows, "labels": tf.maximum(tf.reduce_sum(counts), 1.0)}
-    return tf.ones_like(losses) / tf.cast(divisors[reduction], losses.dtype)
+    divisors = {"none": 1.0, "sum": denominator or 1.0, "batch": rows, "labels": tf.maximum(tf.reduce_sum(counts), 1.0)}
+    return tf.ones(tf.shape(logits)[:1], kind) / tf.cast(divisors[reduction], kind)

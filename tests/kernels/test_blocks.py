@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from seqloss import contract
-from seqloss.kernels import blocks, cpu, layout, workspace
+from seqloss.kernels import blocks, cpu, huge, layout, workspace
 from seqloss.kernels.blocks import DEEPEST, FURTHEST, NOTHING, RAISED, WIDEST
 from seqloss.kernels.cpu import loss_and_grad
 from seqloss.kernels.ctc import Path
@@ -27,17 +27,26 @@ def in_wide_numbers(*args, **options):
         return loss_and_grad(*args, **options)
 
 
+def from_both_ends(*args, **options):
+    """Every row as a huge one is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(huge, "HUGE", -1.0)
+        return loss_and_grad(*args, **options)
+
+
 def agree(logits: np.ndarray, targets: np.ndarray, *lengths, path: int | None = None, **options) -> np.ndarray:
-    """Hold the fast path's losses and gradients against those in wide numbers; returns the rows' paths."""
+    """Hold the fast path's losses and gradients, and those from both ends, against wide numbers; the rows' paths."""
     batch = contract.validate(logits.shape, targets, *lengths)
-    losses, paths, gradient = loss_and_grad(logits, batch, **options)
+    _, paths, _ = loss_and_grad(logits, batch, **options)
     exact, wide, exact_gradient = in_wide_numbers(logits, batch, **options)
     assert not (wide == Path.FAST).any()
     if path is not None:
         assert paths.tolist() == [path] * len(paths)
-    np.testing.assert_allclose(losses, exact, rtol=1e-14, atol=1e-15 * logits.shape[1])
-    np.testing.assert_allclose(gradient, exact_gradient, rtol=1e-9, atol=1e-14)
-    assert loss_and_grad(logits, batch, gradient=False, **options)[0].tobytes() == losses.tobytes()
+    for way in (loss_and_grad, from_both_ends):
+        losses, _, gradient = way(logits, batch, **options)
+        np.testing.assert_allclose(losses, exact, rtol=1e-14, atol=1e-15 * logits.shape[1])
+        np.testing.assert_allclose(gradient, exact_gradient, rtol=1e-9, atol=1e-14)
+        assert way(logits, batch, gradient=False, **options)[0].tobytes() == losses.tobytes()
     return paths
 
 
@@ -108,7 +117,7 @@ def test_a_way_back_that_leaves_float64_is_uncertain_and_told_again(classes) -> 
 @njit
 def choose(row, space, k, first, last, depth):
     blocks._widen(space, first, last, k)
-    return blocks._choose(space, 0, first, last, depth) and blocks._set_scales(row, space, 0, first, last)
+    return blocks._choose(space, 0, first, last, depth) and blocks.set_scales(row, space, 0, first, last)
 
 
 def chosen(highest, lowest=None, k=3, depth=0.0):
@@ -120,10 +129,10 @@ def chosen(highest, lowest=None, k=3, depth=0.0):
     there[0, layout.PAD : layout.PAD + labels] = highest
     there[1, layout.PAD : layout.PAD + labels] = highest if lowest is None else lowest
     floats, integers = np.zeros(2 * width), np.zeros(width, int)
-    row = blocks.Row(1, labels, 0, 8, integers, floats, floats, floats)
+    row = blocks.Row(1, 1, labels, 0, 8, integers, floats, floats, floats, 0, 1)
     exponents, scales = np.zeros(width, int), np.full(width, np.nan)
     space = blocks.Space(
-        floats, floats, exponents, floats, integers, integers, floats, scales, floats, integers, floats, *there
+        floats, floats, exponents, floats, integers, integers, floats, scales, floats, integers, floats, floats, *there
     )
     holds = choose(row, space, k, 0, width // layout.LANES - 1, depth)
     return holds, exponents[:labels].tolist(), scales[:labels].tolist()
@@ -167,7 +176,7 @@ def test_neighbouring_exponents_may_be_so_far_apart_and_no_further(label) -> Non
 
 @njit
 def scale(x, up):
-    store(x, 0, blocks._scaled(load(x, 0), load(up, 0)))
+    store(x, 0, blocks.scaled(load(x, 0), load(up, 0)))
 
 
 def test_a_step_of_more_than_a_power_of_two_can_be_is_made_in_two() -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import get_ident
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import pytest
 import seqloss
 from seqloss import contract
 from seqloss.errors import OptionError
-from seqloss.kernels import cpu, threads
+from seqloss.kernels import cpu, huge, threads
 from seqloss.kernels.cpu import loss_and_grad
 
 
@@ -32,8 +34,10 @@ def batch() -> tuple[np.ndarray, contract.Batch]:
     return logits, contract.validate(logits.shape, rng.integers(1, 12, (23, 9)), rng.integers(20, 41, 23))
 
 
+@pytest.mark.parametrize("huge_from", [huge.HUGE, 5000.0, -1.0], ids=["no huge row", "some", "all"])
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 40])
-def test_any_number_of_threads_gives_the_same_bits(count: int) -> None:
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch: Any, count: int, huge_from: float) -> None:
+    monkeypatch.setattr(huge, "HUGE", huge_from)
     logits, rows = batch()
     seqloss.set_num_threads(1)
     alone = loss_and_grad(logits, rows)
@@ -120,7 +124,7 @@ def test_small_work_stays_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None
     def shares(frames: int, classes: int, labels: int) -> int:
         targets = np.zeros((8, labels), int)
         rows = contract.validate((8, frames, classes), targets, blank=classes - 1)
-        return len(cpu._shares(rows, frames, classes, labels))
+        return len(cpu._shares(rows, frames, classes, labels)[0])
 
     assert shares(frames=10, classes=10, labels=3) == 1
     assert shares(frames=1000, classes=32, labels=120) == 8
@@ -129,7 +133,26 @@ def test_small_work_stays_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None
 def test_long_rows_are_shared_out_first_and_each_to_who_has_least() -> None:
     seqloss.set_num_threads(2)
     rows = contract.validate((5, 1000, 4), np.ones((5, 10), int), [100, 1000, 400, 300, 200], [10] * 5)
-    assert [share.tolist() for share in cpu._shares(rows, 1000, 4, 10)] == [[1], [2, 3, 4, 0]]
+    shares, apart = cpu._shares(rows, 1000, 4, 10)
+    assert [share.tolist() for share in shares] == [[1], [2, 3, 4, 0]]
+    assert apart.tolist() == []
+
+
+def test_a_huge_row_has_every_thread_in_each_of_its_long_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    seqloss.set_num_threads(2)
+    rng = np.random.default_rng(0)
+    logits = rng.standard_normal((1, 3000, 40)).astype(np.float32)
+    rows = contract.validate(logits.shape, rng.integers(1, 40, (1, 700)))
+    seen: dict[int, set[int]] = {}
+    step_of = huge.halves
+
+    def watched(step: int, *arguments: object) -> None:
+        seen.setdefault(step, set()).add(get_ident())
+        step_of(step, *arguments)
+
+    monkeypatch.setattr(huge, "halves", watched)
+    loss_and_grad(logits, rows)
+    assert [step for step, workers in seen.items() if len(workers) == 2] == [huge.MEASURE, huge.SUM, huge.BACK]
 
 
 def test_a_batch_that_would_be_shared_is_computed_while_python_exits() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seqloss import contract
-from seqloss.kernels import cpu, workspace
+from seqloss.kernels import cpu, huge, workspace
 from seqloss.kernels.cpu import loss_and_grad
 from seqloss.kernels.workspace import Workspace
 
@@ -44,9 +44,9 @@ def test_what_an_earlier_call_left_does_not_show() -> None:
         assert before.tobytes() == after.tobytes()
 
 
-@pytest.mark.parametrize("blocked", [True, False])
+@pytest.mark.parametrize(("blocked", "huge_from"), [(True, huge.HUGE), (True, -1.0), (False, huge.HUGE)])
 @pytest.mark.parametrize("normalize", [True, False])
-def test_nothing_is_written_beside_the_scratch_that_was_asked_for(monkeypatch, normalize, blocked) -> None:
+def test_nothing_is_written_beside_the_scratch_that_was_asked_for(monkeypatch, normalize, blocked, huge_from) -> None:
     """Each array has 64 numbers of the test's own behind it."""
     mark, given = 77, []
 
@@ -57,6 +57,7 @@ def test_nothing_is_written_beside_the_scratch_that_was_asked_for(monkeypatch, n
 
     monkeypatch.setattr(workspace, "allocate", allocate)
     monkeypatch.setattr(cpu, "BLOCKED", blocked)
+    monkeypatch.setattr(huge, "HUGE", huge_from)
     rng = np.random.default_rng(0)
     for _ in range(150):
         workspace.release()

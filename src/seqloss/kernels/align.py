@@ -38,7 +38,7 @@ def _tops(scores, origin, classes, frames, classes_used, count, counted, d, tops
             rest, ties = others(scores, start, classes, top, counted, scores, 0, False)
             rest += ties - 1.0
         else:
-            top = scores_used(scores, start, 1, classes_used, count, d)
+            top = scores_used(scores, start, 1, classes_used, count, d, 0)
             if np.isnan(top):
                 return False
             if top < -MASKED:  # every class that is read is masked

@@ -8,17 +8,12 @@ from typing import Any
 import numpy as np
 
 from seqloss.contract import Batch
-from seqloss.kernels import align, ctc, layout, threads
-from seqloss.kernels.blocks import Space
+from seqloss.kernels import align, ctc, huge, layout, threads
 from seqloss.kernels.ctc import Path
-from seqloss.kernels.workspace import Workspace, allocate
+from seqloss.kernels.workspace import FLOAT, INTEGER, Workspace, allocate, sums
 
 BLOCKED = True
 """False computes all rows in wide numbers, so that these can be held against the fast path."""
-
-FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
-INTEGERS = {"exponents", "saved_exponents", "firsts", "beta_exponents", "highest", "lowest"}
-SPACE = {name: INTEGER if name in INTEGERS else FLOAT for name in Space._fields}
 
 WORTH_A_THREAD = 200_000.0
 """Nanoseconds of estimated work per thread, under which a thread costs more than it brings."""
@@ -75,17 +70,23 @@ def loss_and_grad(
 
     def fast(chosen: np.ndarray) -> None:
         with Workspace() as space:
-            sums = Space(*(space.take(name, sizes[name], kind) for name, kind in SPACE.items()))
-            ctc.rows(*given, chosen, losses, paths, result, weights, sums, *lent(space))
+            ctc.rows(*given, chosen, losses, paths, result, weights, sums(space, sizes), *lent(space))
 
     def wide(chosen: np.ndarray) -> None:
         with Workspace() as space:
             size = layout.wide_size(frames, labels, layout.most_slots(labels, classes), gradient)
             m, e = space.take("mantissas", size, FLOAT), space.take("binary exponents", size, INTEGER)
-            ctc.wide_rows(*given, chosen, losses, paths, result, weights, m, e, *lent(space))
+            ctc.wide_rows(
+                *given, chosen, losses, paths, result, weights, m, e, space.take("totals", 1, FLOAT), *lent(space)
+            )
 
     if rows and BLOCKED:
-        threads.share(fast, _shares(batch, frames, classes, labels))
+        shares, apart = _shares(batch, frames, classes, labels)
+        if shares:
+            threads.share(fast, shares)
+        if apart.size:
+            everything = (*given, losses, paths, result, weights)
+            huge.compute(apart, everything, classes, frames, labels, gradient, losses, paths)
     else:
         paths[:] = Path.DEEP
     left = np.flatnonzero((paths > Path.FAST) & (paths < Path.INFEASIBLE))
@@ -145,7 +146,8 @@ def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> B
             )  # fmt: skip
 
     if rows:
-        threads.share(work, _shares(batch, frames, classes, labels))
+        shares, apart = _shares(batch, frames, classes, labels)
+        threads.share(work, [*shares, apart] if apart.size else shares)
     return found
 
 
@@ -189,24 +191,27 @@ def _as_writable(array: np.ndarray) -> np.ndarray:
     return array if array.flags.writeable else np.asarray(_Memory(array, array.shape))
 
 
-def _shares(batch: Batch, frames: int, classes: int, labels: int) -> list[np.ndarray]:
-    """The rows that each thread computes: long ones first, each to the thread that has least to do.
+def _shares(batch: Batch, frames: int, classes: int, labels: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """The rows that each thread computes: long ones first, each to the thread that has least to do; and the huge ones.
 
     Args:
         frames, labels: the most of a row.
     """
-    rows, count = len(batch.logit_lengths), threads.get_num_threads()
-    if count == 1 or rows * _nanoseconds(frames, classes, labels) < 2 * WORTH_A_THREAD:
-        return [np.arange(rows)]
+    rows, count = np.arange(len(batch.logit_lengths)), threads.get_num_threads()
+    most = _nanoseconds(frames, classes, labels)
+    if most < huge.HUGE and (count == 1 or len(rows) * most < 2 * WORTH_A_THREAD):
+        return [rows], rows[:0]
     costs = _nanoseconds(np.clip(batch.logit_lengths, 0, frames), classes, np.clip(batch.target_lengths, 0, labels))
-    count = max(1, min(rows, count, int(costs.sum() / WORTH_A_THREAD)))
+    apart = np.flatnonzero(costs >= huge.HUGE)
+    count = max(1, min(len(rows), count, int(costs[costs < huge.HUGE].sum() / WORTH_A_THREAD)))
     shares: list[list[int]] = [[] for _ in range(count)]
     load = [0.0] * count
     for row in np.argsort(-costs, kind="stable").tolist():
-        least = load.index(min(load))
-        shares[least].append(row)
-        load[least] += costs[row]
-    return [np.array(share) for share in shares if share]
+        if costs[row] < huge.HUGE:
+            least = load.index(min(load))
+            shares[least].append(row)
+            load[least] += costs[row]
+    return [np.array(share) for share in shares if share], apart
 
 
 def _nanoseconds(frames: Any, classes: int, labels: Any) -> Any:

@@ -1,7 +1,8 @@
 """CTC on the CPU: loss and gradient of every row of a batch, from scores, in one call.
 
-What each frame gives to the sums is in `emissions.py`, the sums over paths in `blocks.py` and, for the rows that its
-bounds shut out, in `recursion.py`; `gradient.py` writes. Here they become one row, and rows a batch.
+What each frame gives to the sums is in `emissions.py`. The sums over paths are in `forward.py` and `backward.py`, by
+the blocks of `blocks.py`, and for rows that these shut out in `recursion.py`; `gradient.py` writes. Here they become
+one row, and rows a batch.
 
 A row is computed alone and in one order of operations: its bits depend on nothing else in the batch.
 """
@@ -11,14 +12,23 @@ from __future__ import annotations
 import numpy as np
 
 from seqloss.contract import SMALLEST
-from seqloss.kernels import blocks, recursion
-from seqloss.kernels.blocks import DONE, TOLERANCE, TOO_DEEP
+from seqloss.kernels import recursion
+from seqloss.kernels.backward import posteriors, start_back
+from seqloss.kernels.blocks import DONE, TOO_DEEP, Row, frame_number
 from seqloss.kernels.compiled import inlined, kernel, part
-from seqloss.kernels.emissions import is_dense, measure, number_classes, scores_used, wide_emissions
+from seqloss.kernels.emissions import (
+    Frames,
+    certain,
+    is_dense,
+    measure,
+    number_classes,
+    scores_used,
+    wide_emissions,
+)
+from seqloss.kernels.forward import begin, forward, restore, save, total
 from seqloss.kernels.gradient import write_gradient
 from seqloss.kernels.layout import LANES, chunks, pair, segment, slots_size, wide_section
 from seqloss.kernels.recursion import log
-from seqloss.kernels.vectors import pick
 from seqloss.kernels.wide import NOTHING
 
 
@@ -49,65 +59,142 @@ def admissible(targets, labels, frames, time, classes, blank):
     return True
 
 
+@inlined
+def laid_out(
+    scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers, used
+):  # fmt: skip
+    """What is known of a row, in its workspace.
+
+    Args:
+        used: numbers in use; where they are not known yet, the most there can be.
+
+    Returns:
+        its frames; what its sums are made of; (slots,) twice, for wide numbers.
+    """
+    dense = is_dense(classes, labels, normalize)
+    width, most = chunks(labels) * LANES, slots_size(classes if dense else min(classes, labels + 1))
+    slots = slots_size(used)
+    slot, classes_used = integers[:width], integers[width : width + most]
+    unused, d, posterior = floats[:most], floats[most : 2 * most], floats[2 * most : 3 * most]
+    skip, floats = floats[3 * most : 3 * most + width], floats[3 * most + width :]
+    emissions, floats = floats[: frames * slots], floats[frames * slots :]
+    tops, depths = floats[: 2 * frames], floats[2 * frames : 3 * frames]
+    measured = Frames(
+        scores, origin, steps[0], steps[1], frames, classes, normalize, dense, used, slots, classes_used, unused,
+        counted, emissions, tops, depths, result, out, keep,
+    )  # fmt: skip
+    row = Row(frames, frames, labels, blank if dense else 0, slots, slot, skip, emissions, depths, 0, 1)
+    return measured, row, d, posterior
+
+
 @part
-def _block_gradient(row, space, block, result, out, classes, dense, classes_used, count, tops, softmax, weight):
-    """Write the gradient of a block's frames from their posteriors; whether these add up to 1 in each."""
-    begin = space.firsts[block]
-    for i in range(space.firsts[block + 1] - begin):
-        t = begin + i
-        added = write_gradient(
-            result, out + t * classes, classes, dense, classes_used, count, row.slots, row.emissions, t * row.slots,
-            space.posteriors, i * row.slots, pick(tops, 2 * t + 1), softmax, weight,
-        )  # fmt: skip
-        if not (abs(added - 1.0) <= TOLERANCE):
-            return False
+def number(
+    scores, origin, steps, time, classes, targets, frames, labels, blank, normalize, keep, result, out, counted,
+    floats, integers,
+):  # fmt: skip
+    """Number a row's classes; FAST, or why there is nothing to sum, and `laid_out`."""
+    path = FAST
+    if not admissible(targets, labels, frames, time, classes, blank):
+        path, frames, labels = REFUSED, 0, 0
+    dense = is_dense(classes, labels, normalize)
+    measured, row, _, _ = laid_out(
+        scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers,
+        classes if dense else min(classes, labels + 1),
+    )  # fmt: skip
+    seen = integers[chunks(labels) * LANES + measured.slots :]
+    used = number_classes(
+        targets, labels, blank, classes, dense, seen, measured.classes_used, measured.unused, counted, row.slot
+    )
+    repeats = 0
+    for l in range(chunks(labels) * LANES):
+        row.skip[l] = 0.0
+        if l >= labels:
+            row.slot[l] = used
+        elif l > 0:
+            same = targets[l] == targets[l - 1]
+            repeats += same
+            row.skip[l] = 0.0 if same else 1.0
+    if path == FAST and frames < labels + repeats:
+        path = INFEASIBLE
+    measured, row, d, posterior = laid_out(
+        scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers,
+        used,
+    )  # fmt: skip
+    return path, measured, row, d, posterior
+
+
+@part
+def forward_by_segments(row, space, gradient, keep):
+    """Sum forward through all frames; with `gradient` the states that each segment starts with are saved.
+
+    Args:
+        keep: leave the last segment's sums where they are.
+
+    Returns:
+        FAST, or why it could not be done; the last segment's blocks.
+    """
+    size = segment(row.frames, row.labels) if gradient else max(1, row.frames)
+    segments, many = (row.frames + size - 1) // size, 0
+    begin(row, space)
+    for s in range(segments):
+        last = keep and s == segments - 1
+        if gradient and not last:
+            save(row, space, s)
+        end = min(row.frames, (s + 1) * size)
+        many, found = forward(row, space, s * size, end, last, 0, chunks(row.labels) - 1)
+        if found != DONE:
+            return DEEP if found == TOO_DEEP else STEEP, 0
+    return FAST, many
+
+
+@part
+def back_by_segments(row, space, measured, low, high, many, softmax, weight):
+    """Write the gradient; whether the posteriors of each frame add up to 1.
+
+    Args:
+        low, high: the chunks outside which β is 0 or left out.
+        many: the last segment's blocks, if its sums are there; else 0.
+    """
+    size = segment(row.frames, row.labels)
+    for s in range((row.frames + size - 1) // size - 1, -1, -1):
+        start, end, bottom = s * size, min(row.frames, (s + 1) * size), 0
+        if many == 0:
+            bottom = max(0, low - (end - start) // LANES - 2)
+            restore(row, space, s)
+            many, _ = forward(row, space, start, end, True, bottom, high)
+        for block in range(many, 0, -1):
+            low, high = posteriors(row, space, start, block, bottom, low, high)
+            first = space.firsts[block]
+            if not write_gradient(
+                measured, frame_number(row, first), row.sense, space.firsts[block + 1] - first, space.posteriors,
+                space.totals, softmax, weight,
+            ):  # fmt: skip
+                return False
+        many = 0
     return True
 
 
 @part
-def _block_sums(row, space, result, out, classes, dense, classes_used, count, tops, softmax, gradient, weight):
+def _block_sums(row, space, measured, softmax, gradient, weight):
     """The sum over all paths, a mantissa and an exponent, and the gradient if asked for; and the row's path."""
-    frames, top = row.frames, chunks(row.labels) - 1
-    size = segment(frames, row.labels) if gradient else max(1, frames)
-    segments = (frames + size - 1) // size
-    blocks.begin(row, space)
-    many, at, here = 0, 0, 0
-    for s in range(segments):
-        start, end = s * size, min(frames, (s + 1) * size)
-        keep = gradient and s == segments - 1
-        if gradient and not keep:
-            blocks.save(row, space, s)
-        many, found = blocks.forward(row, space, start, end, keep, 0, top)
-        if found != DONE:
-            return 0.0, 0, DEEP if found == TOO_DEEP else STEEP
-        if keep:
-            at, here = (end - start) * pair(row.labels), many * chunks(row.labels) * LANES
-    m, e = blocks.total(row, space, at, here)
-    if not gradient or m == 0.0:
-        return m, e, FAST
-    blocks.start_back(row, space, here, m, e)
-    low, high = 0, top
-    for s in range(segments - 1, -1, -1):
-        start, end = s * size, min(frames, (s + 1) * size)
-        bottom = 0
-        if s < segments - 1:
-            bottom = max(0, low - (end - start) // LANES - 2)
-            blocks.restore(row, space, s)
-            many, found = blocks.forward(row, space, start, end, True, bottom, high)
-        for block in range(many, 0, -1):
-            low, high = blocks.posteriors(row, space, start, block, bottom, low, high)
-            if not _block_gradient(
-                row, space, block, result, out, classes, dense, classes_used, count, tops, softmax, weight
-            ):
-                return m, e, UNCERTAIN
-    return m, e, FAST
+    path, many = forward_by_segments(row, space, gradient, gradient)
+    if path != FAST:
+        return 0.0, 0, path
+    at, here = 0, 0
+    if gradient and row.frames > 0:
+        size = segment(row.frames, row.labels)
+        at = ((row.frames - 1) % size + 1) * pair(row.labels)
+        here = many * chunks(row.labels) * LANES
+    m, e = total(row, space, at, here)
+    if gradient and m > 0.0:
+        start_back(row, space, here, m, e)
+        if not back_by_segments(row, space, measured, 0, chunks(row.labels) - 1, many, softmax, weight):
+            path = UNCERTAIN
+    return m, e, path
 
 
 @part
-def _wide_sums(
-    scores, origin, steps, row, m, e, result, out, classes, dense, classes_used, count, posterior, tops, d, softmax,
-    gradient, weight,
-):  # fmt: skip
+def _wide_sums(row, measured, m, e, d, posterior, totals, softmax, gradient, weight):
     """The sum over all paths, a mantissa and an exponent, and the gradient if asked for, in wide numbers."""
     frames, labels, slots = row.frames, row.labels, row.slots
     size = wide_section(labels)
@@ -125,70 +212,26 @@ def _wide_sums(
     bm, be = m[kept:], e[kept:]
     for l in range(size):
         skip[l] = 1 if l < labels and row.skip[l] > 0.0 else NOTHING
-    for u in range(count, slots):
+    for u in range(measured.used, slots):
         d[u] = -np.inf
     for t in range(frames):
-        scores_used(scores, origin + t * steps[0], steps[1], classes_used, count, d)
-        for u in range(count):
-            d[u] -= tops[2 * t]
+        start = measured.origin + t * measured.step
+        scores_used(measured.scores, start, measured.class_step, measured.classes_used, measured.used, d, 0)
+        for u in range(measured.used):
+            d[u] -= measured.tops[2 * t]
         wide_emissions(d, slots, em, ee, t * slots)
     recursion.forward(frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, gradient)
     total_m, total_e = recursion.total(frames, labels, am, ae, bm, be, size, gradient)
     if gradient and total_m > 0.0:
         recursion.backward(
-            result, out, classes, frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be,
-            size, ym, ye, zm, ze, q, total_e, dense, classes_used, count, row.emissions, posterior, tops, softmax,
-            weight,
+            measured, frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, ym, ye,
+            zm, ze, q, total_e, posterior, totals, softmax, weight,
         )  # fmt: skip
     return total_m, total_e
 
 
-@part
-def _prepare(
-    scores, origin, steps, time, classes, targets, frames, labels, blank, normalize, keep, result, out, line, counted,
-    floats, integers,
-):  # fmt: skip
-    """Number a row's classes and measure its frames.
-
-    Returns:
-        FAST, or why there is nothing to sum; the sum of log p(largest); what the sums need.
-    """
-    path = FAST
-    if not admissible(targets, labels, frames, time, classes, blank):
-        path, frames, labels = REFUSED, 0, 0
-    dense = is_dense(classes, labels, normalize)
-    width = chunks(labels) * LANES
-    slots = slots_size(classes if dense else min(classes, labels + 1))
-    slot, classes_used, seen = integers[:width], integers[width : width + slots], integers[width + slots :]
-    unused, d, posterior = floats[:slots], floats[slots : 2 * slots], floats[2 * slots : 3 * slots]
-    skip, floats = floats[3 * slots : 3 * slots + width], floats[3 * slots + width :]
-    count = number_classes(targets, labels, blank, classes, dense, seen, classes_used, unused, counted, slot)
-    slots = slots_size(count)
-    repeats = 0
-    for l in range(width):
-        skip[l] = 0.0
-        if l >= labels:
-            slot[l] = count
-        elif l > 0:
-            same = targets[l] == targets[l - 1]
-            repeats += same
-            skip[l] = 0.0 if same else 1.0
-    emissions, floats = floats[: frames * slots], floats[frames * slots :]
-    tops, depths = floats[: 2 * frames], floats[2 * frames : 3 * frames]
-    certain = measure(
-        scores, origin, steps, classes, frames, count, slots, dense, unused, counted, classes_used, line, d, normalize,
-        emissions, tops, depths, result, out, keep,
-    )  # fmt: skip
-    if np.isnan(certain):
-        path = POISONED
-    elif path == FAST and frames < labels + repeats:
-        path = INFEASIBLE
-    row = blocks.Row(frames, labels, blank if dense else 0, slots, slot, skip, emissions, depths)
-    return path, certain, row, dense, classes_used, count, posterior, d, tops
-
-
 @inlined
-def _loss(certain, m, e, normalize):
+def loss_of(certain, m, e, normalize):
     loss = -(certain + log(m, e)) + 0.0  # never -0.0
     if normalize:
         loss = loss if loss >= SMALLEST else 0.0
@@ -196,7 +239,7 @@ def _loss(certain, m, e, normalize):
 
 
 @inlined
-def _still(result, out, path, frames, time, classes):
+def still(result, out, path, frames, time, classes):
     """The gradient of frames past a row's length, and of a row that has no sums."""
     used = min(max(frames, 0), time) * classes
     if path == INFEASIBLE:
@@ -226,51 +269,50 @@ def rows(
             `layout`.
     """
     for n in chosen:
-        out = n * time * classes
-        path, certain, row, dense, classes_used, count, _, _, tops = _prepare(
-            scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], logit_lengths[n], target_lengths[n],
-            blank, normalize, gradient and softmax, result, out, line, counted, floats, integers,
+        out, frames = n * time * classes, logit_lengths[n]
+        path, measured, row, _, _ = number(
+            scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], frames, target_lengths[n], blank,
+            normalize, gradient and softmax, result, out, counted, floats, integers,
         )  # fmt: skip
+        if not measure(measured, 0, measured.count, line):
+            path = POISONED
         loss = np.inf if path == INFEASIBLE else np.nan
         if path == FAST:
-            m, e, path = _block_sums(
-                row, space, result, out, classes, dense, classes_used, count, tops, softmax, gradient, weights[n]
-            )
+            m, e, path = _block_sums(row, space, measured, softmax, gradient, weights[n])
             if path == FAST or path == UNCERTAIN:
-                loss = _loss(certain, m, e, normalize) if m > 0.0 else np.inf
+                loss = loss_of(certain(measured), m, e, normalize) if m > 0.0 else np.inf
                 path = path if m > 0.0 else INFEASIBLE
         losses[n], paths[n] = loss, path
         if gradient:
-            _still(result, out, path, logit_lengths[n], time, classes)
+            still(result, out, path, frames, time, classes)
 
 
 @kernel
 def wide_rows(
     scores, steps, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, chosen,
-    losses, paths, result, weights, m, e, line, counted, floats, integers,
+    losses, paths, result, weights, m, e, totals, line, counted, floats, integers,
 ):  # fmt: skip
     """The chosen rows of a batch in wide numbers, after `rows` has said why; the loss of an UNCERTAIN one stands.
 
     Args:
-        m: float64, e: int64, workspace of `layout.wide_size`; the others as for `rows`.
+        m: float64, e: int64, workspace of `layout.wide_size`; totals: float64, one; the others as for `rows`.
     """
     for n in chosen:
-        out, origin, path = n * time * classes, n * steps[0], paths[n]
-        found, certain, row, dense, classes_used, count, posterior, d, tops = _prepare(
-            scores, origin, (steps[1], steps[2]), time, classes, targets[n], logit_lengths[n], target_lengths[n],
-            blank, normalize, gradient and softmax, result, out, line, counted, floats, integers,
+        out, frames, path = n * time * classes, logit_lengths[n], paths[n]
+        found, measured, row, d, posterior = number(
+            scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], frames, target_lengths[n], blank,
+            normalize, gradient and softmax, result, out, counted, floats, integers,
         )  # fmt: skip
-        if found != FAST:
-            losses[n], paths[n] = np.inf if found == INFEASIBLE else np.nan, found
-            if gradient:
-                _still(result, out, found, logit_lengths[n], time, classes)
-            continue
-        total_m, total_e = _wide_sums(
-            scores, origin, (steps[1], steps[2]), row, m, e, result, out, classes, dense, classes_used, count,
-            posterior, tops, d, softmax, gradient, weights[n],
-        )  # fmt: skip
-        if path != UNCERTAIN:
-            losses[n] = _loss(certain, total_m, total_e, normalize) if total_m > 0.0 else np.inf
-            paths[n] = path if total_m > 0.0 else INFEASIBLE
+        if not measure(measured, 0, measured.count, line):
+            found = POISONED
+        if found == FAST:
+            total_m, total_e = _wide_sums(row, measured, m, e, d, posterior, totals, softmax, gradient, weights[n])
+            found = path
+            if path != UNCERTAIN:
+                losses[n] = loss_of(certain(measured), total_m, total_e, normalize) if total_m > 0.0 else np.inf
+                found = path if total_m > 0.0 else INFEASIBLE
+        else:
+            losses[n] = np.inf if found == INFEASIBLE else np.nan
+        paths[n] = found
         if gradient:
-            _still(result, out, paths[n], logit_lengths[n], time, classes)
+            still(result, out, found, frames, time, classes)

@@ -12,6 +12,7 @@ thousandth may remain of either. Float32 exponentials are left for the classes t
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,11 +41,46 @@ from seqloss.kernels.vectors import (
 )
 from seqloss.kernels.wide import NOTHING
 
-LN2 = math.log(2.0)
 SURE = 2.0**-6
 """Others that add up to less have their logarithm taken one frame at a time: in a product they would lose digits."""
 TOGETHER = 1024
 """Scores of the frames that are measured together."""
+
+
+class Frames(NamedTuple):
+    """A row's frames: its scores, which classes matter, and what is known of a frame once it is measured.
+
+    Attributes:
+        scores, origin, step, class_step: what stands in memory, where the row's first score does, and how far
+            the next frame's and the next class' are from it.
+        count, classes: frames in use, classes.
+        normalize: as in the contract; dense: a class is its own number.
+        used, slots: numbers in use, and places of a frame's emissions.
+        classes_used: (slots,), the class of a number.
+        unused: (slots,), 0 for the numbers in use, else 1; counted: (classes,), 1 for the classes that have no number.
+        emissions: (count, slots); tops: (count, 2), the largest score and `others`; depths: (count,), in bits.
+        result, out: where the gradient goes, the row's from `out` on; keep: its exponentials are put there first.
+    """
+
+    scores: np.ndarray
+    origin: int
+    step: int
+    class_step: int
+    count: int
+    classes: int
+    normalize: bool
+    dense: bool
+    used: int
+    slots: int
+    classes_used: np.ndarray
+    unused: np.ndarray
+    counted: np.ndarray
+    emissions: np.ndarray
+    tops: np.ndarray
+    depths: np.ndarray
+    result: np.ndarray
+    out: int
+    keep: bool
 
 
 @inlined
@@ -89,15 +125,15 @@ def number_classes(targets, labels, blank, classes, dense, seen, classes_used, u
 
 
 @inlined
-def scores_used(scores, start, step, classes_used, count, d):
-    """The scores of the classes in use; their largest, or NaN if one of them is NaN or +inf."""
+def scores_used(scores, start, step, classes_used, count, d, at):
+    """Write the scores of the classes in use to `d` from `at` on; their largest, NaN if one of them is NaN or +inf."""
     top = -np.inf
     wrong = False
     for u in range(count):
         x = np.float64(pick(scores, start + classes_used[u] * step))
         wrong |= not (x < np.inf)
         top = x if x > top else top
-        d[u] = x
+        put(d, at + u, x)
     return np.nan if wrong else top
 
 
@@ -156,106 +192,104 @@ def _distances(scores, start, step, classes_used, count, slots, em, at, top):
 
 
 @part
-def _softmax_frames(
-    scores, start, step, classes, frames, first, count, slots, dense, unused, counted, classes_used, em, tops, depths,
-    result, out, keep,
-):  # fmt: skip
-    """A few frames from `first` on, which stand `step` apart from `start` on; whether none is poisoned.
+def _softmax_frames(frames, scores, start, step, first, some):
+    """Some frames from `first` on, which stand `step` apart from `start` on; whether none is poisoned.
 
     What is done for each frame is done for all before the next thing: so the processor has several at hand.
     """
+    classes, slots, em, tops = frames.classes, frames.slots, frames.emissions, frames.tops
     poisoned = False
-    for i in range(frames):
+    for i in range(some):
         top = peak(scores, start + i * step, classes)
         poisoned |= not (top > -np.inf)
         put(tops, 2 * (first + i), top)
     if poisoned:
         return False
-    for i in range(frames):
+    for i in range(some):
         t = first + i
         top = pick(tops, 2 * t)
-        if dense:
-            rest, depth = _all_classes(scores, start + i * step, classes, slots, unused, em, t * slots, top)
-            put(depths, t, depth)
+        if frames.dense:
+            rest, depth = _all_classes(scores, start + i * step, classes, slots, frames.unused, em, t * slots, top)
+            put(frames.depths, t, depth)
         else:
-            rest, ties = others(scores, start + i * step, classes, top, counted, result, out + t * classes, keep)
+            rest, ties = others(
+                scores, start + i * step, classes, top, frames.counted, frames.result, frames.out + t * classes,
+                frames.keep,
+            )  # fmt: skip
             rest += ties
         put(tops, 2 * t + 1, rest)
-    if not dense:
-        for i in range(frames):
+    if not frames.dense:
+        for i in range(some):
             t = first + i
-            _distances(scores, start + i * step, 1, classes_used, count, slots, em, t * slots, pick(tops, 2 * t))
-        for i in range(frames):
+            at = start + i * step
+            _distances(scores, at, 1, frames.classes_used, frames.used, slots, em, t * slots, pick(tops, 2 * t))
+        for i in range(some):
             t = first + i
-            rest, ties, depth = _classes_used(slots, unused, em, t * slots)
+            rest, ties, depth = _classes_used(slots, frames.unused, em, t * slots)
             put(tops, 2 * t + 1, pick(tops, 2 * t + 1) + rest + (ties - 1.0))
-            put(depths, t, depth)
+            put(frames.depths, t, depth)
     return True
 
 
-@inlined
-def _certain(tops, frames):
-    """The sum of log p(largest) over frames."""
-    certain, product = 0.0, 1.0
-    for t in range(frames):
-        rest = pick(tops, 2 * t + 1)
+@part
+def measure(frames, first, end, line):
+    """Write the emissions, largest scores, `others` and depths of frames first..end-1; whether none is poisoned.
+
+    Args:
+        line: (classes,), as scores.
+    """
+    if not frames.normalize:
+        return _as_they_stand(frames, first, end)
+    apart = frames.class_step != 1
+    together = 1 if apart else max(1, TOGETHER // frames.classes)
+    for t in range(first, end, together):
+        some, start = min(together, end - t), frames.origin + t * frames.step
+        if apart:
+            for c in range(frames.classes):
+                line[c] = pick(frames.scores, start + c * frames.class_step)
+            fine = _softmax_frames(frames, line, 0, 0, t, some)
+        else:
+            fine = _softmax_frames(frames, frames.scores, start, frames.step, t, some)
+        if not fine:
+            return False
+    return True
+
+
+@part
+def _as_they_stand(frames, first, end):
+    """As `measure`, of scores that are log-probabilities."""
+    slots, em, tops = frames.slots, frames.emissions, frames.tops
+    for t in range(first, end):
+        start = frames.origin + t * frames.step
+        top = scores_used(frames.scores, start, frames.class_step, frames.classes_used, frames.used, em, t * slots)
+        if np.isnan(top):
+            return False
+        if top < -MASKED:  # every class that is read is masked
+            top = 0.0
+        tops[2 * t], tops[2 * t + 1] = top, 0.0
+        _distances(frames.scores, start, frames.class_step, frames.classes_used, frames.used, slots, em, t * slots, top)
+        _, _, depth = _classes_used(slots, frames.unused, em, t * slots)
+        put(frames.depths, t, depth)
+    return True
+
+
+@part
+def certain(frames):
+    """The sum over frames of the largest log-probability."""
+    found, product = 0.0, 1.0
+    for t in range(frames.count):
+        if not frames.normalize:
+            found += pick(frames.tops, 2 * t)
+            continue
+        rest = pick(frames.tops, 2 * t + 1)
         if rest < SURE:
-            certain -= math.log1p(rest)
+            found -= math.log1p(rest)
         else:
             product *= 1.0 + rest
             if product > 2.0**900:
-                certain -= math.log(product)
+                found -= math.log(product)
                 product = 1.0
-    return certain - math.log(product)
-
-
-@part
-def measure(
-    scores, origin, steps, classes, frames, count, slots, dense, unused, counted, classes_used, line, d,
-    normalize, em, tops, depths, result, out, keep,
-):  # fmt: skip
-    """Each frame's emissions, (frames, slots), largest score and `others`, and depth in bits.
-
-    Returns the sum of log p(largest), NaN if a frame is poisoned.
-    """
-    if not normalize:
-        return _as_they_stand(scores, origin, steps, frames, count, slots, unused, classes_used, d, em, tops, depths)
-    together = max(1, TOGETHER // classes) if steps[1] == 1 else 1
-    for t in range(0, frames, together):
-        some = min(together, frames - t)
-        start = origin + t * steps[0]
-        if steps[1] == 1:
-            fine = _softmax_frames(
-                scores, start, steps[0], classes, some, t, count, slots, dense, unused, counted, classes_used, em,
-                tops, depths, result, out, keep,
-            )  # fmt: skip
-        else:
-            for c in range(classes):
-                line[c] = pick(scores, start + c * steps[1])
-            fine = _softmax_frames(
-                line, 0, 0, classes, some, t, count, slots, dense, unused, counted, classes_used, em, tops, depths,
-                result, out, keep,
-            )  # fmt: skip
-        if not fine:
-            return np.nan
-    return _certain(tops, frames)
-
-
-@part
-def _as_they_stand(scores, origin, steps, frames, count, slots, unused, classes_used, d, em, tops, depths):
-    """As `measure`, of scores that are log-probabilities."""
-    certain = 0.0
-    for t in range(frames):
-        top = scores_used(scores, origin + t * steps[0], steps[1], classes_used, count, d)
-        if np.isnan(top):
-            return np.nan
-        if top < -MASKED:  # every class that is read is masked
-            top = 0.0
-        certain += top
-        tops[2 * t], tops[2 * t + 1] = top, 0.0
-        _distances(scores, origin + t * steps[0], steps[1], classes_used, count, slots, em, t * slots, top)
-        _, _, depths[t] = _classes_used(slots, unused, em, t * slots)
-    return certain
+    return found - math.log(product)
 
 
 @inlined

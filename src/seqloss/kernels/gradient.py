@@ -1,4 +1,4 @@
-"""One frame of the gradient: softmax less posterior, times a weight, written once.
+"""The gradient of a few frames: softmax less posterior, times a weight, written once.
 
 Where a class has most of the softmax and of the posterior, both terms of its entry may be near 1, and 1 - 1e-9 keeps
 few of the digits of 1e-9. There the difference is taken between the complements, sums of the others' small terms.
@@ -7,10 +7,13 @@ few of the digits of 1e-9. There the difference is taken between the complements
 from __future__ import annotations
 
 from seqloss.contract import SMALLEST
-from seqloss.kernels.compiled import inlined
+from seqloss.kernels.compiled import inlined, part
 from seqloss.kernels.layout import LANES
 from seqloss.kernels.softmax import not_tiny, scale
 from seqloss.kernels.vectors import converted, fold_max, fold_sum, like, load, maximum, pick, put, store, store_first
+
+TOLERANCE = 1e-9
+"""What the posteriors of a frame may add up to beside 1, by rounding."""
 
 RARE = 0.25
 """Others that add up to less leave the frame's largest class so sure that its entry is taken by complements."""
@@ -39,51 +42,78 @@ def _write(result, at, g, weight):
 
 
 @inlined
-def write_gradient(
-    result, start, classes, dense, classes_used, count, slots, em, at, posterior, from_, rest, softmax, weight
-):  # fmt: skip
-    """Write the frame at `start` of `result`, where its exponentials stand unless `dense`; return the posteriors' sum.
-
-    Args:
-        em: the emissions, those of the frame from `at` on.
-        posterior: those of the frame from `from_` on, not normalised, overwritten.
-        rest: the frame's `others`; softmax: subtract from the softmax, or from 0.
-        weight: what comes from upstream, of the result's type.
-    """
-    total = _sum(posterior, from_, slots)
-    likely, small = -1, 0.0
-    if softmax and rest < RARE:
-        most = _most(posterior, from_, slots)
+def _sure(frames, t, posterior, at, total):
+    """The number of frame t's class that has most of softmax and posterior, -1 if none has, and its entry."""
+    rest = pick(frames.tops, 2 * t + 1)
+    if rest < RARE:
+        most = _most(posterior, at, frames.slots)
         if 2.0 * most > total:
             u = 0
-            while pick(posterior, from_ + u) != most:
+            while pick(posterior, at + u) != most:
                 u += 1
-            if pick(em, at + u) == 1.0:
-                likely = u
-                put(posterior, from_ + u, 0.0)
-                unlikely = _sum(posterior, from_, slots)
-                small = unlikely / (unlikely + most) - rest / (1.0 + rest)
-    first = load(posterior, from_)
-    share, inverse = like(first, (1.0 / (1.0 + rest)) if softmax else 0.0), like(first, 1.0 / total)
-    if dense:
-        for c in range(0, classes, LANES):
-            g = converted(not_tiny(load(em, at + c) * share - load(posterior, from_ + c) * inverse), result)
-            g = g * like(g, weight)
-            if c + LANES <= classes:
-                store(result, start + c, g)
-            else:
-                store_first(result, start + c, g, classes - c)
+            if pick(frames.emissions, t * frames.slots + u) == 1.0:
+                put(posterior, at + u, 0.0)
+                unlikely = _sum(posterior, at, frames.slots)
+                return u, unlikely / (unlikely + most) - rest / (1.0 + rest)
+    return -1, 0.0
+
+
+@part
+def write_gradient(frames, first, sense, many, posterior, totals, softmax, weight):
+    """Write the gradient of some frames, `many` from `first` on, where their exponentials stand unless `dense`.
+
+    What is done for each frame is done for all before the next thing: so the processor has several at hand.
+
+    Args:
+        sense: how far one frame is from the next, 1 or -1.
+        posterior: (many, slots), not normalised, overwritten; totals: (many,), overwritten.
+        softmax: subtract from the softmax, or from 0.
+        weight: what comes from upstream, of the result's type.
+
+    Returns:
+        whether the posteriors of each frame add up to 1, within TOLERANCE; if not, some may not be written.
+    """
+    slots, result, classes = frames.slots, frames.result, frames.classes
+    fine = True
+    for i in range(many):
+        total = _sum(posterior, i * slots, slots)
+        put(totals, i, total)
+        fine &= abs(total - 1.0) <= TOLERANCE
+    for i in range(many):
+        t, at = first + sense * i, i * slots
+        em, out = t * slots, frames.out + t * classes
+        total = pick(totals, i)
+        likely, small = _sure(frames, t, posterior, at, total) if softmax else (-1, 0.0)
+        first_lanes = load(posterior, at)
+        share = like(first_lanes, (1.0 / (1.0 + pick(frames.tops, 2 * t + 1))) if softmax else 0.0)
+        inverse = like(first_lanes, 1.0 / total)
+        if frames.dense:
+            for c in range(0, classes, LANES):
+                g = not_tiny(load(frames.emissions, em + c) * share - load(posterior, at + c) * inverse)
+                g = converted(g, result)
+                g = g * like(g, weight)
+                if c + LANES <= classes:
+                    store(result, out + c, g)
+                else:
+                    store_first(result, out + c, g, classes - c)
+            if likely >= 0:
+                _write(result, out + likely, small, weight)
+            continue
+        for u in range(0, slots, LANES):
+            store(posterior, at + u, load(frames.emissions, em + u) * share - load(posterior, at + u) * inverse)
         if likely >= 0:
-            _write(result, start + likely, small, weight)
-        return total
-    if softmax:
-        scale(result, start, classes, 1.0 / (1.0 + rest), weight)
-    else:
-        result[start : start + classes] = 0.0
-    for u in range(0, slots, LANES):
-        store(posterior, from_ + u, load(em, at + u) * share - load(posterior, from_ + u) * inverse)
-    if likely >= 0:
-        put(posterior, from_ + likely, small)
-    for u in range(count):
-        _write(result, start + pick(classes_used, u), pick(posterior, from_ + u), weight)
-    return total
+            put(posterior, at + likely, small)
+    if frames.dense:
+        return fine
+    for i in range(many):
+        t = first + sense * i
+        out = frames.out + t * classes
+        if softmax:
+            scale(result, out, classes, 1.0 / (1.0 + pick(frames.tops, 2 * t + 1)), weight)
+        else:
+            result[out : out + classes] = 0.0
+    for i in range(many):
+        out, at = frames.out + (first + sense * i) * classes, i * slots
+        for u in range(frames.used):
+            _write(result, out + pick(frames.classes_used, u), pick(posterior, at + u), weight)
+    return fine

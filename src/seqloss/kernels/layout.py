@@ -82,6 +82,7 @@ def space_sizes(frames, labels, classes, keep):
         "beta": two,
         "beta_exponents": width,
         "posteriors": BLOCK * most_slots(labels, classes),
+        "totals": BLOCK,
         "highest": PAD + width,
         "lowest": PAD + width,
     }

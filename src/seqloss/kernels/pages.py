@@ -21,8 +21,9 @@ def ask_for_large(array: np.ndarray) -> None:
     """Ask for large pages under a contiguous array that nothing has been written to: a hint, which may be ignored."""
     begin = -(-array.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
     size = (array.ctypes.data + array.nbytes - begin) // mmap.PAGESIZE * mmap.PAGESIZE
-    if size >= WORTH_BYTES and _libc() is not None:
-        _libc().madvise(ctypes.c_void_p(begin), ctypes.c_size_t(size), mmap.MADV_HUGEPAGE)
+    libc = _libc()
+    if size >= WORTH_BYTES and libc is not None:
+        libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(size), mmap.MADV_HUGEPAGE)
 
 
 @cache

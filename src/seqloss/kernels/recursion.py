@@ -24,7 +24,7 @@ import math
 import numpy as np
 
 from seqloss.kernels.compiled import inlined, part
-from seqloss.kernels.emissions import LN2, spread
+from seqloss.kernels.emissions import spread
 from seqloss.kernels.gradient import write_gradient
 from seqloss.kernels.vectors import any_lane, fold_sum, lanes, less, like, load, power_of_two, select, store
 from seqloss.kernels.wide import NOTHING, add, normalise
@@ -108,6 +108,9 @@ def total(frames, labels, am, ae, bm, be, row_size, keep):
     return m, e
 
 
+LN2 = math.log(2.0)
+
+
 @inlined
 def log(m, e):
     """ln(m * 2^e), right to its last digits near 1."""
@@ -118,10 +121,10 @@ def log(m, e):
 
 @part
 def backward(
-    result, out, classes, frames, labels, blank, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, row_size,
-    ym, ye, zm, ze, q, top_e, dense, classes_used, count, emissions, posterior, tops, softmax, weight,
+    measured, frames, labels, blank, slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, row_size,
+    ym, ye, zm, ze, q, top_e, posterior, totals, softmax, weight,
 ):  # fmt: skip
-    """Run beta backward and write the gradient, frame by frame."""
+    """Run beta backward and write the gradient of the `measured` frames, one by one."""
     width = lanes(am)
     zero = NOTHING
     for at in range(0, 2 * row_size + width, width):
@@ -172,7 +175,4 @@ def backward(
                 for lane in range(min(width, labels - l)):
                     posterior[slot[l + lane]] += q[lane]
         posterior[blank] += fold_sum(blanks)
-        write_gradient(
-            result, out + (t - 1) * classes, classes, dense, classes_used, count, slots, emissions, (t - 1) * slots,
-            posterior, 0, tops[2 * (t - 1) + 1], softmax, weight,
-        )  # fmt: skip
+        write_gradient(measured, t - 1, 1, 1, posterior, totals, softmax, weight)

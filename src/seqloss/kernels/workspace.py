@@ -9,10 +9,13 @@ from threading import local
 
 import numpy as np
 
+from seqloss.kernels.blocks import Space
+
 KEPT_BYTES = 64 * 2**20
 _kept = local()
 
-
+FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
+INTEGERS = {"exponents", "saved_exponents", "firsts", "beta_exponents", "highest", "lowest"}
 LINE = 64
 """Bytes that a processor reads at once; a vector that lies across two lines costs two reads."""
 
@@ -47,6 +50,11 @@ class Workspace:
     def __exit__(self, *error: object) -> None:
         if sum(array.nbytes for array in self._arrays.values()) > KEPT_BYTES:
             self._arrays.clear()
+
+
+def sums(lent: Workspace, sizes: dict[str, int]) -> Space:
+    """Where a thread's path sums go: arrays of these sizes, see `seqloss.kernels.layout.space_sizes`."""
+    return Space(*(lent.take(name, sizes[name], INTEGER if name in INTEGERS else FLOAT) for name in Space._fields))
 
 
 def release() -> None:

@@ -1,0 +1,126 @@
+"""Back through a row's blocks: the posteriors of each frame, from the sums that the way forward has left.
+
+What a block is, and why nothing is lost in it, stands in `blocks.py`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from seqloss.kernels.blocks import NEGLIGIBLE, NOTHING, first_chunk, frame_number, last_chunk, scaled, set_scales, zeros
+from seqloss.kernels.compiled import inlined, part
+from seqloss.kernels.forward import spread_at, spread_labels
+from seqloss.kernels.layout import LANES, chunks, keeps_spread
+from seqloss.kernels.vectors import (
+    equal,
+    fold_sum,
+    like,
+    load,
+    multiply_add,
+    one_after,
+    pick,
+    put,
+    select,
+    store,
+)
+
+
+@part
+def start_back(row, space, here, total_m, total_e):
+    """β after the last frame: the path has ended in the last label or the last blank."""
+    width = chunks(row.labels) * LANES
+    zero = zeros(row)
+    for l in range(0, width, LANES):
+        store(space.beta, l, zero)
+        store(space.beta, width + l, zero)
+        store(space.beta_exponents, l, load(space.exponents, here + l))
+    for at, l in ((width, row.labels), (0, row.labels - 1)):
+        if l >= 0 and space.exponents[here + l] != NOTHING:
+            up = min(max(space.exponents[here + l] - total_e, -2000), 2000)
+            space.beta[at + l] = math.ldexp(1.0 / total_m, np.int32(up))
+
+
+@part
+def posteriors(row, space, start, block, bottom, low, high):
+    """Write the posteriors of a block's frames by number, (frames, slots), not yet normalised, and take β through it.
+
+    Args:
+        start, bottom: the segment's first frame and first chunk.
+        low, high: the chunks outside which β is 0 or left out.
+
+    Returns:
+        those at the block's start.
+    """
+    width = chunks(row.labels) * LANES
+    begin, here = pick(space.firsts, block), block * width
+    frames = pick(space.firsts, block + 1) - begin
+    first = max(bottom, first_chunk(row, begin), low - 2)
+    last = min(last_chunk(row, begin + frames), high)
+    zero = zeros(row)
+    for l in range(first * LANES, (last + 1) * LANES, LANES):
+        own = load(space.exponents, here + l)
+        up = own - load(space.beta_exponents, l)
+        absent = equal(own, like(own, NOTHING))
+        for at in (l, width + l):
+            store(space.beta, at, select(absent, zero, scaled(load(space.beta, at), up)))
+        store(space.beta_exponents, l, select(absent, like(own, 0), own))
+    set_scales(row, space, here, first, last)
+    if not keeps_spread(row.frames, row.labels):
+        spread_labels(row, space, begin, frames, first, last)
+    for to in range(0, frames * row.slots, LANES):
+        store(space.posteriors, to, zero)
+    sums = (begin - start + 1) * 2 * width
+    for i in range(frames - 1, -1, -1):
+        emitted = spread_at(row, begin) + i * width
+        blank = _frame_back(row, space, begin + i, emitted, sums + i * 2 * width, first, last)
+        put(space.posteriors, i * row.slots + row.blank, blank)
+    end = min(row.labels, (last + 1) * LANES)
+    for i in range(frames):
+        to, from_ = i * row.slots, sums + i * 2 * width
+        for l in range(first * LANES, end):
+            u = to + pick(row.slot, l)
+            put(space.posteriors, u, pick(space.posteriors, u) + pick(space.sums, from_ + l))
+    return edges(row, space, block * 2 * width, first, last)
+
+
+@inlined
+def _frame_back(row, space, t, emitted, at, first, last):
+    """Turn the sums of frame t's labels into their posteriors, and take β one frame back; the blanks' posterior."""
+    width = chunks(row.labels) * LANES
+    zero = zeros(row)
+    blank = like(zero, pick(row.emissions, frame_number(row, t) * row.slots + row.blank))
+    after, blanks = zero, zero
+    for l in range(last * LANES, first * LANES - LANES, -LANES):
+        y, b = load(space.beta, l), load(space.beta, width + l)
+        store(space.sums, at + l, load(space.sums, at + l) * y)
+        blanks = multiply_add(load(space.sums, at + width + l), b, blanks)
+        y = y * load(space.spread, emitted + l)
+        b = b * blank
+        u = multiply_add(load(row.skip, l), y, b) * load(space.scales, l)
+        store(space.beta, l, y + one_after(u, after))
+        store(space.beta, width + l, b + y)
+        after = u
+    return fold_sum(blanks)
+
+
+@inlined
+def edges(row, space, opened, first, last):
+    """The chunks that still matter at a block's start; those at the edges that do not are cleared."""
+    width = chunks(row.labels) * LANES
+    zero = zeros(row)
+    while first < last and _share(space, opened, width, first) < NEGLIGIBLE:
+        store(space.beta, first * LANES, zero)
+        store(space.beta, width + first * LANES, zero)
+        first += 1
+    while first < last and _share(space, opened, width, last) < NEGLIGIBLE:
+        last -= 1
+    return first, last
+
+
+@inlined
+def _share(space, opened, width, c):
+    l = c * LANES
+    labels = load(space.opened, opened + l) * load(space.beta, l)
+    return fold_sum(labels + load(space.opened, opened + width + l) * load(space.beta, width + l))

@@ -1,0 +1,121 @@
+"""Huge rows of a batch, each on several threads, by the steps of `halves.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from seqloss.kernels import layout, threads
+from seqloss.kernels.blocks import Space
+from seqloss.kernels.ctc import Path
+from seqloss.kernels.halves import BACK, FINISH, MEASURE, MEET, NUMBER, SUM, halves
+from seqloss.kernels.workspace import FLOAT, INTEGER, Workspace, sums
+
+HUGE = 3e6
+"""Nanoseconds of estimated work from which on a row is summed from both ends."""
+
+
+class _Row:
+    """A row on its way, with memory of its own in the caller's workspace.
+
+    Args:
+        place: among the rows that are computed together, which names its memory.
+        given: what `halves` is told of the batch, from `scores` to `weights`.
+    """
+
+    def __init__(self, lent: Workspace, place: int, n: int, given: tuple[Any, ...], sizes: dict[str, int]) -> None:
+        self.n, self.given = n, given
+
+        def take(name: str, dtype: np.dtype = FLOAT) -> np.ndarray:
+            return lent.take(f"{name} of huge row {place}", sizes[name], dtype)
+
+        self.saved = take("saved").reshape(2, -1), take("saved_exponents", INTEGER).reshape(2, -1)
+        self.own = (
+            take("counted", given[0].dtype), take("floats"), take("integers", INTEGER),
+            take("mirrored_slot", INTEGER), take("mirrored_skip"), take("ends"), take("end_exponents", INTEGER),
+            take("betas"), take("m"), take("e", INTEGER),
+        )  # fmt: skip
+        self.found = np.zeros(1 + max(2, threads.get_num_threads()), np.int64)
+
+    def do(self, step: int, turn: int, turns: int, space: Space, line: np.ndarray) -> None:
+        space = space._replace(saved=self.saved[0][turn % 2], saved_exponents=self.saved[1][turn % 2])
+        halves(step, turn, turns, self.n, *self.given, space, line, *self.own, self.found)
+
+    def worst(self, turns: int) -> int:
+        """What became of the step that was done last."""
+        return int(self.found[1 : 1 + turns].max())
+
+
+def compute(
+    chosen: np.ndarray, given: tuple[Any, ...], classes: int, frames: int, labels: int, gradient: bool,
+    losses: np.ndarray, paths: np.ndarray,
+) -> None:  # fmt: skip
+    """Losses, paths and gradients of the chosen rows; what is DEEP, STEEP or UNCERTAIN is left to wide numbers.
+
+    Args:
+        given: what `halves` is told of the batch, from `scores` to `weights`.
+        frames, labels: the most of a row.
+    """
+    count = threads.get_num_threads()
+    at_a_time = (count + 1) // 2
+    for begin in range(0, len(chosen), at_a_time):
+        together = chosen[begin : begin + at_a_time].tolist()
+        with Workspace() as lent:
+            sizes = _sizes(frames, labels, classes, gradient)
+            rows = [_Row(lent, place, n, given, sizes) for place, n in enumerate(together)]
+            half = layout.space_sizes(frames - frames // 2, labels, classes, gradient)
+            for step, going, turns in _steps(rows, paths, count, gradient):
+                _do(step, going, turns, count, half, classes)
+        for n in together:
+            if paths[n] >= Path.INFEASIBLE:
+                losses[n] = np.inf if paths[n] == Path.INFEASIBLE else np.nan
+
+
+def _steps(rows: list[_Row], paths: np.ndarray, count: int, gradient: bool) -> Iterator[tuple[int, list[_Row], int]]:
+    """Each step with the rows that take part in it, and in how many parts."""
+    yield NUMBER, rows, 1
+    there = [row for row in rows if paths[row.n] != Path.REFUSED]
+    yield MEASURE, there, count
+    for row in there:
+        paths[row.n] = max(paths[row.n], row.worst(count))
+    summed = [row for row in there if paths[row.n] == Path.FAST]
+    yield SUM, summed, 2
+    for row in summed:
+        paths[row.n] = row.worst(2)
+    met = [row for row in summed if paths[row.n] == Path.FAST]
+    yield MEET, met, 1
+    if gradient:
+        back = [row for row in met if paths[row.n] == Path.FAST]
+        yield BACK, back, 2
+        for row in back:
+            paths[row.n] = row.worst(2)
+        yield FINISH, rows, 1
+
+
+def _do(step: int, rows: list[_Row], turns: int, count: int, sizes: dict[str, int], classes: int) -> None:
+    tasks = [(row, turn) for row in rows for turn in range(turns)]
+
+    def work(share: list[tuple[_Row, int]]) -> None:
+        with Workspace() as lent:
+            kind = share[0][0].given[0].dtype
+            line = lent.take(f"line{kind}", classes, kind)
+            there = sums(lent, sizes)
+            for row, turn in share:
+                row.do(step, turn, turns, there, line)
+
+    if tasks:
+        threads.share(work, [tasks[k::count] for k in range(min(count, len(tasks)))])
+
+
+def _sizes(frames: int, labels: int, classes: int, gradient: bool) -> dict[str, int]:
+    """Elements of what belongs to one row."""
+    half = layout.space_sizes(frames - frames // 2, labels, classes, gradient)
+    two, width = layout.pair(labels), layout.pair(labels) // 2
+    return {
+        "saved": 2 * half["saved"], "saved_exponents": 2 * half["saved_exponents"], "counted": classes,
+        "floats": layout.floats_size(frames, labels, classes), "integers": layout.integers_size(labels, classes),
+        "mirrored_slot": width, "mirrored_skip": width, "ends": 2 * two, "end_exponents": two, "betas": 2 * two,
+        "m": two, "e": two,
+    }  # fmt: skip

@@ -118,7 +118,7 @@ MUTANTS = {
     ),
     "NaN is laundered": (
         "softmax.py",
-        "if any_lane(wrong):",
+        "if any_noted(wrong):",
         "if classes < 0:",
         "test_ctc.py::test_a_poisonous_score_anywhere_in_a_frame_poisons_its_row_alone",
     ),
@@ -134,10 +134,22 @@ MUTANTS = {
         "BLOCK = 10**9",
         "test_softmax.py::test_the_sum_of_the_others_is_right_to_two_roundings",
     ),
-    "small logarithms in a product": (
+    "exponentials that vanish are not looked for": (
+        "softmax.py",
+        "NEAR = 87.0",
+        "NEAR = 1e9",
+        "test_softmax.py::test_exponentials_are_right_however_far_a_score_lies_below_the_largest",
+    ),
+    "ties are what a float32 sum holds": (
+        "softmax.py",
+        "ties += np.rint(np.float64(fold_sum(every)) - part)",
+        "ties += np.float64(fold_sum(every)) - part",
+        "test_softmax.py::test_ties_are_counted_to_the_last_among_thousands_of_others",
+    ),
+    "small others meet the 1 of their product": (
         "emissions.py",
-        "SURE = 2.0**-6",
-        "SURE = -1.0",
+        "product += pick(frames.tops, 2 * t + 1) * (1.0 + product)",
+        "product = (1.0 + product) * (1.0 + pick(frames.tops, 2 * t + 1)) - 1.0",
         "test_ctc.py::test_a_small_loss_of_2000_frames_keeps_its_digits",
     ),
     "what paths take back is in float32": (

@@ -10,9 +10,14 @@ from seqloss.kernels import softmax
 
 
 @njit
+def sums(scores, exponentials):
+    largest, smallest = softmax.span(scores, 0, scores.size)
+    counted = np.ones_like(scores)
+    return largest, *softmax.others(scores, 0, scores.size, largest, smallest, counted, exponentials, 0, True)
+
+
 def frame(scores):
-    largest = softmax.peak(scores, 0, scores.size)
-    below, ties = softmax.others(scores, 0, scores.size, largest, np.ones_like(scores), scores, 0, False)
+    largest, below, ties = sums(scores, np.empty_like(scores))
     return largest, below + (ties - 1.0)
 
 
@@ -40,6 +45,29 @@ def test_classes_that_share_the_largest_score_count_as_others_but_for_one(ties) 
     scores = np.full(30, -np.inf, np.float32)
     scores[5 : 5 + ties] = 3.0
     assert frame(scores) == (3.0, ties - 1.0)
+
+
+@pytest.mark.parametrize("ties", [1, 300])
+def test_ties_are_counted_to_the_last_among_thousands_of_others(ties) -> None:
+    scores = np.random.default_rng(0).uniform(-3.0, -1e-3, 100_000).astype(np.float32)
+    scores[::100][:ties] = 0.0
+    assert sums(scores, np.empty_like(scores))[2] == ties
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "furthest", [1.0, softmax.NEAR - 1e-3, softmax.NEAR, softmax.NEAR + 1e-3, 104.0, 800.0, np.inf]
+)
+@pytest.mark.parametrize("classes", [3, 16, 45])
+def test_exponentials_are_right_however_far_a_score_lies_below_the_largest(classes, furthest, kind) -> None:
+    """To 2 roundings, and 0 where they would be under the smallest normal number."""
+    scores = np.zeros(classes, kind)
+    scores[classes // 2], scores[classes - 1] = -furthest, -furthest / 2
+    exponentials = np.empty_like(scores)
+    sums(scores, exponentials)
+    exact = np.exp(scores.astype(np.longdouble))
+    exact[exact < np.finfo(kind).tiny] = 0.0
+    np.testing.assert_allclose(exponentials.astype(np.longdouble), exact, rtol=float(2 * np.finfo(kind).eps))
 
 
 def test_a_frame_of_nothing_but_minus_infinity_has_that_for_its_largest() -> None:

@@ -20,7 +20,7 @@ from seqloss.kernels.compiled import kernel, part
 from seqloss.kernels.ctc import Path, admissible
 from seqloss.kernels.emissions import number_classes, scores_used
 from seqloss.kernels.layout import slots_size
-from seqloss.kernels.softmax import others, peak
+from seqloss.kernels.softmax import others, span
 
 FAST, INFEASIBLE, POISONED, REFUSED = Path.FAST, Path.INFEASIBLE, Path.POISONED, Path.REFUSED
 
@@ -32,10 +32,10 @@ def _tops(scores, origin, classes, frames, classes_used, count, counted, d, tops
         start = origin + t * classes
         rest = 0.0
         if normalize:
-            top = peak(scores, start, classes)
+            top, bottom = span(scores, start, classes)
             if not (top > -np.inf):
                 return False
-            rest, ties = others(scores, start, classes, top, counted, scores, 0, False)
+            rest, ties = others(scores, start, classes, top, bottom, counted, scores, 0, False)
             rest += ties - 1.0
         else:
             top = scores_used(scores, start, 1, classes_used, count, d, 0)

@@ -53,32 +53,26 @@ def loss_and_grad(
     losses, paths = allocate(rows, np.dtype(np.float64)), allocate(rows, np.dtype(np.int64))
     weights = np.ones(rows, logits.dtype) if weights is None else weights.astype(logits.dtype, copy=False)
     frames, labels = _longest(batch, time)
-    sizes = layout.space_sizes(frames, labels, classes, gradient)
-
     given = (
         scores, steps, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, softmax, gradient,
     )  # fmt: skip
-    floats, integers = layout.floats_size(frames, labels, classes), layout.integers_size(labels, classes)
-
-    def lent(space: Workspace) -> tuple[np.ndarray, ...]:
-        return (
-            space.take(f"line{logits.dtype}", classes, logits.dtype),
-            space.take(f"counted{logits.dtype}", classes, logits.dtype),
-            space.take("floats", floats, FLOAT),
-            space.take("integers", integers, INTEGER),
-        )
+    kind, sizes = logits.dtype.char, (frames, labels, classes)
 
     def fast(chosen: np.ndarray) -> None:
         with Workspace() as space:
-            ctc.rows(*given, chosen, losses, paths, result, weights, sums(space, sizes), *lent(space))
+            lent = space.take_set(
+                (kind, gradient),
+                sizes,
+                lambda: (sums(space, layout.space_sizes(*sizes, gradient)), *_scratch(space, kind, *sizes)),
+            )
+            ctc.rows(*given, chosen, losses, paths, result, weights, *lent)
 
     def wide(chosen: np.ndarray) -> None:
         with Workspace() as space:
             size = layout.wide_size(frames, labels, layout.most_slots(labels, classes), gradient)
             m, e = space.take("mantissas", size, FLOAT), space.take("binary exponents", size, INTEGER)
-            ctc.wide_rows(
-                *given, chosen, losses, paths, result, weights, m, e, space.take("totals", 1, FLOAT), *lent(space)
-            )
+            totals = space.take("totals", 1, FLOAT)
+            ctc.wide_rows(*given, chosen, losses, paths, result, weights, m, e, totals, *_scratch(space, kind, *sizes))
 
     if rows and BLOCKED:
         shares, apart = _shares(batch, frames, classes, labels)
@@ -94,6 +88,16 @@ def loss_and_grad(
         threads.share(wide, [share for share in np.array_split(left, threads.get_num_threads()) if share.size])
     gradients = result.reshape(logits.shape) if gradient else None
     return losses.astype(logits.dtype), paths, gradients
+
+
+def _scratch(space: Workspace, kind: str, frames: int, labels: int, classes: int) -> tuple[np.ndarray, ...]:
+    """What rows of no more frames and labels need beside their sums: see `seqloss.kernels.ctc.rows`, from `line` on."""
+    return (
+        space.take(f"line {kind}", classes, np.dtype(kind)),
+        space.take(f"counted {kind}", classes, np.dtype(kind)),
+        space.take("floats", layout.floats_size(frames, labels, classes), FLOAT),
+        space.take("integers", layout.integers_size(labels, classes), INTEGER),
+    )
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> B
             align.rows(
                 scores, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, chosen,
                 found.paths, found.classes, found.first, found.last, found.scores, found.totals,
-                space.take(f"counted{logits.dtype}", classes, logits.dtype),
+                space.take(f"counted {logits.dtype.char}", classes, logits.dtype),
                 space.take("floats", floats, np.dtype(np.float64)),
                 space.take("integers", classes + 2 * labels + 64, np.dtype(np.int64)),
                 space.take("steps", frames * states, np.dtype(np.uint8)),
@@ -153,6 +157,9 @@ def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> B
 
 def _memory(logits: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
     """Memory from an array's first entry on, and from each axis' entry to the next in it: nothing is copied."""
+    if logits.flags.c_contiguous and logits.flags.writeable and logits.flags.aligned and logits.size:
+        _, time, classes = logits.shape
+        return logits.reshape(-1), (time * classes, classes, 1)
     if not logits.flags.aligned or any(stride % logits.itemsize for stride in logits.strides):
         logits = np.ascontiguousarray(logits)
     batch, time, classes = (stride // logits.itemsize for stride in logits.strides)

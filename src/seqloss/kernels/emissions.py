@@ -18,9 +18,9 @@ import numpy as np
 
 from seqloss.contract import MASKED
 from seqloss.kernels.compiled import inlined, part
-from seqloss.kernels.exponential import exp, split_exp
+from seqloss.kernels.exponential import exp, exp_near, split_exp
 from seqloss.kernels.layout import LANES, slots_size
-from seqloss.kernels.softmax import add_others, others, peak
+from seqloss.kernels.softmax import NEAR, below_one, others, span
 from seqloss.kernels.vectors import (
     binary_exponent,
     exponent,
@@ -41,8 +41,8 @@ from seqloss.kernels.vectors import (
 )
 from seqloss.kernels.wide import NOTHING
 
-SURE = 2.0**-6
-"""Others that add up to less have their logarithm taken one frame at a time: in a product they would lose digits."""
+MANY = 2.0**900
+"""A product of others that is larger has its logarithm taken at once, before it leaves float64's range."""
 TOGETHER = 1024
 """Scores of the frames that are measured together."""
 
@@ -138,9 +138,15 @@ def scores_used(scores, start, step, classes_used, count, d, at):
 
 
 @inlined
-def _least(least, x, e, unused):
+def _least_of_masked(least, x, e, unused):
     """The smallest exponential so far that is in use and not masked."""
     return minimum(least, maximum(select(less(x, like(x, -MASKED)), like(x, 1.0), e), unused))
+
+
+@inlined
+def _least_of_near(least, x, e, unused):
+    """Likewise where nothing is masked."""
+    return minimum(least, maximum(e, unused))
 
 
 @inlined
@@ -151,35 +157,50 @@ def _depth(least):
 
 
 @inlined
-def _all_classes(line, start, classes, slots, unused, em, at, top):
+def _all_classes(exponential, least_of, line, start, classes, slots, unused, em, at, top):
     """A frame's `others` and depth, given its largest score; exp of each class's distance from that in `em`."""
     most = like(load(unused, 0), top)
-    below, ties, least = like(most, 0.0), 0, like(most, 1.0)
+    below, every, least = like(most, 0.0), like(most, 0.0), like(most, 1.0)
     store(em, at + slots - LANES, like(most, 0.0))
-    for c in range(0, classes, LANES):
-        if c + LANES <= classes:
-            x = load_wide(line, start + c) - most
-        else:
-            x = load_wide_first(line, start + c, classes - c, -np.inf) - most
-        e = exp(x)
+    whole = classes - classes % LANES
+    for c in range(0, whole, LANES):
+        x = load_wide(line, start + c) - most
+        e = exponential(x)
         store(em, at + c, e)
-        below, ties = add_others(e, below, ties + LANES)
-        least = _least(least, x, e, load(unused, c))
-    return fold_sum(below) + (ties - 1.0), _depth(least)
+        below, every = below + below_one(e), every + e
+        least = least_of(least, x, e, load(unused, c))
+    if whole < classes:
+        x = load_wide_first(line, start + whole, classes - whole, -np.inf) - most
+        e = exp(x)
+        store(em, at + whole, e)
+        below, every = below + below_one(e), every + e
+        least = _least_of_masked(least, x, e, load(unused, whole))
+    rest = fold_sum(below)
+    return rest + (np.rint(fold_sum(every) - rest) - 1.0), _depth(least)
 
 
 @inlined
-def _classes_used(slots, unused, em, at):
-    """Turn a frame's distances in `em` into their exp; those below 1 added up, how many are 1, and the depth."""
+def _classes_used(exponential, least_of, slots, unused, em, at):
+    """Turn a frame's distances in `em` into their exp; those below 1 added up, how many are 1, and the depth.
+
+    The last vector's distances may be -inf.
+    """
     least = like(load(unused, 0), 1.0)
-    below, ties = like(least, 0.0), 0
-    for u in range(0, slots, LANES):
+    below, every = like(least, 0.0), like(least, 0.0)
+    for u in range(0, slots - LANES, LANES):
         x = load(em, at + u)
-        e = exp(x)
+        e = exponential(x)
         store(em, at + u, e)
-        below, ties = add_others(e, below, ties + LANES)
-        least = _least(least, x, e, load(unused, u))
-    return fold_sum(below), ties, _depth(least)
+        below, every = below + below_one(e), every + e
+        least = least_of(least, x, e, load(unused, u))
+    u = slots - LANES
+    x = load(em, at + u)
+    e = exp(x)
+    store(em, at + u, e)
+    below, every = below + below_one(e), every + e
+    least = _least_of_masked(least, x, e, load(unused, u))
+    rest = fold_sum(below)
+    return rest, np.rint(fold_sum(every) - rest), _depth(least)
 
 
 @inlined
@@ -200,23 +221,31 @@ def _softmax_frames(frames, scores, start, step, first, some):
     classes, slots, em, tops = frames.classes, frames.slots, frames.emissions, frames.tops
     poisoned = False
     for i in range(some):
-        top = peak(scores, start + i * step, classes)
+        top, bottom = span(scores, start + i * step, classes)
         poisoned |= not (top > -np.inf)
         put(tops, 2 * (first + i), top)
+        put(frames.depths, first + i, bottom)
     if poisoned:
         return False
     for i in range(some):
         t = first + i
-        top = pick(tops, 2 * t)
-        if frames.dense:
-            rest, depth = _all_classes(scores, start + i * step, classes, slots, frames.unused, em, t * slots, top)
-            put(frames.depths, t, depth)
-        else:
+        top, bottom = pick(tops, 2 * t), pick(frames.depths, t)
+        if not frames.dense:
             rest, ties = others(
-                scores, start + i * step, classes, top, frames.counted, frames.result, frames.out + t * classes,
-                frames.keep,
+                scores, start + i * step, classes, top, bottom, frames.counted, frames.result,
+                frames.out + t * classes, frames.keep,
             )  # fmt: skip
             rest += ties
+        elif top - bottom < NEAR:
+            rest, depth = _all_classes(
+                exp_near, _least_of_near, scores, start + i * step, classes, slots, frames.unused, em, t * slots, top
+            )  # fmt: skip
+            put(frames.depths, t, depth)
+        else:
+            rest, depth = _all_classes(
+                exp, _least_of_masked, scores, start + i * step, classes, slots, frames.unused, em, t * slots, top
+            )  # fmt: skip
+            put(frames.depths, t, depth)
         put(tops, 2 * t + 1, rest)
     if not frames.dense:
         for i in range(some):
@@ -225,7 +254,10 @@ def _softmax_frames(frames, scores, start, step, first, some):
             _distances(scores, at, 1, frames.classes_used, frames.used, slots, em, t * slots, pick(tops, 2 * t))
         for i in range(some):
             t = first + i
-            rest, ties, depth = _classes_used(slots, frames.unused, em, t * slots)
+            if pick(tops, 2 * t) - pick(frames.depths, t) < NEAR:
+                rest, ties, depth = _classes_used(exp_near, _least_of_near, slots, frames.unused, em, t * slots)
+            else:
+                rest, ties, depth = _classes_used(exp, _least_of_masked, slots, frames.unused, em, t * slots)
             put(tops, 2 * t + 1, pick(tops, 2 * t + 1) + rest + (ties - 1.0))
             put(frames.depths, t, depth)
     return True
@@ -268,28 +300,28 @@ def _as_they_stand(frames, first, end):
             top = 0.0
         tops[2 * t], tops[2 * t + 1] = top, 0.0
         _distances(frames.scores, start, frames.class_step, frames.classes_used, frames.used, slots, em, t * slots, top)
-        _, _, depth = _classes_used(slots, frames.unused, em, t * slots)
+        _, _, depth = _classes_used(exp, _least_of_masked, slots, frames.unused, em, t * slots)
         put(frames.depths, t, depth)
     return True
 
 
 @part
 def certain(frames):
-    """The sum over frames of the largest log-probability."""
-    found, product = 0.0, 1.0
+    """The sum over frames of the largest log-probability.
+
+    Others r_1, r_2, ... go into one logarithm as (1 + r_1) (1 + r_2) ... - 1, a sum of positive terms that keeps its
+    digits where all of them are small.
+    """
+    found, product = 0.0, 0.0
     for t in range(frames.count):
         if not frames.normalize:
             found += pick(frames.tops, 2 * t)
             continue
-        rest = pick(frames.tops, 2 * t + 1)
-        if rest < SURE:
-            found -= math.log1p(rest)
-        else:
-            product *= 1.0 + rest
-            if product > 2.0**900:
-                found -= math.log(product)
-                product = 1.0
-    return found - math.log(product)
+        product += pick(frames.tops, 2 * t + 1) * (1.0 + product)
+        if product > MANY:
+            found -= math.log1p(product)
+            product = 0.0
+    return found - math.log1p(product)
 
 
 @inlined

@@ -26,9 +26,9 @@ LOWEST32, LOWEST64 = -87.3, -708.3
 
 
 @inlined
-def _tail(r, total):
+def _tail(r, square, total):
     """1 + r + r^2 total, the small terms first."""
-    return multiply_add(total, r * r, r) + like(r, 1.0)
+    return multiply_add(total, square, r) + like(r, 1.0)
 
 
 @inlined
@@ -36,38 +36,35 @@ def _series6(r):
     total = multiply_add(r, like(r, 0.0013926250831497611), like(r, 0.008363232883682618))
     total = multiply_add(total, r, like(r, 0.04166655421298415))
     total = multiply_add(total, r, like(r, 0.16666576666119928))
-    return _tail(r, multiply_add(total, r, like(r, 0.5)))
+    return _tail(r, r * r, multiply_add(total, r, like(r, 0.5)))
 
 
 @inlined
 def _series11(r):
-    total = multiply_add(r, like(r, 2.5100472505694996e-08), like(r, 2.7620201591031547e-07))
-    total = multiply_add(total, r, like(r, 2.7557268276905696e-06))
-    total = multiply_add(total, r, like(r, 2.4801521057868204e-05))
-    total = multiply_add(total, r, like(r, 0.00019841269863171557))
-    total = multiply_add(total, r, like(r, 0.0013888888917367081))
-    total = multiply_add(total, r, like(r, 0.008333333333330039))
-    total = multiply_add(total, r, like(r, 0.041666666666623824))
-    total = multiply_add(total, r, like(r, 0.16666666666666669))
-    return _tail(r, multiply_add(total, r, like(r, 0.5000000000000001)))
+    square = r * r
+    fourth = square * square
+    a = multiply_add(r, like(r, 0.16666666666666669), like(r, 0.5000000000000001))
+    b = multiply_add(r, like(r, 0.008333333333330039), like(r, 0.041666666666623824))
+    c = multiply_add(r, like(r, 0.00019841269863171557), like(r, 0.0013888888917367081))
+    d = multiply_add(r, like(r, 2.7557268276905696e-06), like(r, 2.4801521057868204e-05))
+    e = multiply_add(r, like(r, 2.5100472505694996e-08), like(r, 2.7620201591031547e-07))
+    a = multiply_add(b, square, a)
+    c = multiply_add(d, square, c)
+    return _tail(r, square, multiply_add(multiply_add(e, fourth, c), fourth, a))
 
 
 @inlined
-def _exp32(x):
-    clamped = maximum(x, like(x, LOWEST32))
-    shifted = multiply_add(clamped, like(x, LOG2E), like(x, ROUNDER32))
+def _near32(x):
+    shifted = multiply_add(x, like(x, LOG2E), like(x, ROUNDER32))
     n = shifted - like(x, ROUNDER32)
-    r = multiply_add(n, like(x, -LOWER32), multiply_add(n, like(x, -UPPER32), clamped))
-    return select(less(x, like(x, LOWEST32)), like(x, 0.0), raised(_series6(r), shifted))
+    return raised(_series6(multiply_add(n, like(x, -LOWER32), multiply_add(n, like(x, -UPPER32), x))), shifted)
 
 
 @inlined
-def _exp64(x):
-    clamped = maximum(x, like(x, LOWEST64))
-    shifted = multiply_add(clamped, like(x, LOG2E), like(x, ROUNDER64))
+def _near64(x):
+    shifted = multiply_add(x, like(x, LOG2E), like(x, ROUNDER64))
     n = shifted - like(x, ROUNDER64)
-    r = multiply_add(n, like(x, -LOWER64), multiply_add(n, like(x, -UPPER64), clamped))
-    return select(less(x, like(x, LOWEST64)), like(x, 0.0), raised(_series11(r), shifted))
+    return raised(_series11(multiply_add(n, like(x, -LOWER64), multiply_add(n, like(x, -UPPER64), x))), shifted)
 
 
 @inlined
@@ -79,13 +76,32 @@ def split_exp(x):
     return _series11(r), bits_minus(shifted, like(x, ROUNDER64))
 
 
+def _near(x):
+    raise TypeError("works inside compiled kernels only")
+
+
+@overload(_near)
+def _near_by_type(x):
+    return (lambda x: _near32(x)) if x.element == types.float32 else (lambda x: _near64(x))
+
+
+def _lowest(x):
+    raise TypeError("works inside compiled kernels only")
+
+
+@overload(_lowest)
+def _lowest_by_type(x):
+    return (lambda x: like(x, LOWEST32)) if x.element == types.float32 else (lambda x: like(x, LOWEST64))
+
+
+@inlined
+def exp_near(x):
+    """exp of a vector x in [LOWEST32, 0]; what is further down is garbage."""
+    return _near(x)
+
+
+@inlined
 def exp(x):
-    """exp of a vector x <= 0 inside a kernel; 0 where it would be under the smallest normal number."""
-    raise TypeError("exp works inside compiled kernels only")
-
-
-@overload(exp)
-def _exp(x):
-    if x.element == types.float32:
-        return lambda x: _exp32(x)
-    return lambda x: _exp64(x)
+    """exp of a vector x <= 0; 0 where it would be under the smallest normal number."""
+    lowest = _lowest(x)
+    return select(less(x, lowest), like(x, 0.0), _near(maximum(x, lowest)))

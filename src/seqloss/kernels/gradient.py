@@ -100,9 +100,13 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
                 _write(result, out + likely, small, weight)
             continue
         for u in range(0, slots, LANES):
-            store(posterior, at + u, load(frames.emissions, em + u) * share - load(posterior, at + u) * inverse)
+            g = not_tiny(load(frames.emissions, em + u) * share - load(posterior, at + u) * inverse)
+            g = converted(g, result)
+            store(posterior, at + u, converted(g * like(g, weight), posterior))
         if likely >= 0:
-            put(posterior, at + likely, small)
+            c = out + pick(frames.classes_used, likely)
+            _write(result, c, small, weight)
+            put(posterior, at + likely, pick(result, c))
     if frames.dense:
         return fine
     for i in range(many):
@@ -115,5 +119,5 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
     for i in range(many):
         out, at = frames.out + (first + sense * i) * classes, i * slots
         for u in range(frames.used):
-            _write(result, out + pick(frames.classes_used, u), pick(posterior, at + u), weight)
+            put(result, out + pick(frames.classes_used, u), pick(posterior, at + u))
     return fine

@@ -12,12 +12,11 @@ import numpy as np
 
 from seqloss.contract import SMALLEST
 from seqloss.kernels.compiled import inlined
-from seqloss.kernels.exponential import exp
+from seqloss.kernels.exponential import exp, exp_near
 from seqloss.kernels.vectors import (
-    any_lane,
-    count_lanes,
-    either,
+    any_noted,
     fold_max,
+    fold_min,
     fold_sum,
     lanes,
     less,
@@ -25,7 +24,10 @@ from seqloss.kernels.vectors import (
     load,
     load_first,
     maximum,
+    minimum,
+    multiply_add,
     not_below,
+    noted,
     select,
     store,
     store_first,
@@ -34,64 +36,80 @@ from seqloss.kernels.vectors import (
 BLOCK = 32
 """Vectors that are summed in the scores' own precision before the sum moves to float64."""
 
+NEAR = 87.0
+"""Nats that a frame's scores may lie apart so that none of its exponentials vanishes, in float32 either."""
+
 
 @inlined
-def peak(scores, start, classes):
-    """The largest score of a frame, NaN if the frame holds a NaN or +inf, -inf if nothing else is there."""
+def span(scores, start, classes):
+    """The largest score of a frame and the smallest.
+
+    The largest is NaN if the frame holds a NaN or +inf, -inf if nothing else is there.
+    """
     width = lanes(scores)
-    end = start + classes
-    top = load_first(scores, start, min(classes, width), -np.inf)
-    wrong = not_below(top, like(top, np.inf))
-    position = start + width
-    while position + width <= end:
-        x = load(scores, position)
-        wrong = either(wrong, not_below(x, like(x, np.inf)))
+    some = min(classes, width)
+    top = load_first(scores, start, some, -np.inf)
+    bottom = load_first(scores, start, some, np.inf)
+    wrong = noted(like(top, 0.0), not_below(top, like(top, np.inf)))
+    whole = classes - classes % width
+    for c in range(width, whole, width):
+        x = load(scores, start + c)
+        wrong = noted(wrong, not_below(x, like(x, np.inf)))
         top = maximum(top, x)
-        position += width
-    if position < end:
-        x = load_first(scores, position, end - position, -np.inf)
-        wrong = either(wrong, not_below(x, like(x, np.inf)))
+        bottom = minimum(bottom, x)
+    if width < classes and whole < classes:
+        x = load_first(scores, start + whole, classes - whole, -np.inf)
+        wrong = noted(wrong, not_below(x, like(x, np.inf)))
         top = maximum(top, x)
-    if any_lane(wrong):
-        return np.nan
-    return np.float64(fold_max(top))
+        bottom = minimum(bottom, load_first(scores, start + whole, classes - whole, np.inf))
+    if any_noted(wrong):
+        return np.nan, np.nan
+    return np.float64(fold_max(top)), np.float64(fold_min(bottom))
 
 
 @inlined
-def add_others(e, below, ties):
-    """What is below 1 added up, and a count of the rest."""
-    smaller = less(e, like(e, 1.0))
-    return below + select(smaller, e, like(e, 0.0)), ties - count_lanes(smaller)
+def below_one(e):
+    """e where it is below 1, else 0."""
+    return select(less(e, like(e, 1.0)), e, like(e, 0.0))
 
 
 @inlined
-def others(scores, start, classes, largest, counted, result, at, keep):
+def others(scores, start, classes, largest, smallest, counted, result, at, keep):
     """Sum of exp(score - largest) over a frame where that is below 1, and how many there are where it is 1.
 
     Only what is 1 in `counted` (classes,), and not 0, is added; `keep` writes each exponential to `result`.
     """
+    if largest - smallest < NEAR:
+        return _others(exp_near, scores, start, classes, largest, counted, result, at, keep)
+    return _others(exp, scores, start, classes, largest, counted, result, at, keep)
+
+
+@inlined
+def _others(exponential, scores, start, classes, largest, counted, result, at, keep):
     width = lanes(scores)
-    end = start + classes
     top = like(load_first(scores, start, 0, 0.0), largest)
-    total, ties = 0.0, 0
-    position = start
-    while position < end:
-        below = like(top, 0.0)
-        stop = min(end, position + BLOCK * width)
-        while position + width <= stop:
-            e = exp(load(scores, position) - top)
-            below, ties = add_others(e * load(counted, position - start), below, ties + width)
+    total, ties = 0.0, 0.0
+    whole = classes - classes % width
+    for block in range(0, whole, BLOCK * width):
+        below, every = like(top, 0.0), like(top, 0.0)
+        for c in range(block, min(whole, block + BLOCK * width), width):
+            e = exponential(load(scores, start + c) - top)
             if keep:
-                store(result, at + position - start, e)
-            position += width
-        if position < stop:
-            e = exp(load_first(scores, position, stop - position, -np.inf) - top)
-            there = load_first(counted, position - start, stop - position, 0.0)
-            below, ties = add_others(e * there, below, ties + width)
-            if keep:
-                store_first(result, at + position - start, e, stop - position)
-            position = stop
-        total += np.float64(fold_sum(below))
+                store(result, at + c, e)
+            there = load(counted, c)
+            below = multiply_add(below_one(e), there, below)
+            every = multiply_add(e, there, every)
+        part = np.float64(fold_sum(below))
+        total += part
+        ties += np.rint(np.float64(fold_sum(every)) - part)
+    if whole < classes:
+        e = exp(load_first(scores, start + whole, classes - whole, -np.inf) - top)
+        if keep:
+            store_first(result, at + whole, e, classes - whole)
+        e = e * load_first(counted, whole, classes - whole, 0.0)
+        part = np.float64(fold_sum(below_one(e)))
+        total += part
+        ties += np.rint(np.float64(fold_sum(e)) - part)
     return total, ties
 
 

@@ -304,6 +304,31 @@ def either(typing, left, right):
 
 
 @intrinsic
+def noted(typing, notes, mask):
+    """`notes`, which are 0 at first, and no longer in the lanes where a mask holds."""
+
+    def build(context, builder, sig, args):
+        integers = sig.args[0].of(INTEGER[sig.args[0].element]).llvm
+        bits = builder.or_(builder.bitcast(args[0], integers), builder.sext(args[1], integers))
+        return builder.bitcast(bits, sig.args[0].llvm)
+
+    return notes(notes, mask), build
+
+
+@intrinsic
+def any_noted(typing, notes):
+    """Whether a lane was noted."""
+
+    def build(context, builder, sig, args):
+        integers = sig.args[0].of(INTEGER[sig.args[0].element])
+        held = builder.icmp_signed("!=", builder.bitcast(args[0], integers.llvm), _constant(integers, 0))
+        whole = ir.IntType(sig.args[0].lanes)
+        return builder.icmp_unsigned("!=", builder.bitcast(held, whole), ir.Constant(whole, 0))
+
+    return types.boolean(notes), build
+
+
+@intrinsic
 def any_lane(typing, mask):
     """Whether a mask holds in some lane."""
 
@@ -312,17 +337,6 @@ def any_lane(typing, mask):
         return builder.icmp_unsigned("!=", builder.bitcast(args[0], whole), ir.Constant(whole, 0))
 
     return types.boolean(mask), build
-
-
-@intrinsic
-def count_lanes(typing, mask):
-    """In how many lanes a mask holds."""
-
-    def build(context, builder, sig, args):
-        whole = ir.IntType(sig.args[0].lanes)
-        return builder.zext(builder.ctpop(builder.bitcast(args[0], whole)), ir.IntType(64))
-
-    return types.int64(mask), build
 
 
 @intrinsic

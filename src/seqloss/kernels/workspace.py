@@ -5,12 +5,15 @@ A thread keeps at most `KEPT_BYTES`; what a larger call needs is given back when
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from threading import local
+from typing import TypeVar
 
 import numpy as np
 
 from seqloss.kernels.blocks import Space
 
+T = TypeVar("T")
 KEPT_BYTES = 64 * 2**20
 _kept = local()
 
@@ -37,19 +40,30 @@ class Workspace:
 
     def __enter__(self) -> Workspace:
         if not hasattr(_kept, "arrays"):
-            _kept.arrays = {}
+            release()
         self._arrays: dict[str, np.ndarray] = _kept.arrays
+        self._sets: dict[Hashable, tuple[tuple[int, ...], object]] = _kept.sets
         return self
 
     def take(self, name: str, size: int, dtype: np.dtype) -> np.ndarray:
         found = self._arrays.get(name)
         if found is None or found.size < size or found.dtype != dtype:
             found = self._arrays[name] = _aligned(size, np.dtype(dtype))
+            self._sets.clear()
         return found
+
+    def take_set(self, name: Hashable, sizes: tuple[int, ...], take: Callable[[], T]) -> T:
+        """Arrays that `take` takes for sizes of the batch; those of the last time, if no size was smaller then."""
+        found = self._sets.get(name)
+        if found is None or any(new > old for new, old in zip(sizes, found[0], strict=True)):
+            taken = take()
+            self._sets[name] = sizes, taken
+            return taken
+        return found[1]  # type: ignore[return-value]
 
     def __exit__(self, *error: object) -> None:
         if sum(array.nbytes for array in self._arrays.values()) > KEPT_BYTES:
-            self._arrays.clear()
+            release()
 
 
 def sums(lent: Workspace, sizes: dict[str, int]) -> Space:
@@ -59,4 +73,4 @@ def sums(lent: Workspace, sizes: dict[str, int]) -> Space:
 
 def release() -> None:
     """Give this thread's scratch back."""
-    _kept.arrays = {}
+    _kept.arrays, _kept.sets = {}, {}

@@ -100,13 +100,9 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
                 _write(result, out + likely, small, weight)
             continue
         for u in range(0, slots, LANES):
-            g = not_tiny(load(frames.emissions, em + u) * share - load(posterior, at + u) * inverse)
-            g = converted(g, result)
-            store(posterior, at + u, converted(g * like(g, weight), posterior))
+            store(posterior, at + u, load(frames.emissions, em + u) * share - load(posterior, at + u) * inverse)
         if likely >= 0:
-            c = out + pick(frames.classes_used, likely)
-            _write(result, c, small, weight)
-            put(posterior, at + likely, pick(result, c))
+            put(posterior, at + likely, small)
     if frames.dense:
         return fine
     for i in range(many):
@@ -119,5 +115,5 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
     for i in range(many):
         out, at = frames.out + (first + sense * i) * classes, i * slots
         for u in range(frames.used):
-            put(result, out + pick(frames.classes_used, u), pick(posterior, at + u))
+            _write(result, out + pick(frames.classes_used, u), pick(posterior, at + u), weight)
     return fine

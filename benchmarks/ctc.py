@@ -9,7 +9,8 @@ quartiles as spread. All on one CPU, but for the last table: there the kernel ha
 
 Scores are 3 N(0, 1), and beside them those of a model that has learnt: blanks, and here and there a peak for a label.
 Keras and TensorFlow are left out of `long`, where they do not end in ten minutes, and of learnt scores. `--save` writes
-benchmarks/results/ctc-cpu.json with machine, versions and commit; `--picture` docs/img/ctc-cpu.svg from it.
+benchmarks/results/ctc-cpu-<avx2, avx512 or other>.json with machine, versions and commit; `--picture` draws
+docs/img/ctc-cpu.svg from it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ from seqloss.kernels.cpu import loss_and_grad
 ABSOLUTE, RELATIVE = 1e-6, 1e-5
 """What our float32 gradient may err by, against float64."""
 
-RESULT = Path(__file__).parent / "results" / "ctc-cpu.json"
+FEATURES = Path("/proc/cpuinfo").read_text().split()
+WIDEST = next((name for flag, name in (("avx512f", "avx512"), ("avx2", "avx2")) if flag in FEATURES), "other")
+RESULT = Path(__file__).parent / "results" / f"ctc-cpu-{WIDEST}.json"
 PICTURE = Path(__file__).parents[1] / "docs" / "img" / "ctc-cpu.svg"
 SHORT = 20.0
 """Milliseconds that are timed together."""

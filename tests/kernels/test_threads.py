@@ -133,26 +133,42 @@ def test_small_work_stays_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None
 def test_long_rows_are_shared_out_first_and_each_to_who_has_least() -> None:
     seqloss.set_num_threads(2)
     rows = contract.validate((5, 1000, 4), np.ones((5, 10), int), [100, 1000, 400, 300, 200], [10] * 5)
-    shares, apart = cpu._shares(rows, 1000, 4, 10)
+    shares, apart, _ = cpu._shares(rows, 1000, 4, 10)
     assert [share.tolist() for share in shares] == [[1], [2, 3, 4, 0]]
     assert apart.tolist() == []
 
 
-def test_a_huge_row_has_every_thread_in_each_of_its_long_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def who_does_what(monkeypatch: pytest.MonkeyPatch, frames: list[int]) -> dict[tuple[int, int], set[int]]:
+    """Which threads take part in which step of each huge row."""
     seqloss.set_num_threads(2)
     rng = np.random.default_rng(0)
-    logits = rng.standard_normal((1, 3000, 40)).astype(np.float32)
-    rows = contract.validate(logits.shape, rng.integers(1, 40, (1, 700)))
-    seen: dict[int, set[int]] = {}
+    logits = rng.standard_normal((len(frames), max(frames), 40)).astype(np.float32)
+    rows = contract.validate(logits.shape, rng.integers(1, 40, (len(frames), 700)), frames)
+    seen: dict[tuple[int, int], set[int]] = {}
     step_of = huge.halves
 
-    def watched(step: int, *arguments: object) -> None:
-        seen.setdefault(step, set()).add(get_ident())
-        step_of(step, *arguments)
+    def watched(step: int, turn: int, turns: int, n: int, *arguments: object) -> None:
+        seen.setdefault((n, step), set()).add(get_ident())
+        step_of(step, turn, turns, n, *arguments)
 
     monkeypatch.setattr(huge, "halves", watched)
     loss_and_grad(logits, rows)
-    assert [step for step, workers in seen.items() if len(workers) == 2] == [huge.MEASURE, huge.SUM, huge.BACK]
+    return seen
+
+
+@pytest.mark.parametrize("frames", [[3000], [6000, 3000]])
+def test_a_huge_row_by_itself_has_every_thread_in_each_of_its_long_steps(monkeypatch, frames) -> None:
+    seen = who_does_what(monkeypatch, frames)
+    for n in range(len(frames)):
+        shared = [step for (row, step), workers in seen.items() if row == n and len(workers) == 2]
+        assert shared == [huge.MEASURE, huge.SUM, huge.BACK]
+
+
+def test_as_many_huge_rows_as_threads_go_one_to_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = who_does_what(monkeypatch, [3000, 2900])
+    workers = [set.union(*(found for (row, _), found in seen.items() if row == n)) for n in range(2)]
+    assert [len(found) for found in workers] == [1, 1]
+    assert workers[0] != workers[1]
 
 
 def test_a_batch_that_would_be_shared_is_computed_while_python_exits() -> None:

@@ -75,12 +75,12 @@ def loss_and_grad(
             ctc.wide_rows(*given, chosen, losses, paths, result, weights, m, e, totals, *_scratch(space, kind, *sizes))
 
     if rows and BLOCKED:
-        shares, apart = _shares(batch, frames, classes, labels)
+        shares, apart, costs = _shares(batch, frames, classes, labels)
         if shares:
             threads.share(fast, shares)
         if apart.size:
             everything = (*given, losses, paths, result, weights)
-            huge.compute(apart, everything, classes, frames, labels, gradient, losses, paths)
+            huge.compute(apart, costs, everything, classes, frames, labels, gradient, losses, paths)
     else:
         paths[:] = Path.DEEP
     left = np.flatnonzero((paths > Path.FAST) & (paths < Path.INFEASIBLE))
@@ -150,7 +150,7 @@ def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> B
             )  # fmt: skip
 
     if rows:
-        shares, apart = _shares(batch, frames, classes, labels)
+        shares, apart, _ = _shares(batch, frames, classes, labels)
         threads.share(work, [*shares, apart] if apart.size else shares)
     return found
 
@@ -198,8 +198,10 @@ def _as_writable(array: np.ndarray) -> np.ndarray:
     return array if array.flags.writeable else np.asarray(_Memory(array, array.shape))
 
 
-def _shares(batch: Batch, frames: int, classes: int, labels: int) -> tuple[list[np.ndarray], np.ndarray]:
+def _shares(batch: Batch, frames: int, classes: int, labels: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """The rows that each thread computes: long ones first, each to the thread that has least to do; and the huge ones.
+
+    Of those their costs too, the largest first.
 
     Args:
         frames, labels: the most of a row.
@@ -207,18 +209,19 @@ def _shares(batch: Batch, frames: int, classes: int, labels: int) -> tuple[list[
     rows, count = np.arange(len(batch.logit_lengths)), threads.get_num_threads()
     most = _nanoseconds(frames, classes, labels)
     if most < huge.HUGE and (count == 1 or len(rows) * most < 2 * WORTH_A_THREAD):
-        return [rows], rows[:0]
+        return [rows], rows[:0], rows[:0]
     costs = _nanoseconds(np.clip(batch.logit_lengths, 0, frames), classes, np.clip(batch.target_lengths, 0, labels))
-    apart = np.flatnonzero(costs >= huge.HUGE)
+    order = np.argsort(-costs, kind="stable")
+    apart = order[costs[order] >= huge.HUGE]
     count = max(1, min(len(rows), count, int(costs[costs < huge.HUGE].sum() / WORTH_A_THREAD)))
     shares: list[list[int]] = [[] for _ in range(count)]
     load = [0.0] * count
-    for row in np.argsort(-costs, kind="stable").tolist():
+    for row in order.tolist():
         if costs[row] < huge.HUGE:
             least = load.index(min(load))
             shares[least].append(row)
             load[least] += costs[row]
-    return [np.array(share) for share in shares if share], apart
+    return [np.array(share) for share in shares if share], apart, costs[apart]
 
 
 def _nanoseconds(frames: Any, classes: int, labels: Any) -> Any:

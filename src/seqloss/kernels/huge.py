@@ -1,4 +1,4 @@
-"""Huge rows of a batch, each on several threads, by the steps of `halves.py`."""
+"""Huge rows of a batch, by the steps of `halves.py`: one a thread, or each on several threads."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from seqloss.kernels.workspace import FLOAT, INTEGER, Workspace, sums
 
 HUGE = 3e6
 """Nanoseconds of estimated work from which on a row is summed from both ends."""
+LIKE = 0.8
+"""How much of a row's cost another's must be at the least, so that neither thread waits for long."""
 
 
 class _Row:
@@ -49,28 +51,42 @@ class _Row:
 
 
 def compute(
-    chosen: np.ndarray, given: tuple[Any, ...], classes: int, frames: int, labels: int, gradient: bool,
-    losses: np.ndarray, paths: np.ndarray,
+    chosen: np.ndarray, costs: np.ndarray, given: tuple[Any, ...], classes: int, frames: int, labels: int,
+    gradient: bool, losses: np.ndarray, paths: np.ndarray,
 ) -> None:  # fmt: skip
     """Losses, paths and gradients of the chosen rows; what is DEEP, STEEP or UNCERTAIN is left to wide numbers.
 
+    As many rows of like cost as there are threads go one to each thread, which need not wait for each other; the rest
+    is split.
+
     Args:
+        costs: of the chosen rows, the largest first.
         given: what `halves` is told of the batch, from `scores` to `weights`.
         frames, labels: the most of a row.
     """
     count = threads.get_num_threads()
-    at_a_time = (count + 1) // 2
-    for begin in range(0, len(chosen), at_a_time):
-        together = chosen[begin : begin + at_a_time].tolist()
+    sizes = _sizes(frames, labels, classes, gradient)
+    half = layout.space_sizes(frames - frames // 2, labels, classes, gradient)
+
+    def together(rows: list[int], count: int) -> None:
         with Workspace() as lent:
-            sizes = _sizes(frames, labels, classes, gradient)
-            rows = [_Row(lent, place, n, given, sizes) for place, n in enumerate(together)]
-            half = layout.space_sizes(frames - frames // 2, labels, classes, gradient)
-            for step, going, turns in _steps(rows, paths, count, gradient):
-                _do(step, going, turns, count, half, classes)
-        for n in together:
+            going = [_Row(lent, place, n, given, sizes) for place, n in enumerate(rows)]
+            for step, some, turns in _steps(going, paths, count, gradient):
+                _do(step, some, turns, count, half, classes)
+        for n in rows:
             if paths[n] >= Path.INFEASIBLE:
                 losses[n] = np.inf if paths[n] == Path.INFEASIBLE else np.nan
+
+    split = []
+    for begin in range(0, len(chosen), count):
+        rows = chosen[begin : begin + count].tolist()
+        if len(rows) == count and costs[begin + count - 1] > LIKE * costs[begin]:
+            threads.share(lambda n: together([n], 1), rows)
+        else:
+            split.extend(rows)
+    at_a_time = (count + 1) // 2
+    for begin in range(0, len(split), at_a_time):
+        together(split[begin : begin + at_a_time], count)
 
 
 def _steps(rows: list[_Row], paths: np.ndarray, count: int, gradient: bool) -> Iterator[tuple[int, list[_Row], int]]:

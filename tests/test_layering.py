@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 FRAMEWORKS = {"torch", "jax", "keras", "tensorflow", "lightning", "pytorch_lightning"}
 MAY_NAME = {
+    "kernels/gpu": {"torch"},
     "torch": {"torch"},
     "torch/lightning": {"torch", "lightning"},
     "jax": {"jax"},

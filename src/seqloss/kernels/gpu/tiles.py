@@ -1,0 +1,54 @@
+"""How large the kernels' blocks are: one small table for GPUs, one for Triton's interpreter.
+
+On a GPU a block fills the registers of a few warps. The interpreter spends its time on operations, whatever their size: there
+a block is as large as the batch. No size depends on the rows that share a batch, but through the axes: sums whose order
+would follow a block's size are either over classes, or in pairs (`order.pairwise`), so that no bit depends on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+
+LONGEST = 2048
+"""Label states that one block holds in registers; longer targets are swept block by block."""
+
+FUSION = {"enable_fp_fusion": False}
+"""Each rounding is where the source has it, whatever a block's size: no bit depends on it."""
+
+
+class Tile(NamedTuple):
+    """A block of two axes, and the launch options that go with it."""
+
+    rows: int
+    columns: int
+    options: dict[str, Any]
+
+
+def power_of_two(size: int) -> int:
+    """The smallest power of two that is not smaller."""
+    return 1 << max(0, size - 1).bit_length()
+
+
+def interpreted(device: torch.device) -> bool:
+    """Whether kernels on this device's tensors run in Triton's interpreter."""
+    return device.type == "cpu"
+
+
+def classes_tile(device: torch.device, time: int, classes: int) -> Tile:
+    """Frames by classes, for the two passes over the logits."""
+    if interpreted(device):
+        columns = min(1 << 16, power_of_two(classes))
+        return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns, FUSION)
+    columns = min(4096, max(16, power_of_two(classes)))
+    return Tile(max(1, 2048 // columns), columns, {"num_warps": 8 if columns > 2048 else 4, **FUSION})
+
+
+def labels_tile(device: torch.device, time: int, labels: int) -> Tile:
+    """Frames by labels, for what is gathered from the classes and back."""
+    if interpreted(device):
+        columns = min(LONGEST, power_of_two(labels))
+        return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns, FUSION)
+    columns = min(512, max(16, power_of_two(labels)))
+    return Tile(max(1, 1024 // columns), columns, {"num_warps": 4, **FUSION})

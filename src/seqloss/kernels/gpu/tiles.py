@@ -52,3 +52,11 @@ def labels_tile(device: torch.device, time: int, labels: int) -> Tile:
         return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns, FUSION)
     columns = min(512, max(16, power_of_two(labels)))
     return Tile(max(1, 1024 // columns), columns, {"num_warps": 4, **FUSION})
+
+
+def walks_tile(device: torch.device, walks: int, labels: int) -> Tile:
+    """Walks by label states, with the blank after the last label; a warp is full, and no thread holds over eight states."""
+    columns = min(LONGEST, power_of_two(labels + 1))
+    if interpreted(device):
+        return Tile(power_of_two(max(1, walks)), columns, FUSION)
+    return Tile(max(1, 32 // columns), columns, {"num_warps": min(8, max(1, columns // 128)), **FUSION})

@@ -1,0 +1,122 @@
+"""The second row pass: the logits read once more, the gradient written once, with what comes from upstream in it.
+
+    softmax - posterior,    or between their complements where the posterior is the larger part of 1:
+    sum of the other posteriors - (1 - softmax)
+
+It runs when the loss is differentiated, so that the gradient is rounded once, to the input's own type, after it was multiplied. What
+is under 2^-126 before that is 0. Frames past a row's length, and rows that no path fits, are 0 whatever comes from
+upstream; broken rows are NaN. Without the softmax the gradient is minus the posterior, or torch.nn.CTCLoss' own,
+exp(log-probability) - posterior.
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+from seqloss.kernels.gpu.by_class import Posteriors
+from seqloss.kernels.gpu.frames import Frames
+from seqloss.kernels.gpu.loss import BROKEN, SMALLEST, WITH_A_PATH, Losses
+from seqloss.kernels.gpu.text import Groups, Text
+from seqloss.kernels.gpu.tiles import classes_tile
+from seqloss.kernels.gpu.wide import exp_below
+
+SOFTMAX, POSTERIOR, TORCHS = 0, 1, 2
+"""What the gradient is: softmax - posterior, -posterior, exp(log-probability) - posterior."""
+HIGHEST = tl.constexpr(88.72284)
+"""ln of the largest float32."""
+
+
+@triton.jit
+def _exp(x):
+    """e^x of any float32, to a few units: in two factors, the second of a small number."""
+    high = tl.minimum(tl.maximum(x, -150.0), HIGHEST)
+    half = tl.floor(high * 0.5)
+    power = tl.where(high > 0.0, tl.div_rn(exp_below(-(high - half)), 1.0), 0.0)
+    positive = tl.div_rn(tl.div_rn(1.0 + 0.0 * x, exp_below(-half)), tl.where(high > 0.0, power, 1.0))
+    found = tl.where(high > 0.0, positive, exp_below(tl.minimum(high, 0.0)))
+    found = tl.where(x > HIGHEST, float("inf"), found)
+    return tl.where(x != x, x, found)
+
+
+@triton.jit
+def _expm1(x, power):
+    """e^x - 1, given e^x."""
+    near = x * (1.0 + x * (0.5 + x * (0.16666667 + x * (0.041666668 + x * (0.008333334 + x * 0.0013888889)))))
+    return tl.where((x > -0.25) & (x < 0.25), near, power - 1.0)
+
+
+@triton.jit
+def _gradient_kernel(
+    logits, top, others, posteriors, likeliest, complement, places, frames, status, upstream, gradient,
+    stride_row, stride_time, stride_class, time, classes, longest, blank,
+    MODE: tl.constexpr, FRAMES: tl.constexpr, CLASSES: tl.constexpr,
+):  # fmt: skip
+    class_blocks = tl.cdiv(classes, CLASSES)
+    time_blocks = tl.cdiv(time, FRAMES)
+    program = tl.program_id(0)
+    number = (program % class_blocks) * CLASSES + tl.arange(0, CLASSES)
+    t = (program // class_blocks % time_blocks) * FRAMES + tl.arange(0, FRAMES)
+    row = (program // class_blocks // time_blocks).to(tl.int64)
+    state = tl.load(status + row)
+    length = tl.load(frames + row)
+    used = t < length
+    out = gradient + ((row * time + t) * classes)[:, None] + number[None, :]
+    writes = (t < time)[:, None] & (number < classes)[None, :]
+    found = tl.zeros([FRAMES, CLASSES], tl.float32)
+    if state == WITH_A_PATH:
+        inside = used[:, None] & (number < classes)[None, :]
+        place = tl.load(places + row * classes + number, mask=number < classes, other=-1)
+        place = tl.where(number == blank, longest, place)
+        line = ((row * time + t) * (longest + 1))[:, None]
+        posterior = tl.load(posteriors + line + place[None, :], mask=inside & (place >= 0)[None, :], other=0.0)
+        best = number[None, :] == tl.load(likeliest + row * time + t, mask=used, other=-1)[:, None]
+        beside = tl.load(complement + row * time + t, mask=used, other=0.0)[:, None]
+        found = -posterior
+        if MODE != 1:
+            at = row * stride_row + (t.to(tl.int64) * stride_time)[:, None] + number.to(tl.int64)[None, :] * stride_class
+            x = tl.load(logits + at, mask=inside, other=0.0).to(tl.float32)
+            if MODE == 0:
+                x -= tl.load(top + row * time + t, mask=used, other=0.0)[:, None]
+                rest = tl.load(others + row * time + t, mask=used, other=0.0)
+                probability = exp_below(x) * tl.div_rn(1.0 + 0.0 * rest, 1.0 + rest)[:, None]
+                probability = tl.where(probability < SMALLEST, 0.0, probability)
+                missing = tl.where(probability > 0.5, tl.div_rn(rest, 1.0 + rest)[:, None], 1.0 - probability)
+                found = tl.where(best, beside - missing, probability - posterior)
+            else:
+                power = _exp(x)
+                found = tl.where(best, beside + _expm1(x, power), power - posterior)
+        found = tl.where((found < SMALLEST) & (found > -SMALLEST), 0.0, found)
+        found = tl.where(used[:, None], found * tl.load(upstream + row), 0.0)
+    if state == BROKEN:
+        found = tl.where(used[:, None], float("nan"), found)
+    tl.store(out, (found + 0.0).to(gradient.dtype.element_ty), mask=writes)
+
+
+def write_gradient(
+    logits: torch.Tensor,
+    frames: Frames,
+    text: Text,
+    groups: Groups,
+    losses: Losses,
+    posteriors: Posteriors,
+    upstream: torch.Tensor,
+    *,
+    blank: int,
+    mode: int,
+) -> torch.Tensor:
+    """The gradient of sum(upstream * loss), of the logits' type and shape, contiguous.
+
+    Args:
+        upstream: float32 (batch,), contiguous.
+        mode: SOFTMAX, POSTERIOR or TORCHS.
+    """
+    batch, time, classes = logits.shape
+    gradient = torch.empty((batch, time, classes), dtype=logits.dtype, device=logits.device)
+    tile = classes_tile(logits.device, time, classes)
+    if batch and time:
+        _gradient_kernel[(batch * triton.cdiv(time, tile.rows) * triton.cdiv(classes, tile.columns),)](
+            logits, frames.top, frames.others, posteriors.labels, posteriors.likeliest, posteriors.complement,
+            groups.places, text.frames, losses.status, upstream, gradient, *logits.stride(), time, classes,
+            text.labels.shape[1], blank, MODE=mode, FRAMES=tile.rows, CLASSES=tile.columns, **tile.options,
+        )  # fmt: skip
+    return gradient

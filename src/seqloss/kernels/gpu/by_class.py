@@ -36,7 +36,7 @@ class Posteriors(NamedTuple):
 @triton.jit
 def _by_class_kernel(
     shares, blank_shares, labels, first, following, counts, frames, status, likeliest_out, complement_out,
-    time, longest, blank, FRAMES: tl.constexpr, LABELS: tl.constexpr, LOG2_LABELS: tl.constexpr,
+    time, longest, blank, FRAMES: tl.constexpr, LABELS: tl.constexpr,
 ):  # fmt: skip
     blocks = tl.cdiv(time, FRAMES)
     row = (tl.program_id(0) // blocks).to(tl.int64)
@@ -78,7 +78,7 @@ def _by_class_kernel(
             leads = tl.load(first + row * longest + place, mask=place < count, other=0) > 0
             others = leads[None, :] & used[:, None] & (place[None, :] != most_place[:, None])
             part = tl.load(shares + line[:, None] + place[None, :], mask=others, other=0.0)
-            rest += pairwise(part, FRAMES, LABELS, LOG2_LABELS)
+            rest += pairwise(part, FRAMES, LABELS)
             start += LABELS
         total = tl.where(used, rest + most, 1.0)
         start = 0
@@ -108,6 +108,6 @@ def find_posteriors(
         _by_class_kernel[(batch * triton.cdiv(time, tile.rows),)](
             shares, blank_shares, text.labels, groups.first, groups.following, text.counts, text.frames, losses.status,
             likeliest, complement, time, labels - 1, blank,
-            FRAMES=tile.rows, LABELS=tile.columns, LOG2_LABELS=tile.columns.bit_length() - 1, **tile.options,
+            FRAMES=tile.rows, LABELS=tile.columns, **tile.options,
         )  # fmt: skip
     return Posteriors(shares, likeliest, complement)

@@ -9,33 +9,40 @@ upstream; broken rows are NaN. Without the softmax the gradient is minus the pos
 exp(log-probability) - posterior.
 """
 
+from typing import NamedTuple
+
 import torch
 import triton
 import triton.language as tl
 
-from seqloss.kernels.gpu.by_class import Posteriors
-from seqloss.kernels.gpu.frames import Frames
-from seqloss.kernels.gpu.loss import BROKEN, SMALLEST, WITH_A_PATH, Losses
-from seqloss.kernels.gpu.text import Groups, Text
+from seqloss.kernels.gpu.loss import BROKEN, SMALLEST, WITH_A_PATH
 from seqloss.kernels.gpu.tiles import classes_tile
-from seqloss.kernels.gpu.wide import exp_below
+from seqloss.kernels.gpu.wide import exp_below, exp_of_any
 
 SOFTMAX, POSTERIOR, TORCHS = 0, 1, 2
 """What the gradient is: softmax - posterior, -posterior, exp(log-probability) - posterior."""
-HIGHEST = tl.constexpr(88.72284)
-"""ln of the largest float32."""
 
 
-@triton.jit
-def _exp(x):
-    """e^x of any float32, to a few units: in two factors, the second of a small number."""
-    high = tl.minimum(tl.maximum(x, -150.0), HIGHEST)
-    half = tl.floor(high * 0.5)
-    power = tl.where(high > 0.0, tl.div_rn(exp_below(-(high - half)), 1.0), 0.0)
-    positive = tl.div_rn(tl.div_rn(1.0 + 0.0 * x, exp_below(-half)), tl.where(high > 0.0, power, 1.0))
-    found = tl.where(high > 0.0, positive, exp_below(tl.minimum(high, 0.0)))
-    found = tl.where(x > HIGHEST, float("inf"), found)
-    return tl.where(x != x, x, found)
+class Kept(NamedTuple):
+    """What the gradient needs beside the logits.
+
+    Attributes:
+        top, others: float32 (batch, time), see `frames.Frames`.
+        posteriors: float32 (batch, time, labels + 1), likeliest: int32 (batch, time), complement: float32 (batch, time), see
+            `by_class.Posteriors`.
+        places: int32 (batch, classes), see `text.Groups`.
+        frames: int32 (batch,), in use.
+        status: int8 (batch,), see `loss.Losses`.
+    """
+
+    top: torch.Tensor
+    others: torch.Tensor
+    posteriors: torch.Tensor
+    likeliest: torch.Tensor
+    complement: torch.Tensor
+    places: torch.Tensor
+    frames: torch.Tensor
+    status: torch.Tensor
 
 
 @triton.jit
@@ -73,17 +80,19 @@ def _gradient_kernel(
         beside = tl.load(complement + row * time + t, mask=used, other=0.0)[:, None]
         found = -posterior
         if MODE != 1:
-            at = row * stride_row + (t.to(tl.int64) * stride_time)[:, None] + number.to(tl.int64)[None, :] * stride_class
+            at = (
+                row * stride_row + (t.to(tl.int64) * stride_time)[:, None] + number.to(tl.int64)[None, :] * stride_class
+            )
             x = tl.load(logits + at, mask=inside, other=0.0).to(tl.float32)
             if MODE == 0:
                 x -= tl.load(top + row * time + t, mask=used, other=0.0)[:, None]
                 rest = tl.load(others + row * time + t, mask=used, other=0.0)
-                probability = exp_below(x) * tl.div_rn(1.0 + 0.0 * rest, 1.0 + rest)[:, None]
+                probability = exp_below(x) * tl.div_rn(tl.full([FRAMES], 1.0, tl.float32), 1.0 + rest)[:, None]
                 probability = tl.where(probability < SMALLEST, 0.0, probability)
                 missing = tl.where(probability > 0.5, tl.div_rn(rest, 1.0 + rest)[:, None], 1.0 - probability)
                 found = tl.where(best, beside - missing, probability - posterior)
             else:
-                power = _exp(x)
+                power = exp_of_any(x)
                 found = tl.where(best, beside + _expm1(x, power), power - posterior)
         found = tl.where((found < SMALLEST) & (found > -SMALLEST), 0.0, found)
         found = tl.where(used[:, None], found * tl.load(upstream + row), 0.0)
@@ -93,30 +102,23 @@ def _gradient_kernel(
 
 
 def write_gradient(
-    logits: torch.Tensor,
-    frames: Frames,
-    text: Text,
-    groups: Groups,
-    losses: Losses,
-    posteriors: Posteriors,
-    upstream: torch.Tensor,
-    *,
-    blank: int,
-    mode: int,
+    logits: torch.Tensor, kept: Kept, upstream: torch.Tensor, *, blank: int, mode: int, dtype: torch.dtype | None = None
 ) -> torch.Tensor:
-    """The gradient of sum(upstream * loss), of the logits' type and shape, contiguous.
+    """The gradient of sum(upstream * loss), of the logits' shape, contiguous.
 
     Args:
+        logits: (batch, time, classes), the very scores that `kept` is of.
         upstream: float32 (batch,), contiguous.
+        blank: from 0.
         mode: SOFTMAX, POSTERIOR or TORCHS.
+        dtype: of the gradient; None for the logits'.
     """
     batch, time, classes = logits.shape
-    gradient = torch.empty((batch, time, classes), dtype=logits.dtype, device=logits.device)
+    gradient = torch.empty((batch, time, classes), dtype=dtype or logits.dtype, device=logits.device)
     tile = classes_tile(logits.device, time, classes)
     if batch and time:
         _gradient_kernel[(batch * triton.cdiv(time, tile.rows) * triton.cdiv(classes, tile.columns),)](
-            logits, frames.top, frames.others, posteriors.labels, posteriors.likeliest, posteriors.complement,
-            groups.places, text.frames, losses.status, upstream, gradient, *logits.stride(), time, classes,
-            text.labels.shape[1], blank, MODE=mode, FRAMES=tile.rows, CLASSES=tile.columns, **tile.options,
+            logits, *kept, upstream, gradient, *logits.stride(), time, classes, kept.posteriors.shape[2] - 1, blank,
+            MODE=mode, FRAMES=tile.rows, CLASSES=tile.columns, **tile.options,
         )  # fmt: skip
     return gradient

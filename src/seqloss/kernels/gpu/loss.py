@@ -1,7 +1,7 @@
 """From the sum over all paths to each row's loss, in float64.
 
-    loss = -(certain + log1p(rest)) where the main path reads as the target, of weight 1 beside `rest`,
-    loss = -(certain + log(total))  elsewhere.
+loss = -(certain + log1p(rest)) where the main path reads as the target, of weight 1 beside `rest`,
+loss = -(certain + log(total))  elsewhere.
 """
 
 from typing import NamedTuple
@@ -18,6 +18,9 @@ from seqloss.kernels.gpu.wide import add, indicator
 WITH_A_PATH, CLOSED, BROKEN = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
 """What becomes of a row: a number, nothing (infeasible), NaN."""
 
+INF, ZERO, NAN = 0, 1, 2
+"""The loss of a row that no path fits; NAN makes it a broken one."""
+
 SMALLEST = tl.constexpr(contract.SMALLEST)
 LN2_32 = tl.constexpr(22.18070977791825)
 """32 ln 2."""
@@ -28,7 +31,7 @@ class Losses(NamedTuple):
     """Each row's loss.
 
     Attributes:
-        losses: float32 (batch,), inf where no path fits, NaN in broken rows.
+        losses: float32 (batch,), NaN in broken rows.
         status: int8 (batch,), WITH_A_PATH, CLOSED or BROKEN.
         references: int32 (batch,), the exponent of the sum over all paths.
     """
@@ -41,7 +44,7 @@ class Losses(NamedTuple):
 @triton.jit
 def _loss_kernel(
     ends, certain, spells, broken, losses_out, status_out, references_out, batch,
-    NORMALIZE: tl.constexpr, BLOCK: tl.constexpr,
+    NORMALIZE: tl.constexpr, INFEASIBLE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     there = row < batch
@@ -63,15 +66,24 @@ def _loss_kernel(
     if NORMALIZE:
         loss = tl.where(loss >= SMALLEST, loss, 0.0)
     wrong = tl.load(broken + row, mask=there, other=0) > 0
-    loss = tl.where(wrong, float("nan"), tl.where(some, loss, float("inf")))
+    if INFEASIBLE == 2:
+        wrong = wrong | (some == 0)
+    loss = tl.where(some, loss, 0.0 if INFEASIBLE == 1 else float("inf"))
+    loss = tl.where(wrong, float("nan"), loss)
     status = tl.where(wrong, BROKEN, tl.where(some, WITH_A_PATH, CLOSED))
     tl.store(losses_out + row, loss, mask=there)
     tl.store(status_out + row, status.to(tl.int8), mask=there)
     tl.store(references_out + row, tl.where(some, total_exponent, 0), mask=there)
 
 
-def find_losses(ends: torch.Tensor, main: MainPath, *, normalize: bool) -> Losses:
-    """Each row's loss from the last states of its backward walk, int32 (batch, 4), see `sums.Sums`."""
+def find_losses(ends: torch.Tensor, main: MainPath, *, normalize: bool, infeasible: int) -> Losses:
+    """Each row's loss.
+
+    Args:
+        ends: int32 (batch, 4), the last states of the backward walks, see `sums.Sums`.
+        normalize: as in the contract.
+        infeasible: what a row is that no path fits: INF, ZERO or NAN.
+    """
     batch, device = ends.shape[0], ends.device
     losses = torch.empty(batch, dtype=torch.float32, device=device)
     status = torch.empty(batch, dtype=torch.int8, device=device)
@@ -79,6 +91,6 @@ def find_losses(ends: torch.Tensor, main: MainPath, *, normalize: bool) -> Losse
     if batch:
         _loss_kernel[(triton.cdiv(batch, BLOCK),)](
             ends, main.certain, main.spells, main.broken, losses, status, references, batch,
-            NORMALIZE=normalize, BLOCK=BLOCK, num_warps=4, **FUSION,
+            NORMALIZE=normalize, INFEASIBLE=infeasible, BLOCK=BLOCK, num_warps=4, **FUSION,
         )  # fmt: skip
     return Losses(losses, status, references)

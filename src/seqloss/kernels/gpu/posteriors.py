@@ -16,15 +16,18 @@ Scratch holds a wave's states, and waves are as large as what stands in `PROGRAM
     stored bytes = 16 (labels + 1) * (2 batch * segments + wave * stride),    segments and stride some sqrt(time).
 """
 
+# ruff: noqa: RUF005, SIM102 (Triton unpacks no tuples; a run-time condition inside one that it compiles with)
+# mypy: disable-error-code="misc, var-annotated"
+
 import torch
 import triton
 import triton.language as tl
 
 from seqloss.kernels.gpu.frames import Frames
 from seqloss.kernels.gpu.main_path import MainPath
-from seqloss.kernels.gpu.pairs import pairwise
+from seqloss.kernels.gpu.pairs import pairwise, pairwise_over_parts
 from seqloss.kernels.gpu.step import NOWHERE, emissions, step
-from seqloss.kernels.gpu.sums import Sums, keep, main_state, segment_frames, skips
+from seqloss.kernels.gpu.sums import Sums, keep, label_columns, main_state, pass_on, segment_frames, take_over
 from seqloss.kernels.gpu.text import Text
 from seqloss.kernels.gpu.tiles import walks_tile
 from seqloss.kernels.gpu.wide import NOTHING, ONE_BITS
@@ -38,12 +41,16 @@ WORDS = 16
 
 
 @triton.jit
-def kept(out, place, longest, inside):
-    """States that `sums.keep` stored."""
-    a = tl.load(out + place, mask=inside, other=0).to(tl.float32, bitcast=True)
-    a_exponent = tl.load(out + (longest + 1) + place, mask=inside, other=NOTHING)
-    b = tl.load(out + 2 * (longest + 1) + place, mask=inside, other=0).to(tl.float32, bitcast=True)
-    b_exponent = tl.load(out + 3 * (longest + 1) + place, mask=inside, other=NOTHING)
+def kept(out, place, count, longest, inside, PARTS: tl.constexpr):
+    """States that `sums.keep` stored, zeros where none are."""
+    a, a_exponent, b, b_exponent = (), (), (), ()
+    for i in tl.static_range(PARTS):
+        there = inside & (place + i <= count)
+        at = out + place + i
+        a = a + (tl.load(at, mask=there, other=0).to(tl.float32, bitcast=True),)
+        a_exponent = a_exponent + (tl.load(at + (longest + 1), mask=there, other=NOTHING),)
+        b = b + (tl.load(at + 2 * (longest + 1), mask=there, other=0).to(tl.float32, bitcast=True),)
+        b_exponent = b_exponent + (tl.load(at + 3 * (longest + 1), mask=there, other=NOTHING),)
     return a, a_exponent, b, b_exponent
 
 
@@ -56,13 +63,34 @@ def product(x, x_exponent, y, y_exponent, reference):
 
 
 @triton.jit
+def meet(at, lines, columns, inside, alive, line, a, a_exponent, b, b_exponent, reference, count, place,
+         PARTS: tl.constexpr):  # fmt: skip
+    """Backward sums meet a frame's forward sums: the labels' shares are stored, the blanks' are returned."""
+    of_blanks = ()
+    for i in tl.static_range(PARTS):
+        here = inside[i] & alive
+        mine = lines + columns[i]
+        value = tl.load(mine, mask=here, other=0).to(tl.float32, bitcast=True)
+        share = product(value, tl.load(mine + line, mask=here, other=NOTHING), a[i], a_exponent[i], reference)
+        tl.store(at + columns[i], share, mask=here)
+        here = alive & (place + i <= count)
+        value = tl.load(mine + 2 * line + 1, mask=here, other=0).to(tl.float32, bitcast=True)
+        exponent = tl.load(mine + 3 * line + 1, mask=here, other=NOTHING)
+        share = product(value, exponent, b[i], b_exponent[i], reference)
+        of_blanks = of_blanks + (tl.where(here, share, 0.0),)
+    return of_blanks
+
+
+@triton.jit
 def _posteriors_kernel(
     distances, labels, counts, frames, states, spells, references, checkpoints, scratch, edges, blank_shares,
     first_item, items, time, longest, segments, stride,
-    MANY: tl.constexpr, ROWS: tl.constexpr, LABELS: tl.constexpr, LOG2_LABELS: tl.constexpr,
+    MANY: tl.constexpr, ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    own = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    item = first_item.to(tl.int64) + own
+    LINES: tl.constexpr = ROWS * CHUNKS
+    chunk = tl.arange(0, LINES) % CHUNKS
+    own = tl.program_id(0) * ROWS + tl.arange(0, LINES) // CHUNKS
+    item = own.to(tl.int64) + first_item
     there = item < items
     row = tl.where(there, item // segments, 0)
     segment = tl.where(there, item % segments, 0)
@@ -76,100 +104,100 @@ def _posteriors_kernel(
     reference = tl.load(references + row, mask=there, other=0)[:, None]
     steps = tl.max(tl.where(some, end - begin, 0), 0)
     most_labels = tl.max(tl.where(some, count, -1), 0)
-    column = tl.arange(0, LABELS)[None, :]
+    lane = tl.arange(0, LANES)[None, :]
     line = longest + 1
-    space = own.to(tl.int64) * stride * (4 * line)
-    nowhere = tl.full([ROWS, 1], NOWHERE, tl.int32)
+    space = scratch + own.to(tl.int64) * stride * (4 * line)
+    near = checkpoints + ((row * 2) * segments + segment) * (4 * line)
+    far = near + segments.to(tl.int64) * (4 * line)
+    nowhere = tl.full([LINES, 1], NOWHERE, tl.int32)
     start = 0
     while start <= most_labels:
-        place = start + column
-        inside = (place < count[:, None]) & some[:, None]
-        reads = some[:, None] & (place <= count[:, None])
-        skip = skips(labels, row[:, None], longest, count[:, None], place, (begin < 0)[:, None])
-        near = checkpoints + ((row * 2) * segments + segment) * (4 * line)
-        a, a_exponent, b, b_exponent = kept(near[:, None], place, longest, reads)
-        edge = tl.zeros([ROWS, 1], tl.float32)
-        edge_exponent = tl.full([ROWS, 1], NOTHING, tl.int32)
-        if MANY and start > 0:
-            edge = tl.load(near + start - 1, mask=some, other=0).to(tl.float32, bitcast=True)[:, None]
-            edge_exponent = tl.load(near + line + start - 1, mask=some, other=NOTHING)[:, None]
+        place = start + (chunk[:, None] * LANES + lane) * PARTS
+        columns, inside, skip = label_columns(labels, row, longest, count, there & (begin < 0), place, some, PARTS)
+        a, a_exponent, b, b_exponent = kept(near[:, None], place, count[:, None], longest, some[:, None], PARTS)
+        edge = tl.zeros([LINES, 1], tl.float32)
+        edge_exponent = tl.full([LINES, 1], NOTHING, tl.int32)
+        if MANY:
+            if start > 0:
+                edge, edge_exponent = stored_label(near + start - 1, line, some)
         last = (row * time + begin) * line + longest
-        at = (last - longest)[:, None] + place
+        out = space
         u = 0
         while u < steps:
             alive = begin + u < end
-            scores, blank = emissions(distances, at, inside, alive, last)
+            scores, blank = emissions(distances, last, columns, inside, alive, longest, PARTS)
             a, a_exponent, b, b_exponent, _a, _ae, _b, _be = step(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, scores, blank, nowhere, nowhere, False, skip,
-                place, column,
+                place, lane, LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
-            out = scratch + space + u.to(tl.int64) * (4 * line)
-            keep(out[:, None], place, longest, reads & alive[:, None], a, a_exponent, b, b_exponent)
-            if MANY and start > 0:
-                edge = tl.load(out + start - 1, mask=alive, other=0).to(tl.float32, bitcast=True)[:, None]
-                edge_exponent = tl.load(out + line + start - 1, mask=alive, other=NOTHING)[:, None]
-            at += line
+            keep(out[:, None], place, count[:, None], longest, alive[:, None], a, a_exponent, b, b_exponent, PARTS)
+            if MANY:
+                if start > 0:
+                    edge, edge_exponent = stored_label(out + start - 1, line, alive)
             last += line
+            out += 4 * line
             u += 1
         if MANY:
             tl.debug_barrier()
-        start += LABELS
+        start += CHUNKS * LANES * PARTS
     tl.debug_barrier()
+    even = edges + own.to(tl.int64) * (4 * stride)
+    odd = even + 2 * stride
     start = 0
     while start <= most_labels:
-        place = start + column
-        inside = (place < count[:, None]) & some[:, None]
-        reads = some[:, None] & (place <= count[:, None])
-        skip = skips(labels, row[:, None], longest, count[:, None], place, (begin >= 0)[:, None])
-        far = checkpoints + ((row * 2 + 1) * segments + segment) * (4 * line)
-        a, a_exponent, b, b_exponent = kept(far[:, None], place, longest, reads)
-        edge = tl.zeros([ROWS, 1], tl.float32)
-        edge_exponent = tl.full([ROWS, 1], NOTHING, tl.int32)
+        place = start + (chunk[:, None] * LANES + lane) * PARTS
+        columns, inside, skip = label_columns(labels, row, longest, count, there & (begin >= 0), place, some, PARTS)
+        a, a_exponent, b, b_exponent = kept(far[:, None], place, count[:, None], longest, some[:, None], PARTS)
+        edge = tl.zeros([LINES, 1], tl.float32)
+        edge_exponent = tl.full([LINES, 1], NOTHING, tl.int32)
         frame = end - 1
         last = (row * time + frame) * line + longest
-        at = (last - longest)[:, None] + (count[:, None] - 1 - place)
+        out = space + (frame - begin).to(tl.int64) * (4 * line)
         state = main_state(states, row, time, end, count, main, end < length)[:, None]
         u = 0
         while u < steps:
             alive = frame >= begin
-            scores, blank = emissions(distances, at, inside, alive, last)
+            scores, blank = emissions(distances, last, columns, inside, alive, longest, PARTS)
             if MANY:
-                corner = edges + ((start // LABELS) % 2) * (stride * 2) + own.to(tl.int64) * (stride * 4) + 2 * u
-                other = edges + ((start // LABELS + 1) % 2) * (stride * 2) + own.to(tl.int64) * (stride * 4) + 2 * u
-                whole = alive[:, None] & (column == LABELS - 1)
-                tl.store(corner[:, None] + 0 * column, a.to(tl.int32, bitcast=True), mask=whole)
-                tl.store(corner[:, None] + 0 * column + 1, a_exponent, mask=whole)
+                pass_on(even, u, lane, alive & (chunk == CHUNKS - 1), a, a_exponent, LANES, PARTS)
                 if start > 0:
-                    edge = tl.load(other, mask=alive, other=0).to(tl.float32, bitcast=True)[:, None]
-                    edge_exponent = tl.load(other + 1, mask=alive, other=NOTHING)[:, None]
+                    edge, edge_exponent = take_over(odd, u, alive)
             next_state = main_state(states, row, time, frame, count, main, alive)[:, None]
             a, a_exponent, b, b_exponent, all_a, all_a_exponent, all_b, all_b_exponent = step(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, scores, blank, state, next_state, any_main, skip,
-                place, column,
+                place, lane, LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
-            lines = scratch + (space + (frame - begin).to(tl.int64) * (4 * line))[:, None]
-            ours = lines + (count[:, None] - 1 - place)
-            now = alive[:, None]
-            value = tl.load(ours, mask=inside & now, other=0).to(tl.float32, bitcast=True)
-            exponent = tl.load(ours + line, mask=inside & now, other=NOTHING)
-            share = product(value, exponent, all_a, all_a_exponent, reference)
-            tl.store(distances + at, share, mask=inside & now)
-            value = tl.load(ours + 2 * line + 1, mask=reads & now, other=0).to(tl.float32, bitcast=True)
-            exponent = tl.load(ours + 3 * line + 1, mask=reads & now, other=NOTHING)
-            share = product(value, exponent, all_b, all_b_exponent, reference)
-            share = pairwise(tl.where(reads & now, share, 0.0), ROWS, LABELS, LOG2_LABELS)
+            of_blanks = meet(
+                (distances + (last - longest))[:, None], out[:, None], columns, inside, alive[:, None], line,
+                all_a, all_a_exponent, all_b, all_b_exponent, reference, count[:, None], place, PARTS,
+            )  # fmt: skip
+            share = pairwise_over_parts(of_blanks, LINES, LANES, PARTS)
             total = blank_shares + row * time + frame
-            if MANY and start > 0:
-                share += tl.load(total, mask=alive, other=0.0)
-            tl.store(total, share, mask=alive)
-            at -= line
+            if CHUNKS > 1:
+                share = tl.broadcast_to(
+                    pairwise(tl.reshape(share, [ROWS, CHUNKS]), ROWS, CHUNKS)[:, None], [ROWS, CHUNKS]
+                )
+                share = tl.reshape(share, [LINES])
+            if MANY:
+                if start > 0:
+                    share += tl.load(total, mask=alive & (chunk == 0), other=0.0)
+            tl.store(total, share, mask=alive & (chunk == 0))
             last -= line
+            out -= 4 * line
             frame -= 1
             state = next_state
             u += 1
         if MANY:
+            even, odd = odd, even
             tl.debug_barrier()
-        start += LABELS
+        start += CHUNKS * LANES * PARTS
+
+
+@triton.jit
+def stored_label(at, line, alive):
+    """A label that `sums.keep` stored, (lines, 1)."""
+    value = tl.load(at, mask=alive, other=0).to(tl.float32, bitcast=True)
+    return value[:, None], tl.load(at + line, mask=alive, other=NOTHING)[:, None]
 
 
 def wave(batch: int, time: int, labels: int) -> int:
@@ -207,12 +235,11 @@ def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, referenc
     if not items:
         return blank_shares
     scratch = torch.empty((at_once, sums.stride, 4, longest + 1), dtype=torch.int32, device=device)
-    edges = torch.empty((at_once, 2, sums.stride, 2), dtype=torch.int32, device=device) if many else None
+    edges = torch.empty((at_once, 2, sums.stride if many else 0, 2), dtype=torch.int32, device=device)
     for first in range(0, items, at_once):
         _posteriors_kernel[(triton.cdiv(at_once, tile.rows),)](
             frames.distances, text.labels, text.counts, main.walked, main.states, main.spells, references,
             sums.checkpoints, scratch, edges, blank_shares, first, min(items, first + at_once), time, longest,
-            segments, sums.stride, MANY=many, ROWS=tile.rows, LABELS=tile.columns,
-            LOG2_LABELS=tile.columns.bit_length() - 1, **tile.options,
+            segments, sums.stride, MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes, PARTS=tile.parts, **tile.options,
         )  # fmt: skip
     return blank_shares

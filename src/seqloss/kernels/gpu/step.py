@@ -3,14 +3,22 @@
     b'[l] = (b[l] + a[l-1]) * p(blank)
     a'[l] = (a[l] + b[l] + a[l-1] where l differs from its predecessor) * p(l)
 
-`seqloss.formulas.recursion.step` says it in whole arrays. Both ways use it: a backward walk reads the row's frames and labels in
-reverse, from its own last ones, so that every walk begins on its first blank, and ends on label count - 1 or blank count.
-The only shifted operand is the label before, one gather of both of its words; in the first place of a block it
-comes from the block before.
+`seqloss.formulas.recursion.step` says it in whole arrays. Both ways use it: a backward walk reads the row's frames and labels
+in reverse, from its own last ones, so that every walk begins on its first blank, and ends on label count - 1 or blank
+count.
 
-A backward walk of a row whose main path reads as the target sums all *other* paths; the main path's own weight, 1, enters where it
-leaves that path, and is left out where it stays. In other walks there is nothing to add, and the block skips it.
+A block of columns l lies in the lanes of a warp, each with PARTS neighbours, in a tuple of as many tensors
+(lines, lanes). The only shifted operand is the label before: that of a part is the part before, and what leaves a lane
+alone is gathered from the lane before. (A gather along the whole axis would cost a shuffle for each pair of registers of a
+warp.) What a warp holds is a line; a target's lines follow each other, one in each warp, and what leaves a line goes
+through shared memory. What enters a block's first line, its `edge`, comes from the block before.
+
+A backward walk of a row whose main path reads as the target sums all *other* paths; the main path's own weight, 1, enters where
+it leaves that path, and is left out where it stays. In other walks there is nothing to add, and the program skips it.
 """
+
+# ruff: noqa: RUF005 (Triton unpacks no tuples)
+# mypy: disable-error-code="misc, var-annotated"
 
 import triton
 import triton.language as tl
@@ -23,80 +31,126 @@ CLOSED = tl.constexpr(float("-inf"))
 
 
 @triton.jit
-def emissions(distances, at, labels_inside, alive, last):
-    """The scores of a frame's labels (rows, labels) and of its blank (rows, 1), which stands in the `last` place."""
-    labels = tl.load(distances + at, mask=labels_inside & alive[:, None], other=CLOSED)
+def emissions(distances, last, columns, inside, alive, longest, PARTS: tl.constexpr):
+    """The distances of a frame's labels, a tuple of (lines, lanes), and of its blank, (lines, 1), which is at `last`."""
+    labels = ()
+    line = distances + (last - longest)[:, None]
+    for i in tl.static_range(PARTS):
+        labels = labels + (tl.load(line + columns[i], mask=inside[i] & alive[:, None], other=CLOSED),)
     return labels, tl.load(distances + last, mask=alive, other=CLOSED)[:, None]
 
 
 @triton.jit
-def previous_label(a, a_exponent, edge, edge_exponent, column):
-    """a[l-1], from the block before in the first place."""
-    packed = (a_exponent.to(tl.int64) << 32) | (a.to(tl.int32, bitcast=True).to(tl.int64) & 0xFFFFFFFF)
-    before = tl.gather(packed, tl.broadcast_to(tl.maximum(column - 1, 0), packed.shape), 1)
-    value = before.to(tl.int32).to(tl.float32, bitcast=True)
-    exponent = (before >> 32).to(tl.int32)
-    return tl.where(column == 0, edge, value), tl.where(column == 0, edge_exponent, exponent)
+def line_before(value, exponent, LINES: tl.constexpr):
+    """What each line holds, (lines,), one line on: (lines, 1), in the first line anything."""
+    packed = (exponent.to(tl.int64) << 32) | (value.to(tl.int32, bitcast=True).to(tl.int64) & 0xFFFFFFFF)
+    moved = tl.gather(packed, tl.maximum(tl.arange(0, LINES) - 1, 0), 0)
+    return moved.to(tl.int32).to(tl.float32, bitcast=True)[:, None], (moved >> 32).to(tl.int32)[:, None]
 
 
 @triton.jit
-def entered(a, a_exponent, b, b_exponent, previous, previous_exponent, skip):
+def label_before(
+    a, a_exponent, edge, edge_exponent, lane, LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr,
+    CHUNKS: tl.constexpr,
+):  # fmt: skip
+    """a[l-1] of each part."""
+    last, last_exponent = a[PARTS - 1], a_exponent[PARTS - 1]
+    if CHUNKS > 1:
+        leaving = tl.sum(tl.where(lane == LANES - 1, last, 0.0), 1)
+        leaving_exponent = tl.sum(tl.where(lane == LANES - 1, last_exponent, 0), 1)
+        value, exponent = line_before(leaving, leaving_exponent, LINES)
+        first = (tl.arange(0, LINES) % CHUNKS == 0)[:, None]
+        edge, edge_exponent = tl.where(first, edge, value), tl.where(first, edge_exponent, exponent)
+    lane_before = tl.broadcast_to(tl.maximum(lane - 1, 0), last.shape)
+    value = (tl.where(lane == 0, edge, tl.gather(last, lane_before, 1)),)
+    exponent = (tl.where(lane == 0, edge_exponent, tl.gather(last_exponent, lane_before, 1)),)
+    for i in tl.static_range(PARTS - 1):
+        value, exponent = value + (a[i],), exponent + (a_exponent[i],)
+    return value, exponent
+
+
+@triton.jit
+def entered(
+    a, a_exponent, b, b_exponent, edge, edge_exponent, skip, lane, LINES: tl.constexpr, LANES: tl.constexpr,
+    PARTS: tl.constexpr, CHUNKS: tl.constexpr,
+):  # fmt: skip
     """The sums that enter each label and each blank, before the frame's own scores; not normalised."""
-    b_top = tl.maximum(b_exponent, previous_exponent)
-    into_b = shifted(b, b_exponent, b_top) + shifted(previous, previous_exponent, b_top)
-    ahead = tl.where(skip, previous, 0.0)
-    ahead_exponent = tl.where(skip, previous_exponent, NOTHING)
-    a_top = tl.maximum(tl.maximum(a_exponent, b_exponent), ahead_exponent)
-    into_a = shifted(b, b_exponent, a_top) + shifted(ahead, ahead_exponent, a_top) + shifted(a, a_exponent, a_top)
+    previous, previous_exponent = label_before(
+        a, a_exponent, edge, edge_exponent, lane, LINES, LANES, PARTS, CHUNKS
+    )  # fmt: skip
+    into_a, a_top, into_b, b_top = (), (), (), ()
+    for i in tl.static_range(PARTS):
+        top = tl.maximum(b_exponent[i], previous_exponent[i])
+        into_b = into_b + (shifted(b[i], b_exponent[i], top) + shifted(previous[i], previous_exponent[i], top),)
+        b_top = b_top + (top,)
+        ahead_exponent = tl.where(skip[i], previous_exponent[i], NOTHING)
+        top = tl.maximum(tl.maximum(a_exponent[i], b_exponent[i]), ahead_exponent)
+        ahead = shifted(tl.where(skip[i], previous[i], 0.0), ahead_exponent, top)
+        into_a = into_a + (shifted(b[i], b_exponent[i], top) + ahead + shifted(a[i], a_exponent[i], top),)
+        a_top = a_top + (top,)
     return into_a, a_top, into_b, b_top
 
 
 @triton.jit
-def leave_main(into_a, a_top, into_b, b_top, state, place, skip):
-    """With what enters from the main path's `state`, (rows, 1)."""
-    on_label = (state & 1) == 1
+def enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS: tl.constexpr):
+    """With what enters from the main path's `state`, (lines, 1)."""
+    on_label = state & 1
     stands = state >> 1
-    from_b, from_b_exponent = indicator(place == stands + (state & 1))
-    from_a, from_a_exponent = indicator((place == stands) | (skip & on_label & (place == stands + 1)))
-    all_b, all_b_exponent = add(into_b, b_top, from_b, from_b_exponent)
-    all_a, all_a_exponent = add(into_a, a_top, from_a, from_a_exponent)
+    all_a, all_a_exponent, all_b, all_b_exponent = (), (), (), ()
+    for i in tl.static_range(PARTS):
+        x, x_exponent = indicator(place + i == stands + on_label)
+        x, x_exponent = add(into_b[i], b_top[i], x, x_exponent)
+        all_b, all_b_exponent = all_b + (x,), all_b_exponent + (x_exponent,)
+        onward = skip[i] & (on_label == 1) & (place + i == stands + 1)
+        x, x_exponent = indicator((place + i == stands) | onward)
+        x, x_exponent = add(into_a[i], a_top[i], x, x_exponent)
+        all_a, all_a_exponent = all_a + (x,), all_a_exponent + (x_exponent,)
     return all_a, all_a_exponent, all_b, all_b_exponent
 
 
 @triton.jit
-def choose(condition, x, x_exponent, y, y_exponent):
-    """x where the condition holds, else y."""
-    return tl.where(condition, x, y), tl.where(condition, x_exponent, y_exponent)
+def emit(entered_a, entered_b, rest_a, rest_b, scores, blank, next_state, place, PARTS: tl.constexpr):
+    """The frame's own scores, on what entered; in the main path's `next_state` on what entered besides it."""
+    a, a_exponent, b, b_exponent = (), (), (), ()
+    q, q_exponent = exp(blank, blank >= -MASKED)
+    for i in tl.static_range(PARTS):
+        p, p_exponent = exp(scores[i], scores[i] >= -MASKED)
+        stays = 2 * (place + i) + 1 == next_state
+        value, exponent = tl.where(stays, rest_a[0][i], entered_a[0][i]), tl.where(stays, rest_a[1][i], entered_a[1][i])
+        value, exponent = multiply(value, exponent, p, p_exponent)
+        a, a_exponent = a + (value,), a_exponent + (exponent,)
+        stays = 2 * (place + i) == next_state
+        value, exponent = tl.where(stays, rest_b[0][i], entered_b[0][i]), tl.where(stays, rest_b[1][i], entered_b[1][i])
+        value, exponent = multiply(value, exponent, q, q_exponent)
+        b, b_exponent = b + (value,), b_exponent + (exponent,)
+    return a, a_exponent, b, b_exponent
 
 
 @triton.jit
 def step(
-    a, a_exponent, b, b_exponent, edge, edge_exponent, label_scores, blank_score, state, next_state, any_main, skip,
-    place, column,
+    a, a_exponent, b, b_exponent, edge, edge_exponent, scores, blank, state, next_state, any_main, skip, place, lane,
+    LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, CHUNKS: tl.constexpr,
 ):  # fmt: skip
     """One frame on.
 
     Args:
-        a, b: labels and the blanks before them, (rows, labels); edge: the label before the block, (rows, 1).
-        label_scores, blank_score: distances, (rows, labels) and (rows, 1).
-        state, next_state: the main path's, before the frame and in it, (rows, 1), or NOWHERE; any_main: whether any row
+        a, b: labels and the blanks before them, tuples of (lines, lanes); edge: the label before the block, (lines, 1).
+        scores, blank: distances, a tuple of (lines, lanes), and (lines, 1).
+        state, next_state: the main path's, before the frame and in it, (lines, 1), or NOWHERE; any_main: whether any row
             has one.
         skip: labels that may follow the one before without a blank between.
-        place: of each column in the target; column: in the block, (1, labels).
+        place: of each lane's first column in the target, (lines, lanes).
 
     Returns:
         a, b after the frame, and what entered them, without the frame's own scores.
     """
-    previous, previous_exponent = previous_label(a, a_exponent, edge, edge_exponent, column)
-    into_a, a_top, into_b, b_top = entered(a, a_exponent, b, b_exponent, previous, previous_exponent, skip)
-    rest_a, rest_a_exponent, rest_b, rest_b_exponent = into_a, a_top, into_b, b_top
+    into_a, a_top, into_b, b_top = entered(
+        a, a_exponent, b, b_exponent, edge, edge_exponent, skip, lane, LINES, LANES, PARTS, CHUNKS
+    )  # fmt: skip
+    rest_a, rest_b = (into_a, a_top), (into_b, b_top)
     if any_main:
-        into_a, a_top, into_b, b_top = leave_main(into_a, a_top, into_b, b_top, state, place, skip)
-        stays_a, stays_b = place * 2 + 1 == next_state, place * 2 == next_state
-        rest_a, rest_a_exponent = choose(stays_a, rest_a, rest_a_exponent, into_a, a_top)
-        rest_b, rest_b_exponent = choose(stays_b, rest_b, rest_b_exponent, into_b, b_top)
-    p, p_exponent = exp(label_scores, label_scores >= -MASKED)
-    q, q_exponent = exp(blank_score, blank_score >= -MASKED)
-    a, a_exponent = multiply(rest_a, rest_a_exponent, p, p_exponent)
-    b, b_exponent = multiply(rest_b, rest_b_exponent, q, q_exponent)
+        into_a, a_top, into_b, b_top = enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS)
+    a, a_exponent, b, b_exponent = emit(
+        (into_a, a_top), (into_b, b_top), rest_a, rest_b, scores, blank, next_state, place, PARTS
+    )  # fmt: skip
     return a, a_exponent, b, b_exponent, into_a, a_top, into_b, b_top

@@ -14,6 +14,9 @@ from where `posteriors.py` walks again. A walk's last states give the sum over a
 nothing is kept.
 """
 
+# ruff: noqa: RUF005 (Triton unpacks no tuples)
+# mypy: disable-error-code="misc, var-annotated"
+
 import math
 from typing import NamedTuple
 
@@ -26,7 +29,7 @@ from seqloss.kernels.gpu.main_path import MainPath
 from seqloss.kernels.gpu.step import NOWHERE, emissions, step
 from seqloss.kernels.gpu.text import Text
 from seqloss.kernels.gpu.tiles import walks_tile
-from seqloss.kernels.gpu.wide import NOTHING
+from seqloss.kernels.gpu.wide import NOTHING, indicator
 
 
 class Sums(NamedTuple):
@@ -46,38 +49,105 @@ class Sums(NamedTuple):
 
 
 @triton.jit
-def skips(labels, row, longest, count, place, backward):
-    """Labels that may follow the one before, in the walk's own order, without a blank between; (rows, labels)."""
-    here = tl.where(backward, count - 1 - place, place)
-    before = tl.where(backward, count - place, place - 1)
-    inside = (place > 0) & (place < count)
-    line = labels + row * longest
-    return inside & (tl.load(line + here, mask=inside, other=0) != tl.load(line + before, mask=inside, other=0))
+def label_columns(labels, row, longest, count, backward, place, there, PARTS: tl.constexpr):
+    """In a walk's own order, as tuples of (lines, lanes): which label each column is, whether it is one, and whether that
+    may follow the one before without a blank between."""
+    columns, inside, skip = (), (), ()
+    line = labels + (row * longest)[:, None]
+    for i in tl.static_range(PARTS):
+        here = tl.where(backward[:, None], count[:, None] - 1 - (place + i), place + i)
+        one = (place + i < count[:, None]) & there[:, None]
+        before = tl.where(backward[:, None], here + 1, here - 1)
+        follows = one & (place + i > 0)
+        differs = tl.load(line + here, mask=follows, other=0) != tl.load(line + before, mask=follows, other=0)
+        columns, inside, skip = columns + (here,), inside + (one,), skip + (follows & differs,)
+    return columns, inside, skip
 
 
 @triton.jit
-def main_state(states, row, time, frame, count, spells, known):
-    """The main path's state in a frame, in a backward walk's order; NOWHERE where the walk has none, (rows,)."""
-    state = tl.load(states + row * time + frame, mask=spells & known, other=0)
-    return tl.where(spells, tl.where(known, 2 * count - state, 0), NOWHERE)
+def main_state(states, row, time, frame, count, main, known):
+    """The main path's state in a frame, in a backward walk's order; NOWHERE where the walk has none, (lines,)."""
+    state = tl.load(states + row * time + frame, mask=main & known, other=0)
+    return tl.where(main, tl.where(known, 2 * count - state, 0), NOWHERE)
 
 
 @triton.jit
-def keep(out, place, longest, inside, a, a_exponent, b, b_exponent):
+def nothing(LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr):
+    """A zero of each column."""
+    value, exponent = (), ()
+    for _ in tl.static_range(PARTS):
+        value = value + (tl.zeros([LINES, LANES], tl.float32),)
+        exponent = exponent + (tl.full([LINES, LANES], NOTHING, tl.int32),)
+    return value, exponent
+
+
+@triton.jit
+def on_first_blank(begins, place, PARTS: tl.constexpr):
+    """1 on the first blank of the rows that begin there."""
+    value, exponent = (), ()
+    for i in tl.static_range(PARTS):
+        one, one_exponent = indicator((place + i == 0) & begins)
+        value, exponent = value + (one,), exponent + (one_exponent,)
+    return value, exponent
+
+
+@triton.jit
+def keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS: tl.constexpr):
     """Store states as four lines of words."""
-    tl.store(out + place, a.to(tl.int32, bitcast=True), mask=inside)
-    tl.store(out + (longest + 1) + place, a_exponent, mask=inside)
-    tl.store(out + 2 * (longest + 1) + place, b.to(tl.int32, bitcast=True), mask=inside)
-    tl.store(out + 3 * (longest + 1) + place, b_exponent, mask=inside)
+    for i in tl.static_range(PARTS):
+        inside = kept & (place + i <= count)
+        at = out + place + i
+        tl.store(at, a[i].to(tl.int32, bitcast=True), mask=inside)
+        tl.store(at + (longest + 1), a_exponent[i], mask=inside)
+        tl.store(at + 2 * (longest + 1), b[i].to(tl.int32, bitcast=True), mask=inside)
+        tl.store(at + 3 * (longest + 1), b_exponent[i], mask=inside)
+
+
+@triton.jit
+def pass_on(edges, frame, lane, alive, a, a_exponent, LANES: tl.constexpr, PARTS: tl.constexpr):
+    """Leave the last label of the block, which ends with an `alive` line, for the next block."""
+    at = (edges + 2 * frame)[:, None] + 0 * lane
+    last = alive[:, None] & (lane == LANES - 1)
+    tl.store(at, a[PARTS - 1].to(tl.int32, bitcast=True), mask=last)
+    tl.store(at + 1, a_exponent[PARTS - 1], mask=last)
+
+
+@triton.jit
+def take_over(edges, frame, alive):
+    """What the block before left: its last label, (lines, 1)."""
+    at = edges + 2 * frame
+    value = tl.load(at, mask=alive, other=0).to(tl.float32, bitcast=True)
+    return value[:, None], tl.load(at + 1, mask=alive, other=NOTHING)[:, None]
+
+
+@triton.jit
+def going_on(alive, new, old, PARTS: tl.constexpr):
+    """New values where a walk goes on."""
+    chosen = ()
+    for i in tl.static_range(PARTS):
+        chosen = chosen + (tl.where(alive, new[i], old[i]),)
+    return chosen
+
+
+@triton.jit
+def borders(u, length, kept, stride, program, WAYS: tl.constexpr, ROWS: tl.constexpr):
+    """Whether a walk of the program stands at a segment's border. A single one is asked without its warps' meeting."""
+    if ROWS > 1:
+        return tl.max(kept.to(tl.int32), 0) > 0
+    backward = program % WAYS == 0
+    return (u == 0) | (tl.where(backward, length - u, u) % stride == 0)
 
 
 @triton.jit
 def _sums_kernel(
     distances, labels, counts, frames, states, spells, order, ends, edges, checkpoints,
     walks, time, longest, segments, stride,
-    WAYS: tl.constexpr, KEEP: tl.constexpr, MANY: tl.constexpr, ROWS: tl.constexpr, LABELS: tl.constexpr,
+    WAYS: tl.constexpr, KEEP: tl.constexpr, MANY: tl.constexpr,
+    ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    walk = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    LINES: tl.constexpr = ROWS * CHUNKS
+    chunk = tl.arange(0, LINES) % CHUNKS
+    walk = tl.program_id(0) * ROWS + tl.arange(0, LINES) // CHUNKS
     there = walk < walks
     row = tl.load(order + walk // WAYS, mask=there, other=0)  # int64
     backward = walk % WAYS == 0
@@ -87,90 +157,78 @@ def _sums_kernel(
     any_main = tl.max(main.to(tl.int32), 0) > 0
     most_frames = tl.max(length, 0)
     most_labels = tl.max(count, 0)
-    column = tl.arange(0, LABELS)[None, :]
+    ends_block = there & (chunk == CHUNKS - 1)
+    lane = tl.arange(0, LANES)[None, :]
     line = longest + 1
+    first = tl.where(backward, length - 1, 0)
+    pace = tl.where(backward, -1, 1)
+    even = edges + walk.to(tl.int64) * (2 * time)
+    odd = edges + (walk.to(tl.int64) + walks) * (2 * time)
     start = 0
     while start <= most_labels:
-        place = start + column
-        inside = place < count[:, None]
-        reads = there[:, None] & (place <= count[:, None])
-        skip = skips(labels, row[:, None], longest, count[:, None], place, backward[:, None])
-        label_place = tl.where(backward[:, None], count[:, None] - 1 - place, place)
-        one = (place == 0) & (main == 0)[:, None] & there[:, None]
-        a = tl.zeros([ROWS, LABELS], tl.float32)
-        a_exponent = tl.full([ROWS, LABELS], NOTHING, tl.int32)
-        b = tl.where(one, 1.0, 0.0)
-        b_exponent = tl.where(one, 0, NOTHING)
-        first = tl.where(backward, length - 1, 0)
+        place = start + (chunk[:, None] * LANES + lane) * PARTS
+        columns, inside, skip = label_columns(labels, row, longest, count, backward, place, there, PARTS)
+        a, a_exponent = nothing(LINES, LANES, PARTS)
+        b, b_exponent = on_first_blank((there & (main == 0))[:, None], place, PARTS)
         frame = first
-        pace = tl.where(backward, -1, 1)
-        base = (row * time + frame) * line
+        last = (row * time + frame) * line + longest
         ahead = pace.to(tl.int64) * line
-        at = base[:, None] + label_place
-        last = base + longest
-        scores, blank = emissions(distances, at, inside, length > 0, last)
-        at += ahead[:, None]
+        scores, blank = emissions(distances, last, columns, inside, length > 0, longest, PARTS)
         last += ahead
-        next_scores, next_blank = emissions(distances, at, inside, length > 1, last)
-        at += ahead[:, None]
+        next_scores, next_blank = emissions(distances, last, columns, inside, length > 1, longest, PARTS)
         last += ahead
-        third_scores, third_blank = emissions(distances, at, inside, length > 2, last)
+        third_scores, third_blank = emissions(distances, last, columns, inside, length > 2, longest, PARTS)
         state = tl.where(main, 0, NOWHERE)
-        edge = tl.zeros([ROWS, 1], tl.float32)
-        edge_exponent = tl.full([ROWS, 1], NOTHING, tl.int32)
+        edge = tl.zeros([LINES, 1], tl.float32)
+        edge_exponent = tl.full([LINES, 1], NOTHING, tl.int32)
         u = 0
         while u < most_frames:
             alive = u < length
             if KEEP:
-                borders = (frame + tl.where(backward, 1, 0)) % stride == 0
-                kept = alive & (borders | (frame == first))
-                if tl.max(kept.to(tl.int32), 0) > 0:
+                border = (frame + tl.where(backward, 1, 0)) % stride == 0
+                kept = alive & (border | (frame == first))
+                if borders(u, most_frames, kept, stride, tl.program_id(0), WAYS, ROWS):
                     segment = (row * 2 + backward.to(tl.int64)) * segments + frame // stride
-                    out = checkpoints + (segment * (4 * line))[:, None]
-                    keep(out, place, longest, kept[:, None] & reads, a, a_exponent, b, b_exponent)
+                    out = (checkpoints + segment * (4 * line))[:, None]
+                    keep(out, place, count[:, None], longest, kept[:, None], a, a_exponent, b, b_exponent, PARTS)
             if MANY:
-                corner = edges + (((start // LABELS) % 2) * walks.to(tl.int64) + walk) * (2 * time) + 2 * u
-                other = edges + (((start // LABELS + 1) % 2) * walks.to(tl.int64) + walk) * (2 * time) + 2 * u
-                whole = alive[:, None] & (column == LABELS - 1)
-                tl.store(corner[:, None] + 0 * column, a.to(tl.int32, bitcast=True), mask=whole)
-                tl.store(corner[:, None] + 0 * column + 1, a_exponent, mask=whole)
+                pass_on(even, u, lane, alive & ends_block, a, a_exponent, LANES, PARTS)
                 if start > 0:
-                    edge = tl.load(other, mask=alive, other=0).to(tl.float32, bitcast=True)[:, None]
-                    edge_exponent = tl.load(other + 1, mask=alive, other=NOTHING)[:, None]
+                    edge, edge_exponent = take_over(odd, u, alive)
             next_state = main_state(states, row, time, frame, count, main, alive)
-            at += ahead[:, None]
             last += ahead
-            fourth_scores, fourth_blank = emissions(distances, at, inside, u + 3 < length, last)
+            fourth_scores, fourth_blank = emissions(distances, last, columns, inside, u + 3 < length, longest, PARTS)
             new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, scores, blank,
-                state[:, None], next_state[:, None], any_main, skip, place, column,
+                state[:, None], next_state[:, None], any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
-            if ROWS == 1:
-                a, a_exponent, b, b_exponent = new_a, new_a_exponent, new_b, new_b_exponent
-            else:
-                going = alive[:, None]
-                a = tl.where(going, new_a, a)
-                a_exponent = tl.where(going, new_a_exponent, a_exponent)
-                b = tl.where(going, new_b, b)
-                b_exponent = tl.where(going, new_b_exponent, b_exponent)
+            if ROWS > 1:
+                new_a = going_on(alive[:, None], new_a, a, PARTS)
+                new_a_exponent = going_on(alive[:, None], new_a_exponent, a_exponent, PARTS)
+                new_b = going_on(alive[:, None], new_b, b, PARTS)
+                new_b_exponent = going_on(alive[:, None], new_b_exponent, b_exponent, PARTS)
+            a, a_exponent, b, b_exponent = new_a, new_a_exponent, new_b, new_b_exponent
             scores, blank = next_scores, next_blank
             next_scores, next_blank = third_scores, third_blank
             third_scores, third_blank = fourth_scores, fourth_blank
             state = next_state
             frame += pace
             u += 1
-        final = ends + (row * 4)[:, None] + 0 * column
         ours = (backward & there)[:, None]
-        tl.store(final, a.to(tl.int32, bitcast=True), mask=ours & (place == count[:, None] - 1))
-        tl.store(final + 1, a_exponent, mask=ours & (place == count[:, None] - 1))
-        tl.store(final + 2, b.to(tl.int32, bitcast=True), mask=ours & (place == count[:, None]))
-        tl.store(final + 3, b_exponent, mask=ours & (place == count[:, None]))
+        final = (ends + row * 4)[:, None] + 0 * lane
+        for i in tl.static_range(PARTS):
+            on_label, on_blank = ours & (place + i == count[:, None] - 1), ours & (place + i == count[:, None])
+            tl.store(final, a[i].to(tl.int32, bitcast=True), mask=on_label)
+            tl.store(final + 1, a_exponent[i], mask=on_label)
+            tl.store(final + 2, b[i].to(tl.int32, bitcast=True), mask=on_blank)
+            tl.store(final + 3, b_exponent[i], mask=on_blank)
         empty = ours & (place == 0) & (count[:, None] == 0)
         tl.store(final, 0 * place, mask=empty)
         tl.store(final + 1, 0 * place + NOTHING, mask=empty)
         if MANY:
+            even, odd = odd, even
             tl.debug_barrier()
-        start += LABELS
+        start += CHUNKS * LANES * PARTS
 
 
 def segment_frames(time: int) -> int:
@@ -191,12 +249,12 @@ def sum_paths(frames: Frames, text: Text, main: MainPath, *, keep_states: bool) 
     many = longest + 1 > tile.columns
     ends = torch.empty((batch, 4), **new)
     checkpoints = torch.empty((batch, 2, segments, 4, longest + 1), **new) if keep_states else None
-    edges = torch.empty((2, walks, time, 2), **new) if many else None
+    edges = torch.empty((2, walks, time if many else 0, 2), **new)
     if batch:
         order = torch.argsort(main.walked, descending=True, stable=True)
         _sums_kernel[(triton.cdiv(walks, tile.rows),)](
             frames.distances, text.labels, text.counts, main.walked, main.states, main.spells, order, ends, edges,
             checkpoints, walks, time, longest, segments, stride,
-            WAYS=ways, KEEP=keep_states, MANY=many, ROWS=tile.rows, LABELS=tile.columns, **tile.options,
+            WAYS=ways, KEEP=keep_states, MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes, PARTS=tile.parts, **tile.options,
         )  # fmt: skip
     return Sums(ends, checkpoints, stride)

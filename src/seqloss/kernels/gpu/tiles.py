@@ -2,7 +2,7 @@
 
 On a GPU a block fills the registers of a few warps. The interpreter spends its time on operations, whatever their size: there
 a block is as large as the batch. No size depends on the rows that share a batch, but through the axes: sums whose order
-would follow a block's size are either over classes, or in pairs (`order.pairwise`), so that no bit depends on it.
+would follow a block's size are either over classes, or in pairs (`pairs.pairwise`), so that no bit depends on it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-LONGEST = 2048
-"""Label states that one block holds in registers; longer targets are swept block by block."""
+LONGEST = 1024
+"""Columns of path sums that one block holds in registers; longer targets are swept block by block."""
 
 FUSION = {"enable_fp_fusion": False}
 """Each rounding is where the source has it, whatever a block's size: no bit depends on it."""
@@ -48,15 +48,36 @@ def classes_tile(device: torch.device, time: int, classes: int) -> Tile:
 def labels_tile(device: torch.device, time: int, labels: int) -> Tile:
     """Frames by labels, for what is gathered from the classes and back."""
     if interpreted(device):
-        columns = min(LONGEST, power_of_two(labels))
+        columns = min(2048, power_of_two(labels))
         return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns, FUSION)
     columns = min(512, max(16, power_of_two(labels)))
     return Tile(max(1, 1024 // columns), columns, {"num_warps": 4, **FUSION})
 
 
-def walks_tile(device: torch.device, walks: int, labels: int) -> Tile:
-    """Walks by label states, with the blank after the last label; a warp is full, and no thread holds over eight states."""
+class Walks(NamedTuple):
+    """A block of path sums: rows, of which each has `chunks` lines, of some lanes, each with `parts` columns.
+
+    A column is a label and the blank before it.
+    """
+
+    rows: int
+    chunks: int
+    lanes: int
+    parts: int
+    options: dict[str, Any]
+
+    @property
+    def columns(self) -> int:
+        """Of a row."""
+        return self.chunks * self.lanes * self.parts
+
+
+def walks_tile(device: torch.device, walks: int, labels: int) -> Walks:
+    """For targets of up to so many labels, the blank after the last one included."""
     columns = min(LONGEST, power_of_two(labels + 1))
     if interpreted(device):
-        return Tile(power_of_two(max(1, walks)), columns, FUSION)
-    return Tile(max(1, 32 // columns), columns, {"num_warps": min(8, max(1, columns // 128)), **FUSION})
+        return Walks(power_of_two(max(1, walks)), 1, columns, 1, FUSION)
+    parts = min(8, max(1, columns // 32))
+    chunks = max(1, columns // (32 * parts))
+    lanes = columns // (chunks * parts)
+    return Walks(max(1, 32 // lanes), chunks, lanes, parts, {"num_warps": chunks, **FUSION})

@@ -39,6 +39,19 @@ def exp_below(x):
 
 
 @triton.jit
+def exp_of_any(x):
+    """e^x of any float32: inf and 0 where float32 ends, NaN for NaN."""
+    inside = tl.minimum(tl.maximum(x, -104.0), 104.0)
+    whole = tl.floor(inside * LOG2E + 0.5)
+    rest = (inside - whole * LN2_HIGH) - whole * LN2_LOW
+    digits = whole.to(tl.int32)
+    half = digits >> 1
+    low = ((half << 23) + ONE_BITS).to(tl.float32, bitcast=True)
+    high = (((digits - half) << 23) + ONE_BITS).to(tl.float32, bitcast=True)
+    return tl.where(x == x, (tl.exp2(rest * LOG2E) * low) * high, x)
+
+
+@triton.jit
 def exp(x, open_):
     """e^x as a wide number, for x from -1e8 to 0, where `open_`; else zero, whatever x is."""
     x = tl.where(open_, x, 0.0)

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import torch
 from triton import cdiv
 
-from seqloss.kernels.gpu.frames import POISONED, Frames, frame_pass
+from seqloss.kernels.gpu.frames import Frames, frame_pass
+from seqloss.kernels.gpu.launch import on
 from seqloss.kernels.gpu.maxima import best_steps
 from seqloss.kernels.gpu.spans import add_labels, add_rows, flat_block
-from seqloss.kernels.gpu.text import Text
+from seqloss.kernels.gpu.text import Text, read_text
 from seqloss.kernels.gpu.tiles import FUSION, interpreted, power_of_two
 from seqloss.kernels.gpu.trace import follow, read_off
 
@@ -39,18 +40,39 @@ class BestPaths(NamedTuple):
     totals: torch.Tensor
 
 
-def best_paths(logits: torch.Tensor, text: Text, *, blank: int, normalize: bool) -> BestPaths:
+def best_paths(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    logit_lengths: torch.Tensor,
+    target_lengths: torch.Tensor,
+    *,
+    blank: int,
+    normalize: bool,
+    rounding: float | None = None,
+) -> BestPaths:
     """The best path of each row.
 
     Args:
         logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
-        text: of `read_text`, on the logits' device.
+        targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,); on the logits' device. Rows
+            in which they break the contract are NaN.
         blank: from 0.
         normalize: as in the contract.
+        rounding: see `frames.frame_pass`; rows with a frame that it flags are NaN.
     """
-    frames = frame_pass(logits, text.frames, text.labels, text.counts, blank=blank, normalize=normalize)
+    with on(logits.device):
+        text = read_text(
+            targets, logit_lengths, target_lengths, time=logits.shape[1], classes=logits.shape[2], blank=blank
+        )
+        return _best_paths(logits, text, blank, normalize, rounding)
+
+
+def _best_paths(logits: torch.Tensor, text: Text, blank: int, normalize: bool, rounding: float | None) -> BestPaths:
+    frames = frame_pass(
+        logits, text.frames, text.labels, text.counts, blank=blank, normalize=normalize, rounding=rounding
+    )
     refused = text.refused > 0
-    poisoned = (frames.flags & POISONED > 0).any(1) & ~refused
+    poisoned = (frames.flags > 0).any(1) & ~refused
     text = text._replace(frames=text.frames.masked_fill(poisoned | refused, 0))
     steps, reached = _steps(logits, frames.top, text, blank, normalize)
     found = _path(logits, frames, text, steps, reached, blank, normalize)

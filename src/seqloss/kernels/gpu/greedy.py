@@ -14,8 +14,12 @@ import triton.language as tl
 from triton import cdiv
 
 from seqloss.kernels.gpu.frames import POISONED, frame_pass
+from seqloss.kernels.gpu.launch import on
 from seqloss.kernels.gpu.spans import add_labels, add_rows, log_probability
 from seqloss.kernels.gpu.tiles import FUSION, classes_tile, interpreted, power_of_two
+
+TOGETHER = 1024
+"""Frames that are read as labels at once."""
 
 
 class Reading(NamedTuple):
@@ -109,6 +113,11 @@ def read(logits: torch.Tensor, logit_lengths: torch.Tensor, *, blank: int, norma
         blank: from 0.
         normalize: take the softmax, or take the scores for log-probabilities as they stand.
     """
+    with on(logits.device):
+        return _read(logits, logit_lengths, blank, normalize)
+
+
+def _read(logits: torch.Tensor, logit_lengths: torch.Tensor, blank: int, normalize: bool) -> Reading:
     batch, time, classes = logits.shape
     found = views(torch.full((batch, 3 + 4 * time), -1, dtype=torch.int64, device=logits.device))
     found.lengths.copy_(logit_lengths)
@@ -127,10 +136,10 @@ def read(logits: torch.Tensor, logit_lengths: torch.Tensor, *, blank: int, norma
             logits, *logits.stride(), frames.top, frames.best, lengths, log_probs, time, classes,
             FRAMES=tile.rows, CLASSES=tile.columns, **tile.options,
         )  # fmt: skip
-    rows, block = (power_of_two(min(batch, 64)), power_of_two(time)) if interpreted(logits.device) else (1, 1024)
+    rows = power_of_two(min(batch, 64)) if interpreted(logits.device) else 1
     _runs[(cdiv(batch, rows),)](
         frames.best, lengths, found.counts, found.labels, found.first, found.last, found.whole.stride(0), batch, time,
-        blank, ROWS=rows, FRAMES=block, **FUSION,
+        blank, ROWS=rows, FRAMES=TOGETHER, **FUSION,
     )  # fmt: skip
     add_labels(log_probs, found.first, found.last, found.label_scores)
     add_rows(log_probs, lengths, found.scores)

@@ -41,7 +41,7 @@ def assert_is_the_definition_s(door: Door, problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=problems.examples(100), deadline=None)
 @given(data=st.data())
 def test_small_batches_are_aligned_as_by_definition(aligning_door: Door, normalize: bool, data: st.DataObject) -> None:
     problem = data.draw(problems.drawn(aligning_door.few_shapes, normalize))

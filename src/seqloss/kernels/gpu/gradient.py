@@ -53,6 +53,14 @@ def _expm1(x, power):
 
 
 @triton.jit
+def _to_bfloat16(x):
+    """The nearest bfloat16, even among equals, still as a float32: Triton's interpreter would cut."""
+    bits = x.to(tl.int32, bitcast=True)
+    bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & -0x10000
+    return tl.where(x == x, bits.to(tl.float32, bitcast=True), x)
+
+
+@triton.jit
 def _gradient_kernel(
     logits, top, others, posteriors, likeliest, complement, places, frames, status, upstream, gradient,
     stride_row, stride_time, stride_class, time, classes, longest, blank,
@@ -98,7 +106,10 @@ def _gradient_kernel(
         found = tl.where(used[:, None], found * tl.load(upstream + row), 0.0)
     if state == BROKEN:
         found = tl.where(used[:, None], float("nan"), found)
-    tl.store(out, (found + 0.0).to(gradient.dtype.element_ty), mask=writes)
+    found += 0.0  # no -0.0
+    if gradient.dtype.element_ty == tl.bfloat16:
+        found = _to_bfloat16(found)
+    tl.store(out, found.to(gradient.dtype.element_ty), mask=writes)
 
 
 def write_gradient(

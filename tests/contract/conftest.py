@@ -36,6 +36,7 @@ def _takes_long(item: pytest.Item) -> bool:
     half = "float16" in item.name and "half_door" not in fixtures
     return half or (name in QUICK and not any(kept in item.name for kept in QUICK[name]))
 
+
 PRECISE = [door for door in DOORS if not door.half]
 
 
@@ -69,14 +70,15 @@ def float64_door(request: pytest.FixtureRequest) -> Door:
     return request.param
 
 
-@pytest.fixture(scope="session", **named([door for door in DOORS if door.same_kernel]))
+@pytest.fixture(scope="session", **named([door for door in DOORS if door.same_bits]))
 def kernel_door(request: pytest.FixtureRequest) -> Door:
-    """Of the doors before the kernel that they share."""
+    """Of the doors before a kernel of ours."""
     return request.param
 
 
 @pytest.fixture(scope="session", **named([door for door in PRECISE if door.same_kernel]))
 def precise_kernel_door(request: pytest.FixtureRequest) -> Door:
+    """Of the doors before the kernel that they share."""
     return request.param
 
 

@@ -1,9 +1,9 @@
 """The doors of this process.
 
 Keras has one backend in a process, named by KERAS_BACKEND: where that is set, the suite is about Keras' door on that
-backend and nothing else. Triton's kernels run in its interpreter, on tensors of the CPU, where TRITON_INTERPRET=1 is set:
-then it is about them alone; compiled, where SEQLOSS_DOORS=triton is set on a machine with a GPU. Otherwise about all
-other doors.
+backend and nothing else. Where TRITON_INTERPRET=1 is set it is about the Triton kernels alone, in Triton's interpreter,
+on tensors of the CPU; where SEQLOSS_DOORS=triton is set, compiled, on a machine with a GPU. Otherwise about all other
+doors.
 """
 
 from __future__ import annotations

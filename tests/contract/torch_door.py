@@ -84,7 +84,7 @@ class TritonDoor(TorchDoor):
     """Tensors that go through the Triton kernels: on the first GPU, or on the CPU under TRITON_INTERPRET=1."""
 
     name = "triton"
-    kernel = "whole-array"
+    kernel = "gpu"
 
     def tensor(self, values: Any) -> torch.Tensor:
         return super().tensor(values).to(TRITON_DEVICE)

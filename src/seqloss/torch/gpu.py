@@ -1,8 +1,8 @@
 """Losses by the Triton kernels, behind autograd.
 
 The forward pass leaves what is as large as the labels' scores; the gradient, as large as the logits, is made when it is
-asked for, with what comes from upstream in its one write. So the logits are kept for it, and autograd raises, as for any
-operation of its own, if they were changed in place meanwhile.
+asked for, with what comes from upstream in its one write. So the logits are kept for it, and autograd raises, as for
+any operation of its own, if they were changed in place meanwhile.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def read(
     targets, logit_lengths, target_lengths = (
         values if _hidden(values) else _known(values) for values in (targets, logit_lengths, target_lengths)
     )
-    one_row = np.ndim(targets) == 1 and target_lengths is not None and len(logits.shape) == 3
+    one_row = logits.ndim == 3 and target_lengths is not None and _axes(targets) == 1
     if one_row and (_hidden(targets) or _hidden(target_lengths)):
         targets, target_lengths = padded(logits, targets, target_lengths)
     seen = [
@@ -84,6 +84,14 @@ def read(
 def _hidden(values: Any) -> bool:
     """Whether Python cannot see the values without a wait."""
     return isinstance(values, torch.Tensor) and values.device.type != "cpu"
+
+
+def _axes(values: Any) -> int | None:
+    """How many axes values have; None for rows of uneven length."""
+    try:
+        return np.ndim(values)
+    except ValueError:
+        return None
 
 
 def _known(values: Any) -> Any:

@@ -1,7 +1,7 @@
 """The Triton kernels as operators of PyTorch's own, which torch.compile keeps whole and does not look into.
 
-Outside torch.compile `gpu.py` does with an autograd Function, which costs a tenth of the overhead. While a program is traced
-no value is known, on whatever device it lives: what breaks the contract is NaN for its row.
+Outside torch.compile `gpu.py` does with an autograd Function, which costs a tenth of the overhead. While a program is
+traced no value is known, on whatever device it lives: what breaks the contract is NaN for its row.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def _(
 @torch.library.custom_op(
     "seqloss::ctc_gradient",
     mutates_args=(),
-    schema=f"(Tensor logits, {', '.join('Tensor ' + name for name in _kept)}, Tensor upstream, int blank, int mode) -> Tensor",
+    schema=f"(Tensor logits, {', '.join('Tensor ' + name for name in _kept)}, Tensor upstream, int blank, int mode)"
+    + " -> Tensor",
 )
 def ctc_gradient(logits: torch.Tensor, *rest: Any) -> torch.Tensor:
     """The gradient of sum(upstream * loss)."""

@@ -5,6 +5,6 @@ gives), `main_path.py`, `step.py` (one frame of the recursion), `sums.py` (all f
 `by_class.py`, `gradient.py`, `ctc.py` (all of it, from logits to loss and gradient). `tiles.py` sizes the blocks,
 `available.py` says whether a device can run them. Importing any of them but `available` needs Triton.
 
-Under TRITON_INTERPRET=1 the same kernels run in Triton's interpreter, on tensors of the CPU: slowly, but the whole suite
-of tests passes where there is no GPU.
+Under TRITON_INTERPRET=1 the same kernels run in Triton's interpreter, on tensors of the CPU: slowly, but the whole
+suite of tests passes where there is no GPU.
 """

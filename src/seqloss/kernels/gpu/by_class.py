@@ -1,8 +1,8 @@
 """Posteriors by class: the shares of all labels of a class, added up in a fixed order, over their frame's own sum.
 
 A class's labels form a chain in ascending order (`text.group`): its first label's place takes their sum. Dividing by
-the frame's own sum cancels what drifted over the frames before and after. Of a frame's likeliest class the complement is kept too, the sum
-of all others over the whole, so that a posterior near 1 loses no digit in the gradient.
+the frame's own sum cancels what drifted over the frames before and after. Of a frame's likeliest class the complement
+is kept too, the sum of all others over the whole, so that a posterior near 1 loses no digit in the gradient.
 """
 
 from typing import NamedTuple
@@ -23,7 +23,8 @@ class Posteriors(NamedTuple):
     """Of the frames in use of rows with a path; elsewhere as it was allocated.
 
     Attributes:
-        labels: float32 (batch, time, labels + 1), of each class in the place of its first label; in the last place of the blank.
+        labels: float32 (batch, time, labels + 1), of each class in the place of its first label; in the last place of
+            the blank.
         likeliest: int32 (batch, time), the likeliest class where its posterior is over one half, else -1.
         complement: float32 (batch, time), the sum of the other posteriors.
     """

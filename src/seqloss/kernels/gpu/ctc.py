@@ -1,8 +1,8 @@
 """CTC from logits to loss, and from there, once upstream is known, to the gradient.
 
-Kernel after kernel on the current stream, each finding on the device what the one before left: nothing is copied to the host, no size
-depends on a value, so that a call may be captured in a CUDA graph. What does not fit is torch's own out-of-memory error;
-all outputs are allocated by then or nothing has been handed out.
+Kernel after kernel on the current stream, each finding on the device what the one before left: nothing is copied to the
+host, no size depends on a value, so that a call may be captured in a CUDA graph. What does not fit is torch's own
+out-of-memory error; all outputs are allocated by then or nothing has been handed out.
 """
 
 import torch
@@ -34,8 +34,8 @@ def forward(
 
     Args:
         logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
-        targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,); on the logits' device. Rows in
-            which they break the contract are NaN.
+        targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,); on the logits' device. Rows
+            in which they break the contract are NaN.
         blank: from 0.
         normalize: as in the contract.
         infeasible: `loss.INF`, `ZERO` or `NAN`.

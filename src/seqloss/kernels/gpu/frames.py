@@ -3,12 +3,12 @@
     top     the largest score        best    its class, the lowest of equals
     others  sum over all classes but best of exp(score - top)
 
-log p(best) = -log1p(others), so that a sure frame keeps its digits. Classes come block by block; a block with a larger score
-rescales what was summed before: others = (others + 1) exp(top - new top) + the block's own others.
+log p(best) = -log1p(others), so that a sure frame keeps its digits. Classes come block by block; a block with a larger
+score rescales what was summed before: others = (others + 1) exp(top - new top) + the block's own others.
 
-With the target's labels at hand the same program gathers their distances, score - top, from scores that the caches still
-hold: that is all that the sums over paths read. Without the softmax (`normalize=False`) only the classes of blank and target
-are read, others is 0, and a frame in which all of them lie under -1e8 is closed: top 0, best -1.
+With the target's labels at hand the same program gathers their distances, score - top, from scores that the caches
+still hold: that is all that the sums over paths read. Without the softmax (`normalize=False`) only the classes of blank
+and target are read, others is 0, and a frame in which all of them lie under -1e8 is closed: top 0, best -1.
 
 Frames past a row's length are not read. Any strides do.
 """
@@ -37,8 +37,8 @@ class Frames(NamedTuple):
         top, others: float32 (batch, time).
         best: int32 (batch, time).
         flags: int8 (batch, time), POISONED and NOT_NORMALIZED; numbers in poisoned frames mean nothing.
-        distances: float32 (batch, time, labels + 1): of each label in use, and in the last place of the blank; the rest,
-            and frames past a row's length, are as they were allocated. None without labels.
+        distances: float32 (batch, time, labels + 1): of each label in use, and in the last place of the blank; the
+            rest, and frames past a row's length, are as they were allocated. None without labels.
     """
 
     top: torch.Tensor

@@ -3,10 +3,10 @@
     softmax - posterior,    or between their complements where the posterior is the larger part of 1:
     sum of the other posteriors - (1 - softmax)
 
-It runs when the loss is differentiated, so that the gradient is rounded once, to the input's own type, after it was multiplied. What
-is under 2^-126 before that is 0. Frames past a row's length, and rows that no path fits, are 0 whatever comes from
-upstream; broken rows are NaN. Without the softmax the gradient is minus the posterior, or torch.nn.CTCLoss' own,
-exp(log-probability) - posterior.
+It runs when the loss is differentiated, so that the gradient is rounded once, to the input's own type, after it was
+multiplied. What is under 2^-126 before that is 0. Frames past a row's length, and rows that no path fits, are 0
+whatever comes from upstream; broken rows are NaN. Without the softmax the gradient is minus the posterior, or
+torch.nn.CTCLoss' own, exp(log-probability) - posterior.
 """
 
 from typing import NamedTuple
@@ -28,8 +28,8 @@ class Kept(NamedTuple):
 
     Attributes:
         top, others: float32 (batch, time), see `frames.Frames`.
-        posteriors: float32 (batch, time, labels + 1), likeliest: int32 (batch, time), complement: float32 (batch, time), see
-            `by_class.Posteriors`.
+        posteriors: float32 (batch, time, labels + 1), likeliest: int32 (batch, time), complement: float32 (batch,
+            time), see `by_class.Posteriors`.
         places: int32 (batch, classes), see `text.Groups`.
         frames: int32 (batch,), in use.
         status: int8 (batch,), see `loss.Losses`.

@@ -1,8 +1,8 @@
 """The path of each frame's best class: whether it reads as the target, where it stands, and what it costs.
 
-Emissions are relative to their frame's best, so this path has weight 1. If it spells the target, the backward sums leave
-it out and keep the digits of all others beside it (`seqloss.formulas.ctc`). Its states are counted as the target is read:
-blank 0, label 0, blank 1, label 1, ... are 0, 1, 2, 3.
+Emissions are relative to their frame's best, so this path has weight 1. If it spells the target, the backward sums
+leave it out and keep the digits of all others beside it (`seqloss.formulas.ctc`). Its states are counted as the target
+is read: blank 0, label 0, blank 1, label 1, ... are 0, 1, 2, 3.
 
     certain = sum over frames of log p(best) = -sum log1p(others),      without the softmax, sum of top
 
@@ -30,7 +30,8 @@ class MainPath(NamedTuple):
         spells: int8 (batch,), 1 where it reads as the target.
         certain: float64 (batch,).
         broken: int8 (batch,), 1 for rows whose loss is NaN.
-        walked: int32 (batch,), the frames that path sums are worth taking over: 0 for rows that are broken or too short.
+        walked: int32 (batch,), the frames that path sums are worth taking over: 0 for rows that are broken or too
+            short.
     """
 
     states: torch.Tensor

@@ -1,7 +1,7 @@
 """Sums in pairs of neighbours: their bits do not follow from the block's size, or from how a compiler lays it out.
 
-((x0 + x1) + (x2 + x3)) + ((x4 + x5) + (x6 + x7)): each step adds two numbers, which has one result in either order, and zeros
-behind the last number change nothing. So a row's sum is the same in a block that a longer batch mate made larger.
+((x0 + x1) + (x2 + x3)) + ((x4 + x5) + (x6 + x7)): each step adds two numbers, which has one result in either order, and
+zeros behind the last number change nothing. So a row's sum is the same in a block that a longer batch mate made larger.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)

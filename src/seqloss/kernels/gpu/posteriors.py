@@ -1,22 +1,23 @@
 """Posteriors by label: each segment of frames is walked through again, from the states kept on both sides of it.
 
-Forward first, each frame's sums into scratch; then backward, and each backward sum, its frame's emission left out, meets the
-forward sum of its state, emission included:
+Forward first, each frame's sums into scratch; then backward, and each backward sum, its frame's emission left out,
+meets the forward sum of its state, emission included:
 
-    share[t, s] = alpha_t(s) * beta_t(s) / 2^(32 k),        k of the row, so that a frame's shares add up to some 1 to 2^32
+    share[t, s] = alpha_t(s) * beta_t(s) / 2^(32 k),    k of the row, so that a frame's shares add up to some 1 to 2^32
 
-A label's share takes the place of its distance, which nobody reads again; the blanks' are added up, in pairs. All segments of a
-wave are independent programs: beside the walks, which wait for their own last frame, they are short. Walking again
-costs about
+A label's share takes the place of its distance, which nobody reads again; the blanks' are added up, in pairs. All
+segments of a wave are independent programs: beside the walks, which wait for their own last frame, they are short.
+Walking again costs about
 
     (batch * ceil(time / stride) / programs that run at once) * 2 stride frames.
 
-Scratch holds a wave's states, and waves are as large as what stands in `PROGRAMS` and `SCRATCH` allows; so with `sums.py`
+Scratch holds a wave's states, and waves are as large as what stands in `PROGRAMS` and `SCRATCH` allows. So,
+with `sums.py`,
 
     stored bytes = 16 (labels + 1) * (2 batch * segments + wave * stride),    segments and stride some sqrt(time).
 """
 
-# ruff: noqa: RUF005, SIM102 (Triton unpacks no tuples; a run-time condition inside one that it compiles with)
+# ruff: noqa: RUF005 (Triton unpacks no tuples)
 # mypy: disable-error-code="misc, var-annotated"
 
 import torch
@@ -240,6 +241,7 @@ def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, referenc
         _posteriors_kernel[(triton.cdiv(at_once, tile.rows),)](
             frames.distances, text.labels, text.counts, main.walked, main.states, main.spells, references,
             sums.checkpoints, scratch, edges, blank_shares, first, min(items, first + at_once), time, longest,
-            segments, sums.stride, MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes, PARTS=tile.parts, **tile.options,
+            segments, sums.stride,
+            MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes, PARTS=tile.parts, **tile.options,
         )  # fmt: skip
     return blank_shares

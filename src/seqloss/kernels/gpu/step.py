@@ -3,18 +3,19 @@
     b'[l] = (b[l] + a[l-1]) * p(blank)
     a'[l] = (a[l] + b[l] + a[l-1] where l differs from its predecessor) * p(l)
 
-`seqloss.formulas.recursion.step` says it in whole arrays. Both ways use it: a backward walk reads the row's frames and labels
-in reverse, from its own last ones, so that every walk begins on its first blank, and ends on label count - 1 or blank
-count.
+`seqloss.formulas.recursion.step` says it in whole arrays. Both ways use it: a backward walk reads the row's frames and
+labels in reverse, from its own last ones, so that every walk begins on its first blank, and ends on label count - 1 or
+blank count.
 
-A block of columns l lies in the lanes of a warp, each with PARTS neighbours, in a tuple of as many tensors
-(lines, lanes). The only shifted operand is the label before: that of a part is the part before, and what leaves a lane
-alone is gathered from the lane before. (A gather along the whole axis would cost a shuffle for each pair of registers of a
+A block of columns l lies in the lanes of a warp, each with PARTS neighbours, in a tuple of as many tensors (lines,
+lanes). The only shifted operand is the label before: that of a part is the part before, and what leaves a lane alone is
+gathered from the lane before. (A gather along the whole axis would cost a shuffle for each pair of registers of a
 warp.) What a warp holds is a line; a target's lines follow each other, one in each warp, and what leaves a line goes
 through shared memory. What enters a block's first line, its `edge`, comes from the block before.
 
-A backward walk of a row whose main path reads as the target sums all *other* paths; the main path's own weight, 1, enters where
-it leaves that path, and is left out where it stays. In other walks there is nothing to add, and the program skips it.
+A backward walk of a row whose main path reads as the target sums all *other* paths; the main path's own weight, 1,
+enters where it leaves that path, and is left out where it stays. In other walks there is nothing to add, and the
+program skips it.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
@@ -32,7 +33,7 @@ CLOSED = tl.constexpr(float("-inf"))
 
 @triton.jit
 def emissions(distances, last, columns, inside, alive, longest, PARTS: tl.constexpr):
-    """The distances of a frame's labels, a tuple of (lines, lanes), and of its blank, (lines, 1), which is at `last`."""
+    """The distances of a frame's labels, a tuple of (lines, lanes), and of its blank, at `last`, (lines, 1)."""
     labels = ()
     line = distances + (last - longest)[:, None]
     for i in tl.static_range(PARTS):
@@ -136,8 +137,8 @@ def step(
     Args:
         a, b: labels and the blanks before them, tuples of (lines, lanes); edge: the label before the block, (lines, 1).
         scores, blank: distances, a tuple of (lines, lanes), and (lines, 1).
-        state, next_state: the main path's, before the frame and in it, (lines, 1), or NOWHERE; any_main: whether any row
-            has one.
+        state, next_state: the main path's, before the frame and in it, (lines, 1), or NOWHERE; any_main: whether any
+            row has one.
         skip: labels that may follow the one before without a blank between.
         place: of each lane's first column in the target, (lines, lanes).
 

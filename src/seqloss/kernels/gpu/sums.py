@@ -1,17 +1,17 @@
 """The sums over paths: one walk forward and one backward through each row, side by side.
 
 A walk holds a block of states in registers and goes frame by frame; the scores of the next frames are on their way
-meanwhile. Several walks share a program where targets are short, so that a warp is full; walks of rows of like length share
-one, the longest first. A target longer than a block is swept block by block: the first block leaves, frame by frame, what its
-last label holds, and the next one reads it. One program does all blocks of its walks one after the other, so that a barrier
-within the program is the only one, whatever lengths the device holds.
+meanwhile. Several walks share a program where targets are short, so that a warp is full; walks of rows of like length
+share one, the longest first. A target longer than a block is swept block by block: the first block leaves, frame by
+frame, what its last label holds, and the next one reads it. One program does all blocks of its walks one after the
+other, so that a barrier within the program is the only one, whatever lengths the device holds.
 
 For the posteriors, the states are kept every `stride` frames, as two words each:
 
     2 walks * batch * ceil(time / stride) * (labels + 1) * 16 bytes,        stride = ceil(sqrt(time)) + (odd)
 
-from where `posteriors.py` walks again. A walk's last states give the sum over all paths. For a loss alone backward walks do, and
-nothing is kept.
+from where `posteriors.py` walks again. A walk's last states give the sum over all paths. For a loss alone backward
+walks do, and nothing is kept.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
@@ -36,10 +36,10 @@ class Sums(NamedTuple):
     """What the walks leave.
 
     Attributes:
-        ends: int32 (batch, 4), of the backward walk: last label and last blank, value's bits and exponent; in rows that spell
-            their target without the main path.
-        checkpoints: int32 (batch, 2, segments, 4, labels + 1), states before each segment's first frame, forward, and after
-            its last, backward; (a, b)'s bits and exponents. None for a loss alone.
+        ends: int32 (batch, 4), of the backward walk: last label and last blank, value's bits and exponent; in rows that
+            spell their target without the main path.
+        checkpoints: int32 (batch, 2, segments, 4, labels + 1), states before each segment's first frame, forward, and
+            after its last, backward; (a, b)'s bits and exponents. None for a loss alone.
         stride: frames of a segment.
     """
 
@@ -50,8 +50,8 @@ class Sums(NamedTuple):
 
 @triton.jit
 def label_columns(labels, row, longest, count, backward, place, there, PARTS: tl.constexpr):
-    """In a walk's own order, as tuples of (lines, lanes): which label each column is, whether it is one, and whether that
-    may follow the one before without a blank between."""
+    """In a walk's own order, as tuples of (lines, lanes): which label each column is, whether it is one, and whether
+    that may follow the one before without a blank between."""
     columns, inside, skip = (), (), ()
     line = labels + (row * longest)[:, None]
     for i in tl.static_range(PARTS):
@@ -255,6 +255,7 @@ def sum_paths(frames: Frames, text: Text, main: MainPath, *, keep_states: bool) 
         _sums_kernel[(triton.cdiv(walks, tile.rows),)](
             frames.distances, text.labels, text.counts, main.walked, main.states, main.spells, order, ends, edges,
             checkpoints, walks, time, longest, segments, stride,
-            WAYS=ways, KEEP=keep_states, MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes, PARTS=tile.parts, **tile.options,
+            WAYS=ways, KEEP=keep_states, MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes,
+            PARTS=tile.parts, **tile.options,
         )  # fmt: skip
     return Sums(ends, checkpoints, stride)

@@ -1,11 +1,11 @@
 """What each target gives, on the device: labels that are safe to index with, lengths, and which labels share a class.
 
-Labels and lengths may be of any integer type and hold anything: they are looked at as int64, before they become int32. A row
-that breaks the contract is `refused`; its labels are cut to classes, so that nothing is read outside an array.
+Labels and lengths may be of any integer type and hold anything: they are looked at as int64, before they become int32.
+A row that breaks the contract is `refused`; its labels are cut to classes, so that nothing is read outside an array.
 
 A label's first occurrence stands for its class. For the sums by class, each label names the next one of its class: a
-chain of successors, in ascending order, which takes one comparison of all labels with all, and neither a sort nor atomics. A
-map from classes to first occurrences leads back.
+chain of successors, in ascending order, which takes one comparison of all labels with all, and neither a sort nor
+atomics. A map from classes to first occurrences leads back.
 """
 
 from typing import NamedTuple

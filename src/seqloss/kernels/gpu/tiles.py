@@ -1,8 +1,8 @@
 """How large the kernels' blocks are: one small table for GPUs, one for Triton's interpreter.
 
-On a GPU a block fills the registers of a few warps. The interpreter spends its time on operations, whatever their size: there
-a block is as large as the batch. No size depends on the rows that share a batch, but through the axes: sums whose order
-would follow a block's size are either over classes, or in pairs (`pairs.pairwise`), so that no bit depends on it.
+On a GPU a block fills the registers of a few warps. The interpreter spends its time on operations, whatever their size:
+there a block is as large as the batch. No size depends on the rows that share a batch, but through the axes: sums whose
+order would follow a block's size are either over classes, or in pairs (`pairs.pairwise`), so that no bit depends on it.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ class Options(NamedTuple):
     infeasible: int
     rounding: float | None
     mode: int
+    gradient: bool
 
 
 def losses(
@@ -54,6 +55,7 @@ def losses(
     options = Options(
         name, given.blank, normalize, INFEASIBLE[infeasible], slack(logits, normalize, validate),
         (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
+        torch.is_grad_enabled() and logits.requires_grad,
     )  # fmt: skip
     weights = row_weights(reduction, given.target_lengths, denominator)
     found: torch.Tensor = _Losses.apply(logits, *given[:3], weights, options)
@@ -142,7 +144,7 @@ class _Losses(torch.autograd.Function):
 
         found, kept = ctc.forward(
             logits, targets, logit_lengths, target_lengths, blank=options.blank, normalize=options.normalize,
-            infeasible=options.infeasible, rounding=options.rounding, gradient=ctx.needs_input_grad[0],
+            infeasible=options.infeasible, rounding=options.rounding, gradient=options.gradient,
         )  # fmt: skip
         if kept is not None:
             ctx.save_for_backward(logits, weights, *kept)
@@ -154,11 +156,17 @@ class _Losses(torch.autograd.Function):
         logits, weights, *kept = ctx.saved_tensors
         with torch.no_grad():
             rows = upstream.float() if weights is None else upstream.float() * weights
-            if torch._C._functorch.is_batchedtensor(upstream):
+            if _batched(upstream):
                 gradient = _many(logits, kept, rows, ctx.options)
             else:
                 gradient = _gradient(logits, kept, rows, ctx.options)
         return once(gradient, ctx.options.name), None, None, None, None, None
+
+
+def _batched(tensor: torch.Tensor) -> bool:
+    """Whether it stands for many, as under `torch.autograd.grad(..., is_grads_batched=True)`."""
+    functorch = torch._C._functorch
+    return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
 
 
 def _gradient(

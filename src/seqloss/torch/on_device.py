@@ -14,6 +14,7 @@ import torch
 from seqloss import contract
 from seqloss.errors import wrong_dtype
 from seqloss.kernels.gpu.available import reason_against
+from seqloss.torch.arrays import integers
 
 INTEGERS = {
     getattr(torch, name): np.dtype(name)
@@ -60,7 +61,7 @@ def read(
         SeqLossError: as `seqloss.contract.validate`, about what the host knows.
     """
     targets, logit_lengths, target_lengths = (
-        values if _hidden(values) else _known(values) for values in (targets, logit_lengths, target_lengths)
+        values if _hidden(values) else integers(values) for values in (targets, logit_lengths, target_lengths)
     )
     one_row = logits.ndim == 3 and target_lengths is not None and _axes(targets) == 1
     if one_row and (_hidden(targets) or _hidden(target_lengths)):
@@ -92,10 +93,6 @@ def _axes(values: Any) -> int | None:
         return np.ndim(values)
     except ValueError:
         return None
-
-
-def _known(values: Any) -> Any:
-    return values.detach().resolve_neg().numpy() if isinstance(values, torch.Tensor) else values
 
 
 def _some_label(logits: torch.Tensor, blank: Any) -> int:

@@ -13,6 +13,7 @@ and target are read, others is 0, and a frame in which all of them lie under -1e
 Frames past a row's length are not read. Any strides do.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -182,7 +183,7 @@ def frame_pass(
     if labels is not None:
         distances = torch.empty((batch, time, longest + 1), dtype=torch.float32, device=logits.device)
     tile = classes_tile(logits.device, time, classes)
-    slack = 0.0 if rounding is None else NORMALIZATION_SLACK + rounding * float(torch.tensor(classes).log())
+    slack = 0.0 if rounding is None else NORMALIZATION_SLACK + rounding * math.log(max(1, classes))
     if batch and time:
         _frames_kernel[(batch * triton.cdiv(time, tile.rows),)](
             logits, logit_lengths, labels, label_counts, top, others, best, flags, distances,

@@ -12,12 +12,12 @@ import triton
 import triton.language as tl
 
 from seqloss import contract
-from seqloss.formulas import wide
 
-NOTHING = tl.constexpr(wide.NOTHING)
+NOTHING = tl.constexpr(-(2**30) + 2**20)
 MASKED = tl.constexpr(contract.MASKED)
 LOG2E = tl.constexpr(1.4426950408889634)
-LN2_HIGH, LN2_LOW = tl.constexpr(wide.LN2_HIGH), tl.constexpr(wide.LN2_LOW)
+LN2_HIGH, LN2_LOW = tl.constexpr(0.693359375), tl.constexpr(-2.12194440054690583e-4)
+"""They add up to ln 2; products of the first with whole numbers up to 2^15 are exact."""
 ROUNDER = tl.constexpr(12582912.0)
 """1.5 * 2^23: a number that it was added to is rounded to an integer, which its last bits hold."""
 LOWEST = tl.constexpr(-87.3)

@@ -14,7 +14,9 @@ Walking again costs about
 Scratch holds a wave's states, and waves are as large as what stands in `PROGRAMS` and `SCRATCH` allows. So,
 with `sums.py`,
 
-    stored bytes = 16 (labels + 1) * (2 batch * segments + wave * stride),    segments and stride some sqrt(time).
+    stored bytes = 16 (labels + 1) * (2 batch * segments + wave * stride),    segments and stride some sqrt(time),
+
+and for targets longer than a block 16 (2 batch * time + wave * stride) more, what blocks leave to each other.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
@@ -30,7 +32,7 @@ from seqloss.kernels.gpu.pairs import pairwise, pairwise_over_parts
 from seqloss.kernels.gpu.step import NOWHERE, emissions, step
 from seqloss.kernels.gpu.sums import Sums, keep, label_columns, main_state, pass_on, segment_frames, take_over
 from seqloss.kernels.gpu.text import Text
-from seqloss.kernels.gpu.tiles import walks_tile
+from seqloss.kernels.gpu.tiles import LONGEST, walks_tile
 from seqloss.kernels.gpu.wide import NOTHING, ONE_BITS
 
 PROGRAMS = 264
@@ -209,10 +211,11 @@ def wave(batch: int, time: int, labels: int) -> int:
 
 
 def stored_bytes(batch: int, time: int, labels: int) -> int:
-    """What is stored of the path sums at most, beside the scores of the labels themselves."""
+    """What is stored of the path sums, beside the scores of the labels themselves."""
     stride = segment_frames(time)
-    segments = -(-time // stride)
-    return WORDS * (labels + 1) * (2 * batch * segments + wave(batch, time, labels) * stride)
+    segments, at_once = -(-time // stride), wave(batch, time, labels) * stride
+    edges = WORDS * (2 * batch * time + at_once) if labels + 1 > LONGEST else 0
+    return WORDS * (labels + 1) * (2 * batch * segments + at_once) + edges
 
 
 def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, references: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ other, so that a barrier within the program is the only one, whatever lengths th
 
 For the posteriors, the states are kept every `stride` frames, as two words each:
 
-    2 walks * batch * ceil(time / stride) * (labels + 1) * 16 bytes,        stride = ceil(sqrt(time)) + (odd)
+    2 walks * batch * ceil(time / stride) * (labels + 1) * 16 bytes,        stride = ceil(sqrt(time)),
 
 from where `posteriors.py` walks again. A walk's last states give the sum over all paths. For a loss alone backward
 walks do, and nothing is kept.

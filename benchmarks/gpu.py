@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import typer
 from gpu_contestants import CONTESTANTS, EVERY, Inputs, inputs, jax_calls, kind_of, seqloss_torch
-from gpu_figures import PICTURES, RESULTS, Figures, kernels, memory, picture, slug, times, wrong
+from gpu_figures import PICTURES, RESULTS, Figures, kernels, memory, picture, short, slug, times, wrong
 from machine import machine
 from rich.console import Console
 from rich.progress import track
@@ -105,8 +105,8 @@ def measure(workload: Workload, rounds: int, gigabytes: float) -> Figures:
     """One workload's figures.
 
     Returns:
-        shape, dtype, bytes of the logits, floor in ms; milliseconds by contestant: low, median, high, and of torch's
-        ones absolute and relative error, and peak in bytes; kernels: ms a call; serial: ns a frame, None if unknown.
+        shape, dtype, bytes of the logits, floor in ms; milliseconds by contestant: low, median, high, absolute and
+        relative error, of torch's ones peak in bytes; kernels: ms a call; serial: ns a frame, None if unknown.
     """
     cache = torch.cuda.get_device_properties(0).L2_cache_size
     size = workload.batch * workload.frames * workload.classes * kind_of(workload).itemsize
@@ -125,8 +125,10 @@ def measure(workload: Workload, rounds: int, gigabytes: float) -> Figures:
         except torch.cuda.OutOfMemoryError:
             rows.pop(name, None)
             print(f"{workload.name}: {name} does not fit into the device's memory", file=sys.stderr)
-    for name, call in jax_calls(workload):
-        rows[name], calls[name] = {}, (call, by_the_host)
+    for name, jax_call in jax_calls(workload, given[0]):
+        found = torch.from_numpy(np.array(jax_call()))
+        rows[name] = dict(zip(("absolute", "relative"), errors(found, given[0]), strict=True))
+        calls[name] = jax_call, by_the_host
     spent: dict[str, list[float]] = {name: [] for name in calls}
     many = {}
     for name, (call, clock) in calls.items():
@@ -185,6 +187,8 @@ def main(
         console.print(table(figures))
     console.print(", ".join(f"{name} {value}" for name, value in figures["machine"].items()))
     console.print(f"a large copy: {gigabytes:.0f} GB/s")
+    for line in short(figures):
+        console.print(line)
     if save:
         name = slug(figures["machine"]["device"])
         RESULTS.mkdir(exist_ok=True)

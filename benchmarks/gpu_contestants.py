@@ -92,7 +92,7 @@ def torch_native(given: list[Inputs]) -> Call:
 
 
 def cudnn(given: list[Inputs]) -> Call | None:
-    """PyTorch's way into cuDNN where PyTorch takes it: blank 0, float32, whole rows, short 1-D int32 targets on the CPU."""
+    """PyTorch's way into cuDNN, where it takes it: blank 0, float32, whole rows, short 1-D int32 targets on the CPU."""
     logits, targets = given[0]
     batch, frames, _ = logits.shape
     if logits.dtype != torch.float32 or targets.shape[1] >= 256:
@@ -120,8 +120,8 @@ def _torch(given: list[Inputs], form: Callable[[torch.Tensor], torch.Tensor]) ->
     return call
 
 
-def jax_calls(workload: Workload) -> Iterator[tuple[str, Callable[[], object]]]:
-    """The whole-array path and optax, compiled by XLA for the same device; nothing where JAX sees none."""
+def jax_calls(workload: Workload, given: Inputs) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Our loss behind JAX and optax', compiled by XLA for the same device; nothing where JAX sees none."""
     if find_spec("jax") is None or find_spec("optax") is None:
         return
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -132,7 +132,7 @@ def jax_calls(workload: Workload) -> Iterator[tuple[str, Callable[[], object]]]:
 
     if jax.default_backend() != "gpu" or kind_of(workload) != torch.float32:
         return
-    scores, targets = map(jax.numpy.asarray, workload.draw())
+    scores, targets = (jax.numpy.asarray(tensor.detach().cpu().numpy()) for tensor in given)
     frames, counts = (jax.numpy.zeros(array.shape[:2]) for array in (scores, targets))
     losses = {
         "seqloss.jax": lambda x, t: seqloss.jax.ctc_loss(x, t).sum(),

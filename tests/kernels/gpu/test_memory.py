@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def test_a_loss_alone_stores_no_states(device: torch.device, monkeypatch: pytest
 
 def test_four_times_the_frames_store_twice_the_states() -> None:
     bytes_of = [posteriors.stored_bytes(64, time, 400) for time in (1000, 4000, 16000)]
-    assert all(1.5 < more / less < 2.5 for less, more in zip(bytes_of, bytes_of[1:], strict=False))
+    assert all(1.5 < more / less < 2.5 for less, more in itertools.pairwise(bytes_of))
 
 
 @pytest.mark.parametrize(("batch", "time", "labels"), [(64, 4000, 400), (64, 8000, 1500), (256, 1000, 100)])

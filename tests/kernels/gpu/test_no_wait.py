@@ -1,7 +1,7 @@
 """Nothing waits for the device: no number of a tensor is asked for while a call is made, forward or backward.
 
-On a GPU `torch.cuda.set_sync_debug_mode` sees it (`test_on_a_device.py`); here every way in which Python asks a tensor for
-a number is closed, and tensors count as a device's.
+On a GPU `torch.cuda.set_sync_debug_mode` sees it (`test_on_a_device.py`); here every way in which Python asks a tensor
+for a number is closed, and tensors count as a device's.
 """
 
 from __future__ import annotations

@@ -29,8 +29,17 @@ import triton.language as tl
 from seqloss.kernels.gpu.frames import Frames
 from seqloss.kernels.gpu.main_path import MainPath
 from seqloss.kernels.gpu.pairs import pairwise, pairwise_over_parts
-from seqloss.kernels.gpu.step import NOWHERE, emissions, step
-from seqloss.kernels.gpu.sums import Sums, keep, label_columns, main_state, pass_on, segment_frames, take_over
+from seqloss.kernels.gpu.step import NOWHERE, emissions, step, weights
+from seqloss.kernels.gpu.sums import (
+    Sums,
+    in_own_order,
+    keep,
+    label_columns,
+    main_state,
+    pass_on,
+    segment_frames,
+    take_over,
+)
 from seqloss.kernels.gpu.text import Text
 from seqloss.kernels.gpu.tiles import LONGEST, walks_tile
 from seqloss.kernels.gpu.wide import NOTHING, ONE_BITS
@@ -129,9 +138,11 @@ def _posteriors_kernel(
         while u < steps:
             alive = begin + u < end
             scores, blank = emissions(distances, last, columns, inside, alive, longest, PARTS)
+            p, p_exponent = weights(scores, PARTS)
+            q, q_exponent = weights((blank,), 1)
             a, a_exponent, b, b_exponent, _a, _ae, _b, _be = step(
-                a, a_exponent, b, b_exponent, edge, edge_exponent, scores, blank, nowhere, nowhere, False, skip,
-                place, lane, LINES, LANES, PARTS, CHUNKS,
+                a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, q[0], q_exponent[0], nowhere,
+                nowhere, False, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
             keep(out[:, None], place, count[:, None], longest, alive[:, None], a, a_exponent, b, b_exponent, PARTS)
             if MANY:
@@ -156,7 +167,8 @@ def _posteriors_kernel(
         frame = end - 1
         last = (row * time + frame) * line + longest
         out = space + (frame - begin).to(tl.int64) * (4 * line)
-        state = main_state(states, row, time, end, count, main, end < length)[:, None]
+        state = main_state(states, row, time, end, main, end < length)
+        state = in_own_order(state, count, main, end < length)[:, None]
         u = 0
         while u < steps:
             alive = frame >= begin
@@ -165,10 +177,13 @@ def _posteriors_kernel(
                 pass_on(even, u, lane, alive & (chunk == CHUNKS - 1), a, a_exponent, LANES, PARTS)
                 if start > 0:
                     edge, edge_exponent = take_over(odd, u, alive)
-            next_state = main_state(states, row, time, frame, count, main, alive)[:, None]
+            next_state = main_state(states, row, time, frame, main, alive)
+            next_state = in_own_order(next_state, count, main, alive)[:, None]
+            p, p_exponent = weights(scores, PARTS)
+            q, q_exponent = weights((blank,), 1)
             a, a_exponent, b, b_exponent, all_a, all_a_exponent, all_b, all_b_exponent = step(
-                a, a_exponent, b, b_exponent, edge, edge_exponent, scores, blank, state, next_state, any_main, skip,
-                place, lane, LINES, LANES, PARTS, CHUNKS,
+                a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, q[0], q_exponent[0], state,
+                next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
             of_blanks = meet(
                 (distances + (last - longest))[:, None], out[:, None], columns, inside, alive[:, None], line,

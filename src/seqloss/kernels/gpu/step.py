@@ -42,9 +42,9 @@ def emissions(distances, last, columns, inside, alive, longest, PARTS: tl.conste
 
 
 @triton.jit
-def line_before(value, exponent, LINES: tl.constexpr):
+def line_before(bits, exponent, LINES: tl.constexpr):
     """What each line holds, (lines,), one line on: (lines, 1), in the first line anything."""
-    packed = (exponent.to(tl.int64) << 32) | (value.to(tl.int32, bitcast=True).to(tl.int64) & 0xFFFFFFFF)
+    packed = (exponent.to(tl.int64) << 32) | (bits.to(tl.int64) & 0xFFFFFFFF)
     moved = tl.gather(packed, tl.maximum(tl.arange(0, LINES) - 1, 0), 0)
     return moved.to(tl.int32).to(tl.float32, bitcast=True)[:, None], (moved >> 32).to(tl.int32)[:, None]
 
@@ -56,8 +56,8 @@ def label_before(
 ):  # fmt: skip
     """a[l-1] of each part."""
     last, last_exponent = a[PARTS - 1], a_exponent[PARTS - 1]
-    if CHUNKS > 1:
-        leaving = tl.sum(tl.where(lane == LANES - 1, last, 0.0), 1)
+    if CHUNKS > 1:  # sums of whole numbers are one instruction
+        leaving = tl.sum(tl.where(lane == LANES - 1, last.to(tl.int32, bitcast=True), 0), 1)
         leaving_exponent = tl.sum(tl.where(lane == LANES - 1, last_exponent, 0), 1)
         value, exponent = line_before(leaving, leaving_exponent, LINES)
         first = (tl.arange(0, LINES) % CHUNKS == 0)[:, None]
@@ -110,33 +110,36 @@ def enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS: tl.
 
 
 @triton.jit
-def emit(entered_a, entered_b, rest_a, rest_b, scores, blank, next_state, place, PARTS: tl.constexpr):
-    """The frame's own scores, on what entered; in the main path's `next_state` on what entered besides it."""
-    a, a_exponent, b, b_exponent = (), (), (), ()
-    q, q_exponent = exp(blank, blank >= -MASKED)
+def weights(scores, COUNT: tl.constexpr):
+    """e^score of each of a tuple, zero under -1e8: what a frame itself multiplies with, known before what enters it."""
+    value, exponent = (), ()
+    for i in tl.static_range(COUNT):
+        x, x_exponent = exp(scores[i], scores[i] >= -MASKED)
+        value, exponent = value + (x,), exponent + (x_exponent,)
+    return value, exponent
+
+
+@triton.jit
+def besides(rest, rest_exponent, entered, entered_exponent, first, next_state, PARTS: tl.constexpr):
+    """What entered, but in the main path's `next_state` what entered besides it; `first` numbers the first part."""
+    value, exponent = (), ()
     for i in tl.static_range(PARTS):
-        p, p_exponent = exp(scores[i], scores[i] >= -MASKED)
-        stays = 2 * (place + i) + 1 == next_state
-        value, exponent = tl.where(stays, rest_a[0][i], entered_a[0][i]), tl.where(stays, rest_a[1][i], entered_a[1][i])
-        value, exponent = multiply(value, exponent, p, p_exponent)
-        a, a_exponent = a + (value,), a_exponent + (exponent,)
-        stays = 2 * (place + i) == next_state
-        value, exponent = tl.where(stays, rest_b[0][i], entered_b[0][i]), tl.where(stays, rest_b[1][i], entered_b[1][i])
-        value, exponent = multiply(value, exponent, q, q_exponent)
-        b, b_exponent = b + (value,), b_exponent + (exponent,)
-    return a, a_exponent, b, b_exponent
+        stays = first + 2 * i == next_state
+        value = value + (tl.where(stays, rest[i], entered[i]),)
+        exponent = exponent + (tl.where(stays, rest_exponent[i], entered_exponent[i]),)
+    return value, exponent
 
 
 @triton.jit
 def step(
-    a, a_exponent, b, b_exponent, edge, edge_exponent, scores, blank, state, next_state, any_main, skip, place, lane,
-    LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, CHUNKS: tl.constexpr,
+    a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, q, q_exponent, state, next_state, any_main, skip,
+    place, lane, LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, CHUNKS: tl.constexpr,
 ):  # fmt: skip
     """One frame on.
 
     Args:
         a, b: labels and the blanks before them, tuples of (lines, lanes); edge: the label before the block, (lines, 1).
-        scores, blank: distances, a tuple of (lines, lanes), and (lines, 1).
+        p, q: the frame's own weights of its labels, tuples of (lines, lanes), and of its blank, (lines, 1).
         state, next_state: the main path's, before the frame and in it, (lines, 1), or NOWHERE; any_main: whether any
             row has one.
         skip: labels that may follow the one before without a blank between.
@@ -148,10 +151,16 @@ def step(
     into_a, a_top, into_b, b_top = entered(
         a, a_exponent, b, b_exponent, edge, edge_exponent, skip, lane, LINES, LANES, PARTS, CHUNKS
     )  # fmt: skip
-    rest_a, rest_b = (into_a, a_top), (into_b, b_top)
+    new_a, new_a_exponent, new_b, new_b_exponent = into_a, a_top, into_b, b_top
     if any_main:
-        into_a, a_top, into_b, b_top = enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS)
-    a, a_exponent, b, b_exponent = emit(
-        (into_a, a_top), (into_b, b_top), rest_a, rest_b, scores, blank, next_state, place, PARTS
-    )  # fmt: skip
+        all_a, all_a_top, all_b, all_b_top = enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS)
+        new_a, new_a_exponent = besides(into_a, a_top, all_a, all_a_top, 2 * place + 1, next_state, PARTS)
+        new_b, new_b_exponent = besides(into_b, b_top, all_b, all_b_top, 2 * place, next_state, PARTS)
+        into_a, a_top, into_b, b_top = all_a, all_a_top, all_b, all_b_top
+    a, a_exponent, b, b_exponent = (), (), (), ()
+    for i in tl.static_range(PARTS):
+        value, exponent = multiply(new_a[i], new_a_exponent[i], p[i], p_exponent[i])
+        a, a_exponent = a + (value,), a_exponent + (exponent,)
+        value, exponent = multiply(new_b[i], new_b_exponent[i], q, q_exponent)
+        b, b_exponent = b + (value,), b_exponent + (exponent,)
     return a, a_exponent, b, b_exponent, into_a, a_top, into_b, b_top

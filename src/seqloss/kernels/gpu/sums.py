@@ -26,7 +26,7 @@ import triton.language as tl
 
 from seqloss.kernels.gpu.frames import Frames
 from seqloss.kernels.gpu.main_path import MainPath
-from seqloss.kernels.gpu.step import NOWHERE, emissions, step
+from seqloss.kernels.gpu.step import NOWHERE, emissions, step, weights
 from seqloss.kernels.gpu.text import Text
 from seqloss.kernels.gpu.tiles import walks_tile
 from seqloss.kernels.gpu.wide import NOTHING, indicator
@@ -65,10 +65,40 @@ def label_columns(labels, row, longest, count, backward, place, there, PARTS: tl
 
 
 @triton.jit
-def main_state(states, row, time, frame, count, main, known):
-    """The main path's state in a frame, in a backward walk's order; NOWHERE where the walk has none, (lines,)."""
-    state = tl.load(states + row * time + frame, mask=main & known, other=0)
+def main_state(states, row, time, frame, main, known):
+    """The main path's state in a frame, as a forward walk counts them, (lines,)."""
+    return tl.load(states + row * time + frame, mask=main & known, other=0)
+
+
+@triton.jit
+def in_own_order(state, count, main, known):
+    """It as a backward walk counts them; NOWHERE where the walk has none."""
     return tl.where(main, tl.where(known, 2 * count - state, 0), NOWHERE)
+
+
+@triton.jit
+def bring(
+    distances, states, row, time, frame, pace, left, columns, inside, main, longest, PARTS: tl.constexpr,
+    TOGETHER: tl.constexpr,
+):  # fmt: skip
+    """What the next frames need, `left` of them at the most: their labels' scores one after another, their blanks', the
+    main path's states."""
+    scores, blanks, stands = (), (), ()
+    for j in tl.static_range(TOGETHER):
+        last = (row * time + frame + j * pace) * (longest + 1) + longest
+        some, blank = emissions(distances, last, columns, inside, left > j, longest, PARTS)
+        scores, blanks = scores + some, blanks + (blank,)
+        stands = stands + (main_state(states, row, time, frame + j * pace, main, left > j),)
+    return scores, blanks, stands
+
+
+@triton.jit
+def of_frame(scores, j: tl.constexpr, PARTS: tl.constexpr):
+    """One frame's scores of those that were brought together."""
+    found = ()
+    for i in tl.static_range(PARTS):
+        found = found + (scores[j * PARTS + i],)
+    return found
 
 
 @triton.jit
@@ -130,20 +160,11 @@ def going_on(alive, new, old, PARTS: tl.constexpr):
 
 
 @triton.jit
-def borders(u, length, kept, stride, program, WAYS: tl.constexpr, ROWS: tl.constexpr):
-    """Whether a walk of the program stands at a segment's border. A single one is asked without its warps' meeting."""
-    if ROWS > 1:
-        return tl.max(kept.to(tl.int32), 0) > 0
-    backward = program % WAYS == 0
-    return (u == 0) | (tl.where(backward, length - u, u) % stride == 0)
-
-
-@triton.jit
 def _sums_kernel(
     distances, labels, counts, frames, states, spells, order, ends, edges, checkpoints,
     walks, time, longest, segments, stride,
     WAYS: tl.constexpr, KEEP: tl.constexpr, MANY: tl.constexpr,
-    ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr,
+    ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, TOGETHER: tl.constexpr,
 ):  # fmt: skip
     LINES: tl.constexpr = ROWS * CHUNKS
     chunk = tl.arange(0, LINES) % CHUNKS
@@ -164,6 +185,10 @@ def _sums_kernel(
     pace = tl.where(backward, -1, 1)
     even = edges + walk.to(tl.int64) * (2 * time)
     odd = edges + (walk.to(tl.int64) + walks) * (2 * time)
+    if ROWS == 1:  # a walk's borders are known without its lanes' meeting
+        first_gap = tl.where(tl.program_id(0) % WAYS == 0, (most_frames - 1) % stride + 1, stride)
+    else:
+        first_gap = tl.where(backward, (length - 1) % stride + 1, stride)
     start = 0
     while start <= most_labels:
         place = start + (chunk[:, None] * LANES + lane) * PARTS
@@ -171,49 +196,51 @@ def _sums_kernel(
         a, a_exponent = nothing(LINES, LANES, PARTS)
         b, b_exponent = on_first_blank((there & (main == 0))[:, None], place, PARTS)
         frame = first
-        last = (row * time + frame) * line + longest
-        ahead = pace.to(tl.int64) * line
-        scores, blank = emissions(distances, last, columns, inside, length > 0, longest, PARTS)
-        last += ahead
-        next_scores, next_blank = emissions(distances, last, columns, inside, length > 1, longest, PARTS)
-        last += ahead
-        third_scores, third_blank = emissions(distances, last, columns, inside, length > 2, longest, PARTS)
+        scores, blanks, stands = bring(
+            distances, states, row, time, frame, pace, length, columns, inside, main, longest, PARTS, TOGETHER
+        )  # fmt: skip
         state = tl.where(main, 0, NOWHERE)
         edge = tl.zeros([LINES, 1], tl.float32)
         edge_exponent = tl.full([LINES, 1], NOTHING, tl.int32)
+        border, gap = 0 * first_gap, first_gap
         u = 0
         while u < most_frames:
-            alive = u < length
-            if KEEP:
-                border = (frame + tl.where(backward, 1, 0)) % stride == 0
-                kept = alive & (border | (frame == first))
-                if borders(u, most_frames, kept, stride, tl.program_id(0), WAYS, ROWS):
-                    segment = (row * 2 + backward.to(tl.int64)) * segments + frame // stride
-                    out = (checkpoints + segment * (4 * line))[:, None]
-                    keep(out, place, count[:, None], longest, kept[:, None], a, a_exponent, b, b_exponent, PARTS)
-            if MANY:
-                pass_on(even, u, lane, alive & ends_block, a, a_exponent, LANES, PARTS)
-                if start > 0:
-                    edge, edge_exponent = take_over(odd, u, alive)
-            next_state = main_state(states, row, time, frame, count, main, alive)
-            last += ahead
-            fourth_scores, fourth_blank = emissions(distances, last, columns, inside, u + 3 < length, longest, PARTS)
-            new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step(
-                a, a_exponent, b, b_exponent, edge, edge_exponent, scores, blank,
-                state[:, None], next_state[:, None], any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
+            next_scores, next_blanks, next_stands = bring(
+                distances, states, row, time, frame + TOGETHER * pace, pace, length - (u + TOGETHER), columns, inside,
+                main, longest, PARTS, TOGETHER,
             )  # fmt: skip
-            if ROWS > 1:
-                new_a = going_on(alive[:, None], new_a, a, PARTS)
-                new_a_exponent = going_on(alive[:, None], new_a_exponent, a_exponent, PARTS)
-                new_b = going_on(alive[:, None], new_b, b, PARTS)
-                new_b_exponent = going_on(alive[:, None], new_b_exponent, b_exponent, PARTS)
-            a, a_exponent, b, b_exponent = new_a, new_a_exponent, new_b, new_b_exponent
-            scores, blank = next_scores, next_blank
-            next_scores, next_blank = third_scores, third_blank
-            third_scores, third_blank = fourth_scores, fourth_blank
-            state = next_state
-            frame += pace
-            u += 1
+            ps, p_exponents = weights(scores, PARTS * TOGETHER)
+            qs, q_exponents = weights(blanks, TOGETHER)
+            for j in tl.static_range(TOGETHER):
+                alive = u + j < length
+                if KEEP:
+                    here = u + j == border
+                    kept = alive
+                    if ROWS > 1:
+                        kept = alive & here
+                    if tl.max(kept.to(tl.int32), 0) > 0 if ROWS > 1 else here:
+                        segment = (row * 2 + backward.to(tl.int64)) * segments + frame // stride
+                        out = (checkpoints + segment * (4 * line))[:, None]
+                        keep(out, place, count[:, None], longest, kept[:, None], a, a_exponent, b, b_exponent, PARTS)
+                        border = tl.where(here, border + gap, border)
+                        gap = tl.where(here, stride, gap)
+                if MANY:
+                    pass_on(even, u + j, lane, alive & ends_block, a, a_exponent, LANES, PARTS)
+                    if start > 0:
+                        edge, edge_exponent = take_over(odd, u + j, alive)
+                next_state = in_own_order(stands[j], count, main, alive)
+                p, p_exponent = of_frame(ps, j, PARTS), of_frame(p_exponents, j, PARTS)
+                new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step(
+                    a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, qs[j], q_exponents[j],
+                    state[:, None], next_state[:, None], any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
+                )  # fmt: skip
+                goes = alive[:, None]
+                a, a_exponent = going_on(goes, new_a, a, PARTS), going_on(goes, new_a_exponent, a_exponent, PARTS)
+                b, b_exponent = going_on(goes, new_b, b, PARTS), going_on(goes, new_b_exponent, b_exponent, PARTS)
+                state = next_state
+                frame += pace
+            scores, blanks, stands = next_scores, next_blanks, next_stands
+            u += TOGETHER
         ours = (backward & there)[:, None]
         final = (ends + row * 4)[:, None] + 0 * lane
         for i in tl.static_range(PARTS):
@@ -256,6 +283,6 @@ def sum_paths(frames: Frames, text: Text, main: MainPath, *, keep_states: bool) 
             frames.distances, text.labels, text.counts, main.walked, main.states, main.spells, order, ends, edges,
             checkpoints, walks, time, longest, segments, stride,
             WAYS=ways, KEEP=keep_states, MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes,
-            PARTS=tile.parts, **tile.options,
+            PARTS=tile.parts, TOGETHER=tile.together, **tile.options,
         )  # fmt: skip
     return Sums(ends, checkpoints, stride)

@@ -14,6 +14,9 @@ import torch
 LONGEST = 1024
 """Columns of path sums that one block holds in registers; longer targets are swept block by block."""
 
+FEW = 264
+"""Walks of which two share a multiprocessor of a large GPU at the most."""
+
 FUSION = {"enable_fp_fusion": False}
 """Each rounding is where the source has it, whatever a block's size: no bit depends on it."""
 
@@ -57,7 +60,8 @@ def labels_tile(device: torch.device, time: int, labels: int) -> Tile:
 class Walks(NamedTuple):
     """A block of path sums: rows, of which each has `chunks` lines, of some lanes, each with `parts` columns.
 
-    A column is a label and the blank before it.
+    A column is a label and the blank before it. What `together` frames need is on its way while as many before them are
+    computed.
     """
 
     rows: int
@@ -65,6 +69,7 @@ class Walks(NamedTuple):
     lanes: int
     parts: int
     options: dict[str, Any]
+    together: int = 2
 
     @property
     def columns(self) -> int:
@@ -77,7 +82,20 @@ def walks_tile(device: torch.device, walks: int, labels: int) -> Walks:
     columns = min(LONGEST, power_of_two(labels + 1))
     if interpreted(device):
         return Walks(power_of_two(max(1, walks)), 1, columns, 1, FUSION)
-    parts = min(8, max(1, columns // 32))
+    parts = min(max(1, columns // 32), _parts(columns, few=walks <= FEW))
     chunks = max(1, columns // (32 * parts))
     lanes = columns // (chunks * parts)
-    return Walks(max(1, 32 // lanes), chunks, lanes, parts, {"num_warps": chunks, **FUSION})
+    options = {"num_warps": chunks, **FUSION}
+    return Walks(max(1, 32 // lanes), chunks, lanes, parts, options, together=4 if parts <= 2 else 2)
+
+
+def _parts(columns: int, few: bool) -> int:
+    """Neighbouring columns of a lane.
+
+    Few walks have a multiprocessor's four schedulers to themselves: a frame is shortest in warps of one column a lane,
+    as long as there are two warps for each scheduler at the most. Many walks fill the schedulers: then those layouts
+    are best that take the fewest instructions.
+    """
+    if few and columns > 64:  # 64 columns need no second warp, nor a barrier
+        return max(1, columns // 256)
+    return 2 if columns <= 64 else 4

@@ -54,7 +54,7 @@ def exp_of_any(x):
 @triton.jit
 def exp(x, open_):
     """e^x as a wide number, for x from -1e8 to 0, where `open_`; else zero, whatever x is."""
-    x = tl.where(open_, x, 0.0)
+    x = tl.maximum(x, -MASKED)
     whole = tl.floor(x * LOG2E + 0.5)
     rest = (x - whole * LN2_HIGH) - whole * LN2_LOW
     digits = whole.to(tl.int32)

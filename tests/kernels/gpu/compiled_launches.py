@@ -1,77 +1,128 @@
-"""Compile what a call would launch on a GPU that is not there: python compiled_launches.py CAPABILITY CALL
+"""Compile what a call would launch on a GPU that is not there: python compiled_launches.py CAPABILITY CALL [FOLDER]
 
-Tensors stay on the CPU, kernels get the sizes that a GPU would get, and instead of being started each is compiled by
-Triton and its ptxas. Printed are, as JSON, each kernel's name, its shuffles and barriers, and the bytes that did not
-fit into registers. To be run without TRITON_INTERPRET.
+Tensors stay on the CPU, kernels get the sizes that a GPU would get, and Triton compiles each as it would before a
+launch, for a device that is pretended. Printed is, as JSON, what `Launch` holds of each; with a folder, the machine
+code of each is written there. To be run without TRITON_INTERPRET.
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import triton
 from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-TYPES = {
-    torch.float16: "fp16",
-    torch.bfloat16: "bf16",
-    torch.float32: "fp32",
-    torch.float64: "fp64",
-    torch.bool: "i1",
-    torch.uint8: "u8",
-    torch.int8: "i8",
-    torch.int16: "i16",
-    torch.int32: "i32",
-    torch.int64: "i64",
-}
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-capability, call = int(sys.argv[1]), sys.argv[2]
-compiled: dict[str, Any] = {}
+INSTRUCTION = re.compile(r"^\s+/\*([0-9a-f]{4,})\*/\s+((?:@!?U?P\w+ )?[A-Z][^;]*);", re.MULTILINE)
 
 
-def kind(value: Any) -> str:
-    """A Triton type."""
-    if isinstance(value, torch.Tensor):
-        return f"*{TYPES[value.dtype]}"
-    if isinstance(value, float):
-        return "fp32"
-    return "i32" if -(2**31) <= value < 2**31 else "i64"
+@dataclass
+class Launch:
+    """What was compiled.
+
+    Attributes:
+        registers: of a thread; stack: bytes that did not fit into them; shared: bytes of shared memory.
+        shuffles, barriers, instructions: of the whole kernel.
+        loop: the same three of its longest loop that has no other one in it.
+    """
+
+    name: str
+    warps: int
+    registers: int
+    stack: int
+    shared: int
+    shuffles: int
+    barriers: int
+    instructions: int
+    loop: dict[str, int]
 
 
-def stack(cubin: bytes) -> int:
+class Pretended:
+    """A driver for a device that is not there."""
+
+    def __init__(self, capability: int) -> None:
+        self.target = GPUTarget("cuda", capability, 32)
+
+    def get_current_target(self) -> GPUTarget:
+        return self.target
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+
+def said(option: str, cubin: bytes) -> str:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
-        said = subprocess.run([CUOBJDUMP, "-res-usage", file.name], capture_output=True, text=True, check=True)
-    return int((said.stdout + said.stderr).split("STACK:")[1].split()[0])
+        done = subprocess.run([CUOBJDUMP, option, file.name], capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
 
 
-def compile_instead(self: Any, *args: Any, grid: Any, warmup: bool, **options: Any) -> None:
-    names = [parameter.name for parameter in self.params]
-    bound = dict(zip(names, args, strict=False)) | {name: options.pop(name) for name in names if name in options}
-    fixed = {p.name: bound[p.name] for p in self.params if p.is_constexpr or bound[p.name] is None}
-    signature = {name: "constexpr" if name in fixed else kind(bound[name]) for name in names}
-    key = f"{self.__name__} {signature} {fixed}"
-    if key not in compiled:
-        source = ASTSource(self, signature=signature, constexprs=fixed)
-        found = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-        compiled[key] = {
-            "name": self.__name__,
-            "shuffles": found.asm["ptx"].count("shfl.sync"),
-            "barriers": found.asm["ptx"].count("bar.sync"),
-            "stack": stack(found.asm["cubin"]),
-        }
+def counts(instructions: list[tuple[int, str]]) -> dict[str, int]:
+    words = [text.split(" ", 1)[1] if text.startswith("@") else text for _, text in instructions]
+    return {
+        "shuffles": sum(word.startswith("SHFL") for word in words),
+        "barriers": sum(word.startswith("BAR.SYNC") for word in words),
+        "instructions": len(words),
+    }
 
 
-JITFunction.run = compile_instead
-from seqloss.kernels.gpu import tiles  # noqa: E402
+def longest_loop(instructions: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Of the loops that have none within them, the one with the most instructions."""
+    spans = []
+    for place, text in instructions:
+        target = re.search(r"\bBRA\b.*?(0x[0-9a-f]+)", text)
+        if target and int(target[1], 16) < place:
+            spans.append((int(target[1], 16), place))
+    inner = [
+        (begin, end)
+        for begin, end in spans
+        if not any(begin < b and e < end for b, e in spans if (b, e) != (begin, end))
+    ]
+    begin, end = max(inner, key=lambda span: span[1] - span[0], default=(0, -1))
+    return [(place, text) for place, text in instructions if begin <= place <= end]
 
-tiles.interpreted = lambda device: False
-exec(call, {})
-print(json.dumps(list(compiled.values())))
+
+def compile_for(capability: int, call: str, folder: Path | None = None) -> list[Launch]:
+    """What a line of Python would launch."""
+    launches: dict[str, Launch] = {}
+    run = JITFunction.run
+
+    def compile_instead(self: Any, *args: Any, grid: Any, warmup: bool, **options: Any) -> None:
+        kernel = run(self, *args, grid=grid, warmup=True, **options)
+        if kernel.hash in launches:
+            return
+        cubin = kernel.asm["cubin"]
+        usage, code = said("-res-usage", cubin), said("-sass", cubin)
+        registers, stack = (int(usage.split(word)[1].split()[0]) for word in ("REG:", "STACK:"))
+        instructions = [(int(place, 16), text) for place, text in INSTRUCTION.findall(code)]
+        launches[kernel.hash] = Launch(
+            self.__name__, kernel.metadata.num_warps, registers, stack, kernel.metadata.shared, **counts(instructions),
+            loop=counts(longest_loop(instructions)),
+        )  # fmt: skip
+        if folder is not None:
+            (folder / f"{len(launches):02}-{self.__name__}.sass").write_text(code)
+            (folder / f"{len(launches):02}-{self.__name__}.cubin").write_bytes(cubin)
+
+    driver.set_active(Pretended(capability))
+    JITFunction.run = compile_instead
+    from seqloss.kernels.gpu import tiles
+
+    tiles.interpreted = lambda device: False
+    exec(call, {})
+    return list(launches.values())
+
+
+if __name__ == "__main__":
+    found = compile_for(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]) if len(sys.argv) > 3 else None)
+    print(json.dumps([asdict(launch) for launch in found]))

@@ -176,7 +176,7 @@ for labels, kind, normalize in ((5, torch.float16, False), (1500, torch.float32,
 """
 
 
-@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("capability", [pytest.param(80, marks=pytest.mark.long), 90])
 def test_all_kernels_compile_for_a_gpu_and_what_a_row_carries_stays_in_registers(
     compile_launches: Callable[[str, int], list[dict[str, Any]]], capability: int
 ) -> None:

@@ -105,7 +105,7 @@ for classes, kind in ((40, torch.bfloat16), (6000, torch.float32)):
 """
 
 
-@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("capability", [pytest.param(80, marks=pytest.mark.long), 90])
 def test_all_kernels_compile_for_a_gpu(
     compile_launches: Callable[[str, int], list[dict[str, Any]]], capability: int
 ) -> None:

@@ -10,12 +10,18 @@ RECIPES := $(VENV)/recipes-ready
 run: $(RECIPES)  ## train a reader of painted words, then let it read 500 that training never saw
 	$(BIN)/seqloss train ocr
 
-test: $(READY) lint  ## lint, types, tests; Keras has one backend in a process
+test: $(READY) lint  ## lint, types, tests; Keras has one backend in a process, Triton is compiled or interpreted
 	$(PYTEST) -m "not long"
+ifeq ($(shell uname),Linux)
+	TRITON_INTERPRET=1 $(PYTEST) -m "not long" $(TRITON_TESTS)
+endif
 	for backend in $(BACKENDS); do KERAS_BACKEND=$$backend $(PYTEST) -m "not long" $(KERAS_TESTS) || exit 1; done
 
 test-long: $(READY)  ## the tests that take minutes
 	$(BIN)/pytest -m long
+ifeq ($(shell uname),Linux)
+	TRITON_INTERPRET=1 $(BIN)/pytest -m long $(TRITON_TESTS)
+endif
 	for backend in $(BACKENDS); do KERAS_BACKEND=$$backend $(BIN)/pytest -m long $(KERAS_TESTS) || exit 1; done
 
 lint: $(READY)
@@ -34,6 +40,7 @@ bench: $(READY)  ## loss and gradient beside torch, one thread
 PYTEST := GOMP_SPINCOUNT=3000 $(BIN)/pytest -n 2 --dist worksteal
 BACKENDS := torch jax tensorflow
 KERAS_TESTS := tests/contract tests/keras
+TRITON_TESTS := tests/contract tests/kernels/gpu tests/torch/test_gpu.py tests/torch/test_compile.py
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 $(RECIPES): pyproject.toml constraints.txt

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+if os.environ.get("TRITON_INTERPRET") == "1":
+    from .interpreter import hurry
+
+    hurry()
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -32,6 +38,16 @@ def poisoned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     workspace.release()
     monkeypatch.setattr(workspace, "allocate", allocate)
     monkeypatch.setattr(cpu, "allocate", allocate)
+
+
+@pytest.fixture(autouse=True)
+def poisoned_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same of what the Triton kernels allocate."""
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        return
+    from .interpreter import poison
+
+    poison(monkeypatch)
 
 
 @pytest.fixture

@@ -36,8 +36,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """For each part of seqloss (a file or a folder under it), the other parts that it may import."""
 
-FRAMEWORKS = {"torch", "jax", "keras", "tensorflow", "lightning", "pytorch_lightning"}
+FRAMEWORKS = {"torch", "triton", "jax", "keras", "tensorflow", "lightning", "pytorch_lightning"}
 MAY_NAME = {
+    "kernels/gpu": {"torch", "triton"},
     "torch": {"torch"},
     "torch/lightning": {"torch", "lightning"},
     "jax": {"jax"},
@@ -96,6 +97,10 @@ def test_a_file_imports_only_what_its_layer_may(file: Path) -> None:
         ("kernels/x.py", "from seqloss.torch import ctc_loss"),
         ("kernels/x.py", "from ..reference import ctc"),
         ("kernels/x.py", "def f():\n    import torch"),
+        ("kernels/x.py", "import triton"),
+        ("kernels/gpu/x.py", "import jax"),
+        ("kernels/gpu/x.py", "from seqloss.formulas import wide"),
+        ("torch/x.py", "import triton.language as tl"),
         ("torch/x.py", "import seqloss.reference.ctc"),
         ("torch/x.py", "import lightning"),
         ("torch/x.py", "from seqloss import jax"),
@@ -111,7 +116,7 @@ def test_a_file_imports_only_what_its_layer_may(file: Path) -> None:
 def test_forbidden_imports_are_seen(place: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     file = tmp_path / place
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(line)
     assert len(breaches(file)) == 1
 
@@ -127,6 +132,7 @@ def test_forbidden_imports_are_seen(place: str, line: str, tmp_path: Path, monke
             "torch/x.py",
             "import torch.nn\nfrom seqloss.kernels.ctc_cpu import ctc\nfrom seqloss import contract",
         ),
+        ("kernels/gpu/x.py", "import torch\nimport triton.language as tl\nfrom seqloss.kernels.gpu import wide"),
         (
             "recipes/x.py",
             "import lightning\nfrom seqloss.torch import ctc_loss\nfrom seqloss import __version__",
@@ -136,7 +142,7 @@ def test_forbidden_imports_are_seen(place: str, line: str, tmp_path: Path, monke
 def test_permitted_imports_pass(place: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     file = tmp_path / place
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(line)
     assert breaches(file) == []
 

@@ -28,8 +28,9 @@ class Door(ABC):
         name: what tests call it.
         concatenated: takes the labels of all rows one after another, 1-D; a door that does not says how to pad.
         strides: its arrays may have any.
-        kernel: "cpu" for the kernel that all such doors share, so that their bits agree; "whole-array" for the formula
-            that a framework compiles itself, with an error budget of its own and no promise on bits.
+        kernel: "cpu" for the kernel that all such doors share, so that their bits agree; "gpu" for the Triton kernels,
+            with an error budget of their own; "whole-array" for the formula that a framework compiles itself, with
+            that budget and no promise on bits.
         traced_gradient: what is differentiated has no values yet when the door is called, so that errors about scores
             come when the program runs: the framework's own, with the contract's text in it; from "whole-array", NaN.
         few_shapes: each new shape costs a compilation, so that drawn problems keep to few.
@@ -42,7 +43,7 @@ class Door(ABC):
     name: ClassVar[str]
     concatenated: ClassVar[bool] = True
     strides: ClassVar[bool] = True
-    kernel: ClassVar[Literal["cpu", "whole-array"]] = "cpu"
+    kernel: ClassVar[Literal["cpu", "gpu", "whole-array"]] = "cpu"
     traced_gradient: ClassVar[bool] = False
     few_shapes: ClassVar[bool] = False
     aligns: ClassVar[bool] = False
@@ -51,6 +52,11 @@ class Door(ABC):
     @property
     def same_kernel(self) -> bool:
         return self.kernel == "cpu"
+
+    @property
+    def same_bits(self) -> bool:
+        """Whether a row's bits follow from the row alone."""
+        return self.kernel != "whole-array"
 
     @property
     def half(self) -> bool:

@@ -42,14 +42,14 @@ def assert_agrees(door: Door, problem: Problem) -> None:
     )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=problems.examples(80), deadline=None)
 @given(data=st.data())
 def test_small_batches_agree(door: Door, data: st.DataObject) -> None:
     problem = data.draw(problems.drawn(door.few_shapes))
     assert_agrees(door, problem)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=problems.examples(50), deadline=None)
 @given(data=st.data())
 def test_small_batches_of_log_probabilities_agree(precise_door: Door, data: st.DataObject) -> None:
     problem = data.draw(problems.drawn(precise_door.few_shapes, normalize=False))

@@ -41,7 +41,7 @@ def assert_is_the_definition_s(door: Door, problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=problems.examples(100), deadline=None)
 @given(data=st.data())
 def test_small_batches_are_aligned_as_by_definition(aligning_door: Door, normalize: bool, data: st.DataObject) -> None:
     problem = data.draw(problems.drawn(aligning_door.few_shapes, normalize))
@@ -59,16 +59,16 @@ def test_large_and_hard_batches_are_aligned_as_by_definition(aligning_door: Door
 def test_the_path_is_the_first_among_the_best_of_all(aligning_door: Door, frames: int) -> None:
     """All paths of 3 classes listed, with scores of few values, so that many tie."""
     targets = [target for length in range(4) for target in itertools.product([1, 2], repeat=length)]
-    padded = np.array([[*target, *[-1] * (3 - len(target))] for target in targets])
-    lengths = np.array([len(target) for target in targets])
-    for seed in range(20):
-        logits = -np.random.default_rng(seed).integers(0, 3, (frames, 3)).astype(float)
-        found = aligning_door.align(np.tile(logits, (len(targets), 1, 1)), padded, None, lengths)
-        for n, target in enumerate(targets):
-            best = paths.best(logits, target)
-            assert found.classes[n].tolist() == (best or [-1] * frames), (logits, target)
-            spans = paths.label_spans(best, 0) if best else [(-1, -1)] * len(target)
-            assert list(zip(found.first[n], found.last[n], strict=True))[: len(target)] == spans
+    draws = [-np.random.default_rng(seed).integers(0, 3, (frames, 3)).astype(float) for seed in range(20)]
+    rows = list(itertools.product(draws, targets))
+    padded = np.array([[*target, *[-1] * (3 - len(target))] for _, target in rows])
+    lengths = np.array([len(target) for _, target in rows])
+    found = aligning_door.align(np.array([logits for logits, _ in rows]), padded, None, lengths)
+    for n, (logits, target) in enumerate(rows):
+        best = paths.best(logits, target)
+        assert found.classes[n].tolist() == (best or [-1] * frames), (logits, target)
+        spans = paths.label_spans(best, 0) if best else [(-1, -1)] * len(target)
+        assert list(zip(found.first[n], found.last[n], strict=True))[: len(target)] == spans
 
 
 @pytest.mark.parametrize(("infeasible", "total"), [("inf", -INF), ("zero", 0.0)])

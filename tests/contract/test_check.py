@@ -93,7 +93,7 @@ def test_what_lies_past_a_length_is_never_found(door: Door) -> None:
     assert door.check(logits, targets, FRAMES, LABELS).ok
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=problems.examples(30), deadline=None)
 @given(data=st.data(), seed=st.integers(0, 1000))
 def test_the_rows_found_are_those_whose_loss_is_no_number(precise_door: Door, data: st.DataObject, seed: int) -> None:
     problem = _spoilt(data.draw(problems.drawn(precise_door.few_shapes)), seed)

@@ -20,7 +20,7 @@ def close(door: Door, frames: int) -> float:
     return 2 * walk(8 * (frames + 2), UNIT[door.dtype])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=problems.examples(60), deadline=None)
 @given(data=st.data())
 def test_the_gradient_of_a_frame_adds_up_to_0(precise_door: Door, data: st.DataObject) -> None:
     """To a rounding of its terms, softmax and posterior, which may both be 1/2 where the gradient is 1e-7."""
@@ -35,7 +35,7 @@ def test_the_gradient_of_a_frame_adds_up_to_0(precise_door: Door, data: st.DataO
     assert (np.abs(grad.sum(axis=2, dtype=np.float64)) <= slack + classes * SMALLEST).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=problems.examples(60), deadline=None)
 @given(data=st.data(), seed=st.integers(0, 1000))
 def test_relabelling_the_classes_relabels_the_gradient(precise_door: Door, data: st.DataObject, seed: int) -> None:
     problem = data.draw(problems.drawn(precise_door.few_shapes))
@@ -52,7 +52,7 @@ def test_relabelling_the_classes_relabels_the_gradient(precise_door: Door, data:
     np.testing.assert_allclose(new_grad, grad[..., order], atol=2 * tolerance)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=problems.examples(60), deadline=None)
 @given(data=st.data(), seed=st.integers(0, 1000))
 def test_adding_a_constant_to_a_frame_changes_nothing(precise_door: Door, data: st.DataObject, seed: int) -> None:
     problem = data.draw(problems.drawn(precise_door.few_shapes))

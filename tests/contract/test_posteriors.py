@@ -33,7 +33,7 @@ def assert_agrees(door: Door, problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=problems.examples(30), deadline=None)
 @given(data=st.data())
 def test_posteriors_of_small_batches_agree(precise_door: Door, normalize: bool, data: st.DataObject) -> None:
     assert_agrees(precise_door, data.draw(problems.drawn(precise_door.few_shapes, normalize)))

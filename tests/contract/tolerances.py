@@ -31,8 +31,8 @@ absolute floor lets zeros pass for a sure model, whose y and γ are 1e-7 or 1e-3
 hides a small one's error. Upstream multiplies it all, with one rounding more. A half type's gradient is then
 rounded once: 2^-11 (float16, half of 2^-24 at the least) or 2^-8 (bfloat16) of the entry.
 
-A door on the whole-array formula (`seqloss.formulas.ctc`) has no float64 to turn to where its scores are float32: s is
-u, and three terms differ:
+A door on the whole-array formula (`seqloss.formulas.ctc`) or on the Triton kernels has no float64 to turn to where its
+scores are float32: s is u, and four terms differ:
 
 emission   exp(-d), with d rounded to u and an exp of its own, 8 u: a path is off by 4 √(Σ_t (8 + max d)²) u, relatively
            (`reach`).
@@ -71,7 +71,7 @@ STORED = {"float16": (2.0**-11, 2.0**-25), "bfloat16": (2.0**-8, 0.0)}
 
 EMISSION_UNIT = 2.0**-53
 REFERENCE_UNIT = float(np.finfo(np.longdouble).eps) / 2
-PUBLISHED = {"cpu": (1e-6, 1e-5), "whole-array": (1e-5, 1e-4)}
+PUBLISHED = {"cpu": (1e-6, 1e-5), "gpu": (1e-5, 1e-4), "whole-array": (1e-5, 1e-4)}
 """What the project promises of float32 gradients of up to 4000 frames: absolute, and of the row's largest entry."""
 
 
@@ -161,8 +161,9 @@ class Row:
         return self.scores.shape[0]
 
     @property
-    def whole_array(self) -> bool:
-        return self.kernel == "whole-array"
+    def single(self) -> bool:
+        """Whether paths are summed in the scores' own type."""
+        return self.kernel != "cpu"
 
     @cached_property
     def top(self) -> np.ndarray:
@@ -178,7 +179,7 @@ class Row:
     @cached_property
     def reach(self) -> float:
         furthest = self.distance.max(axis=1)
-        if self.whole_array:
+        if self.single:
             return float(4 * np.sqrt(((8 + furthest) ** 2).sum()) * self.u)
         return float(4 * np.sqrt((furthest**2).sum()) * EMISSION_UNIT)
 
@@ -190,7 +191,7 @@ class Row:
     @cached_property
     def softmax(self) -> np.ndarray:
         """(time, classes)"""
-        classes = walk(self.scores.shape[1], self.u) if self.whole_array else 0.0
+        classes = walk(self.scores.shape[1], self.u) if self.single else 0.0
         return np.exp(log_softmax(self.scores)) * ((8 + self.distance) * self.u + classes)
 
     @cached_property
@@ -208,7 +209,7 @@ class Row:
     def loss(self) -> float:
         off = float(self.others.sum()) if self.normalize else 0.0
         path = walk(4 * (self.frames + 2), self._sums) + self.reach
-        if self.whole_array:
+        if self.single:
             log_sum = self.certain - self.expected
             if self._spells():
                 path *= max(0.0, -np.expm1(-log_sum))
@@ -220,7 +221,7 @@ class Row:
     def posterior(self) -> np.ndarray:
         """(time, classes)"""
         roundings = 8 * (self.frames + 2)
-        if self.whole_array:
+        if self.single:
             roundings += self.target.size + self.scores.shape[1]
         rho = walk(roundings, self._sums) + self.reach + self.own
         complements = np.minimum(self.posteriors, 1 - self.posteriors)
@@ -237,7 +238,7 @@ class Row:
     @property
     def _sums(self) -> float:
         """The unit that paths are summed in."""
-        return self.u if self.whole_array else EMISSION_UNIT
+        return self.u if self.single else EMISSION_UNIT
 
     def _spells(self) -> bool:
         """Whether the frames' largest classes read as the target."""

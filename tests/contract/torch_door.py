@@ -1,7 +1,8 @@
-"""The PyTorch door, on the CPU."""
+"""The PyTorch door: on the CPU; and before the Triton kernels, on a GPU or in Triton's interpreter."""
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass, fields
 from typing import Any
@@ -28,10 +29,10 @@ class TorchDoor(Door):
         return _shared(array).to(getattr(torch, self.dtype))
 
     def rounded(self, values: Any) -> np.ndarray:
-        return self.tensor(values).double().numpy()
+        return self.tensor(values).double().cpu().numpy()
 
     def loss(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
-        return ctc_loss(self.tensor(logits), *map(_integers, (targets, *args)), **_all_integers(options)).numpy()
+        return ctc_loss(self.tensor(logits), *map(_integers, (targets, *args)), **_all_integers(options)).cpu().numpy()
 
     def loss_and_grad(
         self, logits: Any, targets: Any, *args: Any, upstream: Any = None, **options: Any
@@ -43,15 +44,15 @@ class TorchDoor(Door):
         assert x.grad is not None
         assert x.grad.dtype == x.dtype
         gradient = x.grad.float() if self.half else x.grad
-        return loss.detach().numpy(), gradient.numpy()
+        return loss.detach().cpu().numpy(), gradient.cpu().numpy()
 
     def posteriors(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
         args = map(_integers, (targets, *args))
-        return ctc_posteriors(self.tensor(logits), *args, **_all_integers(options)).numpy()
+        return ctc_posteriors(self.tensor(logits), *args, **_all_integers(options)).cpu().numpy()
 
     def align(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Alignment:
         found = ctc_align(self.tensor(logits), *map(_integers, (targets, *args)), **_all_integers(options))
-        return Alignment(*(getattr(found, field.name).numpy() for field in fields(found)))
+        return Alignment(*(getattr(found, field.name).cpu().numpy() for field in fields(found)))
 
     def check(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Report:
         return ctc_check(self.tensor(logits), *map(_integers, (targets, *args)), **_all_integers(options))
@@ -78,4 +79,17 @@ def _all_integers(options: dict[str, Any]) -> dict[str, Any]:
     return {name: _integers(value) for name, value in options.items()}
 
 
+@dataclass(frozen=True)
+class TritonDoor(TorchDoor):
+    """Tensors that go through the Triton kernels: on the first GPU, or on the CPU under TRITON_INTERPRET=1."""
+
+    name = "triton"
+    kernel = "gpu"
+
+    def tensor(self, values: Any) -> torch.Tensor:
+        return super().tensor(values).to(TRITON_DEVICE)
+
+
+TRITON_DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
+TRITON_DOORS: list[Door] = [TritonDoor(dtype) for dtype in ("float16", "bfloat16", "float32")]
 TORCH_DOORS: list[Door] = [TorchDoor(dtype) for dtype in ("float16", "bfloat16", "float32", "float64")]

@@ -2,11 +2,13 @@
 
 No device is needed. `PretendedDevice` lets tensors claim to live on "cuda" and follows each move that the
 door asks for; a meta tensor, which truly is not on the CPU, shows the words; a real GPU, where there is one,
-the whole.
+the whole, with scores in float64, for which it has no kernel.
 """
 
 from __future__ import annotations
 
+import sys
+import types
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +19,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from seqloss.errors import SeqLossWarning
-from seqloss.torch import CTCLoss, arrays, ctc_check, ctc_greedy, ctc_loss, ctc_posteriors, rows
+from seqloss.kernels.gpu import available
+from seqloss.torch import CTCLoss, arrays, ctc_align, ctc_check, ctc_greedy, ctc_loss, ctc_posteriors, on_device, rows
 
 TARGETS, FRAMES, LABELS = torch.tensor([[1, 2, 2], [3, 1, 0]]), torch.tensor([7, 5]), torch.tensor([3, 2])
 CUDA = torch.device("cuda", 0)
@@ -60,6 +63,7 @@ class PretendedDevice(TorchFunctionMode):
 @pytest.fixture(autouse=True)
 def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrays, "_told", set())
+    available._against_device.cache_clear()
 
 
 def test_scores_and_upstream_travel_to_the_cpu_and_loss_and_gradient_back() -> None:
@@ -97,6 +101,7 @@ CALLS: dict[str, Callable[[torch.Tensor], Any]] = {
     "CTCLoss": lambda x: CTCLoss()(x.transpose(0, 1), TARGETS, FRAMES, LABELS),
     "ctc_check": lambda x: ctc_check(x, TARGETS, FRAMES, LABELS),
     "ctc_posteriors": lambda x: ctc_posteriors(x, TARGETS, FRAMES, LABELS),
+    "ctc_align": lambda x: ctc_align(x, TARGETS, FRAMES, LABELS),
     "ctc_greedy": ctc_greedy,
 }
 
@@ -128,10 +133,116 @@ def test_cpu_tensors_are_not_worth_a_word() -> None:
             call(leaf())
 
 
+class Machine:
+    """A machine with a GPU as PyTorch would tell of it, where everything is in order unless a test takes it away."""
+
+    name, capability, error = "NVIDIA H200", (9, 0), None
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.patch, self.probed = monkeypatch, []
+        monkeypatch.setattr(torch.version, "cuda", "12.8")
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: self.name)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: self.capability)
+        monkeypatch.setitem(sys.modules, "seqloss.kernels.gpu.probe", types.SimpleNamespace(run=self.probe))
+        monkeypatch.setattr(available, "find_spec", lambda name: types.SimpleNamespace(name=name))
+
+    def probe(self, device: torch.device) -> None:
+        self.probed.append(device)
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(monkeypatch)
+
+
+def without_triton(machine: Machine) -> None:
+    machine.patch.setattr(available, "find_spec", lambda name: None)
+
+
+def with_amd(machine: Machine) -> None:
+    machine.patch.setattr(torch.version, "cuda", None)
+
+
+def with_an_old_gpu(machine: Machine) -> None:
+    machine.name, machine.capability = "Tesla P4", (6, 1)
+
+
+def with_an_old_driver(machine: Machine) -> None:
+    machine.error = RuntimeError("the provided PTX was\n compiled with an unsupported toolchain")
+
+
+def without_a_compiler(machine: Machine) -> None:
+    machine.error = FileNotFoundError("Failed to find C compiler. " + "x" * 500)
+
+
+REASONS: dict[str, tuple[Callable[[Machine], None], str]] = {
+    "no Triton": (without_triton, "for Triton is not installed: pip install 'seqloss[gpu]':"),
+    "another maker": (with_amd, "for there are Triton kernels for CUDA alone:"),
+    "an old GPU": (with_an_old_gpu, "for Tesla P4 has compute capability 6.1, Triton needs 7.0:"),
+    "an old driver": (
+        with_an_old_driver,
+        "for Triton cannot run a kernel on NVIDIA H200 (RuntimeError: the provided PTX was compiled with an "
+        "unsupported toolchain):",
+    ),
+    "no compiler": (without_a_compiler, "for Triton cannot run a kernel on NVIDIA H200 (FileNotFoundError: Failed"),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_gpu_that_cannot_is_told_once_with_the_reason_and_the_cpu_answers(machine: Machine, reason: str) -> None:
+    spoil, words = REASONS[reason]
+    spoil(machine)
+    x, expected = leaf().detach(), ctc_loss(leaf().detach(), TARGETS, FRAMES, LABELS)
+    device = PretendedDevice()
+    device.there.append(x)
+    with device, warnings.catch_warnings(record=True, action="always") as caught:
+        for _ in range(2):
+            assert torch.equal(ctc_loss(x, TARGETS, FRAMES, LABELS), expected)
+    (warning,) = caught
+    assert f"ctc_loss has no kernel for cuda tensors here, {words}" in str(warning.message)
+    assert "the scores travel to the CPU and the result back" in str(warning.message)
+    assert len(str(warning.message)) < 500
+    assert warning.filename == __file__
+    assert len(machine.probed) <= 1  # whatever it was, it is found out once
+
+
+def test_float64_scores_go_over_the_cpu_and_say_why(machine: Machine) -> None:
+    x = leaf().detach().double()
+    device = PretendedDevice()
+    device.there.append(x)
+    with device, pytest.warns(SeqLossWarning, match="here, for the kernels compute in float32, the scores are float64"):
+        assert torch.equal(ctc_loss(x, TARGETS, FRAMES, LABELS), ctc_loss(x.clone(), TARGETS, FRAMES, LABELS))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])
+def test_on_a_gpu_that_can_scores_take_the_kernels_each_device_asked_once(machine: Machine, kind: torch.dtype) -> None:
+    for index in (0, 1, 0, 1):
+        assert available.reason_against(torch.device("cuda", index), kind) is None
+    assert machine.probed == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    x = leaf().detach().to(kind)
+    device = PretendedDevice()
+    device.there.append(x)
+    with device:
+        assert on_device.takes(x)
+        assert not on_device.takes(leaf())
+        assert not on_device.takes(np.zeros((2, 7, 4)))
+
+
+def test_what_has_no_kernel_anywhere_says_yet_on_a_gpu_too(machine: Machine) -> None:
+    x = leaf().detach()
+    device = PretendedDevice()
+    device.there.append(x)
+    with device, pytest.warns(SeqLossWarning, match="ctc_check has no kernel for cuda tensors yet: "):
+        ctc_check(x, TARGETS, FRAMES, LABELS)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.filterwarnings("ignore::seqloss.errors.SeqLossWarning")
 def test_a_cuda_tensor_gets_the_bits_of_the_cpu_back_on_its_device() -> None:
-    x = leaf()
+    x = leaf().detach().double().requires_grad_()
     y = x.detach().cuda().requires_grad_()
     loss, expected = ctc_loss(y, TARGETS.cuda(), FRAMES.cuda(), LABELS), ctc_loss(x, TARGETS, FRAMES, LABELS)
     assert loss.is_cuda

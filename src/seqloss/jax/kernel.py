@@ -20,15 +20,17 @@ from jax.experimental.buffer_callback import buffer_callback
 
 from seqloss import contract
 from seqloss.contract import Infeasible
-from seqloss.formulas import ctc as formula
+from seqloss.jax.accelerator.ctc import loss_and_grad
 from seqloss.jax.arrays import varying_alike
-from seqloss.jax.namespace import JaxNamespace
 from seqloss.jax.second import hessian_vector_product
 from seqloss.kernels import pages
 from seqloss.numpy.rows import compute
 
 CPU_KERNEL = True
-"""False compiles the whole-array formula on the CPU too: there it can be held against the definition."""
+"""False compiles the other path on the CPU too: there it can be held against the definition."""
+
+UNROLL = 8
+"""Frames in each turn of an accelerator's loop: with eight a turn launches seven kernels, with one it launches four."""
 
 
 @dataclass(frozen=True)
@@ -105,30 +107,33 @@ def _run(arguments: Arguments, options: Options, gradient: bool) -> tuple[jax.Ar
 @cache
 def _program(options: Options, gradient: bool, cpu_kernel: bool) -> Callable[..., tuple[jax.Array, ...]]:
     """One function object for each set of options, so that JAX compiles it once for each shape."""
-    elsewhere = partial(_whole_arrays, options=options, gradient=gradient)
+    elsewhere = partial(_whole_arrays, options=options, gradient=gradient, unroll=UNROLL)
     if not cpu_kernel:
-        return jax.jit(elsewhere)
+        return jax.jit(partial(elsewhere, unroll=1))
     on_cpu = partial(_call_back, options=options, gradient=gradient)
     return jax.jit(lambda *arguments: lax.platform_dependent(*arguments, cpu=on_cpu, default=elsewhere))
 
 
 def _whole_arrays(
     logits: jax.Array, targets: jax.Array, frames: jax.Array, labels: jax.Array, weights: jax.Array, *,
-    options: Options, gradient: bool,
+    options: Options, gradient: bool, unroll: int,
 ) -> tuple[jax.Array, ...]:  # fmt: skip
     time = logits.shape[1]
     padded = jnp.pad(logits, ((0, 0), (0, int(time == 0)), (0, 0)))
     targets = jnp.pad(targets, ((0, 0), (0, int(targets.shape[1] == 0))))
-    loss, grad = formula.loss_and_grad(
-        JaxNamespace(), padded, targets, frames, labels, blank=options.blank, normalize=options.normalize,
-        softmax=options.softmax, rounding=options.rounding,
+    loss, grad = loss_and_grad(
+        padded, targets, frames, labels, blank=options.blank, normalize=options.normalize,
+        softmax=options.softmax, rounding=options.rounding, gradient=gradient, unroll=unroll,
     )  # fmt: skip
+    unfit = loss == jnp.inf
     if options.raises:
-        unfit, used = loss == jnp.inf, jnp.arange(padded.shape[1]) < frames[:, None]
-        grad = jnp.where((unfit[:, None] & used)[:, :, None], jnp.nan, grad)
         loss = jnp.where(unfit, jnp.nan, loss)
-    loss = loss * weights
-    return (loss, grad[:, :time] * weights[:, None, None]) if gradient else (loss,)
+    if grad is None:
+        return (loss * weights,)
+    if options.raises:
+        used = jnp.arange(padded.shape[1]) < frames[:, None]
+        grad = jnp.where((unfit[:, None] & used)[:, :, None], jnp.nan, grad)
+    return loss * weights, grad[:, :time] * weights[:, None, None]
 
 
 def _call_back(*arguments: jax.Array, options: Options, gradient: bool) -> tuple[jax.Array, ...]:

@@ -11,6 +11,8 @@ from seqloss import contract
 from seqloss.contract import Infeasible
 from seqloss.numpy.align import aligned
 from seqloss.torch.arrays import checked
+from seqloss.torch.gpu import refuse, slack
+from seqloss.torch.on_device import read, takes
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,37 @@ def ctc_align(
         A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4, with maxima in place of sums.
     """
     contract.check_options(infeasible, "none", None)
+    if takes(logits):
+        return _on_the_device(logits, targets, logit_lengths, target_lengths, blank, normalize, infeasible, validate)
     values, batch = checked(
         "ctc_align", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize,
         validate=validate,
     )  # fmt: skip
     found = aligned(values, batch, normalize=normalize, infeasible=infeasible)
     return Alignment(*(torch.from_numpy(array).to(logits.device) for array in astuple(found)))
+
+
+def _on_the_device(
+    logits: torch.Tensor,
+    targets: Any,
+    logit_lengths: Any,
+    target_lengths: Any,
+    blank: int,
+    normalize: bool,
+    infeasible: Infeasible,
+    validate: bool,
+) -> Alignment:
+    """By the Triton kernels; nothing waits for the device. What is "raise" where no host can look is NaN."""
+    from seqloss.kernels.gpu.align import best_paths
+
+    given = read(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
+    refuse("ctc_align", logits, given, normalize=normalize, infeasible=infeasible, validate=validate)
+    found = best_paths(
+        logits.detach(), *given[:3], blank=given.blank, normalize=normalize, rounding=slack(logits, normalize, validate)
+    )
+    unfit = found.totals == -torch.inf
+    if infeasible == "raise" and given.host is not None and bool(unfit.any()):
+        raise contract.infeasible_row(int(unfit.nonzero()[0, 0]), given.host)
+    if infeasible != "inf":
+        found.totals.masked_fill_(unfit, 0.0 if infeasible == "zero" else torch.nan)
+    return Alignment(*found)

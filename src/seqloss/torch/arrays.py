@@ -12,6 +12,7 @@ import torch
 from seqloss import contract
 from seqloss.contract import Batch
 from seqloss.errors import SeqLossWarning, wrong_dtype
+from seqloss.kernels.gpu.available import reason_against
 
 COMPUTED_IN = {
     torch.float16: torch.float32,
@@ -19,6 +20,8 @@ COMPUTED_IN = {
     torch.float32: torch.float32,
     torch.float64: torch.float64,
 }
+ON_GPU = {"ctc_loss", "CTCLoss", "ctc_posteriors", "ctc_align", "ctc_greedy"}
+"""What runs on a GPU, where one can be used."""
 _told: set[tuple[str, str]] = set()
 
 
@@ -33,7 +36,7 @@ def scores(logits: torch.Tensor, purpose: str) -> np.ndarray:
     if logits.dtype not in COMPUTED_IN:
         raise wrong_dtype("logits", logits.dtype, "float16, bfloat16, float32 or float64")
     if logits.device.type != "cpu":
-        _tell_detour(logits.device.type, purpose)
+        _tell_detour(logits, purpose)
     return _array(logits.detach().to("cpu", COMPUTED_IN[logits.dtype]))
 
 
@@ -67,21 +70,29 @@ def checked(
     return values, batch
 
 
+def unreachable(cause: object) -> RuntimeError:
+    """What to say where a tensor's numbers are out of reach."""
+    return RuntimeError(
+        f"seqloss cannot read this tensor's numbers ({cause}); inside torch.func's transforms (grad, jacrev, jvp, "
+        "vmap) and fake tensors they are out of reach: take torch.autograd.grad, and the batch axis for vmap."
+    )
+
+
 def _array(tensor: torch.Tensor) -> np.ndarray:
     try:
         return tensor.resolve_neg().numpy()
     except RuntimeError as error:
-        raise RuntimeError(
-            f"seqloss cannot read this tensor's numbers ({error}); inside torch.func's transforms (grad, jacrev, jvp, "
-            "vmap) and fake tensors they are out of reach: take torch.autograd.grad, and the batch axis for vmap."
-        ) from error
+        raise unreachable(error) from error
 
 
-def _tell_detour(device: str, purpose: str) -> None:
+def _tell_detour(logits: torch.Tensor, purpose: str) -> None:
+    device = logits.device.type
     if (device, purpose) not in _told:
         _told.add((device, purpose))
+        against = reason_against(logits.device, logits.dtype)
+        why = f" here, for {against}" if device == "cuda" and against and purpose in ON_GPU else " yet"
         warnings.warn(
-            f"{purpose} has no kernel for {device} tensors yet: the scores travel to the CPU and the result "
+            f"{purpose} has no kernel for {device} tensors{why}: the scores travel to the CPU and the result "
             "back. The answer is right, but each call waits for the device. (Said once.)",
             SeqLossWarning,
             stacklevel=_callers_level(),

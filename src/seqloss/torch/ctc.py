@@ -8,6 +8,7 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
+from seqloss.torch import gpu, on_device, operators
 from seqloss.torch.arrays import checked
 from seqloss.torch.rows import losses
 
@@ -81,6 +82,17 @@ def ctc_loss(
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
     contract.check_options(infeasible, reduction, denominator)
+    if on_device.takes(logits):
+        if torch.compiler.is_compiling():
+            return operators.traced_losses(
+                logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, infeasible=infeasible,
+                validate=validate, reduction=reduction, denominator=denominator,
+            )  # fmt: skip
+        given = on_device.read(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
+        return gpu.losses(
+            "ctc_loss", logits, given, normalize=normalize, infeasible=infeasible, validate=validate,
+            reduction=reduction, denominator=denominator,
+        )  # fmt: skip
     values, batch = checked(
         "ctc_loss", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate
     )

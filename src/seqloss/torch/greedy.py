@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 import seqloss.numpy as host
+from seqloss import contract
 from seqloss.numpy import Greedy
 from seqloss.torch.arrays import integers, scores
+from seqloss.torch.on_device import read, takes
 
 
 def ctc_greedy(
@@ -39,5 +42,29 @@ def ctc_greedy(
         >>> read.labels.tolist(), read.first.tolist(), read.last.tolist()
         ([2, 2, 1], [1, 4, 5], [2, 4, 5])
     """
+    if takes(logits):
+        return _on_the_device(logits, logit_lengths, blank, normalize)
     values = scores(logits, "ctc_greedy")
     return host.ctc_greedy(values, integers(logit_lengths), blank=blank, normalize=normalize)
+
+
+def _on_the_device(logits: torch.Tensor, logit_lengths: Any, blank: int, normalize: bool) -> list[Greedy]:
+    """By the Triton kernels; what the device held is looked at once it has come with the one transfer."""
+    from seqloss.kernels.gpu import greedy
+
+    rows = logits.shape[0] if logits.ndim == 3 else 0
+    no_labels = np.zeros((rows, 0), np.int64)
+    given = read(logits, no_labels, logit_lengths, None, blank=blank, validate=True)
+    reading = greedy.read(logits.detach(), given.logit_lengths, blank=given.blank, normalize=normalize)
+    found = greedy.views(reading.whole.cpu())
+    contract.validate(tuple(logits.shape), no_labels, found.lengths.numpy(), blank=blank)
+    return [_row(found, n) for n in range(rows)]
+
+
+def _row(found: Any, n: int) -> Greedy:
+    """What was read off one row, in memory of its own."""
+    count = int(found.counts[n])
+    labels, first, last, label_scores = (
+        part[n, :count].numpy().copy() for part in (found.labels, found.first, found.last, found.label_scores)
+    )
+    return Greedy(labels, first, last, label_scores, float(found.scores[n]))

@@ -12,6 +12,7 @@ import torch
 from seqloss import contract
 from seqloss.errors import SeqLossError, unknown_option, wrong_dtype, wrong_rank
 from seqloss.numpy.rows import Rows
+from seqloss.torch import gpu, on_device, operators
 from seqloss.torch.arrays import integers, scores
 from seqloss.torch.rows import losses
 
@@ -102,6 +103,9 @@ class CTCLoss(torch.nn.Module):
             raise wrong_rank("log_probs", log_probs.shape, "(time, batch, classes) or (time, classes)")
         single = log_probs.ndim == 2
         logits = log_probs[None] if single else log_probs.transpose(0, 1)  # (batch, time, classes)
+        if on_device.takes(logits):
+            found = self._on_device(logits, targets, input_lengths, target_lengths)
+            return found[0] if single and self.reduction == "none" else found
         lengths = [integers(input_lengths), integers(target_lengths)]
         if logits.shape[0] == 1:
             lengths = [np.reshape(length, -1) for length in lengths]  # () or (1,)
@@ -113,6 +117,23 @@ class CTCLoss(torch.nn.Module):
             reduction=self.reduction, finish=add_probabilities,
         )  # fmt: skip
         return found[0] if single and self.reduction == "none" else found
+
+    def _on_device(self, logits: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> torch.Tensor:
+        lengths = [input_lengths, target_lengths]
+        if logits.shape[0] == 1:  # () or (1,)
+            lengths = [x.reshape(-1) if isinstance(x, torch.Tensor) else np.reshape(x, -1) for x in lengths]
+        if torch.compiler.is_compiling():
+            return operators.traced_losses(
+                logits, targets, *lengths, blank=self.blank, normalize=False,
+                infeasible="zero" if self.zero_infinity else "inf", validate=False, reduction=self.reduction,
+                denominator=None, mode=gpu.TORCHS,
+            )  # fmt: skip
+        with _torchs_words():
+            given = on_device.read(logits, targets, *lengths, blank=self.blank, validate=True)
+        return gpu.losses(
+            "CTCLoss", logits, given, normalize=False, infeasible="zero" if self.zero_infinity else "inf",
+            validate=False, reduction=self.reduction, mode=gpu.TORCHS,
+        )  # fmt: skip
 
     def extra_repr(self) -> str:
         return f"blank={self.blank}, reduction={self.reduction!r}, zero_infinity={self.zero_infinity}"

@@ -10,6 +10,7 @@ import torch
 from seqloss import contract
 from seqloss.contract import Infeasible
 from seqloss.numpy.rows import compute
+from seqloss.torch import gpu, on_device
 from seqloss.torch.arrays import checked
 
 
@@ -49,6 +50,11 @@ def ctc_posteriors(
         A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4.
     """
     contract.check_options(infeasible, "none", None)
+    if on_device.takes(logits):
+        given = on_device.read(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
+        return gpu.posteriors(
+            "ctc_posteriors", logits, given, normalize=normalize, infeasible=infeasible, validate=validate
+        )
     values, batch = checked(
         "ctc_posteriors", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize,
         validate=validate,

@@ -1,0 +1,151 @@
+"""The best path of each row of a batch: the launches, in order; nothing waits for the device.
+
+`maxima.best_steps` goes back in time, a launch for each tile of a target's columns; `trace` follows the steps and
+reads off the path; `spans` adds up. A row that breaks the contract, or holds a NaN or +inf in use, goes through all of
+it as a row of no frames, and is marked in the end.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from triton import cdiv
+
+from seqloss.kernels.gpu.frames import Frames, frame_pass
+from seqloss.kernels.gpu.launch import on
+from seqloss.kernels.gpu.maxima import best_steps
+from seqloss.kernels.gpu.spans import add_labels, add_rows, flat_block
+from seqloss.kernels.gpu.text import Text, read_text
+from seqloss.kernels.gpu.tiles import FUSION, interpreted, power_of_two
+from seqloss.kernels.gpu.trace import follow, read_off
+
+WARP = 32
+DEEPEST = 8
+"""Columns of a lane at most: what it carries, and the scores of three frames, stay in registers."""
+
+
+class BestPaths(NamedTuple):
+    """Of each row; without a path, and past a row's lengths, -1 (scores: 0).
+
+    Attributes:
+        classes: int64 (batch, time); first, last: int64 (batch, labels); scores: float32 (batch, labels).
+        totals: float32 (batch,), -inf without a path, NaN in a row that is poisoned or refused.
+    """
+
+    classes: torch.Tensor
+    first: torch.Tensor
+    last: torch.Tensor
+    scores: torch.Tensor
+    totals: torch.Tensor
+
+
+def best_paths(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    logit_lengths: torch.Tensor,
+    target_lengths: torch.Tensor,
+    *,
+    blank: int,
+    normalize: bool,
+    rounding: float | None = None,
+) -> BestPaths:
+    """The best path of each row.
+
+    Args:
+        logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
+        targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,); on the logits' device. Rows
+            in which they break the contract are NaN.
+        blank: from 0.
+        normalize: as in the contract.
+        rounding: see `frames.frame_pass`; rows with a frame that it flags are NaN.
+    """
+    with on(logits.device):
+        text = read_text(
+            targets, logit_lengths, target_lengths, time=logits.shape[1], classes=logits.shape[2], blank=blank
+        )
+        return _best_paths(logits, text, blank, normalize, rounding)
+
+
+def _best_paths(logits: torch.Tensor, text: Text, blank: int, normalize: bool, rounding: float | None) -> BestPaths:
+    frames = frame_pass(
+        logits, text.frames, text.labels, text.counts, blank=blank, normalize=normalize, rounding=rounding
+    )
+    refused = text.refused > 0
+    poisoned = (frames.flags > 0).any(1) & ~refused
+    text = text._replace(frames=text.frames.masked_fill(poisoned | refused, 0))
+    steps, reached = _steps(logits, frames.top, text, blank, normalize)
+    found = _path(logits, frames, text, steps, reached, blank, normalize)
+    found.totals.masked_fill_(reached == -torch.inf, -torch.inf).masked_fill_(poisoned | refused, torch.nan)
+    in_use = torch.arange(text.labels.shape[1], device=logits.device) < text.counts[:, None]  # (batch, labels)
+    found.scores.masked_fill_(poisoned[:, None] & in_use, torch.nan)
+    return found
+
+
+def _steps(
+    logits: torch.Tensor, top: torch.Tensor, text: Text, blank: int, normalize: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Steps, (batch, time, columns), and the score of each row's best path from its first frame to its last."""
+    batch, time, _ = logits.shape
+    columns, new = text.labels.shape[1] + 1, {"device": logits.device}
+    steps = torch.empty((batch, time, columns), dtype=torch.uint8, **new)
+    reached = torch.empty(batch, dtype=torch.float64, **new)
+    lanes, parts = _lanes(logits.device, columns)
+    tiles, rows = cdiv(columns, lanes * parts), _rows(logits.device, batch, WARP // lanes)
+    edges = torch.empty((2, batch, time if tiles > 1 else 0, 2), dtype=torch.float64, **new)
+    for number in range(tiles - 1, -1, -1) if batch else ():
+        best_steps[(cdiv(batch, rows),)](
+            logits, *logits.stride(), text.labels, top, text.frames, text.counts, blank, edges[number % 2 - 1],
+            edges[number % 2], steps, reached, batch, time, columns - 1, number * lanes * parts,
+            NORMALIZE=normalize, FIRST=number == 0, LAST=number == tiles - 1, ROWS=rows, LANES=lanes, PARTS=parts,
+            num_warps=1, **FUSION,
+        )  # fmt: skip
+    return steps, reached
+
+
+def _path(
+    logits: torch.Tensor,
+    frames: Frames,
+    text: Text,
+    steps: torch.Tensor,
+    reached: torch.Tensor,
+    blank: int,
+    normalize: bool,
+) -> BestPaths:
+    """What the steps lead along, from the first state on."""
+    batch, time, _ = logits.shape
+    longest, new = text.labels.shape[1], {"device": logits.device}
+    states = torch.empty((batch, time), dtype=torch.int32, **new)
+    log_probs = torch.empty((batch, time), dtype=torch.float64, **new)
+    found = BestPaths(
+        torch.empty((batch, time), dtype=torch.int64, **new),
+        torch.full((batch, longest), -1, dtype=torch.int64, **new),
+        torch.full((batch, longest), -1, dtype=torch.int64, **new),
+        torch.zeros((batch, longest), dtype=torch.float32, **new),
+        torch.zeros(batch, dtype=torch.float32, **new),
+    )
+    if batch and time:
+        counts = text.frames.where(reached > -torch.inf, 0)
+        rows, block = _rows(logits.device, batch, 1), flat_block(logits.device, batch * time)
+        follow[(cdiv(batch, rows),)](steps, counts, states, batch, time, longest, ROWS=rows, num_warps=1)
+        read_off[(cdiv(batch * time, block),)](
+            logits, *logits.stride(), text.labels, frames.top, frames.others, counts, states, blank, found.classes,
+            log_probs, found.first, found.last, batch * time, time, longest,
+            NORMALIZE=normalize, FRAMES=block, **FUSION,
+        )  # fmt: skip
+        add_labels(log_probs, found.first, found.last, found.scores)
+        add_rows(log_probs, counts, found.totals)
+    return found
+
+
+def _lanes(device: torch.device, columns: int) -> tuple[int, int]:
+    """How many lanes hold a tile, and how many columns each."""
+    if interpreted(device):
+        return power_of_two(columns), 1
+    lanes = min(WARP, power_of_two(columns))
+    return lanes, min(DEEPEST, power_of_two(cdiv(columns, lanes)))
+
+
+def _rows(device: torch.device, batch: int, on_a_gpu: int) -> int:
+    """Rows of a program: in the interpreter, where a program costs the same whatever it holds, all of them."""
+    return power_of_two(min(batch, 64)) if interpreted(device) else max(1, on_a_gpu)

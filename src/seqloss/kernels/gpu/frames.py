@@ -1,0 +1,195 @@
+"""The row pass: each logit is read once, and of each frame remains what the path sums and the gradient need.
+
+    top     the largest score        best    its class, the lowest of equals
+    others  sum over all classes but best of exp(score - top)
+
+log p(best) = -log1p(others), so that a sure frame keeps its digits. Classes come block by block; a block with a larger
+score rescales what was summed before: others = (others + 1) exp(top - new top) + the block's own others.
+
+With the target's labels at hand the same program gathers their distances, score - top, from scores that the caches
+still hold: that is all that the sums over paths read. Without the softmax (`normalize=False`) only the classes of blank
+and target are read, others is 0, and a frame in which all of them lie under -1e8 is closed: top 0, best -1.
+
+Frames past a row's length are not read. Any strides do.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+
+from seqloss.contract import NORMALIZATION_SLACK
+from seqloss.kernels.gpu.tiles import classes_tile, power_of_two
+from seqloss.kernels.gpu.wide import MASKED, exp_below
+
+POISONED, NOT_NORMALIZED = 1, 2
+"""A frame's flags: NaN, +inf or nothing but -inf; more probability than 1."""
+
+INF = tl.constexpr(float("inf"))
+NO_CLASS = tl.constexpr(2**31 - 1)
+
+
+class Frames(NamedTuple):
+    """What the row pass leaves; in frames past a row's length top and others are 0, best is -1.
+
+    Attributes:
+        top, others: float32 (batch, time).
+        best: int32 (batch, time).
+        flags: int8 (batch, time), POISONED and NOT_NORMALIZED; numbers in poisoned frames mean nothing.
+        distances: float32 (batch, time, labels + 1): of each label in use, and in the last place of the blank; the
+            rest, and frames past a row's length, are as they were allocated. None without labels.
+    """
+
+    top: torch.Tensor
+    others: torch.Tensor
+    best: torch.Tensor
+    flags: torch.Tensor
+    distances: torch.Tensor | None
+
+
+@triton.jit
+def _merge(x, number, inside, top, best, others, bad):
+    """What a frame gives with one more block of scores, (frames, classes)."""
+    wrong = ((x != x) | (x == INF)) & inside
+    bad = bad | (tl.max(wrong.to(tl.int32), 1) > 0)
+    x = tl.where(wrong | (inside == 0), -INF, x)
+    block_top = tl.max(x, 1)
+    block_best = tl.min(tl.where((x == block_top[:, None]) & inside, number, NO_CLASS), 1)
+    new_top = tl.maximum(top, block_top)
+    new_best = tl.where(block_top > top, block_best, tl.where(block_top == top, tl.minimum(best, block_best), best))
+    base = tl.where(new_top == -INF, 0.0, new_top)
+    powers = exp_below(x - base[:, None])
+    rest = tl.sum(tl.where(number == new_best[:, None], 0.0, powers), 1)
+    before = tl.where(block_top > top, (others + 1.0) * exp_below(top - base), others)
+    return new_top, new_best, before + rest, bad
+
+
+@triton.jit
+def _sum_of_all(logits, frame, used, stride_class, classes, FRAMES: tl.constexpr, CLASSES: tl.constexpr):
+    """The probability that a frame holds in all, NaN where a score is none."""
+    total = tl.zeros([FRAMES], tl.float32)
+    start = 0
+    while start < classes:
+        number = start + tl.arange(0, CLASSES)
+        inside = (number < classes)[None, :] & used[:, None]
+        x = tl.load(logits + frame[:, None] + number.to(tl.int64)[None, :] * stride_class, mask=inside, other=-INF)
+        x = x.to(tl.float32)
+        none = (x != x) | (x == INF)
+        total += tl.sum(tl.where(none, float("nan"), tl.exp(tl.minimum(tl.where(none, 0.0, x), 80.0))), 1)
+        start += CLASSES
+    return total
+
+
+@triton.jit
+def _frames_kernel(
+    logits, lengths, labels, counts, top_out, others_out, best_out, flags_out, distances_out,
+    stride_row, stride_time, stride_class, time, classes, longest, blank, most,
+    NORMALIZE: tl.constexpr, LABELS: tl.constexpr, CHECK: tl.constexpr,
+    FRAMES: tl.constexpr, CLASSES: tl.constexpr, GATHERED: tl.constexpr,
+):  # fmt: skip
+    blocks = tl.cdiv(time, FRAMES)
+    row = (tl.program_id(0) // blocks).to(tl.int64)
+    t = (tl.program_id(0) % blocks) * FRAMES + tl.arange(0, FRAMES)
+    length = tl.load(lengths + row).to(tl.int64)
+    used = (t < length) & (t < time)
+    frame = row * stride_row + t.to(tl.int64) * stride_time  # (frames,)
+    top = tl.full([FRAMES], -INF, tl.float32)
+    best = tl.full([FRAMES], NO_CLASS, tl.int32)
+    others = tl.zeros([FRAMES], tl.float32)
+    bad = tl.full([FRAMES], 0, tl.int1)
+    flags = tl.zeros([FRAMES], tl.int32)
+    count = 0
+    if LABELS:
+        count = tl.load(counts + row)
+    some = tl.max(used.to(tl.int32), 0) > 0
+    if some:
+        start = 0
+        if NORMALIZE:
+            while start < classes:
+                number = start + tl.arange(0, CLASSES)
+                inside = (number < classes)[None, :] & used[:, None]
+                places = number.to(tl.int64)[None, :] * stride_class
+                x = tl.load(logits + frame[:, None] + places, mask=inside, other=-INF).to(tl.float32)
+                top, best, others, bad = _merge(x, number[None, :], inside, top, best, others, bad)
+                start += CLASSES
+            bad = bad | (top == -INF)
+        else:
+            while start <= count:
+                place = start + tl.arange(0, GATHERED)
+                number = tl.load(labels + row * longest + place, mask=place < count, other=blank)
+                inside = (place <= count)[None, :] & used[:, None]
+                places = number.to(tl.int64)[None, :] * stride_class
+                x = tl.load(logits + frame[:, None] + places, mask=inside, other=-INF).to(tl.float32)
+                top, best, others, bad = _merge(x, number[None, :], inside, top, best, others, bad)
+                start += GATHERED
+            closed = top < -MASKED
+            top = tl.where(closed, 0.0, top)
+            best = tl.where(closed, -1, best)
+            others = tl.zeros([FRAMES], tl.float32)
+            if CHECK:
+                total = _sum_of_all(logits, frame, used, stride_class, classes, FRAMES, CLASSES)
+                flags = tl.where(used & (total > most), 2, 0)
+        top = tl.where(bad | (used == 0), 0.0, top)
+        flags = flags | tl.where(bad & used, 1, 0)
+        if LABELS:
+            start = 0
+            while start <= count:
+                place = start + tl.arange(0, GATHERED)
+                number = tl.load(labels + row * longest + place, mask=place < count, other=blank)
+                inside = (place <= count)[None, :] & used[:, None]
+                places = number.to(tl.int64)[None, :] * stride_class
+                x = tl.load(logits + frame[:, None] + places, mask=inside, other=0.0).to(tl.float32)
+                target = tl.where(place < count, place, longest)[None, :]
+                line = (row * time + t) * (longest + 1)
+                tl.store(distances_out + line[:, None] + target, x - top[:, None], mask=inside)
+                start += GATHERED
+    out = row * time + t
+    tl.store(top_out + out, tl.where(used, top, 0.0), mask=t < time)
+    tl.store(others_out + out, tl.where(used, others, 0.0), mask=t < time)
+    tl.store(best_out + out, tl.where(used, best, -1), mask=t < time)
+    tl.store(flags_out + out, flags.to(tl.int8), mask=t < time)
+
+
+def frame_pass(
+    logits: torch.Tensor,
+    logit_lengths: torch.Tensor,
+    labels: torch.Tensor | None = None,
+    label_counts: torch.Tensor | None = None,
+    *,
+    blank: int = 0,
+    normalize: bool = True,
+    rounding: float | None = None,
+) -> Frames:
+    """Read each frame in use once.
+
+    Args:
+        logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
+        logit_lengths: integers (batch,) on the same device, of any type; what lies past an axis counts as all of it.
+        labels: int32 (batch, labels), contiguous, all of them classes; with them distances are gathered.
+        label_counts: int32 (batch,), from 0 to the labels axis.
+        blank: from 0.
+        normalize: False reads the classes of blank and labels alone, and needs labels.
+        rounding: with normalize=False, flag frames that add up to more than 1.001 and log(classes) times this number;
+            None does not look.
+    """
+    batch, time, classes = logits.shape
+    longest = 0 if labels is None else labels.shape[1]
+    top, others = (torch.empty((batch, time), dtype=torch.float32, device=logits.device) for _ in range(2))
+    best = torch.empty((batch, time), dtype=torch.int32, device=logits.device)
+    flags = torch.empty((batch, time), dtype=torch.int8, device=logits.device)
+    distances = None
+    if labels is not None:
+        distances = torch.empty((batch, time, longest + 1), dtype=torch.float32, device=logits.device)
+    tile = classes_tile(logits.device, time, classes)
+    slack = 0.0 if rounding is None else NORMALIZATION_SLACK + rounding * math.log(max(1, classes))
+    if batch and time:
+        _frames_kernel[(batch * triton.cdiv(time, tile.rows),)](
+            logits, logit_lengths, labels, label_counts, top, others, best, flags, distances,
+            *logits.stride(), time, classes, longest, blank, 1.0 + slack,
+            NORMALIZE=normalize, LABELS=labels is not None, CHECK=rounding is not None,
+            FRAMES=tile.rows, CLASSES=tile.columns, GATHERED=min(tile.columns, power_of_two(longest + 1)),
+            **tile.options,
+        )  # fmt: skip
+    return Frames(top, others, best, flags, distances)

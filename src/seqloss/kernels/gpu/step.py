@@ -1,0 +1,166 @@
+"""One frame of the recursion, in registers: labels a[l] and the blanks before them b[l], in two arrays.
+
+    b'[l] = (b[l] + a[l-1]) * p(blank)
+    a'[l] = (a[l] + b[l] + a[l-1] where l differs from its predecessor) * p(l)
+
+`seqloss.formulas.recursion.step` says it in whole arrays. Both ways use it: a backward walk reads the row's frames and
+labels in reverse, from its own last ones, so that every walk begins on its first blank, and ends on label count - 1 or
+blank count.
+
+A block of columns l lies in the lanes of a warp, each with PARTS neighbours, in a tuple of as many tensors (lines,
+lanes). The only shifted operand is the label before: that of a part is the part before, and what leaves a lane alone is
+gathered from the lane before. (A gather along the whole axis would cost a shuffle for each pair of registers of a
+warp.) What a warp holds is a line; a target's lines follow each other, one in each warp, and what leaves a line goes
+through shared memory. What enters a block's first line, its `edge`, comes from the block before.
+
+A backward walk of a row whose main path reads as the target sums all *other* paths; the main path's own weight, 1,
+enters where it leaves that path, and is left out where it stays. In other walks there is nothing to add, and the
+program skips it.
+"""
+
+# ruff: noqa: RUF005 (Triton unpacks no tuples)
+# mypy: disable-error-code="misc, var-annotated"
+
+import triton
+import triton.language as tl
+
+from seqloss.kernels.gpu.wide import MASKED, NOTHING, add, exp, indicator, multiply, shifted
+
+NOWHERE = tl.constexpr(-8)
+"""The main path's state in walks that have none: none that a label or blank could have, or be entered from."""
+CLOSED = tl.constexpr(float("-inf"))
+
+
+@triton.jit
+def emissions(distances, last, columns, inside, alive, longest, PARTS: tl.constexpr):
+    """The distances of a frame's labels, a tuple of (lines, lanes), and of its blank, at `last`, (lines, 1)."""
+    labels = ()
+    line = distances + (last - longest)[:, None]
+    for i in tl.static_range(PARTS):
+        labels = labels + (tl.load(line + columns[i], mask=inside[i] & alive[:, None], other=CLOSED),)
+    return labels, tl.load(distances + last, mask=alive, other=CLOSED)[:, None]
+
+
+@triton.jit
+def line_before(bits, exponent, LINES: tl.constexpr):
+    """What each line holds, (lines,), one line on: (lines, 1), in the first line anything."""
+    packed = (exponent.to(tl.int64) << 32) | (bits.to(tl.int64) & 0xFFFFFFFF)
+    moved = tl.gather(packed, tl.maximum(tl.arange(0, LINES) - 1, 0), 0)
+    return moved.to(tl.int32).to(tl.float32, bitcast=True)[:, None], (moved >> 32).to(tl.int32)[:, None]
+
+
+@triton.jit
+def label_before(
+    a, a_exponent, edge, edge_exponent, lane, LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr,
+    CHUNKS: tl.constexpr,
+):  # fmt: skip
+    """a[l-1] of each part."""
+    last, last_exponent = a[PARTS - 1], a_exponent[PARTS - 1]
+    if CHUNKS > 1:  # sums of whole numbers are one instruction
+        leaving = tl.sum(tl.where(lane == LANES - 1, last.to(tl.int32, bitcast=True), 0), 1)
+        leaving_exponent = tl.sum(tl.where(lane == LANES - 1, last_exponent, 0), 1)
+        value, exponent = line_before(leaving, leaving_exponent, LINES)
+        first = (tl.arange(0, LINES) % CHUNKS == 0)[:, None]
+        edge, edge_exponent = tl.where(first, edge, value), tl.where(first, edge_exponent, exponent)
+    lane_before = tl.broadcast_to(tl.maximum(lane - 1, 0), last.shape)
+    value = (tl.where(lane == 0, edge, tl.gather(last, lane_before, 1)),)
+    exponent = (tl.where(lane == 0, edge_exponent, tl.gather(last_exponent, lane_before, 1)),)
+    for i in tl.static_range(PARTS - 1):
+        value, exponent = value + (a[i],), exponent + (a_exponent[i],)
+    return value, exponent
+
+
+@triton.jit
+def entered(
+    a, a_exponent, b, b_exponent, edge, edge_exponent, skip, lane, LINES: tl.constexpr, LANES: tl.constexpr,
+    PARTS: tl.constexpr, CHUNKS: tl.constexpr,
+):  # fmt: skip
+    """The sums that enter each label and each blank, before the frame's own scores; not normalised."""
+    previous, previous_exponent = label_before(
+        a, a_exponent, edge, edge_exponent, lane, LINES, LANES, PARTS, CHUNKS
+    )  # fmt: skip
+    into_a, a_top, into_b, b_top = (), (), (), ()
+    for i in tl.static_range(PARTS):
+        top = tl.maximum(b_exponent[i], previous_exponent[i])
+        into_b = into_b + (shifted(b[i], b_exponent[i], top) + shifted(previous[i], previous_exponent[i], top),)
+        b_top = b_top + (top,)
+        ahead_exponent = tl.where(skip[i], previous_exponent[i], NOTHING)
+        top = tl.maximum(tl.maximum(a_exponent[i], b_exponent[i]), ahead_exponent)
+        ahead = shifted(tl.where(skip[i], previous[i], 0.0), ahead_exponent, top)
+        into_a = into_a + (shifted(b[i], b_exponent[i], top) + ahead + shifted(a[i], a_exponent[i], top),)
+        a_top = a_top + (top,)
+    return into_a, a_top, into_b, b_top
+
+
+@triton.jit
+def enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS: tl.constexpr):
+    """With what enters from the main path's `state`, (lines, 1)."""
+    on_label = state & 1
+    stands = state >> 1
+    all_a, all_a_exponent, all_b, all_b_exponent = (), (), (), ()
+    for i in tl.static_range(PARTS):
+        x, x_exponent = indicator(place + i == stands + on_label)
+        x, x_exponent = add(into_b[i], b_top[i], x, x_exponent)
+        all_b, all_b_exponent = all_b + (x,), all_b_exponent + (x_exponent,)
+        onward = skip[i] & (on_label == 1) & (place + i == stands + 1)
+        x, x_exponent = indicator((place + i == stands) | onward)
+        x, x_exponent = add(into_a[i], a_top[i], x, x_exponent)
+        all_a, all_a_exponent = all_a + (x,), all_a_exponent + (x_exponent,)
+    return all_a, all_a_exponent, all_b, all_b_exponent
+
+
+@triton.jit
+def weights(scores, COUNT: tl.constexpr):
+    """e^score of each of a tuple, zero under -1e8: what a frame itself multiplies with, known before what enters it."""
+    value, exponent = (), ()
+    for i in tl.static_range(COUNT):
+        x, x_exponent = exp(scores[i], scores[i] >= -MASKED)
+        value, exponent = value + (x,), exponent + (x_exponent,)
+    return value, exponent
+
+
+@triton.jit
+def besides(rest, rest_exponent, entered, entered_exponent, first, next_state, PARTS: tl.constexpr):
+    """What entered, but in the main path's `next_state` what entered besides it; `first` numbers the first part."""
+    value, exponent = (), ()
+    for i in tl.static_range(PARTS):
+        stays = first + 2 * i == next_state
+        value = value + (tl.where(stays, rest[i], entered[i]),)
+        exponent = exponent + (tl.where(stays, rest_exponent[i], entered_exponent[i]),)
+    return value, exponent
+
+
+@triton.jit
+def step(
+    a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, q, q_exponent, state, next_state, any_main, skip,
+    place, lane, LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, CHUNKS: tl.constexpr,
+):  # fmt: skip
+    """One frame on.
+
+    Args:
+        a, b: labels and the blanks before them, tuples of (lines, lanes); edge: the label before the block, (lines, 1).
+        p, q: the frame's own weights of its labels, tuples of (lines, lanes), and of its blank, (lines, 1).
+        state, next_state: the main path's, before the frame and in it, (lines, 1), or NOWHERE; any_main: whether any
+            row has one.
+        skip: labels that may follow the one before without a blank between.
+        place: of each lane's first column in the target, (lines, lanes).
+
+    Returns:
+        a, b after the frame, and what entered them, without the frame's own scores.
+    """
+    into_a, a_top, into_b, b_top = entered(
+        a, a_exponent, b, b_exponent, edge, edge_exponent, skip, lane, LINES, LANES, PARTS, CHUNKS
+    )  # fmt: skip
+    new_a, new_a_exponent, new_b, new_b_exponent = into_a, a_top, into_b, b_top
+    if any_main:
+        all_a, all_a_top, all_b, all_b_top = enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS)
+        new_a, new_a_exponent = besides(into_a, a_top, all_a, all_a_top, 2 * place + 1, next_state, PARTS)
+        new_b, new_b_exponent = besides(into_b, b_top, all_b, all_b_top, 2 * place, next_state, PARTS)
+        into_a, a_top, into_b, b_top = all_a, all_a_top, all_b, all_b_top
+    a, a_exponent, b, b_exponent = (), (), (), ()
+    for i in tl.static_range(PARTS):
+        value, exponent = multiply(new_a[i], new_a_exponent[i], p[i], p_exponent[i])
+        a, a_exponent = a + (value,), a_exponent + (exponent,)
+        value, exponent = multiply(new_b[i], new_b_exponent[i], q, q_exponent)
+        b, b_exponent = b + (value,), b_exponent + (exponent,)
+    return a, a_exponent, b, b_exponent, into_a, a_top, into_b, b_top

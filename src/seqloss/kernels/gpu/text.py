@@ -1,0 +1,153 @@
+"""What each target gives, on the device: labels that are safe to index with, lengths, and which labels share a class.
+
+Labels and lengths may be of any integer type and hold anything: they are looked at as int64, before they become int32.
+A row that breaks the contract is `refused`; its labels are cut to classes, so that nothing is read outside an array.
+
+A label's first occurrence stands for its class. For the sums by class, each label names the next one of its class: a
+chain of successors, in ascending order, which takes one comparison of all labels with all, and neither a sort nor
+atomics. A map from classes to first occurrences leads back.
+"""
+
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+
+from seqloss.kernels.gpu.tiles import FUSION, interpreted, power_of_two
+
+LAST = -1
+"""The successor of the last label of its class; the place of a class that no label is of."""
+
+
+class Text(NamedTuple):
+    """The targets and all lengths.
+
+    Attributes:
+        labels: int32 (batch, labels), the blank where no label is in use, or one that is none.
+        frames, counts: int32 (batch,), frames and labels in use, cut to their axes.
+        required: int32 (batch,), the fewest frames that fit.
+        refused: int8 (batch,), 1 for rows with a label or a length that breaks the contract.
+    """
+
+    labels: torch.Tensor
+    frames: torch.Tensor
+    counts: torch.Tensor
+    required: torch.Tensor
+    refused: torch.Tensor
+
+
+class Groups(NamedTuple):
+    """Labels of the same class.
+
+    Attributes:
+        first: int8 (batch, labels), 1 where no label before is of the same class.
+        following: int32 (batch, labels), the next label of the same class, or LAST.
+        places: int32 (batch, classes), each class's first label, or LAST.
+    """
+
+    first: torch.Tensor
+    following: torch.Tensor
+    places: torch.Tensor
+
+
+@triton.jit
+def _text_kernel(
+    targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out,
+    stride_row, stride_label, time, classes, longest, blank, LABELS: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)
+    given_frames = tl.load(logit_lengths + row).to(tl.int64)
+    given_count = tl.load(target_lengths + row).to(tl.int64)
+    frames = tl.minimum(tl.maximum(given_frames, 0), time).to(tl.int32)
+    count = tl.minimum(tl.maximum(given_count, 0), longest).to(tl.int32)
+    wrong = ((frames != given_frames) | (count != given_count)).to(tl.int32)
+    repeats = 0
+    start = 0
+    while start < longest:
+        place = start + tl.arange(0, LABELS)
+        inside = place < count
+        at = targets + row * stride_row + place.to(tl.int64) * stride_label
+        label = tl.load(at, mask=inside, other=0).to(tl.int64)
+        before = tl.load(at - stride_label, mask=inside & (place > 0), other=0).to(tl.int64)
+        bad = inside & ((label < 0) | (label >= classes) | (label == blank))
+        wrong = tl.maximum(wrong, tl.max(bad.to(tl.int32), 0))
+        repeats += tl.sum((inside & (place > 0) & (label == before)).to(tl.int32), 0)
+        clean = tl.where(inside & (bad == 0), label, blank).to(tl.int32)
+        tl.store(labels_out + row * longest + place, clean, mask=place < longest)
+        start += LABELS
+    tl.store(frames_out + row, frames)
+    tl.store(counts_out + row, count)
+    tl.store(required_out + row, count + repeats)
+    tl.store(refused_out + row, wrong.to(tl.int8))
+
+
+@triton.jit
+def _groups_kernel(labels, counts, first_out, following_out, places_out, longest, classes, LABELS: tl.constexpr):
+    blocks = tl.cdiv(longest, LABELS)
+    row = (tl.program_id(0) // blocks).to(tl.int64)
+    place = (tl.program_id(0) % blocks) * LABELS + tl.arange(0, LABELS)
+    count = tl.load(counts + row)
+    label = tl.load(labels + row * longest + place, mask=place < count, other=-1)
+    earlier = tl.zeros([LABELS], tl.int32)
+    following = tl.full([LABELS], 2**31 - 1, tl.int32)
+    start = 0
+    while start < count:
+        other_place = start + tl.arange(0, LABELS)
+        other = tl.load(labels + row * longest + other_place, mask=other_place < count, other=-2)
+        same = other[None, :] == label[:, None]
+        before = other_place[None, :] < place[:, None]
+        earlier = tl.maximum(earlier, tl.max((same & before).to(tl.int32), 1))
+        after = same & (other_place[None, :] > place[:, None])
+        following = tl.minimum(following, tl.min(tl.where(after, other_place[None, :], 2**31 - 1), 1))
+        start += LABELS
+    following = tl.where(following == 2**31 - 1, -1, following)
+    first = (earlier == 0) & (place < count)
+    tl.store(first_out + row * longest + place, first.to(tl.int8), mask=place < longest)
+    tl.store(following_out + row * longest + place, following, mask=place < longest)
+    tl.store(places_out + row * classes + label, place, mask=first)
+
+
+def read_text(
+    targets: torch.Tensor,
+    logit_lengths: torch.Tensor,
+    target_lengths: torch.Tensor,
+    *,
+    time: int,
+    classes: int,
+    blank: int,
+) -> Text:
+    """Look at every label and length in use.
+
+    Args:
+        targets: integers (batch, labels), any strides; logit_lengths, target_lengths: integers (batch,); on one device.
+        time, classes: the logits' axes.
+        blank: from 0.
+    """
+    batch, longest = targets.shape
+    new = {"device": targets.device}
+    labels = torch.empty((batch, longest), dtype=torch.int32, **new)
+    frames, counts, required = (torch.empty(batch, dtype=torch.int32, **new) for _ in range(3))
+    refused = torch.empty(batch, dtype=torch.int8, **new)
+    if batch:
+        block = min(1 << 14 if interpreted(targets.device) else 1024, power_of_two(longest))
+        _text_kernel[(batch,)](
+            targets, logit_lengths.contiguous(), target_lengths.contiguous(), labels, frames, counts, required, refused,
+            *targets.stride(), time, classes, longest, blank, LABELS=block, num_warps=4, **FUSION,
+        )  # fmt: skip
+    return Text(labels, frames, counts, required, refused)
+
+
+def group(text: Text, classes: int) -> Groups:
+    """Which labels share a class."""
+    batch, longest = text.labels.shape
+    new = {"device": text.labels.device}
+    first = torch.empty((batch, longest), dtype=torch.int8, **new)
+    following = torch.empty((batch, longest), dtype=torch.int32, **new)
+    places = torch.full((batch, classes), LAST, dtype=torch.int32, **new)
+    if batch and longest:
+        block = min(512 if interpreted(text.labels.device) else 64, power_of_two(longest))
+        _groups_kernel[(batch * triton.cdiv(longest, block),)](
+            text.labels, text.counts, first, following, places, longest, classes, LABELS=block, num_warps=4, **FUSION
+        )
+    return Groups(first, following, places)

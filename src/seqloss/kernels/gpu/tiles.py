@@ -1,0 +1,101 @@
+"""How large the kernels' blocks are: one small table for GPUs, one for Triton's interpreter.
+
+On a GPU a block fills the registers of a few warps. The interpreter spends its time on operations, whatever their size:
+there a block is as large as the batch. No size depends on the rows that share a batch, but through the axes: sums whose
+order would follow a block's size are either over classes, or in pairs (`pairs.pairwise`), so that no bit depends on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+
+LONGEST = 1024
+"""Columns of path sums that one block holds in registers; longer targets are swept block by block."""
+
+FEW = 264
+"""Walks of which two share a multiprocessor of a large GPU at the most."""
+
+FUSION = {"enable_fp_fusion": False}
+"""Each rounding is where the source has it, whatever a block's size: no bit depends on it."""
+
+
+class Tile(NamedTuple):
+    """A block of two axes, and the launch options that go with it."""
+
+    rows: int
+    columns: int
+    options: dict[str, Any]
+
+
+def power_of_two(size: int) -> int:
+    """The smallest power of two that is not smaller."""
+    return 1 << max(0, size - 1).bit_length()
+
+
+def interpreted(device: torch.device) -> bool:
+    """Whether kernels on this device's tensors run in Triton's interpreter."""
+    return device.type == "cpu"
+
+
+def classes_tile(device: torch.device, time: int, classes: int) -> Tile:
+    """Frames by classes, for the two passes over the logits."""
+    if interpreted(device):
+        columns = min(1 << 16, power_of_two(classes))
+        return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns, FUSION)
+    columns = min(4096, max(16, power_of_two(classes)))
+    return Tile(max(1, 2048 // columns), columns, {"num_warps": 8 if columns > 2048 else 4, **FUSION})
+
+
+def labels_tile(device: torch.device, time: int, labels: int) -> Tile:
+    """Frames by labels, for what is gathered from the classes and back."""
+    if interpreted(device):
+        columns = min(2048, power_of_two(labels))
+        return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns, FUSION)
+    columns = min(512, max(16, power_of_two(labels)))
+    return Tile(max(1, 1024 // columns), columns, {"num_warps": 4, **FUSION})
+
+
+class Walks(NamedTuple):
+    """A block of path sums: rows, of which each has `chunks` lines, of some lanes, each with `parts` columns.
+
+    A column is a label and the blank before it. What `together` frames need is on its way while as many before them are
+    computed.
+    """
+
+    rows: int
+    chunks: int
+    lanes: int
+    parts: int
+    options: dict[str, Any]
+    together: int = 2
+
+    @property
+    def columns(self) -> int:
+        """Of a row."""
+        return self.chunks * self.lanes * self.parts
+
+
+def walks_tile(device: torch.device, walks: int, labels: int) -> Walks:
+    """For targets of up to so many labels, the blank after the last one included."""
+    columns = min(LONGEST, power_of_two(labels + 1))
+    if interpreted(device):
+        return Walks(power_of_two(max(1, walks)), 1, columns, 1, FUSION)
+    parts = min(max(1, columns // 32), _parts(columns, few=walks <= FEW))
+    chunks = max(1, columns // (32 * parts))
+    lanes = columns // (chunks * parts)
+    options = {"num_warps": chunks, **FUSION}
+    return Walks(max(1, 32 // lanes), chunks, lanes, parts, options, together=4 if parts <= 2 else 2)
+
+
+def _parts(columns: int, few: bool) -> int:
+    """Neighbouring columns of a lane.
+
+    Few walks have a multiprocessor's four schedulers to themselves: a frame is shortest in warps of one column a lane,
+    as long as there are two warps for each scheduler at the most. Many walks fill the schedulers: then those layouts
+    are best that take the fewest instructions.
+    """
+    if few and columns > 64:  # 64 columns need no second warp, nor a barrier
+        return max(1, columns // 256)
+    return 2 if columns <= 64 else 4

@@ -1,0 +1,97 @@
+"""Wide numbers in Triton: a float32 in [1, 2^32) and an int32 exponent that counts steps of 2^32.
+
+The idea, and zero as (0, NOTHING), are those of `seqloss.formulas.wide`. What differs is for the instruction count:
+
+* a shift by k steps multiplies with a power of two that is made of bits, and k stops at 3: what is 2^-64 of the sum
+  or less is lost in it whatever its factor is;
+* e^x takes the whole steps of ln 2 off in two parts and leaves the rest, at most ln(2)/2, to the device's 2^y, which is
+  off by 4 units at most (`ex2.approx`: 2^-22); its own range reduction would err by the distance's rounding again.
+"""
+
+import triton
+import triton.language as tl
+
+from seqloss import contract
+
+NOTHING = tl.constexpr(-(2**30) + 2**20)
+MASKED = tl.constexpr(contract.MASKED)
+LOG2E = tl.constexpr(1.4426950408889634)
+LN2_HIGH, LN2_LOW = tl.constexpr(0.693359375), tl.constexpr(-2.12194440054690583e-4)
+"""They add up to ln 2; products of the first with whole numbers up to 2^15 are exact."""
+ROUNDER = tl.constexpr(12582912.0)
+"""1.5 * 2^23: a number that it was added to is rounded to an integer, which its last bits hold."""
+LOWEST = tl.constexpr(-87.3)
+"""e^x is a normal float32 from here on: the smallest is e^-87.34."""
+ONE_BITS = tl.constexpr(127 << 23)
+
+
+@triton.jit
+def exp_below(x):
+    """e^x of a float32 from -inf to 0; exactly 0 where it would be no normal number, and for NaN."""
+    some = x >= LOWEST
+    x = tl.where(some, x, 0.0)
+    moved = x * LOG2E + ROUNDER
+    whole = moved - ROUNDER
+    rest = (x - whole * LN2_HIGH) - whole * LN2_LOW
+    power = tl.exp2(rest * LOG2E)
+    bits = power.to(tl.int32, bitcast=True) + (moved.to(tl.int32, bitcast=True) << 23)
+    return tl.where(some, bits.to(tl.float32, bitcast=True), 0.0)
+
+
+@triton.jit
+def exp_of_any(x):
+    """e^x of any float32: inf and 0 where float32 ends, NaN for NaN."""
+    inside = tl.minimum(tl.maximum(x, -104.0), 104.0)
+    whole = tl.floor(inside * LOG2E + 0.5)
+    rest = (inside - whole * LN2_HIGH) - whole * LN2_LOW
+    digits = whole.to(tl.int32)
+    half = digits >> 1
+    low = ((half << 23) + ONE_BITS).to(tl.float32, bitcast=True)
+    high = (((digits - half) << 23) + ONE_BITS).to(tl.float32, bitcast=True)
+    return tl.where(x == x, (tl.exp2(rest * LOG2E) * low) * high, x)
+
+
+@triton.jit
+def exp(x, open_):
+    """e^x as a wide number, for x from -1e8 to 0, where `open_`; else zero, whatever x is."""
+    x = tl.maximum(x, -MASKED)
+    whole = tl.floor(x * LOG2E + 0.5)
+    rest = (x - whole * LN2_HIGH) - whole * LN2_LOW
+    digits = whole.to(tl.int32)
+    steps = digits >> 5
+    power = tl.exp2(rest * LOG2E)
+    # near a multiple of 32 digits 2^rest may be under 1: such a value is a little under 1, which `multiply` allows
+    bits = power.to(tl.int32, bitcast=True) + ((digits - (steps << 5)) << 23)
+    return tl.where(open_, bits.to(tl.float32, bitcast=True), 0.0), tl.where(open_, steps, NOTHING)
+
+
+@triton.jit
+def shifted(value, exponent, top):
+    """The value that goes with another, not smaller, exponent."""
+    factor = (tl.maximum(exponent - top, -3) << 28) + ONE_BITS
+    return value * factor.to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def add(x, x_exponent, y, y_exponent):
+    """The sum, not normalised."""
+    top = tl.maximum(x_exponent, y_exponent)
+    return shifted(x, x_exponent, top) + shifted(y, y_exponent, top), top
+
+
+@triton.jit
+def multiply(x, x_exponent, y, y_exponent):
+    """The product, normalised; values of up to 2^60 each."""
+    value = x * y
+    bits = value.to(tl.int32, bitcast=True)
+    steps = (bits - ONE_BITS) >> 28
+    some = value > 0.0
+    bits = bits - (steps << 28)
+    exponent = x_exponent + y_exponent + steps
+    return tl.where(some, bits.to(tl.float32, bitcast=True), 0.0), tl.where(some, exponent, NOTHING)
+
+
+@triton.jit
+def indicator(condition):
+    """1 where the condition holds, else zero."""
+    return tl.where(condition, 1.0, 0.0), tl.where(condition, 0, NOTHING)

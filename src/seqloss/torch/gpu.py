@@ -1,0 +1,187 @@
+"""Losses by the Triton kernels, behind autograd.
+
+The forward pass leaves what is as large as the labels' scores; the gradient, as large as the logits, is made when it is
+asked for, with what comes from upstream in its one write. So the logits are kept for it, and autograd raises, as for
+any operation of its own, if they were changed in place meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+
+from seqloss import contract
+from seqloss.contract import Infeasible, Reduction
+from seqloss.torch.arrays import rounding, unreachable
+from seqloss.torch.on_device import Given
+from seqloss.torch.once import once
+
+SOFTMAX, POSTERIOR, TORCHS = 0, 1, 2
+"""`seqloss.kernels.gpu.gradient`'s words for what the gradient is."""
+INFEASIBLE: dict[str, int] = {"inf": 0, "zero": 1, "raise": 2}
+"""`seqloss.kernels.gpu.loss`' words for what a row without a path is."""
+
+
+class Options(NamedTuple):
+    """What is no tensor."""
+
+    name: str
+    blank: int
+    normalize: bool
+    infeasible: int
+    rounding: float | None
+    mode: int
+    gradient: bool
+
+
+def losses(
+    name: str,
+    logits: torch.Tensor,
+    given: Given,
+    *,
+    normalize: bool,
+    infeasible: Infeasible,
+    validate: bool,
+    reduction: Reduction = "none",
+    denominator: float | None = None,
+    mode: int | None = None,
+) -> torch.Tensor:
+    """The loss of each row, (batch,), or one number of them all, that brings its gradient to the logits.
+
+    Args: as `seqloss.torch.rows.losses`; `mode` is SOFTMAX or POSTERIOR, as `normalize` says, where it is None.
+    """
+    refuse(name, logits, given, normalize=normalize, infeasible=infeasible, validate=validate)
+    options = Options(
+        name, given.blank, normalize, INFEASIBLE[infeasible], slack(logits, normalize, validate),
+        (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
+        torch.is_grad_enabled() and logits.requires_grad,
+    )  # fmt: skip
+    weights = row_weights(reduction, given.target_lengths, denominator)
+    found: torch.Tensor = _Losses.apply(logits, *given[:3], weights, options)
+    if given.host is not None and infeasible == "raise":
+        _raise_if_closed(found, logits, given, normalize)
+    return found
+
+
+def posteriors(
+    name: str, logits: torch.Tensor, given: Given, *, normalize: bool, infeasible: Infeasible, validate: bool
+) -> torch.Tensor:
+    """The posteriors of all classes, float32 (batch, time, classes)."""
+    from seqloss.kernels.gpu import ctc
+
+    refuse(name, logits, given, normalize=normalize, infeasible=infeasible, validate=validate)
+    logits = logits.detach()
+    found, kept = ctc.forward(
+        logits, *given[:3], blank=given.blank, normalize=normalize, infeasible=INFEASIBLE[infeasible],
+        rounding=slack(logits, normalize, validate), gradient=True,
+    )  # fmt: skip
+    assert kept is not None
+    if given.host is not None and infeasible == "raise":
+        _raise_if_closed(found.losses, logits, given, normalize)
+    upstream = torch.full_like(found.losses, -1.0)
+    return ctc.backward(logits, kept, upstream, blank=given.blank, mode=POSTERIOR, dtype=torch.float32)
+
+
+def slack(logits: torch.Tensor, normalize: bool, validate: bool) -> float | None:
+    """With what slack a frame's sum is looked at, if at all."""
+    return rounding(logits.dtype) if validate and not normalize else None
+
+
+def refuse(
+    name: str, logits: torch.Tensor, given: Given, *, normalize: bool, infeasible: Infeasible, validate: bool
+) -> None:
+    """Raise for what the host can see beyond labels and lengths.
+
+    Raises:
+        NormalizationError: scores on the CPU that are no log-probabilities.
+        RuntimeError: one of torch.func's transforms.
+    """
+    if torch._C._functorch.is_functorch_wrapped_tensor(logits):
+        raise unreachable(name)
+    if given.host is not None and validate and not normalize:
+        values = logits.detach().float().resolve_neg().numpy()
+        contract.check_normalized(values, given.host.logit_lengths, rounding(logits.dtype))
+
+
+def row_weights(reduction: Reduction, target_lengths: torch.Tensor, denominator: float | None) -> torch.Tensor | None:
+    """`seqloss.contract.reduction_weights` for lengths on a device; None where nothing is reduced."""
+    if reduction == "none":
+        return None
+    counts, rows = target_lengths.to(torch.int64).clamp(min=0).double(), max(1, target_lengths.shape[0])
+    if reduction == "mean":
+        return (1.0 / (counts.clamp(min=1.0) * rows)).float()
+    if reduction == "labels":
+        return (1.0 / counts.sum().clamp(min=1.0)).float().expand(target_lengths.shape[0])
+    return counts.new_full(counts.shape, 1.0 / (rows if reduction == "batch" else denominator or 1.0)).float()
+
+
+def _raise_if_closed(found: torch.Tensor, logits: torch.Tensor, given: Given, normalize: bool) -> None:
+    """Of the rows that are NaN for having no path, name the first."""
+    from seqloss.kernels.gpu import ctc
+
+    assert given.host is not None
+    if not bool(found.isnan().any()):
+        return
+    plain, _ = ctc.forward(logits.detach(), *given[:3], blank=given.blank, normalize=normalize, gradient=False)
+    closed = plain.losses.isinf().nonzero()
+    if len(closed):
+        raise contract.infeasible_row(int(closed[0, 0]), given.host)
+
+
+class _Losses(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: torch.Tensor,
+        targets: torch.Tensor,
+        logit_lengths: torch.Tensor,
+        target_lengths: torch.Tensor,
+        weights: torch.Tensor | None,
+        options: Options,
+    ) -> torch.Tensor:
+        from seqloss.kernels.gpu import ctc
+
+        found, kept = ctc.forward(
+            logits, targets, logit_lengths, target_lengths, blank=options.blank, normalize=options.normalize,
+            infeasible=options.infeasible, rounding=options.rounding, gradient=options.gradient,
+        )  # fmt: skip
+        if kept is not None:
+            ctx.save_for_backward(logits, weights, *kept)
+            ctx.options = options
+        return found.losses if weights is None else (found.losses * weights).sum()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        logits, weights, *kept = ctx.saved_tensors
+        with torch.no_grad():
+            rows = upstream.float() if weights is None else upstream.float() * weights
+            if _batched(upstream):
+                gradient = _many(logits, kept, rows, ctx.options)
+            else:
+                gradient = _gradient(logits, kept, rows, ctx.options)
+        return once(gradient, ctx.options.name), None, None, None, None, None
+
+
+def _batched(tensor: torch.Tensor) -> bool:
+    """Whether it stands for many, as under `torch.autograd.grad(..., is_grads_batched=True)`."""
+    functorch = torch._C._functorch
+    return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
+
+
+def _gradient(
+    logits: torch.Tensor, kept: Any, rows: torch.Tensor, options: Options, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    from seqloss.kernels.gpu import ctc
+    from seqloss.kernels.gpu.gradient import Kept
+
+    return ctc.backward(logits, Kept(*kept), rows, blank=options.blank, mode=options.mode, dtype=dtype)
+
+
+def _many(logits: torch.Tensor, kept: Any, rows: torch.Tensor, options: Options) -> torch.Tensor:
+    """For many upstream gradients at once, which no kernel sees: that of each loss itself, multiplied by torch."""
+    one = _gradient(logits, kept, torch.ones(len(logits), device=logits.device), options, torch.float32)
+    frames, status = kept[6], kept[7]
+    unused = torch.arange(logits.shape[1], device=logits.device) >= frames[:, None]
+    still = (unused | (status == 1)[:, None])[:, :, None]
+    return (one * rows[:, None, None].masked_fill(still, 0.0)).to(logits.dtype)

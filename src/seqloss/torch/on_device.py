@@ -1,0 +1,140 @@
+"""Arguments where they live: what the host knows is held against the contract, what a device holds is left there.
+
+A tensor on a device, or one that torch.compile is tracing, has no values for Python without a wait. Its shape and type
+are checked all the same; of its values the kernels take care: a row in which they break the contract is NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from seqloss import contract
+from seqloss.errors import wrong_dtype
+from seqloss.kernels.gpu.available import reason_against
+from seqloss.torch.arrays import integers
+
+INTEGERS = {
+    getattr(torch, name): np.dtype(name)
+    for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+}
+
+
+class Given(NamedTuple):
+    """A batch on the logits' device.
+
+    Attributes:
+        targets: integers (batch, labels).
+        logit_lengths, target_lengths: integers (batch,).
+        blank: from 0.
+        host: the same as the host knows it, where it knows all of it.
+    """
+
+    targets: torch.Tensor
+    logit_lengths: torch.Tensor
+    target_lengths: torch.Tensor
+    blank: int
+    host: contract.Batch | None
+
+
+def takes(logits: Any) -> bool:
+    """Whether scores go through the Triton kernels."""
+    return isinstance(logits, torch.Tensor) and _runs(logits.device, logits.dtype)
+
+
+def _runs(device: torch.device, kind: torch.dtype) -> bool:
+    return reason_against(device, kind) is None
+
+
+_runs._dynamo_marked_constant = True  # type: ignore[attr-defined]
+"""What torch.compiler.assume_constant_result does, which would import the whole compiler."""
+
+
+def read(
+    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, *, blank: int, validate: bool
+) -> Given:
+    """Check what can be checked without a wait, and bring the rest to the device.
+
+    Raises:
+        SeqLossError: as `seqloss.contract.validate`, about what the host knows.
+    """
+    targets, logit_lengths, target_lengths = (
+        values if _hidden(values) else integers(values) for values in (targets, logit_lengths, target_lengths)
+    )
+    one_row = logits.ndim == 3 and target_lengths is not None and _axes(targets) == 1
+    if one_row and (_hidden(targets) or _hidden(target_lengths)):
+        targets, target_lengths = padded(logits, targets, target_lengths)
+    seen = [
+        _stand_in("targets", targets, _some_label(logits, blank)),
+        _stand_in("logit_lengths", logit_lengths, 0),
+        _stand_in("target_lengths", target_lengths, 0),
+    ]
+    batch = contract.validate(tuple(logits.shape), *seen, blank=blank, values=validate)
+    labels = batch.targets.shape[1]
+    return Given(
+        _placed(targets, batch.targets, logits.device),
+        _lengths(logit_lengths, batch.logit_lengths, logits.shape[1], logits.device),
+        _lengths(target_lengths, batch.target_lengths, labels, logits.device),
+        batch.blank,
+        None if any(map(_hidden, (logits, targets, logit_lengths, target_lengths))) else batch,
+    )
+
+
+def _hidden(values: Any) -> bool:
+    """Whether Python cannot see the values without a wait."""
+    return isinstance(values, torch.Tensor) and values.device.type != "cpu"
+
+
+def _axes(values: Any) -> int | None:
+    """How many axes values have; None for rows of uneven length."""
+    try:
+        return np.ndim(values)
+    except ValueError:
+        return None
+
+
+def _some_label(logits: torch.Tensor, blank: Any) -> int:
+    """A label that no check objects to."""
+    return 1 if blank in (0, -logits.shape[-1] if logits.ndim else 0) else 0
+
+
+def _stand_in(name: str, values: Any, number: int) -> Any:
+    """For values that cannot be seen, others of their form that are in order."""
+    if not _hidden(values):
+        return values
+    if values.dtype not in INTEGERS:
+        raise wrong_dtype(name, str(values.dtype).removeprefix("torch."), "integers")
+    return np.full(tuple(values.shape), number, INTEGERS[values.dtype])
+
+
+def _placed(given: Any, checked: np.ndarray, device: torch.device) -> torch.Tensor:
+    """On the logits' device; a copy from the host is handed to the stream, and nothing waits for it."""
+    if _hidden(given):
+        return given.detach().to(device, non_blocking=True)
+    return torch.from_numpy(checked).to(device, non_blocking=True)
+
+
+def _lengths(given: Any, checked: np.ndarray, whole: int, device: torch.device) -> torch.Tensor:
+    if given is None:  # made there, so that there is nothing to copy
+        return torch.full((len(checked),), whole, dtype=torch.int64, device=device)
+    return _placed(given, checked, device)
+
+
+def padded(logits: torch.Tensor, targets: Any, target_lengths: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Labels one row after another as rows: a row of more labels than frames fits no path, however many they are.
+
+    Where the lengths do not add up to the labels, every row's length becomes one that breaks the contract.
+    """
+    device = logits.device
+    targets, counts = (
+        values if _hidden(values) else _placed(values, np.asarray(values), device)
+        for values in (targets, target_lengths)
+    )
+    counts, total = counts.to(torch.int64), targets.shape[0]
+    right = (counts.sum() == total) & (counts >= 0).all()
+    longest = min(total, logits.shape[1] + 1)
+    places = (counts.cumsum(0) - counts)[:, None] + torch.arange(longest, device=device)
+    rows = targets[places.clamp(0, max(0, total - 1))] if total else targets.new_zeros((len(counts), 0))
+    return rows, torch.where(right, counts.clamp(max=longest), -1)

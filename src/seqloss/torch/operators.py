@@ -1,0 +1,146 @@
+"""The Triton kernels as operators of PyTorch's own, which torch.compile keeps whole and does not look into.
+
+Outside torch.compile `gpu.py` does with an autograd Function, which costs a tenth of the overhead. While a program is
+traced no value is known, on whatever device it lives: what breaks the contract is NaN for its row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from seqloss.contract import Infeasible, Reduction
+from seqloss.errors import wrong_batch, wrong_blank, wrong_dtype, wrong_rank
+from seqloss.torch.gpu import INFEASIBLE, POSTERIOR, SOFTMAX, row_weights, slack
+from seqloss.torch.on_device import INTEGERS, padded
+
+UNCHECKED = -1.0
+"""For the `rounding` that is None."""
+
+_schema = "(Tensor logits, Tensor targets, Tensor logit_lengths, Tensor target_lengths, int blank, bool normalize, "
+_kept = ("top", "others", "posteriors", "likeliest", "complement", "places", "frames", "status")
+
+
+@torch.library.custom_op(
+    "seqloss::ctc_losses",
+    mutates_args=(),
+    schema=_schema
+    + "int infeasible, float rounding, bool gradient, int mode) -> "
+    + f"({', '.join(['Tensor'] * (1 + len(_kept)))})",
+)
+def ctc_losses(
+    logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor, target_lengths: torch.Tensor,
+    blank: int, normalize: bool, infeasible: int, rounding: float, gradient: bool, mode: int,
+) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    """The loss of each row, and what its gradient needs: see `seqloss.kernels.gpu.ctc`."""
+    from seqloss.kernels.gpu import ctc
+
+    losses, kept = ctc.forward(
+        logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, infeasible=infeasible,
+        rounding=None if rounding == UNCHECKED else rounding, gradient=gradient,
+    )  # fmt: skip
+    return losses.losses, *(kept or (logits.new_empty(0) for _ in _kept))
+
+
+@ctc_losses.register_fake
+def _(
+    logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor, target_lengths: torch.Tensor,
+    blank: int, normalize: bool, infeasible: int, rounding: float, gradient: bool, mode: int,
+) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    batch, time, classes = logits.shape
+    losses = logits.new_empty(batch, dtype=torch.float32)
+    if not gradient:
+        return losses, *(logits.new_empty(0) for _ in _kept)
+    frame = (batch, time)
+    floats = [logits.new_empty(shape, dtype=torch.float32) for shape in (frame, frame, (*frame, targets.shape[1] + 1))]
+    likeliest = logits.new_empty(frame, dtype=torch.int32)
+    complement = logits.new_empty(frame, dtype=torch.float32)
+    places = logits.new_empty((batch, classes), dtype=torch.int32)
+    frames, status = logits.new_empty(batch, dtype=torch.int32), logits.new_empty(batch, dtype=torch.int8)
+    return losses, *floats, likeliest, complement, places, frames, status
+
+
+@torch.library.custom_op(
+    "seqloss::ctc_gradient",
+    mutates_args=(),
+    schema=f"(Tensor logits, {', '.join('Tensor ' + name for name in _kept)}, Tensor upstream, int blank, int mode)"
+    + " -> Tensor",
+)
+def ctc_gradient(logits: torch.Tensor, *rest: Any) -> torch.Tensor:
+    """The gradient of sum(upstream * loss)."""
+    from seqloss.kernels.gpu import ctc
+    from seqloss.kernels.gpu.gradient import Kept
+
+    *kept, upstream, blank, mode = rest
+    return ctc.backward(logits, Kept(*kept), upstream, blank=blank, mode=mode)
+
+
+@ctc_gradient.register_fake
+def _(logits: torch.Tensor, *rest: Any) -> torch.Tensor:
+    return torch.empty_like(logits, memory_format=torch.contiguous_format)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+    ctx.save_for_backward(inputs[0], *output[1:])
+    ctx.blank, ctx.mode = inputs[4], inputs[9]
+
+
+def _backward(ctx: Any, upstream: torch.Tensor, *_kept_have_none: Any) -> tuple[Any, ...]:
+    gradient = ctc_gradient(*ctx.saved_tensors, upstream.float().contiguous(), ctx.blank, ctx.mode)
+    return gradient, *(None,) * 9
+
+
+ctc_losses.register_autograd(_backward, setup_context=_save)
+
+
+def traced_losses(
+    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, *, blank: int, normalize: bool,
+    infeasible: Infeasible, validate: bool, reduction: Reduction, denominator: float | None, mode: int | None = None,
+) -> torch.Tensor:  # fmt: skip
+    """`seqloss.torch.ctc_loss` while torch.compile traces it.
+
+    Raises:
+        ShapeError, DTypeError, LabelError: an argument's form, or the blank.
+    """
+    if logits.ndim != 3:
+        raise wrong_rank("logits", logits.shape, "(batch, time, classes)", "Add a batch axis with logits[None].")
+    batch, time, classes = logits.shape
+    if not -classes <= blank < classes:
+        raise wrong_blank(blank, classes)
+    targets = _tensor("targets", targets, logits)
+    frames = _lengths("logit_lengths", logit_lengths, time, logits)
+    if targets.ndim == 1 and target_lengths is not None:
+        targets, counts = padded(logits, targets, _lengths("target_lengths", target_lengths, 0, logits))
+    else:
+        counts = _lengths("target_lengths", target_lengths, targets.shape[-1], logits)
+    if targets.ndim != 2:
+        raise wrong_rank("targets", targets.shape, "(batch, labels) or (sum of target_lengths,)")
+    if targets.shape[0] != batch:
+        raise wrong_batch("targets", targets.shape[0], batch)
+    allowed = slack(logits, normalize, validate)
+    found: torch.Tensor = ctc_losses(
+        logits, targets, frames, counts, blank % classes, normalize, INFEASIBLE[infeasible],
+        UNCHECKED if allowed is None else allowed, torch.is_grad_enabled() and logits.requires_grad,
+        (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
+    )[0]  # fmt: skip
+    weights = row_weights(reduction, counts, denominator)
+    return found if weights is None else (found * weights).sum()
+
+
+def _tensor(name: str, values: Any, logits: torch.Tensor) -> torch.Tensor:
+    tensor = torch.as_tensor(values).to(logits.device, non_blocking=True)
+    if tensor.dtype not in INTEGERS:
+        raise wrong_dtype(name, str(tensor.dtype).removeprefix("torch."), "integers")
+    return tensor
+
+
+def _lengths(name: str, values: Any, whole: int, logits: torch.Tensor) -> torch.Tensor:
+    if values is None:
+        return torch.full((logits.shape[0],), whole, dtype=torch.int64, device=logits.device)
+    lengths = _tensor(name, values, logits)
+    if lengths.ndim != 1:
+        raise wrong_rank(name, lengths.shape, "(batch,)")
+    if lengths.shape[0] != logits.shape[0]:
+        raise wrong_batch(name, lengths.shape[0], logits.shape[0])
+    return lengths

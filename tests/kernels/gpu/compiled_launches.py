@@ -1,0 +1,128 @@
+"""Compile what a call would launch on a GPU that is not there: python compiled_launches.py CAPABILITY CALL [FOLDER]
+
+Tensors stay on the CPU, kernels get the sizes that a GPU would get, and Triton compiles each as it would before a
+launch, for a device that is pretended. Printed is, as JSON, what `Launch` holds of each; with a folder, the machine
+code of each is written there. To be run without TRITON_INTERPRET.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+from triton.runtime.jit import JITFunction
+
+CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+INSTRUCTION = re.compile(r"^\s+/\*([0-9a-f]{4,})\*/\s+((?:@!?U?P\w+ )?[A-Z][^;]*);", re.MULTILINE)
+
+
+@dataclass
+class Launch:
+    """What was compiled.
+
+    Attributes:
+        registers: of a thread; stack: bytes that did not fit into them; shared: bytes of shared memory.
+        shuffles, barriers, instructions: of the whole kernel.
+        loop: the same three of its longest loop that has no other one in it.
+    """
+
+    name: str
+    warps: int
+    registers: int
+    stack: int
+    shared: int
+    shuffles: int
+    barriers: int
+    instructions: int
+    loop: dict[str, int]
+
+
+class Pretended:
+    """A driver for a device that is not there."""
+
+    def __init__(self, capability: int) -> None:
+        self.target = GPUTarget("cuda", capability, 32)
+
+    def get_current_target(self) -> GPUTarget:
+        return self.target
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+
+def said(option: str, cubin: bytes) -> str:
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        done = subprocess.run([CUOBJDUMP, option, file.name], capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
+
+
+def counts(instructions: list[tuple[int, str]]) -> dict[str, int]:
+    words = [text.split(" ", 1)[1] if text.startswith("@") else text for _, text in instructions]
+    return {
+        "shuffles": sum(word.startswith("SHFL") for word in words),
+        "barriers": sum(word.startswith("BAR.SYNC") for word in words),
+        "instructions": len(words),
+    }
+
+
+def longest_loop(instructions: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Of the loops that have none within them, the one with the most instructions."""
+    spans = []
+    for place, text in instructions:
+        target = re.search(r"\bBRA\b.*?(0x[0-9a-f]+)", text)
+        if target and int(target[1], 16) < place:
+            spans.append((int(target[1], 16), place))
+    inner = [
+        (begin, end)
+        for begin, end in spans
+        if not any(begin < b and e < end for b, e in spans if (b, e) != (begin, end))
+    ]
+    begin, end = max(inner, key=lambda span: span[1] - span[0], default=(0, -1))
+    return [(place, text) for place, text in instructions if begin <= place <= end]
+
+
+def compile_for(capability: int, call: str, folder: Path | None = None) -> list[Launch]:
+    """What a line of Python would launch."""
+    launches: dict[str, Launch] = {}
+    run = JITFunction.run
+
+    def compile_instead(self: Any, *args: Any, grid: Any, warmup: bool, **options: Any) -> None:
+        kernel = run(self, *args, grid=grid, warmup=True, **options)
+        if kernel.hash in launches:
+            return
+        cubin = kernel.asm["cubin"]
+        usage, code = said("-res-usage", cubin), said("-sass", cubin)
+        registers, stack = (int(usage.split(word)[1].split()[0]) for word in ("REG:", "STACK:"))
+        instructions = [(int(place, 16), text) for place, text in INSTRUCTION.findall(code)]
+        launches[kernel.hash] = Launch(
+            self.__name__, kernel.metadata.num_warps, registers, stack, kernel.metadata.shared, **counts(instructions),
+            loop=counts(longest_loop(instructions)),
+        )  # fmt: skip
+        if folder is not None:
+            (folder / f"{len(launches):02}-{self.__name__}.sass").write_text(code)
+            (folder / f"{len(launches):02}-{self.__name__}.cubin").write_bytes(cubin)
+
+    driver.set_active(Pretended(capability))
+    JITFunction.run = compile_instead
+    from seqloss.kernels.gpu import tiles
+
+    tiles.interpreted = lambda device: False
+    exec(call, {})
+    return list(launches.values())
+
+
+if __name__ == "__main__":
+    found = compile_for(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]) if len(sys.argv) > 3 else None)
+    print(json.dumps([asdict(launch) for launch in found]))

@@ -1,0 +1,79 @@
+"""What a call launches on a GPU fits into its registers, and meets no oftener than it must: compiled, without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Kernels = dict[str, dict[str, Any]]
+
+CALL = """
+import torch
+from seqloss.kernels.gpu import ctc
+batch, time, classes, labels = {shape}
+logits = torch.zeros(batch, time, classes, dtype=torch.{kind})
+counts = torch.full((batch,), labels)
+targets = torch.ones(batch, labels, dtype=torch.int64)
+_, kept = ctc.forward(logits, targets, torch.full((batch,), time), counts, blank=0, normalize=True, gradient=True)
+ctc.backward(logits, kept, torch.ones(batch), blank=0, mode=0)
+"""
+ALL = {
+    "_text_kernel", "_frames_kernel", "_main_path_kernel", "_sums_kernel", "_loss_kernel", "_groups_kernel",
+    "_posteriors_kernel", "_by_class_kernel", "_gradient_kernel",
+}  # fmt: skip
+TOGETHER = 4
+"""Frames of a round of the walk's loop, see `tiles.Walks`."""
+SOON = ("bpe5k", 90)
+SHAPES = {
+    "bpe5k": ("16, 40, 5000, 50", "float32"),
+    "ocr": ("64, 64, 96, 12", "float32"),
+    "char": ("16, 40, 32, 120", "float32"),
+    "words": ("32, 40, 128, 200", "float16"),
+    "many words": ("400, 40, 128, 200", "float32"),
+    "long": ("4, 40, 32, 800", "float32"),
+    "pages": ("4, 40, 64, 1500", "float32"),
+    "text50k": ("2, 40, 50000, 40", "bfloat16"),
+}
+WARPS = {"char": 4, "words": 8, "many words": 2, "long": 8, "pages": 8}
+"""Of a walk; elsewhere one."""
+
+
+@pytest.fixture(scope="module", params=[
+    pytest.param((name, capability), id=f"{name}-{capability}", marks=[pytest.mark.long] * ((name, capability) != SOON))
+    for name in SHAPES for capability in (80, 90)
+])  # fmt: skip
+def compiled(
+    request: pytest.FixtureRequest, compile_launches: Callable[[str, int], list[dict[str, Any]]]
+) -> tuple[str, Kernels]:
+    """A shape's name, and its kernels."""
+    name, capability = request.param
+    shape, kind = SHAPES[name]
+    found = compile_launches(CALL.format(shape=shape, kind=kind), capability)
+    return name, {kernel["name"]: kernel for kernel in found}
+
+
+def test_every_kernel_compiles_and_none_spills_a_register(compiled: tuple[str, Kernels]) -> None:
+    _, kernels = compiled
+    assert set(kernels) == ALL
+    assert {kernel["name"]: kernel["stack"] for kernel in kernels.values()} == dict.fromkeys(ALL, 0)
+
+
+def test_a_frame_of_the_walk_takes_two_shuffles_and_barriers_only_between_warps(compiled: tuple[str, Kernels]) -> None:
+    name, kernels = compiled
+    walk = kernels["_sums_kernel"]
+    warps = WARPS.get(name, 1)
+    frames = TOGETHER if name not in {"many words", "long", "pages"} else TOGETHER // 2
+    assert walk["warps"] == warps
+    more = frames if name == "ocr" else 0  # two rows share a warp, and ask each other for segments' borders
+    assert walk["loop"]["shuffles"] in range(2 * frames, 2 * frames + more + 1)
+    assert walk["loop"]["barriers"] == (2 * frames if warps > 1 else 0)
+
+
+def test_the_passes_over_the_logits_keep_half_of_the_registers_free_for_a_second_block(
+    compiled: tuple[str, Kernels],
+) -> None:
+    _, kernels = compiled
+    for name in ("_frames_kernel", "_gradient_kernel"):
+        assert 32 * kernels[name]["warps"] * kernels[name]["registers"] <= 65536 // 2

@@ -1,0 +1,119 @@
+"""Blocks of any size give the same bits: columns in lanes, lines and parts, rows alone or together, swept or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+ctc = pytest.importorskip("seqloss.kernels.gpu.ctc")
+from seqloss.kernels.gpu import posteriors, sums, text, tiles  # noqa: E402
+from seqloss.kernels.gpu.tiles import FUSION, Walks  # noqa: E402
+
+
+def drawn(seed: int, labels: int, time: int, sure: bool = False) -> list[torch.Tensor]:
+    """Five rows: long, short, without labels, infeasible, with repeats; every other one sure of its target."""
+    rng = np.random.default_rng(seed)
+    logits = 2.0 * rng.standard_normal((5, time, 20))
+    targets = rng.integers(1, 20, (5, labels))
+    targets[4, 1::2] = targets[4, : targets[4, 1::2].size * 2 : 2]
+    if sure:
+        places = (time - 1) * (np.arange(labels) + 0.5) // labels
+        for row in (0, 2):
+            path = np.zeros(time, np.int64)
+            path[places.astype(int)] = targets[row]
+            logits[row, np.arange(time), path] += 12.0
+    counts = np.array([labels, labels // 3, 0, labels, labels])
+    frames = np.array([time, time - 3, time - 1, max(0, labels - 1), time])
+    return [torch.from_numpy(part) for part in (logits.astype(np.float32), targets, frames, counts)]
+
+
+def answer(device: torch.device, args: list[torch.Tensor], normalize: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+    logits, *rest = (part.to(device) for part in args)
+    found, kept = ctc.forward(logits, *rest, blank=0, normalize=normalize, gradient=True)
+    upstream = torch.full((len(logits),), -1.25, device=device)
+    return found.losses.cpu(), ctc.backward(logits, kept, upstream, blank=0, mode=0 if normalize else 1).cpu()
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one.view(torch.int32), other.view(torch.int32))
+
+
+LAYOUTS = {
+    "lanes": Walks(16, 1, 4, 1, FUSION),
+    "parts": Walks(16, 1, 1, 4, FUSION),
+    "lanes of parts": Walks(16, 1, 2, 2, FUSION),
+    "lines": Walks(16, 4, 2, 1, FUSION),
+    "lines of lanes of parts": Walks(16, 2, 2, 2, FUSION),
+    "one block": Walks(16, 2, 4, 2, FUSION),
+    "rows alone": Walks(1, 1, 8, 1, FUSION),
+    "rows alone, in lines of lanes of parts": Walks(1, 2, 4, 2, FUSION),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("sure", [False, True])
+def test_a_target_laid_out_or_swept_otherwise_has_the_same_bits(
+    device: torch.device, name: str, sure: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = drawn(3, 7, 17, sure)
+    expected = answer(device, args)
+    assert expected[0].isinf().tolist() == [False, False, False, True, False]
+    for module in (sums, posteriors):
+        monkeypatch.setattr(module, "walks_tile", lambda *sizes: LAYOUTS[name])
+    assert_same(answer(device, args), expected)
+
+
+@pytest.mark.parametrize("labels", [3, 12, *(pytest.param(labels, marks=pytest.mark.long) for labels in (40, 300))])
+def test_the_blocks_of_a_gpu_give_the_bits_of_the_interpreters(
+    device: torch.device, labels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = drawn(labels, labels, 2 * labels + 8, sure=True)
+    expected = answer(device, args)
+    for module in (tiles, text):
+        monkeypatch.setattr(module, "interpreted", lambda device: False)
+    assert_same(answer(device, args), expected)
+
+
+def test_waves_of_any_size_give_the_same_bits(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    args = drawn(1, 7, 30, sure=True)
+    expected = answer(device, args)
+    for size in (3, 7):
+        monkeypatch.setattr(posteriors, "wave", lambda *sizes, size=size: size)
+        assert_same(answer(device, args), expected)
+
+
+@pytest.mark.parametrize("stride", [1, 5, 100])
+def test_segments_of_any_length_give_the_same_posteriors(
+    device: torch.device, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = drawn(1, 7, 30, sure=True)
+    expected = answer(device, args)
+    for module in (sums, posteriors):
+        monkeypatch.setattr(module, "segment_frames", lambda time: stride)
+    assert_same(answer(device, args), expected)
+
+
+def test_calls_repeat_their_bits(device: torch.device) -> None:
+    args = drawn(2, 8, 25)
+    expected = answer(device, args)
+    for _ in range(3):
+        assert_same(answer(device, args), expected)
+
+
+def test_a_row_has_its_bits_beside_any_others_in_any_order(device: torch.device) -> None:
+    args = drawn(5, 8, 25, sure=True)
+    losses, gradient = answer(device, args)
+    for order in ([4, 2, 0], [1], [3, 3, 0, 1, 4, 2, 0]):
+        found = answer(device, [part[order] for part in args])
+        assert_same(found, (losses[order], gradient[order]))
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_view_that_is_time_first_in_memory_has_the_same_bits(device: torch.device, normalize: bool) -> None:
+    logits, *rest = drawn(6, 8, 25)
+    turned = logits.transpose(0, 1).contiguous().transpose(0, 1)
+    assert_same(answer(device, [turned, *rest], normalize), answer(device, [logits, *rest], normalize))

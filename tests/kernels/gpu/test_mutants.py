@@ -1,0 +1,175 @@
+"""Each safeguard taken out of a copy of the Triton kernels: in the interpreter, the test that is there for it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import seqloss
+
+HERE = Path(__file__).parent
+MUTANTS = {
+    "a label may follow its like without a blank between": (
+        "sums.py",
+        "skip + (follows & differs,)",
+        "skip + (follows,)",
+        "test_float64.py::test_any_number_of_labels_repeats_among_them",
+    ),
+    "no label may follow another at once": (
+        "sums.py",
+        "skip + (follows & differs,)",
+        "skip + (follows & (one == 0),)",
+        "test_float64.py::test_any_number_of_labels_repeats_among_them",
+    ),
+    "labels of the same class are not added up": (
+        "text.py",
+        "first = (earlier == 0) & (place < count)",
+        "first = (earlier >= 0) & (place < count)",
+        "test_float64.py::test_any_number_of_labels_repeats_among_them",
+    ),
+    "the others meet the 1": (
+        "frames.py",
+        "rest = tl.sum(tl.where(number == new_best[:, None], 0.0, powers), 1)",
+        "rest = tl.sum(powers, 1) - 1.0",
+        "test_float64.py::test_a_sure_models_loss_and_gradient_keep_their_digits",
+    ),
+    "a block with a larger score does not rescale what was before": (
+        "frames.py",
+        "(others + 1.0) * exp_below(top - base)",
+        "(others + 1.0)",
+        "test_float64.py::test_any_number_of_classes",
+    ),
+    "a segment walks back from its own beginning": (
+        "posteriors.py",
+        "far = near + segments.to(tl.int64) * (4 * line)",
+        "far = near",
+        "test_float64.py::test_models_of_every_temper",
+    ),
+    "shares have no common exponent": (
+        "posteriors.py",
+        "x_exponent + y_exponent - reference",
+        "x_exponent + y_exponent",
+        "test_float64.py::test_models_of_every_temper",
+    ),
+    "posteriors are not normalised": (
+        "by_class.py",
+        "total = tl.where(used, rest + most, 1.0)",
+        "total = tl.where(used, 1.0, 1.0)",
+        "test_float64.py::test_models_of_every_temper",
+    ),
+    "posteriors near 1 cancel": (
+        "gradient.py",
+        "found = tl.where(best, beside - missing, probability - posterior)",
+        "found = probability - posterior",
+        "test_float64.py::test_a_sure_models_loss_and_gradient_keep_their_digits",
+    ),
+    "upstream is forgotten": (
+        "gradient.py",
+        "found * tl.load(upstream + row), 0.0)",
+        "found, 0.0)",
+        "../../torch/test_gpu.py::test_every_reduction_is_that_of_the_cpu_in_float64",
+    ),
+    "padding is multiplied by upstream": (
+        "gradient.py",
+        "found = tl.where(used[:, None], found * tl.load(upstream + row), 0.0)",
+        "found = found * tl.load(upstream + row)",
+        "../../contract/test_values.py::test_padding_has_no_gradient_whatever_comes_from_upstream",
+    ),
+    "a power ends late": (
+        "wide.py",
+        "LOWEST = tl.constexpr(-87.3)",
+        "LOWEST = tl.constexpr(-95.0)",
+        "test_wide.py::test_powers_below_0_are_right_and_0_where_they_would_be_no_normal_number",
+    ),
+    "bfloat16 is cut": (
+        "gradient.py",
+        "bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & -0x10000",
+        "bits = bits & -0x10000",
+        "../../torch/test_gpu.py::test_a_half_type_s_gradient_is_rounded_once_reduction_and_upstream_included",
+    ),
+    "frames past a row's length have a gradient": (
+        "gradient.py",
+        "used = t < length",
+        "used = t < time",
+        "../../contract/test_poison.py::test_scores_past_a_length_are_never_read_and_have_no_gradient",
+    ),
+    "NaN is laundered": (
+        "frames.py",
+        "bad = bad | (tl.max(wrong.to(tl.int32), 1) > 0)",
+        "bad = bad | (tl.max(wrong.to(tl.int32), 1) > 1)",
+        "../../contract/test_poison.py::test_one_nan_among_many_classes_is_found",
+    ),
+    "the blank is a label like any other": (
+        "text.py",
+        "(label >= classes) | (label == blank))",
+        "(label >= classes))",
+        "../../torch/test_gpu.py::test_a_bad_label_or_length_on_the_device_is_nan_for_its_row",
+    ),
+    "labels are narrowed before they are looked at": (
+        "text.py",
+        "label = tl.load(at, mask=inside, other=0).to(tl.int64)",
+        "label = tl.load(at, mask=inside, other=0).to(tl.int32).to(tl.int64)",
+        "../../contract/test_poison.py::test_without_validate_a_bad_label_gives_nan_for_its_row_alone",
+    ),
+    "blanks are added up as they come": (
+        "pairs.py",
+        "x = tl.sum(tl.reshape(x, [ROWS, COLUMNS >> (level + 1), 2]), 2)",
+        "x = tl.sum(tl.reshape(x, [ROWS, 2, COLUMNS >> (level + 1)]), 1)",
+        "test_layouts.py::test_a_target_laid_out_or_swept_otherwise_has_the_same_bits",
+    ),
+    "a shift ends too early": (
+        "wide.py",
+        "tl.maximum(exponent - top, -3) << 28",
+        "tl.maximum(exponent - top, -1) << 28",
+        "test_wide.py::test_sums_are_right_to_two_roundings",
+    ),
+    "a product keeps the exponent that it had": (
+        "wide.py",
+        "exponent = x_exponent + y_exponent + steps",
+        "exponent = x_exponent + y_exponent",
+        "test_wide.py::test_products_are_right_to_a_rounding",
+    ),
+    "zero keeps an exponent": (
+        "wide.py",
+        "tl.where(some, bits.to(tl.float32, bitcast=True), 0.0), tl.where(some, exponent, NOTHING)",
+        "tl.where(some, bits.to(tl.float32, bitcast=True), 0.0), exponent",
+        "test_wide.py::test_zero_and_zero_and_zero_times_anything_are_zero_however_often",
+    ),
+    "ties end late": (
+        "maxima.py",
+        "leaves = b[i + 1] >= e[i]",
+        "leaves = b[i + 1] > e[i]",
+        "test_align.py::test_every_decision_among_ties_is_that_of_the_cpu",
+    ),
+    "the gradient waits for the losses": (
+        "ctc.py",
+        "        if not gradient:\n            return losses, None\n",
+        "        if not gradient or losses.losses.isnan().all().item():\n            return losses, None\n",
+        "test_no_wait.py::test_no_number_is_asked_for",
+    ),
+    "all states are kept": (
+        "sums.py",
+        "return max(1, math.isqrt(max(0, time - 1)) + 1)",
+        "return 1",
+        "test_memory.py",
+    ),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", MUTANTS)
+def test_without_a_safeguard_its_test_fails(name: str, tmp_path: Path) -> None:
+    file, text, mutation, test = MUTANTS[name]
+    shutil.copytree(Path(seqloss.__file__).parent, tmp_path / "seqloss")
+    source = tmp_path / "seqloss" / "kernels" / "gpu" / file
+    assert source.read_text().count(text) >= 1, "the safeguard has moved: mend this table"
+    source.write_text(source.read_text().replace(text, mutation))
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not long", "-p", "no:cacheprovider", str(HERE / test)]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "TRITON_INTERPRET": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, f"{test} passes without its safeguard:\n{done.stdout[-2000:]}"

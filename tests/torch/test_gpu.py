@@ -1,0 +1,373 @@
+"""The door before the Triton kernels, inside PyTorch's autograd: on a GPU, or in Triton's interpreter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+
+from seqloss import errors
+from seqloss.torch import CTCLoss, ctc_align, ctc_loss, ctc_posteriors, on_device
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
+TARGETS, FRAMES, LABELS = torch.tensor([[1, 2, 2], [3, 1, 0]]), torch.tensor([7, 5]), torch.tensor([3, 2])
+UPSTREAM = torch.tensor([1.0, -2.5])
+
+pytestmark = pytest.mark.skipif(
+    not INTERPRETED and not torch.cuda.is_available(),
+    reason="no CUDA device; TRITON_INTERPRET=1 runs the kernels without one",
+)
+
+
+def leaf(kind: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).normal(size=(2, 7, 4))).to(DEVICE, kind).requires_grad_()
+
+
+def gradient(x: torch.Tensor, **options: Any) -> torch.Tensor:
+    loss = ctc_loss(x, TARGETS, FRAMES, LABELS, **options)
+    (found,) = torch.autograd.grad(loss, x, UPSTREAM.to(loss) if loss.ndim else None)
+    return found
+
+
+def test_scores_go_through_the_kernels() -> None:
+    assert on_device.takes(leaf())
+    assert "gpu" in type(ctc_loss(leaf(), TARGETS, FRAMES, LABELS).grad_fn)._forward_cls.__module__
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize(
+    ("reduction", "denominator"),
+    [("none", None), ("sum", None), ("sum", 7.5), ("mean", None), ("batch", None), ("labels", None)],
+)
+def test_every_reduction_is_that_of_the_cpu_in_float64(
+    reduction: Any, denominator: float | None, normalize: bool
+) -> None:
+    x = leaf() if normalize else leaf().detach().log_softmax(2).sub(0.01).requires_grad_()
+    exact = x.detach().cpu().double().requires_grad_()
+    options = {"reduction": reduction, "denominator": denominator, "normalize": normalize}
+    loss, expected = (ctc_loss(scores, TARGETS, FRAMES, LABELS, **options) for scores in (x, exact))
+    torch.testing.assert_close(loss.cpu().double(), expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(gradient(x, **options).cpu().double(), gradient(exact, **options), rtol=2e-6, atol=2e-7)
+
+
+def test_gradients_of_several_losses_accumulate() -> None:
+    x = leaf()
+    for weight in (1.0, 2.0):
+        (weight * ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="sum")).backward()
+    torch.testing.assert_close(x.grad, 3.0 * gradient(leaf(), reduction="sum"), rtol=1e-6, atol=1e-7)
+
+
+def test_a_retained_graph_gives_the_same_gradient_again_whatever_was_done_with_the_first() -> None:
+    x = leaf()
+    loss = ctc_loss(x, TARGETS, FRAMES, LABELS)
+    (first,) = torch.autograd.grad(loss, x, torch.tensor([1.0, torch.inf], device=DEVICE), retain_graph=True)
+    first.zero_()
+    (second,) = torch.autograd.grad(loss, x, UPSTREAM.to(DEVICE), retain_graph=True)
+    (third,) = torch.autograd.grad(loss, x, UPSTREAM.to(DEVICE))
+    assert second.any()
+    assert torch.equal(second, third)
+
+
+def test_scores_changed_in_place_before_the_gradient_are_an_error_and_not_another_gradient() -> None:
+    x = leaf()
+    loss = ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="sum")
+    with torch.no_grad():
+        x.add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("name", ["ctc_loss", "CTCLoss"])
+def test_a_gradient_penalty_is_refused_in_the_losss_own_name(name: str) -> None:
+    x = leaf()
+    if name == "ctc_loss":
+        loss = ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="sum")
+    else:
+        loss = CTCLoss()(x.log_softmax(2).transpose(0, 1), TARGETS, FRAMES, LABELS)
+    (grad,) = torch.autograd.grad(loss, x, create_graph=True)
+    with pytest.raises(RuntimeError, match=rf"{name} has no second derivative: .*create_graph=True"):
+        (loss + grad.square().sum()).backward()
+
+
+def test_a_second_derivative_by_way_of_upstream_is_refused() -> None:
+    x, scale = leaf(), torch.ones((), device=DEVICE, requires_grad=True)
+    (grad,) = torch.autograd.grad(scale * ctc_loss(x, TARGETS, FRAMES, LABELS).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="ctc_loss has no second derivative"):
+        grad.sum().backward()
+
+
+def test_a_forward_derivative_is_refused_and_not_0() -> None:
+    from torch.autograd import forward_ad
+
+    with forward_ad.dual_level():
+        x = forward_ad.make_dual(leaf().detach(), torch.ones(2, 7, 4, device=DEVICE))
+        with pytest.raises(RuntimeError, match=r"jvp|forward"):
+            ctc_loss(x, TARGETS, FRAMES, LABELS)
+
+
+@pytest.mark.parametrize("transform", ["grad", "jacrev", "vmap"])
+def test_a_functional_transform_is_answered_with_what_to_do(transform: str) -> None:
+    x = leaf().detach()
+    call = getattr(torch.func, transform)(lambda x: ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="sum"))
+    with pytest.raises(RuntimeError, match=r"inside torch\.func's transforms .* take torch\.autograd\.grad"):
+        call(x[None] if transform == "vmap" else x)
+
+
+def test_many_gradients_at_once_are_those_one_by_one() -> None:
+    x = leaf()
+    loss = ctc_loss(x, TARGETS, torch.tensor([3, 5]), LABELS)  # row 0 fits no path
+    upstream = torch.tensor([[1.0, 0.0], [-2.0, 3.0], [torch.inf, 1.0]], device=DEVICE)
+    (batched,) = torch.autograd.grad(loss, x, upstream, is_grads_batched=True, retain_graph=True)
+    for weights, found in zip(upstream, batched, strict=True):
+        (expected,) = torch.autograd.grad(loss, x, weights, retain_graph=True)
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_without_a_graph_the_loss_has_the_same_bits_and_no_history(mode: type) -> None:
+    expected = ctc_loss(leaf(), TARGETS, FRAMES, LABELS).detach()
+    with mode():
+        loss = ctc_loss(leaf() * 1, TARGETS, FRAMES, LABELS)
+    assert loss.grad_fn is None
+    assert torch.equal(loss, expected)
+
+
+def test_scores_that_need_no_gradient_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    from seqloss.kernels.gpu import ctc
+
+    asked, real = [], ctc.forward
+    monkeypatch.setattr(
+        ctc, "forward", lambda *args, **options: asked.append(options["gradient"]) or real(*args, **options)
+    )
+    ctc_loss(leaf().detach(), TARGETS, FRAMES, LABELS)
+    ctc_loss(leaf(), TARGETS, FRAMES, LABELS)
+    with torch.no_grad():
+        ctc_loss(leaf(), TARGETS, FRAMES, LABELS)
+    assert asked == [False, True, False]
+
+
+class Large(TorchDispatchMode):
+    """Which operations of torch's own make something as large as the scores, the kernels' launches left out."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size, self.seen = size, []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = function(*args, **(kwargs or {}))
+        if isinstance(found, torch.Tensor) and found.numel() >= self.size and not function.is_view:
+            self.seen.append(function.overloadpacket.__name__)
+        return found
+
+
+@contextmanager
+def watched(size: int) -> Iterator[list[str]]:
+    if INTERPRETED:
+        from triton.runtime.interpreter import GridExecutor
+
+        launch = GridExecutor.__call__
+
+        def unwatched(*args: Any, **options: Any) -> None:
+            with _disable_current_modes():
+                launch(*args, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(GridExecutor, "__call__", unwatched)
+            with Large(size) as mode:
+                yield mode.seen
+    else:
+        with Large(size) as mode:
+            yield mode.seen
+
+
+STRIDED = {
+    "transposed": lambda x: x.transpose(0, 2).contiguous().transpose(0, 2),
+    "time first": lambda x: x.transpose(0, 1).contiguous().transpose(0, 1),
+    "a slice of more": lambda x: torch.cat([x * 0 - 7, x, x * 0 + 5], 2)[:, :, 40:80],
+    "every other frame": lambda x: torch.stack([x, x * 0 + 5], 2).flatten(1, 2)[:, ::2],
+    "one row for all": lambda x: x[:1].expand(2, -1, -1),
+}
+
+
+@pytest.mark.parametrize("name", STRIDED)
+def test_scores_of_any_strides_give_the_same_bits_and_are_not_copied(name: str) -> None:
+    plain = torch.randn(2, 40, 40, generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    strided = STRIDED[name](plain).detach().requires_grad_()
+    plain = strided.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+    assert not strided.is_contiguous()
+    answers = []
+    for x in (plain, strided):
+        with watched(x.numel()) as seen:
+            loss = ctc_loss(x, TARGETS, [40, 31], LABELS)
+            (grad,) = torch.autograd.grad(loss, x, UPSTREAM.to(DEVICE))
+        assert set(seen) <= {"empty", "fill_"}  # the gradient itself, and what poisons it under test
+        assert "empty" in seen
+        answers.append((loss, grad))
+    assert torch.equal(answers[0][0], answers[1][0])
+    assert torch.equal(answers[0][1], answers[1][1])
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_autocast_does_not_touch_the_arithmetic(kind: torch.dtype) -> None:
+    for scores in (torch.float32, kind):
+        x = leaf(scores)
+        with torch.autocast(DEVICE.type, kind):
+            loss, inside = ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="mean"), gradient(x, reduction="mean")
+        assert loss.dtype == torch.float32
+        assert inside.dtype == scores
+        assert torch.equal(loss, ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="mean"))
+        assert torch.equal(inside, gradient(x, reduction="mean"))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_half_type_s_gradient_is_rounded_once_reduction_and_upstream_included(kind: torch.dtype) -> None:
+    x = leaf(kind)
+    exact = gradient(x.detach().float().requires_grad_(), reduction="mean")
+    assert torch.equal(gradient(x, reduction="mean"), exact.to(kind))
+
+
+def test_labels_and_lengths_of_any_integer_type_on_the_device_mean_the_same() -> None:
+    expected = gradient(leaf())
+    for kind in on_device.INTEGERS:
+        x = leaf()
+        args = (values.to(DEVICE, kind) for values in (TARGETS, FRAMES, LABELS))
+        (found,) = torch.autograd.grad(ctc_loss(x, *args), x, UPSTREAM.to(DEVICE))
+        assert torch.equal(found, expected)
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, Python cannot see the numbers of any tensor."""
+    monkeypatch.setattr(on_device, "_hidden", lambda values: isinstance(values, torch.Tensor))
+
+
+@pytest.mark.usefixtures("hidden")
+def test_a_bad_label_or_length_on_the_device_is_nan_for_its_row() -> None:
+    x, expected = leaf(), ctc_loss(leaf().detach().cpu().double(), TARGETS, FRAMES, LABELS)
+    bad = {
+        "a label": (TARGETS.index_fill(1, torch.tensor([1]), 4), FRAMES, LABELS),
+        "the blank": (torch.tensor([[1, 2, 2], [0, 1, 0]]), FRAMES, LABELS),
+        "frames": (TARGETS, torch.tensor([7, 8]), LABELS),
+        "labels": (TARGETS, FRAMES, torch.tensor([3, -1])),
+    }
+    for name, args in bad.items():
+        loss = ctc_loss(x, *(values.to(DEVICE) for values in args))
+        assert loss[1].isnan(), name
+        assert loss[0].isnan() == (name == "a label")
+        if name != "a label":
+            torch.testing.assert_close(loss[0].cpu().double(), expected[0], rtol=1e-6, atol=0)
+    zero = ctc_loss(x, TARGETS.to(DEVICE), torch.tensor([2, 5]).to(DEVICE), LABELS.to(DEVICE), infeasible="raise")
+    assert zero.isnan().tolist() == [True, False]
+
+
+@pytest.mark.usefixtures("hidden")
+def test_labels_one_row_after_another_on_the_device_are_those_of_padded_rows() -> None:
+    labels = torch.tensor([1, 2, 2, 3, 1]).to(DEVICE)
+    for counts in (LABELS.to(DEVICE), LABELS.tolist()):
+        x = leaf()
+        loss = ctc_loss(x, labels, FRAMES.to(DEVICE), counts)
+        (found,) = torch.autograd.grad(loss, x, UPSTREAM.to(DEVICE))
+        assert torch.equal(loss, ctc_loss(leaf(), TARGETS, FRAMES, LABELS))
+        assert torch.equal(found, gradient(leaf()))
+    assert ctc_loss(leaf(), labels, None, torch.tensor([3, 1]).to(DEVICE)).isnan().all()  # they add up to 4
+    assert ctc_loss(leaf(), labels, None, torch.tensor([6, -1]).to(DEVICE)).isnan().all()
+    many = torch.ones(40, dtype=torch.int64).to(DEVICE)
+    assert ctc_loss(leaf(), many, None, torch.tensor([39, 1]).to(DEVICE))[0] == torch.inf
+
+
+@pytest.mark.usefixtures("hidden")
+@pytest.mark.parametrize("counts", [LABELS, None])
+def test_a_form_that_does_not_fit_is_refused_on_the_device_too(counts: Any) -> None:
+    refused: list[tuple[type[Exception], str, tuple[Any, ...]]] = [
+        (errors.DTypeError, "targets: expected integers, found float32", (TARGETS.float(), FRAMES, counts)),
+        (errors.DTypeError, "logit_lengths: expected integers, found bool", (TARGETS, FRAMES > 0, counts)),
+        (errors.ShapeError, "targets: expected 2 rows", (TARGETS[:1], FRAMES, counts)),
+        (errors.ShapeError, "targets: found rows of uneven length", ([[1, 2, 3], [1]], FRAMES, counts)),
+        (errors.ShapeError, r"logit_lengths: expected shape \(batch,\)", (TARGETS, FRAMES[None], counts)),
+    ]
+    for kind, words, args in refused:
+        for function in (ctc_loss, ctc_posteriors, ctc_align):
+            with pytest.raises(kind, match=words):
+                function(leaf(), *args)
+
+
+def peers(x: torch.Tensor, *args: Any, upstream: Any = None, **options: Any) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Loss and gradient of CTCLoss, of it in float64 on the CPU, and of torch's own there, as float64."""
+    found = []
+    for kind, scores in ((CTCLoss, x), (CTCLoss, x.cpu().double()), (torch.nn.CTCLoss, x.cpu().double())):
+        log_probs = scores.detach().clone().requires_grad_()
+        loss = kind(**options)(log_probs, *args)
+        loss.backward(torch.ones_like(loss) if upstream is None else torch.as_tensor(upstream).to(loss))
+        found.append((loss.detach().cpu().double(), log_probs.grad.cpu().double()))
+    return found
+
+
+def log_probs() -> torch.Tensor:
+    return leaf().detach().log_softmax(2).transpose(0, 1)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize(
+    "args",
+    [
+        (TARGETS, FRAMES, LABELS),
+        (torch.tensor([1, 2, 2, 3, 1]), (7, 5), (3, 2)),
+        (TARGETS.int(), [7, 5], [3, 0]),
+        (TARGETS, torch.tensor([3, 5]), LABELS),
+    ],
+    ids=["padded", "concatenated", "an empty target", "an infeasible row"],
+)
+def test_the_drop_in_is_torchs_own(args: tuple[Any, ...], reduction: str) -> None:
+    ours, exact, torchs = peers(log_probs(), *args, reduction=reduction, zero_infinity=True)
+    for found, expected in ((ours, exact), (ours, torchs)):
+        torch.testing.assert_close(found, expected, rtol=2e-6, atol=2e-7)
+
+
+def test_the_drop_in_takes_a_single_row_a_negative_blank_and_unnormalised_scores() -> None:
+    x = 2.0 * log_probs()[:, 0]
+    for args in ((torch.tensor([1, 2, 2]), torch.tensor(7), torch.tensor(3)), (torch.tensor([[1, 2, 2]]), (7,), (3,))):
+        ours, exact, torchs = peers(x, *args, blank=3)
+        assert ours[0].shape == ()
+        torch.testing.assert_close(ours, exact, rtol=2e-6, atol=2e-7)
+        torch.testing.assert_close(ours, torchs, rtol=2e-6, atol=2e-7)
+        negative = peers(x[:, [3, 1, 2, 0]], *args, blank=0)[0], CTCLoss(-1)(x, *args)
+        torch.testing.assert_close(negative[1].cpu().double(), ours[0], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("score", [torch.nan, torch.inf, -torch.inf])
+def test_the_drop_in_meets_an_unread_class_in_the_gradient_of_its_own_place_alone(score: float) -> None:
+    x = log_probs().contiguous()
+    x[1, 1, 2] = score
+    ours, exact, _ = peers(x, TARGETS, FRAMES, LABELS, reduction="none")
+    torch.testing.assert_close(ours, exact, rtol=2e-6, atol=2e-7, equal_nan=True)
+    assert ours[0].isfinite().all()
+
+
+def test_the_drop_in_refuses_in_torchs_words() -> None:
+    with pytest.raises(errors.LengthError, match=r"^input_lengths\[1\]: found 8, expected 0 to 7"):
+        CTCLoss()(log_probs(), TARGETS, [7, 8], LABELS)
+    with pytest.raises(errors.ShapeError, match=r"one for each row of log_probs, found 3; log_probs are time first"):
+        CTCLoss()(log_probs(), TARGETS, [7, 7, 7], LABELS)
+
+
+def test_gradients_meet_across_processes_as_they_are() -> None:
+    """DistributedDataParallel, here with one process: the hooks on the scores' layer are met once each."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        torch.manual_seed(0)
+        plain = torch.nn.Linear(5, 4).to(DEVICE)
+        features = torch.randn(2, 7, 5, device=DEVICE)
+        ctc_loss(plain(features), TARGETS, FRAMES, LABELS, reduction="mean").backward()
+        expected, plain.weight.grad = plain.weight.grad, None
+        parallel = torch.nn.parallel.DistributedDataParallel(plain)
+        ctc_loss(parallel(features), TARGETS, FRAMES, LABELS, reduction="mean").backward()
+        assert torch.equal(plain.weight.grad, expected)
+    finally:
+        torch.distributed.destroy_process_group()

@@ -22,7 +22,7 @@ from seqloss.contract import SMALLEST
 from seqloss.formulas.emissions import Text
 from seqloss.jax.accelerator import wide
 from seqloss.jax.accelerator.scores import Scores
-from seqloss.jax.accelerator.walk import Sums, emitted, over_time
+from seqloss.jax.accelerator.walk import Sums, emission, over_time
 from seqloss.jax.accelerator.wide import Wide
 
 
@@ -87,7 +87,7 @@ def _place(entered: Wide, score: jax.Array, place: jax.Array) -> Wide:
     at = jnp.transpose(place)[:, None, :]
     number = Wide(*(jnp.take_along_axis(part, jnp.clip(at, 0, part.shape[1] - 1), 1) for part in entered))
     score = jnp.take_along_axis(score, jnp.clip(at, 0, score.shape[1] - 1), 1)
-    return Wide(*(jnp.transpose(part[:, 0]) for part in emitted(number, score)))
+    return Wide(*(jnp.transpose(part[:, 0]) for part in wide.multiply(number, emission(score))))
 
 
 def _float(x: Wide) -> jax.Array:

@@ -83,12 +83,14 @@ def _gradient(
     posterior = jnp.concatenate([by_class.gathered(labels, classes.members), blanks[:, :, None]], 2)
     posterior = lax.optimization_barrier(posterior)
     if not softmax:
-        own = 0.0 - posterior / jnp.sum(posterior, 2, keepdims=True)
-        return by_class.spread(_times(own, factor), classes.place, _times(jnp.zeros_like(logits), factor))
+        own = _times(0.0 - posterior / jnp.sum(posterior, 2, keepdims=True), factor)
+        own, place, factor = lax.optimization_barrier((own, classes.place, factor))
+        return by_class.spread(own, place, _times(jnp.zeros_like(logits), factor))
     distance = jnp.concatenate([scores.labels, scores.blank[:, :, None]], 2)
     own = _times(_difference(_probability(distance, scores), posterior, scores), factor)
-    others = _times(jnp.exp(logits - scores.top[:, :, None]) * _share(scores), factor)
-    return by_class.spread(lax.optimization_barrier(own), classes.place, others)
+    own, place, share, factor = lax.optimization_barrier((own, classes.place, _share(scores), factor))
+    others = _times(jnp.exp(logits - scores.top[:, :, None]) * share, factor)
+    return by_class.spread(own, place, others)
 
 
 def _difference(probability: jax.Array, posterior: jax.Array, scores: Scores) -> jax.Array:

@@ -15,14 +15,12 @@ from seqloss.torch import CTCLoss, ctc_loss
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
+if not INTERPRETED and not torch.cuda.is_available():
+    pytest.skip("no CUDA device; TRITON_INTERPRET=1 runs the kernels without one", allow_module_level=True)
+
 TARGETS = torch.tensor([[1, 2, 2], [3, 1, 0]]).to(DEVICE)
 FRAMES, LABELS = torch.tensor([7, 5]).to(DEVICE), torch.tensor([3, 2]).to(DEVICE)
 UPSTREAM = torch.tensor([1.0, -2.5]).to(DEVICE)
-
-pytestmark = pytest.mark.skipif(
-    not INTERPRETED and not torch.cuda.is_available(),
-    reason="no CUDA device; TRITON_INTERPRET=1 runs the kernels without one",
-)
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from jax.experimental.buffer_callback import buffer_callback
 
 from seqloss import contract
 from seqloss.contract import Infeasible
-from seqloss.jax.accelerator.ctc import loss_and_grad
+from seqloss.jax.accelerator import ctc as accelerator
 from seqloss.jax.arrays import varying_alike
 from seqloss.jax.second import hessian_vector_product
 from seqloss.kernels import pages
@@ -121,19 +121,11 @@ def _whole_arrays(
     time = logits.shape[1]
     padded = jnp.pad(logits, ((0, 0), (0, int(time == 0)), (0, 0)))
     targets = jnp.pad(targets, ((0, 0), (0, int(targets.shape[1] == 0))))
-    loss, grad = loss_and_grad(
-        padded, targets, frames, labels, blank=options.blank, normalize=options.normalize,
-        softmax=options.softmax, rounding=options.rounding, gradient=gradient, unroll=unroll,
+    loss, *grad = accelerator.losses_and_grads(
+        padded, targets, frames, labels, weights, blank=options.blank, normalize=options.normalize,
+        softmax=options.softmax, raises=options.raises, rounding=options.rounding, gradient=gradient, unroll=unroll,
     )  # fmt: skip
-    unfit = loss == jnp.inf
-    if options.raises:
-        loss = jnp.where(unfit, jnp.nan, loss)
-    if grad is None:
-        return (loss * weights,)
-    if options.raises:
-        used = jnp.arange(padded.shape[1]) < frames[:, None]
-        grad = jnp.where((unfit[:, None] & used)[:, :, None], jnp.nan, grad)
-    return loss * weights, grad[:, :time] * weights[:, None, None]
+    return loss, *(part[:, :time] for part in grad)
 
 
 def _call_back(*arguments: jax.Array, options: Options, gradient: bool) -> tuple[jax.Array, ...]:

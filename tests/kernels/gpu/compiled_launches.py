@@ -28,19 +28,19 @@ class Launch:
     """What was compiled.
 
     Attributes:
-        registers: of a thread; stack: bytes that did not fit into them; shared: bytes of shared memory.
-        shuffles, barriers, instructions: of the whole kernel.
-        loop: the same three of its longest loop that has no other one in it.
+        registers: of a thread; stack: bytes that did not fit into them; spills: how often an innermost loop fetches or
+            leaves such bytes; shared: bytes of shared memory.
+        whole: how many shuffles, barriers, instructions and accesses to spilled bytes there are in all of it; loop: in
+            its longest loop of those that have none within them.
     """
 
     name: str
     warps: int
     registers: int
     stack: int
+    spills: int
     shared: int
-    shuffles: int
-    barriers: int
-    instructions: int
+    whole: dict[str, int]
     loop: dict[str, int]
 
 
@@ -74,11 +74,12 @@ def counts(instructions: list[tuple[int, str]]) -> dict[str, int]:
         "shuffles": sum(word.startswith("SHFL") for word in words),
         "barriers": sum(word.startswith("BAR.SYNC") for word in words),
         "instructions": len(words),
+        "spills": sum(word.startswith(("STL", "LDL")) for word in words),
     }
 
 
-def longest_loop(instructions: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Of the loops that have none within them, the one with the most instructions."""
+def innermost_loops(instructions: list[tuple[int, str]]) -> list[list[tuple[int, str]]]:
+    """The loops that have none within them, the longest first."""
     spans = []
     for place, text in instructions:
         target = re.search(r"\bBRA\b.*?(0x[0-9a-f]+)", text)
@@ -87,10 +88,10 @@ def longest_loop(instructions: list[tuple[int, str]]) -> list[tuple[int, str]]:
     inner = [
         (begin, end)
         for begin, end in spans
-        if not any(begin < b and e < end for b, e in spans if (b, e) != (begin, end))
+        if not any(begin <= b and e <= end and (b, e) != (begin, end) for b, e in spans)
     ]
-    begin, end = max(inner, key=lambda span: span[1] - span[0], default=(0, -1))
-    return [(place, text) for place, text in instructions if begin <= place <= end]
+    loops = [[(place, text) for place, text in instructions if begin <= place <= end] for begin, end in inner]
+    return sorted(loops, key=len, reverse=True)
 
 
 def compile_for(capability: int, call: str, folder: Path | None = None) -> list[Launch]:
@@ -106,9 +107,10 @@ def compile_for(capability: int, call: str, folder: Path | None = None) -> list[
         usage, code = said("-res-usage", cubin), said("-sass", cubin)
         registers, stack = (int(usage.split(word)[1].split()[0]) for word in ("REG:", "STACK:"))
         instructions = [(int(place, 16), text) for place, text in INSTRUCTION.findall(code)]
+        loops = innermost_loops(instructions)
         launches[kernel.hash] = Launch(
-            self.__name__, kernel.metadata.num_warps, registers, stack, kernel.metadata.shared, **counts(instructions),
-            loop=counts(longest_loop(instructions)),
+            self.__name__, kernel.metadata.num_warps, registers, stack, sum(counts(loop)["spills"] for loop in loops),
+            kernel.metadata.shared, counts(instructions), counts(loops[0] if loops else []),
         )  # fmt: skip
         if folder is not None:
             (folder / f"{len(launches):02}-{self.__name__}.sass").write_text(code)

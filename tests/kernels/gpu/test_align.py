@@ -184,5 +184,5 @@ def test_all_kernels_compile_for_a_gpu_and_what_a_row_carries_stays_in_registers
     assert {"best_steps", "follow", "read_off", "_label_sums", "_row_sums"} <= {kernel["name"] for kernel in found}
     for kernel in (kernel for kernel in found if kernel["name"] == "best_steps"):
         assert kernel["stack"] == 0
-        assert kernel["barriers"] == 0
-        assert kernel["shuffles"] <= 16
+        assert kernel["whole"]["barriers"] == 0
+        assert kernel["whole"]["shuffles"] <= 16

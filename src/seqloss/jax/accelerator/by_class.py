@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from seqloss.formulas.emissions import Text
+from seqloss.jax.accelerator.picked import picked
 
 
 class Classes(NamedTuple):
@@ -53,4 +54,4 @@ def gathered(x: jax.Array, members: jax.Array) -> jax.Array:
 def spread(x: jax.Array, place: jax.Array, elsewhere: jax.Array) -> jax.Array:
     """(batch, time, labels + 1) to (batch, time, classes): each class' own, and `elsewhere` for classes without one."""
     at = place[:, None, :]
-    return jnp.where(at < x.shape[2], jnp.take_along_axis(x, jnp.minimum(at, x.shape[2] - 1), 2), elsewhere)
+    return jnp.where(at < x.shape[2], picked(x, jnp.minimum(at, x.shape[2] - 1), 2), elsewhere)

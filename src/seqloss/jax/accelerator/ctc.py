@@ -1,9 +1,13 @@
-"""Losses and gradients: what `seqloss.formulas.ctc.loss_and_grad` gives, in the fewest kernels."""
+"""Losses and gradients.
+
+The barriers are for the compiler: without them it computes small arrays again for each entry of large ones.
+"""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from seqloss.contract import SMALLEST
 from seqloss.formulas.emissions import Text, read_text
@@ -17,31 +21,35 @@ from seqloss.jax.namespace import JaxNamespace
 XP: Namespace = JaxNamespace()
 
 
-def loss_and_grad(
+def losses_and_grads(
     logits: jax.Array,
     targets: jax.Array,
     logit_lengths: jax.Array,
     target_lengths: jax.Array,
+    weights: jax.Array,
     *,
     blank: int,
     normalize: bool,
     softmax: bool | None = None,
+    raises: bool = False,
     rounding: float | None = None,
     gradient: bool = True,
     unroll: int = 1,
-) -> tuple[jax.Array, jax.Array | None]:
-    """Loss of each row, and its gradient.
+) -> tuple[jax.Array, ...]:
+    """Each row's loss times its weight, and its gradient.
 
     Args:
         logits: float32 or float64 (batch, time, classes); at least one frame and one class.
         targets: int32 (batch, labels), at least one wide; logit_lengths, target_lengths: int32 (batch,).
+        weights: (batch,), above 0.
         blank: from 0.
         normalize: as in the contract.
         softmax: whether the gradient is the softmax less the posterior, or minus the posterior; None for
             `normalize`, the only case for True.
+        raises: a row that no path fits is NaN.
         rounding: a number answers rows of which a frame adds up to more than 1.001 with NaN, and is the slack for
             scores rounded to a half type, see `seqloss.contract.check_normalized`; None leaves them be.
-        gradient: False gives None for it.
+        gradient: False leaves it out.
         unroll: frames in each turn of the loop.
 
     Returns:
@@ -49,31 +57,40 @@ def loss_and_grad(
         logits, 0 where no path fits and past a row's length.
     """
     text = read_text(XP, logits, targets, logit_lengths, target_lengths, blank)
-    scores = frames.read(logits, text, blank, normalize)
+    scores = lax.optimization_barrier(frames.read(logits, text, blank, normalize))
     sums = walk.run(scores, text, unroll)
     loss = total.losses(scores, sums, text, blank, normalize)
     broken = scores.poisoned | text.refused  # (batch,)
     if rounding is not None:
         broken = broken | frames.more_than_one(logits, text, rounding)
+    if raises:
+        broken = broken | (loss == jnp.inf)
     loss = jnp.where(broken, jnp.nan, loss)
     if not gradient:
-        return loss, None
-    slope = _gradient(logits, scores, text, sums, blank, normalize if softmax is None else softmax)
-    slope = jnp.where((text.used & (loss < jnp.inf)[:, None])[:, :, None], slope, 0.0)
-    return loss, jnp.where((text.used & broken[:, None])[:, :, None], jnp.nan, slope)
+        return (loss * weights,)
+    factor = jnp.where(broken, jnp.nan, jnp.where(loss < jnp.inf, weights, 0.0))
+    factor = jnp.where(text.used, factor[:, None], 0.0)[:, :, None]  # (batch, time, 1)
+    softmax = normalize if softmax is None else softmax
+    return loss * weights, _gradient(logits, scores, text, sums, factor, blank, softmax)
 
 
-def _gradient(logits: jax.Array, scores: Scores, text: Text, sums: Sums, blank: int, softmax: bool) -> jax.Array:
+def _gradient(
+    logits: jax.Array, scores: Scores, text: Text, sums: Sums, factor: jax.Array, blank: int, softmax: bool
+) -> jax.Array:
     """Small arrays, (batch, time, labels + 1), for what the target's classes need; then one write of everything."""
     classes = by_class.find(text, logits.shape[2], blank, logits.dtype)
     labels, blanks = walk.posteriors(scores, sums)
     posterior = jnp.concatenate([by_class.gathered(labels, classes.members), blanks[:, :, None]], 2)
+    posterior = lax.optimization_barrier(posterior)
     if not softmax:
-        shares = 0.0 - posterior / jnp.sum(posterior, 2, keepdims=True)
-        return by_class.spread(_flushed(shares), classes.place, jnp.zeros_like(logits))
+        own = _times(0.0 - posterior / jnp.sum(posterior, 2, keepdims=True), factor)
+        own, place, factor = lax.optimization_barrier((own, classes.place, factor))
+        return by_class.spread(own, place, _times(jnp.zeros_like(logits), factor))
     distance = jnp.concatenate([scores.labels, scores.blank[:, :, None]], 2)
-    own = _flushed(_difference(_probability(distance, scores), posterior, scores))
-    return by_class.spread(own, classes.place, _probability(logits - scores.top[:, :, None], scores))
+    own = _times(_difference(_probability(distance, scores), posterior, scores), factor)
+    own, place, share, factor = lax.optimization_barrier((own, classes.place, _share(scores), factor))
+    others = _times(jnp.exp(logits - scores.top[:, :, None]) * share, factor)
+    return by_class.spread(own, place, others)
 
 
 def _difference(probability: jax.Array, posterior: jax.Array, scores: Scores) -> jax.Array:
@@ -88,7 +105,17 @@ def _difference(probability: jax.Array, posterior: jax.Array, scores: Scores) ->
 
 def _probability(distance: jax.Array, scores: Scores) -> jax.Array:
     """The softmax, from each score less its frame's largest."""
-    return _flushed(jnp.exp(distance) / (1.0 + scores.others[:, :, None]))
+    return _flushed(jnp.exp(distance) * _share(scores))
+
+
+def _share(scores: Scores) -> jax.Array:
+    """The softmax of each frame's largest, (batch, time, 1)."""
+    return 1.0 / (1.0 + scores.others[:, :, None])
+
+
+def _times(x: jax.Array, factor: jax.Array) -> jax.Array:
+    """Entries by what their row counts, exactly 0 where that is 0, whatever they hold."""
+    return jnp.where(factor == 0.0, 0.0, _flushed(x) * factor)
 
 
 def _flushed(x: jax.Array) -> jax.Array:

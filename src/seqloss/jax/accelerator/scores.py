@@ -1,8 +1,8 @@
 """The scores: each frame's largest, what the other classes weigh beside it, and what the target's classes are worth.
 
-With normalize=True every class of a frame is looked at once here, and once more where the gradient is written. A maximum
-says it all of a bad frame: it is NaN for a NaN, +inf for +inf, -inf where nothing is open. No argmax is needed: the
-classes that reach the maximum weigh 1 each, and which of them counts as the best is free, see `total.main_path`.
+With normalize=True every class of a frame is looked at here, and once more where the gradient is written. A maximum says
+it all of a bad frame: it is NaN for a NaN, +inf for +inf, -inf where nothing is open. No argmax is needed: the classes
+that reach the maximum weigh 1 each, and which of them counts as the best is free, see `total.main_path`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from seqloss.contract import MASKED, NORMALIZATION_SLACK
 from seqloss.formulas.emissions import Text
+from seqloss.jax.accelerator.picked import picked
 
 
 class Scores(NamedTuple):
@@ -38,7 +39,7 @@ class Scores(NamedTuple):
 
 def read(logits: jax.Array, text: Text, blank: int, normalize: bool) -> Scores:
     """Look at every class, or with normalize=False at those of blank and target."""
-    at_labels = jnp.take_along_axis(logits, text.labels[:, None, :], 2)
+    at_labels = picked(logits, text.labels[:, None, :], 2)
     at_blank = logits[:, :, blank]
     if normalize:
         top = jnp.max(logits, 2)

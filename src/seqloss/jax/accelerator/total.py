@@ -21,8 +21,9 @@ import jax.numpy as jnp
 from seqloss.contract import SMALLEST
 from seqloss.formulas.emissions import Text
 from seqloss.jax.accelerator import wide
+from seqloss.jax.accelerator.picked import picked
 from seqloss.jax.accelerator.scores import Scores
-from seqloss.jax.accelerator.walk import Sums, emitted, over_time
+from seqloss.jax.accelerator.walk import Sums, emission, over_time
 from seqloss.jax.accelerator.wide import Wide
 
 
@@ -57,14 +58,16 @@ def main_path(scores: Scores, text: Text, blank: int) -> MainPath:
     on_label = best != blank
     begins = on_label & (best != before)
     count = jnp.cumsum(begins, 1, dtype=jnp.int32)
-    label = jnp.take_along_axis(text.labels, jnp.clip(count - 1, 0, text.labels.shape[1] - 1), 1)
+    label = picked(text.labels, jnp.clip(count - 1, 0, text.labels.shape[1] - 1), 1)
     return MainPath(~jnp.any(begins & (label != best), 1) & (count[:, -1] == text.lengths), count, on_label)
 
 
 def rest(scores: Scores, sums: Sums, text: Text, main: MainPath) -> jax.Array:
     """The sum over all paths but the main one, (batch,), where that one reads as the target and the sum is moderate."""
     count, on_label = main.count, main.on_label
-    last = jnp.pad(text.used[:, 1:], ((0, 0), (0, 1)))  # False where the next state is the end, left from blank and label
+    last = jnp.pad(
+        text.used[:, 1:], ((0, 0), (0, 1))
+    )  # False where the next state is the end, left from blank and label
     ahead = jnp.where(last, jnp.roll(count, -1, 1), text.lengths[:, None])
     to_label = last & jnp.roll(on_label, -1, 1)
     skips = _at(text.labels, ahead - 1) != _at(text.labels, ahead - 2)
@@ -85,9 +88,9 @@ def rest(scores: Scores, sums: Sums, text: Text, main: MainPath) -> jax.Array:
 def _place(entered: Wide, score: jax.Array, place: jax.Array) -> Wide:
     """Forward sums after each frame has emitted, (batch, time), at a place of each frame's own."""
     at = jnp.transpose(place)[:, None, :]
-    number = Wide(*(jnp.take_along_axis(part, jnp.clip(at, 0, part.shape[1] - 1), 1) for part in entered))
-    score = jnp.take_along_axis(score, jnp.clip(at, 0, score.shape[1] - 1), 1)
-    return Wide(*(jnp.transpose(part[:, 0]) for part in emitted(number, score)))
+    number = Wide(*(picked(part, jnp.clip(at, 0, part.shape[1] - 1), 1) for part in entered))
+    score = picked(score, jnp.clip(at, 0, score.shape[1] - 1), 1)
+    return Wide(*(jnp.transpose(part[:, 0]) for part in wide.multiply(number, emission(score))))
 
 
 def _float(x: Wide) -> jax.Array:
@@ -95,7 +98,7 @@ def _float(x: Wide) -> jax.Array:
 
 
 def _at(labels: jax.Array, place: jax.Array) -> jax.Array:
-    return jnp.take_along_axis(labels, jnp.clip(place, 0, labels.shape[1] - 1), 1)
+    return picked(labels, jnp.clip(place, 0, labels.shape[1] - 1), 1)
 
 
 def _sum_over_time(x: jax.Array) -> jax.Array:

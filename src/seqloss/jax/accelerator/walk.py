@@ -63,12 +63,12 @@ def run(scores: Scores, text: Text, unroll: int) -> Sums:
     blanks = jnp.concatenate([blanks, blanks[::-1]], 2)
     skip, kind = _skip(text.labels), labels.dtype
 
-    def step(carry: jax.Array, x: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def step(carry: jax.Array, emission: States) -> tuple[jax.Array, jax.Array]:
         entered = _enter(_parted(carry, kind), skip)
-        left = States(*(emitted(sums, score) for sums, score in zip(entered, x, strict=True)))
-        return _stacked(left), _stacked(entered)
+        return _stacked(States(*map(wide.multiply, entered, emission))), _stacked(entered)
 
-    last, kept = lax.scan(step, _stacked(_start(text, kind)), (labels, blanks), unroll=unroll)
+    emissions = States(emission(labels), emission(blanks))
+    last, kept = lax.scan(step, _stacked(_start(text, kind)), emissions, unroll=unroll)
     end = _enter(_parted(last, kind), skip).blanks
     total = Wide(end.value[longest, batch:], end.exponent[longest, batch:])
     entered, left = _parted(kept[..., :batch], kind), _parted(kept[::-1, :, ::-1, batch:], kind)
@@ -84,9 +84,9 @@ def over_time(scores: Scores) -> tuple[jax.Array, jax.Array]:
     return jnp.transpose(scores.labels, (1, 2, 0)), jnp.transpose(scores.blank)[:, None, :]
 
 
-def emitted(entered: Wide, score: jax.Array) -> Wide:
-    """Sums after a frame has emitted."""
-    return wide.multiply(entered, wide.exp(score, score > -jnp.inf))
+def emission(score: jax.Array) -> Wide:
+    """What a state weighs in a frame, from its score less the frame's largest."""
+    return wide.exp(score, score > -jnp.inf)
 
 
 def posteriors(scores: Scores, sums: Sums) -> tuple[jax.Array, jax.Array]:
@@ -94,7 +94,7 @@ def posteriors(scores: Scores, sums: Sums) -> tuple[jax.Array, jax.Array]:
     value, exponent = 1.0 / sums.total.value, jnp.where(wide.is_zero(sums.total), 0, sums.total.exponent)
     shares = []
     for entered, left, score in zip(sums.entered, sums.left, over_time(scores), strict=True):
-        forward = emitted(entered, score)
+        forward = wide.multiply(entered, emission(score))
         shares.append(narrowed(forward.value * value, left.value, forward.exponent + left.exponent - exponent))
     return jnp.transpose(shares[0], (2, 0, 1)), jnp.transpose(jnp.sum(shares[1], 1))
 

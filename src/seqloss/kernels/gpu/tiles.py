@@ -82,11 +82,13 @@ def walks_tile(device: torch.device, walks: int, labels: int) -> Walks:
     columns = min(LONGEST, power_of_two(labels + 1))
     if interpreted(device):
         return Walks(power_of_two(max(1, walks)), 1, columns, 1, FUSION)
-    parts = min(max(1, columns // 32), _parts(columns, few=walks <= FEW))
+    few = walks <= FEW
+    parts = min(max(1, columns // 32), _parts(columns, few))
     chunks = max(1, columns // (32 * parts))
     lanes = columns // (chunks * parts)
     options = {"num_warps": chunks, **FUSION}
-    return Walks(max(1, 32 // lanes), chunks, lanes, parts, options, together=4 if parts <= 2 else 2)
+    rows = 1 if few else max(1, 32 // lanes)
+    return Walks(rows, chunks, lanes, parts, options, together=4 if parts <= 2 else 2)
 
 
 def _parts(columns: int, few: bool) -> int:

@@ -122,9 +122,9 @@ def measure(workload: Workload, rounds: int, gigabytes: float) -> Figures:
             if "graph" not in name:
                 rows[name]["peak"] = peak(call, given[0][0])
             calls[name] = contestant(given) or call, by_events
-        except torch.cuda.OutOfMemoryError:
+        except RuntimeError as error:  # too little memory, or what a peer refuses: the others are measured all the same
             rows.pop(name, None)
-            print(f"{workload.name}: {name} does not fit into the device's memory", file=sys.stderr)
+            print(f"{workload.name}: {name} does not run: {str(error)[:200]}", file=sys.stderr)
     for name, jax_call in jax_calls(workload, given[0]):
         found = torch.from_numpy(np.array(jax_call()))
         rows[name] = dict(zip(("absolute", "relative"), errors(found, given[0]), strict=True))
@@ -165,6 +165,16 @@ def facts() -> dict[str, Any]:
     }
 
 
+def write(figures: Figures) -> None:
+    """Results and picture, after each workload anew, so that what ends early leaves what it has."""
+    name = slug(figures["machine"]["device"])
+    RESULTS.mkdir(exist_ok=True)
+    aside = RESULTS / f"{name}.json.new"
+    aside.write_text(json.dumps(figures, indent=2) + "\n")
+    aside.replace(RESULTS / f"{name}.json")
+    picture(figures, PICTURES / f"gpu-{name}.svg")
+
+
 def main(
     rounds: Annotated[int, typer.Option(help="turns that each takes")] = 15,
     only: Annotated[str, typer.Option(help="workloads, with commas between")] = "",
@@ -183,17 +193,14 @@ def main(
     for workload in track(chosen, "measuring", console=Console(stderr=True), transient=True):
         figures["workloads"][workload.name] = measure(workload, rounds, gigabytes)
         torch.cuda.empty_cache()
+        if save:
+            write(figures)
     for table in (times, kernels, memory):
         console.print(table(figures))
     console.print(", ".join(f"{name} {value}" for name, value in figures["machine"].items()))
     console.print(f"a large copy: {gigabytes:.0f} GB/s")
     for line in short(figures):
         console.print(line)
-    if save:
-        name = slug(figures["machine"]["device"])
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
-        picture(figures, PICTURES / f"gpu-{name}.svg")
     if wrong(figures):
         console.print(f"gradient off by more than it may be: {', '.join(wrong(figures))}")
         raise typer.Exit(1)

@@ -1,8 +1,9 @@
 """One operation for all of JAX: a batch's losses and gradients, by the CPU kernel or in whole arrays.
 
-On the CPU the kernel of every other door is called back with the buffers' own memory; elsewhere the formula of
-`seqloss.formulas.ctc` is compiled with the rest of the program. `losses` is what is differentiated: its derivative
-asks `losses_and_grads`, whose own derivative is a Hessian-vector product.
+On the CPU the kernel of every other door is called back with the buffers' own memory; elsewhere the operations of
+`seqloss.jax.accelerator` are compiled with the rest of the program. Which of the two follows from the platform that a
+program is lowered for, never from the default backend. `losses` is what is differentiated: its derivative asks
+`losses_and_grads`, whose own derivative is a Hessian-vector product.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The scores: each frame's largest, what the other classes weigh beside it, and what the target's classes are worth.
 
-With normalize=True every class of a frame is looked at here, and once more where the gradient is written. A maximum says
-it all of a bad frame: it is NaN for a NaN, +inf for +inf, -inf where nothing is open. No argmax is needed: the classes
-that reach the maximum weigh 1 each, and which of them counts as the best is free, see `total.main_path`.
+With normalize=True every class of a frame is looked at here, and once more where the gradient is written. A maximum
+says it all of a bad frame: it is NaN for a NaN, +inf for +inf, -inf where nothing is open. No argmax is needed: the
+classes that reach the maximum weigh 1 each, and which of them counts as the best is free, see `total.main_path`.
 """
 
 from __future__ import annotations

@@ -32,12 +32,12 @@ class MainPath(NamedTuple):
 
     Attributes:
         spells: bool (batch,), whether it reads as the target.
-        count: int32 (batch, time), labels begun by each frame: it stands on label `count`, from 1, or on that blank.
+        begun: int32 (batch, time), labels begun by each frame: it stands on that label, from 1, or on that blank.
         on_label: bool (batch, time).
     """
 
     spells: jax.Array
-    count: jax.Array
+    begun: jax.Array
     on_label: jax.Array
 
 
@@ -64,12 +64,10 @@ def main_path(scores: Scores, text: Text, blank: int) -> MainPath:
 
 def rest(scores: Scores, sums: Sums, text: Text, main: MainPath) -> jax.Array:
     """The sum over all paths but the main one, (batch,), where that one reads as the target and the sum is moderate."""
-    count, on_label = main.count, main.on_label
-    last = jnp.pad(
-        text.used[:, 1:], ((0, 0), (0, 1))
-    )  # False where the next state is the end, left from blank and label
-    ahead = jnp.where(last, jnp.roll(count, -1, 1), text.lengths[:, None])
-    to_label = last & jnp.roll(on_label, -1, 1)
+    count, on_label = main.begun, main.on_label
+    goes_on = jnp.pad(text.used[:, 1:], ((0, 0), (0, 1)))  # else what is ahead is the blank that ends the target
+    ahead = jnp.where(goes_on, jnp.roll(count, -1, 1), text.lengths[:, None])
+    to_label = goes_on & jnp.roll(on_label, -1, 1)
     skips = _at(text.labels, ahead - 1) != _at(text.labels, ahead - 2)
     labels, blanks = over_time(scores)
     terms = (
@@ -102,8 +100,9 @@ def _at(labels: jax.Array, place: jax.Array) -> jax.Array:
 
 
 def _sum_over_time(x: jax.Array) -> jax.Array:
-    """The sum over (batch, time), right to a rounding or two however many frames: upper digits of one unit, whose sum is
-    exact in any order, and what they leave.
+    """The sum over (batch, time), right to a rounding or two however many frames.
+
+    Upper digits in one unit have a sum that is exact in any order; what they leave is added up apart.
 
     References:
         S. M. Rump, T. Ogita, S. Oishi: Accurate floating-point summation, part I. SIAM J. Sci. Comput. 31(1), 2008.

@@ -1,18 +1,18 @@
 """The sums over paths, forward and backward in one scan.
 
-The target l_1..l_L is read through blanks b[j] and labels a[j], j = 0..L, with b[j] after j labels and a[0] that is never
-entered. A step enters each from the states before it, then emits:
+The target l_1..l_L is read through blanks b[j] and labels a[j], j = 0..L, with b[j] after j labels and a[0] that is
+never entered. A step enters each from the states before it, then emits:
 
     b'[j] = (b[j] + a[j]) p(blank)
     a'[j] = (a[j] + b[j-1] + a[j-1] where l_j differs from l_{j-1}) p(l_j)
 
-Both need b[j] + a[j]: where label j + 1 may follow j at once, that sum is all that a[j+1] is entered from besides itself,
-and b[j] alone is where it may not. So a step adds twice, and one pair is shifted by a label.
+Both need b[j] + a[j]: where label j + 1 may follow j at once, a[j+1] is entered from that sum besides itself, and where
+it may not, from b[j] alone. So a step adds twice, and one pair is shifted by a label.
 
 Backward sums obey the same recursion with time and labels reversed, so both are columns of one array: `batch` run
-forward, `batch` more run backward. A backward column enters late, at its own last frame: until then every label is closed
-and the blank is free, which leaves its start where it is. What is kept of each frame are the sums before it emits: times
-the emission, forward times backward ones are the frame's posteriors, up to a factor of the row.
+forward, `batch` more run backward. A backward column enters late, at its own last frame: until then every label is
+closed and the blank is free, which leaves its start where it is. What is kept of each frame are the sums before it
+emits: times the emission, forward times backward ones are the frame's posteriors, over the row's total.
 
 States lie before rows, so that the shift is by whole rows of memory, and the four parts of a state (two values, two
 exponents) in one array, so that a step is one kernel.
@@ -90,7 +90,7 @@ def emission(score: jax.Array) -> Wide:
 
 
 def posteriors(scores: Scores, sums: Sums) -> tuple[jax.Array, jax.Array]:
-    """Of the labels, (batch, time, labels), and of the blank, (batch, time); with the drift of their frame's own sum."""
+    """Of the labels, (batch, time, labels), and of the blank, (batch, time); not yet over their frame's own sum."""
     value, exponent = 1.0 / sums.total.value, jnp.where(wide.is_zero(sums.total), 0, sums.total.exponent)
     shares = []
     for entered, left, score in zip(sums.entered, sums.left, over_time(scores), strict=True):

@@ -2,8 +2,8 @@
 
 The range never ends and no step needs a logarithm, as in `seqloss.formulas.wide`; here each operation is a few integer
 instructions. A *normal* value lies in [2^-31, 2): the upper bits of its pattern, all but the last five of a float's
-exponent, are those of 1.0 then. So to normalise is to write those bits, and what stood there is what the exponent gains;
-to lower by 2^32 is to take one from them.
+exponent, are those of 1.0 then. So to normalise is to write those bits, and what stood there is what the exponent
+gains; to lower by 2^32 is to take one from them.
 
 Zero has no pattern of its own: it is every number whose exponent is near NOTHING. Whatever its value, it is lost in the
 first sum that it meets, and no select is needed anywhere. Exponents never fall under NOTHING; a number above
@@ -99,7 +99,7 @@ def from_bits(pattern: jax.Array, kind: jnp.dtype) -> jax.Array:
 
 
 def _lowered(x: Wide, exponent: jax.Array) -> jax.Array:
-    """The value that goes with another, not smaller, exponent; next to nothing beside that one's if it is far larger."""
+    """The value that goes with another, not smaller, exponent: next to nothing beside that one's if far larger."""
     pattern = bits(x.value)
     steps = jnp.maximum(x.exponent - exponent, -3).astype(pattern.dtype)
     return from_bits(pattern + (steps << _upper(x.value)[0]), x.value.dtype)

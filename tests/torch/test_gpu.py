@@ -371,3 +371,21 @@ def test_gradients_meet_across_processes_as_they_are() -> None:
         assert torch.equal(plain.weight.grad, expected)
     finally:
         torch.distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("hidden")
+def test_lengths_beside_labels_one_row_after_another_are_looked_at_as_far_as_the_host_knows_them() -> None:
+    labels = torch.ones(5, dtype=torch.int64).to(DEVICE)
+    with pytest.raises(errors.DTypeError, match="target_lengths: expected integers"):
+        ctc_loss(leaf(), labels, FRAMES, torch.tensor([3.5, 2.0]).to(DEVICE))
+    with pytest.raises(errors.SeqLossError, match="target_lengths"):
+        ctc_loss(leaf(), labels, FRAMES, [3, 1])
+
+
+@pytest.mark.usefixtures("hidden")
+def test_a_reduction_weighs_by_the_lengths_as_given_however_long() -> None:
+    """A row that is too long for any path is cut on the device, and yet counts with all its labels."""
+    labels, counts = torch.ones(42, dtype=torch.int64).to(DEVICE), torch.tensor([2, 40]).to(DEVICE)
+    rows = ctc_loss(leaf(), labels, None, counts, infeasible="zero")
+    whole = ctc_loss(leaf(), labels, None, counts, infeasible="zero", reduction="labels")
+    torch.testing.assert_close(whole, rows.sum() / 42, rtol=1e-6, atol=0)

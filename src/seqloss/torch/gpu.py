@@ -57,7 +57,7 @@ def losses(
         (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
         torch.is_grad_enabled() and logits.requires_grad,
     )  # fmt: skip
-    weights = row_weights(reduction, given.target_lengths, denominator)
+    weights = row_weights(reduction, given.label_counts, denominator)
     found: torch.Tensor = _Losses.apply(logits, *given[:3], weights, options)
     if given.host is not None and infeasible == "raise":
         _raise_if_closed(found, logits, given, normalize)

@@ -28,6 +28,7 @@ class Given(NamedTuple):
     Attributes:
         targets: integers (batch, labels).
         logit_lengths, target_lengths: integers (batch,).
+        label_counts: integers (batch,), the lengths as they were given, for a reduction's weights.
         blank: from 0.
         host: the same as the host knows it, where it knows all of it.
     """
@@ -35,6 +36,7 @@ class Given(NamedTuple):
     targets: torch.Tensor
     logit_lengths: torch.Tensor
     target_lengths: torch.Tensor
+    label_counts: torch.Tensor
     blank: int
     host: contract.Batch | None
 
@@ -64,7 +66,14 @@ def read(
         values if _hidden(values) else integers(values) for values in (targets, logit_lengths, target_lengths)
     )
     one_row = logits.ndim == 3 and target_lengths is not None and _axes(targets) == 1
+    asked = target_lengths
     if one_row and (_hidden(targets) or _hidden(target_lengths)):
+        label = _some_label(logits, blank)
+        labels, frames = _stand_in("targets", targets, label), _stand_in("logit_lengths", logit_lengths, 0)
+        if _hidden(target_lengths):
+            _stand_in("target_lengths", target_lengths, 0)
+        else:
+            contract.validate(tuple(logits.shape), labels, frames, target_lengths, blank=blank, values=validate)
         targets, target_lengths = padded(logits, targets, target_lengths)
     seen = [
         _stand_in("targets", targets, _some_label(logits, blank)),
@@ -72,11 +81,12 @@ def read(
         _stand_in("target_lengths", target_lengths, 0),
     ]
     batch = contract.validate(tuple(logits.shape), *seen, blank=blank, values=validate)
-    labels = batch.targets.shape[1]
+    counts = _lengths(target_lengths, batch.target_lengths, batch.targets.shape[1], logits.device)
     return Given(
         _placed(targets, batch.targets, logits.device),
         _lengths(logit_lengths, batch.logit_lengths, logits.shape[1], logits.device),
-        _lengths(target_lengths, batch.target_lengths, labels, logits.device),
+        counts,
+        counts if asked is target_lengths else _placed(asked, asked, logits.device),
         batch.blank,
         None if any(map(_hidden, (logits, targets, logit_lengths, target_lengths))) else batch,
     )
@@ -109,11 +119,13 @@ def _stand_in(name: str, values: Any, number: int) -> Any:
     return np.full(tuple(values.shape), number, INTEGERS[values.dtype])
 
 
-def _placed(given: Any, checked: np.ndarray, device: torch.device) -> torch.Tensor:
+def _placed(given: Any, checked: Any, device: torch.device) -> torch.Tensor:
     """On the logits' device; a copy from the host is handed to the stream, and nothing waits for it."""
     if _hidden(given):
         return given.detach().to(device, non_blocking=True)
-    return torch.from_numpy(checked).to(device, non_blocking=True)
+    return torch.from_numpy(np.array(checked)).to(
+        device, non_blocking=True
+    )  # pinned memory may be filled anew meanwhile
 
 
 def _lengths(given: Any, checked: np.ndarray, whole: int, device: torch.device) -> torch.Tensor:

@@ -111,9 +111,10 @@ def traced_losses(
     targets = _tensor("targets", targets, logits)
     frames = _lengths("logit_lengths", logit_lengths, time, logits)
     if targets.ndim == 1 and target_lengths is not None:
-        targets, counts = padded(logits, targets, _lengths("target_lengths", target_lengths, 0, logits))
+        label_counts = _lengths("target_lengths", target_lengths, 0, logits)
+        targets, counts = padded(logits, targets, label_counts)
     else:
-        counts = _lengths("target_lengths", target_lengths, targets.shape[-1], logits)
+        label_counts = counts = _lengths("target_lengths", target_lengths, targets.shape[-1], logits)
     if targets.ndim != 2:
         raise wrong_rank("targets", targets.shape, "(batch, labels) or (sum of target_lengths,)")
     if targets.shape[0] != batch:
@@ -124,7 +125,7 @@ def traced_losses(
         UNCHECKED if allowed is None else allowed, torch.is_grad_enabled() and logits.requires_grad,
         (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
     )[0]  # fmt: skip
-    weights = row_weights(reduction, counts, denominator)
+    weights = row_weights(reduction, label_counts, denominator)
     return found if weights is None else (found * weights).sum()
 
 

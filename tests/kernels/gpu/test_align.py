@@ -185,4 +185,4 @@ def test_all_kernels_compile_for_a_gpu_and_what_a_row_carries_stays_in_registers
     for kernel in (kernel for kernel in found if kernel["name"] == "best_steps"):
         assert kernel["stack"] == 0
         assert kernel["whole"]["barriers"] == 0
-        assert kernel["whole"]["shuffles"] <= 16
+        assert kernel["whole"]["shuffles"] <= 18  # of Triton 3.7; 16 of 3.9

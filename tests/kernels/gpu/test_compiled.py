@@ -61,6 +61,14 @@ def test_every_kernel_compiles_and_no_loop_waits_for_a_spilled_register(compiled
     assert all(kernel["stack"] <= 16 for kernel in kernels.values())  # what only lives on across a loop
 
 
+@pytest.mark.parametrize("time", [1, 2])
+def test_a_batch_of_one_segment_compiles(
+    compile_launches: Callable[[str, int], list[dict[str, Any]]], time: int
+) -> None:
+    found = compile_launches(CALL.format(shape=f"3, {time}, 5, 2", kind="float32"), 90)
+    assert {kernel["name"] for kernel in found} == ALL
+
+
 def test_a_frame_of_the_walk_takes_two_shuffles_and_barriers_only_between_warps(compiled: tuple[str, Kernels]) -> None:
     name, kernels = compiled
     walk = kernels["_sums_kernel"]

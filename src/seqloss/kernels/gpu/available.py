@@ -51,6 +51,8 @@ def _against_gpu(index: int | None) -> str | None:
         from seqloss.kernels.gpu.probe import run
 
         run(device)
+    except torch.OutOfMemoryError:
+        raise  # passes; torch's own words are the caller's
     except Exception as error:  # a compiler that is missing, a driver that is too old: whatever it is, the CPU can
         words = " ".join(f"{type(error).__name__}: {error}".split())
         return f"Triton cannot run a kernel on {name} ({words[:200]})"

@@ -3,8 +3,9 @@
     top     the largest score        best    its class, the lowest of equals
     others  sum over all classes but best of exp(score - top)
 
-log p(best) = -log1p(others), so that a sure frame keeps its digits. Classes come block by block; a block with a larger
-score rescales what was summed before: others = (others + 1) exp(top - new top) + the block's own others.
+log p(best) = -log1p(others), so that a sure frame keeps its digits. Classes come block by block, one to a lane; a
+larger score rescales what its lane has summed before: others = (others + 1) exp(top - new top). In the end the lanes
+meet in pairs, whatever layout the compiler chose.
 
 With the target's labels at hand the same program gathers their distances, score - top, from scores that the caches
 still hold: that is all that the sums over paths read. Without the softmax (`normalize=False`) only the classes of blank
@@ -21,6 +22,7 @@ import triton
 import triton.language as tl
 
 from seqloss.contract import NORMALIZATION_SLACK
+from seqloss.kernels.gpu.pairs import pairwise
 from seqloss.kernels.gpu.tiles import classes_tile, power_of_two
 from seqloss.kernels.gpu.wide import MASKED, exp_below
 
@@ -67,6 +69,36 @@ def _merge(x, number, inside, top, best, others, bad):
 
 
 @triton.jit
+def _all_classes(logits, frame, used, stride_class, classes, FRAMES: tl.constexpr, CLASSES: tl.constexpr):
+    """What a frame gives: each lane goes by itself through every CLASSES-th class, and they meet once."""
+    lane_top = tl.full([FRAMES, CLASSES], -INF, tl.float32)
+    lane_best = tl.full([FRAMES, CLASSES], NO_CLASS, tl.int32)
+    lane_others = tl.zeros([FRAMES, CLASSES], tl.float32)
+    wrong = tl.zeros([FRAMES, CLASSES], tl.int32)
+    start = 0
+    while start < classes:
+        number = start + tl.arange(0, CLASSES)
+        inside = (number < classes)[None, :] & used[:, None]
+        places = number.to(tl.int64)[None, :] * stride_class
+        x = tl.load(logits + frame[:, None] + places, mask=inside, other=-INF).to(tl.float32)
+        none = (x != x) | (x == INF)
+        wrong = tl.where(none, 1, wrong)
+        x = tl.where(none, -INF, x)
+        higher = x > lane_top
+        power = exp_below(tl.where(higher, lane_top - x, x - lane_top))  # 0 where both are -inf
+        lane_others = tl.where(higher, (lane_others + 1.0) * power, lane_others + power)
+        lane_best = tl.where(higher, number[None, :], lane_best)
+        lane_top = tl.maximum(lane_top, x)
+        start += CLASSES
+    top = tl.max(lane_top, 1)
+    best = tl.min(tl.where(lane_top == top[:, None], lane_best, NO_CLASS), 1)
+    power = exp_below(lane_top - tl.where(top == -INF, 0.0, top)[:, None])
+    here = tl.where(lane_best == best[:, None], lane_others, lane_others + 1.0)
+    others = pairwise(here * power, FRAMES, CLASSES)
+    return top, best, others, (tl.max(wrong, 1) > 0) | (top == -INF)
+
+
+@triton.jit
 def _sum_of_all(logits, frame, used, stride_class, classes, FRAMES: tl.constexpr, CLASSES: tl.constexpr):
     """The probability that a frame holds in all, NaN where a score is none."""
     total = tl.zeros([FRAMES], tl.float32)
@@ -107,14 +139,7 @@ def _frames_kernel(
     if some:
         start = 0
         if NORMALIZE:
-            while start < classes:
-                number = start + tl.arange(0, CLASSES)
-                inside = (number < classes)[None, :] & used[:, None]
-                places = number.to(tl.int64)[None, :] * stride_class
-                x = tl.load(logits + frame[:, None] + places, mask=inside, other=-INF).to(tl.float32)
-                top, best, others, bad = _merge(x, number[None, :], inside, top, best, others, bad)
-                start += CLASSES
-            bad = bad | (top == -INF)
+            top, best, others, bad = _all_classes(logits, frame, used, stride_class, classes, FRAMES, CLASSES)
         else:
             while start <= count:
                 place = start + tl.arange(0, GATHERED)

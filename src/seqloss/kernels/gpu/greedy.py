@@ -15,6 +15,7 @@ from triton import cdiv
 
 from seqloss.kernels.gpu.frames import POISONED, frame_pass
 from seqloss.kernels.gpu.launch import on
+from seqloss.kernels.gpu.pairs import pairwise
 from seqloss.kernels.gpu.spans import add_labels, add_rows, log_probability
 from seqloss.kernels.gpu.tiles import FUSION, classes_tile, interpreted, power_of_two
 
@@ -71,7 +72,7 @@ def _log_probabilities(
         counted = inside[:, None] & (c < classes)[None, :] & (c[None, :] != its_class[:, None])
         at = line[:, None] + c.to(tl.int64)[None, :] * class_step
         x = tl.load(at, mask=counted, other=float("-inf")).to(tl.float32).to(tl.float64)
-        others += tl.sum(tl.exp(x - largest[:, None]), 1)
+        others += pairwise(tl.exp(x - largest[:, None]), FRAMES, CLASSES)
         start += CLASSES
     tl.store(result + n * time + t, log_probability(others), mask=inside)
 

@@ -48,7 +48,7 @@ def log1p(x):
     return tl.where(x < 1e-3, small, tl.log(1.0 + x))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["time"])  # whether 16 divides it must not choose the order of a sum
 def _main_path_kernel(
     top, others, best, flags, labels, frames, counts, required, refused,
     states_out, spells_out, certain_out, broken_out, walked_out, time, longest, blank,

@@ -50,7 +50,7 @@ def _frame(logits, time_step, class_step, k, blank, tops, edge, t, frames, colum
     x = ()
     for i in tl.static_range(PARTS):
         x = x + (tl.load(at + k[i] * class_step, mask=inside & (column + i < labels), other=0.0),)  # (rows, lanes)
-    b = tl.load(at + blank * class_step, mask=inside, other=0.0)
+    b = tl.load(at + (t.to(tl.int64) * 0 + blank) * class_step, mask=inside, other=0.0)
     top = tl.load(tops + t, mask=inside, other=0.0)
     e_right, b_right = top, top
     if not LAST:

@@ -120,7 +120,7 @@ def _posteriors_kernel(
     line = longest + 1
     space = scratch + own.to(tl.int64) * stride * (4 * line)
     near = checkpoints + ((row * 2) * segments + segment) * (4 * line)
-    far = near + segments.to(tl.int64) * (4 * line)
+    far = checkpoints + ((row * 2 + 1) * segments + segment) * (4 * line)
     nowhere = tl.full([LINES, 1], NOWHERE, tl.int32)
     start = 0
     while start <= most_labels:

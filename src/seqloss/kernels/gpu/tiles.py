@@ -42,10 +42,10 @@ def interpreted(device: torch.device) -> bool:
 def classes_tile(device: torch.device, time: int, classes: int) -> Tile:
     """Frames by classes, for the two passes over the logits."""
     if interpreted(device):
-        columns = min(1 << 16, power_of_two(classes))
+        columns = min(1 << 12, power_of_two(classes))
         return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns, FUSION)
-    columns = min(4096, max(16, power_of_two(classes)))
-    return Tile(max(1, 2048 // columns), columns, {"num_warps": 8 if columns > 2048 else 4, **FUSION})
+    columns = min(1024, max(16, power_of_two(classes)))
+    return Tile(max(1, 1024 // columns), columns, {"num_warps": 4, **FUSION})
 
 
 def labels_tile(device: torch.device, time: int, labels: int) -> Tile:

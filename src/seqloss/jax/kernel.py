@@ -31,7 +31,7 @@ CPU_KERNEL = True
 """False compiles the other path on the CPU too: there it can be held against the definition."""
 
 UNROLL = 8
-"""Frames in each turn of an accelerator's loop: with eight a turn launches seven kernels, with one it launches four."""
+"""Frames in each turn of an accelerator's loop: with eight a turn launches seven or eight kernels, with one four."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Losses and gradients.
 
-The barriers are for the compiler: without them it computes small arrays again for each entry of large ones.
+The barriers are for the compiler. Without them it computes small arrays again for each entry of large ones; and XLA for
+CUDA (of JAX 0.10.2) makes one Triton kernel of a sum over few labels and what it is divided by, which it then refuses.
 """
 
 from __future__ import annotations
@@ -82,23 +83,21 @@ def _gradient(
     labels, blanks = walk.posteriors(scores, sums)
     posterior = jnp.concatenate([by_class.gathered(labels, classes.members), blanks[:, :, None]], 2)
     posterior = lax.optimization_barrier(posterior)
-    if not softmax:
-        own = _times(0.0 - posterior / jnp.sum(posterior, 2, keepdims=True), factor)
-        own, place, factor = lax.optimization_barrier((own, classes.place, factor))
-        return by_class.spread(own, place, _times(jnp.zeros_like(logits), factor))
     distance = jnp.concatenate([scores.labels, scores.blank[:, :, None]], 2)
-    own = _times(_difference(_probability(distance, scores), posterior, scores), factor)
+    probability = _probability(distance, scores) if softmax else jnp.zeros_like(distance)
+    own = _times(_difference(probability, posterior, scores), factor)
     own, place, share, factor = lax.optimization_barrier((own, classes.place, _share(scores), factor))
-    others = _times(jnp.exp(logits - scores.top[:, :, None]) * share, factor)
-    return by_class.spread(own, place, others)
+    others = jnp.exp(logits - scores.top[:, :, None]) * share if softmax else jnp.zeros_like(logits)
+    return by_class.spread(own, place, _times(others, factor))
 
 
 def _difference(probability: jax.Array, posterior: jax.Array, scores: Scores) -> jax.Array:
-    """softmax - posterior; between the complements where the posterior is more than half of its frame's sum."""
+    """What is given less the posterior; between their complements where that is more than half of its frame's sum."""
     others = scores.others[:, :, None]
     most = 2.0 * posterior > jnp.sum(posterior, 2, keepdims=True)  # for one class at most
     rest = jnp.sum(jnp.where(most, 0.0, posterior), 2, keepdims=True)
     whole = rest + jnp.sum(jnp.where(most, posterior, 0.0), 2, keepdims=True)
+    most, rest, whole = lax.optimization_barrier((most, rest, whole))
     other = jnp.where(probability > 0.5, others / (1.0 + others), 1.0 - probability)
     return jnp.where(most, rest / whole - other, probability - posterior / whole)
 

@@ -33,6 +33,7 @@ class Door(ABC):
             that budget and no promise on bits.
         traced_gradient: what is differentiated has no values yet when the door is called, so that errors about scores
             come when the program runs: the framework's own, with the contract's text in it; from "whole-array", NaN.
+        sees_scores: what only scores say is raised; of scores on a device, which nothing waits for, it is NaN.
         few_shapes: each new shape costs a compilation, so that drawn problems keep to few.
         aligns: has `ctc_align`.
         long: takes minutes, and runs by `make test-long` alone.
@@ -45,6 +46,7 @@ class Door(ABC):
     strides: ClassVar[bool] = True
     kernel: ClassVar[Literal["cpu", "gpu", "whole-array"]] = "cpu"
     traced_gradient: ClassVar[bool] = False
+    sees_scores: ClassVar[bool] = True
     few_shapes: ClassVar[bool] = False
     aligns: ClassVar[bool] = False
     long: ClassVar[bool] = False

@@ -164,6 +164,7 @@ SAID: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
 ]
 
 
+ABOUT_SCORES = {errors.InfeasibleError, errors.NormalizationError}
 EACH = pytest.mark.parametrize(
     ("args", "options", "error", "words"), SAID, ids=[row[-1].split(";")[0][:60] for row in SAID]
 )
@@ -174,6 +175,9 @@ def test_a_mistake_is_told_in_the_contracts_words(
     door: Door, args: Any, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     for function in (door.loss, door.posteriors):
+        if error in ABOUT_SCORES and not door.sees_scores:
+            assert np.isnan(function(*args, **options)).any()
+            continue
         with pytest.raises(error) as caught:
             function(*args, **options)
         assert (type(caught.value), str(caught.value)) == (error, words)
@@ -184,7 +188,7 @@ def test_a_mistake_is_told_when_a_gradient_is_asked_for(
     door: Door, args: Any, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     traced = door.traced_gradient and (error is errors.NormalizationError or "every path meets" in words)
-    if traced and door.kernel == "whole-array":
+    if (traced and door.kernel == "whole-array") or (error in ABOUT_SCORES and not door.sees_scores):
         assert np.isnan(door.loss_and_grad(*args, **options)[0]).any()
         return
     with pytest.raises(Exception if traced else error) as caught:

@@ -85,6 +85,7 @@ class TritonDoor(TorchDoor):
 
     name = "triton"
     kernel = "gpu"
+    sees_scores = os.environ.get("TRITON_INTERPRET") == "1"
 
     def tensor(self, values: Any) -> torch.Tensor:
         return super().tensor(values).to(TRITON_DEVICE)

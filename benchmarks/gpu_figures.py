@@ -13,10 +13,12 @@ Figures = dict[str, Any]
 
 RESULTS = Path(__file__).parent / "results"
 PICTURES = Path(__file__).parents[1] / "docs" / "img"
-OURS = "seqloss.torch"
-MEASURED = (OURS, "seqloss.torch, a graph", "torch", "cuDNN", "seqloss.jax", "optax (jit)")
-BARS = {"cuDNN": "#a3a8ac", OURS: "#1f6f8b"}
+OURS, GRAPH = "seqloss.torch", "seqloss.torch, a graph"
+MEASURED = (OURS, GRAPH, "torch", "cuDNN", "seqloss.jax", "optax (jit)")
+BARS = {"cuDNN": "#a3a8ac", OURS: "#5f9bb0", GRAPH: "#1f6f8b"}
 """Who stands beside torch in the picture."""
+ANOTHER = 0.5
+"""A gradient that errs by more is of another function: its time is in the tables, not in the picture."""
 PARTS = {
     "passes over the logits": ("#1f6f8b", ("_frames_kernel", "_gradient_kernel")),
     "the serial chain": ("#d98b3a", ("_sums_kernel",)),
@@ -150,25 +152,29 @@ def picture(figures: Figures, file: Path) -> None:
 def _bars(axes: Any, workloads: dict[str, Any]) -> None:
     for x, (workload, found) in enumerate(workloads.items()):
         rows = found["milliseconds"]
-        present = [name for name in BARS if name in rows]
+        present = [name for name in BARS if _stands(name, rows)]
         for place, name in enumerate(present if "torch" in rows else []):
             row, times = rows[name], rows["torch"]["median"]
-            at, ratio = x + 0.36 * (place - (len(present) - 1) / 2), times / row["median"]
-            axes.bar(at, ratio, 0.34, color=BARS[name], zorder=2, gid=f"{workload}: {name}")
+            at, ratio = x + 0.4 * (place - (len(present) - 1) / 2), times / row["median"]
+            axes.bar(at, ratio, 0.38, color=BARS[name], zorder=2, gid=f"{workload}: {name}")
             axes.plot([at, at], [times / row["high"], times / row["low"]], color="#22303a", linewidth=0.8, zorder=3)
-            weight = "bold" if name == OURS else "normal"
+            weight = "bold" if name == GRAPH else "normal"
             text = f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}"
             axes.annotate(
                 text, (at, times / row["low"]), (0, 3), textcoords="offset points", ha="center",
                 color=BARS[name], fontweight=weight, fontsize=9,
             )  # fmt: skip
     for name in BARS:
-        if any(name in found["milliseconds"] for found in workloads.values()):
+        if any(_stands(name, found["milliseconds"]) for found in workloads.values()):
             axes.bar(0, 0, color=BARS[name], label=name)
     axes.axhline(1.0, color="#777777", linewidth=1, zorder=1, label="torch")
     axes.set_ylabel("times as fast as torch")
     axes.margins(y=0.12)
-    axes.legend(frameon=False, loc="upper left", ncols=3)
+    axes.legend(frameon=False, loc="upper right", ncols=4)
+
+
+def _stands(name: str, rows: dict[str, dict[str, float]]) -> bool:
+    return name in rows and rows[name].get("absolute", 0.0) < ANOTHER
 
 
 def _shares(axes: Any, workloads: dict[str, Any]) -> None:

@@ -119,6 +119,14 @@ def test_the_picture_s_bars_are_as_high_as_the_figures_say(
     assert file.read_bytes() == first
 
 
+def test_who_computes_another_gradient_has_no_bar(gpu: ModuleType, figures: dict[str, Any], tmp_path: Path) -> None:
+    figures["workloads"]["phone"]["milliseconds"]["cuDNN"]["absolute"] = 1.8
+    gpu.picture(figures, tmp_path / "picture.svg")
+    names = {node.get("id") for node in ElementTree.parse(tmp_path / "picture.svg").iter()}
+    assert "phone: cuDNN" not in names
+    assert "phone: seqloss.torch" in names
+
+
 def test_a_workload_of_which_nothing_but_ours_is_known_is_drawn_all_the_same(
     gpu: ModuleType, figures: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -6,11 +6,13 @@ To bring a further door under the contract, see docs/adding-a-door.md.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import ml_dtypes
 import numpy as np
+import pytest
 
 from seqloss.numpy import Alignment, Greedy, Report
 
@@ -50,6 +52,14 @@ class Door(ABC):
     few_shapes: ClassVar[bool] = False
     aligns: ClassVar[bool] = False
     long: ClassVar[bool] = False
+
+    def refuses_scores(self, call: Callable[[], np.ndarray], error: type[Exception], words: str) -> None:
+        """Assert that a call is refused, in words that a pattern finds, for what its scores alone say; or is NaN."""
+        if self.sees_scores:
+            with pytest.raises(error, match=words):
+                call()
+        else:
+            assert np.isnan(call()).any()
 
     @property
     def same_kernel(self) -> bool:

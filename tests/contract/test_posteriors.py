@@ -96,8 +96,8 @@ def test_a_bad_label_is_refused_or_without_validate_nan_for_its_row(door: Door) 
 
 
 def test_scores_that_are_no_log_probabilities_are_refused_unless_asked_for(door: Door) -> None:
-    with pytest.raises(errors.NormalizationError, match="log_softmax once"):
-        door.posteriors(LOGITS, TARGETS, FRAMES, LABELS, normalize=False)
+    args = (LOGITS, TARGETS, FRAMES, LABELS)
+    door.refuses_scores(lambda: door.posteriors(*args, normalize=False), errors.NormalizationError, "log_softmax once")
     found = door.posteriors(LOGITS, TARGETS, FRAMES, LABELS, normalize=False, validate=False)
     np.testing.assert_allclose(found.sum(axis=2, dtype=np.float64)[USED], 1.0, rtol=8 * UNIT[door.dtype])
 

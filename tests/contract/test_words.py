@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -164,7 +165,10 @@ SAID: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
 ]
 
 
-ABOUT_SCORES = {errors.InfeasibleError, errors.NormalizationError}
+def about_scores(error: type[Exception], words: str) -> bool:
+    return error is errors.NormalizationError or "every path meets" in words
+
+
 EACH = pytest.mark.parametrize(
     ("args", "options", "error", "words"), SAID, ids=[row[-1].split(";")[0][:60] for row in SAID]
 )
@@ -175,8 +179,8 @@ def test_a_mistake_is_told_in_the_contracts_words(
     door: Door, args: Any, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     for function in (door.loss, door.posteriors):
-        if error in ABOUT_SCORES and not door.sees_scores:
-            assert np.isnan(function(*args, **options)).any()
+        if about_scores(error, words):
+            door.refuses_scores(lambda: function(*args, **options), error, f"^{re.escape(words)}$")  # noqa: B023
             continue
         with pytest.raises(error) as caught:
             function(*args, **options)
@@ -187,8 +191,8 @@ def test_a_mistake_is_told_in_the_contracts_words(
 def test_a_mistake_is_told_when_a_gradient_is_asked_for(
     door: Door, args: Any, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
-    traced = door.traced_gradient and (error is errors.NormalizationError or "every path meets" in words)
-    if (traced and door.kernel == "whole-array") or (error in ABOUT_SCORES and not door.sees_scores):
+    traced = door.traced_gradient and about_scores(error, words)
+    if (traced and door.kernel == "whole-array") or (about_scores(error, words) and not door.sees_scores):
         assert np.isnan(door.loss_and_grad(*args, **options)[0]).any()
         return
     with pytest.raises(Exception if traced else error) as caught:

@@ -245,7 +245,7 @@ def test_labels_and_lengths_of_any_integer_type_on_the_device_mean_the_same() ->
 @pytest.fixture
 def hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU, Python cannot see the numbers of any tensor."""
-    monkeypatch.setattr(on_device, "_hidden", lambda values: isinstance(values, torch.Tensor))
+    monkeypatch.setattr(on_device, "hidden", lambda values: isinstance(values, torch.Tensor))
 
 
 @pytest.mark.usefixtures("hidden")

@@ -10,6 +10,7 @@ import torch
 from seqloss import contract
 from seqloss.contract import Infeasible
 from seqloss.numpy.align import aligned
+from seqloss.torch import on_device
 from seqloss.torch.arrays import checked
 from seqloss.torch.gpu import refuse, slack
 from seqloss.torch.on_device import read, takes
@@ -100,7 +101,7 @@ def _on_the_device(
         logits.detach(), *given[:3], blank=given.blank, normalize=normalize, rounding=slack(logits, normalize, validate)
     )
     unfit = found.totals == -torch.inf
-    if infeasible == "raise" and given.host is not None and bool(unfit.any()):
+    if infeasible == "raise" and given.host is not None and not on_device.hidden(logits) and bool(unfit.any()):
         raise contract.infeasible_row(int(unfit.nonzero()[0, 0]), given.host)
     if infeasible != "inf":
         found.totals.masked_fill_(unfit, 0.0 if infeasible == "zero" else torch.nan)

@@ -13,6 +13,7 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
+from seqloss.torch import on_device
 from seqloss.torch.arrays import rounding, unreachable
 from seqloss.torch.on_device import Given
 from seqloss.torch.once import once
@@ -59,7 +60,7 @@ def losses(
     )  # fmt: skip
     weights = row_weights(reduction, given.label_counts, denominator)
     found: torch.Tensor = _Losses.apply(logits, *given[:3], weights, options)
-    if given.host is not None and infeasible == "raise":
+    if infeasible == "raise":
         _raise_if_closed(found, logits, given, normalize)
     return found
 
@@ -77,7 +78,7 @@ def posteriors(
         rounding=slack(logits, normalize, validate), gradient=True,
     )  # fmt: skip
     assert kept is not None
-    if given.host is not None and infeasible == "raise":
+    if infeasible == "raise":
         _raise_if_closed(found.losses, logits, given, normalize)
     upstream = torch.full_like(found.losses, -1.0)
     return ctc.backward(logits, kept, upstream, blank=given.blank, mode=POSTERIOR, dtype=torch.float32)
@@ -91,17 +92,22 @@ def slack(logits: torch.Tensor, normalize: bool, validate: bool) -> float | None
 def refuse(
     name: str, logits: torch.Tensor, given: Given, *, normalize: bool, infeasible: Infeasible, validate: bool
 ) -> None:
-    """Raise for what the host can see beyond labels and lengths.
+    """Raise for what the host can see beyond what labels and lengths are.
 
     Raises:
+        InfeasibleError: too few frames for a row's labels, with infeasible="raise".
         NormalizationError: scores on the CPU that are no log-probabilities.
         RuntimeError: one of torch.func's transforms.
     """
     if torch._C._functorch.is_functorch_wrapped_tensor(logits):
         raise unreachable(name)
-    if given.host is not None and validate and not normalize:
+    if given.host is None:
+        return
+    if validate and not normalize and not on_device.hidden(logits):
         values = logits.detach().float().resolve_neg().numpy()
         contract.check_normalized(values, given.host.logit_lengths, rounding(logits.dtype))
+    if infeasible == "raise":
+        contract.refuse_too_few_frames(given.host)
 
 
 def row_weights(reduction: Reduction, target_lengths: torch.Tensor, denominator: float | None) -> torch.Tensor | None:
@@ -117,11 +123,10 @@ def row_weights(reduction: Reduction, target_lengths: torch.Tensor, denominator:
 
 
 def _raise_if_closed(found: torch.Tensor, logits: torch.Tensor, given: Given, normalize: bool) -> None:
-    """Of the rows that are NaN for having no path, name the first."""
+    """Of the rows that are NaN for having no path, name the first, where that can be seen without a wait."""
     from seqloss.kernels.gpu import ctc
 
-    assert given.host is not None
-    if not bool(found.isnan().any()):
+    if given.host is None or on_device.hidden(logits) or not bool(found.isnan().any()):
         return
     plain, _ = ctc.forward(logits.detach(), *given[:3], blank=given.blank, normalize=normalize, gradient=False)
     closed = plain.losses.isinf().nonzero()

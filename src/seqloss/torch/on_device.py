@@ -30,7 +30,7 @@ class Given(NamedTuple):
         logit_lengths, target_lengths: integers (batch,).
         label_counts: integers (batch,), the lengths as they were given, for a reduction's weights.
         blank: from 0.
-        host: the same as the host knows it, where it knows all of it.
+        host: the same as the host knows it, where it knows labels and lengths.
     """
 
     targets: torch.Tensor
@@ -63,24 +63,23 @@ def read(
         SeqLossError: as `seqloss.contract.validate`, about what the host knows.
     """
     targets, logit_lengths, target_lengths = (
-        values if _hidden(values) else integers(values) for values in (targets, logit_lengths, target_lengths)
+        values if hidden(values) else integers(values) for values in (targets, logit_lengths, target_lengths)
     )
     one_row = logits.ndim == 3 and target_lengths is not None and _axes(targets) == 1
     asked = target_lengths
-    if one_row and (_hidden(targets) or _hidden(target_lengths)):
-        label = _some_label(logits, blank)
-        labels, frames = _stand_in("targets", targets, label), _stand_in("logit_lengths", logit_lengths, 0)
-        if _hidden(target_lengths):
+
+    def check() -> contract.Batch:
+        labels = _stand_in("targets", targets, _some_label(logits, blank))
+        lengths = _stand_in("logit_lengths", logit_lengths, 0), _stand_in("target_lengths", target_lengths, 0)
+        return contract.validate(tuple(logits.shape), labels, *lengths, blank=blank, values=validate)
+
+    if one_row and (hidden(targets) or hidden(target_lengths)):
+        if hidden(target_lengths):  # whether they add up is seen on the device
             _stand_in("target_lengths", target_lengths, 0)
         else:
-            contract.validate(tuple(logits.shape), labels, frames, target_lengths, blank=blank, values=validate)
+            check()
         targets, target_lengths = padded(logits, targets, target_lengths)
-    seen = [
-        _stand_in("targets", targets, _some_label(logits, blank)),
-        _stand_in("logit_lengths", logit_lengths, 0),
-        _stand_in("target_lengths", target_lengths, 0),
-    ]
-    batch = contract.validate(tuple(logits.shape), *seen, blank=blank, values=validate)
+    batch = check()
     counts = _lengths(target_lengths, batch.target_lengths, batch.targets.shape[1], logits.device)
     return Given(
         _placed(targets, batch.targets, logits.device),
@@ -88,11 +87,11 @@ def read(
         counts,
         counts if asked is target_lengths else _placed(asked, asked, logits.device),
         batch.blank,
-        None if any(map(_hidden, (logits, targets, logit_lengths, target_lengths))) else batch,
+        None if any(map(hidden, (targets, logit_lengths, target_lengths))) else batch,
     )
 
 
-def _hidden(values: Any) -> bool:
+def hidden(values: Any) -> bool:
     """Whether Python cannot see the values without a wait."""
     return isinstance(values, torch.Tensor) and values.device.type != "cpu"
 
@@ -112,7 +111,7 @@ def _some_label(logits: torch.Tensor, blank: Any) -> int:
 
 def _stand_in(name: str, values: Any, number: int) -> Any:
     """For values that cannot be seen, others of their form that are in order."""
-    if not _hidden(values):
+    if not hidden(values):
         return values
     if values.dtype not in INTEGERS:
         raise wrong_dtype(name, str(values.dtype).removeprefix("torch."), "integers")
@@ -121,11 +120,10 @@ def _stand_in(name: str, values: Any, number: int) -> Any:
 
 def _placed(given: Any, checked: Any, device: torch.device) -> torch.Tensor:
     """On the logits' device; a copy from the host is handed to the stream, and nothing waits for it."""
-    if _hidden(given):
+    if hidden(given):
         return given.detach().to(device, non_blocking=True)
-    return torch.from_numpy(np.array(checked)).to(
-        device, non_blocking=True
-    )  # pinned memory may be filled anew meanwhile
+    own = torch.from_numpy(np.array(checked))  # the caller may fill pinned memory anew before it is copied
+    return own.to(device, non_blocking=True)
 
 
 def _lengths(given: Any, checked: np.ndarray, whole: int, device: torch.device) -> torch.Tensor:
@@ -141,7 +139,7 @@ def padded(logits: torch.Tensor, targets: Any, target_lengths: Any) -> tuple[tor
     """
     device = logits.device
     targets, counts = (
-        values if _hidden(values) else _placed(values, np.asarray(values), device)
+        values if hidden(values) else _placed(values, np.asarray(values), device)
         for values in (targets, target_lengths)
     )
     counts, total = counts.to(torch.int64), targets.shape[0]

@@ -11,8 +11,7 @@ import torch
 
 from seqloss.contract import validate
 from seqloss.kernels.cpu import best_paths as on_the_cpu
-
-align = pytest.importorskip("seqloss.kernels.gpu.align")
+from seqloss.kernels.gpu import align
 
 
 def drawn(seed: int, batch: int, time: int, classes: int, labels: int, few: bool = True) -> tuple[np.ndarray, ...]:

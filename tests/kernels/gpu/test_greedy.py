@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from seqloss.kernels.gpu import greedy
 from seqloss.numpy import ctc_greedy as on_the_cpu
-
-greedy = pytest.importorskip("seqloss.kernels.gpu.greedy")
 
 
 def drawn(seed: int, batch: int, time: int, classes: int) -> tuple[np.ndarray, np.ndarray]:

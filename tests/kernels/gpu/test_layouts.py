@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-ctc = pytest.importorskip("seqloss.kernels.gpu.ctc")
-from seqloss.kernels.gpu import posteriors, sums, text, tiles  # noqa: E402
-from seqloss.kernels.gpu.tiles import FUSION, Walks  # noqa: E402
+from seqloss.kernels.gpu import ctc, posteriors, sums, text, tiles
+from seqloss.kernels.gpu.tiles import FUSION, Walks
 
 
 def drawn(seed: int, labels: int, time: int, sure: bool = False) -> list[torch.Tensor]:

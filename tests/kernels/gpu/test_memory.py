@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-ctc = pytest.importorskip("seqloss.kernels.gpu.ctc")
-from seqloss.kernels.gpu import posteriors, sums  # noqa: E402
-from seqloss.kernels.gpu.tiles import LONGEST  # noqa: E402
+from seqloss.kernels.gpu import ctc, posteriors, sums
+from seqloss.kernels.gpu.tiles import LONGEST
 
 
 class Counting:

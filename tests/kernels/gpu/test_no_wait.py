@@ -67,7 +67,7 @@ def no_numbers() -> Iterator[None]:
             close()
 
         patch.setattr(GridExecutor, "__call__", unwatched)
-        patch.setattr(on_device, "_hidden", lambda values: isinstance(values, torch.Tensor))
+        patch.setattr(on_device, "hidden", lambda values: isinstance(values, torch.Tensor))
         close()
         with NoNumbers():
             yield

@@ -10,12 +10,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+import triton
+import triton.language as tl
 
-wide = pytest.importorskip("seqloss.kernels.gpu.wide")
-import triton  # noqa: E402
-import triton.language as tl  # noqa: E402
-
-from seqloss.kernels.gpu.wide import add, exp, exp_below, exp_of_any, indicator, multiply, shifted  # noqa: E402
+from seqloss.kernels.gpu import wide
+from seqloss.kernels.gpu.wide import add, exp, exp_below, exp_of_any, indicator, multiply, shifted
 
 STEP = 32
 NOTHING = int(wide.NOTHING.value)

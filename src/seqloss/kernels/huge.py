@@ -116,7 +116,7 @@ def _do(step: int, rows: list[_Row], turns: int, count: int, sizes: dict[str, in
     def work(share: list[tuple[_Row, int]]) -> None:
         with Workspace() as lent:
             kind = share[0][0].given[0].dtype
-            line = lent.take(f"line{kind}", classes, kind)
+            line = lent.take(f"line {kind.char}", classes, kind)
             there = sums(lent, sizes)
             for row, turn in share:
                 row.do(step, turn, turns, there, line)

@@ -1,7 +1,7 @@
 """The Triton kernels as operators of PyTorch's own, which torch.compile keeps whole and does not look into.
 
-Outside torch.compile `gpu.py` does with an autograd Function, which costs a tenth of the overhead. While a program is
-traced no value is known, on whatever device it lives: what breaks the contract is NaN for its row.
+Outside torch.compile `gpu.py` does with an autograd Function, which costs less. While a program is traced no value is
+known, on whatever device it lives: what breaks the contract is NaN for its row.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from numba import njit
 
 from seqloss import contract
 from seqloss.kernels import blocks, cpu, huge, layout, workspace
-from seqloss.kernels.blocks import DEEPEST, FURTHEST, NOTHING, RAISED, WIDEST
+from seqloss.kernels.blocks import DEEPEST, FURTHEST, LONGEST, NOTHING, RAISED, WIDEST
 from seqloss.kernels.cpu import loss_and_grad
 from seqloss.kernels.ctc import Path
-from seqloss.kernels.vectors import load, store
+from seqloss.kernels.vectors import load, narrow, store
 
 BITS = math.log(2.0)
 """A score this much lower is a probability half as large."""
@@ -115,26 +115,35 @@ def test_a_way_back_that_leaves_float64_is_uncertain_and_told_again(classes) -> 
 
 
 @njit
-def choose(row, space, k, first, last, depth):
-    blocks._widen(space, first, last, k)
-    return blocks._choose(space, 0, first, last, depth) and blocks.set_scales(row, space, 0, first, last)
+def choose(row, space, last, k, depth):
+    return blocks.choose(row, space, 0, 0, 0, 0, 0, last, k, depth)
 
 
 def chosen(highest, lowest=None, k=3, depth=0.0):
-    """What a block takes for exponents and scales, given those of single labels; whether it does."""
+    """What a block takes for exponents and scales, given those of single labels; whether it does.
+
+    A label is 2^highest and its blank 2^lowest, both about their mean; NOTHING stands for 0.
+    """
     labels = len(highest)
     width = layout.chunks(labels) * layout.LANES
-    there = np.full((2, layout.PAD + width), NOTHING)
-    there[1] *= -1
-    there[0, layout.PAD : layout.PAD + labels] = highest
-    there[1, layout.PAD : layout.PAD + labels] = highest if lowest is None else lowest
+    lowest = highest if lowest is None else lowest
+    states, exponents, scales = np.zeros(2 * width), np.zeros(width, int), np.full(width, np.nan)
+    for place, (high, low) in enumerate(zip(highest, lowest, strict=True)):
+        if high != NOTHING:
+            exponents[place] = (high + low) // 2
+            states[place], states[width + place] = (math.ldexp(1.0, int(e - exponents[place])) for e in (high, low))
+    there = exponents.copy()
     floats, integers = np.zeros(2 * width), np.zeros(width, int)
     row = blocks.Row(1, 1, labels, 0, 8, integers, floats, floats, floats, 0, 1)
-    exponents, scales = np.zeros(width, int), np.full(width, np.nan)
+    opened = np.full(2 * width, np.nan)
     space = blocks.Space(
-        floats, floats, exponents, floats, integers, integers, floats, scales, floats, integers, floats, floats, *there
+        states, opened, exponents, floats, integers, integers, floats, scales, floats, integers, floats, floats
     )
-    holds = choose(row, space, k, 0, width // layout.LANES - 1, depth)
+    holds = choose(row, space, width // layout.LANES - 1, k, depth)
+    if holds:
+        for place in range(2 * width):
+            own = exponents[place % width]
+            assert opened[place] == (math.ldexp(states[place], int(there[place % width] - own)) if own != NOTHING else 0.0)
     return holds, exponents[:labels].tolist(), scales[:labels].tolist()
 
 
@@ -149,7 +158,7 @@ def test_a_label_has_the_largest_exponent_of_its_window_less_the_raise(k, window
 
 
 def test_a_label_whose_window_is_empty_takes_no_part() -> None:
-    holds, exponents, scales = chosen([5, NOTHING, NOTHING, NOTHING, 3], [5, -NOTHING, -NOTHING, -NOTHING, 3], k=1)
+    holds, exponents, scales = chosen([5, NOTHING, NOTHING, NOTHING, 3], k=1)
     assert holds
     assert exponents == [5 - RAISED, 5 - RAISED, NOTHING, NOTHING, 3 - RAISED]
     assert scales == [0.0, 1.0, 0.0, 0.0, 0.0]
@@ -176,12 +185,12 @@ def test_neighbouring_exponents_may_be_so_far_apart_and_no_further(label) -> Non
 
 @njit
 def scale(x, up):
-    store(x, 0, blocks.scaled(load(x, 0), load(up, 0)))
+    store(x, 0, blocks.scaled(load(x, 0), narrow(load(up, 0))))
 
 
 def test_a_step_of_more_than_a_power_of_two_can_be_is_made_in_two() -> None:
     x = np.array([2.0**-1000, 2.0**1000, 1.5, 0.0, 0.0, 2.0**-700, 2.0**500, 1.0])
-    up = np.array([1990, -1990, 3, 2**61, -(2**61), 1500, -1500, 0])
+    up = np.array([1990, -1990, 3, 2**30, -(2**30), 1500, -1500, 0])
     scale(x, up)
     assert x.tolist() == [2.0**990, 2.0**-990, 12.0, 0.0, 0.0, 2.0**800, 2.0**-1000, 1.0]
 
@@ -194,6 +203,18 @@ def test_a_row_that_is_summed_again_segment_by_segment_agrees(shape, scale) -> N
     rng = np.random.default_rng(frames)
     logits = scale * rng.standard_normal((2, frames, classes))
     agree(logits, rng.integers(1, classes, (2, labels)), np.array([frames, frames - 33]), path=Path.FAST)
+
+
+@pytest.mark.parametrize(("frames", "path"), [(LONGEST, Path.FAST), (LONGEST + 1, Path.DEEP)])
+def test_exponents_of_32_bits_take_so_many_frames_and_no_more(frames, path, monkeypatch) -> None:
+    """Each frame takes 479 bits from every path; the row is summed from one end."""
+    monkeypatch.setattr(huge, "HUGE", math.inf)
+    logits = np.zeros((1, frames, 3), np.float32)
+    logits[:, :, :2] = -479 * BITS
+    batch = contract.validate(logits.shape, np.array([[1]]))
+    losses, paths, _ = loss_and_grad(logits, batch, gradient=False)
+    assert paths.tolist() == [path]
+    assert losses[0] == pytest.approx(frames * 479 * BITS - math.log(frames * (frames + 1) / 2), rel=1e-6)
 
 
 @pytest.mark.parametrize("margin", [5.0, 20.0])

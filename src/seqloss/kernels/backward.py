@@ -19,11 +19,13 @@ from seqloss.kernels.vectors import (
     like,
     load,
     multiply_add,
+    narrow,
     one_after,
     pick,
     put,
     select,
     store,
+    widen,
 )
 
 
@@ -60,13 +62,13 @@ def posteriors(row, space, start, block, bottom, low, high):
     last = min(last_chunk(row, begin + frames), high)
     zero = zeros(row)
     for l in range(first * LANES, (last + 1) * LANES, LANES):
-        own = load(space.exponents, here + l)
-        up = own - load(space.beta_exponents, l)
+        own = narrow(load(space.exponents, here + l))
+        up = own - narrow(load(space.beta_exponents, l))
         absent = equal(own, like(own, NOTHING))
         for at in (l, width + l):
             store(space.beta, at, select(absent, zero, scaled(load(space.beta, at), up)))
-        store(space.beta_exponents, l, select(absent, like(own, 0), own))
-    set_scales(row, space, here, first, last)
+        store(space.beta_exponents, l, select(absent, like(widen(own), 0), widen(own)))
+    set_scales(space, here, first, last)
     if not keeps_spread(row.frames, row.labels):
         spread_labels(row, space, begin, frames, first, last)
     for to in range(0, frames * row.slots, LANES):
@@ -77,11 +79,11 @@ def posteriors(row, space, start, block, bottom, low, high):
         blank = _frame_back(row, space, begin + i, emitted, sums + i * 2 * width, first, last)
         put(space.posteriors, i * row.slots + row.blank, blank)
     end = min(row.labels, (last + 1) * LANES)
-    for i in range(frames):
-        to, from_ = i * row.slots, sums + i * 2 * width
-        for l in range(first * LANES, end):
-            u = to + pick(row.slot, l)
-            put(space.posteriors, u, pick(space.posteriors, u) + pick(space.sums, from_ + l))
+    for l in range(first * LANES, end):
+        u = pick(row.slot, l)
+        for i in range(frames):
+            to = i * row.slots + u
+            put(space.posteriors, to, pick(space.posteriors, to) + pick(space.sums, sums + i * 2 * width + l))
     return edges(row, space, block * 2 * width, first, last)
 
 

@@ -46,34 +46,44 @@ from typing import NamedTuple
 import numpy as np
 
 from seqloss.kernels.compiled import inlined
-from seqloss.kernels.layout import BLOCK, LANES, PAD, chunks
+from seqloss.kernels.layout import BLOCK, LANES, chunks
 from seqloss.kernels.vectors import (
     any_lane,
-    binary_exponent,
     either,
     equal,
+    four_before,
     less,
     like,
     load,
     maximum,
     minimum,
+    narrow,
     one_before,
     pick,
-    power_of_two,
+    raw_exponent,
     select,
     store,
+    two_before,
+    two_to_each,
+    widen,
 )
+
+BIAS = 1023
+"""Of float64's exponents."""
 
 DEEPEST = 480.0
 RAISED = 500
 WIDEST = 1480
 FURTHEST = 1000
 NEGLIGIBLE = 2.0**-200
-NOTHING = -(2**60)
+NOTHING = -(2**30)
 """The exponent of a label whose window is 0."""
 
-ABSENT = -5000
-"""Of a power of two that stands for 0."""
+LONGEST = 2**20
+"""Frames of a row: each takes an exponent down by DEEPEST at most, and NOTHING must stay far below all of them."""
+
+ABSENT = -1023
+"""The power of two that stands for 0."""
 
 DONE, TOO_DEEP, TOO_STEEP = 0, 1, 2
 
@@ -114,7 +124,6 @@ class Space(NamedTuple):
         spread: (BLOCK, labels), the emissions of a block's labels, or of all frames'; scales: (labels,), a block's G.
         beta: a pair; beta_exponents: (labels,), those it is scaled by.
         posteriors: (BLOCK, slots), those of a block's frames; totals: (BLOCK,), each frame's, added up.
-        highest, lowest: (PAD + labels,), of windows.
     """
 
     sums: np.ndarray
@@ -129,8 +138,6 @@ class Space(NamedTuple):
     beta_exponents: np.ndarray
     posteriors: np.ndarray
     totals: np.ndarray
-    highest: np.ndarray
-    lowest: np.ndarray
 
 
 @inlined
@@ -162,69 +169,81 @@ def scaled(x, up):
     most, least = like(up, 1000), like(up, -1000)
     first = maximum(minimum(up, most), least)
     second = maximum(minimum(up - first, most), least)
-    return x * power_of_two(x, first) * power_of_two(x, second)
+    return x * two_to_each(first) * two_to_each(second)
 
 
 @inlined
-def _exponents_there(row, space, at, before, first, last):
-    """The exponents of each label's largest and smallest state that is not 0."""
-    width = chunks(row.labels) * LANES
+def _highest_and_lowest(y, b, e):
+    """The exponents of each label's larger and smaller state that is not 0."""
+    nought, most = like(e, 0), like(e, -NOTHING)
+    larger, y, b = maximum(raw_exponent(y), raw_exponent(b)), raw_exponent(y), raw_exponent(b)
+    smaller = minimum(select(equal(y, nought), most, y), select(equal(b, nought), most, b))
+    none, e = equal(larger, nought), e - like(e, BIAS)
+    return select(none, like(e, NOTHING), larger + e), select(none, most, smaller + e)
+
+
+@inlined
+def _scale(previous, own):
+    """G of a chunk's labels, and whether it is too far from 1, given the exponents of those before them and theirs."""
+    none = like(own, NOTHING)
+    up = select(either(equal(own, none), equal(previous, none)), like(own, ABSENT), previous - own)
+    there = select(equal(up, like(up, ABSENT)), like(up, 0), up)
+    far = less(like(up, FURTHEST), maximum(there, like(up, 0) - there))
+    return two_to_each(maximum(minimum(up, like(up, FURTHEST)), like(up, ABSENT))), far
+
+
+@inlined
+def set_scales(space, here, first, last):
+    """Write G of a block, whose exponents stand at `here`."""
+    before = like(narrow(load(space.exponents, here)), NOTHING)
+    for l in range(first * LANES, (last + 1) * LANES, LANES):
+        own = narrow(load(space.exponents, here + l))
+        scale, _ = _scale(one_before(before, own), own)
+        store(space.scales, l, scale)
+        before = own
+
+
+@inlined
+def choose(row, space, at, before, here, opened, first, last, k, depth):
+    """Write exponents, G and the start of a block of k frames; whether its windows are no wider than it may hold.
+
+    A window of sixteen is made of two of eight, these of two of four, and so on: what each chunk's labels have there is
+    carried to the next chunk.
+    """
+    width, limit = chunks(row.labels) * LANES, np.int64(math.floor(WIDEST - depth))
+    none = like(narrow(load(space.exponents, before)), NOTHING)
+    high1, high2, high4, high8, own_before = none, none, none, none, none
+    low1 = like(none, -NOTHING)
+    low2, low4, low8 = low1, low1, low1
+    wide = less(none, none)
     for l in range(first * LANES, (last + 1) * LANES, LANES):
         y, b = load(space.sums, at + l), load(space.sums, at + width + l)
-        nought, infinite = like(y, 0.0), like(y, np.inf)
-        e = load(space.exponents, before + l)
-        high = binary_exponent(maximum(y, b), e, like(e, NOTHING))
-        low = minimum(select(less(nought, y), y, infinite), select(less(nought, b), b, infinite))
-        none = equal(high, like(e, NOTHING))
-        store(space.highest, PAD + l, high)
-        store(space.lowest, PAD + l, select(none, like(e, -NOTHING), binary_exponent(low, e, e)))
-    none = like(load(space.highest, PAD + first * LANES), NOTHING)
-    for l in (PAD + first * LANES - LANES, PAD + first * LANES - 2 * LANES):
-        store(space.highest, l, none)
-        store(space.lowest, l, like(none, -NOTHING))
-
-
-@inlined
-def _widen(space, first, last, k):
-    """Make them those of each label's window, of k labels before it or more."""
-    reach = 1
-    while reach <= k:
-        for l in range(PAD + last * LANES, PAD + first * LANES - LANES, -LANES):
-            store(space.highest, l, maximum(load(space.highest, l), load(space.highest, l - reach)))
-            store(space.lowest, l, minimum(load(space.lowest, l), load(space.lowest, l - reach)))
-        reach *= 2
-
-
-@inlined
-def _choose(space, here, first, last, depth):
-    """Write each label's exponent; whether its window is no wider than a block of that depth may hold."""
-    limit = np.int64(math.floor(WIDEST - depth))
-    wide = less(load(space.highest, PAD), load(space.highest, PAD))
-    for l in range(first * LANES, (last + 1) * LANES, LANES):
-        high = load(space.highest, PAD + l)
-        wide = either(wide, less(like(high, limit), high - load(space.lowest, PAD + l)))
-        none = like(high, NOTHING)
-        store(space.exponents, here + l, select(equal(high, none), none, high - like(high, RAISED)))
+        e = narrow(load(space.exponents, before + l))
+        high, low = _highest_and_lowest(y, b, e)
+        next1, next_low1 = high, low
+        high, low = maximum(high, one_before(high1, high)), minimum(low, one_before(low1, low))
+        high1, low1 = next1, next_low1
+        if k >= 2:
+            next2, next_low2 = high, low
+            high, low = maximum(high, two_before(high2, high)), minimum(low, two_before(low2, low))
+            high2, low2 = next2, next_low2
+        if k >= 4:
+            next4, next_low4 = high, low
+            high, low = maximum(high, four_before(high4, high)), minimum(low, four_before(low4, low))
+            high4, low4 = next4, next_low4
+        if k >= 8:
+            next8, next_low8 = high, low
+            high, low = maximum(high, high8), minimum(low, low8)
+            high8, low8 = next8, next_low8
+        own = select(equal(high, none), none, high - like(high, RAISED))
+        scale, far = _scale(one_before(own_before, own), own)
+        wide = either(wide, either(far, less(like(high, limit), high - low)))
+        own_before = own
+        store(space.exponents, here + l, widen(own))
+        store(space.scales, l, scale)
+        store(space.opened, opened + l, scaled(y, e - own))
+        store(space.opened, opened + width + l, scaled(b, e - own))
     return not any_lane(wide)
-
-
-@inlined
-def set_scales(row, space, here, first, last):
-    """Write G of a block; whether it has them all."""
-    zero = zeros(row)
-    none = like(load(space.exponents, here), NOTHING)
-    absent, nought = like(none, ABSENT), like(none, 0)
-    before = none
-    far = less(none, none)
-    for l in range(first * LANES, (last + 1) * LANES, LANES):
-        own = load(space.exponents, here + l)
-        previous = one_before(before, own)
-        up = select(equal(own, none), absent, select(equal(previous, none), absent, previous - own))
-        there = select(equal(up, absent), nought, up)
-        far = either(far, less(like(own, FURTHEST), maximum(there, nought - there)))
-        store(space.scales, l, power_of_two(zero, maximum(minimum(up, like(own, FURTHEST)), absent)))
-        before = own
-    return not any_lane(far)
 
 
 @inlined
@@ -247,17 +266,9 @@ def open_block(row, space, t, end, at, before, here, opened, bottom, top):
         store(space.sums, at + l, zero)
         store(space.sums, at + width + l, zero)
         store(space.exponents, before + l, like(load(space.exponents, before), 0))
-    while k > 0:
-        _exponents_there(row, space, at, before, first, last)
-        _widen(space, first, last, k)
-        if _choose(space, here, first, last, depth) and set_scales(row, space, here, first, last):
-            break
+    while k > 0 and not choose(row, space, at, before, here, opened, first, last, k, depth):
         k //= 2
         depth = 0.0
         for i in range(k):
             depth += pick(row.depths, frame_number(row, t + i))
-    for l in range(first * LANES, (last + 1) * LANES, LANES):
-        up = load(space.exponents, before + l) - load(space.exponents, here + l)
-        store(space.opened, opened + l, scaled(load(space.sums, at + l), up))
-        store(space.opened, opened + width + l, scaled(load(space.sums, at + width + l), up))
     return k

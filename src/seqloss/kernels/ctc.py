@@ -14,7 +14,7 @@ import numpy as np
 from seqloss.contract import SMALLEST
 from seqloss.kernels import recursion
 from seqloss.kernels.backward import posteriors, start_back
-from seqloss.kernels.blocks import DONE, TOO_DEEP, Row, frame_number
+from seqloss.kernels.blocks import DONE, LONGEST, TOO_DEEP, Row, frame_number
 from seqloss.kernels.compiled import inlined, kernel, part
 from seqloss.kernels.emissions import (
     Frames,
@@ -36,7 +36,7 @@ class Path:
     """What happened to a row (the kernel's `paths` output)."""
 
     FAST = 0  # plain float64 sums, by blocks
-    DEEP = 1  # wide numbers: a class in use is 2^-480 of its frame's largest, or too many frames are nearly so
+    DEEP = 1  # wide numbers: a class in use is 2^-480 of its frame's largest, or there are over a million frames
     STEEP = 2  # wide numbers: neighbouring states are further apart than a block holds
     UNCERTAIN = 3  # wide numbers: a frame's posteriors did not add up to 1
     INFEASIBLE = 4  # no path of positive probability fits
@@ -133,6 +133,8 @@ def forward_by_segments(row, space, gradient, keep):
     Returns:
         FAST, or why it could not be done; the last segment's blocks.
     """
+    if row.frames > LONGEST:
+        return DEEP, 0
     size = segment(row.frames, row.labels) if gradient else max(1, row.frames)
     segments, many = (row.frames + size - 1) // size, 0
     begin(row, space)

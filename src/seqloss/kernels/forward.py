@@ -22,7 +22,7 @@ from seqloss.kernels.blocks import (
 )
 from seqloss.kernels.compiled import inlined, part
 from seqloss.kernels.layout import LANES, chunks, keeps_spread
-from seqloss.kernels.vectors import like, load, multiply_add, one_before, pick, put, store
+from seqloss.kernels.vectors import like, load, multiply_add, one_before, pick, pick_each, put, store
 
 
 @inlined
@@ -35,10 +35,10 @@ def spread_at(row, t):
 def spread_labels(row, space, t, k, first, last):
     """Write the emissions of the labels of chunks first..last in k frames from t on."""
     width, begin = chunks(row.labels) * LANES, spread_at(row, t)
-    for i in range(k):
-        at, to = frame_number(row, t + i) * row.slots, begin + i * width
-        for l in range(first * LANES, (last + 1) * LANES):
-            put(space.spread, to + l, pick(row.emissions, at + pick(row.slot, l)))
+    for l in range(first * LANES, (last + 1) * LANES, LANES):
+        slots = load(row.slot, l)
+        for i in range(k):
+            store(space.spread, begin + i * width + l, pick_each(row.emissions, frame_number(row, t + i) * row.slots, slots))
 
 
 @inlined

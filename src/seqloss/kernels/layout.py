@@ -13,9 +13,6 @@ LANES = 8
 BLOCK = 15
 """Frames at most that share their exponents, see `blocks.py`."""
 
-PAD = 2 * LANES
-"""Places before a row's first label where nothing stands: as far as one looks back."""
-
 KEPT_BYTES, KEPT_SPREAD_BYTES = 2**21, 2**18
 """What the sums of a row's segment may take, and the emissions of its labels; see `blocks.py`."""
 
@@ -83,8 +80,6 @@ def space_sizes(frames, labels, classes, keep):
         "beta_exponents": width,
         "posteriors": BLOCK * most_slots(labels, classes),
         "totals": BLOCK,
-        "highest": PAD + width,
-        "lowest": PAD + width,
     }
 
 

@@ -219,6 +219,25 @@ def pick(typing, array, index):
 
 
 @intrinsic
+def pick_each(typing, array, start, indices):
+    """A vector of elements, one from each of the places `indices` after `start`."""
+    vector = Vector(array.dtype, LANES[array.dtype])
+
+    def build(context, builder, sig, args):
+        start_value = context.cast(builder, args[1], sig.args[1], types.intp)
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        data = builder.gep(data, [start_value])
+        found = ir.Constant(vector.llvm, ir.Undefined)
+        for lane in range(vector.lanes):
+            place = ir.Constant(ir.IntType(32), lane)
+            one = builder.load(builder.gep(data, [builder.extract_element(args[2], place)]))
+            found = builder.insert_element(found, one, place)
+        return found
+
+    return vector(array, start, indices), build
+
+
+@intrinsic
 def put(typing, array, index, value):
     """Write one element, at an index as `pick` takes it."""
 
@@ -384,6 +403,12 @@ def _joined(first):
 one_before = _joined(lambda lanes: lanes - 1)
 """The last lane of the left vector, then the right one's but for its last: what stands one place before the right."""
 
+two_before = _joined(lambda lanes: lanes - 2)
+"""Likewise two places before it."""
+
+four_before = _joined(lambda lanes: lanes - 4)
+"""Likewise four."""
+
 one_after = _joined(lambda lanes: 1)
 """The left vector but for its first lane, then the first of the right: what stands one place after the left."""
 
@@ -471,6 +496,46 @@ def bits_minus(typing, value, origin):
         return builder.sub(left, right)
 
     return value.of(INTEGER[value.element])(value, origin), build
+
+
+@intrinsic
+def narrow(typing, value):
+    """Integers of 64 bits that 32 can hold, in 32: half the registers, and a larger of two in one operation."""
+    narrowed = value.of(types.int32)
+    return narrowed(value), lambda context, builder, sig, args: builder.trunc(args[0], narrowed.llvm)
+
+
+@intrinsic
+def widen(typing, value):
+    """Integers of 32 bits in 64."""
+    widened = value.of(types.int64)
+    return widened(value), lambda context, builder, sig, args: builder.sext(args[0], widened.llvm)
+
+
+@intrinsic
+def raw_exponent(typing, value):
+    """floor(log2 x) + 1023 of float64 x that are normal and above 0, and 0 of 0, in 32 bits."""
+    exponents = value.of(types.int32)
+
+    def build(context, builder, sig, args):
+        whole = value.of(types.int64)
+        bits = builder.bitcast(args[0], whole.llvm)
+        return builder.trunc(builder.lshr(bits, _constant(whole, FRACTION_BITS[types.float64])), exponents.llvm)
+
+    return exponents(value), build
+
+
+@intrinsic
+def two_to_each(typing, power):
+    """2^power as float64, for powers of 32 bits from -1022 to 1023; -1023 stands for 0."""
+    floats = power.of(types.float64)
+
+    def build(context, builder, sig, args):
+        whole = power.of(types.int64)
+        bits = builder.add(builder.sext(args[0], whole.llvm), _constant(whole, BIAS[types.float64]))
+        return builder.bitcast(builder.shl(bits, _constant(whole, FRACTION_BITS[types.float64])), floats.llvm)
+
+    return floats(power), build
 
 
 @intrinsic

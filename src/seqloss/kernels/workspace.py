@@ -18,7 +18,7 @@ KEPT_BYTES = 64 * 2**20
 _kept = local()
 
 FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
-INTEGERS = {"exponents", "saved_exponents", "firsts", "beta_exponents", "highest", "lowest"}
+INTEGERS = {"exponents", "saved_exponents", "firsts", "beta_exponents"}
 LINE = 64
 """Bytes that a processor reads at once; a vector that lies across two lines costs two reads."""
 

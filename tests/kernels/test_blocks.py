@@ -137,7 +137,7 @@ def chosen(highest, lowest=None, k=3, depth=0.0):
     row = blocks.Row(1, 1, labels, 0, 8, integers, floats, floats, floats, 0, 1)
     opened = np.full(2 * width, np.nan)
     space = blocks.Space(
-        states, opened, exponents, floats, integers, integers, floats, scales, floats, integers, floats, floats
+        states, opened, exponents, floats, integers, integers, floats, scales, floats, integers, floats, floats, floats
     )
     holds = choose(row, space, width // layout.LANES - 1, k, depth)
     if holds:

@@ -12,7 +12,7 @@ import numpy as np
 from seqloss.kernels.blocks import NEGLIGIBLE, NOTHING, first_chunk, frame_number, last_chunk, scaled, set_scales, zeros
 from seqloss.kernels.compiled import inlined, part
 from seqloss.kernels.forward import spread_at, spread_labels
-from seqloss.kernels.layout import LANES, chunks, keeps_spread
+from seqloss.kernels.layout import FRAMES, LANES, chunks, keeps_spread
 from seqloss.kernels.vectors import (
     equal,
     fold_sum,
@@ -25,6 +25,7 @@ from seqloss.kernels.vectors import (
     put,
     select,
     store,
+    transposed,
     widen,
 )
 
@@ -71,20 +72,42 @@ def posteriors(row, space, start, block, bottom, low, high):
     set_scales(space, here, first, last)
     if not keeps_spread(row.frames, row.labels):
         spread_labels(row, space, begin, frames, first, last)
-    for to in range(0, frames * row.slots, LANES):
-        store(space.posteriors, to, zero)
+    for u in range(0, row.slots * FRAMES, LANES):
+        store(space.by_number, u, zero)
     sums = (begin - start + 1) * 2 * width
     for i in range(frames - 1, -1, -1):
         emitted = spread_at(row, begin) + i * width
         blank = _frame_back(row, space, begin + i, emitted, sums + i * 2 * width, first, last)
-        put(space.posteriors, i * row.slots + row.blank, blank)
-    end = min(row.labels, (last + 1) * LANES)
-    for l in range(first * LANES, end):
-        u = pick(row.slot, l)
-        for i in range(frames):
-            to = i * row.slots + u
-            put(space.posteriors, to, pick(space.posteriors, to) + pick(space.sums, sums + i * 2 * width + l))
+        put(space.by_number, row.blank * FRAMES + i, blank)
+    for l in range(first * LANES, (last + 1) * LANES, LANES):
+        for i in range(0, frames, LANES):
+            by_label = transposed(_rows(space.sums, sums + l, 2 * width, i, frames))
+            for j in range(LANES):
+                to = pick(row.slot, l + j) * FRAMES + i
+                store(space.by_number, to, load(space.by_number, to) + by_label[j])
+    for u in range(0, row.slots, LANES):
+        for i in range(0, frames, LANES):
+            by_frame = transposed(_rows(space.by_number, i, FRAMES, u, u + LANES))
+            for j in range(LANES):
+                store(space.posteriors, (i + j) * row.slots + u, by_frame[j])
     return edges(row, space, block * 2 * width, first, last)
+
+
+@inlined
+def _rows(array, start, step, first, end):
+    """Eight vectors, rows `first` and so on of those that begin at `start`, `step` apart; the last one for any past it."""
+    a, b, c, d = first, min(first + 1, end - 1), min(first + 2, end - 1), min(first + 3, end - 1)
+    e, f, g, h = (min(first + 4, end - 1), min(first + 5, end - 1), min(first + 6, end - 1), min(first + 7, end - 1))
+    return (
+        load(array, start + a * step),
+        load(array, start + b * step),
+        load(array, start + c * step),
+        load(array, start + d * step),
+        load(array, start + e * step),
+        load(array, start + f * step),
+        load(array, start + g * step),
+        load(array, start + h * step),
+    )
 
 
 @inlined

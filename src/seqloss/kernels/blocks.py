@@ -123,7 +123,8 @@ class Space(NamedTuple):
         firsts: the first frame of each block, and one past the last.
         spread: (BLOCK, labels), the emissions of a block's labels, or of all frames'; scales: (labels,), a block's G.
         beta: a pair; beta_exponents: (labels,), those it is scaled by.
-        posteriors: (BLOCK, slots), those of a block's frames; totals: (BLOCK,), each frame's, added up.
+        by_number: (slots, FRAMES), the posteriors of a block's frames, lanes being frames.
+        posteriors: (FRAMES, slots), likewise, lanes being numbers; totals: (BLOCK,), each frame's, added up.
     """
 
     sums: np.ndarray
@@ -136,6 +137,7 @@ class Space(NamedTuple):
     scales: np.ndarray
     beta: np.ndarray
     beta_exponents: np.ndarray
+    by_number: np.ndarray
     posteriors: np.ndarray
     totals: np.ndarray
 

@@ -13,6 +13,9 @@ LANES = 8
 BLOCK = 15
 """Frames at most that share their exponents, see `blocks.py`."""
 
+FRAMES = 2 * LANES
+"""A block's frames in whole vectors."""
+
 KEPT_BYTES, KEPT_SPREAD_BYTES = 2**21, 2**18
 """What the sums of a row's segment may take, and the emissions of its labels; see `blocks.py`."""
 
@@ -78,7 +81,8 @@ def space_sizes(frames, labels, classes, keep):
         "scales": width,
         "beta": two,
         "beta_exponents": width,
-        "posteriors": BLOCK * most_slots(labels, classes),
+        "by_number": FRAMES * most_slots(labels, classes),
+        "posteriors": FRAMES * most_slots(labels, classes),
         "totals": BLOCK,
     }
 

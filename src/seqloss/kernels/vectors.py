@@ -413,6 +413,30 @@ one_after = _joined(lambda lanes: 1)
 """The left vector but for its first lane, then the first of the right: what stands one place after the left."""
 
 
+@intrinsic
+def transposed(typing, rows):
+    """Eight vectors of eight, rows of a square, as its columns."""
+
+    def build(context, builder, sig, args):
+        found = cgutils.unpack_tuple(builder, args[0])
+        reach = 1
+        while reach < len(found):
+            for upper in range(len(found)):
+                if not upper & reach:
+                    pair = found[upper], found[upper + reach]
+                    for to, shift in ((upper, 0), (upper + reach, reach)):
+                        lanes = [
+                            lane - reach + len(found) + shift if lane & reach else lane + shift
+                            for lane in range(len(found))
+                        ]
+                        index = ir.Constant(ir.VectorType(ir.IntType(32), len(found)), lanes)
+                        found[to] = builder.shuffle_vector(*pair, index)
+            reach *= 2
+        return context.make_tuple(builder, sig.return_type, found)
+
+    return rows(rows), build
+
+
 def _fold(combine):
     """Halve a vector until one number is left, in the same order on every machine."""
 

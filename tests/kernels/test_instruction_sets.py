@@ -45,6 +45,7 @@ from numba import njit
 from numba.core.codegen import CPUCodeLibrary
 from seqloss import contract
 from seqloss.kernels import ctc
+from seqloss.kernels.compiled import OPTIONS
 from seqloss.kernels.cpu import loss_and_grad
 
 modules, arguments, rows, finish = [], [], ctc.rows, CPUCodeLibrary._finalize_final_module
@@ -58,7 +59,7 @@ def keep(library):
 CPUCodeLibrary._finalize_final_module = keep
 ctc.rows = lambda *given: arguments.extend(given)
 loss_and_grad(np.zeros((1, 2, 3), np.float32), contract.validate((1, 2, 3), [[1]]))
-njit(nogil=True, error_model="numpy")(rows.__wrapped__)(*arguments)
+njit(nogil=True, **OPTIONS)(rows.__wrapped__)(*arguments)
 code = max(modules, key=len)
 own = set(re.findall(r"@llvm[.]x86[.]([\\w.]+)", code))
 assert own <= {"atomic.sub.cc.i64"}, own  # Numba's reference counts; of ours nothing is one machine's

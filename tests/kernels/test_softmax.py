@@ -13,7 +13,8 @@ from seqloss.kernels import softmax
 def sums(scores, exponentials):
     largest, smallest = softmax.span(scores, 0, scores.size)
     counted = np.ones_like(scores)
-    return largest, *softmax.others(scores, 0, scores.size, largest, smallest, counted, exponentials, 0, True)
+    softmax.exponentials(scores, 0, scores.size, largest, smallest, exponentials, 0)
+    return largest, *softmax.others(exponentials, 0, scores.size, counted, 0)
 
 
 def frame(scores):

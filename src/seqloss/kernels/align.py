@@ -20,13 +20,13 @@ from seqloss.kernels.compiled import kernel, part
 from seqloss.kernels.ctc import Path, admissible
 from seqloss.kernels.emissions import number_classes, scores_used
 from seqloss.kernels.layout import slots_size
-from seqloss.kernels.softmax import others, span
+from seqloss.kernels.softmax import exponentials, others, span
 
 FAST, INFEASIBLE, POISONED, REFUSED = Path.FAST, Path.INFEASIBLE, Path.POISONED, Path.REFUSED
 
 
 @part
-def _tops(scores, origin, classes, frames, classes_used, count, counted, d, tops, normalize):
+def _tops(scores, origin, classes, frames, classes_used, count, counted, apart, d, tops, normalize):
     """Largest score and `others` of each frame into `tops`; whether no frame is poisoned."""
     for t in range(frames):
         start = origin + t * classes
@@ -35,7 +35,8 @@ def _tops(scores, origin, classes, frames, classes_used, count, counted, d, tops
             top, bottom = span(scores, start, classes)
             if not (top > -np.inf):
                 return False
-            rest, ties = others(scores, start, classes, top, bottom, counted, scores, 0, False)
+            exponentials(scores, start, classes, top, bottom, apart, 0)
+            rest, ties = others(apart, 0, classes, counted, 0)
             rest += ties - 1.0
         else:
             top = scores_used(scores, start, 1, classes_used, count, d, 0)
@@ -110,7 +111,7 @@ def _follow(
 @kernel
 def rows(
     scores, time, classes, targets, logit_lengths, target_lengths, blank, normalize, chosen,
-    paths, best, first, last, label_scores, totals, counted, floats, integers, steps,
+    paths, best, first, last, label_scores, totals, counted, apart, floats, integers, steps,
 ):  # fmt: skip
     """The chosen rows of a batch.
 
@@ -121,7 +122,7 @@ def rows(
         paths: (batch,) int64, out: see `seqloss.kernels.ctc.Path`.
         best: (batch, time), first, last: (batch, labels) int64, filled with -1; label_scores: (batch, labels) float64,
             filled with 0; totals: (batch,) float64: out.
-        counted: (classes,) as scores; floats, integers: workspace; steps: uint8, frames * (2 labels + 1) of it.
+        counted, apart: (classes,) as scores; floats, integers: workspace; steps: uint8, frames * (2 labels + 1) of it.
     """
     for n in chosen:
         frames, labels, origin = logit_lengths[n], target_lengths[n], n * time * classes
@@ -140,7 +141,7 @@ def rows(
         slots, states = slots_size(count), 2 * labels + 1
         d, here, ahead = floats[:slots], floats[slots : slots + states], floats[slots + states : slots + 2 * states]
         tops = floats[slots + 2 * states :]
-        if not _tops(scores, origin, classes, frames, classes_used, count, counted, d, tops, normalize):
+        if not _tops(scores, origin, classes, frames, classes_used, count, counted, apart, d, tops, normalize):
             paths[n] = POISONED
             label_scores[n, :labels] = np.nan
             continue

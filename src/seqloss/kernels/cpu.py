@@ -10,7 +10,7 @@ import numpy as np
 from seqloss.contract import Batch
 from seqloss.kernels import align, ctc, huge, layout, threads
 from seqloss.kernels.ctc import Path
-from seqloss.kernels.workspace import FLOAT, INTEGER, Workspace, allocate, sums
+from seqloss.kernels.workspace import FLOAT, INTEGER, Workspace, allocate, measuring, sums
 
 BLOCKED = True
 """False computes all rows in wide numbers, so that these can be held against the fast path."""
@@ -90,10 +90,10 @@ def loss_and_grad(
     return losses.astype(logits.dtype), paths, gradients
 
 
-def _scratch(space: Workspace, kind: str, frames: int, labels: int, classes: int) -> tuple[np.ndarray, ...]:
-    """What rows of no more frames and labels need beside their sums: see `seqloss.kernels.ctc.rows`, from `line` on."""
+def _scratch(space: Workspace, kind: str, frames: int, labels: int, classes: int) -> tuple[Any, ...]:
+    """What rows of no more frames and labels need beside their sums: see `ctc.rows`, from `scratch` on."""
     return (
-        space.take(f"line {kind}", classes, np.dtype(kind)),
+        measuring(space, np.dtype(kind), labels, classes),
         space.take(f"counted {kind}", classes, np.dtype(kind)),
         space.take("floats", layout.floats_size(frames, labels, classes), FLOAT),
         space.take("integers", layout.integers_size(labels, classes), INTEGER),
@@ -144,6 +144,7 @@ def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> B
                 scores, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, chosen,
                 found.paths, found.classes, found.first, found.last, found.scores, found.totals,
                 space.take(f"counted {logits.dtype.char}", classes, logits.dtype),
+                space.take(f"exponentials {logits.dtype.char}", classes, logits.dtype),
                 space.take("floats", floats, np.dtype(np.float64)),
                 space.take("integers", classes + 2 * labels + 64, np.dtype(np.int64)),
                 space.take("steps", frames * states, np.dtype(np.uint8)),

@@ -254,7 +254,7 @@ def still(result, out, path, frames, time, classes):
 @kernel
 def rows(
     scores, steps, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, chosen,
-    losses, paths, result, weights, space, line, counted, floats, integers,
+    losses, paths, result, weights, space, scratch, counted, floats, integers,
 ):  # fmt: skip
     """The chosen rows of a batch, by blocks; those with the path DEEP, STEEP or UNCERTAIN are left to `wide_rows`.
 
@@ -267,8 +267,8 @@ def rows(
         losses: (batch,) float64, out; paths: (batch,) int64, out: see `Path`.
         result: the gradient, (batch * time * classes,), contiguous, as scores, out; empty unless `gradient`.
         weights: (batch,) of the scores' type, what a row's gradient is multiplied by.
-        space: where sums go; line, counted: (classes,) as scores; floats: float64, integers: int64: workspace, see
-            `layout`.
+        space: where sums go; scratch: see `emissions.Scratch`; counted: (classes,) as scores; floats: float64, integers:
+            int64: workspace, see `layout`.
     """
     for n in chosen:
         out, frames = n * time * classes, logit_lengths[n]
@@ -276,7 +276,7 @@ def rows(
             scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], frames, target_lengths[n], blank,
             normalize, gradient and softmax, result, out, counted, floats, integers,
         )  # fmt: skip
-        if not measure(measured, 0, measured.count, line):
+        if not measure(measured, 0, measured.count, scratch):
             path = POISONED
         loss = np.inf if path == INFEASIBLE else np.nan
         if path == FAST:
@@ -292,7 +292,7 @@ def rows(
 @kernel
 def wide_rows(
     scores, steps, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, chosen,
-    losses, paths, result, weights, m, e, totals, line, counted, floats, integers,
+    losses, paths, result, weights, m, e, totals, scratch, counted, floats, integers,
 ):  # fmt: skip
     """The chosen rows of a batch in wide numbers, after `rows` has said why; the loss of an UNCERTAIN one stands.
 
@@ -305,7 +305,7 @@ def wide_rows(
             scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], frames, target_lengths[n], blank,
             normalize, gradient and softmax, result, out, counted, floats, integers,
         )  # fmt: skip
-        if not measure(measured, 0, measured.count, line):
+        if not measure(measured, 0, measured.count, scratch):
             found = POISONED
         if found == FAST:
             total_m, total_e = _wide_sums(row, measured, m, e, d, posterior, totals, softmax, gradient, weights[n])

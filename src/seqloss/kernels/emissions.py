@@ -18,11 +18,13 @@ import numpy as np
 
 from seqloss.contract import MASKED
 from seqloss.kernels.compiled import inlined, part
-from seqloss.kernels.exponential import exp, exp_near, split_exp
-from seqloss.kernels.layout import LANES, slots_size
-from seqloss.kernels.softmax import NEAR, below_one, others, span
+from seqloss.kernels.exponential import LOWEST64, rebuilt, reduced, reduced_near, split_exp
+from seqloss.kernels.layout import LANES, TOGETHER, slots_size
+from seqloss.kernels.softmax import NEAR, below_one, exponentials, others, span
 from seqloss.kernels.vectors import (
+    any_lane,
     binary_exponent,
+    either,
     exponent,
     fold_min,
     fold_sum,
@@ -35,6 +37,7 @@ from seqloss.kernels.vectors import (
     maximum,
     minimum,
     pick,
+    pick_wide,
     put,
     select,
     store,
@@ -43,8 +46,21 @@ from seqloss.kernels.wide import NOTHING
 
 MANY = 2.0**900
 """A product of others that is larger has its logarithm taken at once, before it leaves float64's range."""
-TOGETHER = 1024
-"""Scores of the frames that are measured together."""
+STRETCH = 512
+"""Neighbours whose exponentials are added up while they are still at hand."""
+
+
+class Scratch(NamedTuple):
+    """What measuring needs and leaves behind.
+
+    Attributes:
+        line: (classes,), as scores; exponentials: (TOGETHER or classes,), as scores.
+        powers: (TOGETHER or slots,), float64.
+    """
+
+    line: np.ndarray
+    exponentials: np.ndarray
+    powers: np.ndarray
 
 
 class Frames(NamedTuple):
@@ -109,10 +125,11 @@ def number_classes(targets, labels, blank, classes, dense, seen, classes_used, u
             slot[l] = targets[l]
             unused[targets[l]] = 0.0
     else:
-        classes_used[0] = blank
         unused[0], counted[blank] = 0.0, 0.0
         for l in range(labels):
             seen[targets[l]] = -1
+        for u in range(slots_size(min(classes, labels + 1))):
+            classes_used[u] = blank
         for l in range(labels):
             c = targets[l]
             if seen[c] < 0:
@@ -138,170 +155,181 @@ def scores_used(scores, start, step, classes_used, count, d, at):
 
 
 @inlined
-def _least_of_masked(least, x, e, unused):
-    """The smallest exponential so far that is in use and not masked."""
-    return minimum(least, maximum(select(less(x, like(x, -MASKED)), like(x, 1.0), e), unused))
+def _distances(frames, scores, start, u, most):
+    """How far eight classes are from a frame's largest score, from number u on."""
+    if frames.dense:
+        return load_wide(scores, start + u) - most
+    return pick_wide(scores, start, load(frames.classes_used, u)) - most
 
 
 @inlined
-def _least_of_near(least, x, e, unused):
-    """Likewise where nothing is masked."""
-    return minimum(least, maximum(e, unused))
+def _last_distances(frames, scores, start, u, most):
+    """Likewise in a frame's last vector, where some lanes stand for no class: -inf."""
+    if frames.dense:
+        return load_wide_first(scores, start + u, frames.classes - u, -np.inf) - most
+    none = less(like(most, 0.0), load(frames.unused, u))
+    return select(none, like(most, -np.inf), pick_wide(scores, start, load(frames.classes_used, u)) - most)
 
 
 @inlined
-def _depth(least):
-    """Bits r such that none is below 2^-r; inf where one is under float64's range."""
-    smallest = fold_min(least)
-    return -np.float64(exponent(smallest)) if smallest > 0.0 else np.inf
+def _vanish(x, unused):
+    """Lanes in use, and not masked, whose exp is under float64's smallest normal number."""
+    nought = like(x, 0.0)
+    gone = select(less(x, like(x, LOWEST64)), like(x, 1.0), nought)
+    return less(unused, select(less(x, like(x, -MASKED)), nought, gone))
 
 
 @inlined
-def _all_classes(exponential, least_of, line, start, classes, slots, unused, em, at, top):
-    """A frame's `others` and depth, given its largest score; exp of each class's distance from that in `em`."""
-    most = like(load(unused, 0), top)
-    below, every, least = like(most, 0.0), like(most, 0.0), like(most, 1.0)
-    store(em, at + slots - LANES, like(most, 0.0))
-    whole = classes - classes % LANES
-    for c in range(0, whole, LANES):
-        x = load_wide(line, start + c) - most
-        e = exponential(x)
-        store(em, at + c, e)
+def _busy(frames):
+    """Elements of a frame's emissions in vectors that are not empty, and in those that are full."""
+    count = frames.classes if frames.dense else frames.used
+    return (count + LANES - 1) // LANES * LANES, count // LANES * LANES
+
+
+@inlined
+def _begin(frames, powers, em, at, x):
+    """Begin the exponentials of a vector of distances that may be any."""
+    r, power = reduced(x)
+    store(frames.emissions, em, r)
+    store(powers, at, power)
+
+
+@inlined
+def _begin_frame(frames, scores, start, t, powers, at):
+    """Begin the exponentials of frame t, whose scores stand from `start` on; its depth so far: inf if one vanishes."""
+    em, (busy, full) = t * frames.slots, _busy(frames)
+    top = pick(frames.tops, 2 * t)
+    most = like(load(frames.unused, 0), top)
+    vanished = less(most, most)
+    if top - pick(frames.depths, t) < NEAR:
+        for u in range(0, full, LANES):
+            r, power = reduced_near(_distances(frames, scores, start, u, most))
+            store(frames.emissions, em + u, r)
+            store(powers, at + u, power)
+        if full < busy:
+            _begin(frames, powers, em + full, at + full, _last_distances(frames, scores, start, full, most))
+    else:
+        for u in range(0, full, LANES):
+            x = _distances(frames, scores, start, u, most)
+            vanished = either(vanished, _vanish(x, load(frames.unused, u)))
+            _begin(frames, powers, em + u, at + u, x)
+        if full < busy:
+            x = _last_distances(frames, scores, start, full, most)
+            vanished = either(vanished, _vanish(x, load(frames.unused, full)))
+            _begin(frames, powers, em + full, at + full, x)
+    if busy < frames.slots:
+        store(frames.emissions, em + busy, like(most, 0.0))
+    put(frames.depths, t, np.inf if any_lane(vanished) else 0.0)
+
+
+@inlined
+def _finish_frame(frames, t, powers, at):
+    """Finish the exponentials of frame t."""
+    em, (busy, _) = t * frames.slots, _busy(frames)
+    for u in range(0, busy, LANES):
+        store(frames.emissions, em + u, rebuilt(load(frames.emissions, em + u), load(powers, at + u)))
+
+
+@inlined
+def _add_up(frames, t):
+    """Add a frame's exponentials below 1 to its `others`, and how many more than one are 1; and tell its depth."""
+    em, (busy, _), zero = t * frames.slots, _busy(frames), like(load(frames.unused, 0), 0.0)
+    below, every, least = zero, zero, like(zero, 1.0)
+    for u in range(0, busy, LANES):
+        e = load(frames.emissions, em + u)
         below, every = below + below_one(e), every + e
-        least = least_of(least, x, e, load(unused, c))
-    if whole < classes:
-        x = load_wide_first(line, start + whole, classes - whole, -np.inf) - most
-        e = exp(x)
-        store(em, at + whole, e)
-        below, every = below + below_one(e), every + e
-        least = _least_of_masked(least, x, e, load(unused, whole))
+        least = minimum(least, maximum(select(less(zero, e), e, like(e, 1.0)), load(frames.unused, u)))
     rest = fold_sum(below)
-    return rest + (np.rint(fold_sum(every) - rest) - 1.0), _depth(least)
+    put(frames.tops, 2 * t + 1, pick(frames.tops, 2 * t + 1) + rest + (np.rint(fold_sum(every) - rest) - 1.0))
+    put(frames.depths, t, pick(frames.depths, t) - np.float64(exponent(fold_min(least))))
 
 
 @inlined
-def _classes_used(exponential, least_of, slots, unused, em, at):
-    """Turn a frame's distances in `em` into their exp; those below 1 added up, how many are 1, and the depth.
-
-    The last vector's distances may be -inf.
-    """
-    least = like(load(unused, 0), 1.0)
-    below, every = like(least, 0.0), like(least, 0.0)
-    for u in range(0, slots - LANES, LANES):
-        x = load(em, at + u)
-        e = exponential(x)
-        store(em, at + u, e)
-        below, every = below + below_one(e), every + e
-        least = least_of(least, x, e, load(unused, u))
-    u = slots - LANES
-    x = load(em, at + u)
-    e = exp(x)
-    store(em, at + u, e)
-    below, every = below + below_one(e), every + e
-    least = _least_of_masked(least, x, e, load(unused, u))
-    rest = fold_sum(below)
-    return rest, np.rint(fold_sum(every) - rest), _depth(least)
-
-
-@inlined
-def _distances(scores, start, step, classes_used, count, slots, em, at, top):
-    """Write how far a frame's classes in use are from its largest score; -inf to the end of the last vector."""
-    for u in range(count):
-        put(em, at + u, np.float64(pick(scores, start + pick(classes_used, u) * step)) - top)
-    for u in range(count, slots):
-        put(em, at + u, -np.inf)
+def _add_classes_without_number(frames, scores, start, step, first, some, exponentials_):
+    """What these add to `others` of some frames; their exponentials go to where the gradient will be, if it will."""
+    classes = frames.classes
+    kept, at = (frames.result, frames.out + first * classes) if frames.keep else (exponentials_, 0)
+    for stretch in range(0, classes, STRETCH):
+        count = min(STRETCH, classes - stretch)
+        for i in range(some):
+            top, bottom = pick(frames.tops, 2 * (first + i)), pick(frames.depths, first + i)
+            exponentials(
+                scores, start + i * step + stretch, count, top, bottom, kept, at + i * classes + stretch
+            )  # fmt: skip
+        for i in range(some):
+            rest, ties = others(kept, at + i * classes + stretch, count, frames.counted, stretch)
+            place = 2 * (first + i) + 1
+            put(frames.tops, place, pick(frames.tops, place) + rest + ties)
 
 
 @part
-def _softmax_frames(frames, scores, start, step, first, some):
+def _softmax_frames(frames, scores, start, step, first, some, scratch):
     """Some frames from `first` on, which stand `step` apart from `start` on; whether none is poisoned.
 
     What is done for each frame is done for all before the next thing: so the processor has several at hand.
     """
-    classes, slots, em, tops = frames.classes, frames.slots, frames.emissions, frames.tops
     poisoned = False
     for i in range(some):
-        top, bottom = span(scores, start + i * step, classes)
+        top, bottom = span(scores, start + i * step, frames.classes)
         poisoned |= not (top > -np.inf)
-        put(tops, 2 * (first + i), top)
+        put(frames.tops, 2 * (first + i), top)
+        put(frames.tops, 2 * (first + i) + 1, 0.0)
         put(frames.depths, first + i, bottom)
     if poisoned:
         return False
-    for i in range(some):
-        t = first + i
-        top, bottom = pick(tops, 2 * t), pick(frames.depths, t)
-        if not frames.dense:
-            rest, ties = others(
-                scores, start + i * step, classes, top, bottom, frames.counted, frames.result,
-                frames.out + t * classes, frames.keep,
-            )  # fmt: skip
-            rest += ties
-        elif top - bottom < NEAR:
-            rest, depth = _all_classes(
-                exp_near, _least_of_near, scores, start + i * step, classes, slots, frames.unused, em, t * slots, top
-            )  # fmt: skip
-            put(frames.depths, t, depth)
-        else:
-            rest, depth = _all_classes(
-                exp, _least_of_masked, scores, start + i * step, classes, slots, frames.unused, em, t * slots, top
-            )  # fmt: skip
-            put(frames.depths, t, depth)
-        put(tops, 2 * t + 1, rest)
     if not frames.dense:
-        for i in range(some):
-            t = first + i
-            at = start + i * step
-            _distances(scores, at, 1, frames.classes_used, frames.used, slots, em, t * slots, pick(tops, 2 * t))
-        for i in range(some):
-            t = first + i
-            if pick(tops, 2 * t) - pick(frames.depths, t) < NEAR:
-                rest, ties, depth = _classes_used(exp_near, _least_of_near, slots, frames.unused, em, t * slots)
-            else:
-                rest, ties, depth = _classes_used(exp, _least_of_masked, slots, frames.unused, em, t * slots)
-            put(tops, 2 * t + 1, pick(tops, 2 * t + 1) + rest + (ties - 1.0))
-            put(frames.depths, t, depth)
+        _add_classes_without_number(frames, scores, start, step, first, some, scratch.exponentials)
+    for i in range(some):
+        _begin_frame(frames, scores, start + i * step, first + i, scratch.powers, i * frames.slots)
+    for i in range(some):
+        _finish_frame(frames, first + i, scratch.powers, i * frames.slots)
+    for i in range(some):
+        _add_up(frames, first + i)
     return True
 
 
 @part
-def measure(frames, first, end, line):
-    """Write the emissions, largest scores, `others` and depths of frames first..end-1; whether none is poisoned.
-
-    Args:
-        line: (classes,), as scores.
-    """
+def measure(frames, first, end, scratch):
+    """Write the emissions, largest scores, `others` and depths of frames first..end-1; whether none is poisoned."""
     if not frames.normalize:
-        return _as_they_stand(frames, first, end)
+        return _as_they_stand(frames, first, end, scratch.powers)
     apart = frames.class_step != 1
-    together = 1 if apart else max(1, TOGETHER // frames.classes)
+    together = 1 if apart else max(1, TOGETHER // max(frames.classes, frames.slots))
     for t in range(first, end, together):
         some, start = min(together, end - t), frames.origin + t * frames.step
         if apart:
             for c in range(frames.classes):
-                line[c] = pick(frames.scores, start + c * frames.class_step)
-            fine = _softmax_frames(frames, line, 0, 0, t, some)
+                scratch.line[c] = pick(frames.scores, start + c * frames.class_step)
+            fine = _softmax_frames(frames, scratch.line, 0, 0, t, some, scratch)
         else:
-            fine = _softmax_frames(frames, frames.scores, start, frames.step, t, some)
+            fine = _softmax_frames(frames, frames.scores, start, frames.step, t, some, scratch)
         if not fine:
             return False
     return True
 
 
 @part
-def _as_they_stand(frames, first, end):
+def _as_they_stand(frames, first, end, powers):
     """As `measure`, of scores that are log-probabilities."""
     slots, em, tops = frames.slots, frames.emissions, frames.tops
     for t in range(first, end):
-        start = frames.origin + t * frames.step
-        top = scores_used(frames.scores, start, frames.class_step, frames.classes_used, frames.used, em, t * slots)
+        start, at = frames.origin + t * frames.step, t * slots
+        top = scores_used(frames.scores, start, frames.class_step, frames.classes_used, frames.used, em, at)
         if np.isnan(top):
             return False
         if top < -MASKED:  # every class that is read is masked
             top = 0.0
+        for u in range(frames.used, slots):
+            put(em, at + u, -np.inf)
+        gone = less(load(em, at), load(em, at))
+        for u in range(0, slots, LANES):
+            x = load(em, at + u) - like(load(em, at), top)
+            gone = either(gone, _vanish(x, load(frames.unused, u)))
+            _begin(frames, powers, at + u, u, x)
+        put(frames.depths, t, np.inf if any_lane(gone) else 0.0)
+        _finish_frame(frames, t, powers, 0)
+        _add_up(frames, t)
         tops[2 * t], tops[2 * t + 1] = top, 0.0
-        _distances(frames.scores, start, frames.class_step, frames.classes_used, frames.used, slots, em, t * slots, top)
-        _, _, depth = _classes_used(exp, _least_of_masked, slots, frames.unused, em, t * slots)
-        put(frames.depths, t, depth)
     return True
 
 

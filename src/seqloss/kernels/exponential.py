@@ -5,6 +5,9 @@ leaves n in the lowest bits. ln 2 is split in two, its upper part so short that 
 machine has no fused multiply-add. exp(r) is 1 + r + r^2 p(r), p being Chebyshev's approximation of
 (exp(r) - 1 - r) / r^2 on that interval: of degree 4 for float32, 1.0e-8 of the result off, a sixth of a rounding; of
 degree 9 for float64, 1.7e-17.
+
+A processor holds few vectors on their way at a time, and so waits for each one's last digits. Where an exponential is
+followed by more, or is long, it goes faster in pieces: all vectors are reduced to r and n, then all are rebuilt.
 """
 
 from __future__ import annotations
@@ -54,54 +57,75 @@ def _series11(r):
 
 
 @inlined
-def _near32(x):
+def _reduced32(x):
     shifted = multiply_add(x, like(x, LOG2E), like(x, ROUNDER32))
     n = shifted - like(x, ROUNDER32)
-    return raised(_series6(multiply_add(n, like(x, -LOWER32), multiply_add(n, like(x, -UPPER32), x))), shifted)
+    return multiply_add(n, like(x, -LOWER32), multiply_add(n, like(x, -UPPER32), x)), shifted
 
 
 @inlined
-def _near64(x):
+def _reduced64(x):
     shifted = multiply_add(x, like(x, LOG2E), like(x, ROUNDER64))
     n = shifted - like(x, ROUNDER64)
-    return raised(_series11(multiply_add(n, like(x, -LOWER64), multiply_add(n, like(x, -UPPER64), x))), shifted)
+    return multiply_add(n, like(x, -LOWER64), multiply_add(n, like(x, -UPPER64), x)), shifted
 
 
 @inlined
 def split_exp(x):
     """exp of float64 x in (-3e8, 0] as (m, n), m in [0.7, 1.5]: m * 2^n, which may be far out of float64's range."""
-    shifted = multiply_add(x, like(x, LOG2E), like(x, ROUNDER64))
-    n = shifted - like(x, ROUNDER64)
-    r = multiply_add(n, like(x, -LOWER64), multiply_add(n, like(x, -UPPER64), x))
+    r, shifted = _reduced64(x)
     return _series11(r), bits_minus(shifted, like(x, ROUNDER64))
 
 
-def _near(x):
-    raise TypeError("works inside compiled kernels only")
+def _by_type(of32, of64):
+    """A function of a vector that is `of32` or `of64` as its elements are."""
+
+    def chosen(x):
+        raise TypeError("works inside compiled kernels only")
+
+    @overload(chosen)
+    def choose(x):
+        return of32 if x.element == types.float32 else of64
+
+    return chosen
 
 
-@overload(_near)
-def _near_by_type(x):
-    return (lambda x: _near32(x)) if x.element == types.float32 else (lambda x: _near64(x))
+_reduced = _by_type(lambda x: _reduced32(x), lambda x: _reduced64(x))
+_series = _by_type(lambda x: _series6(x), lambda x: _series11(x))
+_lowest = _by_type(lambda x: like(x, LOWEST32), lambda x: like(x, LOWEST64))
+_vanished = _by_type(lambda x: like(x, ROUNDER32 - 127.0), lambda x: like(x, ROUNDER64 - 1023.0))
 
 
-def _lowest(x):
-    raise TypeError("works inside compiled kernels only")
+@inlined
+def reduced_near(x):
+    """(r, power) that `rebuilt` makes exp(x) of, for a vector x in [LOWEST32, 0]; what is further down is garbage."""
+    return _reduced(x)
 
 
-@overload(_lowest)
-def _lowest_by_type(x):
-    return (lambda x: like(x, LOWEST32)) if x.element == types.float32 else (lambda x: like(x, LOWEST64))
+@inlined
+def reduced(x):
+    """Likewise for any vector x <= 0: what would be under the smallest normal number becomes 0."""
+    lowest = _lowest(x)
+    r, power = _reduced(maximum(x, lowest))
+    gone = less(x, lowest)
+    return select(gone, like(x, 0.0), r), select(gone, _vanished(x), power)
+
+
+@inlined
+def rebuilt(r, power):
+    """2^n exp(r), n being in the lowest bits of `power`."""
+    return raised(_series(r), power)
 
 
 @inlined
 def exp_near(x):
     """exp of a vector x in [LOWEST32, 0]; what is further down is garbage."""
-    return _near(x)
+    r, power = reduced_near(x)
+    return rebuilt(r, power)
 
 
 @inlined
 def exp(x):
     """exp of a vector x <= 0; 0 where it would be under the smallest normal number."""
-    lowest = _lowest(x)
-    return select(less(x, lowest), like(x, 0.0), _near(maximum(x, lowest)))
+    r, power = reduced(x)
+    return rebuilt(r, power)

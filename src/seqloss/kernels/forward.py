@@ -22,7 +22,7 @@ from seqloss.kernels.blocks import (
 )
 from seqloss.kernels.compiled import inlined, part
 from seqloss.kernels.layout import LANES, chunks, keeps_spread
-from seqloss.kernels.vectors import like, load, multiply_add, one_before, pick, pick_each, put, store
+from seqloss.kernels.vectors import like, load, multiply_add, one_before, pick, pick_wide, put, store
 
 
 @inlined
@@ -38,7 +38,7 @@ def spread_labels(row, space, t, k, first, last):
     for l in range(first * LANES, (last + 1) * LANES, LANES):
         slots = load(row.slot, l)
         for i in range(k):
-            store(space.spread, begin + i * width + l, pick_each(row.emissions, frame_number(row, t + i) * row.slots, slots))
+            store(space.spread, begin + i * width + l, pick_wide(row.emissions, frame_number(row, t + i) * row.slots, slots))
 
 
 @inlined

@@ -117,16 +117,16 @@ def _beta(labels, ends, end_exponents, side, m, e, total_m, total_e, betas):
 @kernel
 def halves(
     step, turn, turns, n, scores, steps, time, classes, targets, logit_lengths, target_lengths, blank, normalize,
-    softmax, gradient, losses, paths, result, weights, space, line, counted, floats, integers, mirrored_slot,
+    softmax, gradient, losses, paths, result, weights, space, scratch, counted, floats, integers, mirrored_slot,
     mirrored_skip, ends, end_exponents, betas, m, e, found,
 ):  # fmt: skip
     """One step of row n: its part `turn` of `turns`, which are halves but for MEASURE.
 
     Args:
-        space, line: the thread's own, but for `space.saved` and `space.saved_exponents`.
+        space, scratch: the thread's own, but for `space.saved` and `space.saved_exponents`.
         found: int64 (1 + parts,), the numbers in use, and what became of each part, from the last step.
         ends, end_exponents: the halves' sums where they meet; betas: likewise; m, e: a pair of float64, int64. These
-            and what follows `line` are the row's own.
+            and what follows `scratch` are the row's own.
         The others as for `seqloss.kernels.ctc.rows`.
     """
     frames, labels, out = logit_lengths[n], target_lengths[n], n * time * classes
@@ -149,7 +149,7 @@ def halves(
     )  # fmt: skip
     width = chunks(labels) * LANES
     if step == MEASURE:
-        fine = measure(measured, frames * turn // turns, frames * (turn + 1) // turns, line)
+        fine = measure(measured, frames * turn // turns, frames * (turn + 1) // turns, scratch)
         found[1 + turn] = FAST if fine else POISONED
     elif step == SUM:
         half = _half(row, mirrored_slot, mirrored_skip, turn)

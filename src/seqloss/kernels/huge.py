@@ -10,8 +10,9 @@ import numpy as np
 from seqloss.kernels import layout, threads
 from seqloss.kernels.blocks import Space
 from seqloss.kernels.ctc import Path
+from seqloss.kernels.emissions import Scratch
 from seqloss.kernels.halves import BACK, FINISH, MEASURE, MEET, NUMBER, SUM, halves
-from seqloss.kernels.workspace import FLOAT, INTEGER, Workspace, sums
+from seqloss.kernels.workspace import FLOAT, INTEGER, Workspace, measuring, sums
 
 HUGE = 3e6
 """Nanoseconds of estimated work from which on a row is summed from both ends."""
@@ -41,9 +42,9 @@ class _Row:
         )  # fmt: skip
         self.found = np.zeros(1 + max(2, threads.get_num_threads()), np.int64)
 
-    def do(self, step: int, turn: int, turns: int, space: Space, line: np.ndarray) -> None:
+    def do(self, step: int, turn: int, turns: int, space: Space, scratch: Scratch) -> None:
         space = space._replace(saved=self.saved[0][turn % 2], saved_exponents=self.saved[1][turn % 2])
-        halves(step, turn, turns, self.n, *self.given, space, line, *self.own, self.found)
+        halves(step, turn, turns, self.n, *self.given, space, scratch, *self.own, self.found)
 
     def worst(self, turns: int) -> int:
         """What became of the step that was done last."""
@@ -72,7 +73,7 @@ def compute(
         with Workspace() as lent:
             going = [_Row(lent, place, n, given, sizes) for place, n in enumerate(rows)]
             for step, some, turns in _steps(going, paths, count, gradient):
-                _do(step, some, turns, count, half, classes)
+                _do(step, some, turns, count, half, labels, classes)
         for n in rows:
             if paths[n] >= Path.INFEASIBLE:
                 losses[n] = np.inf if paths[n] == Path.INFEASIBLE else np.nan
@@ -110,16 +111,14 @@ def _steps(rows: list[_Row], paths: np.ndarray, count: int, gradient: bool) -> I
         yield FINISH, rows, 1
 
 
-def _do(step: int, rows: list[_Row], turns: int, count: int, sizes: dict[str, int], classes: int) -> None:
+def _do(step: int, rows: list[_Row], turns: int, count: int, sizes: dict[str, int], labels: int, classes: int) -> None:
     tasks = [(row, turn) for row in rows for turn in range(turns)]
 
     def work(share: list[tuple[_Row, int]]) -> None:
         with Workspace() as lent:
-            kind = share[0][0].given[0].dtype
-            line = lent.take(f"line {kind.char}", classes, kind)
-            there = sums(lent, sizes)
+            there, scratch = sums(lent, sizes), measuring(lent, share[0][0].given[0].dtype, labels, classes)
             for row, turn in share:
-                row.do(step, turn, turns, there, line)
+                row.do(step, turn, turns, there, scratch)
 
     if tasks:
         threads.share(work, [tasks[k::count] for k in range(min(count, len(tasks)))])

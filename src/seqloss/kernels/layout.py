@@ -16,6 +16,9 @@ BLOCK = 15
 FRAMES = 2 * LANES
 """A block's frames in whole vectors."""
 
+TOGETHER = 1024
+"""Scores of the frames that are measured together."""
+
 KEPT_BYTES, KEPT_SPREAD_BYTES = 2**21, 2**18
 """What the sums of a row's segment may take, and the emissions of its labels; see `blocks.py`."""
 

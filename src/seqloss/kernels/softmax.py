@@ -74,39 +74,48 @@ def below_one(e):
 
 
 @inlined
-def others(scores, start, classes, largest, smallest, counted, result, at, keep):
-    """Sum of exp(score - largest) over a frame where that is below 1, and how many there are where it is 1.
-
-    Only what is 1 in `counted` (classes,), and not 0, is added; `keep` writes each exponential to `result`.
-    """
+def exponentials(scores, start, count, largest, smallest, result, at):
+    """Write exp(score - largest) of some neighbours of a frame, whose smallest score is known too."""
     if largest - smallest < NEAR:
-        return _others(exp_near, scores, start, classes, largest, counted, result, at, keep)
-    return _others(exp, scores, start, classes, largest, counted, result, at, keep)
+        _exponentials(exp_near, scores, start, count, largest, result, at)
+    else:
+        _exponentials(exp, scores, start, count, largest, result, at)
 
 
 @inlined
-def _others(exponential, scores, start, classes, largest, counted, result, at, keep):
+def _exponentials(exponential, scores, start, count, largest, result, at):
     width = lanes(scores)
     top = like(load_first(scores, start, 0, 0.0), largest)
+    whole = count - count % width
+    for c in range(0, whole, width):
+        store(result, at + c, exponential(load(scores, start + c) - top))
+    if whole < count:
+        e = exp(load_first(scores, start + whole, count - whole, -np.inf) - top)
+        store_first(result, at + whole, e, count - whole)
+
+
+@inlined
+def others(exponentials, at, count, counted, first):
+    """Sum of some neighbours' exponentials that are below 1, and how many are 1.
+
+    Only what is 1 in `counted`, from `first` on, and not 0, is added.
+    """
+    width = lanes(exponentials)
     total, ties = 0.0, 0.0
-    whole = classes - classes % width
+    whole = count - count % width
     for block in range(0, whole, BLOCK * width):
-        below, every = like(top, 0.0), like(top, 0.0)
+        below = like(load_first(exponentials, at, 0, 0.0), 0.0)
+        every = below
         for c in range(block, min(whole, block + BLOCK * width), width):
-            e = exponential(load(scores, start + c) - top)
-            if keep:
-                store(result, at + c, e)
-            there = load(counted, c)
+            e, there = load(exponentials, at + c), load(counted, first + c)
             below = multiply_add(below_one(e), there, below)
             every = multiply_add(e, there, every)
         part = np.float64(fold_sum(below))
         total += part
         ties += np.rint(np.float64(fold_sum(every)) - part)
-    if whole < classes:
-        e = exp(load_first(scores, start + whole, classes - whole, -np.inf) - top)
-        if keep:
-            store_first(result, at + whole, e, classes - whole)
-        e = e * load_first(counted, whole, classes - whole, 0.0)
+    if whole < count:
+        e = load_first(exponentials, at + whole, count - whole, 0.0)
+        e = e * load_first(counted, first + whole, count - whole, 0.0)
         part = np.float64(fold_sum(below_one(e)))
         total += part
         ties += np.rint(np.float64(fold_sum(e)) - part)

@@ -219,20 +219,20 @@ def pick(typing, array, index):
 
 
 @intrinsic
-def pick_each(typing, array, start, indices):
-    """A vector of elements, one from each of the places `indices` after `start`."""
-    vector = Vector(array.dtype, LANES[array.dtype])
+def pick_wide(typing, array, start, indices):
+    """A vector of a float array's elements, one from each of the places `indices` after `start`, as float64."""
+    vector = Vector(types.float64, indices.lanes)
 
     def build(context, builder, sig, args):
         start_value = context.cast(builder, args[1], sig.args[1], types.intp)
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
         data = builder.gep(data, [start_value])
-        found = ir.Constant(vector.llvm, ir.Undefined)
-        for lane in range(vector.lanes):
+        found = ir.Constant(Vector(array.dtype, indices.lanes).llvm, ir.Undefined)
+        for lane in range(indices.lanes):
             place = ir.Constant(ir.IntType(32), lane)
             one = builder.load(builder.gep(data, [builder.extract_element(args[2], place)]))
             found = builder.insert_element(found, one, place)
-        return found
+        return _widened(builder, vector, found)
 
     return vector(array, start, indices), build
 

@@ -11,7 +11,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from seqloss.kernels import layout
 from seqloss.kernels.blocks import Space
+from seqloss.kernels.emissions import Scratch
 
 T = TypeVar("T")
 KEPT_BYTES = 64 * 2**20
@@ -69,6 +71,15 @@ class Workspace:
 def sums(lent: Workspace, sizes: dict[str, int]) -> Space:
     """Where a thread's path sums go: arrays of these sizes, see `seqloss.kernels.layout.space_sizes`."""
     return Space(*(lent.take(name, sizes[name], INTEGER if name in INTEGERS else FLOAT) for name in Space._fields))
+
+
+def measuring(lent: Workspace, kind: np.dtype, labels: int, classes: int) -> Scratch:
+    """What a thread needs to measure frames of so many classes for rows of no more labels."""
+    return Scratch(
+        lent.take(f"line {kind.char}", classes, kind),
+        lent.take(f"exponentials {kind.char}", max(layout.TOGETHER, classes), kind),
+        lent.take("powers", max(layout.TOGETHER, layout.most_slots(labels, classes)), FLOAT),
+    )
 
 
 def release() -> None:

@@ -143,7 +143,9 @@ def chosen(highest, lowest=None, k=3, depth=0.0):
     if holds:
         for place in range(2 * width):
             own = exponents[place % width]
-            assert opened[place] == (math.ldexp(states[place], int(there[place % width] - own)) if own != NOTHING else 0.0)
+            assert opened[place] == (
+                math.ldexp(states[place], int(there[place % width] - own)) if own != NOTHING else 0.0
+            )
     return holds, exponents[:labels].tolist(), scales[:labels].tolist()
 
 

@@ -154,8 +154,8 @@ MUTANTS = {
     ),
     "what paths take back is in float32": (
         "emissions.py",
-        "unused[count], counted[c] = 0.0, 0.0",
-        "unused[count] = 0.0",
+        "floor[count], counted[c] = -np.inf, 0.0",
+        "floor[count] = -np.inf",
         "test_ctc.py::test_what_a_targets_classes_add_to_the_softmax_the_paths_take_back",
     ),
     "posteriors are not normalised": (

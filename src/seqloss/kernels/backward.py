@@ -47,7 +47,7 @@ def start_back(row, space, here, total_m, total_e):
 
 @part
 def posteriors(row, space, start, block, bottom, low, high):
-    """Write the posteriors of a block's frames by number, (frames, slots), not yet normalised, and take β through it.
+    """Write the posteriors of a block's frames, not yet normalised, and their totals, and take β through it.
 
     Args:
         start, bottom: the segment's first frame and first chunk.
@@ -85,17 +85,21 @@ def posteriors(row, space, start, block, bottom, low, high):
             for j in range(LANES):
                 to = pick(row.slot, l + j) * FRAMES + i
                 store(space.by_number, to, load(space.by_number, to) + by_label[j])
-    for u in range(0, row.slots, LANES):
-        for i in range(0, frames, LANES):
-            by_frame = transposed(_rows(space.by_number, i, FRAMES, u, u + LANES))
+    for i in range(0, frames, LANES):
+        total = zero
+        for u in range(0, row.slots, LANES):
+            by_number = _rows(space.by_number, i, FRAMES, u, u + LANES)
+            total = total + _added(by_number)
+            by_frame = transposed(by_number)
             for j in range(LANES):
                 store(space.posteriors, (i + j) * row.slots + u, by_frame[j])
+        store(space.totals, i, total)
     return edges(row, space, block * 2 * width, first, last)
 
 
 @inlined
 def _rows(array, start, step, first, end):
-    """Eight vectors, rows `first` and so on of those that begin at `start`, `step` apart; the last one for any past it."""
+    """Eight vectors, from row `first` on of those that begin at `start`, `step` apart; the last one for any past it."""
     a, b, c, d = first, min(first + 1, end - 1), min(first + 2, end - 1), min(first + 3, end - 1)
     e, f, g, h = (min(first + 4, end - 1), min(first + 5, end - 1), min(first + 6, end - 1), min(first + 7, end - 1))
     return (
@@ -108,6 +112,12 @@ def _rows(array, start, step, first, end):
         load(array, start + g * step),
         load(array, start + h * step),
     )
+
+
+@inlined
+def _added(rows):
+    a, b, c, d, e, f, g, h = rows
+    return ((a + b) + (c + d)) + ((e + f) + (g + h))
 
 
 @inlined

@@ -124,7 +124,8 @@ class Space(NamedTuple):
         spread: (BLOCK, labels), the emissions of a block's labels, or of all frames'; scales: (labels,), a block's G.
         beta: a pair; beta_exponents: (labels,), those it is scaled by.
         by_number: (slots, FRAMES), the posteriors of a block's frames, lanes being frames.
-        posteriors: (FRAMES, slots), likewise, lanes being numbers; totals: (BLOCK,), each frame's, added up.
+        posteriors: (FRAMES, slots), likewise, lanes being numbers; totals: (FRAMES,), each
+            frame's, added up.
     """
 
     sums: np.ndarray

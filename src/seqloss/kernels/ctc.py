@@ -75,12 +75,12 @@ def laid_out(
     width, most = chunks(labels) * LANES, slots_size(classes if dense else min(classes, labels + 1))
     slots = slots_size(used)
     slot, classes_used = integers[:width], integers[width : width + most]
-    unused, d, posterior = floats[:most], floats[most : 2 * most], floats[2 * most : 3 * most]
+    floor, d, posterior = floats[:most], floats[most : 2 * most], floats[2 * most : 3 * most]
     skip, floats = floats[3 * most : 3 * most + width], floats[3 * most + width :]
     emissions, floats = floats[: frames * slots], floats[frames * slots :]
     tops, depths = floats[: 2 * frames], floats[2 * frames : 3 * frames]
     measured = Frames(
-        scores, origin, steps[0], steps[1], frames, classes, normalize, dense, used, slots, classes_used, unused,
+        scores, origin, steps[0], steps[1], frames, classes, normalize, dense, used, slots, classes_used, floor,
         counted, emissions, tops, depths, result, out, keep,
     )  # fmt: skip
     row = Row(frames, frames, labels, blank if dense else 0, slots, slot, skip, emissions, depths, 0, 1)
@@ -103,7 +103,7 @@ def number(
     )  # fmt: skip
     seen = integers[chunks(labels) * LANES + measured.slots :]
     used = number_classes(
-        targets, labels, blank, classes, dense, seen, measured.classes_used, measured.unused, counted, row.slot
+        targets, labels, blank, classes, dense, seen, measured.classes_used, measured.floor, counted, row.slot
     )
     repeats = 0
     for l in range(chunks(labels) * LANES):
@@ -267,8 +267,8 @@ def rows(
         losses: (batch,) float64, out; paths: (batch,) int64, out: see `Path`.
         result: the gradient, (batch * time * classes,), contiguous, as scores, out; empty unless `gradient`.
         weights: (batch,) of the scores' type, what a row's gradient is multiplied by.
-        space: where sums go; scratch: see `emissions.Scratch`; counted: (classes,) as scores; floats: float64, integers:
-            int64: workspace, see `layout`.
+        space: where sums go; scratch: see `emissions.Scratch`; counted: (classes,) as scores; floats:
+            float64, integers: int64: workspace, see `layout`.
     """
     for n in chosen:
         out, frames = n * time * classes, logit_lengths[n]

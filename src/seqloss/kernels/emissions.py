@@ -18,14 +18,11 @@ import numpy as np
 
 from seqloss.contract import MASKED
 from seqloss.kernels.compiled import inlined, part
-from seqloss.kernels.exponential import LOWEST64, rebuilt, reduced, reduced_near, split_exp
+from seqloss.kernels.exponential import LOG2E, rebuilt, reduced, reduced_near, split_exp
 from seqloss.kernels.layout import LANES, TOGETHER, slots_size
 from seqloss.kernels.softmax import NEAR, below_one, exponentials, others, span
 from seqloss.kernels.vectors import (
-    any_lane,
     binary_exponent,
-    either,
-    exponent,
     fold_min,
     fold_sum,
     fraction,
@@ -73,7 +70,7 @@ class Frames(NamedTuple):
         normalize: as in the contract; dense: a class is its own number.
         used, slots: numbers in use, and places of a frame's emissions.
         classes_used: (slots,), the class of a number.
-        unused: (slots,), 0 for the numbers in use, else 1; counted: (classes,), 1 for the classes that have no number.
+        floor: (slots,), -inf for the numbers in use, else 0; counted: (classes,), 1 for the classes without a number.
         emissions: (count, slots); tops: (count, 2), the largest score and `others`; depths: (count,), in bits.
         result, out: where the gradient goes, the row's from `out` on; keep: its exponentials are put there first.
     """
@@ -89,7 +86,7 @@ class Frames(NamedTuple):
     used: int
     slots: int
     classes_used: np.ndarray
-    unused: np.ndarray
+    floor: np.ndarray
     counted: np.ndarray
     emissions: np.ndarray
     tops: np.ndarray
@@ -106,26 +103,26 @@ def is_dense(classes, labels, normalize):
 
 
 @inlined
-def number_classes(targets, labels, blank, classes, dense, seen, classes_used, unused, counted, slot):
+def number_classes(targets, labels, blank, classes, dense, seen, classes_used, floor, counted, slot):
     """Number the classes in use; returns how many numbers there are.
 
-    Written are `slot[l]`, the number of label l, `classes_used`, the class of a number, and `unused`: 0 for the numbers
-    in use, 1 for others, to the end of their vector; and `counted`, 1 for the classes that have no number.
+    Written are `slot[l]`, the number of label l, `classes_used`, the class of a number, and `floor`: -inf for the
+    numbers in use, 0 for others, to the end of their vector; and `counted`, 1 for the classes that have no number.
     """
     for c in range(classes):
         counted[c] = 1.0
     count = classes if dense else 1
     for u in range(slots_size(classes if dense else min(classes, labels + 1))):
-        unused[u] = 1.0
+        floor[u] = 0.0
     if dense:
         for c in range(classes):
             classes_used[c] = c
-        unused[blank] = 0.0
+        floor[blank] = -np.inf
         for l in range(labels):
             slot[l] = targets[l]
-            unused[targets[l]] = 0.0
+            floor[targets[l]] = -np.inf
     else:
-        unused[0], counted[blank] = 0.0, 0.0
+        floor[0], counted[blank] = -np.inf, 0.0
         for l in range(labels):
             seen[targets[l]] = -1
         for u in range(slots_size(min(classes, labels + 1))):
@@ -135,7 +132,7 @@ def number_classes(targets, labels, blank, classes, dense, seen, classes_used, u
             if seen[c] < 0:
                 seen[c] = count
                 classes_used[count] = c
-                unused[count], counted[c] = 0.0, 0.0
+                floor[count], counted[c] = -np.inf, 0.0
                 count += 1
             slot[l] = seen[c]
     return count
@@ -167,16 +164,8 @@ def _last_distances(frames, scores, start, u, most):
     """Likewise in a frame's last vector, where some lanes stand for no class: -inf."""
     if frames.dense:
         return load_wide_first(scores, start + u, frames.classes - u, -np.inf) - most
-    none = less(like(most, 0.0), load(frames.unused, u))
+    none = less(like(most, -np.inf), load(frames.floor, u))
     return select(none, like(most, -np.inf), pick_wide(scores, start, load(frames.classes_used, u)) - most)
-
-
-@inlined
-def _vanish(x, unused):
-    """Lanes in use, and not masked, whose exp is under float64's smallest normal number."""
-    nought = like(x, 0.0)
-    gone = select(less(x, like(x, LOWEST64)), like(x, 1.0), nought)
-    return less(unused, select(less(x, like(x, -MASKED)), nought, gone))
 
 
 @inlined
@@ -188,38 +177,37 @@ def _busy(frames):
 
 @inlined
 def _begin(frames, powers, em, at, x):
-    """Begin the exponentials of a vector of distances that may be any."""
+    """Begin the exponentials of a vector of distances that may be any; those that count for the depth, else 0."""
     r, power = reduced(x)
     store(frames.emissions, em, r)
     store(powers, at, power)
+    return select(less(x, like(x, -MASKED)), like(x, 0.0), x)
 
 
 @inlined
 def _begin_frame(frames, scores, start, t, powers, at):
-    """Begin the exponentials of frame t, whose scores stand from `start` on; its depth so far: inf if one vanishes."""
+    """Begin the exponentials of frame t, whose scores stand from `start` on, and tell its depth."""
     em, (busy, full) = t * frames.slots, _busy(frames)
     top = pick(frames.tops, 2 * t)
-    most = like(load(frames.unused, 0), top)
-    vanished = less(most, most)
+    most = like(load(frames.floor, 0), top)
+    lowest = like(most, 0.0)
     if top - pick(frames.depths, t) < NEAR:
         for u in range(0, full, LANES):
-            r, power = reduced_near(_distances(frames, scores, start, u, most))
+            x = _distances(frames, scores, start, u, most)
+            r, power = reduced_near(x)
             store(frames.emissions, em + u, r)
             store(powers, at + u, power)
-        if full < busy:
-            _begin(frames, powers, em + full, at + full, _last_distances(frames, scores, start, full, most))
+            lowest = minimum(lowest, maximum(x, load(frames.floor, u)))
     else:
         for u in range(0, full, LANES):
-            x = _distances(frames, scores, start, u, most)
-            vanished = either(vanished, _vanish(x, load(frames.unused, u)))
-            _begin(frames, powers, em + u, at + u, x)
-        if full < busy:
-            x = _last_distances(frames, scores, start, full, most)
-            vanished = either(vanished, _vanish(x, load(frames.unused, full)))
-            _begin(frames, powers, em + full, at + full, x)
+            x = _begin(frames, powers, em + u, at + u, _distances(frames, scores, start, u, most))
+            lowest = minimum(lowest, maximum(x, load(frames.floor, u)))
+    if full < busy:
+        x = _begin(frames, powers, em + full, at + full, _last_distances(frames, scores, start, full, most))
+        lowest = minimum(lowest, maximum(x, load(frames.floor, full)))
     if busy < frames.slots:
         store(frames.emissions, em + busy, like(most, 0.0))
-    put(frames.depths, t, np.inf if any_lane(vanished) else 0.0)
+    put(frames.depths, t, -LOG2E * fold_min(lowest))
 
 
 @inlined
@@ -232,16 +220,15 @@ def _finish_frame(frames, t, powers, at):
 
 @inlined
 def _add_up(frames, t):
-    """Add a frame's exponentials below 1 to its `others`, and how many more than one are 1; and tell its depth."""
-    em, (busy, _), zero = t * frames.slots, _busy(frames), like(load(frames.unused, 0), 0.0)
-    below, every, least = zero, zero, like(zero, 1.0)
+    """Add a frame's exponentials below 1 to its `others`, and how many more than one are 1."""
+    em, (busy, _) = t * frames.slots, _busy(frames)
+    below = like(load(frames.emissions, em), 0.0)
+    every = below
     for u in range(0, busy, LANES):
         e = load(frames.emissions, em + u)
         below, every = below + below_one(e), every + e
-        least = minimum(least, maximum(select(less(zero, e), e, like(e, 1.0)), load(frames.unused, u)))
     rest = fold_sum(below)
     put(frames.tops, 2 * t + 1, pick(frames.tops, 2 * t + 1) + rest + (np.rint(fold_sum(every) - rest) - 1.0))
-    put(frames.depths, t, pick(frames.depths, t) - np.float64(exponent(fold_min(least))))
 
 
 @inlined
@@ -321,14 +308,12 @@ def _as_they_stand(frames, first, end, powers):
             top = 0.0
         for u in range(frames.used, slots):
             put(em, at + u, -np.inf)
-        gone = less(load(em, at), load(em, at))
+        lowest = like(load(em, at), 0.0)
         for u in range(0, slots, LANES):
-            x = load(em, at + u) - like(load(em, at), top)
-            gone = either(gone, _vanish(x, load(frames.unused, u)))
-            _begin(frames, powers, at + u, u, x)
-        put(frames.depths, t, np.inf if any_lane(gone) else 0.0)
+            x = _begin(frames, powers, at + u, u, load(em, at + u) - like(lowest, top))
+            lowest = minimum(lowest, maximum(x, load(frames.floor, u)))
+        put(frames.depths, t, -LOG2E * fold_min(lowest))
         _finish_frame(frames, t, powers, 0)
-        _add_up(frames, t)
         tops[2 * t], tops[2 * t + 1] = top, 0.0
     return True
 

@@ -38,7 +38,11 @@ def spread_labels(row, space, t, k, first, last):
     for l in range(first * LANES, (last + 1) * LANES, LANES):
         slots = load(row.slot, l)
         for i in range(k):
-            store(space.spread, begin + i * width + l, pick_wide(row.emissions, frame_number(row, t + i) * row.slots, slots))
+            store(
+                space.spread,
+                begin + i * width + l,
+                pick_wide(row.emissions, frame_number(row, t + i) * row.slots, slots),
+            )
 
 
 @inlined

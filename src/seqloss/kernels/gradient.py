@@ -10,7 +10,22 @@ from seqloss.contract import SMALLEST
 from seqloss.kernels.compiled import inlined, part
 from seqloss.kernels.layout import LANES
 from seqloss.kernels.softmax import not_tiny, scale
-from seqloss.kernels.vectors import converted, fold_max, fold_sum, like, load, maximum, pick, put, store, store_first
+from seqloss.kernels.vectors import (
+    converted,
+    equal,
+    fold_max,
+    fold_sum,
+    like,
+    load,
+    maximum,
+    minimum,
+    multiply_add,
+    pick,
+    put,
+    select,
+    store,
+    store_first,
+)
 
 TOLERANCE = 1e-9
 """What the posteriors of a frame may add up to beside 1, by rounding."""
@@ -20,42 +35,35 @@ RARE = 0.25
 
 
 @inlined
-def _sum(posterior, start, slots):
-    added = load(posterior, start)
-    for u in range(LANES, slots, LANES):
-        added = added + load(posterior, start + u)
-    return fold_sum(added)
+def _sure(frames, t, posterior, at, total, softmax):
+    """The number of frame t's class that has most of the posterior and, with `softmax`, of the softmax, and its entry.
 
-
-@inlined
-def _most(posterior, start, slots):
-    most = load(posterior, start)
-    for u in range(LANES, slots, LANES):
-        most = maximum(most, load(posterior, start + u))
-    return fold_max(most)
+    -1 if none has.
+    """
+    rest = pick(frames.tops, 2 * t + 1) if softmax else 0.0
+    if rest < RARE:
+        most = load(posterior, at)
+        less_likely = like(most, 0.0)
+        for u in range(LANES, frames.slots, LANES):
+            p = load(posterior, at + u)
+            less_likely = less_likely + minimum(most, p)
+            most = maximum(most, p)
+        likeliest = fold_max(most)
+        if 2.0 * likeliest > total:
+            u = 0
+            while pick(posterior, at + u) != likeliest:
+                u += 1
+            if not softmax or pick(frames.emissions, t * frames.slots + u) == 1.0:
+                most = select(equal(most, like(most, likeliest)), like(most, 0.0), most)
+                unlikely = fold_sum(less_likely + most)
+                return u, unlikely / (unlikely + likeliest) - (rest / (1.0 + rest) if softmax else 1.0)
+    return -1, 0.0
 
 
 @inlined
 def _write(result, at, g, weight):
     put(result, at, g if abs(g) >= SMALLEST else 0.0)
     put(result, at, pick(result, at) * weight)
-
-
-@inlined
-def _sure(frames, t, posterior, at, total):
-    """The number of frame t's class that has most of softmax and posterior, -1 if none has, and its entry."""
-    rest = pick(frames.tops, 2 * t + 1)
-    if rest < RARE:
-        most = _most(posterior, at, frames.slots)
-        if 2.0 * most > total:
-            u = 0
-            while pick(posterior, at + u) != most:
-                u += 1
-            if pick(frames.emissions, t * frames.slots + u) == 1.0:
-                put(posterior, at + u, 0.0)
-                unlikely = _sum(posterior, at, frames.slots)
-                return u, unlikely / (unlikely + most) - rest / (1.0 + rest)
-    return -1, 0.0
 
 
 @part
@@ -66,31 +74,30 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
 
     Args:
         sense: how far one frame is from the next, 1 or -1.
-        posterior: (many, slots), not normalised, overwritten; totals: (many,), overwritten.
+        posterior: (many, slots), not normalised, overwritten.
+        totals: (many,), each frame's posteriors, added up.
         softmax: subtract from the softmax, or from 0.
         weight: what comes from upstream, of the result's type.
 
     Returns:
-        whether the posteriors of each frame add up to 1, within TOLERANCE; if not, some may not be written.
+        whether the posteriors of each frame add up to 1, within TOLERANCE; if not, none may be written.
     """
     slots, result, classes = frames.slots, frames.result, frames.classes
     fine = True
     for i in range(many):
-        total = _sum(posterior, i * slots, slots)
-        put(totals, i, total)
-        fine &= abs(total - 1.0) <= TOLERANCE
+        fine &= abs(pick(totals, i) - 1.0) <= TOLERANCE
     for i in range(many):
         t, at = first + sense * i, i * slots
         em, out = t * slots, frames.out + t * classes
         total = pick(totals, i)
-        likely, small = _sure(frames, t, posterior, at, total) if softmax else (-1, 0.0)
-        first_lanes = load(posterior, at)
-        share = like(first_lanes, (1.0 / (1.0 + pick(frames.tops, 2 * t + 1))) if softmax else 0.0)
-        inverse = like(first_lanes, 1.0 / total)
+        likely, small = _sure(frames, t, posterior, at, total, softmax)
+        lanes = load(posterior, at)
+        share = like(lanes, (1.0 / (1.0 + pick(frames.tops, 2 * t + 1))) if softmax else 0.0)
+        inverse = like(lanes, -1.0 / total)
         if frames.dense:
             for c in range(0, classes, LANES):
-                g = not_tiny(load(frames.emissions, em + c) * share - load(posterior, at + c) * inverse)
-                g = converted(g, result)
+                p = load(frames.emissions, em + c) * share
+                g = not_tiny(converted(multiply_add(load(posterior, at + c), inverse, p), result))
                 g = g * like(g, weight)
                 if c + LANES <= classes:
                     store(result, out + c, g)
@@ -100,7 +107,8 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
                 _write(result, out + likely, small, weight)
             continue
         for u in range(0, slots, LANES):
-            store(posterior, at + u, load(frames.emissions, em + u) * share - load(posterior, at + u) * inverse)
+            p = load(frames.emissions, em + u) * share
+            store(posterior, at + u, multiply_add(load(posterior, at + u), inverse, p))
         if likely >= 0:
             put(posterior, at + likely, small)
     if frames.dense:

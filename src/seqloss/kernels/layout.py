@@ -86,7 +86,7 @@ def space_sizes(frames, labels, classes, keep):
         "beta_exponents": width,
         "by_number": FRAMES * most_slots(labels, classes),
         "posteriors": FRAMES * most_slots(labels, classes),
-        "totals": BLOCK,
+        "totals": FRAMES,
     }
 
 

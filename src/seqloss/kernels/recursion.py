@@ -175,4 +175,7 @@ def backward(
                 for lane in range(min(width, labels - l)):
                     posterior[slot[l + lane]] += q[lane]
         posterior[blank] += fold_sum(blanks)
+        totals[0] = 0.0
+        for u in range(slots):
+            totals[0] += posterior[u]
         write_gradient(measured, t - 1, 1, 1, posterior, totals, softmax, weight)

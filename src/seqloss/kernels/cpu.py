@@ -83,7 +83,7 @@ def loss_and_grad(
             huge.compute(apart, costs, everything, classes, frames, labels, gradient, losses, paths)
     else:
         paths[:] = Path.DEEP
-    left = np.flatnonzero((paths > Path.FAST) & (paths < Path.INFEASIBLE))
+    left = np.flatnonzero((paths > Path.FAST) & (paths < Path.INFEASIBLE)) if paths.any() else paths[:0]
     if left.size:
         threads.share(wide, [share for share in np.array_split(left, threads.get_num_threads()) if share.size])
     gradients = result.reshape(logits.shape) if gradient else None
@@ -170,14 +170,16 @@ def _memory(logits: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
 def _integers(batch: Batch) -> list[np.ndarray]:
     """Targets and both lengths, as the kernels take them."""
     return [
-        _as_writable(np.require(array, np.int64, "C"))
+        array if array.dtype == np.int64 and array.flags.carray else _as_writable(np.require(array, np.int64, "C"))
         for array in (batch.targets, batch.logit_lengths, batch.target_lengths)
     ]
 
 
 def _longest(batch: Batch, time: int) -> tuple[int, int]:
     """The most frames and labels that any row uses."""
-    frames, labels = (int(lengths.max(initial=0)) for lengths in (batch.logit_lengths, batch.target_lengths))
+    if not batch.logit_lengths.size:
+        return 0, 0
+    frames, labels = int(batch.logit_lengths.max()), int(batch.target_lengths.max())
     return max(0, min(time, frames)), max(0, min(batch.targets.shape[1], labels))
 
 

@@ -90,10 +90,14 @@ def _by_type(of32, of64):
     return chosen
 
 
+def _constant(value):
+    return lambda x: like(x, value)
+
+
 _reduced = _by_type(lambda x: _reduced32(x), lambda x: _reduced64(x))
 _series = _by_type(lambda x: _series6(x), lambda x: _series11(x))
-_lowest = _by_type(lambda x: like(x, LOWEST32), lambda x: like(x, LOWEST64))
-_vanished = _by_type(lambda x: like(x, ROUNDER32 - 127.0), lambda x: like(x, ROUNDER64 - 1023.0))
+_lowest = _by_type(_constant(LOWEST32), _constant(LOWEST64))
+_vanished = _by_type(_constant(ROUNDER32 - 127.0), _constant(ROUNDER64 - 1023.0))
 
 
 @inlined

@@ -50,7 +50,9 @@ class Workspace:
     def take(self, name: str, size: int, dtype: np.dtype) -> np.ndarray:
         found = self._arrays.get(name)
         if found is None or found.size < size or found.dtype != dtype:
+            _kept.bytes -= found.nbytes if found is not None else 0
             found = self._arrays[name] = _aligned(size, np.dtype(dtype))
+            _kept.bytes += found.nbytes
             self._sets.clear()
         return found
 
@@ -64,7 +66,7 @@ class Workspace:
         return found[1]  # type: ignore[return-value]
 
     def __exit__(self, *error: object) -> None:
-        if sum(array.nbytes for array in self._arrays.values()) > KEPT_BYTES:
+        if _kept.bytes > KEPT_BYTES:
             release()
 
 
@@ -84,4 +86,4 @@ def measuring(lent: Workspace, kind: np.dtype, labels: int, classes: int) -> Scr
 
 def release() -> None:
     """Give this thread's scratch back."""
-    _kept.arrays, _kept.sets = {}, {}
+    _kept.arrays, _kept.sets, _kept.bytes = {}, {}, 0

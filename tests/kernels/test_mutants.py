@@ -40,8 +40,8 @@ MUTANTS = {
     ),
     "an emission that vanishes in float64 is none": (
         "emissions.py",
-        "if smallest > 0.0 else np.inf",
-        "if smallest > 0.0 else 0.0",
+        "return select(less(x, like(x, -MASKED)), like(x, 0.0), x)",
+        "return select(less(x, like(x, -708.0)), like(x, 0.0), x)",
         "test_ctc.py::test_masks_of_ten_thousand_do_not_wrap_a_million_frames",
     ),
     "windows of any width": (
@@ -52,31 +52,31 @@ MUTANTS = {
     ),
     "neighbours any distance apart": (
         "blocks.py",
-        "return not any_lane(far)",
-        "return True",
+        "either(wide, either(far, less(like(high, limit), high - low)))",
+        "either(wide, less(like(high, limit), high - low))",
         "test_blocks.py::test_neighbouring_exponents_may_be_so_far_apart_and_no_further",
     ),
     "a window is the label's own": (
         "blocks.py",
-        "while reach <= k:",
-        "while reach <= k - k:",
+        "high, low = maximum(high, one_before(high1, high)), minimum(low, one_before(low1, low))",
+        "pass",
         "test_blocks.py::test_a_label_has_the_largest_exponent_of_its_window_less_the_raise",
     ),
     "a label without a window takes part": (
         "blocks.py",
-        "select(equal(previous, none), absent, previous - own)",
+        "select(either(equal(own, none), equal(previous, none)), like(own, ABSENT), previous - own)",
         "previous - own",
         "test_blocks.py::test_a_label_whose_window_is_empty_takes_no_part",
     ),
     "a scale in one step": (
         "blocks.py",
-        "return x * power_of_two(x, first) * power_of_two(x, second)",
-        "return x * power_of_two(x, first)",
+        "return x * two_to_each(first) * two_to_each(second)",
+        "return x * two_to_each(first)",
         "test_blocks.py::test_a_step_of_more_than_a_power_of_two_can_be_is_made_in_two",
     ),
     "no certificate": (
         "gradient.py",
-        "fine &= abs(total - 1.0) <= TOLERANCE",
+        "fine &= abs(pick(totals, i) - 1.0) <= TOLERANCE",
         "fine &= True",
         "test_blocks.py::test_a_way_back_that_leaves_float64_is_uncertain_and_told_again",
     ),
@@ -160,20 +160,22 @@ MUTANTS = {
     ),
     "posteriors are not normalised": (
         "gradient.py",
-        "like(first_lanes, 1.0 / total)",
-        "like(first_lanes, 1.0)",
+        "like(lanes, -1.0 / total)",
+        "like(lanes, -1.0)",
         "test_blocks.py::test_no_batch_is_found_on_which_the_two_paths_disagree",
     ),
     "posteriors near 1 cancel": (
         "gradient.py",
-        "if 2.0 * most > total:",
-        "if most > 2.0 * total:",
+        "if 2.0 * likeliest > total:",
+        "if likeliest > 2.0 * total:",
         "test_ctc.py::test_a_sure_and_right_models_loss_and_gradient_keep_their_digits",
     ),
     "emissions in float32": (
         "emissions.py",
-        "np.float64(pick(scores, start + pick(classes_used, u) * step)) - top",
-        "np.float64(np.float32(pick(scores, start + pick(classes_used, u) * step)) - np.float32(top))",
+        "return select(none, like(most, -np.inf), pick_wide(scores, start, load(frames.classes_used, u)) - most)",
+        "x = pick_wide(scores, start, load(frames.classes_used, u)) - most\n"
+        "    y = x * like(x, 2.0**29 + 1.0)\n"
+        "    return select(none, like(most, -np.inf), y - (y - x))",
         "test_ctc.py::test_emissions_far_under_the_frames_largest_keep_their_ratios",
     ),
     "denormals stay": (
@@ -184,14 +186,14 @@ MUTANTS = {
     ),
     "denormals stay where all classes have a number": (
         "gradient.py",
-        "g = not_tiny(load(frames.emissions, em + c) * share - load(posterior, at + c) * inverse)",
-        "g = load(frames.emissions, em + c) * share - load(posterior, at + c) * inverse",
+        "g = not_tiny(converted(multiply_add(load(posterior, at + c), inverse, p), result))",
+        "g = converted(multiply_add(load(posterior, at + c), inverse, p), result)",
         "test_ctc.py::test_entries_under_the_smallest_normal_number_are_exactly_zero",
     ),
     "float64 with float32's series": (
         "exponential.py",
-        "raised(_series11(multiply_add(n,",
-        "raised(_series6(multiply_add(n,",
+        "lambda x: _series6(x), lambda x: _series11(x)",
+        "lambda x: _series6(x), lambda x: _series6(x)",
         "test_wide.py::test_exp_is_right_to_two_roundings_over_its_whole_range",
     ),
     "ln 2 in one piece": (

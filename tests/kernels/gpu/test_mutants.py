@@ -46,8 +46,14 @@ MUTANTS = {
     ),
     "a segment walks back from its own beginning": (
         "posteriors.py",
-        "far = near + segments.to(tl.int64) * (4 * line)",
+        "far = checkpoints + ((row * 2 + 1) * segments + segment) * (4 * line)",
         "far = near",
+        "test_float64.py::test_models_of_every_temper",
+    ),
+    "what a distance's rounding lacks is lost": (
+        "step.py",
+        "exp(distance, lacking, distance >= -MASKED)",
+        "exp(distance, 0.0, distance >= -MASKED)",
         "test_float64.py::test_models_of_every_temper",
     ),
     "shares have no common exponent": (

@@ -14,7 +14,8 @@ import triton
 import triton.language as tl
 
 from seqloss.kernels.gpu import wide
-from seqloss.kernels.gpu.wide import add, exp, exp_below, exp_of_any, indicator, multiply, shifted
+from seqloss.kernels.gpu.tiles import FUSION
+from seqloss.kernels.gpu.wide import add, difference, exp, exp_below, exp_of_any, indicator, multiply, shifted
 
 STEP = 32
 NOTHING = int(wide.NOTHING.value)
@@ -41,11 +42,19 @@ def _pairs_kernel(x, x_exponent, y, y_exponent, value, exponent, MULTIPLY: tl.co
 def _powers_kernel(x, value, exponent, below, any_, SIZE: tl.constexpr):
     at = tl.arange(0, SIZE)
     distance = tl.load(x + at)
-    found, found_exponent = exp(distance, distance >= -1e8)
+    found, found_exponent = exp(distance, 0.0, distance >= -1e8)
     tl.store(value + at, found)
     tl.store(exponent + at, found_exponent)
     tl.store(below + at, exp_below(distance))
     tl.store(any_ + at, exp_of_any(distance))
+
+
+@triton.jit
+def _difference_kernel(x, y, found, lacking, SIZE: tl.constexpr):
+    at = tl.arange(0, SIZE)
+    rounded, rest = difference(tl.load(x + at), tl.load(y + at))
+    tl.store(found + at, rounded)
+    tl.store(lacking + at, rest)
 
 
 @triton.jit
@@ -181,6 +190,16 @@ def test_powers_as_wide_numbers_are_right_from_0_to_minus_1e8(device: torch.devi
     allowed = np.where(distance <= 1e4, 2.0, distance) * UNIT  # from there on the distance's own rounding
     assert (error <= allowed).all(), (error / allowed).max()
     assert ((value > 2.0**-24) & (value < 2.0**60)).all()  # as `multiply` takes them
+
+
+def test_a_difference_and_what_its_rounding_lacks_are_exact(device: torch.device) -> None:
+    rng = np.random.default_rng(0)
+    x, y = (rng.choice([1e-3, 1.0, 3e3, 1e6], 512) * rng.standard_normal(512) for _ in range(2))
+    x, y = (torch.from_numpy(values.astype(np.float32)).to(device) for values in (x, y))
+    found, lacking = torch.empty_like(x), torch.empty_like(x)
+    _difference_kernel[(1,)](x, y, found, lacking, SIZE=512, **FUSION)
+    assert (lacking != 0).any()
+    torch.testing.assert_close(found.double() + lacking.double(), x.double() - y.double(), rtol=0, atol=0)
 
 
 def test_a_closed_distance_has_power_zero(device: torch.device) -> None:

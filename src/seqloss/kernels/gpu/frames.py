@@ -7,8 +7,8 @@ log p(best) = -log1p(others), so that a sure frame keeps its digits. Classes com
 larger score rescales what its lane has summed before: others = (others + 1) exp(top - new top). In the end the lanes
 meet in pairs, whatever layout the compiler chose.
 
-With the target's labels at hand the same program gathers their distances, score - top, from scores that the caches
-still hold: that is all that the sums over paths read. Without the softmax (`normalize=False`) only the classes of blank
+With the target's labels at hand the same program gathers their scores, which the caches still hold: beside the largest
+that is all that the sums over paths read. Without the softmax (`normalize=False`) only the classes of blank
 and target are read, others is 0, and a frame in which all of them lie under -1e8 is closed: top 0, best -1.
 
 Frames past a row's length are not read. Any strides do.
@@ -40,7 +40,7 @@ class Frames(NamedTuple):
         top, others: float32 (batch, time).
         best: int32 (batch, time).
         flags: int8 (batch, time), POISONED and NOT_NORMALIZED; numbers in poisoned frames mean nothing.
-        distances: float32 (batch, time, labels + 1): of each label in use, and in the last place of the blank; the
+        scores: float32 (batch, time, labels + 1): of each label in use, and in the last place of the blank; the
             rest, and frames past a row's length, are as they were allocated. None without labels.
     """
 
@@ -48,7 +48,7 @@ class Frames(NamedTuple):
     others: torch.Tensor
     best: torch.Tensor
     flags: torch.Tensor
-    distances: torch.Tensor | None
+    scores: torch.Tensor | None
 
 
 @triton.jit
@@ -116,7 +116,7 @@ def _sum_of_all(logits, frame, used, stride_class, classes, FRAMES: tl.constexpr
 
 @triton.jit
 def _frames_kernel(
-    logits, lengths, labels, counts, top_out, others_out, best_out, flags_out, distances_out,
+    logits, lengths, labels, counts, top_out, others_out, best_out, flags_out, scores_out,
     stride_row, stride_time, stride_class, time, classes, longest, blank, most,
     NORMALIZE: tl.constexpr, LABELS: tl.constexpr, CHECK: tl.constexpr,
     FRAMES: tl.constexpr, CLASSES: tl.constexpr, GATHERED: tl.constexpr,
@@ -168,7 +168,7 @@ def _frames_kernel(
                 x = tl.load(logits + frame[:, None] + places, mask=inside, other=0.0).to(tl.float32)
                 target = tl.where(place < count, place, longest)[None, :]
                 line = (row * time + t) * (longest + 1)
-                tl.store(distances_out + line[:, None] + target, x - top[:, None], mask=inside)
+                tl.store(scores_out + line[:, None] + target, x, mask=inside)
                 start += GATHERED
     out = row * time + t
     tl.store(top_out + out, tl.where(used, top, 0.0), mask=t < time)
@@ -192,7 +192,7 @@ def frame_pass(
     Args:
         logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
         logit_lengths: integers (batch,) on the same device, of any type; what lies past an axis counts as all of it.
-        labels: int32 (batch, labels), contiguous, all of them classes; with them distances are gathered.
+        labels: int32 (batch, labels), contiguous, all of them classes; with them their scores are gathered.
         label_counts: int32 (batch,), from 0 to the labels axis.
         blank: from 0.
         normalize: False reads the classes of blank and labels alone, and needs labels.
@@ -204,17 +204,17 @@ def frame_pass(
     top, others = (torch.empty((batch, time), dtype=torch.float32, device=logits.device) for _ in range(2))
     best = torch.empty((batch, time), dtype=torch.int32, device=logits.device)
     flags = torch.empty((batch, time), dtype=torch.int8, device=logits.device)
-    distances = None
+    scores = None
     if labels is not None:
-        distances = torch.empty((batch, time, longest + 1), dtype=torch.float32, device=logits.device)
+        scores = torch.empty((batch, time, longest + 1), dtype=torch.float32, device=logits.device)
     tile = classes_tile(logits.device, time, classes)
     slack = 0.0 if rounding is None else NORMALIZATION_SLACK + rounding * math.log(max(1, classes))
     if batch and time:
         _frames_kernel[(batch * triton.cdiv(time, tile.rows),)](
-            logits, logit_lengths, labels, label_counts, top, others, best, flags, distances,
+            logits, logit_lengths, labels, label_counts, top, others, best, flags, scores,
             *logits.stride(), time, classes, longest, blank, 1.0 + slack,
             NORMALIZE=normalize, LABELS=labels is not None, CHECK=rounding is not None,
             FRAMES=tile.rows, CLASSES=tile.columns, GATHERED=min(tile.columns, power_of_two(longest + 1)),
             **tile.options,
         )  # fmt: skip
-    return Frames(top, others, best, flags, distances)
+    return Frames(top, others, best, flags, scores)

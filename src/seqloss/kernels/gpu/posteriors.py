@@ -95,7 +95,7 @@ def meet(at, lines, columns, inside, alive, line, a, a_exponent, b, b_exponent, 
 
 @triton.jit
 def _posteriors_kernel(
-    distances, labels, counts, frames, states, spells, references, checkpoints, scratch, edges, blank_shares,
+    label_scores, top, labels, counts, frames, states, spells, references, checkpoints, scratch, edges, blank_shares,
     first_item, items, time, longest, segments, stride,
     MANY: tl.constexpr, ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
@@ -132,14 +132,14 @@ def _posteriors_kernel(
         if MANY:
             if start > 0:
                 edge, edge_exponent = stored_label(near + start - 1, line, some)
-        last = (row * time + begin) * line + longest
+        at = row * time + begin
         out = space
         u = 0
         while u < steps:
             alive = begin + u < end
-            scores, blank = emissions(distances, last, columns, inside, alive, longest, PARTS)
-            p, p_exponent = weights(scores, PARTS)
-            q, q_exponent = weights((blank,), 1)
+            scores, blank, largest = emissions(label_scores, top, at, columns, inside, alive, longest, PARTS)
+            p, p_exponent = weights(scores, (largest,), PARTS, PARTS)
+            q, q_exponent = weights((blank,), (largest,), 1, 1)
             a, a_exponent, b, b_exponent, _a, _ae, _b, _be = step(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, q[0], q_exponent[0], nowhere,
                 nowhere, False, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
@@ -148,7 +148,7 @@ def _posteriors_kernel(
             if MANY:
                 if start > 0:
                     edge, edge_exponent = stored_label(out + start - 1, line, alive)
-            last += line
+            at += 1
             out += 4 * line
             u += 1
         if MANY:
@@ -165,32 +165,32 @@ def _posteriors_kernel(
         edge = tl.zeros([LINES, 1], tl.float32)
         edge_exponent = tl.full([LINES, 1], NOTHING, tl.int32)
         frame = end - 1
-        last = (row * time + frame) * line + longest
+        at = row * time + frame
         out = space + (frame - begin).to(tl.int64) * (4 * line)
         state = main_state(states, row, time, end, main, end < length)
         state = in_own_order(state, count, main, end < length)[:, None]
         u = 0
         while u < steps:
             alive = frame >= begin
-            scores, blank = emissions(distances, last, columns, inside, alive, longest, PARTS)
+            scores, blank, largest = emissions(label_scores, top, at, columns, inside, alive, longest, PARTS)
             if MANY:
                 pass_on(even, u, lane, alive & (chunk == CHUNKS - 1), a, a_exponent, LANES, PARTS)
                 if start > 0:
                     edge, edge_exponent = take_over(odd, u, alive)
             next_state = main_state(states, row, time, frame, main, alive)
             next_state = in_own_order(next_state, count, main, alive)[:, None]
-            p, p_exponent = weights(scores, PARTS)
-            q, q_exponent = weights((blank,), 1)
+            p, p_exponent = weights(scores, (largest,), PARTS, PARTS)
+            q, q_exponent = weights((blank,), (largest,), 1, 1)
             a, a_exponent, b, b_exponent, all_a, all_a_exponent, all_b, all_b_exponent = step(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, q[0], q_exponent[0], state,
                 next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
             of_blanks = meet(
-                (distances + (last - longest))[:, None], out[:, None], columns, inside, alive[:, None], line,
+                (label_scores + at * line)[:, None], out[:, None], columns, inside, alive[:, None], line,
                 all_a, all_a_exponent, all_b, all_b_exponent, reference, count[:, None], place, PARTS,
             )  # fmt: skip
             share = pairwise_over_parts(of_blanks, LINES, LANES, PARTS)
-            total = blank_shares + row * time + frame
+            total = blank_shares + at
             if CHUNKS > 1:
                 share = tl.broadcast_to(
                     pairwise(tl.reshape(share, [ROWS, CHUNKS]), ROWS, CHUNKS)[:, None], [ROWS, CHUNKS]
@@ -200,7 +200,7 @@ def _posteriors_kernel(
                 if start > 0:
                     share += tl.load(total, mask=alive & (chunk == 0), other=0.0)
             tl.store(total, share, mask=alive & (chunk == 0))
-            last -= line
+            at -= 1
             out -= 4 * line
             frame -= 1
             state = next_state
@@ -234,7 +234,7 @@ def stored_bytes(batch: int, time: int, labels: int) -> int:
 
 
 def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, references: torch.Tensor) -> torch.Tensor:
-    """Turn `frames.distances` into shares by label, in place, for rows with a path.
+    """Turn `frames.scores` into shares by label, in place, for rows with a path.
 
     Args:
         references: int32 (batch,), the exponent of each row's sum over all paths.
@@ -242,7 +242,7 @@ def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, referenc
     Returns:
         the blanks' share of each frame, float32 (batch, time).
     """
-    assert frames.distances is not None
+    assert frames.scores is not None
     assert sums.checkpoints is not None
     batch, time = frames.best.shape
     longest, device = text.labels.shape[1], frames.best.device
@@ -257,7 +257,7 @@ def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, referenc
     edges = torch.empty((at_once, 2, sums.stride if many else 0, 2), dtype=torch.int32, device=device)
     for first in range(0, items, at_once):
         _posteriors_kernel[(triton.cdiv(at_once, tile.rows),)](
-            frames.distances, text.labels, text.counts, main.walked, main.states, main.spells, references,
+            frames.scores, frames.top, text.labels, text.counts, main.walked, main.states, main.spells, references,
             sums.checkpoints, scratch, edges, blank_shares, first, min(items, first + at_once), time, longest,
             segments, sums.stride,
             MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes, PARTS=tile.parts, **tile.options,

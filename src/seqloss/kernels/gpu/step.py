@@ -24,7 +24,7 @@ program skips it.
 import triton
 import triton.language as tl
 
-from seqloss.kernels.gpu.wide import MASKED, NOTHING, add, exp, indicator, multiply, shifted
+from seqloss.kernels.gpu.wide import MASKED, NOTHING, add, difference, exp, indicator, multiply, shifted
 
 NOWHERE = tl.constexpr(-8)
 """The main path's state in walks that have none: none that a label or blank could have, or be entered from."""
@@ -32,13 +32,18 @@ CLOSED = tl.constexpr(float("-inf"))
 
 
 @triton.jit
-def emissions(distances, last, columns, inside, alive, longest, PARTS: tl.constexpr):
-    """The distances of a frame's labels, a tuple of (lines, lanes), and of its blank, at `last`, (lines, 1)."""
+def emissions(scores, top, at, columns, inside, alive, longest, PARTS: tl.constexpr):
+    """The scores of a frame's labels, a tuple of (lines, lanes), of its blank and its largest, (lines, 1).
+
+    Args:
+        at: the frame's number among those of all rows, (lines,).
+    """
     labels = ()
-    line = distances + (last - longest)[:, None]
+    line = scores + at * (longest + 1)
     for i in tl.static_range(PARTS):
-        labels = labels + (tl.load(line + columns[i], mask=inside[i] & alive[:, None], other=CLOSED),)
-    return labels, tl.load(distances + last, mask=alive, other=CLOSED)[:, None]
+        labels = labels + (tl.load(line[:, None] + columns[i], mask=inside[i] & alive[:, None], other=CLOSED),)
+    blank = tl.load(line + longest, mask=alive, other=CLOSED)
+    return labels, blank[:, None], tl.load(top + at, mask=alive, other=0.0)[:, None]
 
 
 @triton.jit
@@ -110,11 +115,13 @@ def enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS: tl.
 
 
 @triton.jit
-def weights(scores, COUNT: tl.constexpr):
-    """e^score of each of a tuple, zero under -1e8: what a frame itself multiplies with, known before what enters it."""
+def weights(scores, tops, PARTS: tl.constexpr, COUNT: tl.constexpr):
+    """e^(score - top) of each of a tuple, PARTS with each top: what a frame itself multiplies with, known before what
+    enters it. Zero under -1e8."""
     value, exponent = (), ()
     for i in tl.static_range(COUNT):
-        x, x_exponent = exp(scores[i], scores[i] >= -MASKED)
+        distance, lacking = difference(scores[i], tops[i // PARTS])
+        x, x_exponent = exp(distance, lacking, distance >= -MASKED)
         value, exponent = value + (x,), exponent + (x_exponent,)
     return value, exponent
 

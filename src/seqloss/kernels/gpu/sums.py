@@ -78,18 +78,18 @@ def in_own_order(state, count, main, known):
 
 @triton.jit
 def bring(
-    distances, states, row, time, frame, pace, left, columns, inside, main, longest, PARTS: tl.constexpr,
+    label_scores, top, states, row, time, frame, pace, left, columns, inside, main, longest, PARTS: tl.constexpr,
     TOGETHER: tl.constexpr,
 ):  # fmt: skip
-    """What the next frames need, `left` of them at the most: their labels' scores one after another, their blanks', the
-    main path's states."""
-    scores, blanks, stands = (), (), ()
+    """What the next frames need, `left` of them at the most: their labels' scores one after another, their blanks',
+    their largest, the main path's states."""
+    scores, blanks, tops, stands = (), (), (), ()
     for j in tl.static_range(TOGETHER):
-        last = (row * time + frame + j * pace) * (longest + 1) + longest
-        some, blank = emissions(distances, last, columns, inside, left > j, longest, PARTS)
-        scores, blanks = scores + some, blanks + (blank,)
+        at = row * time + frame + j * pace
+        some, blank, largest = emissions(label_scores, top, at, columns, inside, left > j, longest, PARTS)
+        scores, blanks, tops = scores + some, blanks + (blank,), tops + (largest,)
         stands = stands + (main_state(states, row, time, frame + j * pace, main, left > j),)
-    return scores, blanks, stands
+    return scores, blanks, tops, stands
 
 
 @triton.jit
@@ -161,7 +161,7 @@ def going_on(alive, new, old, PARTS: tl.constexpr):
 
 @triton.jit
 def _sums_kernel(
-    distances, labels, counts, frames, states, spells, order, ends, edges, checkpoints,
+    label_scores, top, labels, counts, frames, states, spells, order, ends, edges, checkpoints,
     walks, time, longest, segments, stride,
     WAYS: tl.constexpr, KEEP: tl.constexpr, MANY: tl.constexpr,
     ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, TOGETHER: tl.constexpr,
@@ -196,8 +196,8 @@ def _sums_kernel(
         a, a_exponent = nothing(LINES, LANES, PARTS)
         b, b_exponent = on_first_blank((there & (main == 0))[:, None], place, PARTS)
         frame = first
-        scores, blanks, stands = bring(
-            distances, states, row, time, frame, pace, length, columns, inside, main, longest, PARTS, TOGETHER
+        scores, blanks, tops, stands = bring(
+            label_scores, top, states, row, time, frame, pace, length, columns, inside, main, longest, PARTS, TOGETHER
         )  # fmt: skip
         state = tl.where(main, 0, NOWHERE)
         edge = tl.zeros([LINES, 1], tl.float32)
@@ -205,12 +205,12 @@ def _sums_kernel(
         border, gap = 0 * first_gap, first_gap
         u = 0
         while u < most_frames:
-            next_scores, next_blanks, next_stands = bring(
-                distances, states, row, time, frame + TOGETHER * pace, pace, length - (u + TOGETHER), columns, inside,
-                main, longest, PARTS, TOGETHER,
+            next_scores, next_blanks, next_tops, next_stands = bring(
+                label_scores, top, states, row, time, frame + TOGETHER * pace, pace, length - (u + TOGETHER), columns,
+                inside, main, longest, PARTS, TOGETHER,
             )  # fmt: skip
-            ps, p_exponents = weights(scores, PARTS * TOGETHER)
-            qs, q_exponents = weights(blanks, TOGETHER)
+            ps, p_exponents = weights(scores, tops, PARTS, PARTS * TOGETHER)
+            qs, q_exponents = weights(blanks, tops, 1, TOGETHER)
             for j in tl.static_range(TOGETHER):
                 alive = u + j < length
                 if KEEP:
@@ -239,7 +239,7 @@ def _sums_kernel(
                 b, b_exponent = going_on(goes, new_b, b, PARTS), going_on(goes, new_b_exponent, b_exponent, PARTS)
                 state = next_state
                 frame += pace
-            scores, blanks, stands = next_scores, next_blanks, next_stands
+            scores, blanks, tops, stands = next_scores, next_blanks, next_tops, next_stands
             u += TOGETHER
         ours = (backward & there)[:, None]
         final = (ends + row * 4)[:, None] + 0 * lane
@@ -265,7 +265,7 @@ def segment_frames(time: int) -> int:
 
 def sum_paths(frames: Frames, text: Text, main: MainPath, *, keep_states: bool) -> Sums:
     """Walk through every row; with `keep_states` both ways."""
-    assert frames.distances is not None
+    assert frames.scores is not None
     batch, time = frames.best.shape
     longest = text.labels.shape[1]
     new = {"dtype": torch.int32, "device": frames.best.device}
@@ -280,8 +280,8 @@ def sum_paths(frames: Frames, text: Text, main: MainPath, *, keep_states: bool) 
     if batch:
         order = torch.argsort(main.walked, descending=True, stable=True)
         _sums_kernel[(triton.cdiv(walks, tile.rows),)](
-            frames.distances, text.labels, text.counts, main.walked, main.states, main.spells, order, ends, edges,
-            checkpoints, walks, time, longest, segments, stride,
+            frames.scores, frames.top, text.labels, text.counts, main.walked, main.states, main.spells, order, ends,
+            edges, checkpoints, walks, time, longest, segments, stride,
             WAYS=ways, KEEP=keep_states, MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes,
             PARTS=tile.parts, TOGETHER=tile.together, **tile.options,
         )  # fmt: skip

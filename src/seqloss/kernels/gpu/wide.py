@@ -62,11 +62,19 @@ def exp_of_any(x):
 
 
 @triton.jit
-def exp(x, open_):
-    """e^x as a wide number, for x from -1e8 to 0, where `open_`; else zero, whatever x is."""
+def difference(x, y):
+    """x - y, and what its rounding lacks."""
+    found = x - y
+    virtual = found - x
+    return found, (x - (found - virtual)) - (y + virtual)
+
+
+@triton.jit
+def exp(x, lacking, open_):
+    """e^(x + lacking) as a wide number, for x from -1e8 to 0, where `open_`; else zero, whatever they are."""
     x = tl.maximum(x, -MASKED)
     whole = tl.floor(x * LOG2E + 0.5)
-    rest = (x - whole * LN2_HIGH) - whole * LN2_LOW
+    rest = ((x - whole * LN2_HIGH) - whole * LN2_LOW) + lacking
     digits = whole.to(tl.int32)
     steps = digits >> 5
     power = exp_of_rest(rest)

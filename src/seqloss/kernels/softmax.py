@@ -130,6 +130,13 @@ def not_tiny(x):
 
 
 @inlined
+def _scaled(e, scale, weight):
+    """The softmax of exponentials, 0 where it would be under float32's smallest normal number, times a weight."""
+    y = e * scale
+    return select(less(y, like(y, SMALLEST)), like(y, 0.0), y) * weight
+
+
+@inlined
 def scale(result, start, classes, scale, weight):
     """Turn a frame's exponentials into its softmax, then times a weight."""
     width = lanes(result)
@@ -138,8 +145,8 @@ def scale(result, start, classes, scale, weight):
     scale, weight = like(first, scale), like(first, weight)
     position = start
     while position + width <= end:
-        store(result, position, not_tiny(load(result, position) * scale) * weight)
+        store(result, position, _scaled(load(result, position), scale, weight))
         position += width
     if position < end:
         x = load_first(result, position, end - position, 0.0)
-        store_first(result, position, not_tiny(x * scale) * weight, end - position)
+        store_first(result, position, _scaled(x, scale, weight), end - position)

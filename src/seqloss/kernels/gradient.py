@@ -22,6 +22,7 @@ from seqloss.kernels.vectors import (
     multiply_add,
     pick,
     put,
+    put_each,
     select,
     store,
     store_first,
@@ -66,6 +67,14 @@ def _write(result, at, g, weight):
     put(result, at, pick(result, at) * weight)
 
 
+@inlined
+def _entries(frames, em, posterior, at, share, inverse, weight):
+    """Eight entries: softmax less posterior, times a weight."""
+    p = load(frames.emissions, em) * share
+    g = not_tiny(converted(multiply_add(load(posterior, at), inverse, p), frames.result))
+    return g * like(g, weight)
+
+
 @part
 def write_gradient(frames, first, sense, many, posterior, totals, softmax, weight):
     """Write the gradient of some frames, `many` from `first` on, where their exponentials stand unless `dense`.
@@ -74,7 +83,7 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
 
     Args:
         sense: how far one frame is from the next, 1 or -1.
-        posterior: (many, slots), not normalised, overwritten.
+        posterior: (many, slots), not normalised.
         totals: (many,), each frame's posteriors, added up.
         softmax: subtract from the softmax, or from 0.
         weight: what comes from upstream, of the result's type.
@@ -91,37 +100,24 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
         em, out = t * slots, frames.out + t * classes
         total = pick(totals, i)
         likely, small = _sure(frames, t, posterior, at, total, softmax)
+        one = (1.0 / (1.0 + pick(frames.tops, 2 * t + 1))) if softmax else 0.0
         lanes = load(posterior, at)
-        share = like(lanes, (1.0 / (1.0 + pick(frames.tops, 2 * t + 1))) if softmax else 0.0)
-        inverse = like(lanes, -1.0 / total)
+        share, inverse = like(lanes, one), like(lanes, -1.0 / total)
         if frames.dense:
             for c in range(0, classes, LANES):
-                p = load(frames.emissions, em + c) * share
-                g = not_tiny(converted(multiply_add(load(posterior, at + c), inverse, p), result))
-                g = g * like(g, weight)
+                g = _entries(frames, em + c, posterior, at + c, share, inverse, weight)
                 if c + LANES <= classes:
                     store(result, out + c, g)
                 else:
                     store_first(result, out + c, g, classes - c)
-            if likely >= 0:
-                _write(result, out + likely, small, weight)
-            continue
-        for u in range(0, slots, LANES):
-            p = load(frames.emissions, em + u) * share
-            store(posterior, at + u, multiply_add(load(posterior, at + u), inverse, p))
-        if likely >= 0:
-            put(posterior, at + likely, small)
-    if frames.dense:
-        return fine
-    for i in range(many):
-        t = first + sense * i
-        out = frames.out + t * classes
-        if softmax:
-            scale(result, out, classes, 1.0 / (1.0 + pick(frames.tops, 2 * t + 1)), weight)
         else:
-            result[out : out + classes] = 0.0
-    for i in range(many):
-        out, at = frames.out + (first + sense * i) * classes, i * slots
-        for u in range(frames.used):
-            _write(result, out + pick(frames.classes_used, u), pick(posterior, at + u), weight)
+            if softmax:
+                scale(result, out, classes, one, weight)
+            else:
+                result[out : out + classes] = 0.0
+            for u in range(slots - LANES, -1, -LANES):
+                g = _entries(frames, em + u, posterior, at + u, share, inverse, weight)
+                put_each(result, out, load(frames.classes_used, u), g)
+        if likely >= 0:
+            _write(result, out + pick(frames.classes_used, likely), small, weight)
     return fine

@@ -238,6 +238,23 @@ def pick_wide(typing, array, start, indices):
 
 
 @intrinsic
+def put_each(typing, array, start, indices, value):
+    """Write a vector's lanes to the places `indices` after `start`, the last lane first."""
+
+    def build(context, builder, sig, args):
+        start_value = context.cast(builder, args[1], sig.args[1], types.intp)
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        data = builder.gep(data, [start_value])
+        for lane in reversed(range(sig.args[2].lanes)):
+            place = ir.Constant(ir.IntType(32), lane)
+            one = builder.extract_element(args[3], place)
+            builder.store(one, builder.gep(data, [builder.extract_element(args[2], place)]))
+        return context.get_dummy_value()
+
+    return types.void(array, start, indices, value), build
+
+
+@intrinsic
 def put(typing, array, index, value):
     """Write one element, at an index as `pick` takes it."""
 

@@ -18,22 +18,12 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm
 from numba import njit
 from numba.core import caching
-from numba.core.registry import cpu_target
 
 OPTIONS = {"error_model": "numpy", "_nrt": False}
 """No fastmath; and no reference counts, which cost a fifth of a small batch: a kernel allocates nothing, and who calls
 it keeps its arrays."""
-
-MULTIPLY_ADD = """
-declare double @llvm.fmuladd.f64(double, double, double)
-define double @f(double %a, double %b, double %c) {
-    %d = call double @llvm.fmuladd.f64(double %a, double %b, double %c)
-    ret double %d
-}
-"""
 
 part = njit(no_cpython_wrapper=True, **OPTIONS)
 """For a kernel's larger parts."""
@@ -57,14 +47,6 @@ def kernel(function: Callable) -> Callable:
         return compiled()(*arguments)
 
     return call
-
-
-@cache
-def fuses() -> bool:
-    """Whether the processor that is compiled for multiplies and adds in one operation: told by what LLVM makes of it."""
-    triple, processor, features = cpu_target.target_context.codegen().magic_tuple()
-    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=processor, features=features)
-    return "madd" in machine.emit_assembly(llvm.parse_assembly(MULTIPLY_ADD))
 
 
 @cache

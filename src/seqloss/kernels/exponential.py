@@ -1,11 +1,10 @@
 """exp, lane by lane, with operations of our own choice, so that no vector library decides its digits.
 
 exp(x) = 2^n * exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2. Adding 1.5 * 2^fraction_bits rounds, and
-leaves n in the lowest bits. A fused multiply-add takes n ln 2 from x with one rounding; what ln 2 itself lacks moves r
-by 0.046 roundings of x in float32 (1.9e-9 n), by 0.3 in float64 (2.3e-17 n). A machine without one would round the
-product too: there ln 2 is split in two, its upper part so short that n times it is exact. exp(r) is
-1 + r + r^2 p(r), p being Chebyshev's approximation of (exp(r) - 1 - r) / r^2 on that interval: of degree 4 for
-float32, 1.0e-8 of the result off, a sixth of a rounding; of degree 9 for float64, 1.7e-17.
+leaves n in the lowest bits. ln 2 is split in two, its upper part so short that n times it is exact even where a
+machine has no fused multiply-add. exp(r) is 1 + r + r^2 p(r), p being Chebyshev's approximation of
+(exp(r) - 1 - r) / r^2 on that interval: of degree 4 for float32, 1.0e-8 of the result off, a sixth of a rounding; of
+degree 9 for float64, 1.7e-17.
 
 A processor holds few vectors on their way at a time, and so waits for each one's last digits. Where an exponential is
 followed by more, or is long, it goes faster in pieces: all vectors are reduced to r and n, then all are rebuilt.
@@ -18,12 +17,11 @@ import math
 from numba import types
 from numba.extending import overload
 
-from seqloss.kernels.compiled import fuses, inlined
+from seqloss.kernels.compiled import inlined
 from seqloss.kernels.vectors import bits_minus, less, like, maximum, multiply_add, raised, select
 
 LOG2E = 1.0 / math.log(2.0)
 ROUNDER32, ROUNDER64 = 1.5 * 2.0**23, 1.5 * 2.0**52
-LN2_32, LN2_64 = 0.693147182464599609375, math.log(2.0)
 UPPER32, LOWER32 = 355.0 / 512.0, -0.00021219444005469057  # 9 bits: exact times |n| < 2^15
 UPPER64, LOWER64 = 11629079.0 / 2.0**24, 5.7699990475432854e-08  # 24 bits: exact times |n| < 2^29
 LOWEST32, LOWEST64 = -87.3, -708.3
@@ -58,30 +56,18 @@ def _series11(r):
     return _tail(r, square, multiply_add(multiply_add(e, fourth, c), fourth, a))
 
 
-def _reducer(rounder, ln2, upper, lower):
-    """(r, what holds n in its lowest bits) of a vector, as `reduced_near`."""
-
-    def fused(x):
-        shifted = multiply_add(x, like(x, LOG2E), like(x, rounder))
-        return multiply_add(shifted - like(x, rounder), like(x, -ln2), x), shifted
-
-    def split(x):
-        shifted = multiply_add(x, like(x, LOG2E), like(x, rounder))
-        n = shifted - like(x, rounder)
-        return multiply_add(n, like(x, -lower), multiply_add(n, like(x, -upper), x)), shifted
-
-    def reduce(x):
-        raise TypeError("works inside compiled kernels only")
-
-    @overload(reduce)
-    def choose(x):
-        return fused if fuses() else split
-
-    return reduce
+@inlined
+def _reduced32(x):
+    shifted = multiply_add(x, like(x, LOG2E), like(x, ROUNDER32))
+    n = shifted - like(x, ROUNDER32)
+    return multiply_add(n, like(x, -LOWER32), multiply_add(n, like(x, -UPPER32), x)), shifted
 
 
-_reduced32 = _reducer(ROUNDER32, LN2_32, UPPER32, LOWER32)
-_reduced64 = _reducer(ROUNDER64, LN2_64, UPPER64, LOWER64)
+@inlined
+def _reduced64(x):
+    shifted = multiply_add(x, like(x, LOG2E), like(x, ROUNDER64))
+    n = shifted - like(x, ROUNDER64)
+    return multiply_add(n, like(x, -LOWER64), multiply_add(n, like(x, -UPPER64), x)), shifted
 
 
 @inlined

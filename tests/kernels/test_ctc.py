@@ -177,6 +177,19 @@ def test_entries_under_the_smallest_normal_number_are_exactly_zero(labels, kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_sure_class_has_exactly_zero_for_an_entry_under_the_smallest_normal_number(kind) -> None:
+    """A label in frame 1, else blank, and the others' share of a frame is 1e-36 to 1e-43."""
+    logits = np.empty((40, 4, 20), kind)
+    logits[:] = np.linspace(-83.0, -100.0, 40)[:, None, None]
+    logits[:, [0, 1, 2, 3], [0, 1, 0, 0]] = 0.0
+    gradient = loss_and_grad(logits, contract.validate(logits.shape, np.ones((40, 1), int)))[2]
+    sure = gradient[:, [0, 1, 2, 3], [0, 1, 0, 0]]
+    assert (sure[0] != 0.0).all()
+    assert (sure[-1] == 0.0).all()
+    assert not ((sure != 0.0) & (np.abs(sure) < contract.SMALLEST)).any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_unnormalised_scores_are_read_as_they_stand(kind) -> None:
     logits, targets = draw(2, 50, 20, 9)
     log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True)) - 0.5

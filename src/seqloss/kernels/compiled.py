@@ -106,7 +106,7 @@ class _KernelCache(caching.FunctionCache):
             found = None
         if found is None:
             print(
-                "seqloss: compiling a CPU kernel for this machine, once (about 10 s) ...",
+                "seqloss: compiling a CPU kernel for this machine, once (10 to 20 s) ...",
                 file=sys.stderr,
                 flush=True,
             )

@@ -58,6 +58,18 @@ def assert_same(found: Any, expected: Any) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
 
+def certain(logits: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Minus the log probability of the frames' best classes, (batch,).
+
+    Where they spell the target, the loss is the difference of this and the rest's logarithm, and may be far smaller
+    than either: it is off by roundings of these, see the budget's "path" in `tests/contract/tolerances.py`.
+    """
+    scores = logits.astype(np.float64)
+    largest = scores.max(axis=2, keepdims=True)
+    each = np.log1p(np.exp(scores - largest).sum(axis=2) - 1.0)
+    return np.where(np.arange(logits.shape[1]) < frames[:, None], each, 0.0).sum(axis=1)
+
+
 @pytest.mark.parametrize("cases", [600, pytest.param(10_000, marks=pytest.mark.long)])
 def test_random_rows_agree_with_float64(cases: int) -> None:
     for turn in range(cases // ROWS):
@@ -65,7 +77,9 @@ def test_random_rows_agree_with_float64(cases: int) -> None:
         expected, exact = ctc_loss_and_grad(arrays[0].astype(np.float64), *arrays[1:])
         loss, gradient = (part.cpu().numpy() for part in answer(*on_device(arrays)))
         np.testing.assert_array_equal(np.isfinite(loss), np.isfinite(expected))
-        np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-37)
+        allowed = 1e-5 * np.abs(expected) + 2e-6 * np.minimum(certain(arrays[0], arrays[2]), 1.0)
+        there = np.isfinite(expected)
+        assert (np.abs(loss - expected)[there] <= allowed[there] + 1e-37).all(), turn
         error, largest = np.abs(gradient - exact), np.abs(exact).max(axis=(1, 2), keepdims=True)
         assert (error <= 1e-5 + 0 * largest).all(), (turn, error.max())
         assert (error <= 1e-4 * largest + 1e-12).all(), (turn, (error / largest).max())

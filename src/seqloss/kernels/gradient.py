@@ -79,7 +79,8 @@ def _entries(frames, em, posterior, at, share, inverse, weight):
 def write_gradient(frames, first, sense, many, posterior, totals, softmax, weight):
     """Write the gradient of some frames, `many` from `first` on, where their exponentials stand unless `dense`.
 
-    What is done for each frame is done for all before the next thing: so the processor has several at hand.
+    Numbers are written from the last to the first: those that stand for no class have blank's place, and blank's own
+    number is 0.
 
     Args:
         sense: how far one frame is from the next, 1 or -1.
@@ -100,9 +101,9 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
         em, out = t * slots, frames.out + t * classes
         total = pick(totals, i)
         likely, small = _sure(frames, t, posterior, at, total, softmax)
-        one = (1.0 / (1.0 + pick(frames.tops, 2 * t + 1))) if softmax else 0.0
+        largest = 1.0 / (1.0 + pick(frames.tops, 2 * t + 1)) if softmax else 0.0
         lanes = load(posterior, at)
-        share, inverse = like(lanes, one), like(lanes, -1.0 / total)
+        share, inverse = like(lanes, largest), like(lanes, -1.0 / total)
         if frames.dense:
             for c in range(0, classes, LANES):
                 g = _entries(frames, em + c, posterior, at + c, share, inverse, weight)
@@ -112,7 +113,7 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
                     store_first(result, out + c, g, classes - c)
         else:
             if softmax:
-                scale(result, out, classes, one, weight)
+                scale(result, out, classes, largest, weight)
             else:
                 result[out : out + classes] = 0.0
             for u in range(slots - LANES, -1, -LANES):

@@ -15,20 +15,20 @@ import seqloss
 HERE = Path(__file__).parent
 MUTANTS = {
     "zero keeps a mantissa": (
-        "vectors.py",
-        "builder.select(nothing, _constant(integers, 0), whole)",
+        "bits.py",
+        "builder.select(nothing, constant(integers, 0), whole)",
         "whole",
         "test_blocks.py::test_no_batch_is_found_on_which_the_two_paths_disagree",
     ),
     "zero keeps an exponent": (
-        "vectors.py",
+        "bits.py",
         "builder.select(empty, args[2], builder.add(own, args[1]))",
         "builder.add(own, args[1])",
         "test_wide.py::test_nothing_plus_nothing_and_nothing_times_anything_is_nothing",
     ),
     "a shifted-out power is garbage": (
-        "vectors.py",
-        "builder.select(tiny, _constant(integers, 0), bits)",
+        "bits.py",
+        "builder.select(tiny, constant(integers, 0), bits)",
         "bits",
         "test_wide.py::test_a_power_under_the_smallest_normal_number_is_exactly_zero",
     ),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from seqloss.kernels import exponential, vectors, wide
+from seqloss.kernels import bits, exponential, vectors, wide
 from seqloss.kernels.vectors import load, store
 
 FLOATS = {np.float32: np.int32, np.float64: np.int64}
@@ -40,7 +40,7 @@ def _exp(x, result):
 
 @njit
 def _power(like, exponent, result):
-    store(result, 0, vectors.power_of_two(load(like, 0), load(exponent, 0)))
+    store(result, 0, bits.power_of_two(load(like, 0), load(exponent, 0)))
 
 
 def run(operation, first, second) -> tuple[float, int]:

@@ -45,6 +45,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seqloss.kernels.bits import raw_exponent, two_to_each
 from seqloss.kernels.compiled import inlined
 from seqloss.kernels.layout import BLOCK, LANES, chunks
 from seqloss.kernels.vectors import (
@@ -60,11 +61,9 @@ from seqloss.kernels.vectors import (
     narrow,
     one_before,
     pick,
-    raw_exponent,
     select,
     store,
     two_before,
-    two_to_each,
     widen,
 )
 

@@ -17,15 +17,14 @@ from typing import NamedTuple
 import numpy as np
 
 from seqloss.contract import MASKED
+from seqloss.kernels.bits import binary_exponent, fraction
 from seqloss.kernels.compiled import inlined, part
 from seqloss.kernels.exponential import LOG2E, rebuilt, reduced, reduced_near, split_exp
 from seqloss.kernels.layout import LANES, TOGETHER, slots_size
 from seqloss.kernels.softmax import NEAR, below_one, exponentials, others, span
 from seqloss.kernels.vectors import (
-    binary_exponent,
     fold_min,
     fold_sum,
-    fraction,
     less,
     like,
     load,

@@ -17,8 +17,9 @@ import math
 from numba import types
 from numba.extending import overload
 
+from seqloss.kernels.bits import bits_minus, raised
 from seqloss.kernels.compiled import inlined
-from seqloss.kernels.vectors import bits_minus, less, like, maximum, multiply_add, raised, select
+from seqloss.kernels.vectors import less, like, maximum, multiply_add, select
 
 LOG2E = 1.0 / math.log(2.0)
 ROUNDER32, ROUNDER64 = 1.5 * 2.0**23, 1.5 * 2.0**52

@@ -23,10 +23,11 @@ import math
 
 import numpy as np
 
+from seqloss.kernels.bits import power_of_two
 from seqloss.kernels.compiled import inlined, part
 from seqloss.kernels.emissions import spread
 from seqloss.kernels.gradient import write_gradient
-from seqloss.kernels.vectors import any_lane, fold_sum, lanes, less, like, load, power_of_two, select, store
+from seqloss.kernels.vectors import any_lane, fold_sum, lanes, less, like, load, select, store
 from seqloss.kernels.wide import NOTHING, add, normalise
 
 

@@ -22,7 +22,6 @@ from numba.extending import intrinsic, lower_builtin
 LANES = {types.float32: 16, types.int32: 16, types.float64: 8, types.int64: 8}
 INTEGER = {types.float32: types.int32, types.float64: types.int64}
 FRACTION_BITS = {types.float32: 23, types.float64: 52}
-BIAS = {types.float32: 127, types.float64: 1023}
 ELEMENTS = {
     types.float32: ir.FloatType(),
     types.float64: ir.DoubleType(),
@@ -54,7 +53,8 @@ class VectorModel(models.PrimitiveModel):
         super().__init__(manager, vector, vector.llvm)
 
 
-def _constant(vector, value):
+def constant(vector, value):
+    """LLVM's constant of one value in every lane."""
     return ir.Constant(vector.llvm, [value] * vector.lanes)
 
 
@@ -357,7 +357,7 @@ def any_noted(typing, notes):
 
     def build(context, builder, sig, args):
         integers = sig.args[0].of(INTEGER[sig.args[0].element])
-        held = builder.icmp_signed("!=", builder.bitcast(args[0], integers.llvm), _constant(integers, 0))
+        held = builder.icmp_signed("!=", builder.bitcast(args[0], integers.llvm), constant(integers, 0))
         whole = ir.IntType(sig.args[0].lanes)
         return builder.icmp_unsigned("!=", builder.bitcast(held, whole), ir.Constant(whole, 0))
 
@@ -503,43 +503,6 @@ fold_min = _fold(_smallest)
 
 
 @intrinsic
-def exponent(typing, value):
-    """floor(log2 x) of one float64 x that is normal and above 0."""
-
-    def build(context, builder, sig, args):
-        whole = ir.IntType(64)
-        bits = builder.lshr(builder.bitcast(args[0], whole), ir.Constant(whole, FRACTION_BITS[types.float64]))
-        return builder.sub(bits, ir.Constant(whole, BIAS[types.float64]))
-
-    return types.int64(types.float64), build
-
-
-@intrinsic
-def two_to(typing, power):
-    """2^power as a float64, for a power from -1022 to 1023."""
-
-    def build(context, builder, sig, args):
-        whole = ir.IntType(64)
-        bits = builder.add(args[0], ir.Constant(whole, BIAS[types.float64]))
-        bits = builder.shl(bits, ir.Constant(whole, FRACTION_BITS[types.float64]))
-        return builder.bitcast(bits, ir.DoubleType())
-
-    return types.float64(types.int64), build
-
-
-@intrinsic
-def bits_minus(typing, value, origin):
-    """The bits of one float vector less those of another, as integers."""
-
-    def build(context, builder, sig, args):
-        integers = sig.args[0].of(INTEGER[sig.args[0].element])
-        left, right = (builder.bitcast(arg, integers.llvm) for arg in args)
-        return builder.sub(left, right)
-
-    return value.of(INTEGER[value.element])(value, origin), build
-
-
-@intrinsic
 def narrow(typing, value):
     """Integers of 64 bits that 32 can hold, in 32: half the registers, and a larger of two in one operation."""
     narrowed = value.of(types.int32)
@@ -551,64 +514,6 @@ def widen(typing, value):
     """Integers of 32 bits in 64."""
     widened = value.of(types.int64)
     return widened(value), lambda context, builder, sig, args: builder.sext(args[0], widened.llvm)
-
-
-@intrinsic
-def raw_exponent(typing, value):
-    """floor(log2 x) + 1023 of float64 x that are normal and above 0, and 0 of 0, in 32 bits."""
-    exponents = value.of(types.int32)
-
-    def build(context, builder, sig, args):
-        whole = value.of(types.int64)
-        bits = builder.bitcast(args[0], whole.llvm)
-        return builder.trunc(builder.lshr(bits, _constant(whole, FRACTION_BITS[types.float64])), exponents.llvm)
-
-    return exponents(value), build
-
-
-@intrinsic
-def two_to_each(typing, power):
-    """2^power as float64, for powers of 32 bits from -1022 to 1023; -1023 stands for 0."""
-    floats = power.of(types.float64)
-
-    def build(context, builder, sig, args):
-        whole = power.of(types.int64)
-        bits = builder.add(builder.sext(args[0], whole.llvm), _constant(whole, BIAS[types.float64]))
-        return builder.bitcast(builder.shl(bits, _constant(whole, FRACTION_BITS[types.float64])), floats.llvm)
-
-    return floats(power), build
-
-
-@intrinsic
-def fraction(typing, value):
-    """m / 2^floor(log2 m) in [1, 2) for a float vector m >= 0; 0 stays 0."""
-
-    def build(context, builder, sig, args):
-        vector = sig.args[0]
-        integers = vector.of(INTEGER[vector.element])
-        shift = FRACTION_BITS[vector.element]
-        bits = builder.bitcast(args[0], integers.llvm)
-        kept = builder.and_(bits, _constant(integers, (1 << shift) - 1))
-        whole = builder.or_(kept, _constant(integers, BIAS[vector.element] << shift))
-        nothing = builder.icmp_signed("==", bits, _constant(integers, 0))
-        return builder.bitcast(builder.select(nothing, _constant(integers, 0), whole), vector.llvm)
-
-    return value(value), build
-
-
-@intrinsic
-def binary_exponent(typing, value, exponent, nothing):
-    """floor(log2 m) + `exponent` for a float vector m > 0, and `nothing` where m is 0."""
-
-    def build(context, builder, sig, args):
-        vector, integers = sig.args[0], sig.args[1]
-        bits = builder.bitcast(args[0], integers.llvm)
-        own = builder.ashr(bits, _constant(integers, FRACTION_BITS[vector.element]))
-        own = builder.sub(own, _constant(integers, BIAS[vector.element]))
-        empty = builder.icmp_signed("==", bits, _constant(integers, 0))
-        return builder.select(empty, args[2], builder.add(own, args[1]))
-
-    return exponent(value, exponent, nothing), build
 
 
 @intrinsic
@@ -628,20 +533,6 @@ def converted(typing, value, array):
 
 
 @intrinsic
-def raised(typing, value, shifted):
-    """value * 2^n, where n is what stands in the lowest bits of the float `shifted`; the result must be normal."""
-
-    def build(context, builder, sig, args):
-        vector = sig.args[0]
-        integers = vector.of(INTEGER[vector.element])
-        bits, n = (builder.bitcast(arg, integers.llvm) for arg in args)
-        n = builder.shl(n, _constant(integers, FRACTION_BITS[vector.element]))
-        return builder.bitcast(builder.add(bits, n), vector.llvm)
-
-    return value(value, shifted), build
-
-
-@intrinsic
 def multiply_add(typing, left, right, added):
     """left * right + added, rounded once where the machine can, else twice."""
 
@@ -651,18 +542,3 @@ def multiply_add(typing, left, right, added):
         return _named(builder, name, vector.llvm, list(args))
 
     return left(left, right, added), build
-
-
-@intrinsic
-def power_of_two(typing, like_value, exponent):
-    """2^exponent as floats, for exponents up to the type's largest; exactly 0 below its smallest normal one."""
-
-    def build(context, builder, sig, args):
-        vector, integers = sig.args
-        bias = BIAS[vector.element]
-        bits = builder.add(args[1], _constant(integers, bias))
-        bits = builder.shl(bits, _constant(integers, FRACTION_BITS[vector.element]))
-        tiny = builder.icmp_signed("<", args[1], _constant(integers, 1 - bias))
-        return builder.bitcast(builder.select(tiny, _constant(integers, 0), bits), vector.llvm)
-
-    return like_value(like_value, exponent), build

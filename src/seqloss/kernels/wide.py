@@ -17,8 +17,9 @@ Operands of `add` may carry mantissas up to 2^20: they need no normalisation bef
 
 from __future__ import annotations
 
+from seqloss.kernels.bits import binary_exponent, fraction, power_of_two
 from seqloss.kernels.compiled import inlined
-from seqloss.kernels.vectors import binary_exponent, fraction, maximum, power_of_two
+from seqloss.kernels.vectors import maximum
 
 NOTHING = -3 * 2**60
 """The exponent of zero."""

@@ -13,8 +13,9 @@ import triton.language as tl
 
 from seqloss.kernels.gpu.loss import WITH_A_PATH, Losses
 from seqloss.kernels.gpu.pairs import pairwise
+from seqloss.kernels.gpu.posteriors import BlankShares
 from seqloss.kernels.gpu.text import Groups, Text
-from seqloss.kernels.gpu.tiles import labels_tile
+from seqloss.kernels.gpu.tiles import labels_tile, power_of_two
 
 NO_PLACE = tl.constexpr(2**31 - 1)
 
@@ -37,7 +38,7 @@ class Posteriors(NamedTuple):
 @triton.jit
 def _by_class_kernel(
     shares, blank_shares, labels, first, following, counts, frames, status, likeliest_out, complement_out,
-    time, longest, blank, FRAMES: tl.constexpr, LABELS: tl.constexpr,
+    time, longest, blank, lines, columns, FRAMES: tl.constexpr, LABELS: tl.constexpr, LINES: tl.constexpr,
 ):  # fmt: skip
     blocks = tl.cdiv(time, FRAMES)
     row = (tl.program_id(0) // blocks).to(tl.int64)
@@ -47,7 +48,10 @@ def _by_class_kernel(
     count = tl.load(counts + row)
     used = t < length
     line = (row * time + t) * (longest + 1)
-    of_blank = tl.load(blank_shares + row * time + t, mask=used, other=0.0)
+    chunk = tl.arange(0, LINES)
+    there = (chunk < lines) & (chunk * columns <= count)
+    of_lines = (blank_shares + (row * time + t) * lines)[:, None] + chunk[None, :]
+    of_blank = pairwise(tl.load(of_lines, mask=there[None, :] & used[:, None], other=0.0), FRAMES, LINES)
     most = tl.where(used, -1.0, 0.0)
     most_place = tl.full([FRAMES], NO_PLACE, tl.int32)
     start = 0
@@ -98,17 +102,17 @@ def _by_class_kernel(
 
 
 def find_posteriors(
-    shares: torch.Tensor, blank_shares: torch.Tensor, text: Text, groups: Groups, losses: Losses, *, blank: int
+    shares: torch.Tensor, blank_shares: BlankShares, text: Text, groups: Groups, losses: Losses, *, blank: int
 ) -> Posteriors:
     """Turn shares by label, (batch, time, labels + 1), into posteriors by class, in place."""
     batch, time, labels = shares.shape
     likeliest = torch.empty((batch, time), dtype=torch.int32, device=shares.device)
     complement = torch.empty((batch, time), dtype=torch.float32, device=shares.device)
-    tile = labels_tile(shares.device, time, labels - 1)
+    tile, lines = labels_tile(shares.device, time, labels - 1), blank_shares.parts.shape[2]
     if batch and time:
         _by_class_kernel[(batch * triton.cdiv(time, tile.rows),)](
-            shares, blank_shares, text.labels, groups.first, groups.following, text.counts, text.frames, losses.status,
-            likeliest, complement, time, labels - 1, blank,
-            FRAMES=tile.rows, LABELS=tile.columns, **tile.options,
+            shares, blank_shares.parts, text.labels, groups.first, groups.following, text.counts, text.frames, losses.status,
+            likeliest, complement, time, labels - 1, blank, lines, blank_shares.columns,
+            FRAMES=tile.rows, LABELS=tile.columns, LINES=power_of_two(lines), **tile.options,
         )  # fmt: skip
     return Posteriors(shares, likeliest, complement)

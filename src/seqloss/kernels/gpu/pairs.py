@@ -20,12 +20,21 @@ def pairwise(x, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
 
 
 @triton.jit
-def pairwise_over_parts(parts, ROWS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr):
-    """The same of columns that lie in lanes, each with a tuple of neighbours (rows, lanes)."""
+def pairs_of_parts(parts, PARTS: tl.constexpr):
+    """The same of neighbours that lie in a tuple."""
     for level in tl.static_range(4):
         if PARTS >> level > 1:
             halved = ()
             for i in tl.static_range(PARTS >> (level + 1)):
                 halved = halved + (parts[2 * i] + parts[2 * i + 1],)
             parts = halved
-    return pairwise(parts[0], ROWS, LANES)
+    return parts[0]
+
+
+@triton.jit
+def pairs_of_lanes(x, lane, LANES: tl.constexpr):
+    """The same of the lanes of a warp, (lines, lanes), in each of them: a shuffle for each step."""
+    for level in tl.static_range(10):
+        if LANES >> level > 1:
+            x += tl.gather(x, tl.broadcast_to(lane ^ (1 << level), x.shape), 1)
+    return x

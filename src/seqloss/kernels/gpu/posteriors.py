@@ -5,8 +5,8 @@ meets the forward sum of its state, emission included:
 
     share[t, s] = alpha_t(s) * beta_t(s) / 2^(32 k),    k of the row, so that a frame's shares add up to some 1 to 2^32
 
-A label's share takes the place of its distance, which nobody reads again; the blanks' are added up, in pairs. All
-segments of a wave are independent programs: beside the walks, which wait for their own last frame, they are short.
+A label's share takes the place of its score, which nobody reads again; the blanks' are added up, in pairs, as far as a
+warp holds them. All segments of a wave are independent programs: beside the walks, which wait for their own last frame, they are short.
 Walking again costs about
 
     (batch * ceil(time / stride) / programs that run at once) * 2 stride frames.
@@ -22,21 +22,26 @@ and for targets longer than a block 16 (2 batch * time + wave * stride) more, wh
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
 # mypy: disable-error-code="misc, var-annotated"
 
+from typing import NamedTuple
+
 import torch
 import triton
 import triton.language as tl
 
 from seqloss.kernels.gpu.frames import Frames
 from seqloss.kernels.gpu.main_path import MainPath
-from seqloss.kernels.gpu.pairs import pairwise, pairwise_over_parts
+from seqloss.kernels.gpu.pairs import pairs_of_lanes, pairs_of_parts
 from seqloss.kernels.gpu.step import NOWHERE, emissions, step, weights
 from seqloss.kernels.gpu.sums import (
     Sums,
     in_own_order,
     keep,
     label_columns,
+    most_of,
     main_state,
+    numbered,
     pass_on,
+    places,
     segment_frames,
     take_over,
 )
@@ -58,7 +63,7 @@ def kept(out, place, count, longest, inside, PARTS: tl.constexpr):
     a, a_exponent, b, b_exponent = (), (), (), ()
     for i in tl.static_range(PARTS):
         there = inside & (place + i <= count)
-        at = out + place + i
+        at = tl.max_contiguous(out + (place + i), [1, 2])
         a = a + (tl.load(at, mask=there, other=0).to(tl.float32, bitcast=True),)
         a_exponent = a_exponent + (tl.load(at + (longest + 1), mask=there, other=NOTHING),)
         b = b + (tl.load(at + 2 * (longest + 1), mask=there, other=0).to(tl.float32, bitcast=True),)
@@ -81,10 +86,10 @@ def meet(at, lines, columns, inside, alive, line, a, a_exponent, b, b_exponent, 
     of_blanks = ()
     for i in tl.static_range(PARTS):
         here = inside[i] & alive
-        mine = lines + columns[i]
+        mine = tl.max_contiguous(lines + columns[i], [1, 2])
         value = tl.load(mine, mask=here, other=0).to(tl.float32, bitcast=True)
         share = product(value, tl.load(mine + line, mask=here, other=NOTHING), a[i], a_exponent[i], reference)
-        tl.store(at + columns[i], share, mask=here)
+        tl.store(tl.max_contiguous(at + columns[i], [1, 2]), share, mask=here)
         here = alive & (place + i <= count)
         value = tl.load(mine + 2 * line + 1, mask=here, other=0).to(tl.float32, bitcast=True)
         exponent = tl.load(mine + 3 * line + 1, mask=here, other=NOTHING)
@@ -96,13 +101,14 @@ def meet(at, lines, columns, inside, alive, line, a, a_exponent, b, b_exponent, 
 @triton.jit
 def _posteriors_kernel(
     label_scores, top, labels, counts, frames, states, spells, references, checkpoints, scratch, edges, blank_shares,
-    first_item, items, time, longest, segments, stride,
+    first_item, items, time, longest, segments, stride, lines,
     MANY: tl.constexpr, ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     LINES: tl.constexpr = ROWS * CHUNKS
-    chunk = tl.arange(0, LINES) % CHUNKS
-    own = tl.program_id(0) * ROWS + tl.arange(0, LINES) // CHUNKS
-    item = own.to(tl.int64) + first_item
+    chunk = (tl.arange(0, LINES) % CHUNKS)[:, None]
+    lane = tl.arange(0, LANES)[None, :]
+    own = numbered(ROWS, CHUNKS).to(tl.int64)
+    item = own + first_item
     there = item < items
     row = tl.where(there, item // segments, 0)
     segment = tl.where(there, item % segments, 0)
@@ -112,23 +118,21 @@ def _posteriors_kernel(
     end = tl.minimum(begin + stride, length)
     some = there & (begin < end)
     main = some & (tl.load(spells + row, mask=there, other=0) > 0)
-    any_main = tl.max(main.to(tl.int32), 0) > 0
-    reference = tl.load(references + row, mask=there, other=0)[:, None]
-    steps = tl.max(tl.where(some, end - begin, 0), 0)
-    most_labels = tl.max(tl.where(some, count, -1), 0)
-    lane = tl.arange(0, LANES)[None, :]
+    any_main = most_of(main.to(tl.int32), ROWS) > 0
+    reference = tl.load(references + row, mask=there, other=0)
+    steps = most_of(tl.where(some, end - begin, 0), ROWS)
+    most_labels = most_of(tl.where(some, count, -1), ROWS)
     line = longest + 1
-    space = scratch + own.to(tl.int64) * stride * (4 * line)
+    space = scratch + own * stride * (4 * line)
     near = checkpoints + ((row * 2) * segments + segment) * (4 * line)
     far = checkpoints + ((row * 2 + 1) * segments + segment) * (4 * line)
-    nowhere = tl.full([LINES, 1], NOWHERE, tl.int32)
+    nowhere = 0 * begin + NOWHERE
     start = 0
     while start <= most_labels:
-        place = start + (chunk[:, None] * LANES + lane) * PARTS
+        place = places(start, chunk, lane, LANES, PARTS)
         columns, inside, skip = label_columns(labels, row, longest, count, there & (begin < 0), place, some, PARTS)
-        a, a_exponent, b, b_exponent = kept(near[:, None], place, count[:, None], longest, some[:, None], PARTS)
-        edge = tl.zeros([LINES, 1], tl.float32)
-        edge_exponent = tl.full([LINES, 1], NOTHING, tl.int32)
+        a, a_exponent, b, b_exponent = kept(near, place, count, longest, some, PARTS)
+        edge, edge_exponent = 0.0 * begin, 0 * begin + NOTHING
         if MANY:
             if start > 0:
                 edge, edge_exponent = stored_label(near + start - 1, line, some)
@@ -144,7 +148,7 @@ def _posteriors_kernel(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, q[0], q_exponent[0], nowhere,
                 nowhere, False, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
-            keep(out[:, None], place, count[:, None], longest, alive[:, None], a, a_exponent, b, b_exponent, PARTS)
+            keep(out, place, count, longest, alive, a, a_exponent, b, b_exponent, PARTS)
             if MANY:
                 if start > 0:
                     edge, edge_exponent = stored_label(out + start - 1, line, alive)
@@ -155,30 +159,30 @@ def _posteriors_kernel(
             tl.debug_barrier()
         start += CHUNKS * LANES * PARTS
     tl.debug_barrier()
-    even = edges + own.to(tl.int64) * (4 * stride)
+    even = edges + own * (4 * stride)
     odd = even + 2 * stride
     start = 0
     while start <= most_labels:
-        place = start + (chunk[:, None] * LANES + lane) * PARTS
+        place = places(start, chunk, lane, LANES, PARTS)
+        ends_block = (chunk == CHUNKS - 1) & (lane == LANES - 1)
         columns, inside, skip = label_columns(labels, row, longest, count, there & (begin >= 0), place, some, PARTS)
-        a, a_exponent, b, b_exponent = kept(far[:, None], place, count[:, None], longest, some[:, None], PARTS)
-        edge = tl.zeros([LINES, 1], tl.float32)
-        edge_exponent = tl.full([LINES, 1], NOTHING, tl.int32)
+        a, a_exponent, b, b_exponent = kept(far, place, count, longest, some, PARTS)
+        edge, edge_exponent = 0.0 * begin, 0 * begin + NOTHING
         frame = end - 1
         at = row * time + frame
         out = space + (frame - begin).to(tl.int64) * (4 * line)
         state = main_state(states, row, time, end, main, end < length)
-        state = in_own_order(state, count, main, end < length)[:, None]
+        state = in_own_order(state, count, main, end < length)
         u = 0
         while u < steps:
             alive = frame >= begin
             scores, blank, largest = emissions(label_scores, top, at, columns, inside, alive, longest, PARTS)
             if MANY:
-                pass_on(even, u, lane, alive & (chunk == CHUNKS - 1), a, a_exponent, LANES, PARTS)
+                pass_on(even, u, place, alive & ends_block, a, a_exponent, PARTS)
                 if start > 0:
                     edge, edge_exponent = take_over(odd, u, alive)
             next_state = main_state(states, row, time, frame, main, alive)
-            next_state = in_own_order(next_state, count, main, alive)[:, None]
+            next_state = in_own_order(next_state, count, main, alive)
             p, p_exponent = weights(scores, (largest,), PARTS, PARTS)
             q, q_exponent = weights((blank,), (largest,), 1, 1)
             a, a_exponent, b, b_exponent, all_a, all_a_exponent, all_b, all_b_exponent = step(
@@ -186,20 +190,12 @@ def _posteriors_kernel(
                 next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
             of_blanks = meet(
-                (label_scores + at * line)[:, None], out[:, None], columns, inside, alive[:, None], line,
-                all_a, all_a_exponent, all_b, all_b_exponent, reference, count[:, None], place, PARTS,
+                label_scores + at * line, out, columns, inside, alive, line, all_a, all_a_exponent, all_b,
+                all_b_exponent, reference, count, place, PARTS,
             )  # fmt: skip
-            share = pairwise_over_parts(of_blanks, LINES, LANES, PARTS)
-            total = blank_shares + at
-            if CHUNKS > 1:
-                share = tl.broadcast_to(
-                    pairwise(tl.reshape(share, [ROWS, CHUNKS]), ROWS, CHUNKS)[:, None], [ROWS, CHUNKS]
-                )
-                share = tl.reshape(share, [LINES])
-            if MANY:
-                if start > 0:
-                    share += tl.load(total, mask=alive & (chunk == 0), other=0.0)
-            tl.store(total, share, mask=alive & (chunk == 0))
+            share = pairs_of_lanes(pairs_of_parts(of_blanks, PARTS), lane, LANES)
+            to = tl.max_contiguous(blank_shares + at * lines + place // (LANES * PARTS), [1, 2])
+            tl.store(to, share, mask=alive & (lane == 0))
             at -= 1
             out -= 4 * line
             frame -= 1
@@ -213,9 +209,9 @@ def _posteriors_kernel(
 
 @triton.jit
 def stored_label(at, line, alive):
-    """A label that `sums.keep` stored, (lines, 1)."""
+    """A label that `sums.keep` stored, one of each line."""
     value = tl.load(at, mask=alive, other=0).to(tl.float32, bitcast=True)
-    return value[:, None], tl.load(at + line, mask=alive, other=NOTHING)[:, None]
+    return value, tl.load(at + line, mask=alive, other=NOTHING)
 
 
 def wave(batch: int, time: int, labels: int) -> int:
@@ -233,33 +229,43 @@ def stored_bytes(batch: int, time: int, labels: int) -> int:
     return WORDS * (labels + 1) * (2 * batch * segments + at_once) + edges
 
 
-def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, references: torch.Tensor) -> torch.Tensor:
+class BlankShares(NamedTuple):
+    """The blanks' share of each frame, in parts.
+
+    Attributes:
+        parts: float32 (batch, time, lines), of each line of columns; unwritten where a row has no such columns.
+        columns: of a line.
+    """
+
+    parts: torch.Tensor
+    columns: int
+
+
+def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, references: torch.Tensor) -> BlankShares:
     """Turn `frames.scores` into shares by label, in place, for rows with a path.
 
     Args:
         references: int32 (batch,), the exponent of each row's sum over all paths.
-
-    Returns:
-        the blanks' share of each frame, float32 (batch, time).
     """
     assert frames.scores is not None
     assert sums.checkpoints is not None
     batch, time = frames.best.shape
     longest, device = text.labels.shape[1], frames.best.device
-    blank_shares = torch.empty((batch, time), dtype=torch.float32, device=device)
     segments = sums.checkpoints.shape[2]
     items, at_once = batch * segments, wave(batch, time, longest)
     tile = walks_tile(device, at_once, longest)
     many = longest + 1 > tile.columns
+    lines = tile.chunks * triton.cdiv(longest + 1, tile.columns)
+    blank_shares = torch.empty((batch, time, lines), dtype=torch.float32, device=device)
     if not items:
-        return blank_shares
+        return BlankShares(blank_shares, tile.lanes * tile.parts)
     scratch = torch.empty((at_once, sums.stride, 4, longest + 1), dtype=torch.int32, device=device)
     edges = torch.empty((at_once, 2, sums.stride if many else 0, 2), dtype=torch.int32, device=device)
     for first in range(0, items, at_once):
         _posteriors_kernel[(triton.cdiv(at_once, tile.rows),)](
             frames.scores, frames.top, text.labels, text.counts, main.walked, main.states, main.spells, references,
             sums.checkpoints, scratch, edges, blank_shares, first, min(items, first + at_once), time, longest,
-            segments, sums.stride,
+            segments, sums.stride, lines,
             MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes, PARTS=tile.parts, **tile.options,
         )  # fmt: skip
-    return blank_shares
+    return BlankShares(blank_shares, tile.lanes * tile.parts)

@@ -10,8 +10,17 @@ blank count.
 A block of columns l lies in the lanes of a warp, each with PARTS neighbours, in a tuple of as many tensors (lines,
 lanes). The only shifted operand is the label before: that of a part is the part before, and what leaves a lane alone is
 gathered from the lane before. (A gather along the whole axis would cost a shuffle for each pair of registers of a
-warp.) What a warp holds is a line; a target's lines follow each other, one in each warp, and what leaves a line goes
-through shared memory. What enters a block's first line, its `edge`, comes from the block before.
+warp.) What a warp holds is a line: short targets share a warp, one line each; a long target's lines follow each other,
+one in each warp, and what leaves a line goes through shared memory. What enters a block's first line, its `edge`, comes
+from the block before.
+
+What each line has one of (a score, a length, a state of the main path) is (lines, 1) where the lines are several rows',
+and a plain number where they are one row's: a number needs no layout, and so no barrier between warps.
+
+`tl.max_contiguous(places, [1, 2])` says of places in memory (lines, lanes) that the lanes of a warp share the second
+axis. Each lane has one of them, so that no access spans two, and neighbours need not be neighbours in memory. Left to
+itself, Triton 3.6 shares out what lies in no ascending order along the first axis, and what it loads so goes from warp
+to warp. What is said counts for the operation that makes the places, in the same function.
 
 A backward walk of a row whose main path reads as the target sums all *other* paths; the main path's own weight, 1,
 enters where it leaves that path, and is left out where it stays. In other walks there is nothing to add, and the
@@ -33,17 +42,17 @@ CLOSED = tl.constexpr(float("-inf"))
 
 @triton.jit
 def emissions(scores, top, at, columns, inside, alive, longest, PARTS: tl.constexpr):
-    """The scores of a frame's labels, a tuple of (lines, lanes), of its blank and its largest, (lines, 1).
+    """The scores of a frame's labels, a tuple of (lines, lanes), of its blank, and its largest, one of each line.
 
     Args:
-        at: the frame's number among those of all rows, (lines,).
+        at: the frame's number among those of all rows.
     """
     labels = ()
     line = scores + at * (longest + 1)
     for i in tl.static_range(PARTS):
-        labels = labels + (tl.load(line[:, None] + columns[i], mask=inside[i] & alive[:, None], other=CLOSED),)
+        labels = labels + (tl.load(tl.max_contiguous(line + columns[i], [1, 2]), mask=inside[i] & alive, other=CLOSED),)
     blank = tl.load(line + longest, mask=alive, other=CLOSED)
-    return labels, blank[:, None], tl.load(top + at, mask=alive, other=0.0)[:, None]
+    return labels, blank, tl.load(top + at, mask=alive, other=0.0)
 
 
 @triton.jit
@@ -99,7 +108,7 @@ def entered(
 
 @triton.jit
 def enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS: tl.constexpr):
-    """With what enters from the main path's `state`, (lines, 1)."""
+    """With what enters from the main path's `state`."""
     on_label = state & 1
     stands = state >> 1
     all_a, all_a_exponent, all_b, all_b_exponent = (), (), (), ()
@@ -145,10 +154,11 @@ def step(
     """One frame on.
 
     Args:
-        a, b: labels and the blanks before them, tuples of (lines, lanes); edge: the label before the block, (lines, 1).
-        p, q: the frame's own weights of its labels, tuples of (lines, lanes), and of its blank, (lines, 1).
-        state, next_state: the main path's, before the frame and in it, (lines, 1), or NOWHERE; any_main: whether any
-            row has one.
+        a, b: labels and the blanks before them, tuples of (lines, lanes); edge: the label before the block, one of each
+            line.
+        p, q: the frame's own weights of its labels, tuples of (lines, lanes), and of its blank, one of each line.
+        state, next_state: the main path's, before the frame and in it, one of each line, or NOWHERE; any_main: whether
+            any row has one.
         skip: labels that may follow the one before without a blank between.
         place: of each lane's first column in the target, (lines, lanes).
 

@@ -49,15 +49,38 @@ class Sums(NamedTuple):
 
 
 @triton.jit
+def numbered(ROWS: tl.constexpr, CHUNKS: tl.constexpr):
+    """Which of the program's ROWS each line is of, counted over all programs: (lines, 1), or a number."""
+    number = tl.program_id(0)
+    if ROWS > 1:
+        number = (number * ROWS + tl.arange(0, ROWS * CHUNKS) // CHUNKS)[:, None]
+    return number
+
+
+@triton.jit
+def most_of(x, ROWS: tl.constexpr):
+    """Of all lines, a number."""
+    if ROWS > 1:
+        x = tl.max(x)
+    return x
+
+
+@triton.jit
+def places(start, chunk, lane, LANES: tl.constexpr, PARTS: tl.constexpr):
+    """Each lane's first column of a block, in the target, (lines, lanes)."""
+    return start + (chunk * LANES + lane) * PARTS
+
+
+@triton.jit
 def label_columns(labels, row, longest, count, backward, place, there, PARTS: tl.constexpr):
     """In a walk's own order, as tuples of (lines, lanes): which label each column is, whether it is one, and whether
     that may follow the one before without a blank between."""
     columns, inside, skip = (), (), ()
-    line = labels + (row * longest)[:, None]
+    line = labels + row * longest
     for i in tl.static_range(PARTS):
-        here = tl.where(backward[:, None], count[:, None] - 1 - (place + i), place + i)
-        one = (place + i < count[:, None]) & there[:, None]
-        before = tl.where(backward[:, None], here + 1, here - 1)
+        here = tl.where(backward, count - 1 - (place + i), place + i)
+        one = (place + i < count) & there
+        before = tl.where(backward, here + 1, here - 1)
         follows = one & (place + i > 0)
         differs = tl.load(line + here, mask=follows, other=0) != tl.load(line + before, mask=follows, other=0)
         columns, inside, skip = columns + (here,), inside + (one,), skip + (follows & differs,)
@@ -66,7 +89,7 @@ def label_columns(labels, row, longest, count, backward, place, there, PARTS: tl
 
 @triton.jit
 def main_state(states, row, time, frame, main, known):
-    """The main path's state in a frame, as a forward walk counts them, (lines,)."""
+    """The main path's state in a frame, as a forward walk counts them."""
     return tl.load(states + row * time + frame, mask=main & known, other=0)
 
 
@@ -126,7 +149,7 @@ def keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS: 
     """Store states as four lines of words."""
     for i in tl.static_range(PARTS):
         inside = kept & (place + i <= count)
-        at = out + place + i
+        at = tl.max_contiguous(out + (place + i), [1, 2])
         tl.store(at, a[i].to(tl.int32, bitcast=True), mask=inside)
         tl.store(at + (longest + 1), a_exponent[i], mask=inside)
         tl.store(at + 2 * (longest + 1), b[i].to(tl.int32, bitcast=True), mask=inside)
@@ -134,20 +157,19 @@ def keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS: 
 
 
 @triton.jit
-def pass_on(edges, frame, lane, alive, a, a_exponent, LANES: tl.constexpr, PARTS: tl.constexpr):
-    """Leave the last label of the block, which ends with an `alive` line, for the next block."""
-    at = (edges + 2 * frame)[:, None] + 0 * lane
-    last = alive[:, None] & (lane == LANES - 1)
+def pass_on(edges, frame, place, last, a, a_exponent, PARTS: tl.constexpr):
+    """Leave the `last` label of the block for the next block."""
+    at = tl.max_contiguous(edges + 2 * frame + tl.where(last, 0, place), [1, 2])
     tl.store(at, a[PARTS - 1].to(tl.int32, bitcast=True), mask=last)
     tl.store(at + 1, a_exponent[PARTS - 1], mask=last)
 
 
 @triton.jit
 def take_over(edges, frame, alive):
-    """What the block before left: its last label, (lines, 1)."""
+    """What the block before left: its last label, one of each line."""
     at = edges + 2 * frame
     value = tl.load(at, mask=alive, other=0).to(tl.float32, bitcast=True)
-    return value[:, None], tl.load(at + 1, mask=alive, other=NOTHING)[:, None]
+    return value, tl.load(at + 1, mask=alive, other=NOTHING)
 
 
 @triton.jit
@@ -167,41 +189,37 @@ def _sums_kernel(
     ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, TOGETHER: tl.constexpr,
 ):  # fmt: skip
     LINES: tl.constexpr = ROWS * CHUNKS
-    chunk = tl.arange(0, LINES) % CHUNKS
-    walk = tl.program_id(0) * ROWS + tl.arange(0, LINES) // CHUNKS
+    chunk = (tl.arange(0, LINES) % CHUNKS)[:, None]
+    lane = tl.arange(0, LANES)[None, :]
+    walk = numbered(ROWS, CHUNKS)
     there = walk < walks
-    row = tl.load(order + walk // WAYS, mask=there, other=0)  # int64
+    row = tl.load(order + walk // WAYS, mask=there, other=0).to(tl.int64)
     backward = walk % WAYS == 0
     length = tl.load(frames + row, mask=there, other=0)
     count = tl.load(counts + row, mask=there, other=-1)
     main = backward & there & (tl.load(spells + row, mask=there, other=0) > 0)
-    any_main = tl.max(main.to(tl.int32), 0) > 0
-    most_frames = tl.max(length, 0)
-    most_labels = tl.max(count, 0)
-    ends_block = there & (chunk == CHUNKS - 1)
-    lane = tl.arange(0, LANES)[None, :]
+    any_main = most_of(main.to(tl.int32), ROWS) > 0
+    most_frames = most_of(length, ROWS)
+    most_labels = most_of(count, ROWS)
     line = longest + 1
     first = tl.where(backward, length - 1, 0)
     pace = tl.where(backward, -1, 1)
     even = edges + walk.to(tl.int64) * (2 * time)
     odd = edges + (walk.to(tl.int64) + walks) * (2 * time)
-    if ROWS == 1:  # a walk's borders are known without its lanes' meeting
-        first_gap = tl.where(tl.program_id(0) % WAYS == 0, (most_frames - 1) % stride + 1, stride)
-    else:
-        first_gap = tl.where(backward, (length - 1) % stride + 1, stride)
+    first_gap = tl.where(backward, (length - 1) % stride + 1, stride)
     start = 0
     while start <= most_labels:
-        place = start + (chunk[:, None] * LANES + lane) * PARTS
+        place = places(start, chunk, lane, LANES, PARTS)
+        ends_block = (chunk == CHUNKS - 1) & (lane == LANES - 1)
         columns, inside, skip = label_columns(labels, row, longest, count, backward, place, there, PARTS)
         a, a_exponent = nothing(LINES, LANES, PARTS)
-        b, b_exponent = on_first_blank((there & (main == 0))[:, None], place, PARTS)
+        b, b_exponent = on_first_blank(there & (main == 0), place, PARTS)
         frame = first
         scores, blanks, tops, stands = bring(
             label_scores, top, states, row, time, frame, pace, length, columns, inside, main, longest, PARTS, TOGETHER
         )  # fmt: skip
         state = tl.where(main, 0, NOWHERE)
-        edge = tl.zeros([LINES, 1], tl.float32)
-        edge_exponent = tl.full([LINES, 1], NOTHING, tl.int32)
+        edge, edge_exponent = 0.0 * first, 0 * first + NOTHING
         border, gap = 0 * first_gap, first_gap
         u = 0
         while u < most_frames:
@@ -215,41 +233,38 @@ def _sums_kernel(
                 alive = u + j < length
                 if KEEP:
                     here = u + j == border
-                    kept = alive
-                    if ROWS > 1:
-                        kept = alive & here
-                    if tl.max(kept.to(tl.int32), 0) > 0 if ROWS > 1 else here:
+                    kept = alive & here
+                    if most_of(kept.to(tl.int32), ROWS) > 0:
                         segment = (row * 2 + backward.to(tl.int64)) * segments + frame // stride
-                        out = (checkpoints + segment * (4 * line))[:, None]
-                        keep(out, place, count[:, None], longest, kept[:, None], a, a_exponent, b, b_exponent, PARTS)
+                        out = checkpoints + segment * (4 * line)
+                        keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS)
                         border = tl.where(here, border + gap, border)
                         gap = tl.where(here, stride, gap)
                 if MANY:
-                    pass_on(even, u + j, lane, alive & ends_block, a, a_exponent, LANES, PARTS)
+                    pass_on(even, u + j, place, alive & ends_block, a, a_exponent, PARTS)
                     if start > 0:
                         edge, edge_exponent = take_over(odd, u + j, alive)
                 next_state = in_own_order(stands[j], count, main, alive)
                 p, p_exponent = of_frame(ps, j, PARTS), of_frame(p_exponents, j, PARTS)
                 new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step(
                     a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, qs[j], q_exponents[j],
-                    state[:, None], next_state[:, None], any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
+                    state, next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
                 )  # fmt: skip
-                goes = alive[:, None]
-                a, a_exponent = going_on(goes, new_a, a, PARTS), going_on(goes, new_a_exponent, a_exponent, PARTS)
-                b, b_exponent = going_on(goes, new_b, b, PARTS), going_on(goes, new_b_exponent, b_exponent, PARTS)
+                a, a_exponent = going_on(alive, new_a, a, PARTS), going_on(alive, new_a_exponent, a_exponent, PARTS)
+                b, b_exponent = going_on(alive, new_b, b, PARTS), going_on(alive, new_b_exponent, b_exponent, PARTS)
                 state = next_state
                 frame += pace
             scores, blanks, tops, stands = next_scores, next_blanks, next_tops, next_stands
             u += TOGETHER
-        ours = (backward & there)[:, None]
-        final = (ends + row * 4)[:, None] + 0 * lane
+        ours = backward & there
+        final = ends + row * 4 + 0 * place
         for i in tl.static_range(PARTS):
-            on_label, on_blank = ours & (place + i == count[:, None] - 1), ours & (place + i == count[:, None])
+            on_label, on_blank = ours & (place + i == count - 1), ours & (place + i == count)
             tl.store(final, a[i].to(tl.int32, bitcast=True), mask=on_label)
             tl.store(final + 1, a_exponent[i], mask=on_label)
             tl.store(final + 2, b[i].to(tl.int32, bitcast=True), mask=on_blank)
             tl.store(final + 3, b_exponent[i], mask=on_blank)
-        empty = ours & (place == 0) & (count[:, None] == 0)
+        empty = ours & (place == 0) & (count == 0)
         tl.store(final, 0 * place, mask=empty)
         tl.store(final + 1, 0 * place + NOTHING, mask=empty)
         if MANY:

@@ -110,16 +110,20 @@ def refuse(
         contract.refuse_too_few_frames(given.host)
 
 
-def row_weights(reduction: Reduction, target_lengths: torch.Tensor, denominator: float | None) -> torch.Tensor | None:
-    """`seqloss.contract.reduction_weights` for lengths on a device; None where nothing is reduced."""
+def row_weights(
+    reduction: Reduction, target_lengths: torch.Tensor, denominator: float | None
+) -> torch.Tensor | float | None:
+    """`seqloss.contract.reduction_weights` for lengths on a device, float32 (batch,), or one number for all rows; None
+    where nothing is reduced."""
     if reduction == "none":
         return None
-    counts, rows = target_lengths.to(torch.int64).clamp(min=0).double(), max(1, target_lengths.shape[0])
+    rows = max(1, target_lengths.shape[0])
+    if reduction in ("sum", "batch"):
+        return 1.0 / (rows if reduction == "batch" else denominator or 1.0)
+    counts = target_lengths.to(torch.int64).clamp(min=0).double()
     if reduction == "mean":
         return (1.0 / (counts.clamp(min=1.0) * rows)).float()
-    if reduction == "labels":
-        return (1.0 / counts.sum().clamp(min=1.0)).float().expand(target_lengths.shape[0])
-    return counts.new_full(counts.shape, 1.0 / (rows if reduction == "batch" else denominator or 1.0)).float()
+    return (1.0 / counts.sum().clamp(min=1.0)).float()
 
 
 def _raise_if_closed(found: torch.Tensor, logits: torch.Tensor, given: Given, normalize: bool) -> None:
@@ -142,7 +146,7 @@ class _Losses(torch.autograd.Function):
         targets: torch.Tensor,
         logit_lengths: torch.Tensor,
         target_lengths: torch.Tensor,
-        weights: torch.Tensor | None,
+        weights: torch.Tensor | float | None,
         options: Options,
     ) -> torch.Tensor:
         from seqloss.kernels.gpu import ctc
@@ -152,15 +156,16 @@ class _Losses(torch.autograd.Function):
             infeasible=options.infeasible, rounding=options.rounding, gradient=options.gradient,
         )  # fmt: skip
         if kept is not None:
-            ctx.save_for_backward(logits, weights, *kept)
-            ctx.options = options
+            ctx.save_for_backward(logits, weights if isinstance(weights, torch.Tensor) else None, *kept)
+            ctx.options, ctx.weight = options, weights
         return found.losses if weights is None else (found.losses * weights).sum()
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         logits, weights, *kept = ctx.saved_tensors
+        weights = ctx.weight if weights is None else weights
         with torch.no_grad():
-            rows = upstream.float() if weights is None else upstream.float() * weights
+            rows = (upstream.float() if weights is None else upstream.float() * weights).expand(len(logits))
             if _batched(upstream):
                 gradient = _many(logits, kept, rows, ctx.options)
             else:

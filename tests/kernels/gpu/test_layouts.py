@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seqloss.kernels.gpu import ctc, posteriors, sums, text, tiles
-from seqloss.kernels.gpu.tiles import FUSION, Walks
+from seqloss.kernels.gpu.tiles import Walks
 
 
 def drawn(seed: int, labels: int, time: int, sure: bool = False) -> list[torch.Tensor]:
@@ -42,14 +42,14 @@ def assert_same(found: Any, expected: Any) -> None:
 
 
 LAYOUTS = {
-    "lanes": Walks(16, 1, 4, 1, FUSION),
-    "parts": Walks(16, 1, 1, 4, FUSION),
-    "lanes of parts": Walks(16, 1, 2, 2, FUSION),
-    "lines": Walks(16, 4, 2, 1, FUSION),
-    "lines of lanes of parts": Walks(16, 2, 2, 2, FUSION),
-    "one block": Walks(16, 2, 4, 2, FUSION),
-    "rows alone": Walks(1, 1, 8, 1, FUSION),
-    "rows alone, in lines of lanes of parts": Walks(1, 2, 4, 2, FUSION),
+    "lanes": Walks(16, 1, 4, 1, warps=4),
+    "parts": Walks(16, 1, 1, 4, warps=4),
+    "lanes of parts": Walks(16, 1, 2, 2, warps=4),
+    "lines": Walks(16, 4, 2, 1, warps=4),
+    "lines of lanes of parts": Walks(16, 2, 2, 2, warps=4),
+    "one block": Walks(16, 2, 4, 2, warps=4),
+    "rows alone": Walks(1, 1, 8, 1, warps=4),
+    "rows alone, in lines of lanes of parts": Walks(1, 2, 4, 2, warps=4),
 }
 
 

@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 
 from seqloss.kernels.gpu import wide
-from seqloss.kernels.gpu.tiles import FUSION
+from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.wide import add, difference, exp, exp_below, exp_of_any, indicator, multiply, shifted
 
 STEP = 32
@@ -197,7 +197,7 @@ def test_a_difference_and_what_its_rounding_lacks_are_exact(device: torch.device
     x, y = (rng.choice([1e-3, 1.0, 3e3, 1e6], 512) * rng.standard_normal(512) for _ in range(2))
     x, y = (torch.from_numpy(values.astype(np.float32)).to(device) for values in (x, y))
     found, lacking = torch.empty_like(x), torch.empty_like(x)
-    _difference_kernel[(1,)](x, y, found, lacking, SIZE=512, **FUSION)
+    start(_difference_kernel, 1, x, y, found, lacking, SIZE=512)
     assert (lacking != 0).any()
     torch.testing.assert_close(found.double() + lacking.double(), x.double() - y.double(), rtol=0, atol=0)
 

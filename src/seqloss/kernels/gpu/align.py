@@ -10,14 +10,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from triton import cdiv
 
 from seqloss.kernels.gpu.frames import Frames, frame_pass
-from seqloss.kernels.gpu.launch import on
+from seqloss.kernels.gpu.launch import on, start
 from seqloss.kernels.gpu.maxima import best_steps
 from seqloss.kernels.gpu.spans import add_labels, add_rows, flat_block
 from seqloss.kernels.gpu.text import Text, read_text
-from seqloss.kernels.gpu.tiles import FUSION, interpreted, power_of_two
+from seqloss.kernels.gpu.tiles import cdiv, interpreted, power_of_two
 from seqloss.kernels.gpu.trace import follow, read_off
 
 WARP = 32
@@ -94,11 +93,12 @@ def _steps(
     tiles, rows = cdiv(columns, lanes * parts), _rows(logits.device, batch, WARP // lanes)
     edges = torch.empty((2, batch, time if tiles > 1 else 0, 2), dtype=torch.float64, **new)
     for number in range(tiles - 1, -1, -1) if batch else ():
-        best_steps[(cdiv(batch, rows),)](
+        start(
+            best_steps, cdiv(batch, rows),
             logits, *logits.stride(), text.labels, top, text.frames, text.counts, blank, edges[number % 2 - 1],
             edges[number % 2], steps, reached, batch, time, columns - 1, number * lanes * parts,
             NORMALIZE=normalize, FIRST=number == 0, LAST=number == tiles - 1, ROWS=rows, LANES=lanes, PARTS=parts,
-            num_warps=1, **FUSION,
+            warps=1,
         )  # fmt: skip
     return steps, reached
 
@@ -127,11 +127,12 @@ def _path(
     if batch and time:
         counts = text.frames.where(reached > -torch.inf, 0)
         rows, block = _rows(logits.device, batch, 1), flat_block(logits.device, batch * time)
-        follow[(cdiv(batch, rows),)](steps, counts, states, batch, time, longest, ROWS=rows, num_warps=1)
-        read_off[(cdiv(batch * time, block),)](
+        start(follow, cdiv(batch, rows), steps, counts, states, batch, time, longest, ROWS=rows, warps=1)
+        start(
+            read_off, cdiv(batch * time, block),
             logits, *logits.stride(), text.labels, frames.top, frames.others, counts, states, blank, found.classes,
             log_probs, found.first, found.last, batch * time, time, longest,
-            NORMALIZE=normalize, FRAMES=block, **FUSION,
+            NORMALIZE=normalize, FRAMES=block,
         )  # fmt: skip
         add_labels(log_probs, found.first, found.last, found.scores)
         add_rows(log_probs, counts, found.totals)

@@ -11,11 +11,12 @@ import torch
 import triton
 import triton.language as tl
 
+from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.loss import WITH_A_PATH, Losses
 from seqloss.kernels.gpu.pairs import pairwise
 from seqloss.kernels.gpu.posteriors import BlankShares
 from seqloss.kernels.gpu.text import Groups, Text
-from seqloss.kernels.gpu.tiles import labels_tile, power_of_two
+from seqloss.kernels.gpu.tiles import cdiv, labels_tile, power_of_two
 
 NO_PLACE = tl.constexpr(2**31 - 1)
 
@@ -110,9 +111,10 @@ def find_posteriors(
     complement = torch.empty((batch, time), dtype=torch.float32, device=shares.device)
     tile, lines = labels_tile(shares.device, time, labels - 1), blank_shares.parts.shape[2]
     if batch and time:
-        _by_class_kernel[(batch * triton.cdiv(time, tile.rows),)](
-            shares, blank_shares.parts, text.labels, groups.first, groups.following, text.counts, text.frames, losses.status,
-            likeliest, complement, time, labels - 1, blank, lines, blank_shares.columns,
-            FRAMES=tile.rows, LABELS=tile.columns, LINES=power_of_two(lines), **tile.options,
+        start(
+            _by_class_kernel, batch * cdiv(time, tile.rows),
+            shares, blank_shares.parts, text.labels, groups.first, groups.following, text.counts, text.frames,
+            losses.status, likeliest, complement, time, labels - 1, blank, lines, blank_shares.columns,
+            FRAMES=tile.rows, LABELS=tile.columns, LINES=power_of_two(lines), warps=tile.warps,
         )  # fmt: skip
     return Posteriors(shares, likeliest, complement)

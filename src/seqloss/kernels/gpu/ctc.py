@@ -65,4 +65,4 @@ def backward(
 ) -> torch.Tensor:
     """The gradient of sum(upstream * loss): see `gradient.write_gradient`."""
     with on(logits.device):
-        return write_gradient(logits, kept, upstream.contiguous(), blank=blank, mode=mode, dtype=dtype)
+        return write_gradient(logits, kept, upstream, blank=blank, mode=mode, dtype=dtype)

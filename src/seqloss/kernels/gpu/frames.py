@@ -22,8 +22,9 @@ import triton
 import triton.language as tl
 
 from seqloss.contract import NORMALIZATION_SLACK
+from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.pairs import pairwise
-from seqloss.kernels.gpu.tiles import classes_tile, power_of_two
+from seqloss.kernels.gpu.tiles import cdiv, classes_tile, power_of_two
 from seqloss.kernels.gpu.wide import MASKED, exp_below
 
 POISONED, NOT_NORMALIZED = 1, 2
@@ -210,11 +211,12 @@ def frame_pass(
     tile = classes_tile(logits.device, time, classes)
     slack = 0.0 if rounding is None else NORMALIZATION_SLACK + rounding * math.log(max(1, classes))
     if batch and time:
-        _frames_kernel[(batch * triton.cdiv(time, tile.rows),)](
+        start(
+            _frames_kernel, batch * cdiv(time, tile.rows),
             logits, logit_lengths, labels, label_counts, top, others, best, flags, scores,
             *logits.stride(), time, classes, longest, blank, 1.0 + slack,
             NORMALIZE=normalize, LABELS=labels is not None, CHECK=rounding is not None,
             FRAMES=tile.rows, CLASSES=tile.columns, GATHERED=min(tile.columns, power_of_two(longest + 1)),
-            **tile.options,
+            warps=tile.warps,
         )  # fmt: skip
     return Frames(top, others, best, flags, scores)

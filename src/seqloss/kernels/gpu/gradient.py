@@ -15,8 +15,9 @@ import torch
 import triton
 import triton.language as tl
 
+from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.loss import BROKEN, SMALLEST, WITH_A_PATH
-from seqloss.kernels.gpu.tiles import classes_tile
+from seqloss.kernels.gpu.tiles import cdiv, classes_tile
 from seqloss.kernels.gpu.wide import exp_below, exp_of_any
 
 SOFTMAX, POSTERIOR, TORCHS = 0, 1, 2
@@ -63,7 +64,7 @@ def _to_bfloat16(x):
 @triton.jit
 def _gradient_kernel(
     logits, top, others, posteriors, likeliest, complement, places, frames, status, upstream, gradient,
-    stride_row, stride_time, stride_class, time, classes, longest, blank,
+    upstream_step, stride_row, stride_time, stride_class, time, classes, longest, blank,
     MODE: tl.constexpr, FRAMES: tl.constexpr, CLASSES: tl.constexpr,
 ):  # fmt: skip
     class_blocks = tl.cdiv(classes, CLASSES)
@@ -103,7 +104,7 @@ def _gradient_kernel(
                 power = exp_of_any(x)
                 found = tl.where(best, beside + _expm1(x, power), power - posterior)
         found = tl.where((found < SMALLEST) & (found > -SMALLEST), 0.0, found)
-        found = tl.where(used[:, None], found * tl.load(upstream + row), 0.0)
+        found = tl.where(used[:, None], found * tl.load(upstream + row * upstream_step), 0.0)
     if state == BROKEN:
         found = tl.where(used[:, None], float("nan"), found)
     found += 0.0  # no -0.0
@@ -119,7 +120,7 @@ def write_gradient(
 
     Args:
         logits: (batch, time, classes), the very scores that `kept` is of.
-        upstream: float32 (batch,), contiguous.
+        upstream: float32 (batch,), any stride.
         blank: from 0.
         mode: SOFTMAX, POSTERIOR or TORCHS.
         dtype: of the gradient; None for the logits'.
@@ -128,8 +129,10 @@ def write_gradient(
     gradient = torch.empty((batch, time, classes), dtype=dtype or logits.dtype, device=logits.device)
     tile = classes_tile(logits.device, time, classes)
     if batch and time:
-        _gradient_kernel[(batch * triton.cdiv(time, tile.rows) * triton.cdiv(classes, tile.columns),)](
-            logits, *kept, upstream, gradient, *logits.stride(), time, classes, kept.posteriors.shape[2] - 1, blank,
-            MODE=mode, FRAMES=tile.rows, CLASSES=tile.columns, **tile.options,
+        start(
+            _gradient_kernel, batch * cdiv(time, tile.rows) * cdiv(classes, tile.columns),
+            logits, *kept, upstream, gradient, upstream.stride(0), *logits.stride(), time, classes,
+            kept.posteriors.shape[2] - 1, blank,
+            MODE=mode, FRAMES=tile.rows, CLASSES=tile.columns, warps=tile.warps,
         )  # fmt: skip
     return gradient

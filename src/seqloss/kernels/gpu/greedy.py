@@ -11,13 +11,12 @@ from typing import NamedTuple
 import torch
 import triton
 import triton.language as tl
-from triton import cdiv
 
 from seqloss.kernels.gpu.frames import POISONED, frame_pass
-from seqloss.kernels.gpu.launch import on
+from seqloss.kernels.gpu.launch import on, start
 from seqloss.kernels.gpu.pairs import pairwise
 from seqloss.kernels.gpu.spans import add_labels, add_rows, log_probability
-from seqloss.kernels.gpu.tiles import FUSION, classes_tile, interpreted, power_of_two
+from seqloss.kernels.gpu.tiles import cdiv, classes_tile, interpreted, power_of_two
 
 TOGETHER = 1024
 """Frames that are read as labels at once."""
@@ -133,14 +132,16 @@ def _read(logits: torch.Tensor, logit_lengths: torch.Tensor, blank: int, normali
     log_probs = frames.top.double()
     if normalize:
         tile = classes_tile(logits.device, time, classes)
-        _log_probabilities[(batch * cdiv(time, tile.rows),)](
+        start(
+            _log_probabilities, batch * cdiv(time, tile.rows),
             logits, *logits.stride(), frames.top, frames.best, lengths, log_probs, time, classes,
-            FRAMES=tile.rows, CLASSES=tile.columns, **tile.options,
+            FRAMES=tile.rows, CLASSES=tile.columns, warps=tile.warps,
         )  # fmt: skip
     rows = power_of_two(min(batch, 64)) if interpreted(logits.device) else 1
-    _runs[(cdiv(batch, rows),)](
+    start(
+        _runs, cdiv(batch, rows),
         frames.best, lengths, found.counts, found.labels, found.first, found.last, found.whole.stride(0), batch, time,
-        blank, ROWS=rows, FRAMES=TOGETHER, **FUSION,
+        blank, ROWS=rows, FRAMES=TOGETHER,
     )  # fmt: skip
     add_labels(log_probs, found.first, found.last, found.label_scores)
     add_rows(log_probs, lengths, found.scores)

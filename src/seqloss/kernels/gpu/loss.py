@@ -11,8 +11,9 @@ import triton
 import triton.language as tl
 
 from seqloss import contract
+from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.main_path import MainPath, log1p
-from seqloss.kernels.gpu.tiles import FUSION
+from seqloss.kernels.gpu.tiles import cdiv
 from seqloss.kernels.gpu.wide import add, indicator
 
 WITH_A_PATH, CLOSED, BROKEN = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
@@ -89,8 +90,9 @@ def find_losses(ends: torch.Tensor, main: MainPath, *, normalize: bool, infeasib
     status = torch.empty(batch, dtype=torch.int8, device=device)
     references = torch.empty(batch, dtype=torch.int32, device=device)
     if batch:
-        _loss_kernel[(triton.cdiv(batch, BLOCK),)](
+        start(
+            _loss_kernel, cdiv(batch, BLOCK),
             ends, main.certain, main.spells, main.broken, losses, status, references, batch,
-            NORMALIZE=normalize, INFEASIBLE=infeasible, BLOCK=BLOCK, num_warps=4, **FUSION,
+            NORMALIZE=normalize, INFEASIBLE=infeasible, BLOCK=BLOCK,
         )  # fmt: skip
     return Losses(losses, status, references)

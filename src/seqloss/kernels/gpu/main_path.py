@@ -16,8 +16,8 @@ import triton
 import triton.language as tl
 
 from seqloss.kernels.gpu.frames import Frames
+from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.text import Text
-from seqloss.kernels.gpu.tiles import FUSION
 
 BLOCK = 256
 
@@ -99,8 +99,10 @@ def find(frames: Frames, text: Text, *, blank: int, normalize: bool) -> MainPath
     certain = torch.empty(batch, dtype=torch.float64, **new)
     walked = torch.empty(batch, dtype=torch.int32, **new)
     if batch:
-        _main_path_kernel[(batch,)](
-            frames.top, frames.others, frames.best, frames.flags, *text, states, spells, certain, broken, walked,
-            time, text.labels.shape[1], blank, NORMALIZE=normalize, BLOCK=BLOCK, num_warps=4, **FUSION,
+        start(
+            _main_path_kernel, batch,
+            frames.top, frames.others, frames.best, frames.flags, text.labels, text.frames, text.counts,
+            text.required, text.refused, states, spells, certain, broken, walked,
+            time, text.labels.shape[1], blank, NORMALIZE=normalize, BLOCK=BLOCK,
         )  # fmt: skip
     return MainPath(states, spells, certain, broken, walked)

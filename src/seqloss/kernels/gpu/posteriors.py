@@ -6,8 +6,8 @@ meets the forward sum of its state, emission included:
     share[t, s] = alpha_t(s) * beta_t(s) / 2^(32 k),    k of the row, so that a frame's shares add up to some 1 to 2^32
 
 A label's share takes the place of its score, which nobody reads again; the blanks' are added up, in pairs, as far as a
-warp holds them. All segments of a wave are independent programs: beside the walks, which wait for their own last frame, they are short.
-Walking again costs about
+warp holds them. All segments of a wave are independent programs: beside the walks, which wait for their own last frame,
+they are short. Walking again costs about
 
     (batch * ceil(time / stride) / programs that run at once) * 2 stride frames.
 
@@ -29,6 +29,7 @@ import triton
 import triton.language as tl
 
 from seqloss.kernels.gpu.frames import Frames
+from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.main_path import MainPath
 from seqloss.kernels.gpu.pairs import pairs_of_lanes, pairs_of_parts
 from seqloss.kernels.gpu.step import NOWHERE, emissions, step, weights
@@ -37,8 +38,8 @@ from seqloss.kernels.gpu.sums import (
     in_own_order,
     keep,
     label_columns,
-    most_of,
     main_state,
+    most_of,
     numbered,
     pass_on,
     places,
@@ -46,7 +47,7 @@ from seqloss.kernels.gpu.sums import (
     take_over,
 )
 from seqloss.kernels.gpu.text import Text
-from seqloss.kernels.gpu.tiles import LONGEST, walks_tile
+from seqloss.kernels.gpu.tiles import LONGEST, cdiv, walks_tile
 from seqloss.kernels.gpu.wide import NOTHING, ONE_BITS
 
 PROGRAMS = 264
@@ -255,17 +256,18 @@ def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, referenc
     items, at_once = batch * segments, wave(batch, time, longest)
     tile = walks_tile(device, at_once, longest)
     many = longest + 1 > tile.columns
-    lines = tile.chunks * triton.cdiv(longest + 1, tile.columns)
+    lines = tile.chunks * cdiv(longest + 1, tile.columns)
     blank_shares = torch.empty((batch, time, lines), dtype=torch.float32, device=device)
     if not items:
         return BlankShares(blank_shares, tile.lanes * tile.parts)
     scratch = torch.empty((at_once, sums.stride, 4, longest + 1), dtype=torch.int32, device=device)
     edges = torch.empty((at_once, 2, sums.stride if many else 0, 2), dtype=torch.int32, device=device)
     for first in range(0, items, at_once):
-        _posteriors_kernel[(triton.cdiv(at_once, tile.rows),)](
+        start(
+            _posteriors_kernel, cdiv(at_once, tile.rows),
             frames.scores, frames.top, text.labels, text.counts, main.walked, main.states, main.spells, references,
             sums.checkpoints, scratch, edges, blank_shares, first, min(items, first + at_once), time, longest,
             segments, sums.stride, lines,
-            MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes, PARTS=tile.parts, **tile.options,
+            MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes, PARTS=tile.parts, warps=tile.warps,
         )  # fmt: skip
     return BlankShares(blank_shares, tile.lanes * tile.parts)

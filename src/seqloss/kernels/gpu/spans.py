@@ -12,7 +12,8 @@ import torch
 import triton
 import triton.language as tl
 
-from seqloss.kernels.gpu.tiles import FUSION, interpreted, power_of_two
+from seqloss.kernels.gpu.launch import start
+from seqloss.kernels.gpu.tiles import cdiv, interpreted, power_of_two
 
 LANES = 256
 """In which a row's frames are added up: always as many, so that bits depend on nothing else."""
@@ -78,9 +79,10 @@ def add_labels(log_probs: torch.Tensor, first: torch.Tensor, last: torch.Tensor,
     count = first.numel()
     if count:
         block = flat_block(sums.device, count)
-        _label_sums[(triton.cdiv(count, block),)](
+        start(
+            _label_sums, cdiv(count, block),
             log_probs, first, first.stride(0), last, last.stride(0), sums, sums.stride(0), count, log_probs.shape[1],
-            first.shape[1], LABELS=block, **FUSION,
+            first.shape[1], LABELS=block,
         )  # fmt: skip
 
 
@@ -89,6 +91,15 @@ def add_rows(log_probs: torch.Tensor, frame_counts: torch.Tensor, sums: torch.Te
     batch, time = log_probs.shape
     if batch:
         rows = power_of_two(min(batch, 64)) if interpreted(sums.device) else 1
-        _row_sums[(triton.cdiv(batch, rows),)](
-            log_probs, frame_counts, sums, sums.stride(0), batch, time, ROWS=rows, LANES=LANES, **FUSION
+        start(
+            _row_sums,
+            cdiv(batch, rows),
+            log_probs,
+            frame_counts,
+            sums,
+            sums.stride(0),
+            batch,
+            time,
+            ROWS=rows,
+            LANES=LANES,
         )

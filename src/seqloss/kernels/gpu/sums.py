@@ -25,10 +25,11 @@ import triton
 import triton.language as tl
 
 from seqloss.kernels.gpu.frames import Frames
+from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.main_path import MainPath
 from seqloss.kernels.gpu.step import NOWHERE, emissions, step, weights
 from seqloss.kernels.gpu.text import Text
-from seqloss.kernels.gpu.tiles import walks_tile
+from seqloss.kernels.gpu.tiles import cdiv, walks_tile
 from seqloss.kernels.gpu.wide import NOTHING, indicator
 
 
@@ -293,11 +294,11 @@ def sum_paths(frames: Frames, text: Text, main: MainPath, *, keep_states: bool) 
     checkpoints = torch.empty((batch, 2, segments, 4, longest + 1), **new) if keep_states else None
     edges = torch.empty((2, walks, time if many else 0, 2), **new)
     if batch:
-        order = torch.argsort(main.walked, descending=True, stable=True)
-        _sums_kernel[(triton.cdiv(walks, tile.rows),)](
-            frames.scores, frames.top, text.labels, text.counts, main.walked, main.states, main.spells, order, ends,
-            edges, checkpoints, walks, time, longest, segments, stride,
+        start(
+            _sums_kernel, cdiv(walks, tile.rows),
+            frames.scores, frames.top, text.labels, text.counts, main.walked, main.states, main.spells, text.order,
+            ends, edges, checkpoints, walks, time, longest, segments, stride,
             WAYS=ways, KEEP=keep_states, MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes,
-            PARTS=tile.parts, TOGETHER=tile.together, **tile.options,
+            PARTS=tile.parts, TOGETHER=tile.together, warps=tile.warps,
         )  # fmt: skip
     return Sums(ends, checkpoints, stride)

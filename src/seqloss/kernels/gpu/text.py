@@ -14,7 +14,8 @@ import torch
 import triton
 import triton.language as tl
 
-from seqloss.kernels.gpu.tiles import FUSION, interpreted, power_of_two
+from seqloss.kernels.gpu.launch import start
+from seqloss.kernels.gpu.tiles import cdiv, interpreted, power_of_two
 
 LAST = -1
 """The successor of the last label of its class; the place of a class that no label is of."""
@@ -28,6 +29,7 @@ class Text(NamedTuple):
         frames, counts: int32 (batch,), frames and labels in use, cut to their axes.
         required: int32 (batch,), the fewest frames that fit.
         refused: int8 (batch,), 1 for rows with a label or a length that breaks the contract.
+        order: int32 (batch,), the rows, those with the most frames first.
     """
 
     labels: torch.Tensor
@@ -35,6 +37,7 @@ class Text(NamedTuple):
     counts: torch.Tensor
     required: torch.Tensor
     refused: torch.Tensor
+    order: torch.Tensor
 
 
 class Groups(NamedTuple):
@@ -54,7 +57,7 @@ class Groups(NamedTuple):
 @triton.jit
 def _text_kernel(
     targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out,
-    stride_row, stride_label, time, classes, longest, blank, LABELS: tl.constexpr,
+    order_out, stride_row, stride_label, batch, time, classes, longest, blank, LABELS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     given_frames = tl.load(logit_lengths + row).to(tl.int64)
@@ -80,6 +83,16 @@ def _text_kernel(
     tl.store(counts_out + row, count)
     tl.store(required_out + row, count + repeats)
     tl.store(refused_out + row, wrong.to(tl.int8))
+    longer = 0
+    start = 0
+    while start < batch:
+        other = start + tl.arange(0, LABELS)
+        given = tl.load(logit_lengths + other, mask=other < batch, other=-1).to(tl.int64)
+        given = tl.minimum(tl.maximum(given, 0), time).to(tl.int32)
+        ahead = (given > frames) | ((given == frames) & (other < row))
+        longer += tl.sum((ahead & (other < batch)).to(tl.int32), 0)
+        start += LABELS
+    tl.store(order_out + longer, row.to(tl.int32))
 
 
 @triton.jit
@@ -127,15 +140,16 @@ def read_text(
     batch, longest = targets.shape
     new = {"device": targets.device}
     labels = torch.empty((batch, longest), dtype=torch.int32, **new)
-    frames, counts, required = (torch.empty(batch, dtype=torch.int32, **new) for _ in range(3))
+    frames, counts, required, order = (torch.empty(batch, dtype=torch.int32, **new) for _ in range(4))
     refused = torch.empty(batch, dtype=torch.int8, **new)
     if batch:
         block = min(1 << 14 if interpreted(targets.device) else 1024, power_of_two(longest))
-        _text_kernel[(batch,)](
+        start(
+            _text_kernel, batch,
             targets, logit_lengths.contiguous(), target_lengths.contiguous(), labels, frames, counts, required, refused,
-            *targets.stride(), time, classes, longest, blank, LABELS=block, num_warps=4, **FUSION,
+            order, *targets.stride(), batch, time, classes, longest, blank, LABELS=block,
         )  # fmt: skip
-    return Text(labels, frames, counts, required, refused)
+    return Text(labels, frames, counts, required, refused, order)
 
 
 def group(text: Text, classes: int) -> Groups:
@@ -147,7 +161,16 @@ def group(text: Text, classes: int) -> Groups:
     places = torch.full((batch, classes), LAST, dtype=torch.int32, **new)
     if batch and longest:
         block = min(512 if interpreted(text.labels.device) else 64, power_of_two(longest))
-        _groups_kernel[(batch * triton.cdiv(longest, block),)](
-            text.labels, text.counts, first, following, places, longest, classes, LABELS=block, num_warps=4, **FUSION
+        start(
+            _groups_kernel,
+            batch * cdiv(longest, block),
+            text.labels,
+            text.counts,
+            first,
+            following,
+            places,
+            longest,
+            classes,
+            LABELS=block,
         )
     return Groups(first, following, places)

@@ -7,7 +7,7 @@ order would follow a block's size are either over classes, or in pairs (`pairs.p
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -17,21 +17,23 @@ LONGEST = 1024
 FEW = 264
 """Walks of which two share a multiprocessor of a large GPU at the most."""
 
-FUSION = {"enable_fp_fusion": False}
-"""Each rounding is where the source has it, whatever a block's size: no bit depends on it."""
-
 
 class Tile(NamedTuple):
-    """A block of two axes, and the launch options that go with it."""
+    """A block of two axes, and the warps that hold it."""
 
     rows: int
     columns: int
-    options: dict[str, Any]
+    warps: int = 4
 
 
 def power_of_two(size: int) -> int:
     """The smallest power of two that is not smaller."""
     return 1 << max(0, size - 1).bit_length()
+
+
+def cdiv(size: int, block: int) -> int:
+    """How many blocks hold it."""
+    return -(-size // block)
 
 
 def interpreted(device: torch.device) -> bool:
@@ -43,18 +45,18 @@ def classes_tile(device: torch.device, time: int, classes: int) -> Tile:
     """Frames by classes, for the two passes over the logits."""
     if interpreted(device):
         columns = min(1 << 12, power_of_two(classes))
-        return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns, FUSION)
+        return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns)
     columns = min(1024, max(16, power_of_two(classes)))
-    return Tile(max(1, 1024 // columns), columns, {"num_warps": 4, **FUSION})
+    return Tile(max(1, 1024 // columns), columns)
 
 
 def labels_tile(device: torch.device, time: int, labels: int) -> Tile:
     """Frames by labels, for what is gathered from the classes and back."""
     if interpreted(device):
         columns = min(2048, power_of_two(labels))
-        return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns, FUSION)
+        return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns)
     columns = min(512, max(16, power_of_two(labels)))
-    return Tile(max(1, 1024 // columns), columns, {"num_warps": 4, **FUSION})
+    return Tile(max(1, 1024 // columns), columns)
 
 
 class Walks(NamedTuple):
@@ -68,7 +70,7 @@ class Walks(NamedTuple):
     chunks: int
     lanes: int
     parts: int
-    options: dict[str, Any]
+    warps: int
     together: int = 2
 
     @property
@@ -81,14 +83,13 @@ def walks_tile(device: torch.device, walks: int, labels: int) -> Walks:
     """For targets of up to so many labels, the blank after the last one included."""
     columns = min(LONGEST, power_of_two(labels + 1))
     if interpreted(device):
-        return Walks(power_of_two(max(1, walks)), 1, columns, 1, FUSION)
+        return Walks(power_of_two(max(1, walks)), 1, columns, 1, warps=1)
     few = walks <= FEW
     parts = min(max(1, columns // 32), _parts(columns, few))
     chunks = max(1, columns // (32 * parts))
     lanes = columns // (chunks * parts)
-    options = {"num_warps": chunks, **FUSION}
     rows = 1 if few else max(1, 32 // lanes)
-    return Walks(rows, chunks, lanes, parts, options, together=4 if parts <= 2 else 2)
+    return Walks(rows, chunks, lanes, parts, warps=chunks, together=4 if parts <= 2 else 2)
 
 
 def _parts(columns: int, few: bool) -> int:

@@ -165,7 +165,7 @@ class _Losses(torch.autograd.Function):
         logits, weights, *kept = ctx.saved_tensors
         weights = ctx.weight if weights is None else weights
         with torch.no_grad():
-            rows = (upstream.float() if weights is None else upstream.float() * weights).expand(len(logits))
+            rows = (upstream.float() if weights is None else upstream.float() * weights).expand(logits.shape[0])
             if _batched(upstream):
                 gradient = _many(logits, kept, rows, ctx.options)
             else:

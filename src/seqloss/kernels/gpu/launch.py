@@ -37,10 +37,11 @@ def start(kernel: Any, programs: int, *args: Any, warps: int = 4, **constants: A
     if not isinstance(kernel, JITFunction):  # in the interpreter
         kernel[(programs,)](*args, **constants)
         return
-    key = (id(kernel), driver.active.get_current_device(), warps, kinds(args), *constants.values())
+    kinds, values = looked_at(args)
+    key = (id(kernel), driver.active.get_current_device(), warps, kinds, *constants.values())
     found = _compiled.get(key)
     if found is not None:
-        found[(programs, 1, 1)](*args, *constants.values())
+        found[(programs, 1, 1)](*values, *constants.values())
         return
     assert kernel.arg_names[len(args) :] == list(constants)
     found = kernel[(programs,)](*args, **constants, num_warps=warps, enable_fp_fusion=False)
@@ -48,15 +49,18 @@ def start(kernel: Any, programs: int, *args: Any, warps: int = 4, **constants: A
         _compiled[key] = found
 
 
-def kinds(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What Triton compiles anew for, if not more."""
-    found: list[Any] = []
+def looked_at(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+    """What Triton compiles anew for, if not more; and the arguments as a compiled kernel takes them, tensors as their
+    addresses."""
+    kinds: list[Any] = []
+    values: list[Any] = []
     for value in args:
         if isinstance(value, torch.Tensor):
-            found.append(value.dtype)
-            found.append(value.data_ptr() & 15 == 0)
+            value, kind = value.data_ptr(), value.dtype
+            kinds += (kind, value & 15 == 0)
         elif isinstance(value, int):
-            found.append(1 if value == 1 else (value & 15 == 0, -(2**31) <= value < 2**31))
+            kinds.append(1 if value == 1 else (value & 15 == 0, -(2**31) <= value < 2**31))
         else:
-            found.append(type(value))
-    return tuple(found)
+            kinds.append(type(value))
+        values.append(value)
+    return tuple(kinds), values

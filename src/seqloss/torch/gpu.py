@@ -191,7 +191,7 @@ def _gradient(
 def _many(logits: torch.Tensor, kept: Any, rows: torch.Tensor, options: Options) -> torch.Tensor:
     """For many upstream gradients at once, which no kernel sees: that of each loss itself, multiplied by torch."""
     one = _gradient(logits, kept, torch.ones(len(logits), device=logits.device), options, torch.float32)
-    frames, status = kept[6], kept[7]
+    frames, status = kept[7], kept[9]
     unused = torch.arange(logits.shape[1], device=logits.device) >= frames[:, None]
     still = (unused | (status == 1)[:, None])[:, :, None]
     return (one * rows[:, None, None].masked_fill(still, 0.0)).to(logits.dtype)

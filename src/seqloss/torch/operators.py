@@ -19,7 +19,8 @@ UNCHECKED = -1.0
 """For the `rounding` that is None."""
 
 _schema = "(Tensor logits, Tensor targets, Tensor logit_lengths, Tensor target_lengths, int blank, bool normalize, "
-_kept = ("top", "others", "posteriors", "likeliest", "complement", "places", "frames", "status")
+_kept = ("top", "others", "posteriors", "likeliest", "complement", "labels", "leaders", "frames", "counts",
+         "status")  # fmt: skip
 
 
 @torch.library.custom_op(
@@ -56,9 +57,14 @@ def _(
     floats = [logits.new_empty(shape, dtype=torch.float32) for shape in (frame, frame, (*frame, targets.shape[1] + 1))]
     likeliest = logits.new_empty(frame, dtype=torch.int32)
     complement = logits.new_empty(frame, dtype=torch.float32)
-    places = logits.new_empty((batch, classes), dtype=torch.int32)
-    frames, status = logits.new_empty(batch, dtype=torch.int32), logits.new_empty(batch, dtype=torch.int8)
-    return losses, *floats, likeliest, complement, places, frames, status
+    labels = logits.new_empty((batch, targets.shape[1]), dtype=torch.int32)
+    from seqloss.kernels.gpu.text import leaders_shape
+
+    shape, kind = leaders_shape(batch, targets.shape[1], classes)
+    leaders = logits.new_empty(shape, dtype=kind)
+    frames, counts = (logits.new_empty(batch, dtype=torch.int32) for _ in range(2))
+    status = logits.new_empty(batch, dtype=torch.int8)
+    return losses, *floats, likeliest, complement, labels, leaders, frames, counts, status
 
 
 @torch.library.custom_op(

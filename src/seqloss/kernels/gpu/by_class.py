@@ -1,7 +1,7 @@
 """Posteriors by class: the shares of all labels of a class, added up in a fixed order, over their frame's own sum.
 
-A class's labels form a chain in ascending order (`text.group`): its first label's place takes their sum. Dividing by
-the frame's own sum cancels what drifted over the frames before and after. Of a frame's likeliest class the complement
+A class's labels form a chain in ascending order (`text.group`): its leader's place takes their sum. Dividing by the
+frame's own sum cancels what drifted over the frames before and after. Of a frame's likeliest class the complement
 is kept too, the sum of all others over the whole, so that a posterior near 1 loses no digit in the gradient.
 """
 
@@ -14,8 +14,8 @@ import triton.language as tl
 from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.loss import WITH_A_PATH, Losses
 from seqloss.kernels.gpu.pairs import pairwise
-from seqloss.kernels.gpu.posteriors import BlankShares
-from seqloss.kernels.gpu.text import Groups, Text
+from seqloss.kernels.gpu.posteriors import Shares
+from seqloss.kernels.gpu.text import Groups, Text, by_class, leading
 from seqloss.kernels.gpu.tiles import cdiv, labels_tile, power_of_two
 
 NO_PLACE = tl.constexpr(2**31 - 1)
@@ -25,8 +25,8 @@ class Posteriors(NamedTuple):
     """Of the frames in use of rows with a path; elsewhere as it was allocated.
 
     Attributes:
-        labels: float32 (batch, time, labels + 1), of each class in the place of its first label; in the last place of
-            the blank.
+        labels: float32 (batch, time, labels + 1), of each class in the place of its leader; in the last place of the
+            blank.
         likeliest: int32 (batch, time), the likeliest class where its posterior is over one half, else -1.
         complement: float32 (batch, time), the sum of the other posteriors.
     """
@@ -38,8 +38,9 @@ class Posteriors(NamedTuple):
 
 @triton.jit
 def _by_class_kernel(
-    shares, blank_shares, labels, first, following, counts, frames, status, likeliest_out, complement_out,
-    time, longest, blank, lines, columns, FRAMES: tl.constexpr, LABELS: tl.constexpr, LINES: tl.constexpr,
+    shares, blank_shares, labels, leaders, following, counts, frames, status, likeliest_out, complement_out,
+    time, longest, classes, blank, lines, columns,
+    BY_CLASS: tl.constexpr, FRAMES: tl.constexpr, UNITS: tl.constexpr, LINES: tl.constexpr,
 ):  # fmt: skip
     blocks = tl.cdiv(time, FRAMES)
     row = (tl.program_id(0) // blocks).to(tl.int64)
@@ -55,47 +56,52 @@ def _by_class_kernel(
     of_blank = pairwise(tl.load(of_lines, mask=there[None, :] & used[:, None], other=0.0), FRAMES, LINES)
     most = tl.where(used, -1.0, 0.0)
     most_place = tl.full([FRAMES], NO_PLACE, tl.int32)
+    units = count
+    if BY_CLASS:
+        units = classes
+    lines_of = (shares + line)[:, None]
     start = 0
     if tl.max(used.to(tl.int32), 0) > 0:
-        while start < count:
-            place = start + tl.arange(0, LABELS)
-            leads = tl.load(first + row * longest + place, mask=place < count, other=0) > 0
-            sums = tl.zeros([FRAMES, LABELS], tl.float32)
+        while start < units:
+            unit = start + tl.arange(0, UNITS)
+            place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
+            sums = tl.zeros([FRAMES, UNITS], tl.float32)
             member = tl.where(leads, place, -1)
             while tl.max(member, 0) >= 0:
                 here = (member >= 0)[None, :] & used[:, None]
-                sums += tl.load(shares + line[:, None] + member[None, :], mask=here, other=0.0)
+                sums += tl.load(tl.max_contiguous(lines_of + member[None, :], [1, 2]), mask=here, other=0.0)
                 member = tl.load(following + row * longest + member, mask=member >= 0, other=-1)
-            tl.store(shares + line[:, None] + place[None, :], sums, mask=leads[None, :] & used[:, None])
+            at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
+            tl.store(at, sums, mask=leads[None, :] & used[:, None])
             sums = tl.where(leads[None, :], sums, -1.0)
             block_most = tl.max(sums, 1)
             block_place = tl.min(tl.where(sums == block_most[:, None], place[None, :], NO_PLACE), 1)
             most_place = tl.where(block_most > most, block_place, most_place)
             most = tl.maximum(most, block_most)
-            start += LABELS
+            start += UNITS
         of_label = most > of_blank
         most = tl.maximum(most, of_blank)
         most_place = tl.where(of_label, most_place, NO_PLACE)
         rest = tl.where(of_label, of_blank, 0.0)
         tl.debug_barrier()
         start = 0
-        while start < count:
-            place = start + tl.arange(0, LABELS)
-            leads = tl.load(first + row * longest + place, mask=place < count, other=0) > 0
+        while start < units:
+            unit = start + tl.arange(0, UNITS)
+            place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
             others = leads[None, :] & used[:, None] & (place[None, :] != most_place[:, None])
-            part = tl.load(shares + line[:, None] + place[None, :], mask=others, other=0.0)
-            rest += pairwise(part, FRAMES, LABELS)
-            start += LABELS
+            at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
+            rest += pairwise(tl.load(at, mask=others, other=0.0), FRAMES, UNITS)
+            start += UNITS
         total = tl.where(used, rest + most, 1.0)
         start = 0
-        while start < count:
-            place = start + tl.arange(0, LABELS)
-            leads = tl.load(first + row * longest + place, mask=place < count, other=0) > 0
+        while start < units:
+            unit = start + tl.arange(0, UNITS)
+            place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
             ours = leads[None, :] & used[:, None]
-            at = shares + line[:, None] + place[None, :]
-            posterior = tl.div_rn(tl.load(at, mask=ours, other=0.0), tl.broadcast_to(total[:, None], [FRAMES, LABELS]))
+            at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
+            posterior = tl.div_rn(tl.load(at, mask=ours, other=0.0), tl.broadcast_to(total[:, None], [FRAMES, UNITS]))
             tl.store(at, posterior, mask=ours)
-            start += LABELS
+            start += UNITS
         number = tl.load(labels + row * longest + most_place, mask=used & of_label, other=blank)
         tl.store(shares + line + longest, tl.div_rn(of_blank, total), mask=used)
         tl.store(likeliest_out + row * time + t, tl.where(rest < most, number, -1), mask=used)
@@ -103,18 +109,20 @@ def _by_class_kernel(
 
 
 def find_posteriors(
-    shares: torch.Tensor, blank_shares: BlankShares, text: Text, groups: Groups, losses: Losses, *, blank: int
+    shares: Shares, text: Text, groups: Groups, losses: Losses, *, classes: int, blank: int
 ) -> Posteriors:
-    """Turn shares by label, (batch, time, labels + 1), into posteriors by class, in place."""
-    batch, time, labels = shares.shape
-    likeliest = torch.empty((batch, time), dtype=torch.int32, device=shares.device)
-    complement = torch.empty((batch, time), dtype=torch.float32, device=shares.device)
-    tile, lines = labels_tile(shares.device, time, labels - 1), blank_shares.parts.shape[2]
+    """Turn shares by label into posteriors by class, in place."""
+    batch, time, labels = shares.labels.shape
+    lines, device = shares.blanks.shape[2], shares.labels.device
+    likeliest = torch.empty((batch, time), dtype=torch.int32, device=device)
+    complement = torch.empty((batch, time), dtype=torch.float32, device=device)
+    few = by_class(classes)
+    tile = labels_tile(device, time, classes if few else labels - 1)
     if batch and time:
         start(
             _by_class_kernel, batch * cdiv(time, tile.rows),
-            shares, blank_shares.parts, text.labels, groups.first, groups.following, text.counts, text.frames,
-            losses.status, likeliest, complement, time, labels - 1, blank, lines, blank_shares.columns,
-            FRAMES=tile.rows, LABELS=tile.columns, LINES=power_of_two(lines), warps=tile.warps,
+            shares.labels, shares.blanks, text.labels, groups.leaders, groups.following, text.counts, text.frames,
+            losses.status, likeliest, complement, time, labels - 1, classes, blank, lines, shares.columns,
+            BY_CLASS=few, FRAMES=tile.rows, UNITS=tile.columns, LINES=power_of_two(lines), warps=tile.warps,
         )  # fmt: skip
-    return Posteriors(shares, likeliest, complement)
+    return Posteriors(shares.labels, likeliest, complement)

@@ -53,11 +53,13 @@ def forward(
         losses = find_losses(sums.ends, main, normalize=normalize, infeasible=infeasible)
         if not gradient:
             return losses, None
-        assert frames.scores is not None
-        groups = group(text, logits.shape[2])
-        blank_shares = find_shares(frames, text, main, sums, losses.references)
-        found = find_posteriors(frames.scores, blank_shares, text, groups, losses, blank=blank)
-        return losses, Kept(frames.top, frames.others, *found, groups.places, text.frames, losses.status)
+        classes = logits.shape[2]
+        groups = group(text, classes)
+        shares = find_shares(frames, text, main, sums, losses.references)
+        found = find_posteriors(shares, text, groups, losses, classes=classes, blank=blank)
+        return losses, Kept(
+            frames.top, frames.others, *found, text.labels, groups.leaders, text.frames, text.counts, losses.status
+        )
 
 
 def backward(

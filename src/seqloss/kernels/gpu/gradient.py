@@ -1,7 +1,12 @@
 """The second row pass: the logits read once more, the gradient written once, with what comes from upstream in it.
 
+    softmax,                for a class that is none of the target's
     softmax - posterior,    or between their complements where the posterior is the larger part of 1:
     sum of the other posteriors - (1 - softmax)
+
+Of many classes most are the first kind: a program takes its frames for all of them so, some instructions each, and then
+those of blank and target anew, while the caches hold what was read and take what is written. Of few classes all are
+taken the second way.
 
 It runs when the loss is differentiated, so that the gradient is rounded once, to the input's own type, after it was
 multiplied. What is under 2^-126 before that is 0. Frames past a row's length, and rows that no path fits, are 0
@@ -17,7 +22,8 @@ import triton.language as tl
 
 from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.loss import BROKEN, SMALLEST, WITH_A_PATH
-from seqloss.kernels.gpu.tiles import cdiv, classes_tile
+from seqloss.kernels.gpu.text import by_class, leading
+from seqloss.kernels.gpu.tiles import aligned, cdiv, classes_tile, power_of_two
 from seqloss.kernels.gpu.wide import exp_below, exp_of_any
 
 SOFTMAX, POSTERIOR, TORCHS = 0, 1, 2
@@ -31,8 +37,8 @@ class Kept(NamedTuple):
         top, others: float32 (batch, time), see `frames.Frames`.
         posteriors: float32 (batch, time, labels + 1), likeliest: int32 (batch, time), complement: float32 (batch,
             time), see `by_class.Posteriors`.
-        places: int32 (batch, classes), see `text.Groups`.
-        frames: int32 (batch,), in use.
+        labels: int32 (batch, labels), see `text.Text`; leaders: see `text.Groups`.
+        frames, counts: int32 (batch,), in use.
         status: int8 (batch,), see `loss.Losses`.
     """
 
@@ -41,8 +47,10 @@ class Kept(NamedTuple):
     posteriors: torch.Tensor
     likeliest: torch.Tensor
     complement: torch.Tensor
-    places: torch.Tensor
+    labels: torch.Tensor
+    leaders: torch.Tensor
     frames: torch.Tensor
+    counts: torch.Tensor
     status: torch.Tensor
 
 
@@ -62,55 +70,106 @@ def _to_bfloat16(x):
 
 
 @triton.jit
+def _finished(found, used, works, broken, factor):
+    """An entry of the gradient as it is written, but for its type."""
+    found = tl.where((found < SMALLEST) & (found > -SMALLEST), 0.0, found)
+    found = tl.where(used & works, found * factor, 0.0)
+    return tl.where(used & broken, float("nan"), found) + 0.0  # no -0.0
+
+
+@triton.jit
+def _leave(to, found, inside):
+    if to.dtype.element_ty == tl.bfloat16:
+        found = _to_bfloat16(found)
+    tl.store(to, found.to(to.dtype.element_ty), mask=inside)
+
+
+@triton.jit
 def _gradient_kernel(
-    logits, top, others, posteriors, likeliest, complement, places, frames, status, upstream, gradient,
+    logits, top, others, posteriors, likeliest, complement, labels, leaders, frames, counts, status, upstream, gradient,
     upstream_step, stride_row, stride_time, stride_class, time, classes, longest, blank,
-    MODE: tl.constexpr, FRAMES: tl.constexpr, CLASSES: tl.constexpr,
+    ALIGNED: tl.constexpr, MODE: tl.constexpr, BY_CLASS: tl.constexpr, FRAMES: tl.constexpr, CLASSES: tl.constexpr,
+    UNITS: tl.constexpr,
 ):  # fmt: skip
-    class_blocks = tl.cdiv(classes, CLASSES)
-    time_blocks = tl.cdiv(time, FRAMES)
-    program = tl.program_id(0)
-    number = (program % class_blocks) * CLASSES + tl.arange(0, CLASSES)
-    t = (program // class_blocks % time_blocks) * FRAMES + tl.arange(0, FRAMES)
-    row = (program // class_blocks // time_blocks).to(tl.int64)
+    stride_row, stride_time, classes = stride_row * ALIGNED, stride_time * ALIGNED, classes * ALIGNED
+    blocks = tl.cdiv(time, FRAMES)
+    row = (tl.program_id(0) // blocks).to(tl.int64)
+    begin = (tl.program_id(0) % blocks) * FRAMES
     state = tl.load(status + row)
+    works, broken = state == WITH_A_PATH, state == BROKEN
     length = tl.load(frames + row)
-    used = t < length
-    out = gradient + ((row * time + t) * classes)[:, None] + number[None, :]
-    writes = (t < time)[:, None] & (number < classes)[None, :]
-    found = tl.zeros([FRAMES, CLASSES], tl.float32)
-    if state == WITH_A_PATH:
-        inside = used[:, None] & (number < classes)[None, :]
-        place = tl.load(places + row * classes + number, mask=number < classes, other=-1)
-        place = tl.where(number == blank, longest, place)
-        line = ((row * time + t) * (longest + 1))[:, None]
-        posterior = tl.load(posteriors + line + place[None, :], mask=inside & (place >= 0)[None, :], other=0.0)
-        best = number[None, :] == tl.load(likeliest + row * time + t, mask=used, other=-1)[:, None]
-        beside = tl.load(complement + row * time + t, mask=used, other=0.0)[:, None]
+    count = tl.load(counts + row)
+    factor = tl.load(upstream + row * upstream_step)
+    if BY_CLASS == 0:
+        t = begin + tl.arange(0, FRAMES)
+        used = t < length
+        source = logits + row * stride_row + t.to(tl.int64) * stride_time
+        out = gradient + (row * time + t) * classes
+        largest = tl.load(top + row * time + t, mask=used, other=0.0)
+        rest = tl.load(others + row * time + t, mask=used, other=0.0)
+        of_best = tl.div_rn(tl.full([FRAMES], 1.0, tl.float32), 1.0 + rest)
+        start = 0
+        while start < classes:
+            number = start + tl.arange(0, CLASSES)
+            inside = (t < time)[:, None] & (number < classes)[None, :]
+            at = source[:, None] + number.to(tl.int64)[None, :] * stride_class
+            read = inside & used[:, None] & works
+            if MODE == 0:
+                x = tl.load(at, mask=read, other=float("-inf")).to(tl.float32)
+                found = tl.exp(x - largest[:, None]) * of_best[:, None]
+            elif MODE == 1:
+                found = tl.zeros([FRAMES, CLASSES], tl.float32)
+            else:
+                found = exp_of_any(tl.load(at, mask=read, other=float("-inf")).to(tl.float32))
+            _leave(out[:, None] + number[None, :], _finished(found, used[:, None], works, broken, factor), inside)
+            start += CLASSES
+        tl.debug_barrier()
+    # one axis for frames and classes, so that neighbouring lanes have neighbouring classes whatever the compiler
+    flat = tl.arange(0, FRAMES * UNITS)
+    own_t = begin + flat // UNITS
+    own_used = own_t < length
+    own_frame = row * time + own_t
+    own_source = logits + row * stride_row + own_t.to(tl.int64) * stride_time
+    own_out = gradient + own_frame * classes
+    own_likeliest = tl.load(likeliest + own_frame, mask=own_used, other=-1)
+    beside = tl.load(complement + own_frame, mask=own_used, other=0.0)
+    own_top, own_rest, units = 0.0, 0.0, classes
+    if BY_CLASS == 0:
+        units = tl.where(works, count + 1, 0)
+    if MODE == 0:
+        own_top = tl.load(top + own_frame, mask=own_used, other=0.0)
+        own_rest = tl.load(others + own_frame, mask=own_used, other=0.0)
+    start = 0
+    while start < units:
+        unit = start + flat % UNITS
+        place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
+        if BY_CLASS:
+            number = unit
+            inside = (own_t < time) & (unit < classes)
+            place = tl.where(unit == blank, longest, place)
+            has_posterior = leads | (unit == blank)
+        else:
+            number = tl.load(labels + row * longest + unit, mask=unit < count, other=blank)
+            has_posterior = leads | (unit == count)
+            inside = has_posterior & own_used
+            place = tl.where(unit == count, longest, place)
+        read = inside & own_used & works
+        posterior = tl.load(posteriors + own_frame * (longest + 1) + place, mask=read & has_posterior, other=0.0)
+        best = number == own_likeliest
         found = -posterior
         if MODE != 1:
-            at = (
-                row * stride_row + (t.to(tl.int64) * stride_time)[:, None] + number.to(tl.int64)[None, :] * stride_class
-            )
-            x = tl.load(logits + at, mask=inside, other=0.0).to(tl.float32)
+            x = tl.load(own_source + number.to(tl.int64) * stride_class, mask=read, other=float("-inf")).to(tl.float32)
             if MODE == 0:
-                x -= tl.load(top + row * time + t, mask=used, other=0.0)[:, None]
-                rest = tl.load(others + row * time + t, mask=used, other=0.0)
-                probability = exp_below(x) * tl.div_rn(tl.full([FRAMES], 1.0, tl.float32), 1.0 + rest)[:, None]
+                whole = 1.0 + own_rest
+                probability = exp_below(x - own_top) * tl.div_rn(tl.full([FRAMES * UNITS], 1.0, tl.float32), whole)
                 probability = tl.where(probability < SMALLEST, 0.0, probability)
-                missing = tl.where(probability > 0.5, tl.div_rn(rest, 1.0 + rest)[:, None], 1.0 - probability)
+                missing = tl.where(probability > 0.5, tl.div_rn(own_rest, whole), 1.0 - probability)
                 found = tl.where(best, beside - missing, probability - posterior)
             else:
                 power = exp_of_any(x)
                 found = tl.where(best, beside + _expm1(x, power), power - posterior)
-        found = tl.where((found < SMALLEST) & (found > -SMALLEST), 0.0, found)
-        found = tl.where(used[:, None], found * tl.load(upstream + row * upstream_step), 0.0)
-    if state == BROKEN:
-        found = tl.where(used[:, None], float("nan"), found)
-    found += 0.0  # no -0.0
-    if gradient.dtype.element_ty == tl.bfloat16:
-        found = _to_bfloat16(found)
-    tl.store(out, found.to(gradient.dtype.element_ty), mask=writes)
+        _leave(own_out + number, _finished(found, own_used, works, broken, factor), inside)
+        start += UNITS
 
 
 def write_gradient(
@@ -127,12 +186,14 @@ def write_gradient(
     """
     batch, time, classes = logits.shape
     gradient = torch.empty((batch, time, classes), dtype=dtype or logits.dtype, device=logits.device)
-    tile = classes_tile(logits.device, time, classes)
+    tile, few, unit = classes_tile(logits.device, time, classes), by_class(classes), aligned(logits)
+    units = tile.columns if few else min(tile.columns, power_of_two(kept.labels.shape[1] + 1))
     if batch and time:
         start(
-            _gradient_kernel, batch * cdiv(time, tile.rows) * cdiv(classes, tile.columns),
-            logits, *kept, upstream, gradient, upstream.stride(0), *logits.stride(), time, classes,
-            kept.posteriors.shape[2] - 1, blank,
-            MODE=mode, FRAMES=tile.rows, CLASSES=tile.columns, warps=tile.warps,
+            _gradient_kernel, batch * cdiv(time, tile.rows),
+            logits, *kept, upstream, gradient, upstream.stride(0), logits.stride(0) // unit,
+            logits.stride(1) // unit, logits.stride(2), time, classes // unit, kept.labels.shape[1], blank,
+            ALIGNED=unit, MODE=mode, BY_CLASS=few, FRAMES=tile.rows, CLASSES=tile.columns, UNITS=units,
+            warps=tile.warps,
         )  # fmt: skip
     return gradient

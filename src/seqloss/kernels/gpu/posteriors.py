@@ -5,9 +5,8 @@ meets the forward sum of its state, emission included:
 
     share[t, s] = alpha_t(s) * beta_t(s) / 2^(32 k),    k of the row, so that a frame's shares add up to some 1 to 2^32
 
-A label's share takes the place of its score, which nobody reads again; the blanks' are added up, in pairs, as far as a
-warp holds them. All segments of a wave are independent programs: beside the walks, which wait for their own last frame,
-they are short. Walking again costs about
+The blanks' shares are added up, in pairs, as far as a warp holds them. All segments of a wave are independent programs:
+beside the walks, which wait for their own last frame, they are short. Walking again costs about
 
     (batch * ceil(time / stride) / programs that run at once) * 2 stride frames.
 
@@ -32,7 +31,7 @@ from seqloss.kernels.gpu.frames import Frames
 from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.main_path import MainPath
 from seqloss.kernels.gpu.pairs import pairs_of_lanes, pairs_of_parts
-from seqloss.kernels.gpu.step import NOWHERE, emissions, step, weights
+from seqloss.kernels.gpu.step import NOWHERE, emitted, step
 from seqloss.kernels.gpu.sums import (
     Sums,
     in_own_order,
@@ -81,27 +80,38 @@ def product(x, x_exponent, y, y_exponent, reference):
 
 
 @triton.jit
-def meet(at, lines, columns, inside, alive, line, a, a_exponent, b, b_exponent, reference, count, place,
-         PARTS: tl.constexpr):  # fmt: skip
+def forward_sums(lines, columns, inside, alive, line, count, place, PARTS: tl.constexpr):
+    """A frame's forward sums that backward ones are to meet: of their labels, and of the blanks after them, which are
+    those before them the other way."""
+    a, a_exponent, b, b_exponent = (), (), (), ()
+    for i in tl.static_range(PARTS):
+        mine = tl.max_contiguous(lines + columns[i], [1, 2])
+        here = inside[i] & alive
+        a = a + (tl.load(mine, mask=here, other=0).to(tl.float32, bitcast=True),)
+        a_exponent = a_exponent + (tl.load(mine + line, mask=here, other=NOTHING),)
+        here = alive & (place + i <= count)
+        b = b + (tl.load(mine + 2 * line + 1, mask=here, other=0).to(tl.float32, bitcast=True),)
+        b_exponent = b_exponent + (tl.load(mine + 3 * line + 1, mask=here, other=NOTHING),)
+    return a, a_exponent, b, b_exponent
+
+
+@triton.jit
+def meet(
+    at, columns, inside, alive, forward, a, a_exponent, b, b_exponent, reference, count, place, PARTS: tl.constexpr
+):  # fmt: skip
     """Backward sums meet a frame's forward sums: the labels' shares are stored, the blanks' are returned."""
     of_blanks = ()
     for i in tl.static_range(PARTS):
-        here = inside[i] & alive
-        mine = tl.max_contiguous(lines + columns[i], [1, 2])
-        value = tl.load(mine, mask=here, other=0).to(tl.float32, bitcast=True)
-        share = product(value, tl.load(mine + line, mask=here, other=NOTHING), a[i], a_exponent[i], reference)
-        tl.store(tl.max_contiguous(at + columns[i], [1, 2]), share, mask=here)
-        here = alive & (place + i <= count)
-        value = tl.load(mine + 2 * line + 1, mask=here, other=0).to(tl.float32, bitcast=True)
-        exponent = tl.load(mine + 3 * line + 1, mask=here, other=NOTHING)
-        share = product(value, exponent, b[i], b_exponent[i], reference)
-        of_blanks = of_blanks + (tl.where(here, share, 0.0),)
+        share = product(forward[0][i], forward[1][i], a[i], a_exponent[i], reference)
+        tl.store(tl.max_contiguous(at + columns[i], [1, 2]), share, mask=inside[i] & alive)
+        share = product(forward[2][i], forward[3][i], b[i], b_exponent[i], reference)
+        of_blanks = of_blanks + (tl.where(alive & (place + i <= count), share, 0.0),)
     return of_blanks
 
 
 @triton.jit
 def _posteriors_kernel(
-    label_scores, top, labels, counts, frames, states, spells, references, checkpoints, scratch, edges, blank_shares,
+    emissions, labels, counts, frames, states, spells, references, checkpoints, scratch, edges, shares, blank_shares,
     first_item, items, time, longest, segments, stride, lines,
     MANY: tl.constexpr, ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
@@ -139,20 +149,20 @@ def _posteriors_kernel(
                 edge, edge_exponent = stored_label(near + start - 1, line, some)
         at = row * time + begin
         out = space
+        p, q = emitted(emissions, at, columns, inside, begin < end, longest, PARTS)
         u = 0
         while u < steps:
             alive = begin + u < end
-            scores, blank, largest = emissions(label_scores, top, at, columns, inside, alive, longest, PARTS)
-            p, p_exponent = weights(scores, (largest,), PARTS, PARTS)
-            q, q_exponent = weights((blank,), (largest,), 1, 1)
+            next_p, next_q = emitted(emissions, at + 1, columns, inside, begin + u + 1 < end, longest, PARTS)
             a, a_exponent, b, b_exponent, _a, _ae, _b, _be = step(
-                a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, q[0], q_exponent[0], nowhere,
-                nowhere, False, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
+                a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, nowhere, nowhere, False, skip, place, lane,
+                LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
             keep(out, place, count, longest, alive, a, a_exponent, b, b_exponent, PARTS)
             if MANY:
                 if start > 0:
                     edge, edge_exponent = stored_label(out + start - 1, line, alive)
+            p, q = next_p, next_q
             at += 1
             out += 4 * line
             u += 1
@@ -174,29 +184,31 @@ def _posteriors_kernel(
         out = space + (frame - begin).to(tl.int64) * (4 * line)
         state = main_state(states, row, time, end, main, end < length)
         state = in_own_order(state, count, main, end < length)
+        p, q = emitted(emissions, at, columns, inside, frame >= begin, longest, PARTS)
+        stands = main_state(states, row, time, frame, main, frame >= begin)
         u = 0
         while u < steps:
             alive = frame >= begin
-            scores, blank, largest = emissions(label_scores, top, at, columns, inside, alive, longest, PARTS)
+            next_p, next_q = emitted(emissions, at - 1, columns, inside, frame > begin, longest, PARTS)
+            next_stands = main_state(states, row, time, frame - 1, main, frame > begin)
+            forward = forward_sums(out, columns, inside, alive, line, count, place, PARTS)
             if MANY:
                 pass_on(even, u, place, alive & ends_block, a, a_exponent, PARTS)
                 if start > 0:
                     edge, edge_exponent = take_over(odd, u, alive)
-            next_state = main_state(states, row, time, frame, main, alive)
-            next_state = in_own_order(next_state, count, main, alive)
-            p, p_exponent = weights(scores, (largest,), PARTS, PARTS)
-            q, q_exponent = weights((blank,), (largest,), 1, 1)
+            next_state = in_own_order(stands, count, main, alive)
             a, a_exponent, b, b_exponent, all_a, all_a_exponent, all_b, all_b_exponent = step(
-                a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, q[0], q_exponent[0], state,
-                next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
+                a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, state, next_state, any_main, skip, place, lane,
+                LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
             of_blanks = meet(
-                label_scores + at * line, out, columns, inside, alive, line, all_a, all_a_exponent, all_b,
-                all_b_exponent, reference, count, place, PARTS,
+                shares + at * line, columns, inside, alive, forward, all_a, all_a_exponent, all_b, all_b_exponent,
+                reference, count, place, PARTS,
             )  # fmt: skip
             share = pairs_of_lanes(pairs_of_parts(of_blanks, PARTS), lane, LANES)
             to = tl.max_contiguous(blank_shares + at * lines + place // (LANES * PARTS), [1, 2])
             tl.store(to, share, mask=alive & (lane == 0))
+            p, q, stands = next_p, next_q, next_stands
             at -= 1
             out -= 4 * line
             frame -= 1
@@ -230,25 +242,27 @@ def stored_bytes(batch: int, time: int, labels: int) -> int:
     return WORDS * (labels + 1) * (2 * batch * segments + at_once) + edges
 
 
-class BlankShares(NamedTuple):
-    """The blanks' share of each frame, in parts.
+class Shares(NamedTuple):
+    """Of the frames of rows with a path; elsewhere as it was allocated.
 
     Attributes:
-        parts: float32 (batch, time, lines), of each line of columns; unwritten where a row has no such columns.
+        labels: float32 (batch, time, labels + 1), each label's share of its frame; the last place is free.
+        blanks: float32 (batch, time, lines), the blanks' of each line of columns, as far as the row has any.
         columns: of a line.
     """
 
-    parts: torch.Tensor
+    labels: torch.Tensor
+    blanks: torch.Tensor
     columns: int
 
 
-def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, references: torch.Tensor) -> BlankShares:
-    """Turn `frames.scores` into shares by label, in place, for rows with a path.
+def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, references: torch.Tensor) -> Shares:
+    """Each label's share of each frame, and the blanks'.
 
     Args:
         references: int32 (batch,), the exponent of each row's sum over all paths.
     """
-    assert frames.scores is not None
+    assert frames.emissions is not None
     assert sums.checkpoints is not None
     batch, time = frames.best.shape
     longest, device = text.labels.shape[1], frames.best.device
@@ -257,17 +271,19 @@ def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, referenc
     tile = walks_tile(device, at_once, longest)
     many = longest + 1 > tile.columns
     lines = tile.chunks * cdiv(longest + 1, tile.columns)
+    shares = torch.empty((batch, time, longest + 1), dtype=torch.float32, device=device)
     blank_shares = torch.empty((batch, time, lines), dtype=torch.float32, device=device)
+    found = Shares(shares, blank_shares, tile.lanes * tile.parts)
     if not items:
-        return BlankShares(blank_shares, tile.lanes * tile.parts)
+        return found
     scratch = torch.empty((at_once, sums.stride, 4, longest + 1), dtype=torch.int32, device=device)
     edges = torch.empty((at_once, 2, sums.stride if many else 0, 2), dtype=torch.int32, device=device)
     for first in range(0, items, at_once):
         start(
             _posteriors_kernel, cdiv(at_once, tile.rows),
-            frames.scores, frames.top, text.labels, text.counts, main.walked, main.states, main.spells, references,
-            sums.checkpoints, scratch, edges, blank_shares, first, min(items, first + at_once), time, longest,
+            frames.emissions, text.labels, text.counts, main.walked, main.states, main.spells, references,
+            sums.checkpoints, scratch, edges, shares, blank_shares, first, min(items, first + at_once), time, longest,
             segments, sums.stride, lines,
             MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes, PARTS=tile.parts, warps=tile.warps,
         )  # fmt: skip
-    return BlankShares(blank_shares, tile.lanes * tile.parts)
+    return found

@@ -33,34 +33,33 @@ program skips it.
 import triton
 import triton.language as tl
 
-from seqloss.kernels.gpu.wide import MASKED, NOTHING, add, difference, exp, indicator, multiply, shifted
+from seqloss.kernels.gpu.wide import NOTHING, PACKED_ZERO, add, indicator, multiply, packed, shifted, unpacked
 
 NOWHERE = tl.constexpr(-8)
 """The main path's state in walks that have none: none that a label or blank could have, or be entered from."""
-CLOSED = tl.constexpr(float("-inf"))
 
 
 @triton.jit
-def emissions(scores, top, at, columns, inside, alive, longest, PARTS: tl.constexpr):
-    """The scores of a frame's labels, a tuple of (lines, lanes), of its blank, and its largest, one of each line.
+def emitted(emissions, at, columns, inside, alive, longest, PARTS: tl.constexpr):
+    """What a frame's labels emit, a tuple of packed wide numbers (lines, lanes), and its blank, one of each line.
 
     Args:
         at: the frame's number among those of all rows.
     """
     labels = ()
-    line = scores + at * (longest + 1)
+    line = emissions + at * (longest + 1)
     for i in tl.static_range(PARTS):
-        labels = labels + (tl.load(tl.max_contiguous(line + columns[i], [1, 2]), mask=inside[i] & alive, other=CLOSED),)
-    blank = tl.load(line + longest, mask=alive, other=CLOSED)
-    return labels, blank, tl.load(top + at, mask=alive, other=0.0)
+        place = tl.max_contiguous(line + columns[i], [1, 2])
+        labels = labels + (tl.load(place, mask=inside[i] & alive, other=PACKED_ZERO),)
+    return labels, tl.load(line + longest, mask=alive, other=PACKED_ZERO)
 
 
 @triton.jit
-def line_before(bits, exponent, LINES: tl.constexpr):
+def line_before(value, exponent, LINES: tl.constexpr):
     """What each line holds, (lines,), one line on: (lines, 1), in the first line anything."""
-    packed = (exponent.to(tl.int64) << 32) | (bits.to(tl.int64) & 0xFFFFFFFF)
-    moved = tl.gather(packed, tl.maximum(tl.arange(0, LINES) - 1, 0), 0)
-    return moved.to(tl.int32).to(tl.float32, bitcast=True)[:, None], (moved >> 32).to(tl.int32)[:, None]
+    moved = tl.gather(packed(value, exponent), tl.maximum(tl.arange(0, LINES) - 1, 0), 0)
+    value, exponent = unpacked(moved)
+    return value[:, None], exponent[:, None]
 
 
 @triton.jit
@@ -73,7 +72,7 @@ def label_before(
     if CHUNKS > 1:  # sums of whole numbers are one instruction
         leaving = tl.sum(tl.where(lane == LANES - 1, last.to(tl.int32, bitcast=True), 0), 1)
         leaving_exponent = tl.sum(tl.where(lane == LANES - 1, last_exponent, 0), 1)
-        value, exponent = line_before(leaving, leaving_exponent, LINES)
+        value, exponent = line_before(leaving.to(tl.float32, bitcast=True), leaving_exponent, LINES)
         first = (tl.arange(0, LINES) % CHUNKS == 0)[:, None]
         edge, edge_exponent = tl.where(first, edge, value), tl.where(first, edge_exponent, exponent)
     lane_before = tl.broadcast_to(tl.maximum(lane - 1, 0), last.shape)
@@ -89,7 +88,7 @@ def entered(
     a, a_exponent, b, b_exponent, edge, edge_exponent, skip, lane, LINES: tl.constexpr, LANES: tl.constexpr,
     PARTS: tl.constexpr, CHUNKS: tl.constexpr,
 ):  # fmt: skip
-    """The sums that enter each label and each blank, before the frame's own scores; not normalised."""
+    """The sums that enter each label and each blank, before the frame emits; not normalised."""
     previous, previous_exponent = label_before(
         a, a_exponent, edge, edge_exponent, lane, LINES, LANES, PARTS, CHUNKS
     )  # fmt: skip
@@ -124,18 +123,6 @@ def enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS: tl.
 
 
 @triton.jit
-def weights(scores, tops, PARTS: tl.constexpr, COUNT: tl.constexpr):
-    """e^(score - top) of each of a tuple, PARTS with each top: what a frame itself multiplies with, known before what
-    enters it. Zero under -1e8."""
-    value, exponent = (), ()
-    for i in tl.static_range(COUNT):
-        distance, lacking = difference(scores[i], tops[i // PARTS])
-        x, x_exponent = exp(distance, lacking, distance >= -MASKED)
-        value, exponent = value + (x,), exponent + (x_exponent,)
-    return value, exponent
-
-
-@triton.jit
 def besides(rest, rest_exponent, entered, entered_exponent, first, next_state, PARTS: tl.constexpr):
     """What entered, but in the main path's `next_state` what entered besides it; `first` numbers the first part."""
     value, exponent = (), ()
@@ -148,7 +135,7 @@ def besides(rest, rest_exponent, entered, entered_exponent, first, next_state, P
 
 @triton.jit
 def step(
-    a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, q, q_exponent, state, next_state, any_main, skip,
+    a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, state, next_state, any_main, skip,
     place, lane, LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, CHUNKS: tl.constexpr,
 ):  # fmt: skip
     """One frame on.
@@ -156,14 +143,15 @@ def step(
     Args:
         a, b: labels and the blanks before them, tuples of (lines, lanes); edge: the label before the block, one of each
             line.
-        p, q: the frame's own weights of its labels, tuples of (lines, lanes), and of its blank, one of each line.
+        p, q: what the frame's labels emit, a tuple of packed wide numbers (lines, lanes), and its blank, one of each
+            line.
         state, next_state: the main path's, before the frame and in it, one of each line, or NOWHERE; any_main: whether
             any row has one.
         skip: labels that may follow the one before without a blank between.
         place: of each lane's first column in the target, (lines, lanes).
 
     Returns:
-        a, b after the frame, and what entered them, without the frame's own scores.
+        a, b after the frame, and what entered them, without what the frame itself emits.
     """
     into_a, a_top, into_b, b_top = entered(
         a, a_exponent, b, b_exponent, edge, edge_exponent, skip, lane, LINES, LANES, PARTS, CHUNKS
@@ -175,9 +163,11 @@ def step(
         new_b, new_b_exponent = besides(into_b, b_top, all_b, all_b_top, 2 * place, next_state, PARTS)
         into_a, a_top, into_b, b_top = all_a, all_a_top, all_b, all_b_top
     a, a_exponent, b, b_exponent = (), (), (), ()
+    of_blank, of_blank_exponent = unpacked(q)
     for i in tl.static_range(PARTS):
-        value, exponent = multiply(new_a[i], new_a_exponent[i], p[i], p_exponent[i])
+        of_label, of_label_exponent = unpacked(p[i])
+        value, exponent = multiply(new_a[i], new_a_exponent[i], of_label, of_label_exponent)
         a, a_exponent = a + (value,), a_exponent + (exponent,)
-        value, exponent = multiply(new_b[i], new_b_exponent[i], q, q_exponent)
+        value, exponent = multiply(new_b[i], new_b_exponent[i], of_blank, of_blank_exponent)
         b, b_exponent = b + (value,), b_exponent + (exponent,)
     return a, a_exponent, b, b_exponent, into_a, a_top, into_b, b_top

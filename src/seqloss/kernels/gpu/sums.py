@@ -27,7 +27,7 @@ import triton.language as tl
 from seqloss.kernels.gpu.frames import Frames
 from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.main_path import MainPath
-from seqloss.kernels.gpu.step import NOWHERE, emissions, step, weights
+from seqloss.kernels.gpu.step import NOWHERE, emitted, step
 from seqloss.kernels.gpu.text import Text
 from seqloss.kernels.gpu.tiles import cdiv, walks_tile
 from seqloss.kernels.gpu.wide import NOTHING, indicator
@@ -102,26 +102,25 @@ def in_own_order(state, count, main, known):
 
 @triton.jit
 def bring(
-    label_scores, top, states, row, time, frame, pace, left, columns, inside, main, longest, PARTS: tl.constexpr,
+    emissions, states, row, time, frame, pace, left, columns, inside, main, longest, PARTS: tl.constexpr,
     TOGETHER: tl.constexpr,
 ):  # fmt: skip
-    """What the next frames need, `left` of them at the most: their labels' scores one after another, their blanks',
-    their largest, the main path's states."""
-    scores, blanks, tops, stands = (), (), (), ()
+    """What the next frames need, `left` of them at the most: what their labels emit, one after another, their blanks,
+    the main path's states."""
+    labels, blanks, stands = (), (), ()
     for j in tl.static_range(TOGETHER):
-        at = row * time + frame + j * pace
-        some, blank, largest = emissions(label_scores, top, at, columns, inside, left > j, longest, PARTS)
-        scores, blanks, tops = scores + some, blanks + (blank,), tops + (largest,)
+        some, blank = emitted(emissions, row * time + frame + j * pace, columns, inside, left > j, longest, PARTS)
+        labels, blanks = labels + some, blanks + (blank,)
         stands = stands + (main_state(states, row, time, frame + j * pace, main, left > j),)
-    return scores, blanks, tops, stands
+    return labels, blanks, stands
 
 
 @triton.jit
-def of_frame(scores, j: tl.constexpr, PARTS: tl.constexpr):
-    """One frame's scores of those that were brought together."""
+def of_frame(labels, j: tl.constexpr, PARTS: tl.constexpr):
+    """One frame's labels of those that were brought together."""
     found = ()
     for i in tl.static_range(PARTS):
-        found = found + (scores[j * PARTS + i],)
+        found = found + (labels[j * PARTS + i],)
     return found
 
 
@@ -184,7 +183,7 @@ def going_on(alive, new, old, PARTS: tl.constexpr):
 
 @triton.jit
 def _sums_kernel(
-    label_scores, top, labels, counts, frames, states, spells, order, ends, edges, checkpoints,
+    emissions, labels, counts, frames, states, spells, order, ends, edges, checkpoints,
     walks, time, longest, segments, stride,
     WAYS: tl.constexpr, KEEP: tl.constexpr, MANY: tl.constexpr,
     ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, TOGETHER: tl.constexpr,
@@ -216,20 +215,18 @@ def _sums_kernel(
         a, a_exponent = nothing(LINES, LANES, PARTS)
         b, b_exponent = on_first_blank(there & (main == 0), place, PARTS)
         frame = first
-        scores, blanks, tops, stands = bring(
-            label_scores, top, states, row, time, frame, pace, length, columns, inside, main, longest, PARTS, TOGETHER
+        ps, qs, stands = bring(
+            emissions, states, row, time, frame, pace, length, columns, inside, main, longest, PARTS, TOGETHER
         )  # fmt: skip
         state = tl.where(main, 0, NOWHERE)
         edge, edge_exponent = 0.0 * first, 0 * first + NOTHING
         border, gap = 0 * first_gap, first_gap
         u = 0
         while u < most_frames:
-            next_scores, next_blanks, next_tops, next_stands = bring(
-                label_scores, top, states, row, time, frame + TOGETHER * pace, pace, length - (u + TOGETHER), columns,
-                inside, main, longest, PARTS, TOGETHER,
+            next_ps, next_qs, next_stands = bring(
+                emissions, states, row, time, frame + TOGETHER * pace, pace, length - (u + TOGETHER), columns, inside,
+                main, longest, PARTS, TOGETHER,
             )  # fmt: skip
-            ps, p_exponents = weights(scores, tops, PARTS, PARTS * TOGETHER)
-            qs, q_exponents = weights(blanks, tops, 1, TOGETHER)
             for j in tl.static_range(TOGETHER):
                 alive = u + j < length
                 if KEEP:
@@ -246,16 +243,15 @@ def _sums_kernel(
                     if start > 0:
                         edge, edge_exponent = take_over(odd, u + j, alive)
                 next_state = in_own_order(stands[j], count, main, alive)
-                p, p_exponent = of_frame(ps, j, PARTS), of_frame(p_exponents, j, PARTS)
                 new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step(
-                    a, a_exponent, b, b_exponent, edge, edge_exponent, p, p_exponent, qs[j], q_exponents[j],
-                    state, next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
+                    a, a_exponent, b, b_exponent, edge, edge_exponent, of_frame(ps, j, PARTS), qs[j], state,
+                    next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
                 )  # fmt: skip
                 a, a_exponent = going_on(alive, new_a, a, PARTS), going_on(alive, new_a_exponent, a_exponent, PARTS)
                 b, b_exponent = going_on(alive, new_b, b, PARTS), going_on(alive, new_b_exponent, b_exponent, PARTS)
                 state = next_state
                 frame += pace
-            scores, blanks, tops, stands = next_scores, next_blanks, next_tops, next_stands
+            ps, qs, stands = next_ps, next_qs, next_stands
             u += TOGETHER
         ours = backward & there
         final = ends + row * 4 + 0 * place
@@ -281,7 +277,7 @@ def segment_frames(time: int) -> int:
 
 def sum_paths(frames: Frames, text: Text, main: MainPath, *, keep_states: bool) -> Sums:
     """Walk through every row; with `keep_states` both ways."""
-    assert frames.scores is not None
+    assert frames.emissions is not None
     batch, time = frames.best.shape
     longest = text.labels.shape[1]
     new = {"dtype": torch.int32, "device": frames.best.device}
@@ -296,7 +292,7 @@ def sum_paths(frames: Frames, text: Text, main: MainPath, *, keep_states: bool) 
     if batch:
         start(
             _sums_kernel, cdiv(walks, tile.rows),
-            frames.scores, frames.top, text.labels, text.counts, main.walked, main.states, main.spells, text.order,
+            frames.emissions, text.labels, text.counts, main.walked, main.states, main.spells, text.order,
             ends, edges, checkpoints, walks, time, longest, segments, stride,
             WAYS=ways, KEEP=keep_states, MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes,
             PARTS=tile.parts, TOGETHER=tile.together, warps=tile.warps,

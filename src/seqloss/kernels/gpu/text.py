@@ -3,9 +3,10 @@
 Labels and lengths may be of any integer type and hold anything: they are looked at as int64, before they become int32.
 A row that breaks the contract is `refused`; its labels are cut to classes, so that nothing is read outside an array.
 
-A label's first occurrence stands for its class. For the sums by class, each label names the next one of its class: a
-chain of successors, in ascending order, which takes one comparison of all labels with all, and neither a sort nor
-atomics. A map from classes to first occurrences leads back.
+A label's first occurrence stands for its class, its leader. For the sums by class, each label names the next one of its
+class: a chain of successors, in ascending order, which takes one comparison of all labels with all, and neither a sort
+nor atomics. Where there are few classes, a map leads from each to its leader: a long target then has far fewer leaders
+than labels, and whoever looks for them goes over classes.
 """
 
 from typing import NamedTuple
@@ -18,7 +19,10 @@ from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.tiles import cdiv, interpreted, power_of_two
 
 LAST = -1
-"""The successor of the last label of its class; the place of a class that no label is of."""
+"""The successor of the last label of its class; the leader of a class that no label is of."""
+
+FEW_CLASSES = 128
+"""Up to so many a map leads from each class to its leader."""
 
 
 class Text(NamedTuple):
@@ -44,14 +48,35 @@ class Groups(NamedTuple):
     """Labels of the same class.
 
     Attributes:
-        first: int8 (batch, labels), 1 where no label before is of the same class.
+        leaders: of few classes, int32 (batch, classes), each one's first label, or LAST; of more, int8 (batch, labels),
+            1 where no label before is of the same class.
         following: int32 (batch, labels), the next label of the same class, or LAST.
-        places: int32 (batch, classes), each class's first label, or LAST.
     """
 
-    first: torch.Tensor
+    leaders: torch.Tensor
     following: torch.Tensor
-    places: torch.Tensor
+
+
+def by_class(classes: int) -> bool:
+    """Whether leaders are looked for among the classes."""
+    return classes <= FEW_CLASSES
+
+
+def leaders_shape(batch: int, labels: int, classes: int) -> tuple[tuple[int, int], torch.dtype]:
+    """Of `Groups.leaders`, and its type."""
+    return ((batch, classes), torch.int32) if by_class(classes) else ((batch, labels), torch.int8)
+
+
+@triton.jit
+def leading(leaders, row, unit, count, longest, classes, BY_CLASS: tl.constexpr):
+    """The place of a class's leader (`unit` is a class), or of a label (`unit` is that), and whether it is a leader."""
+    if BY_CLASS:
+        place = tl.load(leaders + row * classes + unit, mask=unit < classes, other=-1)
+        leads = place >= 0
+    else:
+        place = unit
+        leads = tl.load(leaders + row * longest + unit, mask=unit < count, other=0) > 0
+    return place, leads
 
 
 @triton.jit
@@ -96,7 +121,9 @@ def _text_kernel(
 
 
 @triton.jit
-def _groups_kernel(labels, counts, first_out, following_out, places_out, longest, classes, LABELS: tl.constexpr):
+def _groups_kernel(
+    labels, counts, leaders, following_out, longest, classes, LABELS: tl.constexpr, BY_CLASS: tl.constexpr
+):  # fmt: skip
     blocks = tl.cdiv(longest, LABELS)
     row = (tl.program_id(0) // blocks).to(tl.int64)
     place = (tl.program_id(0) % blocks) * LABELS + tl.arange(0, LABELS)
@@ -116,9 +143,11 @@ def _groups_kernel(labels, counts, first_out, following_out, places_out, longest
         start += LABELS
     following = tl.where(following == 2**31 - 1, -1, following)
     first = (earlier == 0) & (place < count)
-    tl.store(first_out + row * longest + place, first.to(tl.int8), mask=place < longest)
     tl.store(following_out + row * longest + place, following, mask=place < longest)
-    tl.store(places_out + row * classes + label, place, mask=first)
+    if BY_CLASS:
+        tl.store(leaders + row * classes + label, place, mask=first)
+    else:
+        tl.store(leaders + row * longest + place, first.to(tl.int8), mask=place < longest)
 
 
 def read_text(
@@ -156,21 +185,13 @@ def group(text: Text, classes: int) -> Groups:
     """Which labels share a class."""
     batch, longest = text.labels.shape
     new = {"device": text.labels.device}
-    first = torch.empty((batch, longest), dtype=torch.int8, **new)
     following = torch.empty((batch, longest), dtype=torch.int32, **new)
-    places = torch.full((batch, classes), LAST, dtype=torch.int32, **new)
+    shape, kind = leaders_shape(batch, longest, classes)
+    leaders = torch.full(shape, LAST, dtype=kind, **new) if by_class(classes) else torch.empty(shape, dtype=kind, **new)
     if batch and longest:
         block = min(512 if interpreted(text.labels.device) else 64, power_of_two(longest))
         start(
-            _groups_kernel,
-            batch * cdiv(longest, block),
-            text.labels,
-            text.counts,
-            first,
-            following,
-            places,
-            longest,
-            classes,
-            LABELS=block,
-        )
-    return Groups(first, following, places)
+            _groups_kernel, batch * cdiv(longest, block),
+            text.labels, text.counts, leaders, following, longest, classes, LABELS=block, BY_CLASS=by_class(classes),
+        )  # fmt: skip
+    return Groups(leaders, following)

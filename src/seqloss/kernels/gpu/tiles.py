@@ -14,15 +14,22 @@ import torch
 LONGEST = 1024
 """Columns of path sums that one block holds in registers; longer targets are swept block by block."""
 
+TOGETHER = 8
+"""Blocks of classes that are in registers at once, at most."""
+
 FEW = 264
 """Walks of which two share a multiprocessor of a large GPU at the most."""
 
+PARTS_OF_FEW = {128: 1, 256: 1, 512: 2, 1024: 4}
+"""Neighbouring columns of a lane, by a target's columns, where walks are few: measured on an H100."""
+
 
 class Tile(NamedTuple):
-    """A block of two axes, and the warps that hold it."""
+    """A block of two axes, `parts` of them at once, and the warps that hold it."""
 
     rows: int
     columns: int
+    parts: int = 1
     warps: int = 4
 
 
@@ -47,7 +54,22 @@ def classes_tile(device: torch.device, time: int, classes: int) -> Tile:
         columns = min(1 << 12, power_of_two(classes))
         return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns)
     columns = min(1024, max(16, power_of_two(classes)))
-    return Tile(max(1, 1024 // columns), columns)
+    blocks = cdiv(classes, columns)
+    return Tile(max(1, 1024 // columns), columns, parts=cdiv(blocks, cdiv(blocks, TOGETHER)))
+
+
+def aligned(logits: torch.Tensor) -> int:
+    """How many neighbouring classes lie in memory as one access takes them, 16 bytes' worth at most, in every frame.
+
+    Kernels are given class count and strides in units of it: so the compiler knows what it may fetch together, also of
+    the many class counts that 16 does not divide.
+    """
+    batch, time, classes = logits.shape
+    found = 16 // logits.element_size()
+    strides = (classes, logits.stride(0) if batch > 1 else 0, logits.stride(1) if time > 1 else 0)
+    while any(stride % found for stride in strides):
+        found //= 2
+    return found
 
 
 def labels_tile(device: torch.device, time: int, labels: int) -> Tile:
@@ -84,6 +106,7 @@ def walks_tile(device: torch.device, walks: int, labels: int) -> Walks:
     columns = min(LONGEST, power_of_two(labels + 1))
     if interpreted(device):
         return Walks(power_of_two(max(1, walks)), 1, columns, 1, warps=1)
+    columns = max(4, columns)  # Triton 3.6 cannot say of a single lane how its places lie
     few = walks <= FEW
     parts = min(max(1, columns // 32), _parts(columns, few))
     chunks = max(1, columns // (32 * parts))
@@ -95,10 +118,9 @@ def walks_tile(device: torch.device, walks: int, labels: int) -> Walks:
 def _parts(columns: int, few: bool) -> int:
     """Neighbouring columns of a lane.
 
-    Few walks have a multiprocessor's four schedulers to themselves: a frame is shortest in warps of one column a lane,
-    as long as there are two warps for each scheduler at the most. Many walks fill the schedulers: then those layouts
-    are best that take the fewest instructions.
+    Few walks have a multiprocessor's four schedulers to themselves: a frame is shortest where each has a warp or two.
+    Many walks fill the schedulers: then those layouts are best that take the fewest instructions.
     """
     if few and columns > 64:  # 64 columns need no second warp, nor a barrier
-        return max(1, columns // 256)
+        return PARTS_OF_FEW[columns]
     return 2 if columns <= 64 else 4

@@ -14,6 +14,8 @@ import triton.language as tl
 from seqloss import contract
 
 NOTHING = tl.constexpr(-(2**30) + 2**20)
+PACKED_ZERO = tl.constexpr((-(2**30) + 2**20) << 32)
+"""Zero as `packed` has it."""
 MASKED = tl.constexpr(contract.MASKED)
 LOG2E = tl.constexpr(1.4426950408889634)
 LN2_HIGH, LN2_LOW = tl.constexpr(0.693359375), tl.constexpr(-2.12194440054690583e-4)
@@ -39,10 +41,10 @@ def exp_of_rest(r):
 def exp_below(x):
     """e^x of a float32 from -inf to 0; exactly 0 where it would be no normal number, and for NaN."""
     some = x >= LOWEST
-    x = tl.where(some, x, 0.0)
-    moved = x * LOG2E + ROUNDER
+    x = tl.maximum(x, LOWEST)
+    moved = tl.fma(x, LOG2E, ROUNDER)
     whole = moved - ROUNDER
-    rest = (x - whole * LN2_HIGH) - whole * LN2_LOW
+    rest = tl.fma(whole, -LN2_LOW, tl.fma(whole, -LN2_HIGH, x))
     power = exp_of_rest(rest)
     bits = power.to(tl.int32, bitcast=True) + (moved.to(tl.int32, bitcast=True) << 23)
     return tl.where(some, bits.to(tl.float32, bitcast=True), 0.0)
@@ -81,6 +83,18 @@ def exp(x, lacking, open_):
     # near a multiple of 32 digits e^rest may be under 1: such a value is a little under 1, which `multiply` allows
     bits = power.to(tl.int32, bitcast=True) + ((digits - (steps << 5)) << 23)
     return tl.where(open_, bits.to(tl.float32, bitcast=True), 0.0), tl.where(open_, steps, NOTHING)
+
+
+@triton.jit
+def packed(value, exponent):
+    """A wide number as one int64."""
+    return (exponent.to(tl.int64) << 32) | (value.to(tl.int32, bitcast=True).to(tl.int64) & 0xFFFFFFFF)
+
+
+@triton.jit
+def unpacked(number):
+    """Value and exponent."""
+    return number.to(tl.int32).to(tl.float32, bitcast=True), (number >> 32).to(tl.int32)
 
 
 @triton.jit

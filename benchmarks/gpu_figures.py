@@ -62,14 +62,21 @@ def times(figures: Figures) -> Table:
 
 def kernels(figures: Figures) -> Table:
     """Where our time goes: each kernel's share, and the serial chain's nanoseconds a frame."""
-    names = sorted({name for found in figures["workloads"].values() for name in found["kernels"]})
-    shown = Table("workload", "ns a frame, serial", *names, title="each kernel's share of the device's time")
+    names = sorted({name for found in figures["workloads"].values() for name in found["kernels"] if _own(name)})
+    columns = [name.removeprefix("_").removesuffix("_kernel").replace("_", " ") for name in names]
+    shown = Table("workload", "serial, ns a frame", *columns, "torch's", title="each kernel's share of the device's time")
     for workload, found in figures["workloads"].items():
-        whole = sum(found["kernels"].values())
-        shares = (f"{found['kernels'].get(name, 0.0) / whole:.0%}" if whole else "-" for name in names)
+        took = found["kernels"]
+        whole = sum(took.values())
+        parts = [took.get(name, 0.0) for name in names] + [sum(t for name, t in took.items() if not _own(name))]
+        shares = (f"{part / whole:.0%}" if whole else "-" for part in parts)
         serial = found["serial"]
         shown.add_row(workload, f"{serial:.0f}" if serial is not None else "-", *shares)
     return shown
+
+
+def _own(kernel: str) -> bool:
+    return kernel.endswith("_kernel")
 
 
 def memory(figures: Figures) -> Table:
@@ -161,7 +168,7 @@ def _bars(axes: Any, workloads: dict[str, Any]) -> None:
             weight = "bold" if name == GRAPH else "normal"
             text = f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}"
             axes.annotate(
-                text, (at, times / row["low"]), (0, 3), textcoords="offset points", ha="center",
+                text, (at, max(1.0, times / row["low"])), (0, 3), textcoords="offset points", ha="center",
                 color=BARS[name], fontweight=weight, fontsize=9,
             )  # fmt: skip
     for name in BARS:
@@ -184,7 +191,8 @@ def _shares(axes: Any, workloads: dict[str, Any]) -> None:
         for part, share in parts(found["kernels"]).items() if found["kernels"] else ():
             axes.bar(x, share, 0.7, bottom=bottom, color=colours[part], gid=f"{workload}: {part}")
             bottom += share
-        floor = min(1.0, found["floor"] / found["milliseconds"][OURS]["median"])
+        rows = found["milliseconds"]
+        floor = min(1.0, found["floor"] / rows.get(GRAPH, rows[OURS])["median"])
         axes.plot([x - 0.42, x + 0.42], [floor, floor], color="#b03a2e", linewidth=1.6)
     for part, colour in colours.items():
         axes.bar(0, 0, color=colour, label=part)

@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 import torch
 
+from seqloss.errors import SeqLossWarning
 from seqloss.numpy import Alignment, Greedy, Report
 from seqloss.torch import ctc_align, ctc_check, ctc_greedy, ctc_loss, ctc_posteriors
 
@@ -89,6 +90,11 @@ class TritonDoor(TorchDoor):
 
     def tensor(self, values: Any) -> torch.Tensor:
         return super().tensor(values).to(TRITON_DEVICE)
+
+    def check(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Report:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "ctc_check has no kernel for cuda", SeqLossWarning)  # it says so once
+            return super().check(logits, targets, *args, **options)
 
 
 TRITON_DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"

@@ -64,7 +64,7 @@ def kernels(figures: Figures) -> Table:
     """Where our time goes: each kernel's share, and the serial chain's nanoseconds a frame."""
     names = sorted({name for found in figures["workloads"].values() for name in found["kernels"] if _own(name)})
     columns = [name.removeprefix("_").removesuffix("_kernel").replace("_", " ") for name in names]
-    shown = Table("workload", "serial, ns a frame", *columns, "torch's", title="each kernel's share of the device's time")
+    shown = Table("workload", "serial, ns a frame", *columns, "torch's", title="each kernel's share of its time")
     for workload, found in figures["workloads"].items():
         took = found["kernels"]
         whole = sum(took.values())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqloss.kernels.gpu import ctc
+from seqloss.kernels.gpu import ctc, tiles
 from seqloss.numpy import ctc_loss_and_grad
 
 ABSOLUTE, RELATIVE = 1e-5, 1e-4
@@ -59,6 +59,20 @@ def drawn(
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_any_number_of_classes(device: torch.device, classes: int, time: int, labels: int, kind: torch.dtype) -> None:
     check(device, drawn(classes, 2, time, classes, labels), kind)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("classes", [1030, 5000, 20001])  # two blocks at once; five; three times seven
+def test_any_number_of_classes_in_the_blocks_of_a_gpu(
+    device: torch.device, classes: int, kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "interpreted", lambda device: False)
+    logits, *rest = drawn(classes, 2, 5, classes, 2)
+    logits[0, 0] = 0.5  # all equal
+    logits[0, 1, [3, 700, 1025]] = 40.0  # three best
+    logits[0, 2] = np.linspace(-30.0, 30.0, classes)  # the best in the last block
+    logits[0, 3] = np.linspace(30.0, -30.0, classes)
+    check(device, (logits, *rest), kind)
 
 
 @pytest.mark.parametrize("blank", [0, 1, 4])

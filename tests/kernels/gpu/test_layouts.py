@@ -96,6 +96,26 @@ def test_segments_of_any_length_give_the_same_posteriors(
     assert_same(answer(device, args), expected)
 
 
+@pytest.mark.parametrize(
+    ("kind", "shape", "unit"),
+    [
+        (torch.float32, (2, 3, 5000), 4),
+        (torch.float32, (2, 3, 5002), 2),
+        (torch.float32, (2, 3, 5001), 1),
+        (torch.bfloat16, (2, 3, 5000), 8),
+        (torch.float16, (1, 1, 12), 4),
+    ],
+)
+def test_classes_are_fetched_together_as_far_as_all_frames_allow(
+    kind: torch.dtype, shape: tuple[int, int, int], unit: int
+) -> None:
+    logits = torch.empty(shape, dtype=kind)
+    assert tiles.aligned(logits) == unit
+    assert tiles.aligned(logits.transpose(0, 1)) == unit
+    wider = torch.empty((*shape[:2], shape[2] + 1), dtype=kind)
+    assert tiles.aligned(wider[..., :-1]) == (1 if shape[1] > 1 else unit)
+
+
 def test_calls_repeat_their_bits(device: torch.device) -> None:
     args = drawn(2, 8, 25)
     expected = answer(device, args)

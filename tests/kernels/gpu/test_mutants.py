@@ -68,6 +68,24 @@ MUTANTS = {
         "total = tl.where(used, 1.0, 1.0)",
         "test_float64.py::test_models_of_every_temper",
     ),
+    "a best class of an earlier block is forgotten": (
+        "frames.py",
+        "(before + 1.0) * power",
+        "before * power",
+        "test_float64.py::test_any_number_of_classes_in_the_blocks_of_a_gpu",
+    ),
+    "scores that equal the best are forgotten": (
+        "frames.py",
+        "lane_others += tl.where(is_best, lane_equals - 1.0, lane_equals)",
+        "lane_others += 0.0",
+        "test_float64.py::test_any_number_of_classes_in_the_blocks_of_a_gpu",
+    ),
+    "of many classes the target's are taken for others": (
+        "gradient.py",
+        "units = tl.where(works, count + 1, 0)",
+        "units = tl.where(works, 1, 0)",
+        "test_float64.py::test_any_number_of_classes",
+    ),
     "posteriors near 1 cancel": (
         "gradient.py",
         "found = tl.where(best, beside - missing, probability - posterior)",

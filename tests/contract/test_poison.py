@@ -27,6 +27,18 @@ def test_nan_or_inf_in_a_frame_in_use_poisons_its_row_alone(door: Door, score: f
         assert (grad[[0, 2]] == clean[1][[0, 2]]).all()
 
 
+@pytest.mark.parametrize("score", [NAN, INF])
+@pytest.mark.parametrize("entry", [0, 3, 4])
+def test_nan_or_inf_for_blank_or_a_label_poisons_its_row_alone_without_the_softmax(
+    door: Door, entry: int, score: float
+) -> None:
+    log_probs = LOGITS - np.log(np.exp(LOGITS).sum(axis=2, keepdims=True))
+    log_probs[1, 2, entry] = score
+    loss, grad = door.loss_and_grad(log_probs, TARGETS, FRAMES, LABELS, normalize=False, validate=False)
+    assert np.isnan(loss).tolist() == [False, True, False]
+    assert np.isnan(grad).any(axis=(1, 2)).tolist() == [False, True, False]
+
+
 def test_a_frame_of_nothing_but_minus_inf_poisons_its_row_alone(door: Door) -> None:
     logits = LOGITS.copy()
     logits[0, 2] = -INF

@@ -34,15 +34,15 @@ MUTANTS = {
     ),
     "the others meet the 1": (
         "frames.py",
-        "rest = tl.sum(tl.where(number == new_best[:, None], 0.0, powers), 1)",
-        "rest = tl.sum(powers, 1) - 1.0",
+        "tl.where(equals, lane_others, lane_others + exp_below(x - base[:, None]))",
+        "lane_others + exp_below(x - base[:, None]) - tl.where(equals, 1.0, 0.0)",
         "test_float64.py::test_a_sure_models_loss_and_gradient_keep_their_digits",
     ),
     "a block with a larger score does not rescale what was before": (
         "frames.py",
-        "(others + 1.0) * exp_below(top - base)",
-        "(others + 1.0)",
-        "test_float64.py::test_any_number_of_classes",
+        "lane_others = lane_others * power[:, None]",
+        "lane_others = lane_others * 1.0",
+        "test_float64.py::test_any_number_of_classes_in_the_blocks_of_a_gpu",
     ),
     "a segment walks back from its own beginning": (
         "posteriors.py",
@@ -118,15 +118,28 @@ MUTANTS = {
     ),
     "frames past a row's length have a gradient": (
         "gradient.py",
-        "used = t < length",
-        "used = t < time",
+        "own_used = own_t < length",
+        "own_used = own_t < time",
         "../../contract/test_poison.py::test_scores_past_a_length_are_never_read_and_have_no_gradient",
+    ),
+    "frames past a row's length have a gradient of many classes": (
+        "gradient.py",
+        "        used = t < length",
+        "        used = t < time",
+        "test_float64.py::test_any_number_of_classes",
     ),
     "NaN is laundered": (
         "frames.py",
+        "tl.max(tl.where(lane_top != lane_top, INF, lane_top), 1)",
+        "tl.max(lane_top, 1)",
+        "../../contract/test_poison.py::test_one_nan_among_many_classes_is_found",
+    ),
+    "NaN is laundered without the softmax": (
+        "frames.py",
         "bad = bad | (tl.max(wrong.to(tl.int32), 1) > 0)",
         "bad = bad | (tl.max(wrong.to(tl.int32), 1) > 1)",
-        "../../contract/test_poison.py::test_one_nan_among_many_classes_is_found",
+        "../../contract/test_poison.py::"
+        "test_nan_or_inf_for_blank_or_a_label_poisons_its_row_alone_without_the_softmax",
     ),
     "the blank is a label like any other": (
         "text.py",

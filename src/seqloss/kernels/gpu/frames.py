@@ -60,20 +60,15 @@ class Frames(NamedTuple):
 
 
 @triton.jit
-def _merge(x, number, inside, top, best, others, bad):
-    """What a frame gives with one more block of scores, (frames, classes)."""
+def _merge(x, number, inside, top, best, bad):
+    """The largest of a frame with one more block of scores, (frames, classes)."""
     wrong = ((x != x) | (x == INF)) & inside
     bad = bad | (tl.max(wrong.to(tl.int32), 1) > 0)
     x = tl.where(wrong | (inside == 0), -INF, x)
     block_top = tl.max(x, 1)
     block_best = tl.min(tl.where((x == block_top[:, None]) & inside, number, NO_CLASS), 1)
-    new_top = tl.maximum(top, block_top)
-    new_best = tl.where(block_top > top, block_best, tl.where(block_top == top, tl.minimum(best, block_best), best))
-    base = tl.where(new_top == -INF, 0.0, new_top)
-    powers = exp_below(x - base[:, None])
-    rest = tl.sum(tl.where(number == new_best[:, None], 0.0, powers), 1)
-    before = tl.where(block_top > top, (others + 1.0) * exp_below(top - base), others)
-    return new_top, new_best, before + rest, bad
+    best = tl.where(block_top > top, block_best, tl.where(block_top == top, tl.minimum(best, block_best), best))
+    return tl.maximum(top, block_top), best, bad
 
 
 @triton.jit
@@ -173,12 +168,11 @@ def _frames_kernel(
                 inside = (place <= count)[None, :] & used[:, None]
                 at = logits + frame[:, None] + number.to(tl.int64)[None, :] * stride_class
                 x = tl.load(at, mask=inside, other=-INF).to(tl.float32)
-                top, best, others, bad = _merge(x, number[None, :], inside, top, best, others, bad)
+                top, best, bad = _merge(x, number[None, :], inside, top, best, bad)
                 start += GATHERED
             closed = top < -MASKED
             top = tl.where(closed, 0.0, top)
             best = tl.where(closed, -1, best)
-            others = tl.zeros([FRAMES], tl.float32)
             if CHECK:
                 total = _sum_of_all(logits, frame, used, stride_class, classes, FRAMES, CLASSES)
                 flags = tl.where(used & (total > most), 2, 0)

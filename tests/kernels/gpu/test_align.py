@@ -185,4 +185,4 @@ def test_all_kernels_compile_for_a_gpu_and_what_a_row_carries_stays_in_registers
     for kernel in (kernel for kernel in found if kernel["name"] == "best_steps"):
         assert kernel["stack"] == 0
         assert kernel["whole"]["barriers"] == 0
-        assert kernel["whole"]["shuffles"] <= (23 if triton.__version__ < "3.7" else 18)
+        assert kernel["whole"]["shuffles"] <= (23 if triton.__version__.startswith("3.6.") else 18)

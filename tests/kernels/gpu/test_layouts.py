@@ -116,6 +116,16 @@ def test_classes_are_fetched_together_as_far_as_all_frames_allow(
     assert tiles.aligned(wider[..., :-1]) == (1 if shape[1] > 1 else unit)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="memory that nobody touches is free on the host alone")
+def test_rows_may_lie_more_than_two_to_the_31_scores_apart(device: torch.device) -> None:
+    apart = 2**31 + 64
+    scores = torch.from_numpy(np.zeros(apart + 3 * 8, np.float16))
+    logits = scores.as_strided((2, 3, 8), (apart, 8, 1))
+    logits.copy_(torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0)))
+    rest = [torch.tensor([[1], [2]]), torch.tensor([3, 3]), torch.tensor([1, 1])]
+    assert_same(answer(device, [logits, *rest]), answer(device, [logits.clone(), *rest]))
+
+
 def test_calls_repeat_their_bits(device: torch.device) -> None:
     args = drawn(2, 8, 25)
     expected = answer(device, args)

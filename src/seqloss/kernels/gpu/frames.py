@@ -141,13 +141,13 @@ def _frames_kernel(
     ALIGNED: tl.constexpr, NORMALIZE: tl.constexpr, LABELS: tl.constexpr, CHECK: tl.constexpr,
     FRAMES: tl.constexpr, CLASSES: tl.constexpr, PARTS: tl.constexpr, GATHERED: tl.constexpr,
 ):  # fmt: skip
-    stride_row, stride_time, classes = stride_row * ALIGNED, stride_time * ALIGNED, classes * ALIGNED
+    classes = classes * ALIGNED
     blocks = tl.cdiv(time, FRAMES)
     row = (tl.program_id(0) // blocks).to(tl.int64)
     t = (tl.program_id(0) % blocks) * FRAMES + tl.arange(0, FRAMES)
     length = tl.load(lengths + row).to(tl.int64)
     used = (t < length) & (t < time)
-    frame = row * stride_row + t.to(tl.int64) * stride_time  # (frames,)
+    frame = (row * stride_row + t.to(tl.int64) * stride_time) * ALIGNED  # (frames,)
     top = tl.full([FRAMES], -INF, tl.float32)
     best = tl.full([FRAMES], NO_CLASS, tl.int32)
     others = tl.zeros([FRAMES], tl.float32)
@@ -190,7 +190,7 @@ def _frames_kernel(
             flat = tl.arange(0, FRAMES * GATHERED)
             own_t = (tl.program_id(0) % blocks) * FRAMES + flat // GATHERED
             own_used = (own_t < length) & (own_t < time)
-            own_frame = logits + row * stride_row + own_t.to(tl.int64) * stride_time
+            own_frame = logits + (row * stride_row + own_t.to(tl.int64) * stride_time) * ALIGNED
             own_top = tl.load(top_out + row * time + own_t, mask=own_used, other=0.0)
             own_emissions = emissions_out + (row * time + own_t) * (longest + 1)
             start = 0

@@ -91,7 +91,7 @@ def _gradient_kernel(
     ALIGNED: tl.constexpr, MODE: tl.constexpr, BY_CLASS: tl.constexpr, FRAMES: tl.constexpr, CLASSES: tl.constexpr,
     UNITS: tl.constexpr,
 ):  # fmt: skip
-    stride_row, stride_time, classes = stride_row * ALIGNED, stride_time * ALIGNED, classes * ALIGNED
+    classes = classes * ALIGNED
     blocks = tl.cdiv(time, FRAMES)
     row = (tl.program_id(0) // blocks).to(tl.int64)
     begin = (tl.program_id(0) % blocks) * FRAMES
@@ -103,7 +103,7 @@ def _gradient_kernel(
     if BY_CLASS == 0:
         t = begin + tl.arange(0, FRAMES)
         used = t < length
-        source = logits + row * stride_row + t.to(tl.int64) * stride_time
+        source = logits + (row * stride_row + t.to(tl.int64) * stride_time) * ALIGNED
         out = gradient + (row * time + t) * classes
         largest = tl.load(top + row * time + t, mask=used, other=0.0)
         rest = tl.load(others + row * time + t, mask=used, other=0.0)
@@ -129,7 +129,7 @@ def _gradient_kernel(
     own_t = begin + flat // UNITS
     own_used = own_t < length
     own_frame = row * time + own_t
-    own_source = logits + row * stride_row + own_t.to(tl.int64) * stride_time
+    own_source = logits + (row * stride_row + own_t.to(tl.int64) * stride_time) * ALIGNED
     own_out = gradient + own_frame * classes
     own_likeliest = tl.load(likeliest + own_frame, mask=own_used, other=-1)
     beside = tl.load(complement + own_frame, mask=own_used, other=0.0)

@@ -138,8 +138,7 @@ MUTANTS = {
         "frames.py",
         "bad = bad | (tl.max(wrong.to(tl.int32), 1) > 0)",
         "bad = bad | (tl.max(wrong.to(tl.int32), 1) > 1)",
-        "../../contract/test_poison.py::"
-        "test_nan_or_inf_for_blank_or_a_label_poisons_its_row_alone_without_the_softmax",
+        "../../contract/test_poison.py::test_nan_or_inf_for_blank_or_a_label_poisons_its_row_alone_without_the_softmax",
     ),
     "the blank is a label like any other": (
         "text.py",

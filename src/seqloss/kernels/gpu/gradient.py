@@ -131,8 +131,8 @@ def _gradient_kernel(
     own_frame = row * time + own_t
     own_source = logits + (row * stride_row + own_t.to(tl.int64) * stride_time) * ALIGNED
     own_out = gradient + own_frame * classes
-    own_likeliest = tl.load(likeliest + own_frame, mask=own_used, other=-1)
-    beside = tl.load(complement + own_frame, mask=own_used, other=0.0)
+    own_likeliest = tl.load(likeliest + own_frame, mask=own_used & works, other=-1)
+    beside = tl.load(complement + own_frame, mask=own_used & works, other=0.0)
     own_top, own_rest, units = 0.0, 0.0, classes
     if BY_CLASS == 0:
         units = tl.where(works, count + 1, 0)

@@ -21,6 +21,9 @@ from seqloss.kernels.gpu.tiles import cdiv, interpreted, power_of_two
 LAST = -1
 """The successor of the last label of its class; the leader of a class that no label is of."""
 
+ROWS = 256
+"""Rows that are looked at together to put them in order."""
+
 FEW_CLASSES = 128
 """Up to so many a map leads from each class to its leader."""
 
@@ -82,7 +85,7 @@ def leading(leaders, row, unit, count, longest, classes, BY_CLASS: tl.constexpr)
 @triton.jit
 def _text_kernel(
     targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out,
-    order_out, stride_row, stride_label, batch, time, classes, longest, blank, LABELS: tl.constexpr,
+    order_out, stride_row, stride_label, batch, time, classes, longest, blank, LABELS: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     given_frames = tl.load(logit_lengths + row).to(tl.int64)
@@ -111,12 +114,12 @@ def _text_kernel(
     longer = 0
     start = 0
     while start < batch:
-        other = start + tl.arange(0, LABELS)
+        other = start + tl.arange(0, ROWS)
         given = tl.load(logit_lengths + other, mask=other < batch, other=-1).to(tl.int64)
         given = tl.minimum(tl.maximum(given, 0), time).to(tl.int32)
         ahead = (given > frames) | ((given == frames) & (other < row))
         longer += tl.sum((ahead & (other < batch)).to(tl.int32), 0)
-        start += LABELS
+        start += ROWS
     tl.store(order_out + longer, row.to(tl.int32))
 
 
@@ -176,7 +179,7 @@ def read_text(
         start(
             _text_kernel, batch,
             targets, logit_lengths.contiguous(), target_lengths.contiguous(), labels, frames, counts, required, refused,
-            order, *targets.stride(), batch, time, classes, longest, blank, LABELS=block,
+            order, *targets.stride(), batch, time, classes, longest, blank, LABELS=block, ROWS=ROWS,
         )  # fmt: skip
     return Text(labels, frames, counts, required, refused, order)
 

@@ -156,8 +156,9 @@ class _Losses(torch.autograd.Function):
             infeasible=options.infeasible, rounding=options.rounding, gradient=options.gradient,
         )  # fmt: skip
         if kept is not None:
-            ctx.save_for_backward(logits, weights if isinstance(weights, torch.Tensor) else None, *kept)
-            ctx.options, ctx.weight = options, weights
+            one = None if isinstance(weights, torch.Tensor) else weights
+            ctx.save_for_backward(logits, weights if one is None else None, *kept)
+            ctx.options, ctx.weight = options, one
         return found.losses if weights is None else (found.losses * weights).sum()
 
     @staticmethod
@@ -190,8 +191,9 @@ def _gradient(
 
 def _many(logits: torch.Tensor, kept: Any, rows: torch.Tensor, options: Options) -> torch.Tensor:
     """For many upstream gradients at once, which no kernel sees: that of each loss itself, multiplied by torch."""
+    from seqloss.kernels.gpu.gradient import Kept
+
     one = _gradient(logits, kept, torch.ones(len(logits), device=logits.device), options, torch.float32)
-    frames, status = kept[7], kept[9]
-    unused = torch.arange(logits.shape[1], device=logits.device) >= frames[:, None]
-    still = (unused | (status == 1)[:, None])[:, :, None]
+    unused = torch.arange(logits.shape[1], device=logits.device) >= Kept(*kept).frames[:, None]
+    still = (unused | (Kept(*kept).status == 1)[:, None])[:, :, None]
     return (one * rows[:, None, None].masked_fill(still, 0.0)).to(logits.dtype)

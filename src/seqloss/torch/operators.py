@@ -19,8 +19,7 @@ UNCHECKED = -1.0
 """For the `rounding` that is None."""
 
 _schema = "(Tensor logits, Tensor targets, Tensor logit_lengths, Tensor target_lengths, int blank, bool normalize, "
-_kept = ("top", "others", "posteriors", "likeliest", "complement", "labels", "leaders", "frames", "counts",
-         "status")  # fmt: skip
+_kept = ("top", "others", "posteriors", "likeliest", "complement", "labels", "leaders", "frames", "counts", "status")
 
 
 @torch.library.custom_op(
@@ -49,6 +48,8 @@ def _(
     logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor, target_lengths: torch.Tensor,
     blank: int, normalize: bool, infeasible: int, rounding: float, gradient: bool, mode: int,
 ) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    from seqloss.kernels.gpu.text import leaders_shape
+
     batch, time, classes = logits.shape
     losses = logits.new_empty(batch, dtype=torch.float32)
     if not gradient:
@@ -58,8 +59,6 @@ def _(
     likeliest = logits.new_empty(frame, dtype=torch.int32)
     complement = logits.new_empty(frame, dtype=torch.float32)
     labels = logits.new_empty((batch, targets.shape[1]), dtype=torch.int32)
-    from seqloss.kernels.gpu.text import leaders_shape
-
     shape, kind = leaders_shape(batch, targets.shape[1], classes)
     leaders = logits.new_empty(shape, dtype=kind)
     frames, counts = (logits.new_empty(batch, dtype=torch.int32) for _ in range(2))

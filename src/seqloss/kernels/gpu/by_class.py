@@ -3,6 +3,9 @@
 A class's labels form a chain in ascending order (`text.group`): its leader's place takes their sum. Dividing by the
 frame's own sum cancels what drifted over the frames before and after. Of a frame's likeliest class the complement
 is kept too, the sum of all others over the whole, so that a posterior near 1 loses no digit in the gradient.
+
+Places are said to lie along the second axis as in `step.py`. Here a lane has several, in any order, and yet no access
+spans two: nothing says of a place that was looked up that it is a multiple of 2, without which the compiler joins none.
 """
 
 from typing import NamedTuple
@@ -15,7 +18,7 @@ from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.loss import WITH_A_PATH, Losses
 from seqloss.kernels.gpu.pairs import pairwise
 from seqloss.kernels.gpu.posteriors import Shares
-from seqloss.kernels.gpu.text import Groups, Text, by_class, leading
+from seqloss.kernels.gpu.text import Groups, Text, few_classes, leading
 from seqloss.kernels.gpu.tiles import cdiv, labels_tile, power_of_two
 
 NO_PLACE = tl.constexpr(2**31 - 1)
@@ -116,7 +119,7 @@ def find_posteriors(
     lines, device = shares.blanks.shape[2], shares.labels.device
     likeliest = torch.empty((batch, time), dtype=torch.int32, device=device)
     complement = torch.empty((batch, time), dtype=torch.float32, device=device)
-    few = by_class(classes)
+    few = few_classes(classes)
     tile = labels_tile(device, time, classes if few else labels - 1)
     if batch and time:
         start(

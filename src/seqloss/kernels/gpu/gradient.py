@@ -22,7 +22,7 @@ import triton.language as tl
 
 from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.loss import BROKEN, SMALLEST, WITH_A_PATH
-from seqloss.kernels.gpu.text import by_class, leading
+from seqloss.kernels.gpu.text import few_classes, leading
 from seqloss.kernels.gpu.tiles import aligned, cdiv, classes_tile, power_of_two
 from seqloss.kernels.gpu.wide import exp_below, exp_of_any
 
@@ -79,6 +79,7 @@ def _finished(found, used, works, broken, factor):
 
 @triton.jit
 def _leave(to, found, inside):
+    """Store entries, rounded to the gradient's own type."""
     if to.dtype.element_ty == tl.bfloat16:
         found = _to_bfloat16(found)
     tl.store(to, found.to(to.dtype.element_ty), mask=inside)
@@ -186,7 +187,7 @@ def write_gradient(
     """
     batch, time, classes = logits.shape
     gradient = torch.empty((batch, time, classes), dtype=dtype or logits.dtype, device=logits.device)
-    tile, few, unit = classes_tile(logits.device, time, classes), by_class(classes), aligned(logits)
+    tile, few, unit = classes_tile(logits.device, time, classes), few_classes(classes), aligned(logits)
     units = tile.columns if few else min(tile.columns, power_of_two(kept.labels.shape[1] + 1))
     if batch and time:
         start(

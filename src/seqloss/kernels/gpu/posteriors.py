@@ -34,6 +34,7 @@ from seqloss.kernels.gpu.pairs import pairs_of_lanes, pairs_of_parts
 from seqloss.kernels.gpu.step import NOWHERE, emitted, step
 from seqloss.kernels.gpu.sums import (
     Sums,
+    first_columns,
     in_own_order,
     keep,
     label_columns,
@@ -41,7 +42,6 @@ from seqloss.kernels.gpu.sums import (
     most_of,
     numbered,
     pass_on,
-    places,
     segment_frames,
     take_over,
 )
@@ -140,7 +140,7 @@ def _posteriors_kernel(
     nowhere = 0 * begin + NOWHERE
     start = 0
     while start <= most_labels:
-        place = places(start, chunk, lane, LANES, PARTS)
+        place = first_columns(start, chunk, lane, LANES, PARTS)
         columns, inside, skip = label_columns(labels, row, longest, count, there & (begin < 0), place, some, PARTS)
         a, a_exponent, b, b_exponent = kept(near, place, count, longest, some, PARTS)
         edge, edge_exponent = 0.0 * begin, 0 * begin + NOTHING
@@ -174,7 +174,7 @@ def _posteriors_kernel(
     odd = even + 2 * stride
     start = 0
     while start <= most_labels:
-        place = places(start, chunk, lane, LANES, PARTS)
+        place = first_columns(start, chunk, lane, LANES, PARTS)
         ends_block = (chunk == CHUNKS - 1) & (lane == LANES - 1)
         columns, inside, skip = label_columns(labels, row, longest, count, there & (begin >= 0), place, some, PARTS)
         a, a_exponent, b, b_exponent = kept(far, place, count, longest, some, PARTS)

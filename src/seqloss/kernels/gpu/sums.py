@@ -60,14 +60,14 @@ def numbered(ROWS: tl.constexpr, CHUNKS: tl.constexpr):
 
 @triton.jit
 def most_of(x, ROWS: tl.constexpr):
-    """Of all lines, a number."""
+    """The largest of all lines, a number."""
     if ROWS > 1:
         x = tl.max(x)
     return x
 
 
 @triton.jit
-def places(start, chunk, lane, LANES: tl.constexpr, PARTS: tl.constexpr):
+def first_columns(start, chunk, lane, LANES: tl.constexpr, PARTS: tl.constexpr):
     """Each lane's first column of a block, in the target, (lines, lanes)."""
     return start + (chunk * LANES + lane) * PARTS
 
@@ -209,7 +209,7 @@ def _sums_kernel(
     first_gap = tl.where(backward, (length - 1) % stride + 1, stride)
     start = 0
     while start <= most_labels:
-        place = places(start, chunk, lane, LANES, PARTS)
+        place = first_columns(start, chunk, lane, LANES, PARTS)
         ends_block = (chunk == CHUNKS - 1) & (lane == LANES - 1)
         columns, inside, skip = label_columns(labels, row, longest, count, backward, place, there, PARTS)
         a, a_exponent = nothing(LINES, LANES, PARTS)

@@ -21,7 +21,7 @@ from seqloss.kernels.gpu.tiles import cdiv, interpreted, power_of_two
 LAST = -1
 """The successor of the last label of its class; the leader of a class that no label is of."""
 
-ROWS = 256
+COMPARED = 256
 """Rows that are looked at together to put them in order."""
 
 FEW_CLASSES = 128
@@ -60,14 +60,14 @@ class Groups(NamedTuple):
     following: torch.Tensor
 
 
-def by_class(classes: int) -> bool:
+def few_classes(classes: int) -> bool:
     """Whether leaders are looked for among the classes."""
     return classes <= FEW_CLASSES
 
 
 def leaders_shape(batch: int, labels: int, classes: int) -> tuple[tuple[int, int], torch.dtype]:
     """Of `Groups.leaders`, and its type."""
-    return ((batch, classes), torch.int32) if by_class(classes) else ((batch, labels), torch.int8)
+    return ((batch, classes), torch.int32) if few_classes(classes) else ((batch, labels), torch.int8)
 
 
 @triton.jit
@@ -179,7 +179,7 @@ def read_text(
         start(
             _text_kernel, batch,
             targets, logit_lengths.contiguous(), target_lengths.contiguous(), labels, frames, counts, required, refused,
-            order, *targets.stride(), batch, time, classes, longest, blank, LABELS=block, ROWS=ROWS,
+            order, *targets.stride(), batch, time, classes, longest, blank, LABELS=block, ROWS=COMPARED,
         )  # fmt: skip
     return Text(labels, frames, counts, required, refused, order)
 
@@ -190,11 +190,13 @@ def group(text: Text, classes: int) -> Groups:
     new = {"device": text.labels.device}
     following = torch.empty((batch, longest), dtype=torch.int32, **new)
     shape, kind = leaders_shape(batch, longest, classes)
-    leaders = torch.full(shape, LAST, dtype=kind, **new) if by_class(classes) else torch.empty(shape, dtype=kind, **new)
+    leaders = torch.empty(shape, dtype=kind, **new)
+    if few_classes(classes):
+        leaders.fill_(LAST)
     if batch and longest:
         block = min(512 if interpreted(text.labels.device) else 64, power_of_two(longest))
         start(
             _groups_kernel, batch * cdiv(longest, block),
-            text.labels, text.counts, leaders, following, longest, classes, LABELS=block, BY_CLASS=by_class(classes),
+            text.labels, text.counts, leaders, following, longest, classes, LABELS=block, BY_CLASS=few_classes(classes),
         )  # fmt: skip
     return Groups(leaders, following)

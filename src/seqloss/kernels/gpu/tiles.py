@@ -14,7 +14,7 @@ import torch
 LONGEST = 1024
 """Columns of path sums that one block holds in registers; longer targets are swept block by block."""
 
-TOGETHER = 8
+BLOCKS_AT_ONCE = 8
 """Blocks of classes that are in registers at once, at most."""
 
 FEW = 264
@@ -59,7 +59,7 @@ def classes_tile(device: torch.device, time: int, classes: int) -> Tile:
         return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns)
     columns = min(1024, max(16, power_of_two(classes)))
     blocks = cdiv(classes, columns)
-    return Tile(max(1, 1024 // columns), columns, parts=cdiv(blocks, cdiv(blocks, TOGETHER)))
+    return Tile(max(1, 1024 // columns), columns, parts=cdiv(blocks, cdiv(blocks, BLOCKS_AT_ONCE)))
 
 
 def aligned(logits: torch.Tensor) -> int:

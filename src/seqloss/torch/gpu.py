@@ -126,6 +126,11 @@ def row_weights(
     return (1.0 / counts.sum().clamp(min=1.0)).float()
 
 
+def weighed(losses: torch.Tensor, weights: torch.Tensor | float) -> torch.Tensor:
+    """Their product, without a kernel for the weight 1."""
+    return losses if isinstance(weights, float) and weights == 1.0 else losses * weights
+
+
 def _raise_if_closed(found: torch.Tensor, logits: torch.Tensor, given: Given, normalize: bool) -> None:
     """Of the rows that are NaN for having no path, name the first, where that can be seen without a wait."""
     from seqloss.kernels.gpu import ctc
@@ -159,14 +164,15 @@ class _Losses(torch.autograd.Function):
             one = None if isinstance(weights, torch.Tensor) else weights
             ctx.save_for_backward(logits, weights if one is None else None, *kept)
             ctx.options, ctx.weight = options, one
-        return found.losses if weights is None else (found.losses * weights).sum()
+        return found.losses if weights is None else weighed(found.losses, weights).sum()
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         logits, weights, *kept = ctx.saved_tensors
         weights = ctx.weight if weights is None else weights
         with torch.no_grad():
-            rows = (upstream.float() if weights is None else upstream.float() * weights).expand(logits.shape[0])
+            rows = upstream.float() if weights is None else weighed(upstream.float(), weights)
+            rows = rows.expand(logits.shape[0])
             if _batched(upstream):
                 gradient = _many(logits, kept, rows, ctx.options)
             else:

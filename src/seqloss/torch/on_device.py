@@ -6,6 +6,8 @@ are checked all the same; of its values the kernels take care: a row in which th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +22,10 @@ INTEGERS = {
     getattr(torch, name): np.dtype(name)
     for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 }
+
+
+Form = tuple[tuple[int, ...], np.dtype[Any]]
+"""Shape and type of an argument."""
 
 
 class Given(NamedTuple):
@@ -69,13 +75,16 @@ def read(
     asked = target_lengths
 
     def check() -> contract.Batch:
-        labels = _stand_in("targets", targets, _some_label(logits, blank))
-        lengths = _stand_in("logit_lengths", logit_lengths, 0), _stand_in("target_lengths", target_lengths, 0)
-        return contract.validate(tuple(logits.shape), labels, *lengths, blank=blank, values=validate)
+        shape, arguments = tuple(logits.shape), (targets, logit_lengths, target_lengths)
+        forms = tuple(map(_form, ("targets", "logit_lengths", "target_lengths"), arguments))
+        if isinstance(blank, int) and all(values is None or hidden(values) for values in arguments):
+            return _in_order(shape, forms, blank, validate)
+        given = _stand_ins(shape, blank, forms, arguments)
+        return contract.validate(shape, *given, blank=blank, values=validate)
 
     if one_row and (hidden(targets) or hidden(target_lengths)):
         if hidden(target_lengths):  # whether they add up is seen on the device
-            _stand_in("target_lengths", target_lengths, 0)
+            _form("target_lengths", target_lengths)
         else:
             check()
         targets, target_lengths = padded(logits, targets, target_lengths)
@@ -104,18 +113,28 @@ def _axes(values: Any) -> int | None:
         return None
 
 
-def _some_label(logits: torch.Tensor, blank: Any) -> int:
-    """A label that no check objects to."""
-    return 1 if blank in (0, -logits.shape[-1] if logits.ndim else 0) else 0
-
-
-def _stand_in(name: str, values: Any, number: int) -> Any:
-    """For values that cannot be seen, others of their form that are in order."""
+def _form(name: str, values: Any) -> Form | None:
+    """Shape and type of values that cannot be seen."""
     if not hidden(values):
-        return values
+        return None
     if values.dtype not in INTEGERS:
         raise wrong_dtype(name, str(values.dtype).removeprefix("torch."), "integers")
-    return np.full(tuple(values.shape), number, INTEGERS[values.dtype])
+    return tuple(values.shape), INTEGERS[values.dtype]
+
+
+def _stand_ins(shape: tuple[int, ...], blank: Any, forms: Iterable[Form | None], arguments: Iterable[Any]) -> list[Any]:
+    """For values that cannot be seen, others of their form that no check objects to."""
+    label = 1 if blank in (0, -shape[-1] if shape else 0) else 0
+    return [
+        values if form is None else np.full(form[0], number, form[1])
+        for form, values, number in zip(forms, arguments, (label, 0, 0), strict=True)
+    ]
+
+
+@lru_cache(64)
+def _in_order(shape: tuple[int, ...], forms: tuple[Form | None, ...], blank: int, values: bool) -> contract.Batch:
+    """Arguments of which nothing but their forms can be seen, held against the contract."""
+    return contract.validate(shape, *_stand_ins(shape, blank, forms, (None, None, None)), blank=blank, values=values)
 
 
 def _placed(given: Any, checked: Any, device: torch.device) -> torch.Tensor:

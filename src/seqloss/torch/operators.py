@@ -12,7 +12,7 @@ import torch
 
 from seqloss.contract import Infeasible, Reduction
 from seqloss.errors import wrong_batch, wrong_blank, wrong_dtype, wrong_rank
-from seqloss.torch.gpu import INFEASIBLE, POSTERIOR, SOFTMAX, row_weights, slack
+from seqloss.torch.gpu import INFEASIBLE, POSTERIOR, SOFTMAX, row_weights, slack, weighed
 from seqloss.torch.on_device import INTEGERS, padded
 
 UNCHECKED = -1.0
@@ -131,7 +131,7 @@ def traced_losses(
         (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
     )[0]  # fmt: skip
     weights = row_weights(reduction, label_counts, denominator)
-    return found if weights is None else (found * weights).sum()
+    return found if weights is None else weighed(found, weights).sum()
 
 
 def _tensor(name: str, values: Any, logits: torch.Tensor) -> torch.Tensor:

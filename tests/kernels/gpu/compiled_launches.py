@@ -32,6 +32,8 @@ class Launch:
             leaves such bytes; shared: bytes of shared memory.
         whole: how many shuffles, barriers, instructions and accesses to spilled bytes there are in all of it; loop: in
             its longest loop of those that have none within them.
+        ahead: how many instructions that loop has at the least between a load and the first one that needs it; None
+            without loads.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Launch:
     shared: int
     whole: dict[str, int]
     loop: dict[str, int]
+    ahead: int | None
 
 
 class Pretended:
@@ -94,6 +97,26 @@ def innermost_loops(instructions: list[tuple[int, str]]) -> list[list[tuple[int,
     return sorted(loops, key=len, reverse=True)
 
 
+def ahead(loop: list[tuple[int, str]]) -> int | None:
+    words = [text.split(" ", 1)[1] if text.startswith("@") else text for _, text in loop]
+    found = []
+    for place, word in enumerate(words):
+        load = re.match(r"LDG\S*?(?:\.(64|128))?(?:\.\S+)? R(\d+),", word)
+        if load:
+            loaded = {f"R{int(load[2]) + i}" for i in range(int(load[1] or 32) // 32)}
+            later = words[place + 1 :] + words[:place]
+            found += [next((i for i, other in enumerate(later, 1) if loaded & needed(other)), len(words))]
+    return min(found, default=None)
+
+
+def needed(word: str) -> set[str]:
+    """The registers that an instruction reads."""
+    name, _, operands = word.partition(" ")
+    parts = operands.split(",")
+    results = 0 if name.startswith(("ST", "BAR", "BRA")) else 2 if name.startswith("SHFL") else 1
+    return set(re.findall(r"\bR\d+", ",".join(parts[results:])))
+
+
 def compile_for(capability: int, call: str, folder: Path | None = None) -> list[Launch]:
     """What a line of Python would launch."""
     launches: dict[str, Launch] = {}
@@ -111,6 +134,7 @@ def compile_for(capability: int, call: str, folder: Path | None = None) -> list[
         launches[kernel.hash] = Launch(
             self.__name__, kernel.metadata.num_warps, registers, stack, sum(counts(loop)["spills"] for loop in loops),
             kernel.metadata.shared, counts(instructions), counts(loops[0] if loops else []),
+            ahead(loops[0]) if loops else None,
         )  # fmt: skip
         if folder is not None:
             (folder / f"{len(launches):02}-{self.__name__}.sass").write_text(code)

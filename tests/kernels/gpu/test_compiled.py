@@ -31,12 +31,13 @@ SHAPES = {
     "words": ("32, 40, 128, 200", "float16"),
     "many words": ("400, 40, 128, 200", "float32"),
     "long": ("4, 40, 32, 800", "float32"),
+    "many long": ("400, 40, 32, 800", "float32"),
     "pages": ("4, 40, 64, 1500", "float32"),
     "text50k": ("2, 40, 50000, 40", "bfloat16"),
 }
-WARPS = {"words": 8, "many words": 2, "long": 8, "pages": 8}
+WARPS = {"words": 8, "many words": 2, "long": 8, "many long": 8, "pages": 8}
 """Of a walk; elsewhere one."""
-TOGETHER = {"char": 2, "many words": 2, "long": 2, "pages": 2}
+TOGETHER = {"char": 2, "many words": 2, "many long": 2}
 """Frames of a round of the walk's loop; elsewhere four."""
 
 
@@ -76,6 +77,12 @@ def test_a_frame_of_the_walk_takes_two_shuffles_and_barriers_only_between_warps(
     assert walk["warps"] == warps
     assert walk["loop"]["shuffles"] == 2 * frames
     assert walk["loop"]["barriers"] == (2 * frames if warps > 1 else 0)
+
+
+def test_what_a_round_of_the_walk_needs_was_asked_for_half_a_round_before(compiled: tuple[str, Kernels]) -> None:
+    _, kernels = compiled
+    walk = kernels["_sums_kernel"]
+    assert 2 * walk["ahead"] > walk["loop"]["instructions"]
 
 
 def test_the_passes_over_the_logits_keep_half_of_the_registers_free_for_a_second_block(

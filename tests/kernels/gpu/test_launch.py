@@ -67,7 +67,7 @@ def test_triton_is_asked_once_for_arguments_of_a_kind(kernel: Counted) -> None:
     assert len(kernel.asked) == 1
     assert [(grid, args[1:]) for grid, args in kernel.started] == [((5, 1, 1), (5, 8)), ((7, 1, 1), (7, 8))]
     assert kernel.started[0][1][0] == other.data_ptr()
-    assert kernel.asked[0][2] == {"SIZE": 8, "num_warps": 4, "enable_fp_fusion": False}
+    assert kernel.asked[0][2] == {"SIZE": 8, "num_warps": 4, "maxnreg": None, "enable_fp_fusion": False}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,7 @@ def test_triton_is_asked_once_for_arguments_of_a_kind(kernel: Counted) -> None:
     [
         lambda kernel: launch.start(kernel, 1, NUMBERS, 3, SIZE=16),
         lambda kernel: launch.start(kernel, 1, NUMBERS, 3, warps=8, SIZE=8),
+        lambda kernel: launch.start(kernel, 1, NUMBERS, 3, registers=64, SIZE=8),
         lambda kernel: launch.start(kernel, 1, NUMBERS[1:], 3, SIZE=8),
         lambda kernel: launch.start(kernel, 1, NUMBERS.int(), 3, SIZE=8),
         lambda kernel: launch.start(kernel, 1, NUMBERS, 1, SIZE=8),

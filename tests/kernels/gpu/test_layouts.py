@@ -61,8 +61,9 @@ def test_a_target_laid_out_or_swept_otherwise_has_the_same_bits(
     args = drawn(3, 7, 17, sure)
     expected = answer(device, args)
     assert expected[0].isinf().tolist() == [False, False, False, True, False]
-    for module in (sums, posteriors):
-        monkeypatch.setattr(module, "walks_tile", lambda *sizes: LAYOUTS[name])
+    monkeypatch.setattr(sums, "HANDED", 4)
+    monkeypatch.setattr(sums, "walks_tile", lambda *sizes: LAYOUTS[name])
+    monkeypatch.setattr(posteriors, "segments_tile", lambda *sizes: LAYOUTS[name])
     assert_same(answer(device, args), expected)
 
 

@@ -13,7 +13,7 @@ from seqloss.kernels.gpu.tiles import LONGEST
 
 
 class Counting:
-    """torch, but that the bytes of fresh memory are counted, those of states alone: integers of four axes or three."""
+    """torch, but that the bytes of fresh memory are counted, those of states alone: wide numbers, of some axes."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -23,7 +23,7 @@ class Counting:
 
     def empty(self, shape: tuple[int, ...], **options: Any) -> torch.Tensor:
         fresh = torch.empty(shape, **options)
-        if options["dtype"] == torch.int32 and len(shape) > 2:
+        if options["dtype"] == torch.int64 and len(shape) > 2:
             self.bytes += fresh.nbytes
         return fresh
 
@@ -41,7 +41,7 @@ def test_the_states_that_are_stored_are_those_of_the_formula(
     targets = torch.arange(labels, device=device).remainder(2).add(1).expand(batch, -1)
     lengths = torch.full((batch,), time, device=device), torch.full((batch,), labels, device=device)
     ctc.forward(torch.zeros(batch, time, 3, device=device), targets, *lengths, blank=0, normalize=True, gradient=True)
-    assert counting.bytes == posteriors.stored_bytes(batch, time, labels)
+    assert counting.bytes == posteriors.stored_bytes(device, batch, time, labels)
 
 
 def test_a_loss_alone_stores_no_states(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,18 +54,23 @@ def test_a_loss_alone_stores_no_states(device: torch.device, monkeypatch: pytest
 
 
 def test_four_times_the_frames_store_twice_the_states() -> None:
-    bytes_of = [posteriors.stored_bytes(64, time, 400) for time in (1000, 4000, 16000)]
+    bytes_of = [stored(64, time, 400) for time in (1000, 4000, 16000)]
     assert all(1.5 < more / less < 2.5 for less, more in itertools.pairwise(bytes_of))
 
 
 @pytest.mark.parametrize(("batch", "time", "labels"), [(64, 4000, 400), (64, 8000, 1500), (256, 1000, 100)])
 def test_a_large_batch_stores_an_eighth_of_what_all_states_would_take(batch: int, time: int, labels: int) -> None:
-    assert posteriors.stored_bytes(batch, time, labels) < all_states(batch, time, labels) / 8
+    assert stored(batch, time, labels) < all_states(batch, time, labels) / 8
 
 
 @pytest.mark.parametrize(("batch", "time", "labels"), [(4, 4000, 800), (1, 100, 10), (32, 1500, 120)])
 def test_a_small_one_stores_little_more_than_the_states_of_one_way(batch: int, time: int, labels: int) -> None:
-    assert posteriors.stored_bytes(batch, time, labels) < 0.7 * all_states(batch, time, labels)
+    assert stored(batch, time, labels) < 0.7 * all_states(batch, time, labels)
+
+
+def stored(batch: int, time: int, labels: int) -> int:
+    """On a GPU."""
+    return posteriors.stored_bytes(torch.device("cuda"), batch, time, labels)
 
 
 def all_states(batch: int, time: int, labels: int) -> int:

@@ -188,6 +188,18 @@ MUTANTS = {
         "        if not gradient or losses.losses.isnan().all().item():\n            return losses, None\n",
         "test_no_wait.py::test_no_number_is_asked_for",
     ),
+    "a block takes nothing over from the one before": (
+        "sums.py",
+        "(place == start) & (block > 0)",
+        "(place == start) & (block > 9)",
+        "test_layouts.py::test_a_target_laid_out_or_swept_otherwise_has_the_same_bits",
+    ),
+    "the rows of another block's program are taken over from": (
+        "sums.py",
+        "((block.to(tl.int64) - 1) * walks + walk) * time",
+        "((block.to(tl.int64) - 1) * walks + 0 * walk) * time",
+        "test_layouts.py::test_a_target_laid_out_or_swept_otherwise_has_the_same_bits",
+    ),
     "all states are kept": (
         "sums.py",
         "return max(1, math.isqrt(max(0, time - 1)) + 1)",

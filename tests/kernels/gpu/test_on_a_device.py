@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 )
 CUDA = torch.device("cuda")
 ROWS = 50
-SHAPES = [(16, 3, 2), (24, 7, 6), (40, 17, 12), (9, 33, 4), (70, 5, 20), (130, 40, 60)]
+SHAPES = [(16, 3, 2), (24, 7, 6), (40, 17, 12), (9, 33, 4), (70, 5, 20), (130, 40, 60), (330, 9, 300)]
 """Time, classes, labels."""
 
 
@@ -101,6 +101,14 @@ def test_a_row_has_its_bits_beside_any_others() -> None:
     for order in (torch.randperm(ROWS), torch.tensor([7]), torch.tensor([3, 3, 9])):
         order = order.to(CUDA)
         assert_same(answer(*(array[order] for array in arrays)), (losses[order], gradient[order]))
+
+
+def test_a_long_targets_blocks_give_a_rows_bits_however_many_wait_for_each_other() -> None:
+    arrays = on_device(drawn(2, (1300, 12, 1100), rows=160))
+    losses, gradient = answer(*arrays)
+    assert losses.isfinite().sum() > 20
+    for rows in (slice(0, 1), slice(17, 19), slice(150, 160)):
+        assert_same(answer(*(array[rows] for array in arrays)), (losses[rows], gradient[rows]))
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean"])

@@ -31,7 +31,7 @@ from seqloss.contract import NORMALIZATION_SLACK
 from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.pairs import pairwise
 from seqloss.kernels.gpu.tiles import aligned, cdiv, classes_tile, power_of_two
-from seqloss.kernels.gpu.wide import MASKED, difference, exp, exp_below, packed
+from seqloss.kernels.gpu.wide import MASKED, difference, exp, exp_below, exp_near, packed
 
 POISONED, NOT_NORMALIZED = 1, 2
 """A frame's flags: NaN, +inf or nothing but -inf; more probability than 1."""
@@ -105,7 +105,7 @@ def _all_classes(
         for i in tl.static_range(PARTS):
             x = scores[PARTS - 1 - i]
             equals = x == base[:, None]
-            lane_others = tl.where(equals, lane_others, lane_others + exp_below(x - base[:, None]))
+            lane_others = tl.where(equals, lane_others, lane_others + exp_near(x - base[:, None]))
             lane_best = tl.where(equals, start + (PARTS - 1 - i) * CLASSES + lane[None, :], lane_best)
             lane_equals = tl.where(equals, lane_equals + 1.0, lane_equals)
         block_best = tl.min(lane_best, 1)

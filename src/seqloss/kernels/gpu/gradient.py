@@ -187,7 +187,7 @@ def write_gradient(
     """
     batch, time, classes = logits.shape
     gradient = torch.empty((batch, time, classes), dtype=dtype or logits.dtype, device=logits.device)
-    tile, few, unit = classes_tile(logits.device, time, classes), few_classes(classes), aligned(logits)
+    tile, few, unit = classes_tile(logits.device, time, classes, 2048), few_classes(classes), aligned(logits)
     units = tile.columns if few else min(tile.columns, power_of_two(kept.labels.shape[1] + 1))
     if batch and time:
         start(

@@ -24,7 +24,9 @@ def on(device: torch.device) -> AbstractContextManager[Any]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
-def start(kernel: Any, programs: int, *args: Any, warps: int = 4, **constants: Any) -> None:
+def start(
+    kernel: Any, programs: int, *args: Any, warps: int = 4, registers: int | None = None, **constants: Any
+) -> None:
     """Start a kernel of one axis of programs.
 
     No multiplication is fused with an addition but where the source says so: each rounding is where it has it, whatever
@@ -32,19 +34,20 @@ def start(kernel: Any, programs: int, *args: Any, warps: int = 4, **constants: A
 
     Args:
         args: tensors, whole numbers, float numbers or None, in the kernel's order.
+        registers: of a thread, at the most; None for as many as the compiler likes.
         constants: what follows them in the kernel, all of it, in order.
     """
     if not isinstance(kernel, JITFunction):  # in the interpreter
         kernel[(programs,)](*args, **constants)
         return
     kinds, values = looked_at(args)
-    key = (id(kernel), driver.active.get_current_device(), warps, kinds, *constants.values())
+    key = (id(kernel), driver.active.get_current_device(), warps, registers, kinds, *constants.values())
     found = _compiled.get(key)
     if found is not None:
         found[(programs, 1, 1)](*values, *constants.values())
         return
     assert kernel.arg_names[len(args) :] == list(constants)
-    found = kernel[(programs,)](*args, **constants, num_warps=warps, enable_fp_fusion=False)
+    found = kernel[(programs,)](*args, **constants, num_warps=warps, maxnreg=registers, enable_fp_fusion=False)
     if found is not None:
         _compiled[key] = found
 

@@ -15,7 +15,7 @@ with `sums.py`,
 
     stored bytes = 16 (labels + 1) * (2 batch * segments + wave * stride),    segments and stride some sqrt(time),
 
-and for targets longer than a block 16 (2 batch * time + wave * stride) more, what blocks leave to each other.
+and for targets longer than a block 16 (blocks * batch * time + wave * stride) more, what blocks leave to each other.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
@@ -43,11 +43,10 @@ from seqloss.kernels.gpu.sums import (
     numbered,
     pass_on,
     segment_frames,
-    take_over,
 )
 from seqloss.kernels.gpu.text import Text
-from seqloss.kernels.gpu.tiles import LONGEST, cdiv, walks_tile
-from seqloss.kernels.gpu.wide import NOTHING, ONE_BITS
+from seqloss.kernels.gpu.tiles import cdiv, segments_tile, walks_tile
+from seqloss.kernels.gpu.wide import NOTHING, ONE_BITS, PACKED_ZERO, unpacked
 
 PROGRAMS = 264
 """Segments in a wave at the least: some two for each multiprocessor of a large GPU."""
@@ -64,10 +63,10 @@ def kept(out, place, count, longest, inside, PARTS: tl.constexpr):
     for i in tl.static_range(PARTS):
         there = inside & (place + i <= count)
         at = tl.max_contiguous(out + (place + i), [1, 2])
-        a = a + (tl.load(at, mask=there, other=0).to(tl.float32, bitcast=True),)
-        a_exponent = a_exponent + (tl.load(at + (longest + 1), mask=there, other=NOTHING),)
-        b = b + (tl.load(at + 2 * (longest + 1), mask=there, other=0).to(tl.float32, bitcast=True),)
-        b_exponent = b_exponent + (tl.load(at + 3 * (longest + 1), mask=there, other=NOTHING),)
+        value, exponent = unpacked(tl.load(at, mask=there, other=PACKED_ZERO))
+        a, a_exponent = a + (value,), a_exponent + (exponent,)
+        value, exponent = unpacked(tl.load(at + (longest + 1), mask=there, other=PACKED_ZERO))
+        b, b_exponent = b + (value,), b_exponent + (exponent,)
     return a, a_exponent, b, b_exponent
 
 
@@ -86,12 +85,10 @@ def forward_sums(lines, columns, inside, alive, line, count, place, PARTS: tl.co
     a, a_exponent, b, b_exponent = (), (), (), ()
     for i in tl.static_range(PARTS):
         mine = tl.max_contiguous(lines + columns[i], [1, 2])
-        here = inside[i] & alive
-        a = a + (tl.load(mine, mask=here, other=0).to(tl.float32, bitcast=True),)
-        a_exponent = a_exponent + (tl.load(mine + line, mask=here, other=NOTHING),)
-        here = alive & (place + i <= count)
-        b = b + (tl.load(mine + 2 * line + 1, mask=here, other=0).to(tl.float32, bitcast=True),)
-        b_exponent = b_exponent + (tl.load(mine + 3 * line + 1, mask=here, other=NOTHING),)
+        value, exponent = unpacked(tl.load(mine, mask=inside[i] & alive, other=PACKED_ZERO))
+        a, a_exponent = a + (value,), a_exponent + (exponent,)
+        value, exponent = unpacked(tl.load(mine + line + 1, mask=alive & (place + i <= count), other=PACKED_ZERO))
+        b, b_exponent = b + (value,), b_exponent + (exponent,)
     return a, a_exponent, b, b_exponent
 
 
@@ -118,7 +115,7 @@ def _posteriors_kernel(
     LINES: tl.constexpr = ROWS * CHUNKS
     chunk = (tl.arange(0, LINES) % CHUNKS)[:, None]
     lane = tl.arange(0, LANES)[None, :]
-    own = numbered(ROWS, CHUNKS).to(tl.int64)
+    own = numbered(tl.program_id(0), ROWS, CHUNKS).to(tl.int64)
     item = own + first_item
     there = item < items
     row = tl.where(there, item // segments, 0)
@@ -134,26 +131,27 @@ def _posteriors_kernel(
     steps = most_of(tl.where(some, end - begin, 0), ROWS)
     most_labels = most_of(tl.where(some, count, -1), ROWS)
     line = longest + 1
-    space = scratch + own * stride * (4 * line)
-    near = checkpoints + ((row * 2) * segments + segment) * (4 * line)
-    far = checkpoints + ((row * 2 + 1) * segments + segment) * (4 * line)
+    space = scratch + own * stride * (2 * line)
+    near = checkpoints + ((row * 2) * segments + segment) * (2 * line)
+    far = checkpoints + ((row * 2 + 1) * segments + segment) * (2 * line)
     nowhere = 0 * begin + NOWHERE
     start = 0
     while start <= most_labels:
         place = first_columns(start, chunk, lane, LANES, PARTS)
         columns, inside, skip = label_columns(labels, row, longest, count, there & (begin < 0), place, some, PARTS)
+        blanks = some & (place <= count)
         a, a_exponent, b, b_exponent = kept(near, place, count, longest, some, PARTS)
         edge, edge_exponent = 0.0 * begin, 0 * begin + NOTHING
         if MANY:
             if start > 0:
-                edge, edge_exponent = stored_label(near + start - 1, line, some)
+                edge, edge_exponent = stored_label(near + start - 1, some)
         at = row * time + begin
         out = space
-        p, q = emitted(emissions, at, columns, inside, begin < end, longest, PARTS)
+        p, q = emitted(emissions, at, columns, inside, blanks, begin < end, longest, PARTS)
         u = 0
         while u < steps:
             alive = begin + u < end
-            next_p, next_q = emitted(emissions, at + 1, columns, inside, begin + u + 1 < end, longest, PARTS)
+            next_p, next_q = emitted(emissions, at + 1, columns, inside, blanks, begin + u + 1 < end, longest, PARTS)
             a, a_exponent, b, b_exponent, _a, _ae, _b, _be = step(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, nowhere, nowhere, False, skip, place, lane,
                 LINES, LANES, PARTS, CHUNKS,
@@ -161,41 +159,43 @@ def _posteriors_kernel(
             keep(out, place, count, longest, alive, a, a_exponent, b, b_exponent, PARTS)
             if MANY:
                 if start > 0:
-                    edge, edge_exponent = stored_label(out + start - 1, line, alive)
+                    edge, edge_exponent = stored_label(out + start - 1, alive)
             p, q = next_p, next_q
             at += 1
-            out += 4 * line
+            out += 2 * line
             u += 1
         if MANY:
             tl.debug_barrier()
         start += CHUNKS * LANES * PARTS
     tl.debug_barrier()
-    even = edges + own * (4 * stride)
-    odd = even + 2 * stride
+    if MANY:
+        even = edges + own * (2 * stride)
+        odd = even + stride
     start = 0
     while start <= most_labels:
         place = first_columns(start, chunk, lane, LANES, PARTS)
         ends_block = (chunk == CHUNKS - 1) & (lane == LANES - 1)
         columns, inside, skip = label_columns(labels, row, longest, count, there & (begin >= 0), place, some, PARTS)
+        blanks = some & (place <= count)
         a, a_exponent, b, b_exponent = kept(far, place, count, longest, some, PARTS)
         edge, edge_exponent = 0.0 * begin, 0 * begin + NOTHING
         frame = end - 1
         at = row * time + frame
-        out = space + (frame - begin).to(tl.int64) * (4 * line)
+        out = space + (frame - begin).to(tl.int64) * (2 * line)
         state = main_state(states, row, time, end, main, end < length)
         state = in_own_order(state, count, main, end < length)
-        p, q = emitted(emissions, at, columns, inside, frame >= begin, longest, PARTS)
+        p, q = emitted(emissions, at, columns, inside, blanks, frame >= begin, longest, PARTS)
         stands = main_state(states, row, time, frame, main, frame >= begin)
         u = 0
         while u < steps:
             alive = frame >= begin
-            next_p, next_q = emitted(emissions, at - 1, columns, inside, frame > begin, longest, PARTS)
+            next_p, next_q = emitted(emissions, at - 1, columns, inside, blanks, frame > begin, longest, PARTS)
             next_stands = main_state(states, row, time, frame - 1, main, frame > begin)
             forward = forward_sums(out, columns, inside, alive, line, count, place, PARTS)
             if MANY:
                 pass_on(even, u, place, alive & ends_block, a, a_exponent, PARTS)
                 if start > 0:
-                    edge, edge_exponent = take_over(odd, u, alive)
+                    edge, edge_exponent = stored_label(odd + u, alive)
             next_state = in_own_order(stands, count, main, alive)
             a, a_exponent, b, b_exponent, all_a, all_a_exponent, all_b, all_b_exponent = step(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, state, next_state, any_main, skip, place, lane,
@@ -210,7 +210,7 @@ def _posteriors_kernel(
             tl.store(to, share, mask=alive & (lane == 0))
             p, q, stands = next_p, next_q, next_stands
             at -= 1
-            out -= 4 * line
+            out -= 2 * line
             frame -= 1
             state = next_state
             u += 1
@@ -221,25 +221,27 @@ def _posteriors_kernel(
 
 
 @triton.jit
-def stored_label(at, line, alive):
+def stored_label(at, alive):
     """A label that `sums.keep` stored, one of each line."""
-    value = tl.load(at, mask=alive, other=0).to(tl.float32, bitcast=True)
-    return value, tl.load(at + line, mask=alive, other=NOTHING)
+    return unpacked(tl.load(at, mask=alive, other=PACKED_ZERO))
 
 
 def wave(batch: int, time: int, labels: int) -> int:
-    """How many segments are walked through at once."""
+    """How many segments are walked through at once: as many as there is space for, shared out evenly among waves."""
     items = batch * -(-time // segment_frames(time))
     fits = SCRATCH // (segment_frames(time) * (labels + 1) * WORDS)
-    return max(1, min(items, max(PROGRAMS, fits)))
+    even = cdiv(items, max(1, cdiv(items, max(1, fits))))
+    return max(1, min(items, max(PROGRAMS, even)))
 
 
-def stored_bytes(batch: int, time: int, labels: int) -> int:
+def stored_bytes(device: torch.device, batch: int, time: int, labels: int) -> int:
     """What is stored of the path sums, beside the scores of the labels themselves."""
-    stride = segment_frames(time)
-    segments, at_once = -(-time // stride), wave(batch, time, labels) * stride
-    edges = WORDS * (2 * batch * time + at_once) if labels + 1 > LONGEST else 0
-    return WORDS * (labels + 1) * (2 * batch * segments + at_once) + edges
+    stride, at_once = segment_frames(time), wave(batch, time, labels)
+    states = (labels + 1) * (2 * batch * cdiv(time, stride) + at_once * stride)
+    blocks = cdiv(labels + 1, walks_tile(device, 2 * batch, labels).columns)
+    swept = labels + 1 > segments_tile(device, at_once, labels).columns
+    edges = (blocks * batch * time if blocks > 1 else 0) + (at_once * stride if swept else 0)
+    return WORDS * (states + edges)
 
 
 class Shares(NamedTuple):
@@ -268,7 +270,7 @@ def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, referenc
     longest, device = text.labels.shape[1], frames.best.device
     segments = sums.checkpoints.shape[2]
     items, at_once = batch * segments, wave(batch, time, longest)
-    tile = walks_tile(device, at_once, longest)
+    tile = segments_tile(device, at_once, longest)
     many = longest + 1 > tile.columns
     lines = tile.chunks * cdiv(longest + 1, tile.columns)
     shares = torch.empty((batch, time, longest + 1), dtype=torch.float32, device=device)
@@ -276,8 +278,8 @@ def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, referenc
     found = Shares(shares, blank_shares, tile.lanes * tile.parts)
     if not items:
         return found
-    scratch = torch.empty((at_once, sums.stride, 4, longest + 1), dtype=torch.int32, device=device)
-    edges = torch.empty((at_once, 2, sums.stride if many else 0, 2), dtype=torch.int32, device=device)
+    scratch = torch.empty((at_once, sums.stride, 2, longest + 1), dtype=torch.int64, device=device)
+    edges = torch.empty((at_once, 2, sums.stride), dtype=torch.int64, device=device) if many else None
     for first in range(0, items, at_once):
         start(
             _posteriors_kernel, cdiv(at_once, tile.rows),
@@ -285,5 +287,6 @@ def find_shares(frames: Frames, text: Text, main: MainPath, sums: Sums, referenc
             sums.checkpoints, scratch, edges, shares, blank_shares, first, min(items, first + at_once), time, longest,
             segments, sums.stride, lines,
             MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes, PARTS=tile.parts, warps=tile.warps,
+            registers=tile.registers,
         )  # fmt: skip
     return found

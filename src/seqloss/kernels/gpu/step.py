@@ -40,8 +40,8 @@ NOWHERE = tl.constexpr(-8)
 
 
 @triton.jit
-def emitted(emissions, at, columns, inside, alive, longest, PARTS: tl.constexpr):
-    """What a frame's labels emit, a tuple of packed wide numbers (lines, lanes), and its blank, one of each line.
+def emitted(emissions, at, columns, inside, blanks, alive, longest, PARTS: tl.constexpr):
+    """What a frame's labels emit, a tuple of packed wide numbers (lines, lanes), and its blank, where `blanks` are.
 
     Args:
         at: the frame's number among those of all rows.
@@ -51,7 +51,8 @@ def emitted(emissions, at, columns, inside, alive, longest, PARTS: tl.constexpr)
     for i in tl.static_range(PARTS):
         place = tl.max_contiguous(line + columns[i], [1, 2])
         labels = labels + (tl.load(place, mask=inside[i] & alive, other=PACKED_ZERO),)
-    return labels, tl.load(line + longest, mask=alive, other=PACKED_ZERO)
+    place = tl.max_contiguous(line + longest + tl.where(blanks, 0, columns[0]), [1, 2])
+    return labels, tl.load(place, mask=blanks & alive, other=PACKED_ZERO)
 
 
 @triton.jit

@@ -30,7 +30,10 @@ from seqloss.kernels.gpu.main_path import MainPath
 from seqloss.kernels.gpu.step import NOWHERE, emitted, step
 from seqloss.kernels.gpu.text import Text
 from seqloss.kernels.gpu.tiles import cdiv, walks_tile
-from seqloss.kernels.gpu.wide import NOTHING, indicator
+from seqloss.kernels.gpu.wide import NOTHING, PACKED_ZERO, indicator, packed, unpacked
+
+HANDED = 32
+"""Frames that the program of a block hands over at a time."""
 
 
 class Sums(NamedTuple):
@@ -39,8 +42,8 @@ class Sums(NamedTuple):
     Attributes:
         ends: int32 (batch, 4), of the backward walk: last label and last blank, value's bits and exponent; in rows that
             spell their target without the main path.
-        checkpoints: int32 (batch, 2, segments, 4, labels + 1), states before each segment's first frame, forward, and
-            after its last, backward; (a, b)'s bits and exponents. None for a loss alone.
+        checkpoints: int64 (batch, 2, segments, 2, labels + 1), states before each segment's first frame, forward, and
+            after its last, backward; labels and blanks, as packed wide numbers. None for a loss alone.
         stride: frames of a segment.
     """
 
@@ -50,9 +53,9 @@ class Sums(NamedTuple):
 
 
 @triton.jit
-def numbered(ROWS: tl.constexpr, CHUNKS: tl.constexpr):
-    """Which of the program's ROWS each line is of, counted over all programs: (lines, 1), or a number."""
-    number = tl.program_id(0)
+def numbered(program, ROWS: tl.constexpr, CHUNKS: tl.constexpr):
+    """Which of a program's ROWS each line is of, counted over all programs: (lines, 1), or a number."""
+    number = program
     if ROWS > 1:
         number = (number * ROWS + tl.arange(0, ROWS * CHUNKS) // CHUNKS)[:, None]
     return number
@@ -102,17 +105,21 @@ def in_own_order(state, count, main, known):
 
 @triton.jit
 def bring(
-    emissions, states, row, time, frame, pace, left, columns, inside, main, longest, PARTS: tl.constexpr,
-    TOGETHER: tl.constexpr,
+    emissions, states, edges, row, time, frame, u, pace, left, columns, inside, blanks, main, enters, longest,
+    MANY: tl.constexpr, PARTS: tl.constexpr, TOGETHER: tl.constexpr,
 ):  # fmt: skip
     """What the next frames need, `left` of them at the most: what their labels emit, one after another, their blanks,
-    the main path's states."""
-    labels, blanks, stands = (), (), ()
+    the main path's states, and with `MANY` blocks what the one before left at its edge."""
+    labels, of_blank, stands, borders = (), (), (), ()
     for j in tl.static_range(TOGETHER):
-        some, blank = emitted(emissions, row * time + frame + j * pace, columns, inside, left > j, longest, PARTS)
-        labels, blanks = labels + some, blanks + (blank,)
-        stands = stands + (main_state(states, row, time, frame + j * pace, main, left > j),)
-    return labels, blanks, stands
+        now, alive = frame + j * pace, left > j
+        some, blank = emitted(emissions, row * time + now, columns, inside, blanks, alive, longest, PARTS)
+        labels, of_blank = labels + some, of_blank + (blank,)
+        stands = stands + (main_state(states, row, time, now, main, alive),)
+        if MANY:
+            at = tl.max_contiguous(edges + (u + j) + tl.where(enters, 0, columns[0]), [1, 2])
+            borders = borders + (tl.load(at, mask=enters & alive, other=PACKED_ZERO),)
+    return labels, of_blank, stands, borders
 
 
 @triton.jit
@@ -146,30 +153,33 @@ def on_first_blank(begins, place, PARTS: tl.constexpr):
 
 @triton.jit
 def keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS: tl.constexpr):
-    """Store states as four lines of words."""
+    """Store states as two lines of packed wide numbers, labels and blanks."""
     for i in tl.static_range(PARTS):
         inside = kept & (place + i <= count)
         at = tl.max_contiguous(out + (place + i), [1, 2])
-        tl.store(at, a[i].to(tl.int32, bitcast=True), mask=inside)
-        tl.store(at + (longest + 1), a_exponent[i], mask=inside)
-        tl.store(at + 2 * (longest + 1), b[i].to(tl.int32, bitcast=True), mask=inside)
-        tl.store(at + 3 * (longest + 1), b_exponent[i], mask=inside)
+        tl.store(at, packed(a[i], a_exponent[i]), mask=inside)
+        tl.store(at + (longest + 1), packed(b[i], b_exponent[i]), mask=inside)
 
 
 @triton.jit
 def pass_on(edges, frame, place, last, a, a_exponent, PARTS: tl.constexpr):
     """Leave the `last` label of the block for the next block."""
-    at = tl.max_contiguous(edges + 2 * frame + tl.where(last, 0, place), [1, 2])
-    tl.store(at, a[PARTS - 1].to(tl.int32, bitcast=True), mask=last)
-    tl.store(at + 1, a_exponent[PARTS - 1], mask=last)
+    at = tl.max_contiguous(edges + frame + tl.where(last, 0, place), [1, 2])
+    tl.store(at, packed(a[PARTS - 1], a_exponent[PARTS - 1]), mask=last)
 
 
 @triton.jit
-def take_over(edges, frame, alive):
-    """What the block before left: its last label, one of each line."""
-    at = edges + 2 * frame
-    value = tl.load(at, mask=alive, other=0).to(tl.float32, bitcast=True)
-    return value, tl.load(at + 1, mask=alive, other=NOTHING)
+def hand_over(done, frames):
+    """Let the program of the next block read what `frames` frames have left at the edge."""
+    tl.debug_barrier()
+    tl.atomic_xchg(done, frames, sem="release")
+
+
+@triton.jit
+def wait_for(done, frames):
+    """Until the program of the block before has handed over so many frames."""
+    while tl.atomic_add(done, 0, sem="acquire") < frames:
+        pass
 
 
 @triton.jit
@@ -183,15 +193,22 @@ def going_on(alive, new, old, PARTS: tl.constexpr):
 
 @triton.jit
 def _sums_kernel(
-    emissions, labels, counts, frames, states, spells, order, ends, edges, checkpoints,
+    emissions, labels, counts, frames, states, spells, order, ends, edges, done, checkpoints,
     walks, time, longest, segments, stride,
     WAYS: tl.constexpr, KEEP: tl.constexpr, MANY: tl.constexpr,
     ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, TOGETHER: tl.constexpr,
+    HANDED: tl.constexpr,
 ):  # fmt: skip
     LINES: tl.constexpr = ROWS * CHUNKS
     chunk = (tl.arange(0, LINES) % CHUNKS)[:, None]
     lane = tl.arange(0, LANES)[None, :]
-    walk = numbered(ROWS, CHUNKS)
+    program, block = tl.program_id(0), 0
+    of_block = tl.cdiv(walks, ROWS)
+    if MANY:
+        started = tl.atomic_add(done, 1)
+        done += 1 + started
+        program, block = started % of_block, started // of_block
+    walk = numbered(program, ROWS, CHUNKS)
     there = walk < walks
     row = tl.load(order + walk // WAYS, mask=there, other=0).to(tl.int64)
     backward = walk % WAYS == 0
@@ -200,59 +217,72 @@ def _sums_kernel(
     main = backward & there & (tl.load(spells + row, mask=there, other=0) > 0)
     any_main = most_of(main.to(tl.int32), ROWS) > 0
     most_frames = most_of(length, ROWS)
-    most_labels = most_of(count, ROWS)
     line = longest + 1
-    first = tl.where(backward, length - 1, 0)
     pace = tl.where(backward, -1, 1)
-    even = edges + walk.to(tl.int64) * (2 * time)
-    odd = edges + (walk.to(tl.int64) + walks) * (2 * time)
-    first_gap = tl.where(backward, (length - 1) % stride + 1, stride)
-    start = 0
-    while start <= most_labels:
+    own_edges, edges_before = edges, edges
+    if MANY:
+        own_edges = edges + (block.to(tl.int64) * walks + walk) * time
+        edges_before = edges + ((block.to(tl.int64) - 1) * walks + walk) * time
+    start = block * (CHUNKS * LANES * PARTS)
+    if start <= most_of(count, ROWS):
         place = first_columns(start, chunk, lane, LANES, PARTS)
         ends_block = (chunk == CHUNKS - 1) & (lane == LANES - 1)
         columns, inside, skip = label_columns(labels, row, longest, count, backward, place, there, PARTS)
+        blanks, enters = there & (place <= count), (place == start) & (block > 0)
         a, a_exponent = nothing(LINES, LANES, PARTS)
         b, b_exponent = on_first_blank(there & (main == 0), place, PARTS)
-        frame = first
-        ps, qs, stands = bring(
-            emissions, states, row, time, frame, pace, length, columns, inside, main, longest, PARTS, TOGETHER
-        )  # fmt: skip
+        frame = tl.where(backward, length - 1, 0)
         state = tl.where(main, 0, NOWHERE)
-        edge, edge_exponent = 0.0 * first, 0 * first + NOTHING
-        border, gap = 0 * first_gap, first_gap
+        gap = tl.where(backward, (length - 1) % stride + 1, stride)
+        border = 0 * gap
+        if MANY:
+            if block > 0:
+                wait_for(done - of_block, tl.minimum(TOGETHER, most_frames))
+        ps, qs, stands, entering = bring(
+            emissions, states, edges_before, row, time, frame, 0, pace, length, columns, inside, blanks, main, enters,
+            longest, MANY, PARTS, TOGETHER,
+        )  # fmt: skip
         u = 0
         while u < most_frames:
-            next_ps, next_qs, next_stands = bring(
-                emissions, states, row, time, frame + TOGETHER * pace, pace, length - (u + TOGETHER), columns, inside,
-                main, longest, PARTS, TOGETHER,
-            )  # fmt: skip
-            for j in tl.static_range(TOGETHER):
-                alive = u + j < length
-                if KEEP:
-                    here = u + j == border
-                    kept = alive & here
-                    if most_of(kept.to(tl.int32), ROWS) > 0:
-                        segment = (row * 2 + backward.to(tl.int64)) * segments + frame // stride
-                        out = checkpoints + segment * (4 * line)
-                        keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS)
-                        border = tl.where(here, border + gap, border)
-                        gap = tl.where(here, stride, gap)
-                if MANY:
-                    pass_on(even, u + j, place, alive & ends_block, a, a_exponent, PARTS)
-                    if start > 0:
-                        edge, edge_exponent = take_over(odd, u + j, alive)
-                next_state = in_own_order(stands[j], count, main, alive)
-                new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step(
-                    a, a_exponent, b, b_exponent, edge, edge_exponent, of_frame(ps, j, PARTS), qs[j], state,
-                    next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
+            until = most_frames
+            if MANY:
+                until = tl.minimum(u + HANDED, most_frames)
+                hand_over(done, u)
+                if block > 0:
+                    wait_for(done - of_block, tl.minimum(until + TOGETHER, most_frames))
+            while u < until:
+                next_ps, next_qs, next_stands, next_entering = bring(
+                    emissions, states, edges_before, row, time, frame + TOGETHER * pace, u + TOGETHER, pace,
+                    length - (u + TOGETHER), columns, inside, blanks, main, enters, longest, MANY, PARTS, TOGETHER,
                 )  # fmt: skip
-                a, a_exponent = going_on(alive, new_a, a, PARTS), going_on(alive, new_a_exponent, a_exponent, PARTS)
-                b, b_exponent = going_on(alive, new_b, b, PARTS), going_on(alive, new_b_exponent, b_exponent, PARTS)
-                state = next_state
-                frame += pace
-            ps, qs, stands = next_ps, next_qs, next_stands
-            u += TOGETHER
+                for j in tl.static_range(TOGETHER):
+                    alive = u + j < length
+                    if KEEP:
+                        here = u + j == border
+                        kept = alive & here
+                        if most_of(kept.to(tl.int32), ROWS) > 0:
+                            segment = (row * 2 + backward.to(tl.int64)) * segments + frame // stride
+                            out = checkpoints + segment * (2 * line)
+                            keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS)
+                            border = tl.where(here, border + gap, border)
+                            gap = tl.where(here, stride, gap)
+                    edge, edge_exponent = 0.0 * frame, 0 * frame + NOTHING
+                    if MANY:
+                        pass_on(own_edges, u + j, place, alive & ends_block, a, a_exponent, PARTS)
+                        edge, edge_exponent = unpacked(entering[j])
+                    next_state = in_own_order(stands[j], count, main, alive)
+                    new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step(
+                        a, a_exponent, b, b_exponent, edge, edge_exponent, of_frame(ps, j, PARTS), qs[j], state,
+                        next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
+                    )  # fmt: skip
+                    a, a_exponent = going_on(alive, new_a, a, PARTS), going_on(alive, new_a_exponent, a_exponent, PARTS)
+                    b, b_exponent = going_on(alive, new_b, b, PARTS), going_on(alive, new_b_exponent, b_exponent, PARTS)
+                    state = next_state
+                    frame += pace
+                ps, qs, stands, entering = next_ps, next_qs, next_stands, next_entering
+                u += TOGETHER
+        if MANY:
+            hand_over(done, most_frames)
         ours = backward & there
         final = ends + row * 4 + 0 * place
         for i in tl.static_range(PARTS):
@@ -264,10 +294,6 @@ def _sums_kernel(
         empty = ours & (place == 0) & (count == 0)
         tl.store(final, 0 * place, mask=empty)
         tl.store(final + 1, 0 * place + NOTHING, mask=empty)
-        if MANY:
-            even, odd = odd, even
-            tl.debug_barrier()
-        start += CHUNKS * LANES * PARTS
 
 
 def segment_frames(time: int) -> int:
@@ -285,16 +311,19 @@ def sum_paths(frames: Frames, text: Text, main: MainPath, *, keep_states: bool) 
     segments, ways = -(-time // stride), 2 if keep_states else 1
     walks = ways * batch
     tile = walks_tile(frames.best.device, walks, longest)
-    many = longest + 1 > tile.columns
+    blocks = cdiv(longest + 1, tile.columns)
+    programs, many = cdiv(walks, tile.rows), blocks > 1
     ends = torch.empty((batch, 4), **new)
-    checkpoints = torch.empty((batch, 2, segments, 4, longest + 1), **new) if keep_states else None
-    edges = torch.empty((2, walks, time if many else 0, 2), **new)
+    wide = {"dtype": torch.int64, "device": frames.best.device}
+    checkpoints = torch.empty((batch, 2, segments, 2, longest + 1), **wide) if keep_states else None
+    edges = torch.empty((blocks, walks, time), **wide) if many else None
+    done = torch.zeros(1 + blocks * programs, **new) if many else None
     if batch:
         start(
-            _sums_kernel, cdiv(walks, tile.rows),
+            _sums_kernel, blocks * programs,
             frames.emissions, text.labels, text.counts, main.walked, main.states, main.spells, text.order,
-            ends, edges, checkpoints, walks, time, longest, segments, stride,
+            ends, edges, done, checkpoints, walks, time, longest, segments, stride,
             WAYS=ways, KEEP=keep_states, MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes,
-            PARTS=tile.parts, TOGETHER=tile.together, warps=tile.warps,
+            PARTS=tile.parts, TOGETHER=tile.together, HANDED=HANDED, warps=tile.warps,
         )  # fmt: skip
     return Sums(ends, checkpoints, stride)

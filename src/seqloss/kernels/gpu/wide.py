@@ -20,6 +20,7 @@ MASKED = tl.constexpr(contract.MASKED)
 LOG2E = tl.constexpr(1.4426950408889634)
 LN2_HIGH, LN2_LOW = tl.constexpr(0.693359375), tl.constexpr(-2.12194440054690583e-4)
 """They add up to ln 2; products of the first with whole numbers up to 2^15 are exact."""
+LN2 = tl.constexpr(0.6931471805599453)
 ROUNDER = tl.constexpr(12582912.0)
 """1.5 * 2^23: a number that it was added to is rounded to an integer, which its last bits hold."""
 LOWEST = tl.constexpr(-87.3)
@@ -48,6 +49,14 @@ def exp_below(x):
     power = exp_of_rest(rest)
     bits = power.to(tl.int32, bitcast=True) + (moved.to(tl.int32, bitcast=True) << 23)
     return tl.where(some, bits.to(tl.float32, bitcast=True), 0.0)
+
+
+@triton.jit
+def exp_near(x):
+    turned = tl.maximum(x, -104.0)
+    moved = turned * LOG2E
+    power = tl.exp2(moved)
+    return tl.fma(power, tl.fma(moved, -LN2, turned), power)
 
 
 @triton.jit

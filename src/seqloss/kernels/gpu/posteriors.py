@@ -182,15 +182,15 @@ def _posteriors_kernel(
         frame = end - 1
         at = row * time + frame
         out = space + (frame - begin).to(tl.int64) * (2 * line)
-        state = main_state(states, row, time, end, main, end < length)
+        state = main_state(states, at + 1, place, blanks, main & (end < length))
         state = in_own_order(state, count, main, end < length)
         p, q = emitted(emissions, at, columns, inside, blanks, frame >= begin, longest, PARTS)
-        stands = main_state(states, row, time, frame, main, frame >= begin)
+        stands = main_state(states, at, place, blanks, main & (frame >= begin))
         u = 0
         while u < steps:
             alive = frame >= begin
             next_p, next_q = emitted(emissions, at - 1, columns, inside, blanks, frame > begin, longest, PARTS)
-            next_stands = main_state(states, row, time, frame - 1, main, frame > begin)
+            next_stands = main_state(states, at - 1, place, blanks, main & (frame > begin))
             forward = forward_sums(out, columns, inside, alive, line, count, place, PARTS)
             if MANY:
                 pass_on(even, u, place, alive & ends_block, a, a_exponent, PARTS)

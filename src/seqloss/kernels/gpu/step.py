@@ -14,8 +14,10 @@ warp.) What a warp holds is a line: short targets share a warp, one line each; a
 one in each warp, and what leaves a line goes through shared memory. What enters a block's first line, its `edge`, comes
 from the block before.
 
-What each line has one of (a score, a length, a state of the main path) is (lines, 1) where the lines are several rows',
-and a plain number where they are one row's: a number needs no layout, and so no barrier between warps.
+What each line has one of (a length, a count, a frame's number) is (lines, 1) where the lines are several rows', and a
+plain number where they are one row's: a number needs no layout, and so no barrier between warps. But what is fetched
+for a frame to come each lane fetches by itself, where it has a use for it, even if it is the same for all: a number
+would go to a register that a warp's lanes share, and the move there waits until it has come.
 
 `tl.max_contiguous(places, [1, 2])` says of places in memory (lines, lanes) that the lanes of a warp share the second
 axis. Each lane has one of them, so that no access spans two, and neighbours need not be neighbours in memory. Left to

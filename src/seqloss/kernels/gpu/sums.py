@@ -2,11 +2,14 @@
 
 A walk holds a block of states in registers and goes frame by frame; the scores of the next frames are on their way
 meanwhile. Several walks share a program where targets are short, so that a warp is full; walks of rows of like length
-share one, the longest first. A target longer than a block is swept block by block: the first block leaves, frame by
-frame, what its last label holds, and the next one reads it. One program does all blocks of its walks one after the
-other, so that a barrier within the program is the only one, whatever lengths the device holds.
+share one, the longest first.
 
-For the posteriors, the states are kept every `stride` frames, as two words each:
+A target longer than a block is walked through by several programs, one for each block, side by side: a block leaves,
+frame by frame, what its last label holds, and hands that over some frames at a time; the next block's program waits for
+it (`hand_over`, `wait_for`). Programs take their numbers as they start, first blocks first, and each waits for a lower
+number alone: so the one that waits for nobody runs, however few of them a device has room for.
+
+For the posteriors, the states are kept every `stride` frames, as a packed wide number each:
 
     2 walks * batch * ceil(time / stride) * (labels + 1) * 16 bytes,        stride = ceil(sqrt(time)),
 
@@ -92,9 +95,10 @@ def label_columns(labels, row, longest, count, backward, place, there, PARTS: tl
 
 
 @triton.jit
-def main_state(states, row, time, frame, main, known):
-    """The main path's state in a frame, as a forward walk counts them."""
-    return tl.load(states + row * time + frame, mask=main & known, other=0)
+def main_state(states, at, place, blanks, main):
+    """The main path's state in a frame, as a forward walk counts them, in each lane of `blanks`."""
+    at = tl.max_contiguous(states + at + tl.where(blanks, 0, place), [1, 2])
+    return tl.load(at, mask=blanks & main, other=0)
 
 
 @triton.jit
@@ -115,7 +119,7 @@ def bring(
         now, alive = frame + j * pace, left > j
         some, blank = emitted(emissions, row * time + now, columns, inside, blanks, alive, longest, PARTS)
         labels, of_blank = labels + some, of_blank + (blank,)
-        stands = stands + (main_state(states, row, time, now, main, alive),)
+        stands = stands + (main_state(states, row * time + now, columns[0], blanks, main & alive),)
         if MANY:
             at = tl.max_contiguous(edges + (u + j) + tl.where(enters, 0, columns[0]), [1, 2])
             borders = borders + (tl.load(at, mask=enters & alive, other=PACKED_ZERO),)
@@ -232,7 +236,7 @@ def _sums_kernel(
         a, a_exponent = nothing(LINES, LANES, PARTS)
         b, b_exponent = on_first_blank(there & (main == 0), place, PARTS)
         frame = tl.where(backward, length - 1, 0)
-        state = tl.where(main, 0, NOWHERE)
+        state = tl.where(main & blanks, 0, NOWHERE)
         gap = tl.where(backward, (length - 1) % stride + 1, stride)
         border = 0 * gap
         if MANY:

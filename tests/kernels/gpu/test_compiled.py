@@ -35,9 +35,9 @@ SHAPES = {
     "pages": ("4, 40, 64, 1500", "float32"),
     "text50k": ("2, 40, 50000, 40", "bfloat16"),
 }
-WARPS = {"words": 8, "many words": 2, "long": 8, "many long": 8, "pages": 8}
+WARPS = {"char": 4, "words": 4, "many words": 2, "long": 4, "many long": 8, "pages": 4}
 """Of a walk; elsewhere one."""
-TOGETHER = {"char": 2, "many words": 2, "many long": 2}
+TOGETHER = {"many words": 2, "many long": 2}
 """Frames of a round of the walk's loop; elsewhere four."""
 
 

@@ -79,10 +79,10 @@ def _finished(found, used, works, broken, factor):
 
 @triton.jit
 def _leave(to, found, inside):
-    """Store entries, rounded to the gradient's own type."""
+    """Store entries, rounded to the gradient's own type; nothing reads them soon."""
     if to.dtype.element_ty == tl.bfloat16:
         found = _to_bfloat16(found)
-    tl.store(to, found.to(to.dtype.element_ty), mask=inside)
+    tl.store(to, found.to(to.dtype.element_ty), mask=inside, cache_modifier=".cs")
 
 
 @triton.jit

@@ -24,14 +24,14 @@ SIDE_BY_SIDE = (256, 512)
 """Columns of a long target's blocks where these have programs of their own, the best first, if they are few.
 
 Nanoseconds a frame on an H100, of 800 and 1,500 labels: 256 columns 306 and 302, 512 columns 345 and 346, 1,024 columns
-488 and 482; 128 columns 380 and 379.
+488 and 482; 128 columns, with 4 of them in a lane, 380 and 379.
 """
 
-PARTS_OF_FEW = {128: 4, 256: 1, 512: 2, 1024: 4}
+PARTS_OF_FEW = {128: 1, 256: 2, 512: 2, 1024: 4}
 """Neighbouring columns of a lane, by a target's columns, where walks are few.
 
-Nanoseconds a frame on an H200, with 1, 2 and 4 of them: 128 columns 256, 281, 237 (one warp, and no barrier), 256
-columns 240, 342, 489. Of 512 and 1,024 no others were tried.
+Nanoseconds a frame on an H200, with 1, 2 and 4 of them: 128 columns 208, 220, 283 (one warp, and no barrier); 256
+columns 248 and 238. Of 512 and 1,024 no others were tried.
 """
 
 

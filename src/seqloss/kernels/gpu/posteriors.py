@@ -43,6 +43,7 @@ from seqloss.kernels.gpu.sums import (
     numbered,
     pass_on,
     segment_frames,
+    take_over,
 )
 from seqloss.kernels.gpu.text import Text
 from seqloss.kernels.gpu.tiles import cdiv, segments_tile, walks_tile
@@ -141,25 +142,25 @@ def _posteriors_kernel(
         columns, inside, skip = label_columns(labels, row, longest, count, there & (begin < 0), place, some, PARTS)
         blanks = some & (place <= count)
         a, a_exponent, b, b_exponent = kept(near, place, count, longest, some, PARTS)
-        edge, edge_exponent = 0.0 * begin, 0 * begin + NOTHING
-        if MANY:
-            if start > 0:
-                edge, edge_exponent = stored_label(near + start - 1, some)
         at = row * time + begin
         out = space
         p, q = emitted(emissions, at, columns, inside, blanks, begin < end, longest, PARTS)
+        if MANY:
+            enters = some & (place == start) & (start > 0)
+            entering = take_over(near + start - 1, enters, place)
         u = 0
         while u < steps:
             alive = begin + u < end
             next_p, next_q = emitted(emissions, at + 1, columns, inside, blanks, begin + u + 1 < end, longest, PARTS)
+            edge, edge_exponent = 0.0 * begin, 0 * begin + NOTHING
+            if MANY:
+                edge, edge_exponent = unpacked(entering)
+                entering = take_over(out + start - 1, enters & alive, place)
             a, a_exponent, b, b_exponent, _a, _ae, _b, _be = step(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, nowhere, nowhere, False, skip, place, lane,
                 LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
             keep(out, place, count, longest, alive, a, a_exponent, b, b_exponent, PARTS)
-            if MANY:
-                if start > 0:
-                    edge, edge_exponent = stored_label(out + start - 1, alive)
             p, q = next_p, next_q
             at += 1
             out += 2 * line
@@ -178,7 +179,6 @@ def _posteriors_kernel(
         columns, inside, skip = label_columns(labels, row, longest, count, there & (begin >= 0), place, some, PARTS)
         blanks = some & (place <= count)
         a, a_exponent, b, b_exponent = kept(far, place, count, longest, some, PARTS)
-        edge, edge_exponent = 0.0 * begin, 0 * begin + NOTHING
         frame = end - 1
         at = row * time + frame
         out = space + (frame - begin).to(tl.int64) * (2 * line)
@@ -186,16 +186,20 @@ def _posteriors_kernel(
         state = in_own_order(state, count, main, end < length)
         p, q = emitted(emissions, at, columns, inside, blanks, frame >= begin, longest, PARTS)
         stands = main_state(states, at, place, blanks, main & (frame >= begin))
+        if MANY:
+            enters = some & (place == start) & (start > 0)
+            entering = take_over(odd, enters, place)
         u = 0
         while u < steps:
             alive = frame >= begin
             next_p, next_q = emitted(emissions, at - 1, columns, inside, blanks, frame > begin, longest, PARTS)
             next_stands = main_state(states, at - 1, place, blanks, main & (frame > begin))
             forward = forward_sums(out, columns, inside, alive, line, count, place, PARTS)
+            edge, edge_exponent = 0.0 * begin, 0 * begin + NOTHING
             if MANY:
                 pass_on(even, u, place, alive & ends_block, a, a_exponent, PARTS)
-                if start > 0:
-                    edge, edge_exponent = stored_label(odd + u, alive)
+                edge, edge_exponent = unpacked(entering)
+                entering = take_over(odd + (u + 1), enters & (frame > begin), place)
             next_state = in_own_order(stands, count, main, alive)
             a, a_exponent, b, b_exponent, all_a, all_a_exponent, all_b, all_b_exponent = step(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, state, next_state, any_main, skip, place, lane,
@@ -218,12 +222,6 @@ def _posteriors_kernel(
             even, odd = odd, even
             tl.debug_barrier()
         start += CHUNKS * LANES * PARTS
-
-
-@triton.jit
-def stored_label(at, alive):
-    """A label that `sums.keep` stored, one of each line."""
-    return unpacked(tl.load(at, mask=alive, other=PACKED_ZERO))
 
 
 def wave(batch: int, time: int, labels: int) -> int:

@@ -121,8 +121,7 @@ def bring(
         labels, of_blank = labels + some, of_blank + (blank,)
         stands = stands + (main_state(states, row * time + now, columns[0], blanks, main & alive),)
         if MANY:
-            at = tl.max_contiguous(edges + (u + j) + tl.where(enters, 0, columns[0]), [1, 2])
-            borders = borders + (tl.load(at, mask=enters & alive, other=PACKED_ZERO),)
+            borders = borders + (take_over(edges + (u + j), enters & alive, columns[0]),)
     return labels, of_blank, stands, borders
 
 
@@ -170,6 +169,13 @@ def pass_on(edges, frame, place, last, a, a_exponent, PARTS: tl.constexpr):
     """Leave the `last` label of the block for the next block."""
     at = tl.max_contiguous(edges + frame + tl.where(last, 0, place), [1, 2])
     tl.store(at, packed(a[PARTS - 1], a_exponent[PARTS - 1]), mask=last)
+
+
+@triton.jit
+def take_over(edge, enters, place):
+    """The label that enters the block, a packed wide number, in each lane of `enters`."""
+    at = tl.max_contiguous(edge + tl.where(enters, 0, place), [1, 2])
+    return tl.load(at, mask=enters, other=PACKED_ZERO)
 
 
 @triton.jit

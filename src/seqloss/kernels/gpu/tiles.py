@@ -123,20 +123,22 @@ def walks_tile(device: torch.device, walks: int, labels: int) -> Walks:
         parts = PARTS_OF_FEW[columns]
     else:  # many fill the schedulers: the fewest instructions are best
         parts = 2 if columns <= 64 else 4
-    return _laid_out(device, walks, columns, parts)
+    return _laid_out(device, walks, columns, parts, few=few)
 
 
 def segments_tile(device: torch.device, segments: int, labels: int) -> Walks:
     """For walks through segments.
 
     There are enough of them to fill the schedulers, if their registers allow: 64 give a multiprocessor 32 warps, and no
-    value goes to memory for it. Microseconds on an H100 with 1, 2 and 4 parts: 143, 163 and 218 for 32 rows of 1,000
+    value goes to memory for it. (Of a warp alone the compiler would put off its loads to where they are needed, if it
+    had fewer than 96.) Microseconds on an H100 with 1, 2 and 4 parts: 143, 163 and 218 for 32 rows of 1,000
     frames and 200 labels; 1,507 and 2,004 with 2 and 4 for 4 rows of 8,000 frames and 1,500 labels.
     """
     columns = _columns(device, labels, LONGEST)
     if columns > 256:
-        return _laid_out(device, segments, columns, 2)
-    return _laid_out(device, segments, columns, 1)._replace(registers=64)
+        return _laid_out(device, segments, columns, 2, few=True)
+    tile = _laid_out(device, segments, columns, 1, few=True)
+    return tile._replace(registers=64 if tile.warps > 1 else 96)
 
 
 def _columns(device: torch.device, labels: int, longest: int) -> int:
@@ -144,11 +146,12 @@ def _columns(device: torch.device, labels: int, longest: int) -> int:
     return max(1 if interpreted(device) else 4, min(longest, power_of_two(labels + 1)))
 
 
-def _laid_out(device: torch.device, walks: int, columns: int, parts: int) -> Walks:
+def _laid_out(device: torch.device, walks: int, columns: int, parts: int, *, few: bool) -> Walks:
+    """A program's rows are one, unless there are many and a warp holds several."""
     if interpreted(device):
         return Walks(power_of_two(max(1, walks)), 1, columns, 1, warps=1)
     parts = min(max(1, columns // 32), parts)
     chunks = max(1, columns // (32 * parts))
     lanes = columns // (chunks * parts)
-    rows = 1 if walks <= FEW else max(1, 32 // lanes)
+    rows = 1 if few else max(1, 32 // lanes)
     return Walks(rows, chunks, lanes, parts, warps=chunks, together=4 if parts <= 2 else 2)

@@ -46,7 +46,7 @@ MUTANTS = {
     ),
     "a segment walks back from its own beginning": (
         "posteriors.py",
-        "far = checkpoints + ((row * 2 + 1) * segments + segment) * (4 * line)",
+        "far = checkpoints + ((row * 2 + 1) * segments + segment) * (2 * line)",
         "far = near",
         "test_float64.py::test_models_of_every_temper",
     ),

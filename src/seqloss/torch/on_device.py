@@ -131,7 +131,7 @@ def _stand_ins(shape: tuple[int, ...], blank: Any, forms: Iterable[Form | None],
     ]
 
 
-@lru_cache(64)
+@lru_cache(64, typed=True)
 def _in_order(shape: tuple[int, ...], forms: tuple[Form | None, ...], blank: int, values: bool) -> contract.Batch:
     """Arguments of which nothing but their forms can be seen, held against the contract."""
     return contract.validate(shape, *_stand_ins(shape, blank, forms, (None, None, None)), blank=blank, values=values)

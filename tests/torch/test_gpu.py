@@ -268,16 +268,14 @@ def test_a_bad_label_or_length_on_the_device_is_nan_for_its_row() -> None:
 
 
 @pytest.mark.usefixtures("hidden")
-def test_a_blank_of_another_type_is_refused_beside_unseen_labels_even_after_one_like_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(on_device, "hidden", lambda values: isinstance(values, torch.Tensor))
+def test_a_blank_of_another_type_is_refused_beside_unseen_labels_even_after_one_like_it() -> None:
     arguments = leaf(), *(values.to(DEVICE) for values in (TARGETS, FRAMES, LABELS))
     ctc_loss(*arguments, blank=1)
     with pytest.raises(errors.DTypeError, match="blank"):
         ctc_loss(*arguments, blank=True)
 
 
+@pytest.mark.usefixtures("hidden")
 def test_labels_one_row_after_another_on_the_device_are_those_of_padded_rows() -> None:
     labels = torch.tensor([1, 2, 2, 3, 1]).to(DEVICE)
     for counts in (LABELS.to(DEVICE), LABELS.tolist()):

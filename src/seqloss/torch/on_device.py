@@ -133,8 +133,13 @@ def _stand_ins(shape: tuple[int, ...], blank: Any, forms: Iterable[Form | None],
 
 @lru_cache(64, typed=True)
 def _in_order(shape: tuple[int, ...], forms: tuple[Form | None, ...], blank: int, values: bool) -> contract.Batch:
-    """Arguments of which nothing but their forms can be seen, held against the contract."""
-    return contract.validate(shape, *_stand_ins(shape, blank, forms, (None, None, None)), blank=blank, values=values)
+    """Arguments of which nothing but their forms can be seen, held against the contract; kept without their space."""
+    batch = contract.validate(shape, *_stand_ins(shape, blank, forms, (None, None, None)), blank=blank, values=values)
+    targets, frames, counts = (
+        np.broadcast_to(np.int64(0), array.shape)
+        for array in (batch.targets, batch.logit_lengths, batch.target_lengths)
+    )
+    return contract.Batch(targets, frames, counts, batch.blank)
 
 
 def _placed(given: Any, checked: Any, device: torch.device) -> torch.Tensor:

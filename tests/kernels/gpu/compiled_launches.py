@@ -32,6 +32,7 @@ class Launch:
             leaves such bytes; shared: bytes of shared memory.
         whole: how many shuffles, barriers, instructions and accesses to spilled bytes there are in all of it; loop: in
             its longest loop of those that have none within them.
+        orders: words by which its accesses to memory are ordered for other programs.
         ahead: how many instructions that loop has at the least between a load and the first one that needs it; None
             without loads.
     """
@@ -44,6 +45,7 @@ class Launch:
     shared: int
     whole: dict[str, int]
     loop: dict[str, int]
+    orders: list[str]
     ahead: int | None
 
 
@@ -101,9 +103,10 @@ def ahead(loop: list[tuple[int, str]]) -> int | None:
     words = [text.split(" ", 1)[1] if text.startswith("@") else text for _, text in loop]
     found = []
     for place, word in enumerate(words):
-        load = re.match(r"LDG\S*?(?:\.(64|128))?(?:\.\S+)? R(\d+),", word)
+        load = re.match(r"LDG(\S*) R(\d+),", word)
         if load:
-            loaded = {f"R{int(load[2]) + i}" for i in range(int(load[1] or 32) // 32)}
+            words_of = next((size // 32 for size in (64, 128) if f".{size}" in load[1]), 1)
+            loaded = {f"R{int(load[2]) + i}" for i in range(words_of)}
             later = words[place + 1 :] + words[:place]
             found += [next((i for i, other in enumerate(later, 1) if loaded & needed(other)), len(words))]
     return min(found, default=None)
@@ -134,7 +137,7 @@ def compile_for(capability: int, call: str, folder: Path | None = None) -> list[
         launches[kernel.hash] = Launch(
             self.__name__, kernel.metadata.num_warps, registers, stack, sum(counts(loop)["spills"] for loop in loops),
             kernel.metadata.shared, counts(instructions), counts(loops[0] if loops else []),
-            ahead(loops[0]) if loops else None,
+            sorted(set(re.findall(r"\.global\.gpu\.(\w+)", kernel.asm["ptx"]))), ahead(loops[0]) if loops else None,
         )  # fmt: skip
         if folder is not None:
             (folder / f"{len(launches):02}-{self.__name__}.sass").write_text(code)

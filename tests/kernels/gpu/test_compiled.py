@@ -79,6 +79,15 @@ def test_a_frame_of_the_walk_takes_two_shuffles_and_barriers_only_between_warps(
     assert walk["loop"]["barriers"] == (2 * frames if warps > 1 else 0)
 
 
+def test_blocks_of_a_target_hand_over_by_release_and_acquire_and_nothing_else_does(
+    compiled: tuple[str, Kernels],
+) -> None:
+    name, kernels = compiled
+    orders = {kernel: found["orders"] for kernel, found in kernels.items() if found["orders"]}
+    blocks = name in ("long", "pages")
+    assert orders == ({"_sums_kernel": ["acq_rel", "acquire", "release"]} if blocks else {})
+
+
 @pytest.mark.parametrize("name", ["_sums_kernel", "_posteriors_kernel"])
 def test_what_a_round_of_a_walk_needs_was_asked_for_a_quarter_of_a_round_before(
     compiled: tuple[str, Kernels], name: str

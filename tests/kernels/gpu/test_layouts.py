@@ -49,6 +49,8 @@ LAYOUTS = {
     "lines of lanes of parts": Walks(16, 2, 2, 2, warps=4),
     "one block": Walks(16, 2, 4, 2, warps=4),
     "rows alone": Walks(1, 1, 8, 1, warps=4),
+    "rows alone, in blocks": Walks(1, 1, 2, 1, warps=4),
+    "some rows, in blocks": Walks(4, 1, 4, 1, warps=4),
     "rows alone, in lines of lanes of parts": Walks(1, 2, 4, 2, warps=4),
 }
 
@@ -65,6 +67,32 @@ def test_a_target_laid_out_or_swept_otherwise_has_the_same_bits(
     monkeypatch.setattr(sums, "walks_tile", lambda *sizes: LAYOUTS[name])
     monkeypatch.setattr(posteriors, "segments_tile", lambda *sizes: LAYOUTS[name])
     assert_same(answer(device, args), expected)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it looks into the interpreter")
+@pytest.mark.parametrize("handed", [2, 4, 16])
+def test_a_block_waits_for_every_frame_that_it_takes_over(
+    device: torch.device, handed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited, taken = [0], []
+    bring = sums.bring
+
+    def wait_for(done: Any, frames: Any) -> None:
+        waited.append(int(frames))
+
+    def looked_at(*args: Any) -> Any:
+        u, left, enters, together = args[6], args[8], args[13], args[17]
+        if enters.handle.data.any():
+            taken.append(int(u) + min(int(together), int(left.handle.data.max())))
+            assert taken[-1] <= waited[-1]
+        return bring(*args)
+
+    monkeypatch.setattr(sums, "HANDED", handed)
+    monkeypatch.setattr(sums, "walks_tile", lambda *sizes: LAYOUTS["some rows, in blocks"])
+    monkeypatch.setattr(sums, "wait_for", wait_for)
+    monkeypatch.setattr(sums, "bring", looked_at)
+    answer(device, drawn(3, 7, 17))
+    assert max(taken) == max(waited) == 17
 
 
 @pytest.mark.parametrize("labels", [3, 12, *(pytest.param(labels, marks=pytest.mark.long) for labels in (40, 300))])

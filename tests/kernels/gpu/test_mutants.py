@@ -188,6 +188,18 @@ MUTANTS = {
         "        if not gradient or losses.losses.isnan().all().item():\n            return losses, None\n",
         "test_no_wait.py::test_no_number_is_asked_for",
     ),
+    "a block waits for the frames of one round less": (
+        "sums.py",
+        "tl.minimum(until + TOGETHER, most_frames)",
+        "tl.minimum(until, most_frames)",
+        "test_layouts.py::test_a_block_waits_for_every_frame_that_it_takes_over",
+    ),
+    "a block does not wait for its first frames": (
+        "sums.py",
+        "wait_for(done - of_block, tl.minimum(TOGETHER, most_frames))",
+        "wait_for(done - of_block, 0)",
+        "test_layouts.py::test_a_block_waits_for_every_frame_that_it_takes_over",
+    ),
     "a block takes nothing over from the one before": (
         "sums.py",
         "(place == start) & (block > 0)",

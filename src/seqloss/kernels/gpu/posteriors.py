@@ -15,7 +15,8 @@ with `sums.py`,
 
     stored bytes = 16 (labels + 1) * (2 batch * segments + wave * stride),    segments and stride some sqrt(time),
 
-and for targets longer than a block 16 (blocks * batch * time + wave * stride) more, what blocks leave to each other.
+and what blocks of long targets leave to each other: 16 blocks * batch * time where the walks of `sums.py` have more
+than one, 16 wave * stride where segments have.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)

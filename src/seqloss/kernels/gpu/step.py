@@ -144,12 +144,12 @@ def step(
     """One frame on.
 
     Args:
-        a, b: labels and the blanks before them, tuples of (lines, lanes); edge: the label before the block, one of each
-            line.
-        p, q: what the frame's labels emit, a tuple of packed wide numbers (lines, lanes), and its blank, one of each
-            line.
-        state, next_state: the main path's, before the frame and in it, one of each line, or NOWHERE; any_main: whether
-            any row has one.
+        a, b: labels and the blanks before them, tuples of (lines, lanes); edge: the label before the block, in its
+            first lane at least.
+        p, q: what the frame's labels emit, a tuple of packed wide numbers (lines, lanes), and its blank, in each lane
+            that has a use for it.
+        state, next_state: the main path's, before the frame and in it, so too, or NOWHERE; any_main: whether any row
+            has one.
         skip: labels that may follow the one before without a blank between.
         place: of each lane's first column in the target, (lines, lanes).
 

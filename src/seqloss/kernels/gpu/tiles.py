@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 LONGEST = 1024
-"""Columns of path sums that one block holds in registers; longer targets are swept block by block."""
+"""Columns of path sums that one block holds in registers at the most; of longer targets there are several blocks."""
 
 BLOCKS_AT_ONCE = 8
 """Blocks of classes that are in registers at once, at most."""
@@ -21,7 +21,7 @@ FEW = 264
 """Programs of which two share a multiprocessor of a large GPU at the most."""
 
 SIDE_BY_SIDE = (256, 512)
-"""Columns of a long target's blocks where these have programs of their own, the best first, if they are few.
+"""Columns of a long target's blocks, the best first, where all of their programs are few.
 
 Nanoseconds a frame on an H100, of 800 and 1,500 labels: 256 columns 306 and 302, 512 columns 345 and 346, 1,024 columns
 488 and 482; 128 columns, with 4 of them in a lane, 380 and 379.
@@ -30,8 +30,8 @@ Nanoseconds a frame on an H100, of 800 and 1,500 labels: 256 columns 306 and 302
 PARTS_OF_FEW = {128: 1, 256: 2, 512: 2, 1024: 4}
 """Neighbouring columns of a lane, by a target's columns, where walks are few.
 
-Nanoseconds a frame on an H200, with 1, 2 and 4 of them: 128 columns 208, 220, 283 (one warp, and no barrier); 256
-columns 248 and 238. Of 512 and 1,024 no others were tried.
+Nanoseconds a frame on an H200: 128 columns 208, 220 and 283 with 1, 2 and 4 of them, 256 columns 248 and 238 with 1
+and 2. Of 512 and 1,024 no others were tried.
 """
 
 

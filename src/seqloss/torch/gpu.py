@@ -161,9 +161,9 @@ class _Losses(torch.autograd.Function):
             infeasible=options.infeasible, rounding=options.rounding, gradient=options.gradient,
         )  # fmt: skip
         if kept is not None:
-            one = None if isinstance(weights, torch.Tensor) else weights
-            ctx.save_for_backward(logits, weights if one is None else None, *kept)
-            ctx.options, ctx.weight = options, one
+            number = None if isinstance(weights, torch.Tensor) else weights
+            ctx.save_for_backward(logits, weights if number is None else None, *kept)
+            ctx.options, ctx.weight = options, number
         return found.losses if weights is None else weighed(found.losses, weights).sum()
 
     @staticmethod

@@ -78,7 +78,7 @@ def read(
         shape, arguments = tuple(logits.shape), (targets, logit_lengths, target_lengths)
         forms = tuple(map(_form, ("targets", "logit_lengths", "target_lengths"), arguments))
         if isinstance(blank, int) and all(values is None or hidden(values) for values in arguments):
-            return _in_order(shape, forms, blank, validate)
+            return _validate_forms(shape, forms, blank, validate)
         given = _stand_ins(shape, blank, forms, arguments)
         return contract.validate(shape, *given, blank=blank, values=validate)
 
@@ -132,7 +132,7 @@ def _stand_ins(shape: tuple[int, ...], blank: Any, forms: Iterable[Form | None],
 
 
 @lru_cache(64, typed=True)
-def _in_order(shape: tuple[int, ...], forms: tuple[Form | None, ...], blank: int, values: bool) -> contract.Batch:
+def _validate_forms(shape: tuple[int, ...], forms: tuple[Form | None, ...], blank: int, values: bool) -> contract.Batch:
     """Arguments of which nothing but their forms can be seen, held against the contract; kept without their space."""
     batch = contract.validate(shape, *_stand_ins(shape, blank, forms, (None, None, None)), blank=blank, values=values)
     targets, frames, counts = (

@@ -100,13 +100,14 @@ def innermost_loops(instructions: list[tuple[int, str]]) -> list[list[tuple[int,
 
 
 def ahead(loop: list[tuple[int, str]]) -> int | None:
+    """How far the first use of what a load brings is behind it, at the least; a loop goes on at its beginning."""
     words = [text.split(" ", 1)[1] if text.startswith("@") else text for _, text in loop]
     found = []
     for place, word in enumerate(words):
         load = re.match(r"LDG(\S*) R(\d+),", word)
         if load:
-            words_of = next((size // 32 for size in (64, 128) if f".{size}" in load[1]), 1)
-            loaded = {f"R{int(load[2]) + i}" for i in range(words_of)}
+            registers = next((bits // 32 for bits in (64, 128) if f".{bits}" in load[1]), 1)
+            loaded = {f"R{int(load[2]) + i}" for i in range(registers)}
             later = words[place + 1 :] + words[:place]
             found += [next((i for i, other in enumerate(later, 1) if loaded & needed(other)), len(words))]
     return min(found, default=None)

@@ -81,9 +81,9 @@ def test_a_block_waits_for_every_frame_that_it_takes_over(
         waited.append(int(frames))
 
     def looked_at(*args: Any) -> Any:
-        u, left, enters, together = args[6], args[8], args[13], args[17]
-        if enters.handle.data.any():
-            taken.append(int(u) + min(int(together), int(left.handle.data.max())))
+        given = dict(zip(bring.arg_names, args, strict=True))
+        if given["enters"].handle.data.any():
+            taken.append(int(given["u"]) + min(int(given["TOGETHER"]), int(given["left"].handle.data.max())))
             assert taken[-1] <= waited[-1]
         return bring(*args)
 

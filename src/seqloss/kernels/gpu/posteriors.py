@@ -10,7 +10,7 @@ beside the walks, which wait for their own last frame, they are short. Walking a
 
     (batch * ceil(time / stride) / programs that run at once) * 2 stride frames.
 
-Scratch holds a wave's states, and waves are as large as what stands in `PROGRAMS` and `SCRATCH` allows. So,
+Scratch holds a wave's states, and waves are as large as `tiles.FEW` or `SCRATCH` allows. So,
 with `sums.py`,
 
     stored bytes = 16 (labels + 1) * (2 batch * segments + wave * stride),    segments and stride some sqrt(time),
@@ -47,11 +47,9 @@ from seqloss.kernels.gpu.sums import (
     take_over,
 )
 from seqloss.kernels.gpu.text import Text
-from seqloss.kernels.gpu.tiles import cdiv, segments_tile, walks_tile
+from seqloss.kernels.gpu.tiles import FEW, cdiv, segments_tile, walks_tile
 from seqloss.kernels.gpu.wide import NOTHING, ONE_BITS, PACKED_ZERO, unpacked
 
-PROGRAMS = 264
-"""Segments in a wave at the least: some two for each multiprocessor of a large GPU."""
 SCRATCH = 1 << 26
 """Bytes of scratch that a wave may take in any case."""
 WORDS = 16
@@ -230,7 +228,7 @@ def wave(batch: int, time: int, labels: int) -> int:
     items = batch * -(-time // segment_frames(time))
     fits = SCRATCH // (segment_frames(time) * (labels + 1) * WORDS)
     even = cdiv(items, max(1, cdiv(items, max(1, fits))))
-    return max(1, min(items, max(PROGRAMS, even)))
+    return max(1, min(items, max(FEW, even)))
 
 
 def stored_bytes(device: torch.device, batch: int, time: int, labels: int) -> int:

@@ -114,15 +114,15 @@ def bring(
 ):  # fmt: skip
     """What the next frames need, `left` of them at the most: what their labels emit, one after another, their blanks,
     the main path's states, and with `MANY` blocks what the one before left at its edge."""
-    labels, of_blank, stands, borders = (), (), (), ()
+    labels, of_blank, stands, entering = (), (), (), ()
     for j in tl.static_range(TOGETHER):
         now, alive = frame + j * pace, left > j
         some, blank = emitted(emissions, row * time + now, columns, inside, blanks, alive, longest, PARTS)
         labels, of_blank = labels + some, of_blank + (blank,)
         stands = stands + (main_state(states, row * time + now, columns[0], blanks, main & alive),)
         if MANY:
-            borders = borders + (take_over(edges + (u + j), enters & alive, columns[0]),)
-    return labels, of_blank, stands, borders
+            entering = entering + (take_over(edges + (u + j), enters & alive, columns[0]),)
+    return labels, of_blank, stands, entering
 
 
 @triton.jit
@@ -180,7 +180,8 @@ def take_over(edge, enters, place):
 
 @triton.jit
 def hand_over(done, frames):
-    """Let the program of the next block read what `frames` frames have left at the edge."""
+    """Let the program of the next block read what `frames` frames have left at the edge: the barrier puts what one lane
+    stored before the release, which is another's."""
     tl.debug_barrier()
     tl.atomic_xchg(done, frames, sem="release")
 

@@ -123,7 +123,7 @@ def walks_tile(device: torch.device, walks: int, labels: int) -> Walks:
         parts = PARTS_OF_FEW[columns]
     else:  # many fill the schedulers: the fewest instructions are best
         parts = 2 if columns <= 64 else 4
-    return _laid_out(device, walks, columns, parts, few=few)
+    return _laid_out(device, walks, columns, parts, alone=few)
 
 
 def segments_tile(device: torch.device, segments: int, labels: int) -> Walks:
@@ -136,22 +136,22 @@ def segments_tile(device: torch.device, segments: int, labels: int) -> Walks:
     """
     columns = _columns(device, labels, LONGEST)
     if columns > 256:
-        return _laid_out(device, segments, columns, 2, few=True)
-    tile = _laid_out(device, segments, columns, 1, few=True)
+        return _laid_out(device, segments, columns, 2, alone=True)
+    tile = _laid_out(device, segments, columns, 1, alone=True)
     return tile._replace(registers=64 if tile.warps > 1 else 96)
 
 
 def _columns(device: torch.device, labels: int, longest: int) -> int:
-    """Triton 3.6 cannot say of a single lane how its places lie."""
+    """Of a block; on a GPU four at least: of a single lane Triton 3.6 cannot say how its places lie."""
     return max(1 if interpreted(device) else 4, min(longest, power_of_two(labels + 1)))
 
 
-def _laid_out(device: torch.device, walks: int, columns: int, parts: int, *, few: bool) -> Walks:
-    """A program's rows are one, unless there are many and a warp holds several."""
+def _laid_out(device: torch.device, walks: int, columns: int, parts: int, *, alone: bool) -> Walks:
+    """With a program for each, or, if not `alone`, for as many as a warp holds."""
     if interpreted(device):
         return Walks(power_of_two(max(1, walks)), 1, columns, 1, warps=1)
     parts = min(max(1, columns // 32), parts)
     chunks = max(1, columns // (32 * parts))
     lanes = columns // (chunks * parts)
-    rows = 1 if few else max(1, 32 // lanes)
+    rows = 1 if alone else max(1, 32 // lanes)
     return Walks(rows, chunks, lanes, parts, warps=chunks, together=4 if parts <= 2 else 2)

@@ -154,29 +154,31 @@ class _Losses(torch.autograd.Function):
         weights: torch.Tensor | float | None,
         options: Options,
     ) -> torch.Tensor:
-        from seqloss.kernels.gpu import ctc
+        from seqloss.kernels.gpu import planned
 
-        found, kept = ctc.forward(
+        losses, saved, plan = planned.forward(
             logits, targets, logit_lengths, target_lengths, blank=options.blank, normalize=options.normalize,
             infeasible=options.infeasible, rounding=options.rounding, gradient=options.gradient,
         )  # fmt: skip
-        if kept is not None:
+        if options.gradient:
             number = None if isinstance(weights, torch.Tensor) else weights
-            ctx.save_for_backward(logits, weights if number is None else None, *kept)
-            ctx.options, ctx.weight = options, number
-        return found.losses if weights is None else weighed(found.losses, weights).sum()
+            ctx.save_for_backward(logits, weights if number is None else None, *saved)
+            ctx.options, ctx.weight, ctx.plan = options, number, plan
+        return losses if weights is None else weighed(losses, weights).sum()
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        logits, weights, *kept = ctx.saved_tensors
-        weights = ctx.weight if weights is None else weights
+        from seqloss.kernels.gpu import planned
+
+        logits, weights, *saved = ctx.saved_tensors
+        weights, options = ctx.weight if weights is None else weights, ctx.options
         with torch.no_grad():
             rows = upstream.float() if weights is None else weighed(upstream.float(), weights)
             rows = rows.expand(logits.shape[0])
             if _batched(upstream):
-                gradient = _many(logits, kept, rows, ctx.options)
+                gradient = _many(logits, planned.unpacked(saved, ctx.plan), rows, options)
             else:
-                gradient = _gradient(logits, kept, rows, ctx.options)
+                gradient = planned.backward(logits, saved, ctx.plan, rows, blank=options.blank, mode=options.mode)
         return once(gradient, ctx.options.name), None, None, None, None, None
 
 
@@ -186,20 +188,12 @@ def _batched(tensor: torch.Tensor) -> bool:
     return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
 
 
-def _gradient(
-    logits: torch.Tensor, kept: Any, rows: torch.Tensor, options: Options, dtype: torch.dtype | None = None
-) -> torch.Tensor:
-    from seqloss.kernels.gpu import ctc
-    from seqloss.kernels.gpu.gradient import Kept
-
-    return ctc.backward(logits, Kept(*kept), rows, blank=options.blank, mode=options.mode, dtype=dtype)
-
-
 def _many(logits: torch.Tensor, kept: Any, rows: torch.Tensor, options: Options) -> torch.Tensor:
     """For many upstream gradients at once, which no kernel sees: that of each loss itself, multiplied by torch."""
-    from seqloss.kernels.gpu.gradient import Kept
+    from seqloss.kernels.gpu import ctc
 
-    one = _gradient(logits, kept, torch.ones(len(logits), device=logits.device), options, torch.float32)
-    unused = torch.arange(logits.shape[1], device=logits.device) >= Kept(*kept).frames[:, None]
-    still = (unused | (Kept(*kept).status == 1)[:, None])[:, :, None]
+    ones = torch.ones(len(logits), device=logits.device)
+    one = ctc.backward(logits, kept, ones, blank=options.blank, mode=options.mode, dtype=torch.float32)
+    unused = torch.arange(logits.shape[1], device=logits.device) >= kept.frames[:, None]
+    still = (unused | (kept.status == 1)[:, None])[:, :, None]
     return (one * rows[:, None, None].masked_fill(still, 0.0)).to(logits.dtype)

@@ -40,10 +40,42 @@ class Posteriors(NamedTuple):
 
 
 @triton.jit
+def _added_up(
+    lines_of, leaders, following, row, unit, used, count, longest, classes, BY_CLASS: tl.constexpr,
+    FRAMES: tl.constexpr, UNITS: tl.constexpr,
+):  # fmt: skip
+    """Units' places, whether they lead, and what their chains add up to, two members a turn."""
+    place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
+    sums = tl.zeros([FRAMES, UNITS], tl.float32)
+    member = tl.where(leads, place, -1)
+    while tl.max(member, 0) >= 0:
+        for _ in tl.static_range(2):
+            here = (member >= 0)[None, :] & used[:, None]
+            sums += tl.load(tl.max_contiguous(lines_of + member[None, :], [1, 2]), mask=here, other=0.0)
+            member = tl.load(following + row * longest + member, mask=member >= 0, other=-1)
+    return place, leads, sums
+
+
+@triton.jit
+def _likeliest(place, leads, sums, most, most_place):
+    """The largest sum so far, and whose it is."""
+    sums = tl.where(leads[None, :], sums, -1.0)
+    block_most = tl.max(sums, 1)
+    block_place = tl.min(tl.where(sums == block_most[:, None], place[None, :], NO_PLACE), 1)
+    return tl.maximum(most, block_most), tl.where(block_most > most, block_place, most_place)
+
+
+@triton.jit
+def _others(place, leads, used, most_place):
+    """Which sums are not the largest."""
+    return leads[None, :] & used[:, None] & (place[None, :] != most_place[:, None])
+
+
+@triton.jit
 def _by_class_kernel(
     shares, blank_shares, labels, leaders, following, counts, frames, status, likeliest_out, complement_out,
     time, longest, classes, blank, lines, columns,
-    BY_CLASS: tl.constexpr, FRAMES: tl.constexpr, UNITS: tl.constexpr, LINES: tl.constexpr,
+    BY_CLASS: tl.constexpr, ONE: tl.constexpr, FRAMES: tl.constexpr, UNITS: tl.constexpr, LINES: tl.constexpr,
 ):  # fmt: skip
     blocks = tl.cdiv(time, FRAMES)
     row = (tl.program_id(0) // blocks).to(tl.int64)
@@ -63,48 +95,52 @@ def _by_class_kernel(
     if BY_CLASS:
         units = classes
     lines_of = (shares + line)[:, None]
-    start = 0
+    unit = tl.arange(0, UNITS)
     if tl.max(used.to(tl.int32), 0) > 0:
-        while start < units:
-            unit = start + tl.arange(0, UNITS)
-            place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
-            sums = tl.zeros([FRAMES, UNITS], tl.float32)
-            member = tl.where(leads, place, -1)
-            while tl.max(member, 0) >= 0:
-                here = (member >= 0)[None, :] & used[:, None]
-                sums += tl.load(tl.max_contiguous(lines_of + member[None, :], [1, 2]), mask=here, other=0.0)
-                member = tl.load(following + row * longest + member, mask=member >= 0, other=-1)
-            at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
-            tl.store(at, sums, mask=leads[None, :] & used[:, None])
-            sums = tl.where(leads[None, :], sums, -1.0)
-            block_most = tl.max(sums, 1)
-            block_place = tl.min(tl.where(sums == block_most[:, None], place[None, :], NO_PLACE), 1)
-            most_place = tl.where(block_most > most, block_place, most_place)
-            most = tl.maximum(most, block_most)
-            start += UNITS
+        if ONE:  # sums stay in registers
+            place, leads, sums = _added_up(
+                lines_of, leaders, following, row, unit, used, count, longest, classes, BY_CLASS, FRAMES, UNITS
+            )
+            most, most_place = _likeliest(place, leads, sums, most, most_place)
+        else:
+            start = 0
+            while start < units:
+                place, leads, sums = _added_up(
+                    lines_of, leaders, following, row, start + unit, used, count, longest, classes, BY_CLASS, FRAMES,
+                    UNITS,
+                )  # fmt: skip
+                at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
+                tl.store(at, sums, mask=leads[None, :] & used[:, None])
+                most, most_place = _likeliest(place, leads, sums, most, most_place)
+                start += UNITS
         of_label = most > of_blank
         most = tl.maximum(most, of_blank)
         most_place = tl.where(of_label, most_place, NO_PLACE)
         rest = tl.where(of_label, of_blank, 0.0)
-        tl.debug_barrier()
-        start = 0
-        while start < units:
-            unit = start + tl.arange(0, UNITS)
-            place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
-            others = leads[None, :] & used[:, None] & (place[None, :] != most_place[:, None])
-            at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
-            rest += pairwise(tl.load(at, mask=others, other=0.0), FRAMES, UNITS)
-            start += UNITS
+        if ONE:
+            rest += pairwise(tl.where(_others(place, leads, used, most_place), sums, 0.0), FRAMES, UNITS)
+        else:
+            tl.debug_barrier()
+            start = 0
+            while start < units:
+                place, leads = leading(leaders, row, start + unit, count, longest, classes, BY_CLASS)
+                at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
+                found = tl.load(at, mask=_others(place, leads, used, most_place), other=0.0)
+                rest += pairwise(found, FRAMES, UNITS)
+                start += UNITS
         total = tl.where(used, rest + most, 1.0)
-        start = 0
-        while start < units:
-            unit = start + tl.arange(0, UNITS)
-            place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
-            ours = leads[None, :] & used[:, None]
+        whole = tl.broadcast_to(total[:, None], [FRAMES, UNITS])
+        if ONE:
             at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
-            posterior = tl.div_rn(tl.load(at, mask=ours, other=0.0), tl.broadcast_to(total[:, None], [FRAMES, UNITS]))
-            tl.store(at, posterior, mask=ours)
-            start += UNITS
+            tl.store(at, tl.div_rn(sums, whole), mask=leads[None, :] & used[:, None])
+        else:
+            start = 0
+            while start < units:
+                place, leads = leading(leaders, row, start + unit, count, longest, classes, BY_CLASS)
+                ours = leads[None, :] & used[:, None]
+                at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
+                tl.store(at, tl.div_rn(tl.load(at, mask=ours, other=0.0), whole), mask=ours)
+                start += UNITS
         number = tl.load(labels + row * longest + most_place, mask=used & of_label, other=blank)
         tl.store(shares + line + longest, tl.div_rn(of_blank, total), mask=used)
         tl.store(likeliest_out + row * time + t, tl.where(rest < most, number, -1), mask=used)
@@ -120,12 +156,14 @@ def find_posteriors(
     likeliest = torch.empty((batch, time), dtype=torch.int32, device=device)
     complement = torch.empty((batch, time), dtype=torch.float32, device=device)
     few = few_classes(classes)
-    tile = labels_tile(device, time, classes if few else labels - 1)
+    units = classes if few else labels - 1
+    tile = labels_tile(device, time, units)
     if batch and time:
         start(
             _by_class_kernel, batch * cdiv(time, tile.rows),
             shares.labels, shares.blanks, text.labels, groups.leaders, groups.following, text.counts, text.frames,
             losses.status, likeliest, complement, time, labels - 1, classes, blank, lines, shares.columns,
-            BY_CLASS=few, FRAMES=tile.rows, UNITS=tile.columns, LINES=power_of_two(lines), warps=tile.warps,
+            BY_CLASS=few, ONE=units <= tile.columns, FRAMES=tile.rows, UNITS=tile.columns, LINES=power_of_two(lines),
+            warps=tile.warps,
         )  # fmt: skip
     return Posteriors(shares.labels, likeliest, complement)

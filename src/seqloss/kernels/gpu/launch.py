@@ -8,8 +8,10 @@ is.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NamedTuple
 
 import torch
 from triton.runtime import driver
@@ -17,6 +19,33 @@ from triton.runtime.jit import JITFunction
 
 _compiled: dict[tuple[Any, ...], Any] = {}
 """By kernel, device, and all that Triton compiles anew for."""
+
+
+class Launch(NamedTuple):
+    """A kernel that was started: a compiled one and its programs, tensors and numbers, and constants."""
+
+    kernel: Any
+    programs: int
+    args: tuple[Any, ...]
+    constants: tuple[Any, ...]
+
+
+class _Noted(threading.local):
+    launches: list[Launch] | None = None
+
+
+_noted = _Noted()
+
+
+@contextmanager
+def noting() -> Iterator[list[Launch]]:
+    """A list of what this thread starts meanwhile; what runs in the interpreter is not in it."""
+    launches: list[Launch] = []
+    _noted.launches = launches
+    try:
+        yield launches
+    finally:
+        _noted.launches = None
 
 
 def on(device: torch.device) -> AbstractContextManager[Any]:
@@ -43,13 +72,16 @@ def start(
     kinds, values = looked_at(args)
     key = (id(kernel), driver.active.get_current_device(), warps, registers, kinds, *constants.values())
     found = _compiled.get(key)
-    if found is not None:
-        found[(programs, 1, 1)](*values, *constants.values())
-        return
-    assert kernel.arg_names[len(args) :] == list(constants)
-    found = kernel[(programs,)](*args, **constants, num_warps=warps, maxnreg=registers, enable_fp_fusion=False)
-    if found is not None:
+    if found is None:
+        assert kernel.arg_names[len(args) :] == list(constants)
+        found = kernel[(programs,)](*args, **constants, num_warps=warps, maxnreg=registers, enable_fp_fusion=False)
+        if found is None:
+            return
         _compiled[key] = found
+    else:
+        found[(programs, 1, 1)](*values, *constants.values())
+    if _noted.launches is not None:
+        _noted.launches.append(Launch(found, programs, args, tuple(constants.values())))
 
 
 def looked_at(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:

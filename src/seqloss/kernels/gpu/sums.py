@@ -37,6 +37,8 @@ from seqloss.kernels.gpu.wide import NOTHING, PACKED_ZERO, indicator, packed, un
 
 HANDED = 32
 """Frames that the program of a block hands over at a time."""
+CLEARED = 256
+"""Counters that a program clears."""
 
 
 class Sums(NamedTuple):
@@ -203,6 +205,12 @@ def going_on(alive, new, old, PARTS: tl.constexpr):
 
 
 @triton.jit
+def _clear_kernel(done, count, BLOCK: tl.constexpr):
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(done + place, 0, mask=place < count)
+
+
+@triton.jit
 def _sums_kernel(
     emissions, labels, counts, frames, states, spells, order, ends, edges, done, checkpoints,
     walks, time, longest, segments, stride,
@@ -328,7 +336,9 @@ def sum_paths(frames: Frames, text: Text, main: MainPath, *, keep_states: bool) 
     wide = {"dtype": torch.int64, "device": frames.best.device}
     checkpoints = torch.empty((batch, 2, segments, 2, longest + 1), **wide) if keep_states else None
     edges = torch.empty((blocks, walks, time), **wide) if many else None
-    done = torch.zeros(1 + blocks * programs, **new) if many else None
+    done = torch.empty(1 + blocks * programs, **new) if many else None
+    if done is not None and batch:
+        start(_clear_kernel, cdiv(len(done), CLEARED), done, len(done), BLOCK=CLEARED)
     if batch:
         start(
             _sums_kernel, blocks * programs,

@@ -125,32 +125,33 @@ def _text_kernel(
 
 @triton.jit
 def _groups_kernel(
-    labels, counts, leaders, following_out, longest, classes, LABELS: tl.constexpr, BY_CLASS: tl.constexpr
+    labels, counts, leaders, following_out, longest, classes, blocks, LABELS: tl.constexpr, BY_CLASS: tl.constexpr
 ):  # fmt: skip
-    blocks = tl.cdiv(longest, LABELS)
     row = (tl.program_id(0) // blocks).to(tl.int64)
     place = (tl.program_id(0) % blocks) * LABELS + tl.arange(0, LABELS)
     count = tl.load(counts + row)
     label = tl.load(labels + row * longest + place, mask=place < count, other=-1)
-    earlier = tl.zeros([LABELS], tl.int32)
+    first = tl.full([LABELS], 2**31 - 1, tl.int32)
     following = tl.full([LABELS], 2**31 - 1, tl.int32)
+    sought = label
+    if BY_CLASS:
+        sought = place
     start = 0
     while start < count:
         other_place = start + tl.arange(0, LABELS)
         other = tl.load(labels + row * longest + other_place, mask=other_place < count, other=-2)
-        same = other[None, :] == label[:, None]
-        before = other_place[None, :] < place[:, None]
-        earlier = tl.maximum(earlier, tl.max((same & before).to(tl.int32), 1))
-        after = same & (other_place[None, :] > place[:, None])
+        here = tl.where(other[None, :] == sought[:, None], other_place[None, :], 2**31 - 1)
+        first = tl.minimum(first, tl.min(here, 1))
+        after = (other[None, :] == label[:, None]) & (other_place[None, :] > place[:, None])
         following = tl.minimum(following, tl.min(tl.where(after, other_place[None, :], 2**31 - 1), 1))
         start += LABELS
     following = tl.where(following == 2**31 - 1, -1, following)
-    first = (earlier == 0) & (place < count)
     tl.store(following_out + row * longest + place, following, mask=place < longest)
     if BY_CLASS:
-        tl.store(leaders + row * classes + label, place, mask=first)
+        first = tl.where(first == 2**31 - 1, -1, first)
+        tl.store(leaders + row * classes + place, first, mask=place < classes)
     else:
-        tl.store(leaders + row * longest + place, first.to(tl.int8), mask=place < longest)
+        tl.store(leaders + row * longest + place, (first == place).to(tl.int8), mask=place < longest)
 
 
 def read_text(
@@ -191,12 +192,13 @@ def group(text: Text, classes: int) -> Groups:
     following = torch.empty((batch, longest), dtype=torch.int32, **new)
     shape, kind = leaders_shape(batch, longest, classes)
     leaders = torch.empty(shape, dtype=kind, **new)
-    if few_classes(classes):
-        leaders.fill_(LAST)
-    if batch and longest:
-        block = min(512 if interpreted(text.labels.device) else 64, power_of_two(longest))
+    few = few_classes(classes)
+    units = max(longest, classes) if few else longest
+    if batch and units:
+        block = min(512 if interpreted(text.labels.device) else 64, power_of_two(units))
+        blocks = cdiv(units, block)
         start(
-            _groups_kernel, batch * cdiv(longest, block),
-            text.labels, text.counts, leaders, following, longest, classes, LABELS=block, BY_CLASS=few_classes(classes),
+            _groups_kernel, batch * blocks,
+            text.labels, text.counts, leaders, following, longest, classes, blocks, LABELS=block, BY_CLASS=few,
         )  # fmt: skip
     return Groups(leaders, following)

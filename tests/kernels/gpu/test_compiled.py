@@ -23,6 +23,8 @@ ALL = {
     "_text_kernel", "_frames_kernel", "_main_path_kernel", "_sums_kernel", "_loss_kernel", "_groups_kernel",
     "_posteriors_kernel", "_by_class_kernel", "_gradient_kernel",
 }  # fmt: skip
+SEVERAL = {"_clear_kernel"}
+"""What a target of several blocks takes besides."""
 SOON = ("bpe5k", 90)
 SHAPES = {
     "bpe5k": ("16, 40, 5000, 50", "float32"),
@@ -56,9 +58,9 @@ def compiled(
 
 
 def test_every_kernel_compiles_and_no_loop_waits_for_a_spilled_register(compiled: tuple[str, Kernels]) -> None:
-    _, kernels = compiled
-    assert set(kernels) == ALL
-    assert {name: kernel["spills"] for name, kernel in kernels.items()} == dict.fromkeys(ALL, 0)
+    shape, kernels = compiled
+    assert set(kernels) == (ALL | SEVERAL if shape in ("long", "pages") else ALL)
+    assert {kernel["spills"] for kernel in kernels.values()} == {0}
     assert all(kernel["stack"] <= 16 for kernel in kernels.values())  # what only lives on across a loop
 
 

@@ -7,6 +7,8 @@ sees both, but not what one program hands to another:
     compute-sanitizer --tool racecheck python tests/kernels/gpu/sanitized.py
 
 (PYTORCH_NO_CUDA_MEMORY_CACHING=1 gives each tensor memory of its own, so that memcheck sees where one ends.)
+
+The contract's suite runs there too, and once more with what only a form's third call does (`replayed.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 
+from seqloss.kernels.gpu import planned
 from seqloss.numpy import ctc_loss_and_grad
 from seqloss.torch import CTCLoss, ctc_align, ctc_greedy, ctc_loss, ctc_posteriors
 
@@ -99,6 +102,17 @@ def test_a_hundred_calls_give_the_same_bits(shape: tuple[int, int, int]) -> None
     for _ in range(100):
         others.mul_(1.0001)  # so that programs do not always start alike
         assert_same(answer(*arrays), expected)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (1400, 32, 1100)], ids=str)
+def test_calls_of_a_form_that_was_seen_before_give_the_bits_of_a_first_one(shape: tuple[int, int, int]) -> None:
+    batches = [on_device(drawn(seed, shape, rows=8)) for seed in range(5)]
+    planned._plans.clear()
+    later = [answer(*arrays) for arrays in batches]
+    assert any(plan is not None for plan in planned._plans.values())
+    for arrays, found in zip(batches, later, strict=True):
+        planned._plans.clear()
+        assert_same(found, answer(*arrays))
 
 
 def test_a_row_has_its_bits_beside_any_others() -> None:

@@ -58,7 +58,7 @@ def losses(
         (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
         torch.is_grad_enabled() and logits.requires_grad,
     )  # fmt: skip
-    weights = row_weights(reduction, given.label_counts, denominator)
+    weights = row_weights(reduction, given.targets, given.label_counts, denominator)
     found: torch.Tensor = _Losses.apply(logits, *given[:3], weights, options)
     if infeasible == "raise":
         _raise_if_closed(found, logits, given, normalize)
@@ -111,15 +111,17 @@ def refuse(
 
 
 def row_weights(
-    reduction: Reduction, target_lengths: torch.Tensor, denominator: float | None
+    reduction: Reduction, targets: torch.Tensor, target_lengths: torch.Tensor | None, denominator: float | None
 ) -> torch.Tensor | float | None:
     """`seqloss.contract.reduction_weights` for lengths on a device, float32 (batch,), or one number for all rows; None
-    where nothing is reduced."""
+    where nothing is reduced. Without lengths all of (batch, labels) targets count."""
     if reduction == "none":
         return None
-    rows = max(1, target_lengths.shape[0])
+    rows = max(1, targets.shape[0])
     if reduction in ("sum", "batch"):
         return 1.0 / (rows if reduction == "batch" else denominator or 1.0)
+    if target_lengths is None:
+        return 1.0 / (max(1, targets.shape[1]) * rows if reduction == "mean" else max(1, targets.numel()))
     counts = target_lengths.to(torch.int64).clamp(min=0).double()
     if reduction == "mean":
         return (1.0 / (counts.clamp(min=1.0) * rows)).float()
@@ -149,8 +151,8 @@ class _Losses(torch.autograd.Function):
         ctx: Any,
         logits: torch.Tensor,
         targets: torch.Tensor,
-        logit_lengths: torch.Tensor,
-        target_lengths: torch.Tensor,
+        logit_lengths: torch.Tensor | None,
+        target_lengths: torch.Tensor | None,
         weights: torch.Tensor | float | None,
         options: Options,
     ) -> torch.Tensor:

@@ -55,7 +55,10 @@ def _on_the_device(logits: torch.Tensor, logit_lengths: Any, blank: int, normali
     rows = logits.shape[0] if logits.ndim == 3 else 0
     no_labels = np.zeros((rows, 0), np.int64)
     given = read(logits, no_labels, logit_lengths, None, blank=blank, validate=True)
-    reading = greedy.read(logits.detach(), given.logit_lengths, blank=given.blank, normalize=normalize)
+    lengths = given.logit_lengths
+    if lengths is None:
+        lengths = torch.full((rows,), logits.shape[1], dtype=torch.int64, device=logits.device)
+    reading = greedy.read(logits.detach(), lengths, blank=given.blank, normalize=normalize)
     found = greedy.views(reading.whole.cpu())
     contract.validate(tuple(logits.shape), no_labels, found.lengths.numpy(), blank=blank)
     return [_row(found, n) for n in range(rows)]

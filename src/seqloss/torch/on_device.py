@@ -33,16 +33,16 @@ class Given(NamedTuple):
 
     Attributes:
         targets: integers (batch, labels).
-        logit_lengths, target_lengths: integers (batch,).
-        label_counts: integers (batch,), the lengths as they were given, for a reduction's weights.
+        logit_lengths, target_lengths: integers (batch,), None where none are given.
+        label_counts: integers (batch,), the lengths as they were given, for a reduction's weights; or None.
         blank: from 0.
         host: the same as the host knows it, where it knows labels and lengths.
     """
 
     targets: torch.Tensor
-    logit_lengths: torch.Tensor
-    target_lengths: torch.Tensor
-    label_counts: torch.Tensor
+    logit_lengths: torch.Tensor | None
+    target_lengths: torch.Tensor | None
+    label_counts: torch.Tensor | None
     blank: int
     host: contract.Batch | None
 
@@ -89,10 +89,10 @@ def read(
             check()
         targets, target_lengths = padded(logits, targets, target_lengths)
     batch = check()
-    counts = _lengths(target_lengths, batch.target_lengths, batch.targets.shape[1], logits.device)
+    counts = _lengths(target_lengths, batch.target_lengths, logits.device)
     return Given(
         _placed(targets, batch.targets, logits.device),
-        _lengths(logit_lengths, batch.logit_lengths, logits.shape[1], logits.device),
+        _lengths(logit_lengths, batch.logit_lengths, logits.device),
         counts,
         counts if asked is target_lengths else _placed(asked, asked, logits.device),
         batch.blank,
@@ -145,15 +145,13 @@ def _validate_forms(shape: tuple[int, ...], forms: tuple[Form | None, ...], blan
 def _placed(given: Any, checked: Any, device: torch.device) -> torch.Tensor:
     """On the logits' device; a copy from the host is handed to the stream, and nothing waits for it."""
     if hidden(given):
-        return given.detach().to(device, non_blocking=True)
+        return given if given.device == device else given.to(device, non_blocking=True)
     own = torch.from_numpy(np.array(checked))  # the caller may fill pinned memory anew before it is copied
     return own.to(device, non_blocking=True)
 
 
-def _lengths(given: Any, checked: np.ndarray, whole: int, device: torch.device) -> torch.Tensor:
-    if given is None:  # made there, so that there is nothing to copy
-        return torch.full((len(checked),), whole, dtype=torch.int64, device=device)
-    return _placed(given, checked, device)
+def _lengths(given: Any, checked: np.ndarray, device: torch.device) -> torch.Tensor | None:
+    return None if given is None else _placed(given, checked, device)
 
 
 def padded(logits: torch.Tensor, targets: Any, target_lengths: Any) -> tuple[torch.Tensor, torch.Tensor]:

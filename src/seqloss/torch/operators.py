@@ -130,7 +130,7 @@ def traced_losses(
         UNCHECKED if allowed is None else allowed, torch.is_grad_enabled() and logits.requires_grad,
         (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
     )[0]  # fmt: skip
-    weights = row_weights(reduction, label_counts, denominator)
+    weights = row_weights(reduction, targets, label_counts, denominator)
     return found if weights is None else weighed(found, weights).sum()
 
 

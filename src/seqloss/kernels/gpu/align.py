@@ -42,8 +42,8 @@ class BestPaths(NamedTuple):
 def best_paths(
     logits: torch.Tensor,
     targets: torch.Tensor,
-    logit_lengths: torch.Tensor,
-    target_lengths: torch.Tensor,
+    logit_lengths: torch.Tensor | None,
+    target_lengths: torch.Tensor | None,
     *,
     blank: int,
     normalize: bool,
@@ -53,8 +53,8 @@ def best_paths(
 
     Args:
         logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
-        targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,); on the logits' device. Rows
-            in which they break the contract are NaN.
+        targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,), None for all of an axis; on
+            the logits' device. Rows in which they break the contract are NaN.
         blank: from 0.
         normalize: as in the contract.
         rounding: see `frames.frame_pass`; rows with a frame that it flags are NaN.

@@ -21,8 +21,8 @@ from seqloss.kernels.gpu.text import group, read_text
 def forward(
     logits: torch.Tensor,
     targets: torch.Tensor,
-    logit_lengths: torch.Tensor,
-    target_lengths: torch.Tensor,
+    logit_lengths: torch.Tensor | None,
+    target_lengths: torch.Tensor | None,
     *,
     blank: int,
     normalize: bool,
@@ -34,8 +34,8 @@ def forward(
 
     Args:
         logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
-        targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,); on the logits' device. Rows
-            in which they break the contract are NaN.
+        targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,), None for all of an axis; on
+            the logits' device. Rows in which they break the contract are NaN.
         blank: from 0.
         normalize: as in the contract.
         infeasible: `loss.INF`, `ZERO` or `NAN`.

@@ -37,6 +37,9 @@ from seqloss.kernels.gpu.wide import MASKED, difference, exp, exp_below, exp_fas
 POISONED, NOT_NORMALIZED = 1, 2
 """A frame's flags: NaN, +inf or nothing but -inf; more probability than 1."""
 
+BLOCK = 512
+"""Classes at once. 64 rows of 500 frames and 5,000 classes take 176 µs on an H200, 191 with 1,024 at once."""
+
 INF = tl.constexpr(float("inf"))
 NO_CLASS = tl.constexpr(2**31 - 1)
 
@@ -237,7 +240,7 @@ def frame_pass(
     emissions = None
     if labels is not None:
         emissions = torch.empty((batch, time, longest + 1), dtype=torch.int64, device=logits.device)
-    tile, unit = classes_tile(logits.device, time, classes), aligned(logits)
+    tile, unit = classes_tile(logits.device, time, classes, BLOCK), aligned(logits)
     slack = 0.0 if rounding is None else NORMALIZATION_SLACK + rounding * math.log(max(1, classes))
     if batch and time:
         start(

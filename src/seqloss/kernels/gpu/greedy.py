@@ -18,6 +18,8 @@ from seqloss.kernels.gpu.pairs import pairwise
 from seqloss.kernels.gpu.spans import add_labels, add_rows, log_probability
 from seqloss.kernels.gpu.tiles import cdiv, classes_tile, interpreted, power_of_two
 
+BLOCK = 1024
+"""Classes at once."""
 TOGETHER = 1024
 """Frames that are read as labels at once."""
 
@@ -131,7 +133,7 @@ def _read(logits: torch.Tensor, logit_lengths: torch.Tensor, blank: int, normali
     lengths = lengths.masked_fill(poisoned, 0)
     log_probs = frames.top.double()
     if normalize:
-        tile = classes_tile(logits.device, time, classes)
+        tile = classes_tile(logits.device, time, classes, BLOCK)
         start(
             _log_probabilities, batch * cdiv(time, tile.rows),
             logits, *logits.stride(), frames.top, frames.best, lengths, log_probs, time, classes,

@@ -19,7 +19,8 @@ from seqloss.kernels.gpu.frames import Frames
 from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.text import Text
 
-BLOCK = 256
+BLOCK = 1024
+"""Frames at once, always as many, so that no sum's order depends on what shares a batch."""
 
 
 class MainPath(NamedTuple):
@@ -103,6 +104,6 @@ def find(frames: Frames, text: Text, *, blank: int, normalize: bool) -> MainPath
             _main_path_kernel, batch,
             frames.top, frames.others, frames.best, frames.flags, text.labels, text.frames, text.counts,
             text.required, text.refused, states, spells, certain, broken, walked,
-            time, text.labels.shape[1], blank, NORMALIZE=normalize, BLOCK=BLOCK,
+            time, text.labels.shape[1], blank, NORMALIZE=normalize, BLOCK=BLOCK, warps=8,
         )  # fmt: skip
     return MainPath(states, spells, certain, broken, walked)

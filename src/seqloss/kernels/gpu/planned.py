@@ -10,7 +10,7 @@ Tensors that kernels are given must be the arguments, or memory that no one but 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -54,6 +54,9 @@ class Plan(NamedTuple):
     backward: dict[tuple[Any, ...], list[Start]]
 
 
+Arguments = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+"""Logits, targets, and both lengths."""
+
 _plans: dict[tuple[Any, ...], Plan | None] = {}
 """By form; None for one that was seen once, or of which no plan can be made."""
 
@@ -67,11 +70,11 @@ class Forward(NamedTuple):
 
 
 def forward(
-    logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor, target_lengths: torch.Tensor,
-    **options: Any,
+    logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor | None,
+    target_lengths: torch.Tensor | None, **options: Any,
 ) -> Forward:  # fmt: skip
     """As `ctc.forward`."""
-    arguments = (logits, targets, logit_lengths, target_lengths)
+    arguments: Arguments = (logits, targets, logit_lengths, target_lengths)
     if interpreted(logits.device):
         return _unplanned(arguments, options)
     form = (logits.device, *map(_form, arguments), *options.values())
@@ -90,7 +93,10 @@ def forward(
         losses = torch.empty(logits.shape[0], dtype=torch.float32, device=logits.device)
         kept = _bytes(plan.kept, logits.device)
         temporary = _bytes(plan.temporary, logits.device)
-        _start(plan.starts, [tensor.data_ptr() for tensor in (temporary, kept, losses, *arguments)])
+        _start(
+            plan.starts,
+            [0 if tensor is None else tensor.data_ptr() for tensor in (temporary, kept, losses, *arguments)],
+        )
     return Forward(losses, (kept,) if plan.fields else (), plan)
 
 
@@ -136,13 +142,13 @@ def unpacked(found: Sequence[torch.Tensor], plan: Plan | None) -> Kept:
     )
 
 
-def _unplanned(arguments: Iterable[torch.Tensor], options: dict[str, Any]) -> Forward:
+def _unplanned(arguments: Arguments, options: dict[str, Any]) -> Forward:
     losses, kept = ctc.forward(*arguments, **options)
     return Forward(losses.losses, tuple(kept or ()), None)
 
 
-def _form(tensor: torch.Tensor) -> tuple[Any, ...]:
-    return tensor.dtype, tensor.shape, tensor.stride(), tensor.data_ptr() & 15 == 0
+def _form(tensor: torch.Tensor | None) -> tuple[Any, ...] | None:
+    return None if tensor is None else (tensor.dtype, tensor.shape, tensor.stride(), tensor.data_ptr() & 15 == 0)
 
 
 def _bytes(size: int, device: torch.device) -> torch.Tensor:
@@ -157,10 +163,11 @@ def _start(starts: list[Start], bases: list[int]) -> None:
         run(*own)
 
 
-def _plan(launches: list[Launch], arguments: tuple[torch.Tensor, ...], found: Forward) -> Plan | None:
+def _plan(launches: list[Launch], arguments: Arguments, found: Forward) -> Plan | None:
     """What to start another time; None where two arguments are the same memory, or one was copied for the kernels."""
-    known = {tensor.data_ptr(): (base, 0) for base, tensor in zip(range(LOGITS, UPSTREAM), arguments, strict=True)}
-    if len(known) < len(arguments) or not all(lengths.is_contiguous() for lengths in arguments[2:]):
+    given = [(tensor, LOGITS + number) for number, tensor in enumerate(arguments) if tensor is not None]
+    known = {tensor.data_ptr(): (base, 0) for tensor, base in given}
+    if len(known) < len(given) or not all(tensor.is_contiguous() for tensor, _ in given if tensor.ndim == 1):
         return None
     known[found.losses.data_ptr()] = (LOSSES, 0)
     sizes = {TEMPORARY: 0, KEPT: 0}

@@ -83,16 +83,24 @@ def leading(leaders, row, unit, count, longest, classes, BY_CLASS: tl.constexpr)
 
 
 @triton.jit
+def _cut(lengths, row, whole):
+    """A row's length, cut to its axis, and whether it had to be; the whole axis where there are none."""
+    given = (whole + 0 * row).to(tl.int64)
+    if lengths is not None:
+        given = tl.load(lengths + row).to(tl.int64)
+    length = tl.minimum(tl.maximum(given, 0), whole).to(tl.int32)
+    return length, length != given
+
+
+@triton.jit
 def _text_kernel(
     targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out,
     order_out, stride_row, stride_label, batch, time, classes, longest, blank, LABELS: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
-    given_frames = tl.load(logit_lengths + row).to(tl.int64)
-    given_count = tl.load(target_lengths + row).to(tl.int64)
-    frames = tl.minimum(tl.maximum(given_frames, 0), time).to(tl.int32)
-    count = tl.minimum(tl.maximum(given_count, 0), longest).to(tl.int32)
-    wrong = ((frames != given_frames) | (count != given_count)).to(tl.int32)
+    frames, wrong_frames = _cut(logit_lengths, row, time)
+    count, wrong_count = _cut(target_lengths, row, longest)
+    wrong = (wrong_frames | wrong_count).to(tl.int32)
     repeats = 0
     start = 0
     while start < longest:
@@ -111,28 +119,31 @@ def _text_kernel(
     tl.store(counts_out + row, count)
     tl.store(required_out + row, count + repeats)
     tl.store(refused_out + row, wrong.to(tl.int8))
-    longer = 0
-    start = 0
-    while start < batch:
-        other = start + tl.arange(0, ROWS)
-        given = tl.load(logit_lengths + other, mask=other < batch, other=-1).to(tl.int64)
-        given = tl.minimum(tl.maximum(given, 0), time).to(tl.int32)
-        ahead = (given > frames) | ((given == frames) & (other < row))
-        longer += tl.sum((ahead & (other < batch)).to(tl.int32), 0)
-        start += ROWS
+    longer = row.to(tl.int32)
+    if logit_lengths is not None:
+        longer = 0
+        start = 0
+        while start < batch:
+            other = start + tl.arange(0, ROWS)
+            given = tl.load(logit_lengths + other, mask=other < batch, other=-1).to(tl.int64)
+            given = tl.minimum(tl.maximum(given, 0), time).to(tl.int32)
+            ahead = (given > frames) | ((given == frames) & (other < row))
+            longer += tl.sum((ahead & (other < batch)).to(tl.int32), 0)
+            start += ROWS
     tl.store(order_out + longer, row.to(tl.int32))
 
 
 @triton.jit
 def _groups_kernel(
-    labels, counts, leaders, following_out, longest, classes, blocks, LABELS: tl.constexpr, BY_CLASS: tl.constexpr
+    labels, counts, leaders, following_out, longest, classes, blocks,
+    UNITS: tl.constexpr, LABELS: tl.constexpr, BY_CLASS: tl.constexpr,
 ):  # fmt: skip
     row = (tl.program_id(0) // blocks).to(tl.int64)
-    place = (tl.program_id(0) % blocks) * LABELS + tl.arange(0, LABELS)
+    place = (tl.program_id(0) % blocks) * UNITS + tl.arange(0, UNITS)
     count = tl.load(counts + row)
     label = tl.load(labels + row * longest + place, mask=place < count, other=-1)
-    first = tl.full([LABELS], 2**31 - 1, tl.int32)
-    following = tl.full([LABELS], 2**31 - 1, tl.int32)
+    first = tl.full([UNITS], 2**31 - 1, tl.int32)
+    following = tl.full([UNITS], 2**31 - 1, tl.int32)
     sought = label
     if BY_CLASS:
         sought = place
@@ -156,8 +167,8 @@ def _groups_kernel(
 
 def read_text(
     targets: torch.Tensor,
-    logit_lengths: torch.Tensor,
-    target_lengths: torch.Tensor,
+    logit_lengths: torch.Tensor | None,
+    target_lengths: torch.Tensor | None,
     *,
     time: int,
     classes: int,
@@ -166,7 +177,8 @@ def read_text(
     """Look at every label and length in use.
 
     Args:
-        targets: integers (batch, labels), any strides; logit_lengths, target_lengths: integers (batch,); on one device.
+        targets: integers (batch, labels), any strides; logit_lengths, target_lengths: integers (batch,), None for all
+            of an axis; on one device.
         time, classes: the logits' axes.
         blank: from 0.
     """
@@ -179,10 +191,14 @@ def read_text(
         block = min(1 << 14 if interpreted(targets.device) else 1024, power_of_two(longest))
         start(
             _text_kernel, batch,
-            targets, logit_lengths.contiguous(), target_lengths.contiguous(), labels, frames, counts, required, refused,
+            targets, *map(_contiguous, (logit_lengths, target_lengths)), labels, frames, counts, required, refused,
             order, *targets.stride(), batch, time, classes, longest, blank, LABELS=block, ROWS=COMPARED,
         )  # fmt: skip
     return Text(labels, frames, counts, required, refused, order)
+
+
+def _contiguous(lengths: torch.Tensor | None) -> torch.Tensor | None:
+    return None if lengths is None else lengths.contiguous()
 
 
 def group(text: Text, classes: int) -> Groups:
@@ -195,10 +211,12 @@ def group(text: Text, classes: int) -> Groups:
     few = few_classes(classes)
     units = max(longest, classes) if few else longest
     if batch and units:
-        block = min(512 if interpreted(text.labels.device) else 64, power_of_two(units))
+        block, compared = (512, 512) if interpreted(text.labels.device) else (16, 256)
+        block, compared = min(block, power_of_two(units)), min(compared, power_of_two(longest))
         blocks = cdiv(units, block)
         start(
             _groups_kernel, batch * blocks,
-            text.labels, text.counts, leaders, following, longest, classes, blocks, LABELS=block, BY_CLASS=few,
+            text.labels, text.counts, leaders, following, longest, classes, blocks,
+            UNITS=block, LABELS=compared, BY_CLASS=few,
         )  # fmt: skip
     return Groups(leaders, following)

@@ -59,7 +59,7 @@ def interpreted(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-def classes_tile(device: torch.device, time: int, classes: int, block: int = 1024) -> Tile:
+def classes_tile(device: torch.device, time: int, classes: int, block: int) -> Tile:
     """Frames by classes, for the two passes over the logits, in blocks of so many classes."""
     if interpreted(device):
         columns = min(1 << 12, power_of_two(classes))
@@ -67,7 +67,8 @@ def classes_tile(device: torch.device, time: int, classes: int, block: int = 102
     columns = min(block, max(16, power_of_two(classes)))
     blocks = cdiv(classes, columns)
     parts = cdiv(blocks, cdiv(blocks, BLOCKS_AT_ONCE))
-    return Tile(max(1, 1024 // columns), columns, parts, warps=max(4, columns // 256))
+    rows = 1 if columns == block else max(1, 1024 // columns)
+    return Tile(rows, columns, parts, warps=max(4, columns // 256))
 
 
 def aligned(logits: torch.Tensor) -> int:

@@ -41,43 +41,34 @@ class Posteriors(NamedTuple):
 
 @triton.jit
 def _added_up(
-    shares, leaders, following, row, begin, start, length, time, count, longest, classes, BY_CLASS: tl.constexpr,
+    lines_of, leaders, following, row, unit, used, count, longest, classes, BY_CLASS: tl.constexpr,
     FRAMES: tl.constexpr, UNITS: tl.constexpr,
 ):  # fmt: skip
-    """Of (frames, units) the units' places, whether they lead, and what their chains add up to, two members a turn.
-
-    The chains are followed on one axis of frames and units, so that nothing moves between lanes.
-    """
-    flat = tl.arange(0, FRAMES * UNITS)
-    t = begin + flat // UNITS
-    place, leads = leading(leaders, row, start + flat % UNITS, count, longest, classes, BY_CLASS)
-    line = shares + (row * time + t) * (longest + 1)
-    sums = tl.zeros([FRAMES * UNITS], tl.float32)
-    member = tl.where(leads & (t < length), place, -1)
+    """Units' places, whether they lead, and what their chains add up to, two members a turn."""
+    place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
+    sums = tl.zeros([FRAMES, UNITS], tl.float32)
+    member = tl.where(leads, place, -1)
     while tl.max(member, 0) >= 0:
         for _ in tl.static_range(2):
-            sums += tl.load(line + member, mask=member >= 0, other=0.0)
+            here = (member >= 0)[None, :] & used[:, None]
+            sums += tl.load(tl.max_contiguous(lines_of + member[None, :], [1, 2]), mask=here, other=0.0)
             member = tl.load(following + row * longest + member, mask=member >= 0, other=-1)
-    return (
-        tl.reshape(place, [FRAMES, UNITS]),
-        tl.reshape(leads, [FRAMES, UNITS]),
-        tl.reshape(sums, [FRAMES, UNITS]),
-    )
+    return place, leads, sums
 
 
 @triton.jit
 def _likeliest(place, leads, sums, most, most_place):
     """The largest sum so far, and whose it is."""
-    sums = tl.where(leads, sums, -1.0)
+    sums = tl.where(leads[None, :], sums, -1.0)
     block_most = tl.max(sums, 1)
-    block_place = tl.min(tl.where(sums == block_most[:, None], place, NO_PLACE), 1)
+    block_place = tl.min(tl.where(sums == block_most[:, None], place[None, :], NO_PLACE), 1)
     return tl.maximum(most, block_most), tl.where(block_most > most, block_place, most_place)
 
 
 @triton.jit
 def _others(place, leads, used, most_place):
     """Which sums are not the largest."""
-    return leads & used[:, None] & (place != most_place[:, None])
+    return leads[None, :] & used[:, None] & (place[None, :] != most_place[:, None])
 
 
 @triton.jit
@@ -88,8 +79,7 @@ def _by_class_kernel(
 ):  # fmt: skip
     blocks = tl.cdiv(time, FRAMES)
     row = (tl.program_id(0) // blocks).to(tl.int64)
-    begin = (tl.program_id(0) % blocks) * FRAMES
-    t = begin + tl.arange(0, FRAMES)
+    t = (tl.program_id(0) % blocks) * FRAMES + tl.arange(0, FRAMES)
     length = tl.load(frames + row)
     length = tl.where(tl.load(status + row) == WITH_A_PATH, length, 0)
     count = tl.load(counts + row)
@@ -109,18 +99,18 @@ def _by_class_kernel(
     if tl.max(used.to(tl.int32), 0) > 0:
         if ONE:  # sums stay in registers
             place, leads, sums = _added_up(
-                shares, leaders, following, row, begin, 0, length, time, count, longest, classes, BY_CLASS, FRAMES,
-                UNITS,
-            )  # fmt: skip
+                lines_of, leaders, following, row, unit, used, count, longest, classes, BY_CLASS, FRAMES, UNITS
+            )
             most, most_place = _likeliest(place, leads, sums, most, most_place)
         else:
             start = 0
             while start < units:
                 place, leads, sums = _added_up(
-                    shares, leaders, following, row, begin, start, length, time, count, longest, classes, BY_CLASS,
-                    FRAMES, UNITS,
+                    lines_of, leaders, following, row, start + unit, used, count, longest, classes, BY_CLASS, FRAMES,
+                    UNITS,
                 )  # fmt: skip
-                tl.store(tl.max_contiguous(lines_of + place, [1, 2]), sums, mask=leads & used[:, None])
+                at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
+                tl.store(at, sums, mask=leads[None, :] & used[:, None])
                 most, most_place = _likeliest(place, leads, sums, most, most_place)
                 start += UNITS
         of_label = most > of_blank
@@ -133,22 +123,22 @@ def _by_class_kernel(
             tl.debug_barrier()
             start = 0
             while start < units:
-                place, leads = leading(leaders, row, (start + unit)[None, :], count, longest, classes, BY_CLASS)
-                at = tl.max_contiguous(lines_of + place, [1, 2])
+                place, leads = leading(leaders, row, start + unit, count, longest, classes, BY_CLASS)
+                at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
                 found = tl.load(at, mask=_others(place, leads, used, most_place), other=0.0)
                 rest += pairwise(found, FRAMES, UNITS)
                 start += UNITS
         total = tl.where(used, rest + most, 1.0)
         whole = tl.broadcast_to(total[:, None], [FRAMES, UNITS])
         if ONE:
-            at = tl.max_contiguous(lines_of + place, [1, 2])
-            tl.store(at, tl.div_rn(sums, whole), mask=leads & used[:, None])
+            at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
+            tl.store(at, tl.div_rn(sums, whole), mask=leads[None, :] & used[:, None])
         else:
             start = 0
             while start < units:
-                place, leads = leading(leaders, row, (start + unit)[None, :], count, longest, classes, BY_CLASS)
-                ours = leads & used[:, None]
-                at = tl.max_contiguous(lines_of + place, [1, 2])
+                place, leads = leading(leaders, row, start + unit, count, longest, classes, BY_CLASS)
+                ours = leads[None, :] & used[:, None]
+                at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
                 tl.store(at, tl.div_rn(tl.load(at, mask=ours, other=0.0), whole), mask=ours)
                 start += UNITS
         number = tl.load(labels + row * longest + most_place, mask=used & of_label, other=blank)
@@ -168,13 +158,12 @@ def find_posteriors(
     few = few_classes(classes)
     units = classes if few else labels - 1
     tile = labels_tile(device, time, units)
-    one = units <= tile.columns
     if batch and time:
         start(
             _by_class_kernel, batch * cdiv(time, tile.rows),
             shares.labels, shares.blanks, text.labels, groups.leaders, groups.following, text.counts, text.frames,
             losses.status, likeliest, complement, time, labels - 1, classes, blank, lines, shares.columns,
-            BY_CLASS=few, ONE=one, FRAMES=tile.rows, UNITS=tile.columns, LINES=power_of_two(lines),
-            warps=tile.warps, registers=64 if one else None,
+            BY_CLASS=few, ONE=units <= tile.columns, FRAMES=tile.rows, UNITS=tile.columns, LINES=power_of_two(lines),
+            warps=tile.warps,
         )  # fmt: skip
     return Posteriors(shares.labels, likeliest, complement)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqloss.kernels.gpu import ctc, posteriors, sums, text, tiles
+from seqloss.kernels.gpu import by_class, ctc, gradient, posteriors, sums, text, tiles
 from seqloss.kernels.gpu.tiles import Walks
 
 
@@ -104,6 +104,19 @@ def test_the_blocks_of_a_gpu_give_the_bits_of_the_interpreters(
     for module in (tiles, text):
         monkeypatch.setattr(module, "interpreted", lambda device: False)
     assert_same(answer(device, args), expected)
+
+
+@pytest.mark.parametrize("few", [True, False], ids=["by class", "by label"])
+def test_sums_by_class_are_the_same_in_one_block_and_in_several(
+    device: torch.device, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = drawn(7, 12, 40, sure=True)
+    for module in (text, by_class, gradient):
+        monkeypatch.setattr(module, "few_classes", lambda classes: few)
+    expected = answer(device, args)
+    monkeypatch.setattr(by_class, "labels_tile", lambda *sizes: tiles.Tile(8, 4, warps=1))
+    for found, one in zip(answer(device, args), expected, strict=True):
+        torch.testing.assert_close(found, one, rtol=1e-6, atol=1e-7)
 
 
 def test_waves_of_any_size_give_the_same_bits(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:

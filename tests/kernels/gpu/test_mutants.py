@@ -28,8 +28,8 @@ MUTANTS = {
     ),
     "labels of the same class are not added up": (
         "text.py",
-        "first = (earlier == 0) & (place < count)",
-        "first = (earlier >= 0) & (place < count)",
+        "following = tl.where(following == 2**31 - 1, -1, following)",
+        "following = 0 * following - 1",
         "test_float64.py::test_any_number_of_labels_repeats_among_them",
     ),
     "the others meet the 1": (

@@ -120,6 +120,21 @@ def test_what_is_left_for_the_gradient_is_read_where_it_was_written(started: lis
     assert calls[0] == calls[1]
 
 
+def test_logits_that_were_saved_in_another_order_are_read_in_theirs(started: list[Any]) -> None:
+    for _ in range(3):
+        logits, *rest = batch(20, 3)
+        logits = logits.transpose(0, 1).contiguous().transpose(0, 1)
+        found = planned.forward(logits, *rest, **OPTIONS)
+    steps = []
+    for saved in (logits, logits, logits.contiguous(), logits.contiguous()):
+        started.clear()
+        planned.backward(saved, found.saved, found.plan, torch.ones(3), blank=0, mode=0)
+        ((_, _, values),) = started
+        steps.append(values[14:17])
+    assert steps[0] == steps[1] == (9, 27, 1)
+    assert steps[2] == steps[3] == (180, 9, 1)
+
+
 def test_arguments_that_are_the_same_memory_are_never_planned(started: list[Any]) -> None:
     logits, targets, frame_counts, _ = batch(4, 4)
     for _ in range(4):

@@ -111,7 +111,7 @@ def backward(
 
     if plan is None:
         return ordinary()
-    form = (_form(upstream), mode, dtype)
+    form = (_form(logits), _form(found[0]), _form(upstream), mode, dtype)  # a hook may have saved what it liked
     starts = plan.backward.get(form)
     if starts is None:
         with noting() as launches:

@@ -177,7 +177,7 @@ def _busy(frames):
 @inlined
 def _begin(frames, powers, em, at, x):
     """Begin the exponentials of a vector of distances that may be any; those that count for the depth, else 0."""
-    r, power = reduced(x)
+    r, power = reduced(frames.scores, x)
     store(frames.emissions, em, r)
     store(powers, at, power)
     return select(less(x, like(x, -MASKED)), like(x, 0.0), x)
@@ -193,7 +193,7 @@ def _begin_frame(frames, scores, start, t, powers, at):
     if top - pick(frames.depths, t) < NEAR:
         for u in range(0, full, LANES):
             x = _distances(frames, scores, start, u, most)
-            r, power = reduced_near(x)
+            r, power = reduced_near(frames.scores, x)
             store(frames.emissions, em + u, r)
             store(powers, at + u, power)
             lowest = minimum(lowest, maximum(x, load(frames.floor, u)))
@@ -214,7 +214,7 @@ def _finish_frame(frames, t, powers, at):
     """Finish the exponentials of frame t."""
     em, (busy, _) = t * frames.slots, _busy(frames)
     for u in range(0, busy, LANES):
-        store(frames.emissions, em + u, rebuilt(load(frames.emissions, em + u), load(powers, at + u)))
+        store(frames.emissions, em + u, rebuilt(frames.scores, load(frames.emissions, em + u), load(powers, at + u)))
 
 
 @inlined

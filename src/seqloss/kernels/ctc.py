@@ -78,10 +78,11 @@ def laid_out(
     floor, d, posterior = floats[:most], floats[most : 2 * most], floats[2 * most : 3 * most]
     skip, floats = floats[3 * most : 3 * most + width], floats[3 * most + width :]
     emissions, floats = floats[: frames * slots], floats[frames * slots :]
-    tops, depths = floats[: 2 * frames], floats[2 * frames : 3 * frames]
+    tops, bottoms = floats[:frames], floats[frames : 2 * frames]
+    rests, depths = floats[2 * frames : 3 * frames], floats[3 * frames : 4 * frames]
     measured = Frames(
         scores, origin, steps[0], steps[1], frames, classes, normalize, dense, used, slots, classes_used, floor,
-        counted, emissions, tops, depths, result, out, keep,
+        counted, emissions, tops, bottoms, rests, depths, result, out, keep,
     )  # fmt: skip
     row = Row(frames, frames, labels, blank if dense else 0, slots, slot, skip, emissions, depths, 0, 1)
     return measured, row, d, posterior
@@ -220,7 +221,7 @@ def _wide_sums(row, measured, m, e, d, posterior, totals, softmax, gradient, wei
         start = measured.origin + t * measured.step
         scores_used(measured.scores, start, measured.class_step, measured.classes_used, measured.used, d, 0)
         for u in range(measured.used):
-            d[u] -= measured.tops[2 * t]
+            d[u] -= measured.tops[t]
         wide_emissions(d, slots, em, ee, t * slots)
     recursion.forward(frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, gradient)
     total_m, total_e = recursion.total(frames, labels, am, ae, bm, be, size, gradient)

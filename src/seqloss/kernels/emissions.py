@@ -40,8 +40,8 @@ from seqloss.kernels.vectors import (
 )
 from seqloss.kernels.wide import NOTHING
 
-MANY = 2.0**900
-"""A product of others that is larger has its logarithm taken at once, before it leaves float64's range."""
+MANY = 2.0**200
+"""Where a product of others is larger its logarithm is taken at once, before four of them leave float64's range."""
 STRETCH = 512
 """Neighbours whose exponentials are added up while they are still at hand."""
 
@@ -70,7 +70,8 @@ class Frames(NamedTuple):
         used, slots: numbers in use, and places of a frame's emissions.
         classes_used: (slots,), the class of a number.
         floor: (slots,), -inf for the numbers in use, else 0; counted: (classes,), 1 for the classes without a number.
-        emissions: (count, slots); tops: (count, 2), the largest score and `others`; depths: (count,), in bits.
+        emissions: (count, slots).
+        tops, bottoms, rests, depths: (count,), the largest score and the smallest, `others`, and the depth in bits.
         result, out: where the gradient goes, the row's from `out` on; keep: its exponentials are put there first.
     """
 
@@ -89,6 +90,8 @@ class Frames(NamedTuple):
     counted: np.ndarray
     emissions: np.ndarray
     tops: np.ndarray
+    bottoms: np.ndarray
+    rests: np.ndarray
     depths: np.ndarray
     result: np.ndarray
     out: int
@@ -187,10 +190,10 @@ def _begin(frames, powers, em, at, x):
 def _begin_frame(frames, scores, start, t, powers, at):
     """Begin the exponentials of frame t, whose scores stand from `start` on, and tell its depth."""
     em, (busy, full) = t * frames.slots, _busy(frames)
-    top = pick(frames.tops, 2 * t)
+    top = pick(frames.tops, t)
     most = like(load(frames.floor, 0), top)
     lowest = like(most, 0.0)
-    if top - pick(frames.depths, t) < NEAR:
+    if top - pick(frames.bottoms, t) < NEAR:
         for u in range(0, full, LANES):
             x = _distances(frames, scores, start, u, most)
             r, power = reduced_near(frames.scores, x)
@@ -227,7 +230,7 @@ def _add_up(frames, t):
         e = load(frames.emissions, em + u)
         below, every = below + below_one(e), every + e
     rest = fold_sum(below)
-    put(frames.tops, 2 * t + 1, pick(frames.tops, 2 * t + 1) + rest + (np.rint(fold_sum(every) - rest) - 1.0))
+    put(frames.rests, t, pick(frames.rests, t) + rest + (np.rint(fold_sum(every) - rest) - 1.0))
 
 
 @inlined
@@ -238,14 +241,11 @@ def _add_classes_without_number(frames, scores, start, step, first, some, expone
     for stretch in range(0, classes, STRETCH):
         count = min(STRETCH, classes - stretch)
         for i in range(some):
-            top, bottom = pick(frames.tops, 2 * (first + i)), pick(frames.depths, first + i)
-            exponentials(
-                scores, start + i * step + stretch, count, top, bottom, kept, at + i * classes + stretch
-            )  # fmt: skip
+            top, bottom = pick(frames.tops, first + i), pick(frames.bottoms, first + i)
+            exponentials(scores, start + i * step + stretch, count, top, bottom, kept, at + i * classes + stretch)
         for i in range(some):
             rest, ties = others(kept, at + i * classes + stretch, count, frames.counted, stretch)
-            place = 2 * (first + i) + 1
-            put(frames.tops, place, pick(frames.tops, place) + rest + ties)
+            put(frames.rests, first + i, pick(frames.rests, first + i) + rest + ties)
 
 
 @part
@@ -258,9 +258,9 @@ def _softmax_frames(frames, scores, start, step, first, some, scratch):
     for i in range(some):
         top, bottom = span(scores, start + i * step, frames.classes)
         poisoned |= not (top > -np.inf)
-        put(frames.tops, 2 * (first + i), top)
-        put(frames.tops, 2 * (first + i) + 1, 0.0)
-        put(frames.depths, first + i, bottom)
+        put(frames.tops, first + i, top)
+        put(frames.bottoms, first + i, bottom)
+        put(frames.rests, first + i, 0.0)
     if poisoned:
         return False
     if not frames.dense:
@@ -276,7 +276,7 @@ def _softmax_frames(frames, scores, start, step, first, some, scratch):
 
 @part
 def measure(frames, first, end, scratch):
-    """Write the emissions, largest scores, `others` and depths of frames first..end-1; whether none is poisoned."""
+    """Write what is known of frames first..end-1, once they are measured; whether none is poisoned."""
     if not frames.normalize:
         return _as_they_stand(frames, first, end, scratch.powers)
     apart = frames.class_step != 1
@@ -297,7 +297,7 @@ def measure(frames, first, end, scratch):
 @part
 def _as_they_stand(frames, first, end, powers):
     """As `measure`, of scores that are log-probabilities."""
-    slots, em, tops = frames.slots, frames.emissions, frames.tops
+    slots, em = frames.slots, frames.emissions
     for t in range(first, end):
         start, at = frames.origin + t * frames.step, t * slots
         top = scores_used(frames.scores, start, frames.class_step, frames.classes_used, frames.used, em, at)
@@ -313,8 +313,15 @@ def _as_they_stand(frames, first, end, powers):
             lowest = minimum(lowest, maximum(x, load(frames.floor, u)))
         put(frames.depths, t, -LOG2E * fold_min(lowest))
         _finish_frame(frames, t, powers, 0)
-        tops[2 * t], tops[2 * t + 1] = top, 0.0
+        put(frames.tops, t, top)
+        put(frames.rests, t, 0.0)
     return True
+
+
+@inlined
+def _with(product, rest):
+    """(1 + product) (1 + rest) - 1, as a sum of positive terms."""
+    return product + rest * (1.0 + product)
 
 
 @part
@@ -322,18 +329,24 @@ def certain(frames):
     """The sum over frames of the largest log-probability.
 
     Others r_1, r_2, ... go into one logarithm as (1 + r_1) (1 + r_2) ... - 1, a sum of positive terms that keeps its
-    digits where all of them are small.
+    digits where all of them are small. Four such products grow side by side: none waits for another.
     """
-    found, product = 0.0, 0.0
-    for t in range(frames.count):
-        if not frames.normalize:
-            found += pick(frames.tops, 2 * t)
-            continue
-        product += pick(frames.tops, 2 * t + 1) * (1.0 + product)
-        if product > MANY:
-            found -= math.log1p(product)
-            product = 0.0
-    return found - math.log1p(product)
+    found = 0.0
+    if not frames.normalize:
+        for t in range(frames.count):
+            found += pick(frames.tops, t)
+        return found
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    whole = frames.count - frames.count % 4
+    for t in range(0, whole, 4):
+        a, b = _with(a, pick(frames.rests, t)), _with(b, pick(frames.rests, t + 1))
+        c, d = _with(c, pick(frames.rests, t + 2)), _with(d, pick(frames.rests, t + 3))
+        if max(max(a, b), max(c, d)) > MANY:
+            found -= math.log1p(_with(_with(a, b), _with(c, d)))
+            a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    for t in range(whole, frames.count):
+        a = _with(a, pick(frames.rests, t))
+    return found - math.log1p(_with(_with(a, b), _with(c, d)))
 
 
 @inlined

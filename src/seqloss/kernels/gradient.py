@@ -41,7 +41,7 @@ def _sure(frames, t, posterior, at, total, softmax):
 
     -1 if none has.
     """
-    rest = pick(frames.tops, 2 * t + 1) if softmax else 0.0
+    rest = pick(frames.rests, t) if softmax else 0.0
     if rest < RARE:
         most = load(posterior, at)
         less_likely = like(most, 0.0)
@@ -101,7 +101,7 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
         em, out = t * slots, frames.out + t * classes
         total = pick(totals, i)
         likely, small = _sure(frames, t, posterior, at, total, softmax)
-        largest = 1.0 / (1.0 + pick(frames.tops, 2 * t + 1)) if softmax else 0.0
+        largest = 1.0 / (1.0 + pick(frames.rests, t)) if softmax else 0.0
         lanes = load(posterior, at)
         share, inverse = like(lanes, largest), like(lanes, -1.0 / total)
         if frames.dense:
@@ -113,7 +113,8 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
                     store_first(result, out + c, g, classes - c)
         else:
             if softmax:
-                scale(result, out, classes, largest, weight)
+                distance = pick(frames.tops, t) - pick(frames.bottoms, t)
+                scale(result, out, classes, largest, distance, weight)
             else:
                 result[out : out + classes] = 0.0
             for u in range(slots - LANES, -1, -LANES):

@@ -14,7 +14,7 @@ from seqloss.contract import SMALLEST
 from seqloss.kernels.compiled import inlined
 from seqloss.kernels.exponential import exp, exp_near
 from seqloss.kernels.vectors import (
-    any_noted,
+    any_lane,
     fold_max,
     fold_min,
     fold_sum,
@@ -27,7 +27,7 @@ from seqloss.kernels.vectors import (
     minimum,
     multiply_add,
     not_below,
-    noted,
+    pick,
     select,
     store,
     store_first,
@@ -39,31 +39,31 @@ BLOCK = 32
 NEAR = 87.0
 """Nats that a frame's scores may lie apart so that none of its exponentials vanishes, in float32 either."""
 
+SHALLOW = 70.0
+"""Nats that a frame's scores may lie apart so that no entry of its softmax is tiny, if the largest is above 1e-6."""
+
 
 @inlined
 def span(scores, start, classes):
     """The largest score of a frame and the smallest.
 
-    The largest is NaN if the frame holds a NaN or +inf, -inf if nothing else is there.
+    The largest is NaN if the frame holds a NaN or +inf, -inf if nothing else is there. A sum of all scores tells that
+    there may be one; only then it is looked for.
     """
     width = lanes(scores)
-    some = min(classes, width)
-    top = load_first(scores, start, some, -np.inf)
-    bottom = load_first(scores, start, some, np.inf)
-    wrong = noted(like(top, 0.0), not_below(top, like(top, np.inf)))
-    whole = classes - classes % width
+    first, whole = pick(scores, start), classes - classes % width
+    x = load(scores, start) if whole > 0 else load_first(scores, start, classes, first)
+    top, bottom, total = x, x, x
     for c in range(width, whole, width):
         x = load(scores, start + c)
-        wrong = noted(wrong, not_below(x, like(x, np.inf)))
-        top = maximum(top, x)
-        bottom = minimum(bottom, x)
-    if width < classes and whole < classes:
-        x = load_first(scores, start + whole, classes - whole, -np.inf)
-        wrong = noted(wrong, not_below(x, like(x, np.inf)))
-        top = maximum(top, x)
-        bottom = minimum(bottom, load_first(scores, start + whole, classes - whole, np.inf))
-    if any_noted(wrong):
-        return np.nan, np.nan
+        top, bottom, total = maximum(top, x), minimum(bottom, x), total + x
+    if 0 < whole < classes:
+        x = load_first(scores, start + whole, classes - whole, first)
+        top, bottom, total = maximum(top, x), minimum(bottom, x), total + x
+    if any_lane(not_below(total, like(total, np.inf))):
+        for c in range(classes):
+            if not pick(scores, start + c) < np.inf:
+                return np.nan, np.nan
     return np.float64(fold_max(top)), np.float64(fold_min(bottom))
 
 
@@ -130,23 +130,35 @@ def not_tiny(x):
 
 
 @inlined
-def _scaled(e, scale, weight):
-    """The softmax of exponentials, 0 where it would be under float32's smallest normal number, times a weight."""
-    y = e * scale
-    return select(less(y, like(y, SMALLEST)), like(y, 0.0), y) * weight
+def _normal(y):
+    """y >= 0, but 0 where it would be under float32's smallest normal number."""
+    return select(less(y, like(y, SMALLEST)), like(y, 0.0), y)
 
 
 @inlined
-def scale(result, start, classes, scale, weight):
-    """Turn a frame's exponentials into its softmax, then times a weight."""
+def _as_it_is(y):
+    return y
+
+
+@inlined
+def scale(result, start, classes, scale, distance, weight):
+    """Turn a frame's exponentials, whose scores lie within `distance`, into its softmax, then times a weight."""
+    if distance < SHALLOW and scale > 1e-6:
+        _scale(_as_it_is, result, start, classes, scale, weight)
+    else:
+        _scale(_normal, result, start, classes, scale, weight)
+
+
+@inlined
+def _scale(kept, result, start, classes, scale, weight):
     width = lanes(result)
     end = start + classes
     first = load_first(result, start, 0, 0.0)
     scale, weight = like(first, scale), like(first, weight)
     position = start
     while position + width <= end:
-        store(result, position, _scaled(load(result, position), scale, weight))
+        store(result, position, kept(load(result, position) * scale) * weight)
         position += width
     if position < end:
         x = load_first(result, position, end - position, 0.0)
-        store_first(result, position, _scaled(x, scale, weight), end - position)
+        store_first(result, position, kept(x * scale) * weight, end - position)

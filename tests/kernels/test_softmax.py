@@ -11,14 +11,18 @@ from seqloss.kernels import softmax
 
 @njit
 def sums(scores, exponentials):
+    """A frame's largest score, its exponential as those written, the others' sum beside 1, and how many tie."""
     largest, smallest = softmax.span(scores, 0, scores.size)
-    counted = np.ones_like(scores)
-    softmax.exponentials(scores, 0, scores.size, largest, smallest, exponentials, 0)
-    return largest, *softmax.others(exponentials, 0, scores.size, counted, 0)
+    tops = np.full(16, largest).astype(scores.dtype)
+    origins, rounders, mosts = np.empty_like(tops), np.empty_like(tops), np.empty_like(tops)
+    softmax.relate(tops, origins, rounders, mosts, 1)
+    softmax.exponentials(scores, 0, scores.size, largest, smallest, origins[0], rounders[0], exponentials, 0)
+    below, ties = softmax.others(exponentials, 0, scores.size, np.ones_like(scores), 0, mosts[0])
+    return largest, mosts[0], below / mosts[0], ties
 
 
 def frame(scores):
-    largest, below, ties = sums(scores, np.empty_like(scores))
+    largest, _, below, ties = sums(scores, np.empty_like(scores))
     return largest, below + (ties - 1.0)
 
 
@@ -41,6 +45,18 @@ def test_others_of_a_ten_millionth_keep_their_digits(kind) -> None:
     assert frame(scores)[1] == pytest.approx(39 * np.exp(-16.0), rel=float(2 * np.finfo(kind).eps))
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("largest", [0.1, 2.345, -7.77, 33.3, 255.9, 256.1, -300.3, 12_345.6, -1e6, 1e30])
+@pytest.mark.parametrize("distance", [1.234, 10.1, 23.115, 40.468, 62.645, 80.3])
+def test_others_are_right_to_two_roundings_though_their_distance_has_more_digits_than_a_score(
+    distance, largest, kind
+) -> None:
+    scores = np.full(37, largest - distance).astype(kind)
+    scores[5] = largest
+    exact = 36 * np.exp(scores[0].astype(np.longdouble) - scores[5])
+    assert frame(scores)[1] == pytest.approx(float(exact), rel=float(2 * np.finfo(kind).eps), abs=0.0)
+
+
 @pytest.mark.parametrize("ties", [2, 5])
 def test_classes_that_share_the_largest_score_count_as_others_but_for_one(ties) -> None:
     scores = np.full(30, -np.inf, np.float32)
@@ -52,7 +68,7 @@ def test_classes_that_share_the_largest_score_count_as_others_but_for_one(ties) 
 def test_ties_are_counted_to_the_last_among_thousands_of_others(ties) -> None:
     scores = np.random.default_rng(0).uniform(-3.0, -1e-3, 100_000).astype(np.float32)
     scores[::100][:ties] = 0.0
-    assert sums(scores, np.empty_like(scores))[2] == ties
+    assert sums(scores, np.empty_like(scores))[3] == ties
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
@@ -65,10 +81,10 @@ def test_exponentials_are_right_however_far_a_score_lies_below_the_largest(class
     scores = np.zeros(classes, kind)
     scores[classes // 2], scores[classes - 1] = -furthest, -furthest / 2
     exponentials = np.empty_like(scores)
-    sums(scores, exponentials)
+    most = sums(scores, exponentials)[1]
     exact = np.exp(scores.astype(np.longdouble))
     exact[exact < np.finfo(kind).tiny] = 0.0
-    np.testing.assert_allclose(exponentials.astype(np.longdouble), exact, rtol=float(2 * np.finfo(kind).eps))
+    np.testing.assert_allclose(exponentials / np.longdouble(most), exact, rtol=float(2 * np.finfo(kind).eps))
 
 
 def test_a_frame_of_nothing_but_minus_infinity_has_that_for_its_largest() -> None:

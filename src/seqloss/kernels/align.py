@@ -20,13 +20,14 @@ from seqloss.kernels.compiled import kernel, part
 from seqloss.kernels.ctc import Path, admissible
 from seqloss.kernels.emissions import number_classes, scores_used
 from seqloss.kernels.layout import slots_size
-from seqloss.kernels.softmax import exponentials, others, span
+from seqloss.kernels.softmax import exponentials, others, relate, span
+from seqloss.kernels.vectors import pick, put
 
 FAST, INFEASIBLE, POISONED, REFUSED = Path.FAST, Path.INFEASIBLE, Path.POISONED, Path.REFUSED
 
 
 @part
-def _tops(scores, origin, classes, frames, classes_used, count, counted, apart, d, tops, normalize):
+def _tops(scores, origin, classes, frames, classes_used, count, counted, scratch, d, tops, normalize):
     """Largest score and `others` of each frame into `tops`; whether no frame is poisoned."""
     for t in range(frames):
         start = origin + t * classes
@@ -35,9 +36,13 @@ def _tops(scores, origin, classes, frames, classes_used, count, counted, apart, 
             top, bottom = span(scores, start, classes)
             if not (top > -np.inf):
                 return False
-            exponentials(scores, start, classes, top, bottom, apart, 0)
-            rest, ties = others(apart, 0, classes, counted, 0)
-            rest += ties - 1.0
+            put(scratch.tops, 0, top)
+            relate(scratch.tops, scratch.origins, scratch.rounders, scratch.mosts, 1)
+            origin, rounder = pick(scratch.origins, 0), pick(scratch.rounders, 0)
+            exponentials(scores, start, classes, top, bottom, origin, rounder, scratch.exponentials, 0)
+            most = pick(scratch.mosts, 0)
+            rest, ties = others(scratch.exponentials, 0, classes, counted, 0, most)
+            rest = rest / most + (ties - 1)
         else:
             top = scores_used(scores, start, 1, classes_used, count, d, 0)
             if np.isnan(top):
@@ -111,7 +116,7 @@ def _follow(
 @kernel
 def rows(
     scores, time, classes, targets, logit_lengths, target_lengths, blank, normalize, chosen,
-    paths, best, first, last, label_scores, totals, counted, apart, floats, integers, steps,
+    paths, best, first, last, label_scores, totals, counted, scratch, floats, integers, steps,
 ):  # fmt: skip
     """The chosen rows of a batch.
 
@@ -122,7 +127,8 @@ def rows(
         paths: (batch,) int64, out: see `seqloss.kernels.ctc.Path`.
         best: (batch, time), first, last: (batch, labels) int64, filled with -1; label_scores: (batch, labels) float64,
             filled with 0; totals: (batch,) float64: out.
-        counted, apart: (classes,) as scores; floats, integers: workspace; steps: uint8, frames * (2 labels + 1) of it.
+        counted: (classes,) as scores; scratch: see `emissions.Scratch`; floats, integers: workspace; steps: uint8,
+            frames * (2 labels + 1) of it.
     """
     for n in chosen:
         frames, labels, origin = logit_lengths[n], target_lengths[n], n * time * classes
@@ -141,7 +147,7 @@ def rows(
         slots, states = slots_size(count), 2 * labels + 1
         d, here, ahead = floats[:slots], floats[slots : slots + states], floats[slots + states : slots + 2 * states]
         tops = floats[slots + 2 * states :]
-        if not _tops(scores, origin, classes, frames, classes_used, count, counted, apart, d, tops, normalize):
+        if not _tops(scores, origin, classes, frames, classes_used, count, counted, scratch, d, tops, normalize):
             paths[n] = POISONED
             label_scores[n, :labels] = np.nan
             continue

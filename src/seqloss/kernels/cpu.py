@@ -144,7 +144,7 @@ def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> B
                 scores, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, chosen,
                 found.paths, found.classes, found.first, found.last, found.scores, found.totals,
                 space.take(f"counted {logits.dtype.char}", classes, logits.dtype),
-                space.take(f"exponentials {logits.dtype.char}", classes, logits.dtype),
+                measuring(space, logits.dtype, labels, classes),
                 space.take("floats", floats, np.dtype(np.float64)),
                 space.take("integers", classes + 2 * labels + 64, np.dtype(np.int64)),
                 space.take("steps", frames * states, np.dtype(np.uint8)),

@@ -21,7 +21,7 @@ from seqloss.kernels.bits import binary_exponent, fraction
 from seqloss.kernels.compiled import inlined, part
 from seqloss.kernels.exponential import LOG2E, rebuilt, reduced, reduced_near, split_exp
 from seqloss.kernels.layout import LANES, TOGETHER, slots_size
-from seqloss.kernels.softmax import NEAR, below_one, exponentials, others, span
+from seqloss.kernels.softmax import NEAR, below, exponentials, others, relate, span
 from seqloss.kernels.vectors import (
     fold_min,
     fold_sum,
@@ -51,11 +51,16 @@ class Scratch(NamedTuple):
 
     Attributes:
         line: (classes,), as scores; exponentials: (TOGETHER or classes,), as scores.
+        tops, origins, rounders, mosts: (TOGETHER,), as scores, see `softmax.relate`.
         powers: (TOGETHER or slots,), float64.
     """
 
     line: np.ndarray
     exponentials: np.ndarray
+    tops: np.ndarray
+    origins: np.ndarray
+    rounders: np.ndarray
+    mosts: np.ndarray
     powers: np.ndarray
 
 
@@ -72,6 +77,7 @@ class Frames(NamedTuple):
         floor: (slots,), -inf for the numbers in use, else 0; counted: (classes,), 1 for the classes without a number.
         emissions: (count, slots).
         tops, bottoms, rests, depths: (count,), the largest score and the smallest, `others`, and the depth in bits.
+        units: (count,), 1 over the largest's exponential, as those in `result` stand there.
         result, out: where the gradient goes, the row's from `out` on; keep: its exponentials are put there first.
     """
 
@@ -93,6 +99,7 @@ class Frames(NamedTuple):
     bottoms: np.ndarray
     rests: np.ndarray
     depths: np.ndarray
+    units: np.ndarray
     result: np.ndarray
     out: int
     keep: bool
@@ -224,28 +231,33 @@ def _finish_frame(frames, t, powers, at):
 def _add_up(frames, t):
     """Add a frame's exponentials below 1 to its `others`, and how many more than one are 1."""
     em, (busy, _) = t * frames.slots, _busy(frames)
-    below = like(load(frames.emissions, em), 0.0)
-    every = below
+    one = like(load(frames.emissions, em), 1.0)
+    rest, ties = one - one, -1
     for u in range(0, busy, LANES):
-        e = load(frames.emissions, em + u)
-        below, every = below + below_one(e), every + e
-    rest = fold_sum(below)
-    put(frames.rests, t, pick(frames.rests, t) + rest + (np.rint(fold_sum(every) - rest) - 1.0))
+        e, as_large = below(load(frames.emissions, em + u), one)
+        rest, ties = rest + e, ties + as_large
+    put(frames.rests, t, pick(frames.rests, t) + fold_sum(rest) + ties)
 
 
 @inlined
-def _add_classes_without_number(frames, scores, start, step, first, some, exponentials_):
+def _add_classes_without_number(frames, scores, start, step, first, some, scratch):
     """What these add to `others` of some frames; their exponentials go to where the gradient will be, if it will."""
     classes = frames.classes
-    kept, at = (frames.result, frames.out + first * classes) if frames.keep else (exponentials_, 0)
+    kept, at = (frames.result, frames.out + first * classes) if frames.keep else (scratch.exponentials, 0)
+    relate(scratch.tops, scratch.origins, scratch.rounders, scratch.mosts, some)
+    for i in range(some):
+        put(frames.units, first + i, 1.0 / np.float64(pick(scratch.mosts, i)))
     for stretch in range(0, classes, STRETCH):
         count = min(STRETCH, classes - stretch)
         for i in range(some):
             top, bottom = pick(frames.tops, first + i), pick(frames.bottoms, first + i)
-            exponentials(scores, start + i * step + stretch, count, top, bottom, kept, at + i * classes + stretch)
+            origin, rounder = pick(scratch.origins, i), pick(scratch.rounders, i)
+            x, e = start + i * step + stretch, at + i * classes + stretch
+            exponentials(scores, x, count, top, bottom, origin, rounder, kept, e)
         for i in range(some):
-            rest, ties = others(kept, at + i * classes + stretch, count, frames.counted, stretch)
-            put(frames.rests, first + i, pick(frames.rests, first + i) + rest + ties)
+            most, e = pick(scratch.mosts, i), at + i * classes + stretch
+            rest, ties = others(kept, e, count, frames.counted, stretch, most)
+            put(frames.rests, first + i, pick(frames.rests, first + i) + rest * pick(frames.units, first + i) + ties)
 
 
 @part
@@ -258,13 +270,14 @@ def _softmax_frames(frames, scores, start, step, first, some, scratch):
     for i in range(some):
         top, bottom = span(scores, start + i * step, frames.classes)
         poisoned |= not (top > -np.inf)
+        put(scratch.tops, i, top)
         put(frames.tops, first + i, top)
         put(frames.bottoms, first + i, bottom)
         put(frames.rests, first + i, 0.0)
     if poisoned:
         return False
     if not frames.dense:
-        _add_classes_without_number(frames, scores, start, step, first, some, scratch.exponentials)
+        _add_classes_without_number(frames, scores, start, step, first, some, scratch)
     for i in range(some):
         _begin_frame(frames, scores, start + i * step, first + i, scratch.powers, i * frames.slots)
     for i in range(some):

@@ -15,12 +15,9 @@ from __future__ import annotations
 
 import math
 
-from numba import types
-from numba.extending import overload
-
 from seqloss.kernels.bits import bits_minus, raised
 from seqloss.kernels.compiled import inlined
-from seqloss.kernels.vectors import less, like, maximum, multiply_add, select
+from seqloss.kernels.vectors import less, like, maximum, multiply_add, select, single
 
 LOG2E = 1.0 / math.log(2.0)
 ROUNDER32, ROUNDER64 = 1.5 * 2.0**23, 1.5 * 2.0**52
@@ -72,112 +69,85 @@ def _series11(r):
 
 
 @inlined
-def _reduced32(x):
-    shifted = multiply_add(x, like(x, LOG2E), like(x, ROUNDER32))
-    n = shifted - like(x, ROUNDER32)
-    return multiply_add(n, like(x, -LOWER32), multiply_add(n, like(x, -UPPER32), x)), shifted
+def _series(r):
+    return _series6(r) if single(r) else _series11(r)
 
 
 @inlined
-def _reduced64(x):
-    shifted = multiply_add(x, like(x, LOG2E), like(x, ROUNDER64))
-    n = shifted - like(x, ROUNDER64)
-    return multiply_add(n, like(x, -LOWER64), multiply_add(n, like(x, -UPPER64), x)), shifted
+def plain_rounder(x):
+    """What a vector is added to to be rounded to whole numbers."""
+    return like(x, ROUNDER32 if single(x) else ROUNDER64)
 
 
 @inlined
-def _reduced_once(x):
-    shifted = multiply_add(x, like(x, LOG2E), like(x, ROUNDER64))
-    return multiply_add(shifted - like(x, ROUNDER64), like(x, -LN2), x), shifted
+def _reduced(x, rounder):
+    shifted = multiply_add(x, like(x, LOG2E), rounder)
+    upper, lower = (UPPER32, LOWER32) if single(x) else (UPPER64, LOWER64)
+    n = shifted - rounder
+    return multiply_add(n, like(x, -lower), multiply_add(n, like(x, -upper), x)), shifted
+
+
+@inlined
+def _gone(x, lowest, r, power):
+    """(r, power) of x, but those of 0 where x is below `lowest`."""
+    gone, vanished = less(x, lowest), like(x, ROUNDER32 - 127.0 if single(x) else ROUNDER64 - 1023.0)
+    return select(gone, like(x, 0.0), r), select(gone, vanished, power)
 
 
 @inlined
 def split_exp(x):
     """exp of float64 x in (-3e8, 0] as (m, n), m in [0.7, 1.5]: m * 2^n, which may be far out of float64's range."""
-    r, shifted = _reduced64(x)
-    return _series11(r), bits_minus(shifted, like(x, ROUNDER64))
-
-
-def _by_type(of32, of64):
-    """A function of a vector that is `of32` or `of64` as its elements are."""
-
-    def chosen(x):
-        raise TypeError("works inside compiled kernels only")
-
-    @overload(chosen)
-    def choose(x):
-        return of32 if x.element == types.float32 else of64
-
-    return chosen
-
-
-def _constant(value):
-    return lambda x: like(x, value)
-
-
-_reduced = _by_type(lambda x: _reduced32(x), lambda x: _reduced64(x))
-_series = _by_type(lambda x: _series6(x), lambda x: _series11(x))
-_lowest = _by_type(_constant(LOWEST32), _constant(LOWEST64))
-_vanished = _by_type(_constant(ROUNDER32 - 127.0), _constant(ROUNDER64 - 1023.0))
-
-
-def _by_scores(of32, of64):
-    """A function that begins with an array of scores, and is `of32` or `of64` as these are."""
-
-    def chosen(scores, x):
-        raise TypeError("works inside compiled kernels only")
-
-    @overload(chosen)
-    def choose(scores, x):
-        return of32 if scores.dtype == types.float32 else of64
-
-    return chosen
-
-
-_distance_reduced = _by_scores(lambda scores, x: _reduced_once(x), lambda scores, x: _reduced64(x))
-_distance_series = _by_scores(lambda scores, x: _series9(x), lambda scores, x: _series11(x))
-
-
-@inlined
-def _gone(x, r, power):
-    """(r, power) of x, but those of 0 where exp(x) would be under the smallest normal number."""
-    gone = less(x, _lowest(x))
-    return select(gone, like(x, 0.0), r), select(gone, _vanished(x), power)
+    r, shifted = _reduced(x, plain_rounder(x))
+    return _series11(r), bits_minus(shifted, plain_rounder(x))
 
 
 @inlined
 def reduced_near(scores, x):
-    """(r, power) that `rebuilt` makes exp(x) of, for float64 x in [LOWEST32, 0]; what is further down is garbage.
+    """(r, power) that `rebuilt` makes exp(x) of, for float64 x in [LOWEST64, 0]; what is further down is garbage.
 
     Args:
         scores: an array of the type that x was computed from.
     """
-    return _distance_reduced(scores, x)
+    if single(scores):
+        shifted = multiply_add(x, like(x, LOG2E), plain_rounder(x))
+        return multiply_add(shifted - plain_rounder(x), like(x, -LN2), x), shifted
+    return _reduced(x, plain_rounder(x))
 
 
 @inlined
 def reduced(scores, x):
     """Likewise for any x <= 0: what would be under the smallest normal number becomes 0."""
-    r, power = _distance_reduced(scores, maximum(x, _lowest(x)))
-    return _gone(x, r, power)
+    lowest = like(x, LOWEST64)
+    r, power = reduced_near(scores, maximum(x, lowest))
+    return _gone(x, lowest, r, power)
 
 
 @inlined
 def rebuilt(scores, r, power):
     """2^n exp(r), n being in the lowest bits of `power`."""
-    return raised(_distance_series(scores, r), power)
+    return raised(_series9(r) if single(scores) else _series11(r), power)
 
 
 @inlined
-def exp_near(x):
-    """exp of a vector x in [LOWEST32, 0]; what is further down is garbage."""
-    r, power = _reduced(x)
+def binary_order(x):
+    """The whole number n that is next to x / ln 2, for |x| < 2^21."""
+    return multiply_add(x, like(x, LOG2E), plain_rounder(x)) - plain_rounder(x)
+
+
+@inlined
+def exp_near(x, rounder):
+    """exp(x) / 2^k of a vector; garbage where that is not a normal number.
+
+    Args:
+        rounder: `plain_rounder(x)` less k.
+    """
+    r, power = _reduced(x, rounder)
     return raised(_series(r), power)
 
 
 @inlined
-def exp(x):
-    """exp of a vector x <= 0; 0 where it would be under the smallest normal number."""
-    r, power = _reduced(maximum(x, _lowest(x)))
-    r, power = _gone(x, r, power)
+def exp(x, rounder, lowest):
+    """Likewise, and 0 for an x below `lowest`, a vector."""
+    r, power = _reduced(maximum(x, lowest), rounder)
+    r, power = _gone(x, lowest, r, power)
     return raised(_series(r), power)

@@ -1,9 +1,12 @@
 """One frame of scores: its largest, the exponentials relative to it, the sum of the others', and its softmax.
 
-The exponentials are taken relative to the largest score, so the sum is 1 + others. `others` is kept apart: a
-sure model's is 1e-7 or less, and log p(largest) = -log1p(others) keeps its digits only if it never met the 1. The
-exponentials are written to where the gradient will be, so that they need not be computed again: later a frame is
-scaled.
+Relative to the largest score's, exponentials add up to 1 + others. `others` is kept apart: a sure model's is 1e-7 or
+less, and log p(largest) = -log1p(others) keeps its digits only if it never met the 1.
+
+They are computed as exp(score) / 2^k with 2^k near exp(largest), and divided by the largest's in a sum or a frame:
+score - largest would have to be rounded, and that of -20.77 and 2.345 costs seven roundings of its exponential. A
+largest score from `FAR` on is taken away: within reach of it differences are exact. Exponentials are written to where
+the gradient will be, so that they need not be computed again: later a frame is scaled.
 """
 
 from __future__ import annotations
@@ -12,9 +15,10 @@ import numpy as np
 
 from seqloss.contract import SMALLEST
 from seqloss.kernels.compiled import inlined
-from seqloss.kernels.exponential import exp, exp_near
+from seqloss.kernels.exponential import LOWEST32, LOWEST64, binary_order, exp, exp_near, plain_rounder
 from seqloss.kernels.vectors import (
     any_lane,
+    count_lanes,
     fold_max,
     fold_min,
     fold_sum,
@@ -25,10 +29,10 @@ from seqloss.kernels.vectors import (
     load_first,
     maximum,
     minimum,
-    multiply_add,
     not_below,
     pick,
     select,
+    single,
     store,
     store_first,
 )
@@ -38,6 +42,9 @@ BLOCK = 32
 
 NEAR = 87.0
 """Nats that a frame's scores may lie apart so that none of its exponentials vanishes, in float32 either."""
+
+FAR = 256.0
+"""From here on, in size, a largest score is taken away: what lies 87 nats from it is less than twice as large."""
 
 SHALLOW = 70.0
 """Nats that a frame's scores may lie apart so that no entry of its softmax is tiny, if the largest is above 1e-6."""
@@ -68,57 +75,83 @@ def span(scores, start, classes):
 
 
 @inlined
-def below_one(e):
-    """e where it is below 1, else 0."""
-    return select(less(e, like(e, 1.0)), e, like(e, 0.0))
+def relate(tops, origins, rounders, mosts, count):
+    """Choose what frames' exponentials are relative to, by their largest scores.
+
+    Args:
+        tops: (count, padded), of the scores' type, as the others.
+        origins, rounders: out; what is taken away from a frame's scores, and what rounds them, see `exp_near`.
+        mosts: out; the largest's exponential, in [1.4, 2.9].
+    """
+    for i in range(0, count, lanes(tops)):
+        top = load(tops, i)
+        origin = select(less(maximum(top, like(top, 0.0) - top), like(top, FAR)), like(top, 0.0), top)
+        rounds = plain_rounder(top) - (binary_order(top - origin) - like(top, 1.0))
+        store(origins, i, origin)
+        store(rounders, i, rounds)
+        store(mosts, i, exp_near(top - origin, rounds))
 
 
 @inlined
-def exponentials(scores, start, count, largest, smallest, result, at):
-    """Write exp(score - largest) of some neighbours of a frame, whose smallest score is known too."""
+def exponentials(scores, start, count, largest, smallest, origin, rounder, result, at):
+    """Write the exponentials of some neighbours of a frame, whose largest and smallest score are known."""
     if largest - smallest < NEAR:
-        _exponentials(exp_near, scores, start, count, largest, result, at)
+        _exponentials(_near, scores, start, count, largest, origin, rounder, result, at)
     else:
-        _exponentials(exp, scores, start, count, largest, result, at)
+        _exponentials(exp, scores, start, count, largest, origin, rounder, result, at)
 
 
 @inlined
-def _exponentials(exponential, scores, start, count, largest, result, at):
+def _near(x, rounder, lowest):
+    return exp_near(x, rounder)
+
+
+@inlined
+def _exponentials(exponential, scores, start, count, largest, origin, rounder, result, at):
     width = lanes(scores)
-    top = like(load_first(scores, start, 0, 0.0), largest)
+    taken = like(load_first(scores, start, 0, 0.0), origin)
+    rounder, lowest = (
+        like(taken, rounder),
+        like(taken, largest) - taken + like(taken, LOWEST32 if single(taken) else LOWEST64),
+    )
     whole = count - count % width
     for c in range(0, whole, width):
-        store(result, at + c, exponential(load(scores, start + c) - top))
+        store(result, at + c, exponential(load(scores, start + c) - taken, rounder, lowest))
     if whole < count:
-        e = exp(load_first(scores, start + whole, count - whole, -np.inf) - top)
-        store_first(result, at + whole, e, count - whole)
+        x = load_first(scores, start + whole, count - whole, -np.inf) - taken
+        store_first(result, at + whole, exp(x, rounder, lowest), count - whole)
 
 
 @inlined
-def others(exponentials, at, count, counted, first):
-    """Sum of some neighbours' exponentials that are below 1, and how many are 1.
+def below(e, most):
+    """e where it is below the largest, else 0; and in how many lanes it is not."""
+    smaller = less(e, most)
+    return select(smaller, e, like(e, 0.0)), count_lanes(not_below(e, most))
+
+
+@inlined
+def others(exponentials, at, count, counted, first, most):
+    """Sum of some neighbours' exponentials that are below the largest, and how many are as large.
 
     Only what is 1 in `counted`, from `first` on, and not 0, is added.
+
+    Args:
+        most: the largest.
     """
     width = lanes(exponentials)
-    total, ties = 0.0, 0.0
+    zero = like(load_first(exponentials, at, 0, 0.0), 0.0)
+    largest, total, ties = like(zero, most), 0.0, 0
     whole = count - count % width
     for block in range(0, whole, BLOCK * width):
-        below = like(load_first(exponentials, at, 0, 0.0), 0.0)
-        every = below
+        part = zero
         for c in range(block, min(whole, block + BLOCK * width), width):
-            e, there = load(exponentials, at + c), load(counted, first + c)
-            below = multiply_add(below_one(e), there, below)
-            every = multiply_add(e, there, every)
-        part = np.float64(fold_sum(below))
-        total += part
-        ties += np.rint(np.float64(fold_sum(every)) - part)
+            e, as_large = below(load(exponentials, at + c) * load(counted, first + c), largest)
+            part, ties = part + e, ties + as_large
+        total += np.float64(fold_sum(part))
     if whole < count:
-        e = load_first(exponentials, at + whole, count - whole, 0.0)
-        e = e * load_first(counted, first + whole, count - whole, 0.0)
-        part = np.float64(fold_sum(below_one(e)))
-        total += part
-        ties += np.rint(np.float64(fold_sum(e)) - part)
+        there = load_first(counted, first + whole, count - whole, 0.0)
+        e, as_large = below(load_first(exponentials, at + whole, count - whole, 0.0) * there, largest)
+        total, ties = total + np.float64(fold_sum(e)), ties + as_large
     return total, ties
 
 

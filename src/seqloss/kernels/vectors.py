@@ -75,6 +75,13 @@ def lanes(typing, array):
 
 
 @intrinsic
+def single(typing, numbers):
+    """Whether a vector's or an array's elements are float32: a compile-time constant."""
+    found = (numbers.element if isinstance(numbers, Vector) else numbers.dtype) == types.float32
+    return types.boolean(numbers), lambda context, builder, sig, args: context.get_constant(types.boolean, found)
+
+
+@intrinsic
 def load(typing, array, index):
     """The vector that starts at `index` of a 1-D contiguous array."""
     vector = Vector(array.dtype, LANES[array.dtype])
@@ -340,31 +347,6 @@ def either(typing, left, right):
 
 
 @intrinsic
-def noted(typing, notes, mask):
-    """`notes`, which are 0 at first, and no longer in the lanes where a mask holds."""
-
-    def build(context, builder, sig, args):
-        integers = sig.args[0].of(INTEGER[sig.args[0].element]).llvm
-        bits = builder.or_(builder.bitcast(args[0], integers), builder.sext(args[1], integers))
-        return builder.bitcast(bits, sig.args[0].llvm)
-
-    return notes(notes, mask), build
-
-
-@intrinsic
-def any_noted(typing, notes):
-    """Whether a lane was noted."""
-
-    def build(context, builder, sig, args):
-        integers = sig.args[0].of(INTEGER[sig.args[0].element])
-        held = builder.icmp_signed("!=", builder.bitcast(args[0], integers.llvm), constant(integers, 0))
-        whole = ir.IntType(sig.args[0].lanes)
-        return builder.icmp_unsigned("!=", builder.bitcast(held, whole), ir.Constant(whole, 0))
-
-    return types.boolean(notes), build
-
-
-@intrinsic
 def any_lane(typing, mask):
     """Whether a mask holds in some lane."""
 
@@ -373,6 +355,17 @@ def any_lane(typing, mask):
         return builder.icmp_unsigned("!=", builder.bitcast(args[0], whole), ir.Constant(whole, 0))
 
     return types.boolean(mask), build
+
+
+@intrinsic
+def count_lanes(typing, mask):
+    """In how many lanes a mask holds."""
+
+    def build(context, builder, sig, args):
+        whole = ir.IntType(sig.args[0].lanes)
+        return builder.zext(builder.ctpop(builder.bitcast(args[0], whole)), ir.IntType(64))
+
+    return types.int64(mask), build
 
 
 @intrinsic

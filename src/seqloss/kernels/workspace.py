@@ -80,6 +80,7 @@ def measuring(lent: Workspace, kind: np.dtype, labels: int, classes: int) -> Scr
     return Scratch(
         lent.take(f"line {kind.char}", classes, kind),
         lent.take(f"exponentials {kind.char}", max(layout.TOGETHER, classes), kind),
+        *(lent.take(f"{name} {kind.char}", layout.TOGETHER, kind) for name in ("tops", "origins", "rounders", "mosts")),
         lent.take("powers", max(layout.TOGETHER, layout.most_slots(labels, classes)), FLOAT),
     )
 

@@ -39,7 +39,9 @@ def _series6(r):
     total = multiply_add(r, like(r, 0.0013926250831497611), like(r, 0.008363232883682618))
     total = multiply_add(total, r, like(r, 0.04166655421298415))
     total = multiply_add(total, r, like(r, 0.16666576666119928))
-    return _tail(r, r * r, multiply_add(total, r, like(r, 0.5)))
+    total = multiply_add(total, r, like(r, 0.5))
+    total = multiply_add(total, r, like(r, 1.0))
+    return multiply_add(total, r, like(r, 1.0))
 
 
 @inlined

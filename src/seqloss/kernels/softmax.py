@@ -19,6 +19,7 @@ from seqloss.kernels.exponential import LOWEST32, LOWEST64, binary_order, exp, e
 from seqloss.kernels.vectors import (
     any_lane,
     count_lanes,
+    equal,
     fold_max,
     fold_min,
     fold_sum,
@@ -95,38 +96,41 @@ def relate(tops, origins, rounders, mosts, count):
 @inlined
 def exponentials(scores, start, count, largest, smallest, origin, rounder, result, at):
     """Write the exponentials of some neighbours of a frame, whose largest and smallest score are known."""
-    if largest - smallest < NEAR:
-        _exponentials(_near, scores, start, count, largest, origin, rounder, result, at)
+    if largest - smallest < NEAR and origin == 0.0:
+        _exponentials(_close, scores, start, count, largest, origin, rounder, result, at)
     else:
-        _exponentials(exp, scores, start, count, largest, origin, rounder, result, at)
+        _exponentials(_any, scores, start, count, largest, origin, rounder, result, at)
 
 
 @inlined
-def _near(x, rounder, lowest):
+def _close(x, origin, rounder, lowest):
     return exp_near(x, rounder)
+
+
+@inlined
+def _any(x, origin, rounder, lowest):
+    return exp(x - origin, rounder, lowest)
 
 
 @inlined
 def _exponentials(exponential, scores, start, count, largest, origin, rounder, result, at):
     width = lanes(scores)
-    taken = like(load_first(scores, start, 0, 0.0), origin)
-    rounder, lowest = (
-        like(taken, rounder),
-        like(taken, largest) - taken + like(taken, LOWEST32 if single(taken) else LOWEST64),
-    )
+    origin = like(load_first(scores, start, 0, 0.0), origin)
+    lowest = like(origin, largest) - origin + like(origin, LOWEST32 if single(origin) else LOWEST64)
+    rounder = like(origin, rounder)
     whole = count - count % width
     for c in range(0, whole, width):
-        store(result, at + c, exponential(load(scores, start + c) - taken, rounder, lowest))
+        store(result, at + c, exponential(load(scores, start + c), origin, rounder, lowest))
     if whole < count:
-        x = load_first(scores, start + whole, count - whole, -np.inf) - taken
-        store_first(result, at + whole, exp(x, rounder, lowest), count - whole)
+        x = load_first(scores, start + whole, count - whole, largest)
+        store_first(result, at + whole, exponential(x, origin, rounder, lowest), count - whole)
 
 
 @inlined
 def below(e, most):
     """e where it is below the largest, else 0; and in how many lanes it is not."""
     smaller = less(e, most)
-    return select(smaller, e, like(e, 0.0)), count_lanes(not_below(e, most))
+    return select(smaller, e, like(e, 0.0)), count_lanes(equal(most, most)) - count_lanes(smaller)
 
 
 @inlined

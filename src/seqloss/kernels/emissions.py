@@ -23,6 +23,7 @@ from seqloss.kernels.exponential import LOG2E, rebuilt, reduced, reduced_near, s
 from seqloss.kernels.layout import LANES, TOGETHER, slots_size
 from seqloss.kernels.softmax import NEAR, below, exponentials, others, relate, span
 from seqloss.kernels.vectors import (
+    first_lanes,
     fold_min,
     fold_sum,
     less,
@@ -170,23 +171,31 @@ def _distances(frames, scores, start, u, most):
 
 @inlined
 def _last_distances(frames, scores, start, u, most):
-    """Likewise in a frame's last vector, where some lanes stand for no class: -inf."""
+    """Likewise in a frame's last vector, where some lanes stand for no class and hold another's distance."""
     if frames.dense:
-        return load_wide_first(scores, start + u, frames.classes - u, -np.inf) - most
-    none = less(like(most, -np.inf), load(frames.floor, u))
-    return select(none, like(most, -np.inf), pick_wide(scores, start, load(frames.classes_used, u)) - most)
+        return load_wide_first(scores, start + u, frames.classes - u, pick(scores, start)) - most
+    return pick_wide(scores, start, load(frames.classes_used, u)) - most
 
 
 @inlined
 def _busy(frames):
-    """Elements of a frame's emissions in vectors that are not empty, and in those that are full."""
+    """Elements of a frame's emissions in use, in vectors that are not empty, and in those that are full."""
     count = frames.classes if frames.dense else frames.used
-    return (count + LANES - 1) // LANES * LANES, count // LANES * LANES
+    return count, (count + LANES - 1) // LANES * LANES, count // LANES * LANES
 
 
 @inlined
-def _begin(frames, powers, em, at, x):
-    """Begin the exponentials of a vector of distances that may be any; those that count for the depth, else 0."""
+def _begin_near(frames, powers, em, at, x):
+    """Begin the exponentials of a vector of distances up to `NEAR`; those that count for the depth."""
+    r, power = reduced_near(frames.scores, x)
+    store(frames.emissions, em, r)
+    store(powers, at, power)
+    return x
+
+
+@inlined
+def _begin_any(frames, powers, em, at, x):
+    """Likewise of distances that may be any; 0 for those that do not count."""
     r, power = reduced(frames.scores, x)
     store(frames.emissions, em, r)
     store(powers, at, power)
@@ -194,25 +203,16 @@ def _begin(frames, powers, em, at, x):
 
 
 @inlined
-def _begin_frame(frames, scores, start, t, powers, at):
+def _begin_frame(begin, frames, scores, start, t, powers, at):
     """Begin the exponentials of frame t, whose scores stand from `start` on, and tell its depth."""
-    em, (busy, full) = t * frames.slots, _busy(frames)
-    top = pick(frames.tops, t)
-    most = like(load(frames.floor, 0), top)
+    em, (count, busy, full) = t * frames.slots, _busy(frames)
+    most = like(load(frames.floor, 0), pick(frames.tops, t))
     lowest = like(most, 0.0)
-    if top - pick(frames.bottoms, t) < NEAR:
-        for u in range(0, full, LANES):
-            x = _distances(frames, scores, start, u, most)
-            r, power = reduced_near(frames.scores, x)
-            store(frames.emissions, em + u, r)
-            store(powers, at + u, power)
-            lowest = minimum(lowest, maximum(x, load(frames.floor, u)))
-    else:
-        for u in range(0, full, LANES):
-            x = _begin(frames, powers, em + u, at + u, _distances(frames, scores, start, u, most))
-            lowest = minimum(lowest, maximum(x, load(frames.floor, u)))
-    if full < busy:
-        x = _begin(frames, powers, em + full, at + full, _last_distances(frames, scores, start, full, most))
+    for u in range(0, full, LANES):
+        x = begin(frames, powers, em + u, at + u, _distances(frames, scores, start, u, most))
+        lowest = minimum(lowest, maximum(x, load(frames.floor, u)))
+    if full < count:
+        x = begin(frames, powers, em + full, at + full, _last_distances(frames, scores, start, full, most))
         lowest = minimum(lowest, maximum(x, load(frames.floor, full)))
     if busy < frames.slots:
         store(frames.emissions, em + busy, like(most, 0.0))
@@ -221,16 +221,19 @@ def _begin_frame(frames, scores, start, t, powers, at):
 
 @inlined
 def _finish_frame(frames, t, powers, at):
-    """Finish the exponentials of frame t."""
-    em, (busy, _) = t * frames.slots, _busy(frames)
-    for u in range(0, busy, LANES):
+    """Finish the exponentials of frame t; lanes that stand for no class hold 0."""
+    em, (count, _, full) = t * frames.slots, _busy(frames)
+    for u in range(0, full, LANES):
         store(frames.emissions, em + u, rebuilt(frames.scores, load(frames.emissions, em + u), load(powers, at + u)))
+    if full < count:
+        e = rebuilt(frames.scores, load(frames.emissions, em + full), load(powers, at + full))
+        store(frames.emissions, em + full, first_lanes(e, count - full))
 
 
 @inlined
 def _add_up(frames, t):
     """Add a frame's exponentials below 1 to its `others`, and how many more than one are 1."""
-    em, (busy, _) = t * frames.slots, _busy(frames)
+    em, (_, busy, _) = t * frames.slots, _busy(frames)
     one = like(load(frames.emissions, em), 1.0)
     rest, ties = one - one, -1
     for u in range(0, busy, LANES):
@@ -279,7 +282,11 @@ def _softmax_frames(frames, scores, start, step, first, some, scratch):
     if not frames.dense:
         _add_classes_without_number(frames, scores, start, step, first, some, scratch)
     for i in range(some):
-        _begin_frame(frames, scores, start + i * step, first + i, scratch.powers, i * frames.slots)
+        t, powers, at = first + i, scratch.powers, i * frames.slots
+        if pick(frames.tops, t) - pick(frames.bottoms, t) < NEAR:
+            _begin_frame(_begin_near, frames, scores, start + i * step, t, powers, at)
+        else:
+            _begin_frame(_begin_any, frames, scores, start + i * step, t, powers, at)
     for i in range(some):
         _finish_frame(frames, first + i, scratch.powers, i * frames.slots)
     for i in range(some):
@@ -322,7 +329,7 @@ def _as_they_stand(frames, first, end, powers):
             put(em, at + u, -np.inf)
         lowest = like(load(em, at), 0.0)
         for u in range(0, slots, LANES):
-            x = _begin(frames, powers, at + u, u, load(em, at + u) - like(lowest, top))
+            x = _begin_any(frames, powers, at + u, u, load(em, at + u) - like(lowest, top))
             lowest = minimum(lowest, maximum(x, load(frames.floor, u)))
         put(frames.depths, t, -LOG2E * fold_min(lowest))
         _finish_frame(frames, t, powers, 0)

@@ -146,6 +146,17 @@ def _load_first(builder, vector, pointer, count, fill):
 
 
 @intrinsic
+def first_lanes(typing, value, count):
+    """The first `count` lanes of a vector; the others hold 0."""
+
+    def build(context, builder, sig, args):
+        count_value = context.cast(builder, args[1], sig.args[1], types.int64)
+        return builder.select(_first(builder, sig.args[0], count_value), args[0], constant(sig.args[0], 0))
+
+    return value(value, count), build
+
+
+@intrinsic
 def store_first(typing, array, index, value, count):
     """As `store`, but only the first `count` lanes are written."""
 

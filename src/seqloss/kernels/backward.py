@@ -14,6 +14,7 @@ from seqloss.kernels.compiled import inlined, part
 from seqloss.kernels.forward import spread_at, spread_labels
 from seqloss.kernels.layout import FRAMES, LANES, chunks, keeps_spread
 from seqloss.kernels.vectors import (
+    columns,
     equal,
     fold_sum,
     like,
@@ -25,7 +26,6 @@ from seqloss.kernels.vectors import (
     put,
     select,
     store,
-    transposed,
     widen,
 )
 
@@ -81,16 +81,16 @@ def posteriors(row, space, start, block, bottom, low, high):
         put(space.by_number, row.blank * FRAMES + i, blank)
     for l in range(first * LANES, (last + 1) * LANES, LANES):
         for i in range(0, frames, LANES):
-            by_label = transposed(_rows(space.sums, sums + l, 2 * width, i, frames))
+            by_label = columns(space.sums, _places(sums + l, 2 * width, i, frames))
             for j in range(LANES):
                 to = pick(row.slot, l + j) * FRAMES + i
                 store(space.by_number, to, load(space.by_number, to) + by_label[j])
     for i in range(0, frames, LANES):
         total = zero
         for u in range(0, row.slots, LANES):
-            by_number = _rows(space.by_number, i, FRAMES, u, u + LANES)
-            total = total + _added(by_number)
-            by_frame = transposed(by_number)
+            places = _places(i, FRAMES, u, u + LANES)
+            total = total + _added(space.by_number, places)
+            by_frame = columns(space.by_number, places)
             for j in range(LANES):
                 store(space.posteriors, (i + j) * row.slots + u, by_frame[j])
         store(space.totals, i, total)
@@ -98,26 +98,21 @@ def posteriors(row, space, start, block, bottom, low, high):
 
 
 @inlined
-def _rows(array, start, step, first, end):
-    """Eight vectors, from row `first` on of those that begin at `start`, `step` apart; the last one for any past it."""
+def _places(start, step, first, end):
+    """Where eight rows begin, from number `first` on of those from `start` on, `step` apart; past the end, the last."""
     a, b, c, d = first, min(first + 1, end - 1), min(first + 2, end - 1), min(first + 3, end - 1)
-    e, f, g, h = (min(first + 4, end - 1), min(first + 5, end - 1), min(first + 6, end - 1), min(first + 7, end - 1))
+    e, f, g, h = min(first + 4, end - 1), min(first + 5, end - 1), min(first + 6, end - 1), min(first + 7, end - 1)
     return (
-        load(array, start + a * step),
-        load(array, start + b * step),
-        load(array, start + c * step),
-        load(array, start + d * step),
-        load(array, start + e * step),
-        load(array, start + f * step),
-        load(array, start + g * step),
-        load(array, start + h * step),
-    )
+        start + a * step, start + b * step, start + c * step, start + d * step,
+        start + e * step, start + f * step, start + g * step, start + h * step,
+    )  # fmt: skip
 
 
 @inlined
-def _added(rows):
-    a, b, c, d, e, f, g, h = rows
-    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+def _added(array, places):
+    a, b, c, d, e, f, g, h = places
+    left = (load(array, a) + load(array, b)) + (load(array, c) + load(array, d))
+    return left + ((load(array, e) + load(array, f)) + (load(array, g) + load(array, h)))
 
 
 @inlined

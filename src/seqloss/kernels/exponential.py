@@ -47,13 +47,15 @@ def _series6(r):
 @inlined
 def _series9(r):
     square = r * r
-    a = multiply_add(r, like(r, 0.16666666666662586), like(r, 0.4999999999995511))
-    b = multiply_add(r, like(r, 0.00833333334420298), like(r, 0.04166666678626573))
-    c = multiply_add(r, like(r, 0.00019841224599656011), like(r, 0.0013888839110572009))
-    d = multiply_add(r, like(r, 2.7617564785876086e-06), like(r, 2.4867870179687727e-05))
-    a = multiply_add(b, square, a)
-    c = multiply_add(d, square, c)
-    return _tail(r, square, multiply_add(c, square * square, a))
+    even = multiply_add(square, like(r, 2.4867870179687727e-05), like(r, 0.0013888839110572009))
+    odd = multiply_add(square, like(r, 2.7617564785876086e-06), like(r, 0.00019841224599656011))
+    even = multiply_add(even, square, like(r, 0.04166666678626573))
+    odd = multiply_add(odd, square, like(r, 0.00833333334420298))
+    even = multiply_add(even, square, like(r, 0.4999999999995511))
+    odd = multiply_add(odd, square, like(r, 0.16666666666662586))
+    even = multiply_add(even, square, like(r, 1.0))
+    odd = multiply_add(odd, square, like(r, 1.0))
+    return multiply_add(odd, r, even)
 
 
 @inlined

@@ -435,27 +435,40 @@ one_after = _joined(lambda lanes: 1)
 
 
 @intrinsic
-def transposed(typing, rows):
-    """Eight vectors of eight, rows of a square, as its columns."""
+def columns(typing, array, places):
+    """The columns of eight rows of float64, each of which stands in `array` from one of the eight `places` on.
+
+    Rows are read in pairs of neighbours, so that no pair has to move from one half of a register to the other.
+    """
+    vector = Vector(types.float64, len(places))
 
     def build(context, builder, sig, args):
-        found = cgutils.unpack_tuple(builder, args[0])
-        reach = 1
-        while reach < len(found):
-            for upper in range(len(found)):
-                if not upper & reach:
-                    pair = found[upper], found[upper + reach]
-                    for to, shift in ((upper, 0), (upper + reach, reach)):
-                        lanes = [
-                            lane - reach + len(found) + shift if lane & reach else lane + shift
-                            for lane in range(len(found))
-                        ]
-                        index = ir.Constant(ir.VectorType(ir.IntType(32), len(found)), lanes)
-                        found[to] = builder.shuffle_vector(*pair, index)
-            reach *= 2
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        rows = [builder.gep(data, [place]) for place in cgutils.unpack_tuple(builder, args[1])]
+        found = []
+        for column in range(0, vector.lanes, 2):
+            even, odd = (_pairs(builder, vector, rows[first::2], column) for first in (0, 1))
+            for lane in (0, 1):
+                picked = [side * vector.lanes + at + lane for at in range(0, vector.lanes, 2) for side in (0, 1)]
+                index = ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), picked)
+                found.append(builder.shuffle_vector(even, odd, index))
         return context.make_tuple(builder, sig.return_type, found)
 
-    return rows(rows), build
+    return types.UniTuple(vector, len(places))(array, places), build
+
+
+def _pairs(builder, vector, rows, column):
+    """Two neighbours of each of four rows, one pair after the other."""
+    pair = ir.VectorType(ir.DoubleType(), 2)
+    found = []
+    for row in rows:
+        pointer = builder.bitcast(builder.gep(row, [ir.Constant(ir.IntType(64), column)]), pair.as_pointer())
+        found.append(builder.load(pointer, align=_size(vector)))
+    while len(found) > 1:
+        width = 2 * found[0].type.count
+        index = ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(width)))
+        found = [builder.shuffle_vector(*two, index) for two in zip(found[::2], found[1::2], strict=True)]
+    return found[0]
 
 
 def _fold(combine):

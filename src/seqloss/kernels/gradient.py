@@ -105,12 +105,12 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
         lanes = load(posterior, at)
         share, inverse = like(lanes, largest), like(lanes, -1.0 / total)
         if frames.dense:
-            for c in range(0, classes, LANES):
-                g = _entries(frames, em + c, posterior, at + c, share, inverse, weight)
-                if c + LANES <= classes:
-                    store(result, out + c, g)
-                else:
-                    store_first(result, out + c, g, classes - c)
+            whole = classes - classes % LANES
+            for c in range(0, whole, LANES):
+                store(result, out + c, _entries(frames, em + c, posterior, at + c, share, inverse, weight))
+            if whole < classes:
+                g = _entries(frames, em + whole, posterior, at + whole, share, inverse, weight)
+                store_first(result, out + whole, g, classes - whole)
         else:
             if softmax:
                 distance = pick(frames.tops, t) - pick(frames.bottoms, t)

@@ -28,6 +28,7 @@ from seqloss.kernels.vectors import (
     like,
     load,
     load_first,
+    magnitude,
     maximum,
     minimum,
     not_below,
@@ -86,7 +87,7 @@ def relate(tops, origins, rounders, mosts, count):
     """
     for i in range(0, count, lanes(tops)):
         top = load(tops, i)
-        origin = select(less(maximum(top, like(top, 0.0) - top), like(top, FAR)), like(top, 0.0), top)
+        origin = select(less(magnitude(top), like(top, FAR)), like(top, 0.0), top)
         rounds = plain_rounder(top) - (binary_order(top - origin) - like(top, 1.0))
         store(origins, i, origin)
         store(rounders, i, rounds)
@@ -162,8 +163,7 @@ def others(exponentials, at, count, counted, first, most):
 @inlined
 def not_tiny(x):
     """x, but 0 where it would be under float32's smallest normal number, of either sign."""
-    zero = like(x, 0.0)
-    return select(less(maximum(x, zero - x), like(x, SMALLEST)), zero, x)
+    return select(less(magnitude(x), like(x, SMALLEST)), like(x, 0.0), x)
 
 
 @inlined

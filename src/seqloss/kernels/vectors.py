@@ -405,6 +405,17 @@ def minimum(typing, left, right):
     return left(left, right), build
 
 
+@intrinsic
+def magnitude(typing, value):
+    """A vector's numbers without their signs."""
+
+    def build(context, builder, sig, args):
+        vector = sig.args[0]
+        return _named(builder, f"llvm.fabs.v{vector.lanes}f{vector.element.bitwidth}", vector.llvm, list(args))
+
+    return value(value), build
+
+
 def _joined(first):
     """A vector's worth of two that follow each other in memory, from lane first(lanes) of the two on."""
 

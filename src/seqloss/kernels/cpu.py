@@ -50,7 +50,7 @@ def loss_and_grad(
     scores, steps = _memory(logits)
     targets, logit_lengths, target_lengths = _integers(batch)
     result = allocate(logits.size if gradient else 0, logits.dtype) if out is None else out.reshape(-1)
-    losses, paths = allocate(rows, np.dtype(np.float64)), allocate(rows, np.dtype(np.int64))
+    losses, paths = allocate(rows, FLOAT), allocate(rows, INTEGER)
     weights = np.ones(rows, logits.dtype) if weights is None else weights.astype(logits.dtype, copy=False)
     frames, labels = _longest(batch, time)
     given = (

@@ -48,6 +48,11 @@ def test_loss_and_gradient_are_the_definitions_around_every_vector_width(shape, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_one_frames_probabilities_have_all_digits_of_the_scores_type(kind) -> None:
+    compare(*draw(200, 1, 3, 1), kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_target_that_just_fits_and_one_of_repeats_alone(kind) -> None:
     logits, targets = draw(1, 40, 30, 20)
     logits = logits[:, : contract.required_frames(targets, np.array([20]))[0]]
@@ -147,12 +152,37 @@ def test_emissions_far_under_the_frames_largest_keep_their_ratios(classes, large
     compare(logits, np.array([[1, 2]]), np.float32)
 
 
+@pytest.mark.parametrize("margin", [0.0, 5.0, 12.0, 20.0])
+@pytest.mark.parametrize("classes", [3, 8, 60, 200])
+def test_a_loss_is_right_to_two_roundings_however_sure_the_model_and_wherever_its_scores_lie(classes, margin) -> None:
+    rng = np.random.default_rng([classes, int(margin)])
+    frames, places = 5, np.arange(5)
+    targets = rng.integers(1, classes, (400, 1))
+    logits = rng.choice([0.1, 1.0, 3.0], (400, 1, 1)) * rng.standard_normal((400, frames, classes))
+    logits += rng.uniform(-20.0, 20.0, (400, frames, 1))
+    logits[np.arange(400)[:, None], places, np.where(places == 2, targets, 0)] += margin
+    logits = logits.astype(np.float32)
+    losses = loss_and_grad(logits, contract.validate(logits.shape, targets))[0]
+    exact = reference.ctc_loss_and_grad(logits.astype(np.longdouble), targets)[0].astype(float)
+    np.testing.assert_allclose(losses, exact, rtol=2 * np.finfo(np.float32).eps, atol=frames * 2.0**-52)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_finite_scores_whose_sum_is_not_are_no_poison(kind) -> None:
+    logits = np.zeros((1, 3, 40), kind)
+    logits[..., 1:] = np.finfo(kind).max
+    losses, paths, _ = loss_and_grad(logits, contract.validate(logits.shape, [[1]]))
+    assert paths.tolist() == [Path.FAST]
+    assert losses[0] == pytest.approx(3 * np.log(39.0), rel=1e-6)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("poison", [np.nan, -np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 15, 16, 36])
 def test_a_poisonous_score_anywhere_in_a_frame_poisons_its_row_alone(place, poison, kind) -> None:
     logits, targets = (array[:3] for array in draw(3, 20, 37, 4))
     logits = logits.astype(kind)
+    logits[:, 7, place - 1] = -np.inf
     clean = loss_and_grad(logits, contract.validate(logits.shape, targets))
     logits[1, 7, place] = poison
     losses, paths, gradient = loss_and_grad(logits, contract.validate(logits.shape, targets))

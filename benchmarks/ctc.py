@@ -1,6 +1,6 @@
 """Loss + gradient from logits on the CPU: seqloss beside its peers, in one run.
 
-    python benchmarks/ctc.py [--rounds 7] [--only ocr,phone] [--save] [--picture]
+    python benchmarks/ctc.py [--rounds 7] [--only ocr,phone] [--save [NAME]] [--picture]
 
 Each implementation is checked before it is timed: its gradient is held against torch's in float64, and the
 worst error is shown, absolute and relative to the largest entry of the same frame. The implementations take
@@ -9,8 +9,8 @@ quartiles as spread. All on one CPU, but for the last table: there the kernel ha
 
 Scores are 3 N(0, 1), and beside them those of a model that has learnt: blanks, and here and there a peak for a label.
 Keras and TensorFlow are left out of `long`, where they do not end in ten minutes, and of learnt scores. `--save` writes
-benchmarks/results/ctc-cpu-<avx2, avx512 or other>.json with machine, versions and commit; `--picture` draws
-docs/img/ctc-cpu.svg from it.
+benchmarks/results/ctc-cpu-NAME.json with machine, versions and commit, NAME being avx2, avx512 or other unless given;
+`--picture` draws docs/img/ctc-cpu.svg from that of avx2, avx512 or other.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ABSOLUTE, RELATIVE = 1e-6, 1e-5
 
 FEATURES = Path("/proc/cpuinfo").read_text().split()
 WIDEST = next((name for flag, name in (("avx512f", "avx512"), ("avx2", "avx2")) if flag in FEATURES), "other")
-RESULT = Path(__file__).parent / "results" / f"ctc-cpu-{WIDEST}.json"
+RESULTS = Path(__file__).parent / "results"
 PICTURE = Path(__file__).parents[1] / "docs" / "img" / "ctc-cpu.svg"
 SHORT = 20.0
 """Milliseconds that are timed together."""
@@ -286,11 +286,11 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--only", default=",".join(workload.name for workload in WORKLOADS))
-    options.add_argument("--save", action="store_true")
+    options.add_argument("--save", nargs="?", const=WIDEST, metavar="NAME")
     options.add_argument("--picture", action="store_true")
     asked = options.parse_args()
     if asked.picture:
-        picture(json.loads(RESULT.read_text()))
+        picture(json.loads((RESULTS / f"ctc-cpu-{WIDEST}.json").read_text()))
         return
     os.environ["KERAS_BACKEND"] = "jax"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -319,8 +319,8 @@ def main() -> None:
     console.print(", ".join(f"{name} {value}" for name, value in facts.items()))
     if asked.save:
         saved = {"machine": facts, "milliseconds": results, "learnt": learnt, "threads": threads}
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(json.dumps(saved, indent=2) + "\n")
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"ctc-cpu-{asked.save}.json").write_text(json.dumps(saved, indent=2) + "\n")
     wrong = [
         f"{workload}: {name}"
         for found in (results, learnt)

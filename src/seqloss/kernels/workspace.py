@@ -21,6 +21,7 @@ _kept = local()
 
 FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
 INTEGERS = {"exponents", "saved_exponents", "firsts", "beta_exponents"}
+RELATED = ("tops", "origins", "rounders", "mosts")
 LINE = 64
 """Bytes that a processor reads at once; a vector that lies across two lines costs two reads."""
 
@@ -77,11 +78,12 @@ def sums(lent: Workspace, sizes: dict[str, int]) -> Space:
 
 def measuring(lent: Workspace, kind: np.dtype, labels: int, classes: int) -> Scratch:
     """What a thread needs to measure frames of so many classes for rows of no more labels."""
+    related = {name: lent.take(f"{name} {kind.char}", layout.TOGETHER, kind) for name in RELATED}
     return Scratch(
-        lent.take(f"line {kind.char}", classes, kind),
-        lent.take(f"exponentials {kind.char}", max(layout.TOGETHER, classes), kind),
-        *(lent.take(f"{name} {kind.char}", layout.TOGETHER, kind) for name in ("tops", "origins", "rounders", "mosts")),
-        lent.take("powers", max(layout.TOGETHER, layout.most_slots(labels, classes)), FLOAT),
+        line=lent.take(f"line {kind.char}", classes, kind),
+        exponentials=lent.take(f"exponentials {kind.char}", max(layout.TOGETHER, classes), kind),
+        powers=lent.take("powers", max(layout.TOGETHER, layout.most_slots(labels, classes)), FLOAT),
+        **related,
     )
 
 

@@ -153,9 +153,9 @@ MUTANTS = {
         "test_ctc.py::test_finite_scores_whose_sum_is_not_are_no_poison",
     ),
     "a distance is rounded": (
-        "softmax.py",
-        "FAR = 256.0",
-        "FAR = 0.0",
+        "exponential.py",
+        "multiply_add(m, _less_upper(x), x) - rest), power",
+        "multiply_add(n, _less_upper(x), distance)), power",
         "test_ctc.py::test_a_loss_is_right_to_two_roundings_however_sure_the_model_and_wherever_its_scores_lie",
     ),
     "a large score is not taken away": (
@@ -234,7 +234,7 @@ MUTANTS = {
     ),
     "ln 2 in one piece": (
         "exponential.py",
-        "multiply_add(n, like(x, -lower),",
+        "multiply_add(n, _less_lower(x),",
         "multiply_add(n, like(x, 0.0),",
         "test_wide.py::test_exp_is_right_to_two_roundings_over_its_whole_range",
     ),

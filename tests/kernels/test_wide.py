@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from seqloss.kernels import bits, exponential, vectors, wide
-from seqloss.kernels.vectors import like, load, single, store
+from seqloss.kernels.vectors import like, load, store
 
 FLOATS = {np.float32: np.int32, np.float64: np.int64}
 WIDTH = {np.float32: 16, np.float64: 8}
@@ -36,8 +36,8 @@ def _multiply(m1, e1, m2, e2, m, e):
 @njit
 def _exp(x, result):
     given = load(x, 0)
-    lowest = like(given, exponential.LOWEST32 if single(given) else exponential.LOWEST64)
-    store(result, 0, exponential.exp(given, exponential.plain_rounder(given), lowest))
+    zero = like(given, 0.0)
+    store(result, 0, exponential.exp_from(given, zero, exponential.rounder(given), zero))
 
 
 @njit

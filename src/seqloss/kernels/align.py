@@ -37,12 +37,11 @@ def _tops(scores, origin, classes, frames, classes_used, count, counted, scratch
             if not (top > -np.inf):
                 return False
             put(scratch.tops, 0, top)
-            relate(scratch.tops, scratch.origins, scratch.rounders, scratch.mosts, 1)
-            origin, rounder = pick(scratch.origins, 0), pick(scratch.rounders, 0)
-            exponentials(scores, start, classes, top, bottom, origin, rounder, scratch.exponentials, 0)
-            most = pick(scratch.mosts, 0)
-            rest, ties = others(scratch.exponentials, 0, classes, counted, 0, most)
-            rest = rest / most + (ties - 1)
+            relate(scratch.tops, scratch.origins, scratch.rounders, scratch.rests, 1)
+            taken, rounder, small = pick(scratch.origins, 0), pick(scratch.rounders, 0), pick(scratch.rests, 0)
+            exponentials(scores, start, classes, top, bottom, taken, rounder, small, scratch.exponentials, 0)
+            rest, ties = others(scratch.exponentials, 0, classes, counted, 0)
+            rest += ties - 1
         else:
             top = scores_used(scores, start, 1, classes_used, count, d, 0)
             if np.isnan(top):

@@ -80,11 +80,9 @@ def laid_out(
     emissions, floats = floats[: frames * slots], floats[frames * slots :]
     tops, bottoms = floats[:frames], floats[frames : 2 * frames]
     rests, depths = floats[2 * frames : 3 * frames], floats[3 * frames : 4 * frames]
-    units = floats[4 * frames : 5 * frames]
     measured = Frames(
         scores, origin, steps[0], steps[1], frames, classes, normalize, dense, used, slots, classes_used, floor,
-        counted, emissions, tops, bottoms, rests, depths, units, result, out,
-        keep,
+        counted, emissions, tops, bottoms, rests, depths, result, out, keep,
     )  # fmt: skip
     row = Row(frames, frames, labels, blank if dense else 0, slots, slot, skip, emissions, depths, 0, 1)
     return measured, row, d, posterior

@@ -21,7 +21,7 @@ from seqloss.kernels.bits import binary_exponent, fraction
 from seqloss.kernels.compiled import inlined, part
 from seqloss.kernels.exponential import LOG2E, rebuilt, reduced, reduced_near, split_exp
 from seqloss.kernels.layout import LANES, TOGETHER, slots_size
-from seqloss.kernels.softmax import NEAR, below, exponentials, others, relate, span
+from seqloss.kernels.softmax import NEAR, below_one, exponentials, others, relate, span
 from seqloss.kernels.vectors import (
     first_lanes,
     fold_min,
@@ -52,7 +52,7 @@ class Scratch(NamedTuple):
 
     Attributes:
         line: (classes,), as scores; exponentials: (TOGETHER or classes,), as scores.
-        tops, origins, rounders, mosts: (TOGETHER,), as scores, see `softmax.relate`.
+        tops, origins, rounders, rests: (TOGETHER,), as scores, see `softmax.relate`.
         powers: (TOGETHER or slots,), float64.
     """
 
@@ -61,7 +61,7 @@ class Scratch(NamedTuple):
     tops: np.ndarray
     origins: np.ndarray
     rounders: np.ndarray
-    mosts: np.ndarray
+    rests: np.ndarray
     powers: np.ndarray
 
 
@@ -78,7 +78,6 @@ class Frames(NamedTuple):
         floor: (slots,), -inf for the numbers in use, else 0; counted: (classes,), 1 for the classes without a number.
         emissions: (count, slots).
         tops, bottoms, rests, depths: (count,), the largest score and the smallest, `others`, and the depth in bits.
-        units: (count,), 1 over the largest's exponential, as those in `result` stand there.
         result, out: where the gradient goes, the row's from `out` on; keep: its exponentials are put there first.
     """
 
@@ -100,7 +99,6 @@ class Frames(NamedTuple):
     bottoms: np.ndarray
     rests: np.ndarray
     depths: np.ndarray
-    units: np.ndarray
     result: np.ndarray
     out: int
     keep: bool
@@ -234,10 +232,9 @@ def _finish_frame(frames, t, powers, at):
 def _add_up(frames, t):
     """Add a frame's exponentials below 1 to its `others`, and how many more than one are 1."""
     em, (_, busy, _) = t * frames.slots, _busy(frames)
-    one = like(load(frames.emissions, em), 1.0)
-    rest, ties = one - one, -1
+    rest, ties = like(load(frames.emissions, em), 0.0), -1
     for u in range(0, busy, LANES):
-        e, as_large = below(load(frames.emissions, em + u), one)
+        e, as_large = below_one(load(frames.emissions, em + u))
         rest, ties = rest + e, ties + as_large
     put(frames.rests, t, pick(frames.rests, t) + fold_sum(rest) + ties)
 
@@ -247,20 +244,17 @@ def _add_classes_without_number(frames, scores, start, step, first, some, scratc
     """What these add to `others` of some frames; their exponentials go to where the gradient will be, if it will."""
     classes = frames.classes
     kept, at = (frames.result, frames.out + first * classes) if frames.keep else (scratch.exponentials, 0)
-    relate(scratch.tops, scratch.origins, scratch.rounders, scratch.mosts, some)
-    for i in range(some):
-        put(frames.units, first + i, 1.0 / np.float64(pick(scratch.mosts, i)))
+    relate(scratch.tops, scratch.origins, scratch.rounders, scratch.rests, some)
     for stretch in range(0, classes, STRETCH):
         count = min(STRETCH, classes - stretch)
         for i in range(some):
             top, bottom = pick(frames.tops, first + i), pick(frames.bottoms, first + i)
-            origin, rounder = pick(scratch.origins, i), pick(scratch.rounders, i)
+            origin, rounder, rest = pick(scratch.origins, i), pick(scratch.rounders, i), pick(scratch.rests, i)
             x, e = start + i * step + stretch, at + i * classes + stretch
-            exponentials(scores, x, count, top, bottom, origin, rounder, kept, e)
+            exponentials(scores, x, count, top, bottom, origin, rounder, rest, kept, e)
         for i in range(some):
-            most, e = pick(scratch.mosts, i), at + i * classes + stretch
-            rest, ties = others(kept, e, count, frames.counted, stretch, most)
-            put(frames.rests, first + i, pick(frames.rests, first + i) + rest * pick(frames.units, first + i) + ties)
+            rest, ties = others(kept, at + i * classes + stretch, count, frames.counted, stretch)
+            put(frames.rests, first + i, pick(frames.rests, first + i) + rest + ties)
 
 
 @part

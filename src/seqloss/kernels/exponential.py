@@ -78,17 +78,26 @@ def _series(r):
 
 
 @inlined
-def plain_rounder(x):
+def rounder(x):
     """What a vector is added to to be rounded to whole numbers."""
     return like(x, ROUNDER32 if single(x) else ROUNDER64)
 
 
 @inlined
-def _reduced(x, rounder):
-    shifted = multiply_add(x, like(x, LOG2E), rounder)
-    upper, lower = (UPPER32, LOWER32) if single(x) else (UPPER64, LOWER64)
-    n = shifted - rounder
-    return multiply_add(n, like(x, -lower), multiply_add(n, like(x, -upper), x)), shifted
+def _less_upper(x):
+    return like(x, -UPPER32 if single(x) else -UPPER64)
+
+
+@inlined
+def _less_lower(x):
+    return like(x, -LOWER32 if single(x) else -LOWER64)
+
+
+@inlined
+def _reduced(x):
+    shifted = multiply_add(x, like(x, LOG2E), rounder(x))
+    n = shifted - rounder(x)
+    return multiply_add(n, _less_lower(x), multiply_add(n, _less_upper(x), x)), shifted
 
 
 @inlined
@@ -101,8 +110,8 @@ def _gone(x, lowest, r, power):
 @inlined
 def split_exp(x):
     """exp of float64 x in (-3e8, 0] as (m, n), m in [0.7, 1.5]: m * 2^n, which may be far out of float64's range."""
-    r, shifted = _reduced(x, plain_rounder(x))
-    return _series11(r), bits_minus(shifted, plain_rounder(x))
+    r, shifted = _reduced(x)
+    return _series11(r), bits_minus(shifted, rounder(x))
 
 
 @inlined
@@ -113,9 +122,9 @@ def reduced_near(scores, x):
         scores: an array of the type that x was computed from.
     """
     if single(scores):
-        shifted = multiply_add(x, like(x, LOG2E), plain_rounder(x))
-        return multiply_add(shifted - plain_rounder(x), like(x, -LN2), x), shifted
-    return _reduced(x, plain_rounder(x))
+        shifted = multiply_add(x, like(x, LOG2E), rounder(x))
+        return multiply_add(shifted - rounder(x), like(x, -LN2), x), shifted
+    return _reduced(x)
 
 
 @inlined
@@ -133,25 +142,42 @@ def rebuilt(scores, r, power):
 
 
 @inlined
-def binary_order(x):
-    """The whole number n that is next to x / ln 2, for |x| < 2^21."""
-    return multiply_add(x, like(x, LOG2E), plain_rounder(x)) - plain_rounder(x)
+def whole_and_rest(top):
+    """`rounder` and `rest` for exponentials relative to `top`, which is less than 2^9 in size.
+
+    With k the whole number next to top / ln 2: what rounds less k, and top less k times the upper part of ln 2.
+    """
+    shifted = multiply_add(top, like(top, LOG2E), rounder(top))
+    k = shifted - rounder(top)
+    return rounder(top) - k, multiply_add(k, _less_upper(top), top)
 
 
 @inlined
-def exp_near(x, rounder):
-    """exp(x) / 2^k of a vector; garbage where that is not a normal number.
+def _reduced_from(x, distance, rounder_back, rest):
+    """(r, power) of x - top, `distance` being that, rounded."""
+    power = multiply_add(distance, like(x, LOG2E), rounder(x))
+    n, m = power - rounder(x), power - rounder_back
+    return multiply_add(n, _less_lower(x), multiply_add(m, _less_upper(x), x) - rest), power
+
+
+@inlined
+def exp_from_near(x, top, rounder_back, rest):
+    """exp(x - top) of a vector, less than 87 below; what is further down is garbage.
+
+    Of r = x - top - n ln 2 the upper part of ln 2 is taken away from x and from top, m = n + k times and k times: both
+    are small then, and exact.
 
     Args:
-        rounder: `plain_rounder(x)` less k.
+        rounder_back, rest: of top, from `whole_and_rest`.
     """
-    r, power = _reduced(x, rounder)
+    r, power = _reduced_from(x, x - top, rounder_back, rest)
     return raised(_series(r), power)
 
 
 @inlined
-def exp(x, rounder, lowest):
-    """Likewise, and 0 for an x below `lowest`, a vector."""
-    r, power = _reduced(maximum(x, lowest), rounder)
-    r, power = _gone(x, lowest, r, power)
+def exp_from(x, top, rounder_back, rest):
+    """Likewise of any x <= top: 0 where it would be under the smallest normal number."""
+    lowest = like(x, LOWEST32 if single(x) else LOWEST64)
+    r, power = _reduced_from(x, maximum(x - top, lowest), rounder_back, rest)
+    r, power = _gone(x - top, lowest, r, power)
     return raised(_series(r), power)

@@ -114,7 +114,7 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
         else:
             if softmax:
                 distance = pick(frames.tops, t) - pick(frames.bottoms, t)
-                scale(result, out, classes, largest * pick(frames.units, t), distance, weight)
+                scale(result, out, classes, largest, distance, weight)
             else:
                 result[out : out + classes] = 0.0
             for u in range(slots - LANES, -1, -LANES):

@@ -97,7 +97,7 @@ def most_slots(labels, classes):
 
 def floats_size(frames, labels, classes):
     """float64 elements of what else a row needs."""
-    return chunks(labels) * LANES + (frames + 3) * most_slots(labels, classes) + 5 * frames
+    return chunks(labels) * LANES + (frames + 3) * most_slots(labels, classes) + 4 * frames
 
 
 def integers_size(labels, classes):

@@ -1,12 +1,14 @@
 """One frame of scores: its largest, the exponentials relative to it, the sum of the others', and its softmax.
 
-Relative to the largest score's, exponentials add up to 1 + others. `others` is kept apart: a sure model's is 1e-7 or
-less, and log p(largest) = -log1p(others) keeps its digits only if it never met the 1.
+The exponentials are taken relative to the largest score, so the sum is 1 + others. `others` is kept apart: a
+sure model's is 1e-7 or less, and log p(largest) = -log1p(others) keeps its digits only if it never met the 1. The
+exponentials are written to where the gradient will be, so that they need not be computed again: later a frame is
+scaled.
 
-They are computed as exp(score) / 2^k with 2^k near exp(largest), and divided by the largest's in a sum or a frame:
-score - largest would have to be rounded, and that of -20.77 and 2.345 costs seven roundings of its exponential. A
-largest score from `FAR` on is taken away: within reach of it differences are exact. Exponentials are written to where
-the gradient will be, so that they need not be computed again: later a frame is scaled.
+score - largest has more digits than a score: rounded, that of -20.77 and 2.345 costs seven roundings of its
+exponential. What is left of it once n ln 2 are taken away is small, and is not computed from it, but from the score
+less m ln 2 and the largest less (m - n) ln 2: two small numbers without an error. With a largest score from `FAR` on
+that does not hold; but there the difference itself is exact.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 
 from seqloss.contract import SMALLEST
 from seqloss.kernels.compiled import inlined
-from seqloss.kernels.exponential import LOWEST32, LOWEST64, binary_order, exp, exp_near, plain_rounder
+from seqloss.kernels.exponential import exp_from, exp_from_near, whole_and_rest
 from seqloss.kernels.vectors import (
     any_lane,
     count_lanes,
@@ -34,7 +36,6 @@ from seqloss.kernels.vectors import (
     not_below,
     pick,
     select,
-    single,
     store,
     store_first,
 )
@@ -77,85 +78,80 @@ def span(scores, start, classes):
 
 
 @inlined
-def relate(tops, origins, rounders, mosts, count):
-    """Choose what frames' exponentials are relative to, by their largest scores.
+def relate(tops, origins, rounders, rests, count):
+    """What exponentials relative to the largest scores of some frames need to be exact, see `exponential.exp_from`.
 
     Args:
         tops: (count, padded), of the scores' type, as the others.
-        origins, rounders: out; what is taken away from a frame's scores, and what rounds them, see `exp_near`.
-        mosts: out; the largest's exponential, in [1.4, 2.9].
+        origins, rounders, rests: out; the first is taken away from a frame's scores.
     """
     for i in range(0, count, lanes(tops)):
         top = load(tops, i)
         origin = select(less(magnitude(top), like(top, FAR)), like(top, 0.0), top)
-        rounds = plain_rounder(top) - (binary_order(top - origin) - like(top, 1.0))
+        rounder, rest = whole_and_rest(top - origin)
         store(origins, i, origin)
-        store(rounders, i, rounds)
-        store(mosts, i, exp_near(top - origin, rounds))
+        store(rounders, i, rounder)
+        store(rests, i, rest)
 
 
 @inlined
-def exponentials(scores, start, count, largest, smallest, origin, rounder, result, at):
-    """Write the exponentials of some neighbours of a frame, whose largest and smallest score are known."""
+def exponentials(scores, start, count, largest, smallest, origin, rounder, rest, result, at):
+    """Write exp(score - largest) of some neighbours of a frame, whose smallest score is known too."""
     if largest - smallest < NEAR and origin == 0.0:
-        _exponentials(_close, scores, start, count, largest, origin, rounder, result, at)
+        _exponentials(_close, scores, start, count, largest, origin, rounder, rest, result, at)
     else:
-        _exponentials(_any, scores, start, count, largest, origin, rounder, result, at)
+        _exponentials(_any, scores, start, count, largest, origin, rounder, rest, result, at)
 
 
 @inlined
-def _close(x, origin, rounder, lowest):
-    return exp_near(x, rounder)
+def _close(x, origin, top, rounder, rest):
+    return exp_from_near(x, top, rounder, rest)
 
 
 @inlined
-def _any(x, origin, rounder, lowest):
-    return exp(x - origin, rounder, lowest)
+def _any(x, origin, top, rounder, rest):
+    return exp_from(x - origin, top, rounder, rest)
 
 
 @inlined
-def _exponentials(exponential, scores, start, count, largest, origin, rounder, result, at):
+def _exponentials(exponential, scores, start, count, largest, origin, rounder, rest, result, at):
     width = lanes(scores)
     origin = like(load_first(scores, start, 0, 0.0), origin)
-    lowest = like(origin, largest) - origin + like(origin, LOWEST32 if single(origin) else LOWEST64)
-    rounder = like(origin, rounder)
+    top, rounder, rest = like(origin, largest) - origin, like(origin, rounder), like(origin, rest)
     whole = count - count % width
     for c in range(0, whole, width):
-        store(result, at + c, exponential(load(scores, start + c), origin, rounder, lowest))
+        store(result, at + c, exponential(load(scores, start + c), origin, top, rounder, rest))
     if whole < count:
         x = load_first(scores, start + whole, count - whole, largest)
-        store_first(result, at + whole, exponential(x, origin, rounder, lowest), count - whole)
+        store_first(result, at + whole, exponential(x, origin, top, rounder, rest), count - whole)
 
 
 @inlined
-def below(e, most):
-    """e where it is below the largest, else 0; and in how many lanes it is not."""
-    smaller = less(e, most)
-    return select(smaller, e, like(e, 0.0)), count_lanes(equal(most, most)) - count_lanes(smaller)
+def below_one(e):
+    """e where it is below 1, else 0; and in how many lanes it is not."""
+    one = like(e, 1.0)
+    smaller = less(e, one)
+    return select(smaller, e, like(e, 0.0)), count_lanes(equal(one, one)) - count_lanes(smaller)
 
 
 @inlined
-def others(exponentials, at, count, counted, first, most):
-    """Sum of some neighbours' exponentials that are below the largest, and how many are as large.
+def others(exponentials, at, count, counted, first):
+    """Sum of some neighbours' exponentials that are below 1, and how many are 1.
 
     Only what is 1 in `counted`, from `first` on, and not 0, is added.
-
-    Args:
-        most: the largest.
     """
     width = lanes(exponentials)
-    zero = like(load_first(exponentials, at, 0, 0.0), 0.0)
-    largest, total, ties = like(zero, most), 0.0, 0
+    total, ties = 0.0, 0
     whole = count - count % width
     for block in range(0, whole, BLOCK * width):
-        part = zero
+        part = like(load_first(exponentials, at, 0, 0.0), 0.0)
         for c in range(block, min(whole, block + BLOCK * width), width):
-            e, as_large = below(load(exponentials, at + c) * load(counted, first + c), largest)
+            e, as_large = below_one(load(exponentials, at + c) * load(counted, first + c))
             part, ties = part + e, ties + as_large
         total += np.float64(fold_sum(part))
     if whole < count:
         there = load_first(counted, first + whole, count - whole, 0.0)
-        e, as_large = below(load_first(exponentials, at + whole, count - whole, 0.0) * there, largest)
+        e, as_large = below_one(load_first(exponentials, at + whole, count - whole, 0.0) * there)
         total, ties = total + np.float64(fold_sum(e)), ties + as_large
     return total, ties
 

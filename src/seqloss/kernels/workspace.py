@@ -21,7 +21,7 @@ _kept = local()
 
 FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
 INTEGERS = {"exponents", "saved_exponents", "firsts", "beta_exponents"}
-RELATED = ("tops", "origins", "rounders", "mosts")
+RELATED = ("tops", "origins", "rounders", "rests")
 LINE = 64
 """Bytes that a processor reads at once; a vector that lies across two lines costs two reads."""
 

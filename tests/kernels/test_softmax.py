@@ -46,7 +46,7 @@ def test_others_of_a_ten_millionth_keep_their_digits(kind) -> None:
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
-@pytest.mark.parametrize("largest", [0.1, 2.345, -7.77, 33.3, 255.9, 256.1, -300.3, 12_345.6, -1e6, 1e30])
+@pytest.mark.parametrize("largest", [0.1, 2.345, -7.77, 33.3, 255.9, 256.1, -300.3, 12_345.6, -1e6, 3e7, 1e30])
 @pytest.mark.parametrize("distance", [1.234, 10.1, 23.115, 40.468, 62.645, 80.3])
 def test_others_are_right_to_two_roundings_though_their_distance_has_more_digits_than_a_score(
     distance, largest, kind

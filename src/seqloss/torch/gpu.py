@@ -22,15 +22,19 @@ SOFTMAX, POSTERIOR, TORCHS = 0, 1, 2
 """`seqloss.kernels.gpu.gradient`'s words for what the gradient is."""
 INFEASIBLE: dict[str, int] = {"inf": 0, "zero": 1, "raise": 2}
 """`seqloss.kernels.gpu.loss`' words for what a row without a path is."""
+REDUCTIONS: dict[str, int] = {"none": 0, "sum": 1, "batch": 2, "mean": 3, "labels": 4}
+"""And for what becomes of the rows."""
 
 
 class Options(NamedTuple):
-    """What is no tensor."""
+    """What is no tensor; the result is multiplied by `weight`."""
 
     name: str
     blank: int
     normalize: bool
     infeasible: int
+    reduction: int
+    weight: float
     rounding: float | None
     mode: int
     gradient: bool
@@ -54,12 +58,12 @@ def losses(
     """
     refuse(name, logits, given, normalize=normalize, infeasible=infeasible, validate=validate)
     options = Options(
-        name, given.blank, normalize, INFEASIBLE[infeasible], slack(logits, normalize, validate),
-        (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
+        name, given.blank, normalize, INFEASIBLE[infeasible], REDUCTIONS[reduction], 1.0 / (denominator or 1.0),
+        slack(logits, normalize, validate), (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
         torch.is_grad_enabled() and logits.requires_grad,
     )  # fmt: skip
-    weights = row_weights(reduction, given.targets, given.label_counts, denominator)
-    found: torch.Tensor = _Losses.apply(logits, *given[:3], weights, options)
+    counts = None if given.label_counts is given.target_lengths or options.reduction < 3 else given.label_counts
+    found: torch.Tensor = _Losses.apply(logits, *given[:3], counts, options)
     if infeasible == "raise":
         _raise_if_closed(found, logits, given, normalize)
     return found
@@ -110,27 +114,9 @@ def refuse(
         contract.refuse_too_few_frames(given.host)
 
 
-def row_weights(
-    reduction: Reduction, targets: torch.Tensor, target_lengths: torch.Tensor | None, denominator: float | None
-) -> torch.Tensor | float | None:
-    """`seqloss.contract.reduction_weights` for lengths on a device, float32 (batch,), or one number for all rows; None
-    where nothing is reduced. Without lengths all of (batch, labels) targets count."""
-    if reduction == "none":
-        return None
-    rows = max(1, targets.shape[0])
-    if reduction in ("sum", "batch"):
-        return 1.0 / (rows if reduction == "batch" else denominator or 1.0)
-    if target_lengths is None:
-        return 1.0 / (max(1, targets.shape[1]) * rows if reduction == "mean" else max(1, targets.numel()))
-    counts = target_lengths.to(torch.int64).clamp(min=0).double()
-    if reduction == "mean":
-        return (1.0 / (counts.clamp(min=1.0) * rows)).float()
-    return (1.0 / counts.sum().clamp(min=1.0)).float()
-
-
-def weighed(losses: torch.Tensor, weights: torch.Tensor | float) -> torch.Tensor:
+def weighed(numbers: torch.Tensor, weight: float) -> torch.Tensor:
     """Their product, without a kernel for the weight 1."""
-    return losses if isinstance(weights, float) and weights == 1.0 else losses * weights
+    return numbers if weight == 1.0 else numbers * weight
 
 
 def _raise_if_closed(found: torch.Tensor, logits: torch.Tensor, given: Given, normalize: bool) -> None:
@@ -153,34 +139,33 @@ class _Losses(torch.autograd.Function):
         targets: torch.Tensor,
         logit_lengths: torch.Tensor | None,
         target_lengths: torch.Tensor | None,
-        weights: torch.Tensor | float | None,
+        label_counts: torch.Tensor | None,
         options: Options,
     ) -> torch.Tensor:
         from seqloss.kernels.gpu import planned
 
-        losses, saved, plan = planned.forward(
-            logits, targets, logit_lengths, target_lengths, blank=options.blank, normalize=options.normalize,
-            infeasible=options.infeasible, rounding=options.rounding, gradient=options.gradient,
+        found, saved, plan = planned.forward(
+            logits, targets, logit_lengths, target_lengths, label_counts, blank=options.blank,
+            normalize=options.normalize, infeasible=options.infeasible, reduction=options.reduction,
+            rounding=options.rounding, gradient=options.gradient,
         )  # fmt: skip
         if options.gradient:
-            number = None if isinstance(weights, torch.Tensor) else weights
-            ctx.save_for_backward(logits, weights if number is None else None, *saved)
-            ctx.options, ctx.weight, ctx.plan = options, number, plan
-        return losses if weights is None else weighed(losses, weights).sum()
+            ctx.save_for_backward(logits, *saved)
+            ctx.options, ctx.plan = options, plan
+        return weighed(found, options.weight)
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         from seqloss.kernels.gpu import planned
 
-        logits, weights, *saved = ctx.saved_tensors
-        weights, options = ctx.weight if weights is None else weights, ctx.options
+        logits, *saved = ctx.saved_tensors
+        options: Options = ctx.options
         with torch.no_grad():
-            rows = upstream.float() if weights is None else weighed(upstream.float(), weights)
-            rows = rows.expand(logits.shape[0])
+            upstream = weighed(upstream, options.weight)
             if _batched(upstream):
-                gradient = _many(logits, planned.unpacked(saved, ctx.plan), rows, options)
+                gradient = _many(logits, planned.unpacked(saved, ctx.plan), upstream, options)
             else:
-                gradient = planned.backward(logits, saved, ctx.plan, rows, blank=options.blank, mode=options.mode)
+                gradient = planned.backward(logits, saved, ctx.plan, upstream, blank=options.blank, mode=options.mode)
         return once(gradient, ctx.options.name), None, None, None, None, None
 
 
@@ -190,7 +175,7 @@ def _batched(tensor: torch.Tensor) -> bool:
     return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
 
 
-def _many(logits: torch.Tensor, kept: Any, rows: torch.Tensor, options: Options) -> torch.Tensor:
+def _many(logits: torch.Tensor, kept: Any, upstream: torch.Tensor, options: Options) -> torch.Tensor:
     """For many upstream gradients at once, which no kernel sees: that of each loss itself, multiplied by torch."""
     from seqloss.kernels.gpu import ctc
 
@@ -198,4 +183,5 @@ def _many(logits: torch.Tensor, kept: Any, rows: torch.Tensor, options: Options)
     one = ctc.backward(logits, kept, ones, blank=options.blank, mode=options.mode, dtype=torch.float32)
     unused = torch.arange(logits.shape[1], device=logits.device) >= kept.frames[:, None]
     still = (unused | (kept.status == 1)[:, None])[:, :, None]
-    return (one * rows[:, None, None].masked_fill(still, 0.0)).to(logits.dtype)
+    rows = upstream.expand(len(logits))[:, None, None]
+    return (one * rows.masked_fill(still, 0.0)).to(logits.dtype)

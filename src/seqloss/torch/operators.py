@@ -12,7 +12,7 @@ import torch
 
 from seqloss.contract import Infeasible, Reduction
 from seqloss.errors import wrong_batch, wrong_blank, wrong_dtype, wrong_rank
-from seqloss.torch.gpu import INFEASIBLE, POSTERIOR, SOFTMAX, row_weights, slack, weighed
+from seqloss.torch.gpu import INFEASIBLE, POSTERIOR, SOFTMAX, slack
 from seqloss.torch.on_device import INTEGERS, padded
 
 UNCHECKED = -1.0
@@ -40,7 +40,7 @@ def ctc_losses(
         logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, infeasible=infeasible,
         rounding=None if rounding == UNCHECKED else rounding, gradient=gradient,
     )  # fmt: skip
-    return losses.losses, *(kept or (logits.new_empty(0) for _ in _kept))
+    return losses.losses, *(kept[: len(_kept)] if kept else (logits.new_empty(0) for _ in _kept))
 
 
 @ctc_losses.register_fake
@@ -78,7 +78,7 @@ def ctc_gradient(logits: torch.Tensor, *rest: Any) -> torch.Tensor:
     from seqloss.kernels.gpu.gradient import Kept
 
     *kept, upstream, blank, mode = rest
-    return ctc.backward(logits, Kept(*kept), upstream, blank=blank, mode=mode)
+    return ctc.backward(logits, Kept(*(*kept, None)), upstream, blank=blank, mode=mode)
 
 
 @ctc_gradient.register_fake
@@ -130,8 +130,26 @@ def traced_losses(
         UNCHECKED if allowed is None else allowed, torch.is_grad_enabled() and logits.requires_grad,
         (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
     )[0]  # fmt: skip
-    weights = row_weights(reduction, targets, label_counts, denominator)
-    return found if weights is None else weighed(found, weights).sum()
+    weights = _row_weights(reduction, targets, label_counts, denominator)
+    return found if weights is None else (found * weights).sum()
+
+
+def _row_weights(
+    reduction: Reduction, targets: torch.Tensor, target_lengths: torch.Tensor | None, denominator: float | None
+) -> torch.Tensor | float | None:
+    """`seqloss.contract.reduction_weights` for lengths on a device, float32 (batch,), or one number for all rows; None
+    where nothing is reduced. Without lengths all of (batch, labels) targets count."""
+    if reduction == "none":
+        return None
+    rows = max(1, targets.shape[0])
+    if reduction in ("sum", "batch"):
+        return 1.0 / (rows if reduction == "batch" else denominator or 1.0)
+    if target_lengths is None:
+        return 1.0 / (max(1, targets.shape[1]) * rows if reduction == "mean" else max(1, targets.numel()))
+    counts = target_lengths.to(torch.int64).clamp(min=0).double()
+    if reduction == "mean":
+        return (1.0 / (counts.clamp(min=1.0) * rows)).float()
+    return (1.0 / counts.sum().clamp(min=1.0)).float()
 
 
 def _tensor(name: str, values: Any, logits: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ _, kept = ctc.forward(logits, targets, torch.full((batch,), time), counts, blank
 ctc.backward(logits, kept, torch.ones(batch), blank=0, mode=0)
 """
 ALL = {
-    "_text_kernel", "_frames_kernel", "_main_path_kernel", "_sums_kernel", "_loss_kernel", "_groups_kernel",
+    "_text_kernel", "_frames_kernel", "_main_path_kernel", "_sums_kernel", "_loss_kernel",
     "_posteriors_kernel", "_by_class_kernel", "_gradient_kernel",
 }  # fmt: skip
 SEVERAL = {"_clear_kernel"}

@@ -2,47 +2,115 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from seqloss.kernels.gpu import by_class, ctc, frames, gradient, launch, main_path, planned, sums, text, tiles
+from seqloss.kernels.gpu import by_class, ctc, frames, gradient, launch, main_path, planned, series, sums, text, tiles
 
-OPTIONS = {"blank": 0, "normalize": True, "infeasible": 0, "rounding": None, "gradient": True}
+OPTIONS = {"blank": 0, "normalize": True, "infeasible": 0, "reduction": 0, "rounding": None, "gradient": True}
+CONSTANTS = 6
+"""Of the gradient's kernel."""
 
 
 class Compiled:
-    """A compiled kernel that notes what it is started with instead of running."""
+    """A compiled kernel that notes what Triton starts it with instead of running.
 
-    def __init__(self, name: str, noted: list[Any]) -> None:
-        self.name, self.noted = name, noted
+    Its signature follows from what it was looked for with: kinds of its arguments, and constants.
+    """
+
+    def __init__(self, key: tuple[Any, ...], noted: list[Any]) -> None:
+        self.name, self.noted, self.function = str(key[0]), noted, id(self)
+        signature, kinds = [], iter(key[4])
+        for kind in kinds:
+            if isinstance(kind, torch.dtype):
+                signature.append("*" + str(next(kinds)))
+            else:
+                number = isinstance(kind, tuple) and ("i32" if kind[1] else "i64")
+                signature.append(number or ("fp32" if kind is float else "constexpr"))
+        signature += ["constexpr"] * len(key[5:])
+        self.src = SimpleNamespace(signature=dict(enumerate(signature)))
+        self.metadata = SimpleNamespace(num_warps=key[2], shared=48, num_ctas=1, global_scratch_size=0)
 
     def __getitem__(self, grid: tuple[int, ...]) -> Any:
         return lambda *values: self.noted.append((self.name, grid, values))
 
 
+class Cuda:
+    """A driver that notes what it starts, as `Compiled` does: numbers in their place, None for what is compiled in."""
+
+    def __init__(self, noted: list[Any]) -> None:
+        self.noted, self.kernels, self.answers = noted, dict[int, Compiled](), list[int]()
+        self.streams, self.contexts, self.extra = list[int](), list[Any](), 2
+
+    def sizes(self, kernel: Compiled) -> list[int]:
+        kinds = [kind for kind in kernel.src.signature.values() if kind != "constexpr"]
+        return [4 if kind in ("i32", "fp32") else 8 for kind in kinds] + [8] * self.extra
+
+    def cuFuncGetParamInfo(self, function: Any, index: Any, offset: Any, size: Any) -> int:
+        sizes = self.sizes(self.kernels[function.value])
+        if index.value >= len(sizes):
+            return 1
+        size._obj.value = sizes[index.value]
+        return 0
+
+    def cuCtxGetCurrent(self, context: Any) -> int:
+        context._obj.value = 77
+        return 0
+
+    def cuCtxSetCurrent(self, context: Any) -> int:
+        self.contexts.append(context.value)
+        return 0
+
+    def cuLaunchKernel(self, function: Any, x: Any, y: Any, z: Any, threads: Any, *rest: Any) -> int:
+        if self.answers and (answer := self.answers.pop(0)):
+            return answer
+        kernel = self.kernels[function.value]
+        _, _, shared, stream, at, _ = rest
+        assert (threads.value, shared.value) == (32 * kernel.metadata.num_warps, 48)
+        self.streams.append(stream.value)
+        kinds = list(kernel.src.signature.values())
+        many = sum(kind != "constexpr" for kind in kinds)
+        pointers = iter((ctypes.c_void_p * many).from_address(at.value))
+        types = {"i32": ctypes.c_int32, "i64": ctypes.c_int64, "fp32": ctypes.c_float}
+        values = [
+            None if kind == "constexpr" else types.get(kind, ctypes.c_uint64).from_address(next(pointers)).value
+            for kind in kinds
+        ]
+        self.noted.append((kernel.name, (x.value, y.value, z.value), values))
+        return 0
+
+
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def cuda() -> Cuda:
+    return Cuda([])
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, cuda: Cuda) -> Iterator[list[Any]]:
     """What kernels are started with, as on a GPU, but that nothing runs."""
-    noted: list[Any] = []
 
     class AllCompiled(dict[Any, Any]):
         def get(self, key: Any, default: Any = None) -> Any:
-            return self.setdefault(key, Compiled(str(key[0]), noted))
+            kernel = self.setdefault(key, Compiled(key, cuda.noted))
+            cuda.kernels[kernel.function] = kernel
+            return kernel
 
-    class Driver:
-        active = type("Active", (), {"get_current_device": staticmethod(lambda: 0)})
-
+    active = SimpleNamespace(get_current_device=lambda: 0, get_current_stream=lambda device: 5)
+    for module in (launch, series):
+        monkeypatch.setattr(module, "driver", SimpleNamespace(active=active))
     monkeypatch.setattr(launch, "JITFunction", object)
-    monkeypatch.setattr(launch, "driver", Driver)
     monkeypatch.setattr(launch, "_compiled", AllCompiled())
+    monkeypatch.setattr(series, "_cuda", lambda: cuda)
     monkeypatch.setattr(planned, "_plans", {})
     for module in (tiles, frames, text, planned):
         monkeypatch.setattr(module, "interpreted", lambda device: False, raising=False)
-    yield noted
+    yield cuda.noted
     assert {by_class, gradient, main_path, sums, ctc}  # imported before they are started
 
 
@@ -75,32 +143,109 @@ def addresses(noted: list[Any], launches: list[launch.Launch]) -> list[int]:
     ]
 
 
+def numbers(noted: list[Any], launches: list[launch.Launch]) -> list[Any]:
+    """What they were started with beside that and what is compiled in."""
+    return [
+        number
+        for (_, _, values), one in zip(noted, launches, strict=True)
+        for kind, number, value in zip(one.kernel.src.signature.values(), values, one.args, strict=False)
+        if not isinstance(value, torch.Tensor) and kind != "constexpr"
+    ]
+
+
+@pytest.mark.parametrize("reduction", [0, 1, 3])
 @pytest.mark.parametrize(("time", "labels"), [(20, 3), (40, 7), (700, 300), (5, 0)], ids=str)
 def test_a_third_call_starts_what_the_second_did_on_memory_laid_out_alike(
-    started: list[Any], time: int, labels: int
+    started: list[Any], time: int, labels: int, reduction: int
 ) -> None:
-    planned.forward(*batch(time, labels), **OPTIONS)
+    options = {**OPTIONS, "reduction": reduction}
+    planned.forward(*batch(time, labels), **options)
     started.clear()
     with launch.noting() as launches:
-        losses, kept = ctc.forward(*(second := batch(time, labels)), **OPTIONS)
-    before = addresses(started, launches)
-    planned.forward(*second, **OPTIONS)
+        losses, kept = ctc.forward(*(second := batch(time, labels)), **options)
+    before, with_numbers = addresses(started, launches), numbers(started, launches)
+    planned.forward(*second, **options)
     started.clear()
-    found = planned.forward(*(third := batch(time, labels)), **OPTIONS)
+    found = planned.forward(*(third := batch(time, labels)), **options)
     assert found.plan is not None
     assert kept is not None
     after = addresses(started, launches)
     assert [(name, grid) for name, grid, _ in started] == [(one.kernel.name, (one.programs, 1, 1)) for one in launches]
+    assert numbers(started, launches) == with_numbers
     assert [one == other for one, other in itertools.combinations(after, 2)] == [
         one == other for one, other in itertools.combinations(before, 2)
     ]
-    ours = (*third, found.losses, *planned.unpacked(found.saved, found.plan))
-    for one, other in zip((*second, losses.losses, *kept), ours, strict=True):
-        assert [at == one.data_ptr() for at in before] == [at == other.data_ptr() for at in after]
-    given = {tensor.data_ptr() for tensor in (*third, found.losses)}
+    result = losses.total if reduction else losses.losses
+    assert result is not None
+    assert found.result.shape == result.shape
+    ours = (*third, found.result, *planned.unpacked(found.saved, found.plan))
+    for one, other in zip((*second, result, *kept), ours, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and one.numel():
+            assert [at == one.data_ptr() for at in before] == [at == other.data_ptr() for at in after]
+    given = {tensor.data_ptr() for tensor in (*third, found.result)}
     own = sorted({(at, size) for at, size in zip(after, spans(launches), strict=True) if at not in given})
     assert all(at % 16 == 0 for at, _ in own)
     assert all(at + size <= following for (at, size), (following, _) in itertools.pairwise(own))
+
+
+def test_numbers_that_are_not_whole_are_handed_over_as_float32(started: list[Any]) -> None:
+    options = {**OPTIONS, "normalize": False, "rounding": 0.1}
+    calls = []
+    for _ in range(3):
+        started.clear()
+        planned.forward(*batch(20, 3), **options)
+        calls.append([number for _, _, values in started for number in values if isinstance(number, float)])
+    assert len(calls[1]) == 1
+    assert calls[2] == [pytest.approx(calls[1][0], rel=2**-24)]
+
+
+def test_a_call_of_a_known_form_goes_to_the_current_stream(started: list[Any], cuda: Cuda) -> None:
+    for _ in range(3):
+        planned.forward(*batch(20, 3), **OPTIONS)
+    assert set(cuda.streams) == {5}
+
+
+@pytest.mark.parametrize("extra", [-1, 3])
+def test_a_kernel_with_other_parameters_than_triton_says_is_never_planned(
+    started: list[Any], cuda: Cuda, extra: int
+) -> None:
+    cuda.extra = max(0, extra)
+    if extra < 0:
+        sizes = cuda.sizes
+        cuda.sizes = lambda kernel: [12 - size for size in sizes(kernel)]  # type: ignore[method-assign]
+    for _ in range(4):
+        assert planned.forward(*batch(20, 3), **OPTIONS).plan is None
+    assert not cuda.streams
+
+
+def test_a_driver_that_cannot_tell_parameters_is_asked_for_no_kernel(
+    started: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series, "_cuda", object)
+    for _ in range(4):
+        assert planned.forward(*batch(20, 3), **OPTIONS).plan is None
+
+
+def test_a_thread_that_has_not_met_the_device_gets_its_context(started: list[Any], cuda: Cuda) -> None:
+    for _ in range(2):
+        planned.forward(*batch(20, 3), **OPTIONS)
+    started.clear()
+    cuda.answers = [series.NO_CONTEXT]
+    planned.forward(*batch(20, 3), **OPTIONS)
+    assert cuda.contexts == [77]
+    once = [name for name, _, _ in started]
+    started.clear()
+    planned.forward(*batch(20, 3), **OPTIONS)
+    assert [name for name, _, _ in started] == once
+
+
+def test_what_the_driver_refuses_is_an_error(started: list[Any], cuda: Cuda) -> None:
+    for _ in range(2):
+        planned.forward(*batch(20, 3), **OPTIONS)
+    cuda.answers = [0, 700]
+    with pytest.raises(RuntimeError, match="refused cuLaunchKernel with error 700"):
+        planned.forward(*batch(20, 3), **OPTIONS)
 
 
 def test_what_is_left_for_the_gradient_is_read_where_it_was_written(started: list[Any]) -> None:
@@ -115,8 +260,9 @@ def test_what_is_left_for_the_gradient_is_read_where_it_was_written(started: lis
         result = planned.backward(given[0], found.saved, found.plan, upstream, blank=0, mode=0)
         ((_, grid, values),) = started
         expected = [given[0], *kept, upstream, result]
-        assert list(values[: len(expected)]) == [tensor.data_ptr() for tensor in expected]
-        calls.append((grid, values[len(expected) :]))
+        assert list(values[: len(expected)]) == [None if tensor is None else tensor.data_ptr() for tensor in expected]
+        numbers = [value for value in values[len(expected) : -CONSTANTS] if value not in (1, None)]
+        calls.append((grid, numbers))
     assert calls[0] == calls[1]
 
 
@@ -130,9 +276,9 @@ def test_logits_that_were_saved_in_another_order_are_read_in_theirs(started: lis
         started.clear()
         planned.backward(saved, found.saved, found.plan, torch.ones(3), blank=0, mode=0)
         ((_, _, values),) = started
-        steps.append(values[14:17])
-    assert steps[0] == steps[1] == (9, 27, 1)
-    assert steps[2] == steps[3] == (180, 9, 1)
+        steps.append(tuple(values[15:17]))
+    assert steps[0] == steps[1] == (9, 27)
+    assert steps[2] == steps[3] == (180, 9)
 
 
 def test_arguments_that_are_the_same_memory_are_never_planned(started: list[Any]) -> None:
@@ -160,7 +306,9 @@ def test_another_type_or_alignment_has_a_plan_of_its_own(started: list[Any], num
 
 
 @pytest.mark.parametrize(
-    "changed", [{"blank": 1}, {"normalize": False}, {"infeasible": 1}, {"rounding": 0.1}, {"gradient": False}], ids=str
+    "changed",
+    [{"blank": 1}, {"normalize": False}, {"infeasible": 1}, {"reduction": 3}, {"rounding": 0.1}, {"gradient": False}],
+    ids=str,
 )
 def test_other_options_have_a_plan_of_their_own(started: list[Any], changed: dict[str, Any]) -> None:
     for _ in range(3):

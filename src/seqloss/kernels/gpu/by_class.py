@@ -18,7 +18,7 @@ from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.loss import WITH_A_PATH, Losses
 from seqloss.kernels.gpu.pairs import pairwise
 from seqloss.kernels.gpu.posteriors import Shares
-from seqloss.kernels.gpu.text import Groups, Text, few_classes, leading
+from seqloss.kernels.gpu.text import Text, few_classes, leading
 from seqloss.kernels.gpu.tiles import cdiv, labels_tile, power_of_two
 
 NO_PLACE = tl.constexpr(2**31 - 1)
@@ -147,10 +147,9 @@ def _by_class_kernel(
         tl.store(complement_out + row * time + t, tl.div_rn(rest, total), mask=used)
 
 
-def find_posteriors(
-    shares: Shares, text: Text, groups: Groups, losses: Losses, *, classes: int, blank: int
-) -> Posteriors:
+def find_posteriors(shares: Shares, text: Text, losses: Losses, *, classes: int, blank: int) -> Posteriors:
     """Turn shares by label into posteriors by class, in place."""
+    assert text.groups is not None
     batch, time, labels = shares.labels.shape
     lines, device = shares.blanks.shape[2], shares.labels.device
     likeliest = torch.empty((batch, time), dtype=torch.int32, device=device)
@@ -161,7 +160,7 @@ def find_posteriors(
     if batch and time:
         start(
             _by_class_kernel, batch * cdiv(time, tile.rows),
-            shares.labels, shares.blanks, text.labels, groups.leaders, groups.following, text.counts, text.frames,
+            shares.labels, shares.blanks, text.labels, *text.groups, text.counts, text.frames,
             losses.status, likeliest, complement, time, labels - 1, classes, blank, lines, shares.columns,
             BY_CLASS=few, ONE=units <= tile.columns, FRAMES=tile.rows, UNITS=tile.columns, LINES=power_of_two(lines),
             warps=tile.warps,

@@ -12,10 +12,10 @@ from seqloss.kernels.gpu.by_class import find_posteriors
 from seqloss.kernels.gpu.frames import frame_pass
 from seqloss.kernels.gpu.gradient import Kept, write_gradient
 from seqloss.kernels.gpu.launch import on
-from seqloss.kernels.gpu.loss import INF, Losses, find_losses
+from seqloss.kernels.gpu.loss import INF, NONE, Losses, find_losses
 from seqloss.kernels.gpu.posteriors import find_shares
 from seqloss.kernels.gpu.sums import sum_paths
-from seqloss.kernels.gpu.text import group, read_text
+from seqloss.kernels.gpu.text import read_text
 
 
 def forward(
@@ -23,48 +23,57 @@ def forward(
     targets: torch.Tensor,
     logit_lengths: torch.Tensor | None,
     target_lengths: torch.Tensor | None,
+    label_counts: torch.Tensor | None = None,
     *,
     blank: int,
     normalize: bool,
     infeasible: int = INF,
+    reduction: int = NONE,
     rounding: float | None = None,
     gradient: bool,
 ) -> tuple[Losses, Kept | None]:
-    """Each row's loss; with `gradient`, what `backward` needs.
+    """Each row's loss, and their reduction; with `gradient`, what `backward` needs.
 
     Args:
         logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
         targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,), None for all of an axis; on
             the logits' device. Rows in which they break the contract are NaN.
+        label_counts: integers (batch,), what the reduction counts where that is not target_lengths.
         blank: from 0.
         normalize: as in the contract.
         infeasible: `loss.INF`, `ZERO` or `NAN`.
+        reduction: `loss.NONE`, `SUM`, `BATCH`, `MEAN` or `LABELS`.
         rounding: see `frames.frame_pass`.
     """
+    classes = logits.shape[2]
+    counted = target_lengths if label_counts is None else label_counts
     with on(logits.device):
         text = read_text(
-            targets, logit_lengths, target_lengths, time=logits.shape[1], classes=logits.shape[2], blank=blank
+            targets, logit_lengths, target_lengths, time=logits.shape[1], classes=classes, blank=blank, grouped=gradient
         )
         frames = frame_pass(
             logits, text.frames, text.labels, text.counts, blank=blank, normalize=normalize, rounding=rounding
         )
         main = main_path.find(frames, text, blank=blank, normalize=normalize)
         sums = sum_paths(frames, text, main, keep_states=gradient)
-        losses = find_losses(sums.ends, main, normalize=normalize, infeasible=infeasible)
+        losses = find_losses(
+            sums.ends, main, counted, normalize=normalize, infeasible=infeasible, reduction=reduction,
+            longest=targets.shape[1],
+        )  # fmt: skip
         if not gradient:
             return losses, None
-        classes = logits.shape[2]
-        groups = group(text, classes)
         shares = find_shares(frames, text, main, sums, losses.references)
-        found = find_posteriors(shares, text, groups, losses, classes=classes, blank=blank)
+        found = find_posteriors(shares, text, losses, classes=classes, blank=blank)
+        assert text.groups is not None
         return losses, Kept(
-            frames.top, frames.others, *found, text.labels, groups.leaders, text.frames, text.counts, losses.status
-        )
+            frames.top, frames.others, *found, text.labels, text.groups.leaders, text.frames, text.counts,
+            losses.status, losses.weights,
+        )  # fmt: skip
 
 
 def backward(
     logits: torch.Tensor, kept: Kept, upstream: torch.Tensor, *, blank: int, mode: int, dtype: torch.dtype | None = None
 ) -> torch.Tensor:
-    """The gradient of sum(upstream * loss): see `gradient.write_gradient`."""
+    """The gradient of sum(upstream * loss), or of upstream times what they were reduced to: see `write_gradient`."""
     with on(logits.device):
         return write_gradient(logits, kept, upstream, blank=blank, mode=mode, dtype=dtype)

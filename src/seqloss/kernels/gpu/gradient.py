@@ -43,7 +43,7 @@ class Kept(NamedTuple):
             time), see `by_class.Posteriors`.
         labels: int32 (batch, labels), see `text.Text`; leaders: see `text.Groups`.
         frames, counts: int32 (batch,), in use.
-        status: int8 (batch,), see `loss.Losses`.
+        status: int8 (batch,); weights: float32 (batch,) or None: see `loss.Losses`.
     """
 
     top: torch.Tensor
@@ -56,6 +56,7 @@ class Kept(NamedTuple):
     frames: torch.Tensor
     counts: torch.Tensor
     status: torch.Tensor
+    weights: torch.Tensor | None
 
 
 @triton.jit
@@ -91,8 +92,8 @@ def _leave(to, found, inside):
 
 @triton.jit
 def _gradient_kernel(
-    logits, top, others, posteriors, likeliest, complement, labels, leaders, frames, counts, status, upstream, gradient,
-    upstream_step, stride_row, stride_time, stride_class, time, classes, longest, blank,
+    logits, top, others, posteriors, likeliest, complement, labels, leaders, frames, counts, status, weights,
+    upstream, gradient, upstream_step, stride_row, stride_time, stride_class, time, classes, longest, blank,
     ALIGNED: tl.constexpr, MODE: tl.constexpr, BY_CLASS: tl.constexpr, FRAMES: tl.constexpr, CLASSES: tl.constexpr,
     UNITS: tl.constexpr,
 ):  # fmt: skip
@@ -105,6 +106,8 @@ def _gradient_kernel(
     length = tl.load(frames + row)
     count = tl.load(counts + row)
     factor = tl.load(upstream + row * upstream_step)
+    if weights is not None:
+        factor *= tl.load(weights + row)
     if BY_CLASS == 0:
         t = begin + tl.arange(0, FRAMES)
         used = t < length
@@ -180,11 +183,11 @@ def _gradient_kernel(
 def write_gradient(
     logits: torch.Tensor, kept: Kept, upstream: torch.Tensor, *, blank: int, mode: int, dtype: torch.dtype | None = None
 ) -> torch.Tensor:
-    """The gradient of sum(upstream * loss), of the logits' shape, contiguous.
+    """The gradient of sum(upstream * weights * loss), of the logits' shape, contiguous.
 
     Args:
         logits: (batch, time, classes), the very scores that `kept` is of.
-        upstream: float32 (batch,), any stride.
+        upstream: float32 (batch,), any stride; or () for all rows.
         blank: from 0.
         mode: SOFTMAX, POSTERIOR or TORCHS.
         dtype: of the gradient; None for the logits'.
@@ -196,7 +199,7 @@ def write_gradient(
     if batch and time:
         start(
             _gradient_kernel, batch * cdiv(time, tile.rows),
-            logits, *kept, upstream, gradient, upstream.stride(0), logits.stride(0) // unit,
+            logits, *kept, upstream, gradient, upstream.stride(0) if upstream.ndim else 0, logits.stride(0) // unit,
             logits.stride(1) // unit, logits.stride(2), time, classes // unit, kept.labels.shape[1], blank,
             ALIGNED=unit, MODE=mode, BY_CLASS=few, FRAMES=tile.rows, CLASSES=tile.columns, UNITS=units,
             warps=tile.warps,

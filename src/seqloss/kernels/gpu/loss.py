@@ -1,7 +1,10 @@
-"""From the sum over all paths to each row's loss, in float64.
+"""From the sum over all paths to each row's loss, in float64, and to their sum.
 
 loss = -(certain + log1p(rest)) where the main path reads as the target, of weight 1 beside `rest`,
 loss = -(certain + log(total))  elsewhere.
+
+A reduction is sum(weight * loss), added up in float64 by one program, so in one order; the weights go into the gradient
+too.
 """
 
 from typing import NamedTuple
@@ -13,7 +16,7 @@ import triton.language as tl
 from seqloss import contract
 from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.main_path import MainPath, log1p
-from seqloss.kernels.gpu.tiles import cdiv
+from seqloss.kernels.gpu.tiles import power_of_two
 from seqloss.kernels.gpu.wide import add, indicator
 
 WITH_A_PATH, CLOSED, BROKEN = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
@@ -22,10 +25,14 @@ WITH_A_PATH, CLOSED, BROKEN = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
 INF, ZERO, NAN = 0, 1, 2
 """The loss of a row that no path fits; NAN makes it a broken one."""
 
+NONE, SUM, BATCH, MEAN, LABELS = range(5)
+"""Reductions: weights 1, 1 / batch, 1 / (batch * labels of the row), 1 / labels of all rows. No labels count as one."""
+
 SMALLEST = tl.constexpr(contract.SMALLEST)
 LN2_32 = tl.constexpr(22.18070977791825)
 """32 ln 2."""
-BLOCK = 128
+BLOCK = 1024
+"""Rows at once."""
 
 
 class Losses(NamedTuple):
@@ -35,64 +42,112 @@ class Losses(NamedTuple):
         losses: float32 (batch,), NaN in broken rows.
         status: int8 (batch,), WITH_A_PATH, CLOSED or BROKEN.
         references: int32 (batch,), the exponent of the sum over all paths.
+        total: float32 (), the reduced loss; None where nothing is reduced.
+        weights: float32 (batch,), of the rows in it; None where they are 1.
     """
 
     losses: torch.Tensor
     status: torch.Tensor
     references: torch.Tensor
+    total: torch.Tensor | None
+    weights: torch.Tensor | None
+
+
+@triton.jit
+def _counted(label_counts, row, there, longest):
+    """Labels of each row, as they were given."""
+    count = (longest + 0 * row).to(tl.int64)
+    if label_counts is not None:
+        count = tl.load(label_counts + row, mask=there, other=0).to(tl.int64)
+    return tl.where(there, tl.maximum(count, 0), 0)
 
 
 @triton.jit
 def _loss_kernel(
-    ends, certain, spells, broken, losses_out, status_out, references_out, batch,
-    NORMALIZE: tl.constexpr, INFEASIBLE: tl.constexpr, BLOCK: tl.constexpr,
+    ends, certain, spells, broken, label_counts, losses_out, status_out, references_out, total_out, weights_out,
+    batch, longest,
+    NORMALIZE: tl.constexpr, INFEASIBLE: tl.constexpr, REDUCTION: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    there = row < batch
-    end = ends + row.to(tl.int64) * 4
-    label = tl.load(end, mask=there, other=0).to(tl.float32, bitcast=True)
-    blank = tl.load(end + 2, mask=there, other=0).to(tl.float32, bitcast=True)
-    label_exponent = tl.load(end + 1, mask=there, other=0)
-    blank_exponent = tl.load(end + 3, mask=there, other=0)
-    main = tl.load(spells + row, mask=there, other=0) > 0
-    rest, rest_exponent = add(label, label_exponent, blank, blank_exponent)
-    one, one_exponent = indicator(main)
-    total, total_exponent = add(rest, rest_exponent, one, one_exponent)
-    some = total > 0.0
-    exponent = tl.maximum(tl.minimum(rest_exponent, 2), -8).to(tl.float64)
-    near = log1p(rest.to(tl.float64) * tl.exp2(exponent * 32.0))
-    far = tl.log(tl.where(some, total, 1.0).to(tl.float64)) + total_exponent.to(tl.float64) * LN2_32
-    loss = -(tl.load(certain + row, mask=there, other=0.0) + tl.where(main & (rest_exponent <= 2), near, far))
-    loss = loss.to(tl.float32) + 0.0
-    if NORMALIZE:
-        loss = tl.where(loss >= SMALLEST, loss, 0.0)
-    wrong = tl.load(broken + row, mask=there, other=0) > 0
-    if INFEASIBLE == 2:
-        wrong = wrong | (some == 0)
-    loss = tl.where(some, loss, 0.0 if INFEASIBLE == 1 else float("inf"))
-    loss = tl.where(wrong, float("nan"), loss)
-    status = tl.where(wrong, BROKEN, tl.where(some, WITH_A_PATH, CLOSED))
-    tl.store(losses_out + row, loss, mask=there)
-    tl.store(status_out + row, status.to(tl.int8), mask=there)
-    tl.store(references_out + row, tl.where(some, total_exponent, 0), mask=there)
+    lane = tl.arange(0, BLOCK)
+    reduced = tl.sum(tl.zeros([BLOCK], tl.float64), 0)
+    all_labels = tl.sum(tl.zeros([BLOCK], tl.int64), 0)
+    start = 0
+    if REDUCTION == 4:
+        while start < batch:
+            all_labels += tl.sum(_counted(label_counts, start + lane, start + lane < batch, longest), 0)
+            start += BLOCK
+        start = 0
+    while start < batch:
+        row = start + lane
+        there = row < batch
+        end = ends + row.to(tl.int64) * 4
+        label = tl.load(end, mask=there, other=0).to(tl.float32, bitcast=True)
+        blank = tl.load(end + 2, mask=there, other=0).to(tl.float32, bitcast=True)
+        label_exponent = tl.load(end + 1, mask=there, other=0)
+        blank_exponent = tl.load(end + 3, mask=there, other=0)
+        main = tl.load(spells + row, mask=there, other=0) > 0
+        rest, rest_exponent = add(label, label_exponent, blank, blank_exponent)
+        one, one_exponent = indicator(main)
+        total, total_exponent = add(rest, rest_exponent, one, one_exponent)
+        some = total > 0.0
+        exponent = tl.maximum(tl.minimum(rest_exponent, 2), -8).to(tl.float64)
+        near = log1p(rest.to(tl.float64) * tl.exp2(exponent * 32.0))
+        far = tl.log(tl.where(some, total, 1.0).to(tl.float64)) + total_exponent.to(tl.float64) * LN2_32
+        loss = -(tl.load(certain + row, mask=there, other=0.0) + tl.where(main & (rest_exponent <= 2), near, far))
+        loss = loss.to(tl.float32) + 0.0
+        if NORMALIZE:
+            loss = tl.where(loss >= SMALLEST, loss, 0.0)
+        wrong = tl.load(broken + row, mask=there, other=0) > 0
+        if INFEASIBLE == 2:
+            wrong = wrong | (some == 0)
+        loss = tl.where(some, loss, 0.0 if INFEASIBLE == 1 else float("inf"))
+        loss = tl.where(wrong, float("nan"), loss)
+        status = tl.where(wrong, BROKEN, tl.where(some, WITH_A_PATH, CLOSED))
+        tl.store(losses_out + row, loss, mask=there)
+        tl.store(status_out + row, status.to(tl.int8), mask=there)
+        tl.store(references_out + row, tl.where(some, total_exponent, 0), mask=there)
+        if REDUCTION:
+            parts = tl.full([BLOCK], 1.0, tl.float64)
+            if REDUCTION == 2:
+                parts = parts * batch
+            if REDUCTION == 3:
+                parts = tl.maximum(_counted(label_counts, row, there, longest), 1).to(tl.float64) * batch
+            if REDUCTION == 4:
+                parts = parts * tl.maximum(all_labels, 1).to(tl.float64)
+            weight = (1.0 / parts).to(tl.float32)
+            if weights_out is not None:
+                tl.store(weights_out + row, weight, mask=there)
+            reduced += tl.sum(tl.where(there, loss.to(tl.float64) * weight.to(tl.float64), 0.0), 0)
+        start += BLOCK
+    if REDUCTION:
+        tl.store(total_out, reduced.to(tl.float32))
 
 
-def find_losses(ends: torch.Tensor, main: MainPath, *, normalize: bool, infeasible: int) -> Losses:
-    """Each row's loss.
+def find_losses(
+    ends: torch.Tensor, main: MainPath, label_counts: torch.Tensor | None, *, normalize: bool, infeasible: int,
+    reduction: int = NONE, longest: int = 0,
+) -> Losses:  # fmt: skip
+    """Each row's loss, and what they add up to.
 
     Args:
         ends: int32 (batch, 4), the last states of the backward walks, see `sums.Sums`.
+        label_counts: integers (batch,), the labels that count for a reduction; None for `longest`.
         normalize: as in the contract.
         infeasible: what a row is that no path fits: INF, ZERO or NAN.
+        reduction: NONE, SUM, BATCH, MEAN or LABELS.
     """
     batch, device = ends.shape[0], ends.device
+    counts = None if label_counts is None else label_counts.contiguous()
     losses = torch.empty(batch, dtype=torch.float32, device=device)
     status = torch.empty(batch, dtype=torch.int8, device=device)
     references = torch.empty(batch, dtype=torch.int32, device=device)
-    if batch:
+    total = torch.empty((), dtype=torch.float32, device=device) if reduction else None
+    weights = torch.empty(batch, dtype=torch.float32, device=device) if reduction > SUM else None
+    if batch or reduction:
         start(
-            _loss_kernel, cdiv(batch, BLOCK),
-            ends, main.certain, main.spells, main.broken, losses, status, references, batch,
-            NORMALIZE=normalize, INFEASIBLE=infeasible, BLOCK=BLOCK,
+            _loss_kernel, 1,
+            ends, main.certain, main.spells, main.broken, counts, losses, status, references, total, weights,
+            batch, longest,
+            NORMALIZE=normalize, INFEASIBLE=infeasible, REDUCTION=reduction, BLOCK=min(BLOCK, power_of_two(batch)),
         )  # fmt: skip
-    return Losses(losses, status, references)
+    return Losses(losses, status, references, total, weights)

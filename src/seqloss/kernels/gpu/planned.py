@@ -3,14 +3,16 @@
 Which kernels a call starts, on how many programs and with what numbers, follows from the form of its arguments alone:
 types, shapes, strides, and whether 16 bytes divide an address. To find that out takes Python longer than the device
 takes for a small batch. So what a form's second call starts is noted; from the third one on a call allocates twice, for
-what it leaves for the gradient and for what it needs until then, and starts the kernels with addresses in there.
+what it leaves for the gradient and for what it needs until then, and starts the kernels with addresses in there, in one
+go (`series.py`).
 
 Tensors that kernels are given must be the arguments, or memory that no one but the kernels has written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from enum import Enum, auto
 from typing import Any, NamedTuple
 
 import torch
@@ -18,13 +20,14 @@ import torch
 from seqloss.kernels.gpu import ctc
 from seqloss.kernels.gpu.gradient import Kept
 from seqloss.kernels.gpu.launch import Launch, noting, on
+from seqloss.kernels.gpu.series import Series, laid_out
 from seqloss.kernels.gpu.tiles import interpreted
 
 FORMS = 512
 """Of which it is known that they were seen; then all are forgotten."""
 ALIGNMENT = 256
 """Bytes; what an allocator of CUDA's gives is aligned so."""
-TEMPORARY, KEPT, LOSSES, LOGITS, TARGETS, LOGIT_LENGTHS, TARGET_LENGTHS, UPSTREAM, GRADIENT = range(9)
+TEMPORARY, KEPT, RESULT, LOGITS, TARGETS, LOGIT_LENGTHS, TARGET_LENGTHS, LABEL_COUNTS, UPSTREAM, GRADIENT = range(10)
 """What an address is counted from."""
 
 
@@ -36,72 +39,74 @@ class Field(NamedTuple):
     dtype: torch.dtype
 
 
-class Start(NamedTuple):
-    """A kernel to start: `values` with the addresses put in, (place among them, counted from what, offset)."""
-
-    run: Callable[..., Any]
-    values: tuple[Any, ...]
-    addresses: tuple[tuple[int, int, int], ...]
-
-
 class Plan(NamedTuple):
-    """What a call of a form starts, and bytes of both kinds of memory; of a gradient, by its own form, likewise."""
+    """What a call of a form starts, its result's shape, and bytes of both kinds of memory; what a gradient starts, by
+    its own form, None where that is not laid out."""
 
-    starts: list[Start]
+    series: Series
+    shape: torch.Size
     temporary: int
     kept: int
-    fields: tuple[Field, ...]
-    backward: dict[tuple[Any, ...], list[Start]]
+    fields: tuple[Field | None, ...]
+    backward: dict[tuple[Any, ...], Series | None]
 
 
-Arguments = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]
-"""Logits, targets, and both lengths."""
+Arguments = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]
+"""Logits, targets, both lengths, and what a reduction counts where that is not the target's lengths."""
 
-_plans: dict[tuple[Any, ...], Plan | None] = {}
-"""By form; None for one that was seen once, or of which no plan can be made."""
+
+class Unplanned(Enum):
+    """Why a form has no plan: it was seen once, or none can be made."""
+
+    SEEN = auto()
+    CANNOT = auto()
+
+
+_plans: dict[tuple[Any, ...], Plan | Unplanned] = {}
+"""By form."""
 
 
 class Forward(NamedTuple):
-    """Losses, float32 (batch,), and for `backward` what is left: the tensors of `gradient.Kept`, or with a plan one."""
+    """The result, losses (batch,) or what they were reduced to, and for `backward` what is left: the tensors of
+    `gradient.Kept`, or with a plan one."""
 
-    losses: torch.Tensor
-    saved: tuple[torch.Tensor, ...]
+    result: torch.Tensor
+    saved: tuple[Any, ...]
     plan: Plan | None
 
 
 def forward(
     logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor | None,
-    target_lengths: torch.Tensor | None, **options: Any,
+    target_lengths: torch.Tensor | None, label_counts: torch.Tensor | None = None, **options: Any,
 ) -> Forward:  # fmt: skip
     """As `ctc.forward`."""
-    arguments: Arguments = (logits, targets, logit_lengths, target_lengths)
+    arguments: Arguments = (logits, targets, logit_lengths, target_lengths, label_counts)
     if interpreted(logits.device):
         return _unplanned(arguments, options)
     form = (logits.device, *map(_form, arguments), *options.values())
-    if form not in _plans:
-        if len(_plans) >= FORMS:
-            _plans.clear()
-        _plans[form] = None
-        return _unplanned(arguments, options)
-    plan = _plans[form]
-    if plan is None:
+    plan = _plans.get(form)
+    if plan is Unplanned.SEEN:
         with noting() as launches:
             found = _unplanned(arguments, options)
-        _plans[form] = _plan(launches, arguments, found)
+        _plans[form] = _plan(launches, arguments, found) or Unplanned.CANNOT
         return found
+    if not isinstance(plan, Plan):
+        if plan is None:
+            if len(_plans) >= FORMS:
+                _plans.clear()
+            _plans[form] = Unplanned.SEEN
+        return _unplanned(arguments, options)
     with on(logits.device):
-        losses = torch.empty(logits.shape[0], dtype=torch.float32, device=logits.device)
+        result = torch.empty(plan.shape, dtype=torch.float32, device=logits.device)
         kept = _bytes(plan.kept, logits.device)
         temporary = _bytes(plan.temporary, logits.device)
-        _start(
-            plan.starts,
-            [0 if tensor is None else tensor.data_ptr() for tensor in (temporary, kept, losses, *arguments)],
-        )
-    return Forward(losses, (kept,) if plan.fields else (), plan)
+        given = (0 if tensor is None else tensor.data_ptr() for tensor in (temporary, kept, result, *arguments))
+        plan.series.start((*given, 0, 0), logits.device.index)
+    return Forward(result, (kept,) if plan.fields else (), plan)
 
 
 def backward(
-    logits: torch.Tensor, found: Sequence[torch.Tensor], plan: Plan | None, upstream: torch.Tensor, *, blank: int,
+    logits: torch.Tensor, found: Sequence[Any], plan: Plan | None, upstream: torch.Tensor, *, blank: int,
     mode: int, dtype: torch.dtype | None = None,
 ) -> torch.Tensor:  # fmt: skip
     """As `ctc.backward`, of what `forward` has saved."""
@@ -112,39 +117,42 @@ def backward(
     if plan is None:
         return ordinary()
     form = (_form(logits), _form(found[0]), _form(upstream), mode, dtype)  # a hook may have saved what it liked
-    starts = plan.backward.get(form)
-    if starts is None:
+    if form not in plan.backward:
         with noting() as launches:
             gradient = ordinary()
         first = found[0].data_ptr()
-        known = {first + field.offset: (KEPT, field.offset) for field in plan.fields}
+        known = {first + field.offset: (KEPT, field.offset) for field in plan.fields if field is not None}
         for tensor, base in ((logits, LOGITS), (upstream, UPSTREAM), (gradient, GRADIENT)):
             known[tensor.data_ptr()] = (base, 0)
-        plan.backward[form] = [_planned(launch, known) for launch in launches]
+        plan.backward[form] = laid_out(launches, known)
         return gradient
+    series = plan.backward[form]
+    if series is None:
+        return ordinary()
     with on(logits.device):
         gradient = torch.empty(logits.shape, dtype=dtype or logits.dtype, device=logits.device)
-        bases = [0, found[0].data_ptr(), 0, logits.data_ptr(), 0, 0, 0, upstream.data_ptr(), gradient.data_ptr()]
-        _start(starts, bases)
+        kept, source = found[0].data_ptr(), logits.data_ptr()
+        bases = (0, kept, 0, source, 0, 0, 0, 0, upstream.data_ptr(), gradient.data_ptr())
+        series.start(bases, logits.device.index)
     return gradient
 
 
-def unpacked(found: Sequence[torch.Tensor], plan: Plan | None) -> Kept:
+def unpacked(found: Sequence[Any], plan: Plan | None) -> Kept:
     """What `forward` has saved as the tensors that it stands for."""
     if plan is None:
         return Kept(*found)
     (memory,) = found
-    return Kept(
-        *(
-            memory[offset : offset + shape.numel() * dtype.itemsize].view(dtype).view(shape)
-            for offset, shape, dtype in plan.fields
-        )
-    )
+    tensors: list[Any] = [field and _field(memory, *field) for field in plan.fields]
+    return Kept(*tensors)
+
+
+def _field(memory: torch.Tensor, offset: int, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
+    return memory[offset : offset + shape.numel() * dtype.itemsize].view(dtype).view(shape)
 
 
 def _unplanned(arguments: Arguments, options: dict[str, Any]) -> Forward:
     losses, kept = ctc.forward(*arguments, **options)
-    return Forward(losses.losses, tuple(kept or ()), None)
+    return Forward(losses.losses if losses.total is None else losses.total, tuple(kept or ()), None)
 
 
 def _form(tensor: torch.Tensor | None) -> tuple[Any, ...] | None:
@@ -155,21 +163,13 @@ def _bytes(size: int, device: torch.device) -> torch.Tensor:
     return torch.empty(size, dtype=torch.uint8, device=device)
 
 
-def _start(starts: list[Start], bases: list[int]) -> None:
-    for run, values, addresses in starts:
-        own = list(values)
-        for place, base, offset in addresses:
-            own[place] = bases[base] + offset
-        run(*own)
-
-
 def _plan(launches: list[Launch], arguments: Arguments, found: Forward) -> Plan | None:
     """What to start another time; None where two arguments are the same memory, or one was copied for the kernels."""
     given = [(tensor, LOGITS + number) for number, tensor in enumerate(arguments) if tensor is not None]
     known = {tensor.data_ptr(): (base, 0) for tensor, base in given}
     if len(known) < len(given) or not all(tensor.is_contiguous() for tensor, _ in given if tensor.ndim == 1):
         return None
-    known[found.losses.data_ptr()] = (LOSSES, 0)
+    known[found.result.data_ptr()] = (RESULT, 0)
     sizes = {TEMPORARY: 0, KEPT: 0}
 
     def place(tensor: torch.Tensor, base: int) -> int:
@@ -180,20 +180,14 @@ def _plan(launches: list[Launch], arguments: Arguments, found: Forward) -> Plan 
             sizes[base] += -(-tensor.numel() * tensor.itemsize // ALIGNMENT) * ALIGNMENT
         return known[at][1]
 
-    fields = tuple(Field(place(tensor, KEPT), tensor.shape, tensor.dtype) for tensor in found.saved)
+    fields = tuple(
+        None if tensor is None else Field(place(tensor, KEPT), tensor.shape, tensor.dtype) for tensor in found.saved
+    )
     for launch in launches:
         for value in launch.args:
             if isinstance(value, torch.Tensor) and value.data_ptr() not in known:
                 place(value, TEMPORARY)
-    starts = [_planned(launch, known) for launch in launches]
-    return Plan(starts, sizes[TEMPORARY], sizes[KEPT], fields, {})
-
-
-def _planned(launch: Launch, known: dict[int, tuple[int, int]]) -> Start:
-    addresses = tuple(
-        (place, *known[value.data_ptr()])
-        for place, value in enumerate(launch.args)
-        if isinstance(value, torch.Tensor) and value.numel()
-    )
-    values = tuple(0 if isinstance(value, torch.Tensor) else value for value in launch.args)
-    return Start(launch.kernel[(launch.programs, 1, 1)], (*values, *launch.constants), addresses)
+    series = laid_out(launches, known)
+    if series is None:
+        return None
+    return Plan(series, found.result.shape, sizes[TEMPORARY], sizes[KEPT], fields, {})

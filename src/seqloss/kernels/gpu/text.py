@@ -6,7 +6,8 @@ A row that breaks the contract is `refused`; its labels are cut to classes, so t
 A label's first occurrence stands for its class, its leader. For the sums by class, each label names the next one of its
 class: a chain of successors, in ascending order, which takes one comparison of all labels with all, and neither a sort
 nor atomics. Where there are few classes, a map leads from each to its leader: a long target then has far fewer leaders
-than labels, and whoever looks for them goes over classes.
+than labels, and whoever looks for them goes over classes. Programs of their own do that, beside the row's first one and
+not after it: they read the labels as they were given.
 """
 
 from typing import NamedTuple
@@ -28,25 +29,6 @@ FEW_CLASSES = 128
 """Up to so many a map leads from each class to its leader."""
 
 
-class Text(NamedTuple):
-    """The targets and all lengths.
-
-    Attributes:
-        labels: int32 (batch, labels), the blank where no label is in use, or one that is none.
-        frames, counts: int32 (batch,), frames and labels in use, cut to their axes.
-        required: int32 (batch,), the fewest frames that fit.
-        refused: int8 (batch,), 1 for rows with a label or a length that breaks the contract.
-        order: int32 (batch,), the rows, those with the most frames first.
-    """
-
-    labels: torch.Tensor
-    frames: torch.Tensor
-    counts: torch.Tensor
-    required: torch.Tensor
-    refused: torch.Tensor
-    order: torch.Tensor
-
-
 class Groups(NamedTuple):
     """Labels of the same class.
 
@@ -58,6 +40,27 @@ class Groups(NamedTuple):
 
     leaders: torch.Tensor
     following: torch.Tensor
+
+
+class Text(NamedTuple):
+    """The targets and all lengths.
+
+    Attributes:
+        labels: int32 (batch, labels), the blank where no label is in use, or one that is none.
+        frames, counts: int32 (batch,), frames and labels in use, cut to their axes.
+        required: int32 (batch,), the fewest frames that fit.
+        refused: int8 (batch,), 1 for rows with a label or a length that breaks the contract.
+        order: int32 (batch,), the rows, those with the most frames first.
+        groups: which labels share a class; None for a loss alone.
+    """
+
+    labels: torch.Tensor
+    frames: torch.Tensor
+    counts: torch.Tensor
+    required: torch.Tensor
+    refused: torch.Tensor
+    order: torch.Tensor
+    groups: Groups | None
 
 
 def few_classes(classes: int) -> bool:
@@ -93,11 +96,20 @@ def _cut(lengths, row, whole):
 
 
 @triton.jit
-def _text_kernel(
-    targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out,
-    order_out, stride_row, stride_label, batch, time, classes, longest, blank, LABELS: tl.constexpr, ROWS: tl.constexpr,
+def _given(targets, row, place, inside, stride_row, stride_label, classes, blank):
+    """Labels in use as they were given, and which of them are none; each as a class, the blank where it is no label."""
+    at = targets + row * stride_row + place.to(tl.int64) * stride_label
+    label = tl.load(at, mask=inside, other=0).to(tl.int64)
+    bad = inside & ((label < 0) | (label >= classes) | (label == blank))
+    return label, bad, tl.where(inside & (bad == 0), label, blank).to(tl.int32)
+
+
+@triton.jit
+def _look(
+    targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out, order_out,
+    row, stride_row, stride_label, batch, time, classes, longest, blank, LABELS: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(0).to(tl.int64)
+    """A row's labels and lengths, and its place among the rows."""
     frames, wrong_frames = _cut(logit_lengths, row, time)
     count, wrong_count = _cut(target_lengths, row, longest)
     wrong = (wrong_frames | wrong_count).to(tl.int32)
@@ -106,13 +118,11 @@ def _text_kernel(
     while start < longest:
         place = start + tl.arange(0, LABELS)
         inside = place < count
-        at = targets + row * stride_row + place.to(tl.int64) * stride_label
-        label = tl.load(at, mask=inside, other=0).to(tl.int64)
-        before = tl.load(at - stride_label, mask=inside & (place > 0), other=0).to(tl.int64)
-        bad = inside & ((label < 0) | (label >= classes) | (label == blank))
+        follows = inside & (place > 0)
+        label, bad, clean = _given(targets, row, place, inside, stride_row, stride_label, classes, blank)
+        before = _given(targets, row, place - 1, follows, stride_row, stride_label, classes, blank)[0]
         wrong = tl.maximum(wrong, tl.max(bad.to(tl.int32), 0))
-        repeats += tl.sum((inside & (place > 0) & (label == before)).to(tl.int32), 0)
-        clean = tl.where(inside & (bad == 0), label, blank).to(tl.int32)
+        repeats += tl.sum((follows & (label == before)).to(tl.int32), 0)
         tl.store(labels_out + row * longest + place, clean, mask=place < longest)
         start += LABELS
     tl.store(frames_out + row, frames)
@@ -134,14 +144,15 @@ def _text_kernel(
 
 
 @triton.jit
-def _groups_kernel(
-    labels, counts, leaders, following_out, longest, classes, blocks,
-    UNITS: tl.constexpr, LABELS: tl.constexpr, BY_CLASS: tl.constexpr,
+def _group(
+    targets, target_lengths, leaders, following_out, row, first_place, stride_row, stride_label, classes, longest,
+    blank, UNITS: tl.constexpr, COMPARED: tl.constexpr, BY_CLASS: tl.constexpr,
 ):  # fmt: skip
-    row = (tl.program_id(0) // blocks).to(tl.int64)
-    place = (tl.program_id(0) % blocks) * UNITS + tl.arange(0, UNITS)
-    count = tl.load(counts + row)
-    label = tl.load(labels + row * longest + place, mask=place < count, other=-1)
+    """UNITS labels' successors, and which of them lead; or UNITS classes' leaders."""
+    place = first_place + tl.arange(0, UNITS)
+    count, _ = _cut(target_lengths, row, longest)
+    inside = place < count
+    label = tl.where(inside, _given(targets, row, place, inside, stride_row, stride_label, classes, blank)[2], -1)
     first = tl.full([UNITS], 2**31 - 1, tl.int32)
     following = tl.full([UNITS], 2**31 - 1, tl.int32)
     sought = label
@@ -149,13 +160,15 @@ def _groups_kernel(
         sought = place
     start = 0
     while start < count:
-        other_place = start + tl.arange(0, LABELS)
-        other = tl.load(labels + row * longest + other_place, mask=other_place < count, other=-2)
+        other_place = start + tl.arange(0, COMPARED)
+        inside = other_place < count
+        other = _given(targets, row, other_place, inside, stride_row, stride_label, classes, blank)[2]
+        other = tl.where(inside, other, -2)
         here = tl.where(other[None, :] == sought[:, None], other_place[None, :], 2**31 - 1)
         first = tl.minimum(first, tl.min(here, 1))
         after = (other[None, :] == label[:, None]) & (other_place[None, :] > place[:, None])
         following = tl.minimum(following, tl.min(tl.where(after, other_place[None, :], 2**31 - 1), 1))
-        start += LABELS
+        start += COMPARED
     following = tl.where(following == 2**31 - 1, -1, following)
     tl.store(following_out + row * longest + place, following, mask=place < longest)
     if BY_CLASS:
@@ -163,6 +176,27 @@ def _groups_kernel(
         tl.store(leaders + row * classes + place, first, mask=place < classes)
     else:
         tl.store(leaders + row * longest + place, (first == place).to(tl.int8), mask=place < longest)
+
+
+@triton.jit
+def _text_kernel(
+    targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out,
+    order_out, leaders, following, stride_row, stride_label, batch, time, classes, longest, blank, parts,
+    LABELS: tl.constexpr, ROWS: tl.constexpr, UNITS: tl.constexpr, COMPARED: tl.constexpr, BY_CLASS: tl.constexpr,
+):  # fmt: skip
+    row = (tl.program_id(0) // parts).to(tl.int64)
+    part = tl.program_id(0) % parts
+    if part == 0:
+        _look(
+            targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out,
+            order_out, row, stride_row, stride_label, batch, time, classes, longest, blank, LABELS, ROWS,
+        )  # fmt: skip
+    else:
+        if leaders is not None:
+            _group(
+                targets, target_lengths, leaders, following, row, (part - 1) * UNITS, stride_row, stride_label, classes,
+                longest, blank, UNITS, COMPARED, BY_CLASS,
+            )  # fmt: skip
 
 
 def read_text(
@@ -173,6 +207,7 @@ def read_text(
     time: int,
     classes: int,
     blank: int,
+    grouped: bool = False,
 ) -> Text:
     """Look at every label and length in use.
 
@@ -181,42 +216,33 @@ def read_text(
             of an axis; on one device.
         time, classes: the logits' axes.
         blank: from 0.
+        grouped: find out which labels share a class.
     """
     batch, longest = targets.shape
     new = {"device": targets.device}
     labels = torch.empty((batch, longest), dtype=torch.int32, **new)
     frames, counts, required, order = (torch.empty(batch, dtype=torch.int32, **new) for _ in range(4))
     refused = torch.empty(batch, dtype=torch.int8, **new)
+    few, in_interpreter = few_classes(classes), interpreted(targets.device)
+    groups, units = None, 0
+    if grouped:
+        shape, kind = leaders_shape(batch, longest, classes)
+        following = torch.empty((batch, longest), dtype=torch.int32, **new)
+        groups = Groups(torch.empty(shape, dtype=kind, **new), following)
+        units = max(longest, classes) if few else longest
     if batch:
-        block = min(1 << 14 if interpreted(targets.device) else 1024, power_of_two(longest))
+        block, of_part, compared = (1 << 14, 512, 512) if in_interpreter else (1024, 16, 256)
+        of_part = min(of_part, power_of_two(units))
+        parts = 1 + cdiv(units, of_part)
         start(
-            _text_kernel, batch,
+            _text_kernel, batch * parts,
             targets, *map(_contiguous, (logit_lengths, target_lengths)), labels, frames, counts, required, refused,
-            order, *targets.stride(), batch, time, classes, longest, blank, LABELS=block, ROWS=COMPARED,
+            order, *(groups or (None, None)), *targets.stride(), batch, time, classes, longest, blank, parts,
+            LABELS=min(block, power_of_two(longest)), ROWS=COMPARED, UNITS=of_part,
+            COMPARED=min(compared, power_of_two(longest)), BY_CLASS=few,
         )  # fmt: skip
-    return Text(labels, frames, counts, required, refused, order)
+    return Text(labels, frames, counts, required, refused, order, groups)
 
 
 def _contiguous(lengths: torch.Tensor | None) -> torch.Tensor | None:
     return None if lengths is None else lengths.contiguous()
-
-
-def group(text: Text, classes: int) -> Groups:
-    """Which labels share a class."""
-    batch, longest = text.labels.shape
-    new = {"device": text.labels.device}
-    following = torch.empty((batch, longest), dtype=torch.int32, **new)
-    shape, kind = leaders_shape(batch, longest, classes)
-    leaders = torch.empty(shape, dtype=kind, **new)
-    few = few_classes(classes)
-    units = max(longest, classes) if few else longest
-    if batch and units:
-        block, compared = (512, 512) if interpreted(text.labels.device) else (16, 256)
-        block, compared = min(block, power_of_two(units)), min(compared, power_of_two(longest))
-        blocks = cdiv(units, block)
-        start(
-            _groups_kernel, batch * blocks,
-            text.labels, text.counts, leaders, following, longest, classes, blocks,
-            UNITS=block, LABELS=compared, BY_CLASS=few,
-        )  # fmt: skip
-    return Groups(leaders, following)

@@ -1,0 +1,137 @@
+"""Compiled kernels started one after another by CUDA's own driver, their arguments laid out once.
+
+Triton's launcher takes every argument from Python anew: 14 µs for each of these kernels on an H200's host, where the
+driver itself needs 6. Here a kernel's parameters lie where the driver reads them, eight bytes for each, and between one
+call and the next only addresses change.
+
+Which parameters a compiled kernel has follows from Triton's signature of it, and is held against what the driver says
+of the very kernel: where they differ, or the driver is too old to say (before CUDA 12.4), there is no series.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from triton.runtime import driver
+
+from seqloss.kernels.gpu.launch import Launch
+
+WARP = 32
+SIZES = {"i32": 4, "u32": 4, "i64": 8, "u64": 8, "fp32": 4}
+"""Bytes of a parameter, by Triton's name of its type; a pointer has 8."""
+OF_TRITON = 2
+"""Pointers behind a kernel's own parameters at the most, to memory that these kernels do not ask for."""
+NO_CONTEXT = 201
+"""CUDA_ERROR_INVALID_CONTEXT: a thread that has not met the device yet."""
+
+
+class Base(NamedTuple):
+    """An address: so many bytes behind one of those that a call is given."""
+
+    number: int
+    offset: int
+
+
+class Series:
+    """Kernels to start, one after another."""
+
+    def __init__(self, launches: Sequence[Launch], parameters: Sequence[list[int | Base]]) -> None:
+        words = [word for one in parameters for word in one]
+        addresses = [(place, *word) for place, word in enumerate(words) if isinstance(word, Base)]
+        self._words = np.array([0 if isinstance(word, Base) else word for word in words], np.uint64)
+        self._places, self._numbers, self._offsets = (
+            np.array(column, np.uint64) for column in zip(*addresses, strict=True)
+        )
+        start = self._words.ctypes.data
+        self._pointers = (ctypes.c_void_p * len(words))(*range(start, start + self._words.nbytes, 8))
+        self._stream, self._context, self._lock = ctypes.c_void_p(), ctypes.c_void_p(), threading.Lock()
+        _check("cuCtxGetCurrent", _cuda().cuCtxGetCurrent(ctypes.byref(self._context)))
+        self._calls, first = [], 0
+        for launch, own in zip(launches, parameters, strict=True):
+            kernel, one = launch.kernel, ctypes.c_uint(1)
+            at = ctypes.c_void_p(ctypes.addressof(self._pointers) + ctypes.sizeof(ctypes.c_void_p) * first)
+            threads, shared = ctypes.c_uint(WARP * kernel.metadata.num_warps), ctypes.c_uint(kernel.metadata.shared)
+            grid = ctypes.c_uint(launch.programs), one, one
+            function = ctypes.c_void_p(kernel.function)
+            self._calls.append((function, *grid, threads, one, one, shared, self._stream, at, ctypes.c_void_p()))
+            first += len(own)
+
+    def start(self, bases: Sequence[int], device: int) -> None:
+        """Start all on the device's current stream; the device is the current one.
+
+        Args:
+            bases: addresses, in the order in which the parameters number them.
+        """
+        launch = _cuda().cuLaunchKernel
+        given = np.array(bases, np.uint64)
+        with self._lock:  # the driver has copied the parameters when it returns
+            self._words[self._places] = given[self._numbers] + self._offsets
+            self._stream.value = driver.active.get_current_stream(device)
+            for call in self._calls:
+                code = launch(*call)
+                if code == NO_CONTEXT:
+                    _check("cuCtxSetCurrent", _cuda().cuCtxSetCurrent(self._context))
+                    code = launch(*call)
+                if code:
+                    _check("cuLaunchKernel", code)
+
+
+def laid_out(launches: Sequence[Launch], known: Mapping[int, tuple[int, int]]) -> Series | None:
+    """The same kernels to start another time; None where the driver has another view of their parameters.
+
+    Args:
+        known: of each tensor's address, the number of the base that it is counted from, and its offset.
+    """
+    parameters = []
+    for launch in launches:
+        own = _parameters(launch, known)
+        if own is None or not _agreed(launch.kernel, [size for size, _ in own]):
+            return None
+        parameters.append([word for _, word in own] + [0] * OF_TRITON)
+    return Series(launches, parameters)
+
+
+def _parameters(launch: Launch, known: Mapping[int, tuple[int, int]]) -> list[tuple[int, int | Base]] | None:
+    """Size and value of each, in order; what Triton compiled in is none."""
+    found: list[tuple[int, int | Base]] = []
+    for kind, value in zip(launch.kernel.src.signature.values(), (*launch.args, *launch.constants), strict=True):
+        if kind == "constexpr":
+            continue
+        if isinstance(value, torch.Tensor):
+            found.append((8, Base(*known[value.data_ptr()]) if value.numel() else 0))
+        elif kind not in SIZES:
+            return None
+        elif kind == "fp32":
+            found.append((4, struct.unpack("<I", struct.pack("<f", value))[0]))
+        else:
+            found.append((SIZES[kind], value % (1 << 64)))
+    return found
+
+
+def _agreed(kernel: Any, sizes: list[int]) -> bool:
+    """Whether the driver says of a kernel that it takes parameters of these sizes, and no more than Triton's own."""
+    told = getattr(_cuda(), "cuFuncGetParamInfo", None)
+    if told is None or kernel.metadata.num_ctas != 1 or kernel.metadata.global_scratch_size:
+        return False
+    function, offset, size = ctypes.c_void_p(kernel.function), ctypes.c_size_t(), ctypes.c_size_t()
+    found: list[int] = []
+    while not told(function, ctypes.c_size_t(len(found)), ctypes.byref(offset), ctypes.byref(size)):
+        found.append(size.value)
+    return found[: len(sizes)] == sizes and found[len(sizes) :] in ([8] * more for more in range(OF_TRITON + 1))
+
+
+@cache
+def _cuda() -> Any:
+    return ctypes.CDLL("libcuda.so.1")
+
+
+def _check(call: str, code: int) -> None:
+    if code:
+        raise RuntimeError(f"CUDA's driver refused {call} with error {code}; an earlier kernel may be the cause.")

@@ -161,9 +161,9 @@ def _group(
     start = 0
     while start < count:
         other_place = start + tl.arange(0, COMPARED)
-        inside = other_place < count
-        other = _given(targets, row, other_place, inside, stride_row, stride_label, classes, blank)[2]
-        other = tl.where(inside, other, -2)
+        other_inside = other_place < count
+        other = _given(targets, row, other_place, other_inside, stride_row, stride_label, classes, blank)[2]
+        other = tl.where(other_inside, other, -2)
         here = tl.where(other[None, :] == sought[:, None], other_place[None, :], 2**31 - 1)
         first = tl.minimum(first, tl.min(here, 1))
         after = (other[None, :] == label[:, None]) & (other_place[None, :] > place[:, None])

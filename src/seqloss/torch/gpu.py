@@ -160,12 +160,12 @@ class _Losses(torch.autograd.Function):
 
         logits, *saved = ctx.saved_tensors
         options: Options = ctx.options
-        with torch.no_grad():
-            upstream = weighed(upstream, options.weight)
-            if _batched(upstream):
+        upstream = weighed(upstream, options.weight)
+        if _batched(upstream):
+            with torch.no_grad():
                 gradient = _many(logits, planned.unpacked(saved, ctx.plan), upstream, options)
-            else:
-                gradient = planned.backward(logits, saved, ctx.plan, upstream, blank=options.blank, mode=options.mode)
+        else:
+            gradient = planned.backward(logits, saved, ctx.plan, upstream, blank=options.blank, mode=options.mode)
         return once(gradient, ctx.options.name), None, None, None, None, None
 
 

@@ -24,6 +24,7 @@ INTEGERS = {
 }
 
 
+NAMES = ("targets", "logit_lengths", "target_lengths")
 Form = tuple[tuple[int, ...], np.dtype[Any]]
 """Shape and type of an argument."""
 
@@ -68,41 +69,43 @@ def read(
     Raises:
         SeqLossError: as `seqloss.contract.validate`, about what the host knows.
     """
-    targets, logit_lengths, target_lengths = (
-        values if hidden(values) else integers(values) for values in (targets, logit_lengths, target_lengths)
-    )
-    one_row = logits.ndim == 3 and target_lengths is not None and _axes(targets) == 1
-    asked = target_lengths
+    arguments = targets, logit_lengths, target_lengths
+    if isinstance(blank, int) and hidden(targets) and targets.ndim != 1 and all(map(_no_numbers, arguments)):
+        batch = _validate_forms(tuple(logits.shape), tuple(map(_form, NAMES, arguments)), blank, validate)
+        frames, counts = (values if values is None else _moved(values, logits.device) for values in arguments[1:])
+        return Given(_moved(targets, logits.device), frames, counts, counts, batch.blank, None)
+    targets, logit_lengths, target_lengths = (values if hidden(values) else integers(values) for values in arguments)
+    forms = tuple(map(_form, NAMES, (targets, logit_lengths, target_lengths)))
 
     def check() -> contract.Batch:
-        shape, arguments = tuple(logits.shape), (targets, logit_lengths, target_lengths)
-        forms = tuple(map(_form, ("targets", "logit_lengths", "target_lengths"), arguments))
-        if isinstance(blank, int) and all(values is None or hidden(values) for values in arguments):
-            return _validate_forms(shape, forms, blank, validate)
-        given = _stand_ins(shape, blank, forms, arguments)
+        shape = tuple(logits.shape)
+        given = _stand_ins(shape, blank, forms, (targets, logit_lengths, target_lengths))
         return contract.validate(shape, *given, blank=blank, values=validate)
 
+    one_row = logits.ndim == 3 and target_lengths is not None and _axes(targets) == 1
     if one_row and (hidden(targets) or hidden(target_lengths)):
-        if hidden(target_lengths):  # whether they add up is seen on the device
-            _form("target_lengths", target_lengths)
-        else:
+        if not hidden(target_lengths):  # otherwise whether they add up is seen on the device
             check()
-        targets, target_lengths = padded(logits, targets, target_lengths)
+        rows, counts = padded(logits, targets, target_lengths)
+        given = read(logits, rows, logit_lengths, counts, blank=blank, validate=validate)
+        return given._replace(label_counts=_placed(target_lengths, target_lengths, logits.device))
     batch = check()
     counts = _lengths(target_lengths, batch.target_lengths, logits.device)
     return Given(
         _placed(targets, batch.targets, logits.device),
         _lengths(logit_lengths, batch.logit_lengths, logits.device),
-        counts,
-        counts if asked is target_lengths else _placed(asked, asked, logits.device),
-        batch.blank,
+        counts, counts, batch.blank,
         None if any(map(hidden, (targets, logit_lengths, target_lengths))) else batch,
-    )
+    )  # fmt: skip
 
 
 def hidden(values: Any) -> bool:
     """Whether Python cannot see the values without a wait."""
     return isinstance(values, torch.Tensor) and values.device.type != "cpu"
+
+
+def _no_numbers(values: Any) -> bool:
+    return values is None or hidden(values)
 
 
 def _axes(values: Any) -> int | None:
@@ -145,9 +148,13 @@ def _validate_forms(shape: tuple[int, ...], forms: tuple[Form | None, ...], blan
 def _placed(given: Any, checked: Any, device: torch.device) -> torch.Tensor:
     """On the logits' device; a copy from the host is handed to the stream, and nothing waits for it."""
     if hidden(given):
-        return given if given.device == device else given.to(device, non_blocking=True)
+        return _moved(given, device)
     own = torch.from_numpy(np.array(checked))  # the caller may fill pinned memory anew before it is copied
     return own.to(device, non_blocking=True)
+
+
+def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    return tensor if tensor.device == device else tensor.to(device, non_blocking=True)
 
 
 def _lengths(given: Any, checked: np.ndarray, device: torch.device) -> torch.Tensor | None:

@@ -71,15 +71,14 @@ class Cuda:
         if self.answers and (answer := self.answers.pop(0)):
             return answer
         kernel = self.kernels[function.value]
-        _, _, shared, stream, at, _ = rest
+        _, _, shared, stream, pointers, _ = rest
         assert (threads.value, shared.value) == (32 * kernel.metadata.num_warps, 48)
         self.streams.append(stream.value)
         kinds = list(kernel.src.signature.values())
-        many = sum(kind != "constexpr" for kind in kinds)
-        pointers = iter((ctypes.c_void_p * many).from_address(at.value))
+        at = iter(pointers)
         types = {"i32": ctypes.c_int32, "i64": ctypes.c_int64, "fp32": ctypes.c_float}
         values = [
-            None if kind == "constexpr" else types.get(kind, ctypes.c_uint64).from_address(next(pointers)).value
+            None if kind == "constexpr" else types.get(kind, ctypes.c_uint64).from_address(next(at)).value
             for kind in kinds
         ]
         self.noted.append((kernel.name, (x.value, y.value, z.value), values))

@@ -21,6 +21,9 @@ _compiled: dict[tuple[Any, ...], Any] = {}
 """By kernel, device, and all that Triton compiles anew for."""
 
 
+_AS_IT_IS = nullcontext()
+
+
 class Launch(NamedTuple):
     """A kernel that was started: a compiled one and its programs, tensors and numbers, and constants."""
 
@@ -50,7 +53,9 @@ def noting() -> Iterator[list[Launch]]:
 
 def on(device: torch.device) -> AbstractContextManager[Any]:
     """Make a device the current one, which is where Triton starts kernels."""
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+    if device.type != "cuda" or device.index == torch.cuda.current_device():
+        return _AS_IT_IS
+    return torch.cuda.device(device)
 
 
 def start(

@@ -1,8 +1,8 @@
 """Compiled kernels started one after another by CUDA's own driver, their arguments laid out once.
 
 Triton's launcher takes every argument from Python anew: 14 µs for each of these kernels on an H200's host, where the
-driver itself needs 6. Here a kernel's parameters lie where the driver reads them, eight bytes for each, and between one
-call and the next only addresses change.
+driver itself needs 6. Here all parameters lie where the driver reads them, eight bytes for each, one for all kernels
+that take the same, and between one call and the next only addresses are written anew.
 
 Which parameters a compiled kernel has follows from Triton's signature of it, and is held against what the driver says
 of the very kernel: where they differ, or the driver is too old to say (before CUDA 12.4), there is no series.
@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from triton.runtime import driver
 
@@ -42,26 +41,24 @@ class Base(NamedTuple):
 class Series:
     """Kernels to start, one after another."""
 
-    def __init__(self, launches: Sequence[Launch], parameters: Sequence[list[int | Base]]) -> None:
-        words = [word for one in parameters for word in one]
-        addresses = [(place, *word) for place, word in enumerate(words) if isinstance(word, Base)]
-        self._words = np.array([0 if isinstance(word, Base) else word for word in words], np.uint64)
-        self._places, self._numbers, self._offsets = (
-            np.array(column, np.uint64) for column in zip(*addresses, strict=True)
-        )
-        start = self._words.ctypes.data
-        self._pointers = (ctypes.c_void_p * len(words))(*range(start, start + self._words.nbytes, 8))
+    def __init__(self, launches: Sequence[Launch], parameters: Sequence[Sequence[int | Base]]) -> None:
+        used = dict.fromkeys(word for one in parameters for word in one)
+        self._addresses = [word for word in used if isinstance(word, Base)]
+        numbers = [word for word in used if not isinstance(word, Base)]
+        words = [*self._addresses, *numbers]
+        self._words = (ctypes.c_uint64 * len(words))(*[0] * len(self._addresses), *numbers)
+        self._pack = struct.Struct(f"={len(self._addresses)}Q").pack_into
         self._stream, self._context, self._lock = ctypes.c_void_p(), ctypes.c_void_p(), threading.Lock()
         _check("cuCtxGetCurrent", _cuda().cuCtxGetCurrent(ctypes.byref(self._context)))
-        self._calls, first = [], 0
+        start = ctypes.addressof(self._words)
+        at = {word: start + 8 * place for place, word in enumerate(words)}
+        self._calls = []
         for launch, own in zip(launches, parameters, strict=True):
             kernel, one = launch.kernel, ctypes.c_uint(1)
-            at = ctypes.c_void_p(ctypes.addressof(self._pointers) + ctypes.sizeof(ctypes.c_void_p) * first)
             threads, shared = ctypes.c_uint(WARP * kernel.metadata.num_warps), ctypes.c_uint(kernel.metadata.shared)
-            grid = ctypes.c_uint(launch.programs), one, one
-            function = ctypes.c_void_p(kernel.function)
-            self._calls.append((function, *grid, threads, one, one, shared, self._stream, at, ctypes.c_void_p()))
-            first += len(own)
+            grid, block = (ctypes.c_uint(launch.programs), one, one), (threads, one, one)
+            pointers = (ctypes.c_void_p * len(own))(*(at[word] for word in own))
+            self._calls.append((ctypes.c_void_p(kernel.function), *grid, *block, shared, self._stream, pointers, None))
 
     def start(self, bases: Sequence[int], device: int) -> None:
         """Start all on the device's current stream; the device is the current one.
@@ -70,9 +67,8 @@ class Series:
             bases: addresses, in the order in which the parameters number them.
         """
         launch = _cuda().cuLaunchKernel
-        given = np.array(bases, np.uint64)
         with self._lock:  # the driver has copied the parameters when it returns
-            self._words[self._places] = given[self._numbers] + self._offsets
+            self._pack(self._words, 0, *[bases[number] + offset for number, offset in self._addresses])
             self._stream.value = driver.active.get_current_stream(device)
             for call in self._calls:
                 code = launch(*call)

@@ -240,7 +240,7 @@ def frame_pass(
     emissions = None
     if labels is not None:
         emissions = torch.empty((batch, time, longest + 1), dtype=torch.int64, device=logits.device)
-    tile, unit = classes_tile(logits.device, time, classes, BLOCK), aligned(logits)
+    tile, unit = classes_tile(logits.device, time, classes, BLOCK, warps=2), aligned(logits)
     slack = 0.0 if rounding is None else NORMALIZATION_SLACK + rounding * math.log(max(1, classes))
     if batch and time:
         start(

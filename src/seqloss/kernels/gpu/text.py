@@ -231,7 +231,7 @@ def read_text(
         groups = Groups(torch.empty(shape, dtype=kind, **new), following)
         units = max(longest, classes) if few else longest
     if batch:
-        block, of_part, compared = (1 << 14, 512, 512) if in_interpreter else (1024, 16, 256)
+        block, of_part, compared = (1 << 14, 512, 512) if in_interpreter else (1024, 8, 256)
         of_part = min(of_part, power_of_two(units))
         parts = 1 + cdiv(units, of_part)
         start(

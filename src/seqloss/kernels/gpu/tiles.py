@@ -59,16 +59,22 @@ def interpreted(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-def classes_tile(device: torch.device, time: int, classes: int, block: int) -> Tile:
-    """Frames by classes, for the two passes over the logits, in blocks of so many classes."""
+def classes_tile(device: torch.device, time: int, classes: int, block: int, warps: int = 4) -> Tile:
+    """Frames by classes, for the two passes over the logits, in blocks of so many classes; of fewer classes some frames
+    at once, 512 scores, with so many warps.
+
+    Microseconds on an H200 of both passes for 32 rows of 1,000 frames and 128 classes: 512 scores with 2 warps 27 and
+    23, with 4 warps 30 and 20; 1,024 with 4 warps 28 and 24.
+    """
     if interpreted(device):
         columns = min(1 << 12, power_of_two(classes))
         return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns)
     columns = min(block, max(16, power_of_two(classes)))
     blocks = cdiv(classes, columns)
     parts = cdiv(blocks, cdiv(blocks, BLOCKS_AT_ONCE))
-    rows = 1 if columns == block else max(1, 1024 // columns)
-    return Tile(rows, columns, parts, warps=max(4, columns // 256))
+    if columns == block:
+        return Tile(1, columns, parts, warps=max(4, columns // 256))
+    return Tile(max(1, 512 // columns), columns, parts, warps=max(warps, columns // 256))
 
 
 def aligned(logits: torch.Tensor) -> int:

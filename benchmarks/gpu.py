@@ -8,8 +8,9 @@ short, over enough sets of inputs that a cache does not hold them; medians over 
 are timed by the host's clock, and only if JAX sees the device.
 
 The floor is the time that memory needs to read the logits twice and to write the gradient once, at the bandwidth of a
-large copy, measured in the same run. `--save` writes benchmarks/results/<device>.json with machine, versions and
-commit, and docs/img/gpu-<device>.svg.
+large copy, measured in the same run. Each kernel's share is taken when all is timed: from then on the profiler makes
+every launch take longer. `--save` writes benchmarks/results/<device>.json with machine, versions and commit, and
+docs/img/gpu-<device>.svg.
 """
 
 from __future__ import annotations
@@ -101,16 +102,21 @@ def kernel_times(call: Callable[[], object], calls: int = 5) -> dict[str, float]
     return {name: spent for name, spent in found.items() if spent > 0.0}
 
 
+def drawn(workload: Workload) -> tuple[int, list[Inputs]]:
+    """Bytes of its logits, and sets of inputs, more than a cache holds."""
+    cache = torch.cuda.get_device_properties(0).L2_cache_size
+    size = workload.batch * workload.frames * workload.classes * kind_of(workload).itemsize
+    return size, inputs(workload, sets=max(1, min(16, -(-2 * cache // size))))
+
+
 def measure(workload: Workload, rounds: int, gigabytes: float) -> Figures:
     """One workload's figures.
 
     Returns:
         shape, dtype, bytes of the logits, floor in ms; milliseconds by contestant: low, median, high, absolute and
-        relative error, of torch's ones peak in bytes; kernels: ms a call; serial: ns a frame, None if unknown.
+        relative error, of torch's ones peak in bytes; what `profile` fills in.
     """
-    cache = torch.cuda.get_device_properties(0).L2_cache_size
-    size = workload.batch * workload.frames * workload.classes * kind_of(workload).itemsize
-    given = inputs(workload, sets=max(1, min(16, -(-2 * cache // size))))
+    size, given = drawn(workload)
     rows: dict[str, dict[str, float]] = {}
     calls: dict[str, tuple[Callable[[], object], Clock]] = {}
     for name, contestant in CONTESTANTS.items():
@@ -139,17 +145,22 @@ def measure(workload: Workload, rounds: int, gigabytes: float) -> Figures:
             spent[name].append(clock(call, many[name]))
     for name, row in rows.items():
         row["low"], row["median"], row["high"] = map(float, np.percentile(spent[name], [25, 50, 75]))
-    shares = kernel_times(seqloss_torch(given))
-    chain = [took for name, took in shares.items() if SERIAL in name]
     return {
         "shape": f"{workload.frames}, {workload.batch}, {workload.classes}, {workload.labels}",
         "dtype": str(kind_of(workload)).removeprefix("torch."),
         "bytes": size,
         "floor": 3 * size / gigabytes / 1e6,
         "milliseconds": rows,
-        "kernels": shares,
-        "serial": 1e6 * sum(chain) / workload.frames if chain else None,
+        "kernels": {},
+        "serial": None,
     }
+
+
+def profile(workload: Workload, figures: Figures) -> None:
+    """Fill in kernels: ms a call, and serial: ns a frame, None if unknown."""
+    figures["kernels"] = kernel_times(seqloss_torch(drawn(workload)[1]))
+    chain = [took for name, took in figures["kernels"].items() if SERIAL in name]
+    figures["serial"] = 1e6 * sum(chain) / workload.frames if chain else None
 
 
 def facts() -> dict[str, Any]:
@@ -195,6 +206,11 @@ def main(
         torch.cuda.empty_cache()
         if save:
             write(figures)
+    for workload in track(chosen, "each kernel's share", console=Console(stderr=True), transient=True):
+        profile(workload, figures["workloads"][workload.name])
+        torch.cuda.empty_cache()
+    if save:
+        write(figures)
     for table in (times, kernels, memory):
         console.print(table(figures))
     console.print(", ".join(f"{name} {value}" for name, value in figures["machine"].items()))

@@ -226,6 +226,8 @@ def test_a_workload_is_measured_from_end_to_end(gpu: ModuleType, small: Any, mon
     assert all(0 < row["low"] <= row["median"] <= row["high"] for row in found["milliseconds"].values())
     assert found["bytes"] == 3 * 12 * 6 * 4
     assert found["floor"] == pytest.approx(3 * found["bytes"] / 1e12 * 1e3)
+    assert not found["kernels"]  # the profiler waits until all is timed
+    gpu.profile(small, found)
     assert found["serial"] == pytest.approx(0.25e6 / 12)
     whole = {"machine": {"device": "pretended"}, "bandwidth": 1000.0, "workloads": {"small": found}}
     assert gpu.wrong(whole) == []

@@ -35,6 +35,7 @@ class Launch:
         orders: words by which its accesses to memory are ordered for other programs.
         ahead: how many instructions that loop has at the least between a load and the first one that needs it; None
             without loads.
+        laid_out: whether its code declares the parameters that `series.py` lays out for it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Launch:
     loop: dict[str, int]
     orders: list[str]
     ahead: int | None
+    laid_out: bool
 
 
 class Pretended:
@@ -139,6 +141,7 @@ def compile_for(capability: int, call: str, folder: Path | None = None) -> list[
             self.__name__, kernel.metadata.num_warps, registers, stack, sum(counts(loop)["spills"] for loop in loops),
             kernel.metadata.shared, counts(instructions), counts(loops[0] if loops else []),
             sorted(set(re.findall(r"\.global\.gpu\.(\w+)", kernel.asm["ptx"]))), ahead(loops[0]) if loops else None,
+            series.agreed(kernel, [size for size in series.sizes_of(kernel) or () if size]),
         )  # fmt: skip
         if folder is not None:
             (folder / f"{len(launches):02}-{self.__name__}.sass").write_text(code)
@@ -146,7 +149,7 @@ def compile_for(capability: int, call: str, folder: Path | None = None) -> list[
 
     driver.set_active(Pretended(capability))
     JITFunction.run = compile_instead
-    from seqloss.kernels.gpu import tiles
+    from seqloss.kernels.gpu import series, tiles
 
     tiles.interpreted = lambda device: False
     exec(call, {})

@@ -64,6 +64,10 @@ def test_every_kernel_compiles_and_no_loop_waits_for_a_spilled_register(compiled
     assert all(kernel["stack"] <= 16 for kernel in kernels.values())  # what only lives on across a loop
 
 
+def test_every_kernel_declares_the_parameters_that_are_laid_out_for_it(compiled: tuple[str, Kernels]) -> None:
+    assert all(kernel["laid_out"] for kernel in compiled[1].values())
+
+
 @pytest.mark.parametrize("time", [1, 2])
 def test_a_batch_of_one_segment_compiles(
     compile_launches: Callable[[str, int], list[dict[str, Any]]], time: int

@@ -34,6 +34,7 @@ class Compiled:
                 number = isinstance(kind, tuple) and ("i32" if kind[1] else "i64")
                 signature.append(number or ("fp32" if kind is float else "constexpr"))
         signature += ["constexpr"] * len(key[5:])
+        self.asm: dict[str, str] = {}
         self.src = SimpleNamespace(signature=dict(enumerate(signature)))
         self.metadata = SimpleNamespace(num_warps=key[2], shared=48, num_ctas=1, global_scratch_size=0)
 
@@ -46,18 +47,20 @@ class Cuda:
 
     def __init__(self, noted: list[Any]) -> None:
         self.noted, self.kernels, self.answers = noted, dict[int, Compiled](), list[int]()
-        self.streams, self.contexts, self.extra = list[int](), list[Any](), 2
+        self.streams, self.contexts = list[int](), list[Any]()
+        self.pointer, self.extra = ".u64 .ptr .global .align 16", 2
 
-    def sizes(self, kernel: Compiled) -> list[int]:
+    def compiled(self, kernel: Compiled) -> Compiled:
+        """It with the code that declares its parameters, and Triton's own, of which no kernel of ours has a use."""
         kinds = [kind for kind in kernel.src.signature.values() if kind != "constexpr"]
-        return [4 if kind in ("i32", "fp32") else 8 for kind in kinds] + [8] * self.extra
-
-    def cuFuncGetParamInfo(self, function: Any, index: Any, offset: Any, size: Any) -> int:
-        sizes = self.sizes(self.kernels[function.value])
-        if index.value >= len(sizes):
-            return 1
-        size._obj.value = sizes[index.value]
-        return 0
+        types = [{"i32": ".u32", "i64": ".u64", "fp32": ".f32"}.get(kind, self.pointer) for kind in kinds]
+        types += [".u64 .ptr .global .align 1"] * self.extra
+        declared = ",\n".join(f"\t.param {kind} {kernel.name}_param_{n}" for n, kind in enumerate(types))
+        kernel.asm = {
+            "ptx": f".version 8.7\n.visible .entry {kernel.name}(\n{declared}\n)\n.reqntid 128\n{{ .reg .b32 x; }}"
+        }
+        self.kernels[kernel.function] = kernel
+        return kernel
 
     def cuCtxGetCurrent(self, context: Any) -> int:
         context._obj.value = 77
@@ -96,9 +99,7 @@ def started(monkeypatch: pytest.MonkeyPatch, cuda: Cuda) -> Iterator[list[Any]]:
 
     class AllCompiled(dict[Any, Any]):
         def get(self, key: Any, default: Any = None) -> Any:
-            kernel = self.setdefault(key, Compiled(key, cuda.noted))
-            cuda.kernels[kernel.function] = kernel
-            return kernel
+            return self.setdefault(key, cuda.compiled(Compiled(key, cuda.noted)))
 
     active = SimpleNamespace(get_current_device=lambda: 0, get_current_stream=lambda device: 5)
     for module in (launch, series):
@@ -205,23 +206,26 @@ def test_a_call_of_a_known_form_goes_to_the_current_stream(started: list[Any], c
     assert set(cuda.streams) == {5}
 
 
-@pytest.mark.parametrize("extra", [-1, 3])
+@pytest.mark.parametrize("other", [{"extra": 3}, {"pointer": ".u32"}], ids=str)
 def test_a_kernel_with_other_parameters_than_triton_says_is_never_planned(
-    started: list[Any], cuda: Cuda, extra: int
+    started: list[Any], cuda: Cuda, other: dict[str, Any]
 ) -> None:
-    cuda.extra = max(0, extra)
-    if extra < 0:
-        sizes = cuda.sizes
-        cuda.sizes = lambda kernel: [12 - size for size in sizes(kernel)]  # type: ignore[method-assign]
+    vars(cuda).update(other)
     for _ in range(4):
         assert planned.forward(*batch(20, 3), **OPTIONS).plan is None
     assert not cuda.streams
 
 
-def test_a_driver_that_cannot_tell_parameters_is_asked_for_no_kernel(
-    started: list[Any], monkeypatch: pytest.MonkeyPatch
+def test_a_kernel_that_asks_for_memory_of_tritons_is_never_planned(
+    started: list[Any], cuda: Cuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(series, "_cuda", object)
+    compiled = cuda.compiled
+
+    def asking(kernel: Compiled) -> Compiled:
+        kernel.metadata.global_scratch_size = 128
+        return compiled(kernel)
+
+    monkeypatch.setattr(cuda, "compiled", asking)
     for _ in range(4):
         assert planned.forward(*batch(20, 3), **OPTIONS).plan is None
 

@@ -4,13 +4,14 @@ Triton's launcher takes every argument from Python anew: 14 µs for each of thes
 driver itself needs 6. Here all parameters lie where the driver reads them, eight bytes for each, one for all kernels
 that take the same, and between one call and the next only addresses are written anew.
 
-Which parameters a compiled kernel has follows from Triton's signature of it, and is held against what the driver says
-of the very kernel: where they differ, or the driver is too old to say (before CUDA 12.4), there is no series.
+Which parameters a compiled kernel has follows from Triton's signature of it, and is held against what its code
+declares: where they differ there is no series.
 """
 
 from __future__ import annotations
 
 import ctypes
+import re
 import struct
 import threading
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ SIZES = {"i32": 4, "u32": 4, "i64": 8, "u64": 8, "fp32": 4}
 """Bytes of a parameter, by Triton's name of its type; a pointer has 8."""
 OF_TRITON = 2
 """Pointers behind a kernel's own parameters at the most, to memory that these kernels do not ask for."""
+DECLARED = re.compile(r"\.param\s+\.[a-z]+(\d+)\b")
+"""A parameter in PTX, and its bits."""
 NO_CONTEXT = 201
 """CUDA_ERROR_INVALID_CONTEXT: a thread that has not met the device yet."""
 
@@ -80,7 +83,7 @@ class Series:
 
 
 def laid_out(launches: Sequence[Launch], known: Mapping[int, tuple[int, int]]) -> Series | None:
-    """The same kernels to start another time; None where the driver has another view of their parameters.
+    """The same kernels to start another time; None where Triton's view of their parameters is not ours.
 
     Args:
         known: of each tensor's address, the number of the base that it is counted from, and its offset.
@@ -88,39 +91,44 @@ def laid_out(launches: Sequence[Launch], known: Mapping[int, tuple[int, int]]) -
     parameters = []
     for launch in launches:
         own = _parameters(launch, known)
-        if own is None or not _agreed(launch.kernel, [size for size, _ in own]):
+        if own is None or not agreed(launch.kernel, [size for size, _ in own]):
             return None
         parameters.append([word for _, word in own] + [0] * OF_TRITON)
     return Series(launches, parameters)
 
 
 def _parameters(launch: Launch, known: Mapping[int, tuple[int, int]]) -> list[tuple[int, int | Base]] | None:
-    """Size and value of each, in order; what Triton compiled in is none."""
+    """Size and value of each, in order."""
+    sizes = sizes_of(launch.kernel)
+    if sizes is None:
+        return None
     found: list[tuple[int, int | Base]] = []
-    for kind, value in zip(launch.kernel.src.signature.values(), (*launch.args, *launch.constants), strict=True):
-        if kind == "constexpr":
-            continue
-        if isinstance(value, torch.Tensor):
-            found.append((8, Base(*known[value.data_ptr()]) if value.numel() else 0))
-        elif kind not in SIZES:
-            return None
-        elif kind == "fp32":
-            found.append((4, struct.unpack("<I", struct.pack("<f", value))[0]))
-        else:
-            found.append((SIZES[kind], value % (1 << 64)))
+    for size, value in zip(sizes, (*launch.args, *launch.constants), strict=True):
+        if size and isinstance(value, torch.Tensor):
+            found.append((size, Base(*known[value.data_ptr()]) if value.numel() else 0))
+        elif size and isinstance(value, float):
+            found.append((size, struct.unpack("<I", struct.pack("<f", value))[0]))
+        elif size:
+            found.append((size, value % (1 << 64)))
     return found
 
 
-def _agreed(kernel: Any, sizes: list[int]) -> bool:
-    """Whether the driver says of a kernel that it takes parameters of these sizes, and no more than Triton's own."""
-    told = getattr(_cuda(), "cuFuncGetParamInfo", None)
-    if told is None or kernel.metadata.num_ctas != 1 or kernel.metadata.global_scratch_size:
+def sizes_of(kernel: Any) -> list[int] | None:
+    """Bytes of each argument, 0 of what Triton has compiled in; None with one that is neither address nor number."""
+    kinds = list(kernel.src.signature.values())
+    known = {"constexpr": 0, **SIZES}
+    if not all(kind in known or kind.startswith("*") for kind in kinds):
+        return None
+    return [known.get(kind, 8) for kind in kinds]
+
+
+def agreed(kernel: Any, sizes: list[int]) -> bool:
+    """Whether a kernel's code declares parameters of these sizes, and behind them none but Triton's own."""
+    if kernel.metadata.num_ctas != 1 or kernel.metadata.global_scratch_size:
         return False
-    function, offset, size = ctypes.c_void_p(kernel.function), ctypes.c_size_t(), ctypes.c_size_t()
-    found: list[int] = []
-    while not told(function, ctypes.c_size_t(len(found)), ctypes.byref(offset), ctypes.byref(size)):
-        found.append(size.value)
-    return found[: len(sizes)] == sizes and found[len(sizes) :] in ([8] * more for more in range(OF_TRITON + 1))
+    _, _, entry = kernel.asm["ptx"].partition(".entry")
+    declared = [int(bits) // 8 for bits in DECLARED.findall(entry.partition(")")[0])]
+    return declared[: len(sizes)] == sizes and declared[len(sizes) :] in ([8] * more for more in range(OF_TRITON + 1))
 
 
 @cache

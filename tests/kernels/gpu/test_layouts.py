@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqloss.kernels.gpu import by_class, ctc, gradient, posteriors, sums, text, tiles
+from seqloss.kernels.gpu import by_class, ctc, gradient, loss, posteriors, sums, text, tiles
 from seqloss.kernels.gpu.tiles import Walks
 
 
@@ -69,6 +69,26 @@ def test_a_target_laid_out_or_swept_otherwise_has_the_same_bits(
     assert_same(answer(device, args), expected)
 
 
+@pytest.mark.parametrize("reduction", [loss.SUM, loss.BATCH, loss.MEAN, loss.LABELS])
+def test_rows_that_are_several_blocks_are_weighed_and_added_up_as_one_block_is(
+    device: torch.device, reduction: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = [part.to(device) for part in drawn(4, 5, 17)]
+    args[3][3] = 1  # so that a path fits
+
+    def found() -> loss.Losses:
+        return ctc.forward(*args, blank=0, normalize=True, reduction=reduction, gradient=True)[0]
+
+    one = found()
+    monkeypatch.setattr(loss, "BLOCK", 2)
+    several = found()
+    assert torch.equal(one.losses, several.losses)
+    assert (one.weights is None) == (several.weights is None) == (reduction == loss.SUM)
+    if one.weights is not None and several.weights is not None:
+        assert torch.equal(one.weights, several.weights)
+    torch.testing.assert_close(one.total, several.total, rtol=2**-23, atol=0)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="it looks into the interpreter")
 @pytest.mark.parametrize("handed", [2, 4, 16])
 def test_a_block_waits_for_every_frame_that_it_takes_over(
@@ -117,6 +137,28 @@ def test_sums_by_class_are_the_same_in_one_block_and_in_several(
     monkeypatch.setattr(by_class, "labels_tile", lambda *sizes: tiles.Tile(8, 4, warps=1))
     for found, one in zip(answer(device, args), expected, strict=True):
         torch.testing.assert_close(found, one, rtol=1e-6, atol=1e-7)
+
+
+def test_leaders_found_among_classes_or_among_labels_give_the_same_gradient(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = drawn(7, 12, 40, sure=True)
+    answers = []
+    for few in (True, False):
+        for module in (text, by_class, gradient):
+            monkeypatch.setattr(module, "few_classes", lambda classes, few=few: few)
+        answers.append(answer(device, args))
+    for one, other in zip(*answers, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_a_length_below_nothing_counts_as_no_labels(device: torch.device) -> None:
+    args = [part.to(device) for part in drawn(4, 5, 17)]
+    args[3] = torch.tensor([-3, 4, 2, 0, 5], device=device)
+    found, _ = ctc.forward(*args, blank=0, normalize=True, reduction=loss.LABELS, gradient=True)
+    assert found.losses.isnan().tolist() == [True, False, False, False, False]
+    assert found.weights is not None
+    assert found.weights.tolist() == pytest.approx([1 / 11] * 5)
 
 
 def test_waves_of_any_size_give_the_same_bits(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,16 +107,16 @@ def forward(
 
 def backward(
     logits: torch.Tensor, found: Sequence[Any], plan: Plan | None, upstream: torch.Tensor, *, blank: int,
-    mode: int, dtype: torch.dtype | None = None,
+    mode: int,
 ) -> torch.Tensor:  # fmt: skip
     """As `ctc.backward`, of what `forward` has saved."""
 
     def ordinary() -> torch.Tensor:
-        return ctc.backward(logits, unpacked(found, plan), upstream, blank=blank, mode=mode, dtype=dtype)
+        return ctc.backward(logits, unpacked(found, plan), upstream, blank=blank, mode=mode)
 
     if plan is None:
         return ordinary()
-    form = (_form(logits), _form(found[0]), _form(upstream), mode, dtype)  # a hook may have saved what it liked
+    form = (_form(logits), _form(found[0]), _form(upstream), mode)  # a hook may have saved what it liked
     if form not in plan.backward:
         with noting() as launches:
             gradient = ordinary()
@@ -130,7 +130,7 @@ def backward(
     if series is None:
         return ordinary()
     with on(logits.device):
-        gradient = torch.empty(logits.shape, dtype=dtype or logits.dtype, device=logits.device)
+        gradient = torch.empty(logits.shape, dtype=logits.dtype, device=logits.device)
         kept, source = found[0].data_ptr(), logits.data_ptr()
         bases = (0, kept, 0, source, 0, 0, 0, 0, upstream.data_ptr(), gradient.data_ptr())
         series.start(bases, logits.device.index)

@@ -14,6 +14,7 @@ The contract's suite runs there too, and once more with what only a form's third
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -173,6 +174,23 @@ def test_a_stream_of_ones_own_orders_all_kernels() -> None:
         found = answer(late, *arrays[1:])
     torch.cuda.current_stream().wait_stream(stream)
     assert_same(found, expected)
+
+
+def test_threads_that_start_a_form_at_once_do_not_meet() -> None:
+    batches = [on_device(drawn(seed, (130, 40, 60))) for seed in range(4)]
+    expected = [answer(*arrays) for arrays in batches]
+
+    def many(number: int) -> None:
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.default_stream())
+        with torch.cuda.stream(stream):
+            found = [answer(*batches[number]) for _ in range(25)]
+        stream.synchronize()
+        for one in found:
+            assert_same(one, expected[number])
+
+    with ThreadPoolExecutor(4) as threads:  # which have not met the device before
+        list(threads.map(many, range(4)))
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one CUDA device")

@@ -36,6 +36,8 @@ from seqloss.kernels.cpu import loss_and_grad
 
 TOGETHER = 20.0
 """Milliseconds that are timed together."""
+WARM = 5
+"""Calls before a turn's own: after another's turn the host's caches and threads have to find back."""
 CHECKED = 1 << 26
 """Scores that are held against float64 at the most."""
 SERIAL = "_sums_kernel"
@@ -138,10 +140,11 @@ def measure(workload: Workload, rounds: int, gigabytes: float) -> Figures:
     spent: dict[str, list[float]] = {name: [] for name in calls}
     many = {}
     for name, (call, clock) in calls.items():
-        clock(call, 3)
-        many[name] = max(1, int(TOGETHER / clock(call, 2)))
+        clock(call, WARM)
+        many[name] = max(1, int(TOGETHER / clock(call, WARM)))
     for _ in range(rounds):
         for name, (call, clock) in calls.items():
+            clock(call, WARM)
             spent[name].append(clock(call, many[name]))
     for name, row in rows.items():
         row["low"], row["median"], row["high"] = map(float, np.percentile(spent[name], [25, 50, 75]))

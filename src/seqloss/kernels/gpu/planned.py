@@ -86,9 +86,10 @@ def forward(
     form = (logits.device, *map(_form, arguments), *options.values())
     plan = _plans.get(form)
     if plan is Unplanned.SEEN:
-        with noting() as launches:
-            found = _unplanned(arguments, options)
-        _plans[form] = _plan(launches, arguments, found) or Unplanned.CANNOT
+        with on(logits.device):
+            with noting() as launches:
+                found = _unplanned(arguments, options)
+            _plans[form] = _plan(launches, arguments, found) or Unplanned.CANNOT
         return found
     if not isinstance(plan, Plan):
         if plan is None:
@@ -124,7 +125,8 @@ def backward(
         known = {first + field.offset: (KEPT, field.offset) for field in plan.fields if field is not None}
         for tensor, base in ((logits, LOGITS), (upstream, UPSTREAM), (gradient, GRADIENT)):
             known[tensor.data_ptr()] = (base, 0)
-        plan.backward[form] = laid_out(launches, known)
+        with on(logits.device):
+            plan.backward[form] = laid_out(launches, known)
         return gradient
     series = plan.backward[form]
     if series is None:

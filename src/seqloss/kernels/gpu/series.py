@@ -55,6 +55,7 @@ class Series:
         _check("cuCtxGetCurrent", _cuda().cuCtxGetCurrent(ctypes.byref(self._context)))
         start = ctypes.addressof(self._words)
         at = {word: start + 8 * place for place, word in enumerate(words)}
+        self._kernels = [launch.kernel for launch in launches]  # what is forgotten is unloaded
         self._calls = []
         for launch, own in zip(launches, parameters, strict=True):
             kernel, one = launch.kernel, ctypes.c_uint(1)
@@ -83,7 +84,8 @@ class Series:
 
 
 def laid_out(launches: Sequence[Launch], known: Mapping[int, tuple[int, int]]) -> Series | None:
-    """The same kernels to start another time; None where Triton's view of their parameters is not ours.
+    """The same kernels to start another time, on the current device; None where Triton's view of their parameters is
+    not ours.
 
     Args:
         known: of each tensor's address, the number of the base that it is counted from, and its offset.

@@ -144,28 +144,30 @@ class _Losses(torch.autograd.Function):
     ) -> torch.Tensor:
         from seqloss.kernels.gpu import planned
 
-        found, saved, plan = planned.forward(
+        found = planned.forward(
             logits, targets, logit_lengths, target_lengths, label_counts, blank=options.blank,
             normalize=options.normalize, infeasible=options.infeasible, reduction=options.reduction,
             rounding=options.rounding, gradient=options.gradient,
         )  # fmt: skip
         if options.gradient:
-            ctx.save_for_backward(logits, *saved)
-            ctx.options, ctx.plan = options, plan
-        return weighed(found, options.weight)
+            ctx.save_for_backward(logits, found.kept)
+            ctx.options, ctx.layout, ctx.plan = options, found.layout, found.plan
+        return weighed(found.result, options.weight)
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         from seqloss.kernels.gpu import planned
 
-        logits, *saved = ctx.saved_tensors
+        logits, kept = ctx.saved_tensors
         options: Options = ctx.options
         upstream = weighed(upstream, options.weight)
         if _batched(upstream):
             with torch.no_grad():
-                gradient = _many(logits, planned.unpacked(saved, ctx.plan), upstream, options)
+                gradient = _many(logits, planned.unpacked(kept, ctx.layout), upstream, options)
         else:
-            gradient = planned.backward(logits, saved, ctx.plan, upstream, blank=options.blank, mode=options.mode)
+            gradient = planned.backward(
+                logits, kept, ctx.layout, ctx.plan, upstream, blank=options.blank, mode=options.mode
+            )
         return once(gradient, ctx.options.name), None, None, None, None, None
 
 

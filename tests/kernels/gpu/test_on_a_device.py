@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from seqloss.kernels.gpu import planned
 from seqloss.numpy import ctc_loss_and_grad
@@ -174,6 +175,16 @@ def test_a_stream_of_ones_own_orders_all_kernels() -> None:
         found = answer(late, *arrays[1:])
     torch.cuda.current_stream().wait_stream(stream)
     assert_same(found, expected)
+
+
+def test_a_checkpoint_has_the_gradient_that_is_had_without_one() -> None:
+    arrays = on_device(drawn(11, (40, 17, 12)))
+    expected = answer(*arrays)[1]
+    planned._plans.clear()
+    for _ in range(3):
+        x = arrays[0].detach().requires_grad_()
+        checkpoint(lambda x: ctc_loss(x, *arrays[1:]).sum(), x, use_reentrant=False).backward()
+        assert_same([x.grad], [expected])
 
 
 def test_threads_that_start_a_form_at_once_do_not_meet() -> None:

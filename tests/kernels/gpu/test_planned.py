@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from seqloss.kernels.gpu import by_class, ctc, frames, gradient, launch, main_path, planned, series, sums, text, tiles
+from seqloss.torch import ctc_loss
 
 OPTIONS = {"blank": 0, "normalize": True, "infeasible": 0, "reduction": 0, "rounding": None, "gradient": True}
 CONSTANTS = 6
@@ -36,7 +38,9 @@ class Compiled:
         signature += ["constexpr"] * len(key[5:])
         self.asm: dict[str, str] = {}
         self.src = SimpleNamespace(signature=dict(enumerate(signature)))
-        self.metadata = SimpleNamespace(num_warps=key[2], shared=48, num_ctas=1, global_scratch_size=0)
+        self.metadata = SimpleNamespace(
+            num_warps=key[2], shared=48, num_ctas=1, global_scratch_size=0, profile_scratch_size=0
+        )
 
     def __getitem__(self, grid: tuple[int, ...]) -> Any:
         return lambda *values: self.noted.append((self.name, grid, values))
@@ -123,6 +127,16 @@ def batch(time: int, labels: int, rows: int = 3, classes: int = 9) -> list[torch
     ]
 
 
+def left(found: planned.Forward) -> tuple[torch.Tensor, planned.Layout, planned.Plan | None]:
+    assert found.kept is not None
+    assert found.layout is not None
+    return found.kept, found.layout, found.plan
+
+
+def unpacked(found: planned.Forward) -> Any:
+    return planned.unpacked(*left(found)[:2])
+
+
 def spans(launches: list[launch.Launch]) -> list[int]:
     """Bytes of each tensor that kernels are given, in order."""
     return [
@@ -178,7 +192,7 @@ def test_a_third_call_starts_what_the_second_did_on_memory_laid_out_alike(
     result = losses.total if reduction else losses.losses
     assert result is not None
     assert found.result.shape == result.shape
-    ours = (*third, found.result, *planned.unpacked(found.saved, found.plan))
+    ours = (*third, found.result, *unpacked(found))
     for one, other in zip((*second, result, *kept), ours, strict=True):
         assert (one is None) == (other is None)
         if one is not None and one.numel():
@@ -216,18 +230,64 @@ def test_a_kernel_with_other_parameters_than_triton_says_is_never_planned(
     assert not cuda.streams
 
 
+@pytest.mark.parametrize("name", ["global_scratch_size", "profile_scratch_size"])
 def test_a_kernel_that_asks_for_memory_of_tritons_is_never_planned(
-    started: list[Any], cuda: Cuda, monkeypatch: pytest.MonkeyPatch
+    started: list[Any], cuda: Cuda, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     compiled = cuda.compiled
 
     def asking(kernel: Compiled) -> Compiled:
-        kernel.metadata.global_scratch_size = 128
+        setattr(kernel.metadata, name, 128)
         return compiled(kernel)
 
     monkeypatch.setattr(cuda, "compiled", asking)
     for _ in range(4):
         assert planned.forward(*batch(20, 3), **OPTIONS).plan is None
+
+
+def test_kernels_whose_code_triton_was_told_not_to_keep_are_never_planned(
+    started: list[Any], cuda: Cuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = cuda.compiled
+
+    def forgotten(kernel: Compiled) -> Compiled:
+        compiled(kernel).asm.clear()
+        return kernel
+
+    monkeypatch.setattr(cuda, "compiled", forgotten)
+    for _ in range(4):
+        assert planned.forward(*batch(20, 3), **OPTIONS).plan is None
+
+
+@pytest.mark.parametrize("losses", [1, 2])
+def test_a_checkpoint_may_see_a_form_first_here_and_later_there(started: list[Any], losses: int) -> None:
+    logits, *rest = batch(20, 3)
+    for _ in range(3):
+        x = logits.clone().requires_grad_()
+        found = checkpoint(lambda x: sum(ctc_loss(x, *rest).sum() for _ in range(losses)), x, use_reentrant=False)
+        found.backward()
+        assert x.grad is not None
+
+
+@pytest.mark.parametrize("reduction", [0, 3])
+def test_what_is_left_for_the_gradient_looks_alike_in_every_call_of_a_form(started: list[Any], reduction: int) -> None:
+    forms = set()
+    for _ in range(4):
+        kept, layout, _ = left(planned.forward(*batch(20, 3), **{**OPTIONS, "reduction": reduction}))
+        forms.add((kept.shape, kept.dtype, layout))
+    assert len(forms) == 1
+
+
+def test_upstream_that_lies_where_the_logits_do_is_not_noted(started: list[Any]) -> None:
+    for _ in range(3):
+        given = batch(20, 3)
+        found = planned.forward(*given, **OPTIONS)
+    planned.backward(given[0], *left(found), given[0].view(-1)[:3], blank=0, mode=0)
+    for _ in range(2):
+        started.clear()
+        planned.backward(given[0], *left(found), torch.ones(3), blank=0, mode=0)
+        ((_, _, values),) = started
+        assert values[0] == given[0].data_ptr()
 
 
 def test_a_thread_that_has_not_met_the_device_gets_its_context(started: list[Any], cuda: Cuda) -> None:
@@ -255,12 +315,12 @@ def test_what_is_left_for_the_gradient_is_read_where_it_was_written(started: lis
     for _ in range(3):
         given = batch(20, 3)
         found = planned.forward(*given, **OPTIONS)
-    kept = planned.unpacked(found.saved, found.plan)
+    kept = unpacked(found)
     upstream = torch.ones(3)
     calls = []
     for _ in range(2):
         started.clear()
-        result = planned.backward(given[0], found.saved, found.plan, upstream, blank=0, mode=0)
+        result = planned.backward(given[0], *left(found), upstream, blank=0, mode=0)
         ((_, grid, values),) = started
         expected = [given[0], *kept, upstream, result]
         assert list(values[: len(expected)]) == [None if tensor is None else tensor.data_ptr() for tensor in expected]
@@ -277,7 +337,7 @@ def test_logits_that_were_saved_in_another_order_are_read_in_theirs(started: lis
     steps = []
     for saved in (logits, logits, logits.contiguous(), logits.contiguous()):
         started.clear()
-        planned.backward(saved, found.saved, found.plan, torch.ones(3), blank=0, mode=0)
+        planned.backward(saved, *left(found), torch.ones(3), blank=0, mode=0)
         ((_, _, values),) = started
         steps.append(tuple(values[15:17]))
     assert steps[0] == steps[1] == (9, 27)

@@ -70,11 +70,12 @@ def _loss_kernel(
 ):  # fmt: skip
     lane = tl.arange(0, BLOCK)
     reduced = tl.sum(tl.zeros([BLOCK], tl.float64), 0)
-    all_labels = tl.sum(tl.zeros([BLOCK], tl.int64), 0)
+    all_labels = tl.sum(tl.zeros([BLOCK], tl.float64), 0)
     start = 0
     if REDUCTION == 4:
         while start < batch:
-            all_labels += tl.sum(_counted(label_counts, start + lane, start + lane < batch, longest), 0)
+            counted = _counted(label_counts, start + lane, start + lane < batch, longest)
+            all_labels += tl.sum(counted.to(tl.float64), 0)
             start += BLOCK
         start = 0
     while start < batch:
@@ -113,7 +114,7 @@ def _loss_kernel(
             if REDUCTION == 3:
                 parts = tl.maximum(_counted(label_counts, row, there, longest), 1).to(tl.float64) * batch
             if REDUCTION == 4:
-                parts = parts * tl.maximum(all_labels, 1).to(tl.float64)
+                parts = parts * tl.maximum(all_labels, 1.0)
             weight = (1.0 / parts).to(tl.float32)
             if weights_out is not None:
                 tl.store(weights_out + row, weight, mask=there)

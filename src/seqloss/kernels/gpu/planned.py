@@ -11,7 +11,6 @@ Tensors that kernels are given must be the arguments, or memory that no one but 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ import torch
 from seqloss.kernels.gpu import ctc
 from seqloss.kernels.gpu.gradient import Kept
 from seqloss.kernels.gpu.launch import Launch, noting, on
+from seqloss.kernels.gpu.loss import Losses
 from seqloss.kernels.gpu.series import Series, laid_out
 from seqloss.kernels.gpu.tiles import interpreted
 
@@ -39,15 +39,21 @@ class Field(NamedTuple):
     dtype: torch.dtype
 
 
+class Layout(NamedTuple):
+    """Where the tensors of `gradient.Kept` are in that memory, None for what is none, and its bytes."""
+
+    fields: tuple[Field | None, ...]
+    size: int
+
+
 class Plan(NamedTuple):
-    """What a call of a form starts, its result's shape, and bytes of both kinds of memory; what a gradient starts, by
-    its own form, None where that is not laid out."""
+    """What a call of a form starts, its result's shape, bytes of memory that it needs until it is done, and what it
+    leaves; what a gradient starts, by its own form, None where that is not laid out."""
 
     series: Series
     shape: torch.Size
     temporary: int
-    kept: int
-    fields: tuple[Field | None, ...]
+    layout: Layout
     backward: dict[tuple[Any, ...], Series | None]
 
 
@@ -67,11 +73,15 @@ _plans: dict[tuple[Any, ...], Plan | Unplanned] = {}
 
 
 class Forward(NamedTuple):
-    """The result, losses (batch,) or what they were reduced to, and for `backward` what is left: the tensors of
-    `gradient.Kept`, or with a plan one."""
+    """A call's result, losses (batch,) or what they were reduced to, and for `backward` one piece of memory, laid out.
+
+    It is one whether a call was planned or not: what autograd is given to save must not depend on calls before, which a
+    checkpoint's second look at a form is not spared.
+    """
 
     result: torch.Tensor
-    saved: tuple[Any, ...]
+    kept: torch.Tensor | None
+    layout: Layout | None
     plan: Plan | None
 
 
@@ -82,69 +92,64 @@ def forward(
     """As `ctc.forward`."""
     arguments: Arguments = (logits, targets, logit_lengths, target_lengths, label_counts)
     if interpreted(logits.device):
-        return _unplanned(arguments, options)
+        return _packed(*ctc.forward(*arguments, **options))
     form = (logits.device, *map(_form, arguments), *options.values())
     plan = _plans.get(form)
     if plan is Unplanned.SEEN:
         with on(logits.device):
             with noting() as launches:
-                found = _unplanned(arguments, options)
-            _plans[form] = _plan(launches, arguments, found) or Unplanned.CANNOT
-        return found
+                losses, kept = ctc.forward(*arguments, **options)
+            _plans[form] = _plan(launches, arguments, losses, kept) or Unplanned.CANNOT
+            return _packed(losses, kept)
     if not isinstance(plan, Plan):
         if plan is None:
             if len(_plans) >= FORMS:
                 _plans.clear()
             _plans[form] = Unplanned.SEEN
-        return _unplanned(arguments, options)
+        return _packed(*ctc.forward(*arguments, **options))
     with on(logits.device):
         result = torch.empty(plan.shape, dtype=torch.float32, device=logits.device)
-        kept = _bytes(plan.kept, logits.device)
+        memory = _bytes(plan.layout.size, logits.device)
         temporary = _bytes(plan.temporary, logits.device)
-        given = (0 if tensor is None else tensor.data_ptr() for tensor in (temporary, kept, result, *arguments))
+        given = (0 if tensor is None else tensor.data_ptr() for tensor in (temporary, memory, result, *arguments))
         plan.series.start((*given, 0, 0), logits.device.index)
-    return Forward(result, (kept,) if plan.fields else (), plan)
+    return Forward(result, memory, plan.layout, plan)
 
 
 def backward(
-    logits: torch.Tensor, found: Sequence[Any], plan: Plan | None, upstream: torch.Tensor, *, blank: int,
+    logits: torch.Tensor, kept: torch.Tensor, layout: Layout, plan: Plan | None, upstream: torch.Tensor, *, blank: int,
     mode: int,
 ) -> torch.Tensor:  # fmt: skip
-    """As `ctc.backward`, of what `forward` has saved."""
+    """As `ctc.backward`, of what `forward` has left."""
 
     def ordinary() -> torch.Tensor:
-        return ctc.backward(logits, unpacked(found, plan), upstream, blank=blank, mode=mode)
+        return ctc.backward(logits, unpacked(kept, layout), upstream, blank=blank, mode=mode)
 
     if plan is None:
         return ordinary()
-    form = (_form(logits), _form(found[0]), _form(upstream), mode)  # a hook may have saved what it liked
+    form = (logits.device, _form(logits), _form(kept), _form(upstream), mode)  # a hook may have saved what it liked
     if form not in plan.backward:
-        with noting() as launches:
+        with on(logits.device), noting() as launches:
             gradient = ordinary()
-        first = found[0].data_ptr()
-        known = {first + field.offset: (KEPT, field.offset) for field in plan.fields if field is not None}
-        for tensor, base in ((logits, LOGITS), (upstream, UPSTREAM), (gradient, GRADIENT)):
-            known[tensor.data_ptr()] = (base, 0)
-        with on(logits.device):
-            plan.backward[form] = laid_out(launches, known)
+            given = {LOGITS: logits, UPSTREAM: upstream, GRADIENT: gradient}
+            known = {kept.data_ptr() + field.offset: (KEPT, field.offset) for field in layout.fields if field}
+            others = {tensor.data_ptr(): (base, 0) for base, tensor in given.items()}
+            if len(others) == len(given) and not others.keys() & known.keys():
+                plan.backward[form] = laid_out(launches, known | others)
         return gradient
     series = plan.backward[form]
     if series is None:
         return ordinary()
     with on(logits.device):
         gradient = torch.empty(logits.shape, dtype=logits.dtype, device=logits.device)
-        kept, source = found[0].data_ptr(), logits.data_ptr()
-        bases = (0, kept, 0, source, 0, 0, 0, 0, upstream.data_ptr(), gradient.data_ptr())
+        bases = (0, kept.data_ptr(), 0, logits.data_ptr(), 0, 0, 0, 0, upstream.data_ptr(), gradient.data_ptr())
         series.start(bases, logits.device.index)
     return gradient
 
 
-def unpacked(found: Sequence[Any], plan: Plan | None) -> Kept:
-    """What `forward` has saved as the tensors that it stands for."""
-    if plan is None:
-        return Kept(*found)
-    (memory,) = found
-    tensors: list[Any] = [field and _field(memory, *field) for field in plan.fields]
+def unpacked(kept: torch.Tensor, layout: Layout) -> Kept:
+    """What `forward` has left as the tensors that it stands for."""
+    tensors: list[Any] = [field and _field(kept, *field) for field in layout.fields]
     return Kept(*tensors)
 
 
@@ -152,9 +157,31 @@ def _field(memory: torch.Tensor, offset: int, shape: torch.Size, dtype: torch.dt
     return memory[offset : offset + shape.numel() * dtype.itemsize].view(dtype).view(shape)
 
 
-def _unplanned(arguments: Arguments, options: dict[str, Any]) -> Forward:
-    losses, kept = ctc.forward(*arguments, **options)
-    return Forward(losses.losses if losses.total is None else losses.total, tuple(kept or ()), None)
+def _packed(losses: Losses, kept: Kept | None) -> Forward:
+    """What a call leaves that was not planned, as one that was would leave it."""
+    result = losses.losses if losses.total is None else losses.total
+    if kept is None:
+        return Forward(result, None, None, None)
+    layout = _layout(kept)
+    memory = _bytes(layout.size, result.device)
+    for tensor, field in zip(kept, layout.fields, strict=True):
+        if tensor is not None and field is not None:
+            _field(memory, *field).copy_(tensor)
+    return Forward(result, memory, layout, None)
+
+
+def _layout(kept: Kept | None) -> Layout:
+    fields: list[Field | None] = []
+    size = 0
+    for tensor in kept or ():
+        fields.append(None if tensor is None else Field(size, tensor.shape, tensor.dtype))
+        size += 0 if tensor is None else _aligned(tensor)
+    return Layout(tuple(fields), size)
+
+
+def _aligned(tensor: torch.Tensor) -> int:
+    """A tensor's bytes, and those up to where the next may begin."""
+    return -(-tensor.numel() * tensor.itemsize // ALIGNMENT) * ALIGNMENT
 
 
 def _form(tensor: torch.Tensor | None) -> tuple[Any, ...] | None:
@@ -165,31 +192,25 @@ def _bytes(size: int, device: torch.device) -> torch.Tensor:
     return torch.empty(size, dtype=torch.uint8, device=device)
 
 
-def _plan(launches: list[Launch], arguments: Arguments, found: Forward) -> Plan | None:
+def _plan(launches: list[Launch], arguments: Arguments, losses: Losses, kept: Kept | None) -> Plan | None:
     """What to start another time; None where two arguments are the same memory, or one was copied for the kernels."""
     given = [(tensor, LOGITS + number) for number, tensor in enumerate(arguments) if tensor is not None]
     known = {tensor.data_ptr(): (base, 0) for tensor, base in given}
     if len(known) < len(given) or not all(tensor.is_contiguous() for tensor, _ in given if tensor.ndim == 1):
         return None
-    known[found.result.data_ptr()] = (RESULT, 0)
-    sizes = {TEMPORARY: 0, KEPT: 0}
-
-    def place(tensor: torch.Tensor, base: int) -> int:
-        assert tensor.is_contiguous()
-        at = tensor.data_ptr()
-        if at not in known:
-            known[at] = (base, sizes[base])
-            sizes[base] += -(-tensor.numel() * tensor.itemsize // ALIGNMENT) * ALIGNMENT
-        return known[at][1]
-
-    fields = tuple(
-        None if tensor is None else Field(place(tensor, KEPT), tensor.shape, tensor.dtype) for tensor in found.saved
-    )
+    result = losses.losses if losses.total is None else losses.total
+    known[result.data_ptr()] = (RESULT, 0)
+    layout = _layout(kept)
+    for tensor, field in zip(kept or (), layout.fields, strict=True):
+        if tensor is not None and field is not None and tensor.numel():
+            assert tensor.is_contiguous()
+            known[tensor.data_ptr()] = (KEPT, field.offset)
+    temporary = 0
     for launch in launches:
         for value in launch.args:
-            if isinstance(value, torch.Tensor) and value.data_ptr() not in known:
-                place(value, TEMPORARY)
+            if isinstance(value, torch.Tensor) and value.numel() and value.data_ptr() not in known:
+                assert value.is_contiguous()
+                known[value.data_ptr()] = (TEMPORARY, temporary)
+                temporary += _aligned(value)
     series = laid_out(launches, known)
-    if series is None:
-        return None
-    return Plan(series, found.result.shape, sizes[TEMPORARY], sizes[KEPT], fields, {})
+    return None if series is None else Plan(series, result.shape, temporary, layout, {})

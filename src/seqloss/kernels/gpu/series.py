@@ -126,9 +126,10 @@ def sizes_of(kernel: Any) -> list[int] | None:
 
 def agreed(kernel: Any, sizes: list[int]) -> bool:
     """Whether a kernel's code declares parameters of these sizes, and behind them none but Triton's own."""
-    if kernel.metadata.num_ctas != 1 or kernel.metadata.global_scratch_size:
+    metadata = kernel.metadata
+    if metadata.num_ctas != 1 or metadata.global_scratch_size or metadata.profile_scratch_size:
         return False
-    _, _, entry = kernel.asm["ptx"].partition(".entry")
+    _, _, entry = kernel.asm.get("ptx", "").partition(".entry")  # which Triton may be told not to keep
     declared = [int(bits) // 8 for bits in DECLARED.findall(entry.partition(")")[0])]
     return declared[: len(sizes)] == sizes and declared[len(sizes) :] in ([8] * more for more in range(OF_TRITON + 1))
 

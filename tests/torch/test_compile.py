@@ -118,18 +118,22 @@ def test_what_breaks_the_contract_is_nan_and_its_form_an_error() -> None:
         assert kind.__name__ in f"{type(caught.value)} {caught.value}"
 
 
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 @pytest.mark.parametrize("gradient", [True, False])
-def test_the_operators_are_what_they_are_registered_as(gradient: bool) -> None:
+def test_the_operators_are_what_they_are_registered_as(gradient: bool, reduction: str) -> None:
     """PyTorch's own look: schema, fake tensors' shapes and strides, autograd, dynamic shapes.
 
     All frames and labels are in use, or what is kept would hold memory as it was allocated.
     """
+    from seqloss.torch.gpu import REDUCTIONS
     from seqloss.torch.operators import ctc_gradient, ctc_losses
 
     x = leaf().requires_grad_(gradient)
     full = torch.full((2,), 7, device=DEVICE), torch.full((2,), 3, device=DEVICE)
-    args = (x, torch.tensor([[1, 2, 3], [3, 1, 3]]).to(DEVICE), *full, 0, True, 0, -1.0, gradient, 0)
+    targets = torch.tensor([[1, 2, 3], [3, 1, 3]]).to(DEVICE)
+    args = (x, targets, *full, full[1], 0, True, 0, REDUCTIONS[reduction], -1.0, gradient, 0)
     torch.library.opcheck(ctc_losses, args)
     if gradient:
         _, *kept = (tensor.detach() for tensor in ctc_losses(*args))
-        torch.library.opcheck(ctc_gradient, (x.detach(), *kept, UPSTREAM, 0, 0))
+        upstream = UPSTREAM if reduction == "none" else UPSTREAM[0]
+        torch.library.opcheck(ctc_gradient, (x.detach(), *kept, upstream, 0, 0))

@@ -12,48 +12,59 @@ import torch
 
 from seqloss.contract import Infeasible, Reduction
 from seqloss.errors import wrong_batch, wrong_blank, wrong_dtype, wrong_rank
-from seqloss.torch.gpu import INFEASIBLE, POSTERIOR, SOFTMAX, slack
+from seqloss.torch.gpu import INFEASIBLE, POSTERIOR, REDUCTIONS, SOFTMAX, slack, weighed
 from seqloss.torch.on_device import INTEGERS, padded
 
 UNCHECKED = -1.0
 """For the `rounding` that is None."""
 
-_schema = "(Tensor logits, Tensor targets, Tensor logit_lengths, Tensor target_lengths, int blank, bool normalize, "
-_kept = ("top", "others", "posteriors", "likeliest", "complement", "labels", "leaders", "frames", "counts", "status")
+_schema = "(Tensor logits, Tensor targets, Tensor logit_lengths, Tensor target_lengths, Tensor label_counts, "
+_kept = (
+    "top", "others", "posteriors", "likeliest", "complement", "labels", "leaders", "frames", "counts", "status",
+    "weights",
+)  # fmt: skip
 
 
 @torch.library.custom_op(
     "seqloss::ctc_losses",
     mutates_args=(),
     schema=_schema
-    + "int infeasible, float rounding, bool gradient, int mode) -> "
+    + "int blank, bool normalize, int infeasible, int reduction, float rounding, bool gradient, int mode) -> "
     + f"({', '.join(['Tensor'] * (1 + len(_kept)))})",
 )
 def ctc_losses(
     logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor, target_lengths: torch.Tensor,
-    blank: int, normalize: bool, infeasible: int, rounding: float, gradient: bool, mode: int,
+    label_counts: torch.Tensor, blank: int, normalize: bool, infeasible: int, reduction: int, rounding: float,
+    gradient: bool, mode: int,
 ) -> tuple[torch.Tensor, ...]:  # fmt: skip
-    """The loss of each row, and what its gradient needs: see `seqloss.kernels.gpu.ctc`."""
+    """The loss of each row, or what they are reduced to, and what the gradient needs: see `seqloss.kernels.gpu.ctc`.
+
+    A tensor that there is not is one without numbers.
+    """
     from seqloss.kernels.gpu import ctc
 
     losses, kept = ctc.forward(
-        logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, infeasible=infeasible,
-        rounding=None if rounding == UNCHECKED else rounding, gradient=gradient,
+        logits, targets, logit_lengths, target_lengths, label_counts, blank=blank, normalize=normalize,
+        infeasible=infeasible, reduction=reduction, rounding=None if rounding == UNCHECKED else rounding,
+        gradient=gradient,
     )  # fmt: skip
-    return losses.losses, *(kept[: len(_kept)] if kept else (logits.new_empty(0) for _ in _kept))
+    result = losses.losses if losses.total is None else losses.total
+    found = kept or (None,) * len(_kept)
+    return result, *(logits.new_empty(0) if tensor is None else tensor for tensor in found)
 
 
 @ctc_losses.register_fake
 def _(
     logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor, target_lengths: torch.Tensor,
-    blank: int, normalize: bool, infeasible: int, rounding: float, gradient: bool, mode: int,
+    label_counts: torch.Tensor, blank: int, normalize: bool, infeasible: int, reduction: int, rounding: float,
+    gradient: bool, mode: int,
 ) -> tuple[torch.Tensor, ...]:  # fmt: skip
     from seqloss.kernels.gpu.text import leaders_shape
 
     batch, time, classes = logits.shape
-    losses = logits.new_empty(batch, dtype=torch.float32)
+    result = logits.new_empty(() if reduction else batch, dtype=torch.float32)
     if not gradient:
-        return losses, *(logits.new_empty(0) for _ in _kept)
+        return result, *(logits.new_empty(0) for _ in _kept)
     frame = (batch, time)
     floats = [logits.new_empty(shape, dtype=torch.float32) for shape in (frame, frame, (*frame, targets.shape[1] + 1))]
     likeliest = logits.new_empty(frame, dtype=torch.int32)
@@ -63,7 +74,8 @@ def _(
     leaders = logits.new_empty(shape, dtype=kind)
     frames, counts = (logits.new_empty(batch, dtype=torch.int32) for _ in range(2))
     status = logits.new_empty(batch, dtype=torch.int8)
-    return losses, *floats, likeliest, complement, labels, leaders, frames, counts, status
+    weights = logits.new_empty(batch if reduction > REDUCTIONS["sum"] else 0, dtype=torch.float32)
+    return result, *floats, likeliest, complement, labels, leaders, frames, counts, status, weights
 
 
 @torch.library.custom_op(
@@ -77,8 +89,9 @@ def ctc_gradient(logits: torch.Tensor, *rest: Any) -> torch.Tensor:
     from seqloss.kernels.gpu import ctc
     from seqloss.kernels.gpu.gradient import Kept
 
-    *kept, upstream, blank, mode = rest
-    return ctc.backward(logits, Kept(*(*kept, None)), upstream, blank=blank, mode=mode)
+    *kept, weights, upstream, blank, mode = rest
+    own = Kept(*(*kept, weights if weights.numel() else None))
+    return ctc.backward(logits, own, upstream, blank=blank, mode=mode)
 
 
 @ctc_gradient.register_fake
@@ -88,12 +101,12 @@ def _(logits: torch.Tensor, *rest: Any) -> torch.Tensor:
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
     ctx.save_for_backward(inputs[0], *output[1:])
-    ctx.blank, ctx.mode = inputs[4], inputs[9]
+    ctx.blank, ctx.mode = inputs[5], inputs[-1]
 
 
 def _backward(ctx: Any, upstream: torch.Tensor, *_kept_have_none: Any) -> tuple[Any, ...]:
     gradient = ctc_gradient(*ctx.saved_tensors, upstream.float().contiguous(), ctx.blank, ctx.mode)
-    return gradient, *(None,) * 9
+    return gradient, *(None,) * 11
 
 
 ctc_losses.register_autograd(_backward, setup_context=_save)
@@ -126,30 +139,12 @@ def traced_losses(
         raise wrong_batch("targets", targets.shape[0], batch)
     allowed = slack(logits, normalize, validate)
     found: torch.Tensor = ctc_losses(
-        logits, targets, frames, counts, blank % classes, normalize, INFEASIBLE[infeasible],
-        UNCHECKED if allowed is None else allowed, torch.is_grad_enabled() and logits.requires_grad,
+        logits, targets, frames, counts, label_counts, blank % classes, normalize, INFEASIBLE[infeasible],
+        REDUCTIONS[reduction], UNCHECKED if allowed is None else allowed,
+        torch.is_grad_enabled() and logits.requires_grad,
         (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
     )[0]  # fmt: skip
-    weights = _row_weights(reduction, targets, label_counts, denominator)
-    return found if weights is None else (found * weights).sum()
-
-
-def _row_weights(
-    reduction: Reduction, targets: torch.Tensor, target_lengths: torch.Tensor | None, denominator: float | None
-) -> torch.Tensor | float | None:
-    """`seqloss.contract.reduction_weights` for lengths on a device, float32 (batch,), or one number for all rows; None
-    where nothing is reduced. Without lengths all of (batch, labels) targets count."""
-    if reduction == "none":
-        return None
-    rows = max(1, targets.shape[0])
-    if reduction in ("sum", "batch"):
-        return 1.0 / (rows if reduction == "batch" else denominator or 1.0)
-    if target_lengths is None:
-        return 1.0 / (max(1, targets.shape[1]) * rows if reduction == "mean" else max(1, targets.numel()))
-    counts = target_lengths.to(torch.int64).clamp(min=0).double()
-    if reduction == "mean":
-        return (1.0 / (counts.clamp(min=1.0) * rows)).float()
-    return (1.0 / counts.sum().clamp(min=1.0)).float()
+    return weighed(found, 1.0 / (denominator or 1.0))
 
 
 def _tensor(name: str, values: Any, logits: torch.Tensor) -> torch.Tensor:

@@ -22,8 +22,6 @@ SOFTMAX, POSTERIOR, TORCHS = 0, 1, 2
 """`seqloss.kernels.gpu.gradient`'s words for what the gradient is."""
 INFEASIBLE: dict[str, int] = {"inf": 0, "zero": 1, "raise": 2}
 """`seqloss.kernels.gpu.loss`' words for what a row without a path is."""
-REDUCTIONS: dict[str, int] = {"none": 0, "sum": 1, "batch": 2, "mean": 3, "labels": 4}
-"""And for what becomes of the rows."""
 
 
 class Options(NamedTuple):
@@ -33,7 +31,7 @@ class Options(NamedTuple):
     blank: int
     normalize: bool
     infeasible: int
-    reduction: int
+    reduction: Reduction
     weight: float
     rounding: float | None
     mode: int
@@ -58,11 +56,12 @@ def losses(
     """
     refuse(name, logits, given, normalize=normalize, infeasible=infeasible, validate=validate)
     options = Options(
-        name, given.blank, normalize, INFEASIBLE[infeasible], REDUCTIONS[reduction], 1.0 / (denominator or 1.0),
+        name, given.blank, normalize, INFEASIBLE[infeasible], reduction, 1.0 / (denominator or 1.0),
         slack(logits, normalize, validate), (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
         torch.is_grad_enabled() and logits.requires_grad,
     )  # fmt: skip
-    counts = None if given.label_counts is given.target_lengths or options.reduction < 3 else given.label_counts
+    other_counts = reduction in ("mean", "labels") and given.label_counts is not given.target_lengths
+    counts = given.label_counts if other_counts else None
     found: torch.Tensor = _Losses.apply(logits, *given[:3], counts, options)
     if infeasible == "raise":
         _raise_if_closed(found, logits, given, normalize)

@@ -69,43 +69,36 @@ def read(
     Raises:
         SeqLossError: as `seqloss.contract.validate`, about what the host knows.
     """
-    arguments = targets, logit_lengths, target_lengths
-    if isinstance(blank, int) and hidden(targets) and targets.ndim != 1 and all(map(_no_numbers, arguments)):
-        batch = _validate_forms(tuple(logits.shape), tuple(map(_form, NAMES, arguments)), blank, validate)
-        frames, counts = (values if values is None else _moved(values, logits.device) for values in arguments[1:])
-        return Given(_moved(targets, logits.device), frames, counts, counts, batch.blank, None)
-    targets, logit_lengths, target_lengths = (values if hidden(values) else integers(values) for values in arguments)
-    forms = tuple(map(_form, NAMES, (targets, logit_lengths, target_lengths)))
+    targets, logit_lengths, target_lengths = arguments = tuple(
+        values if hidden(values) else integers(values) for values in (targets, logit_lengths, target_lengths)
+    )
+    forms = tuple(map(_form, NAMES, arguments))
 
     def check() -> contract.Batch:
         shape = tuple(logits.shape)
-        given = _stand_ins(shape, blank, forms, (targets, logit_lengths, target_lengths))
-        return contract.validate(shape, *given, blank=blank, values=validate)
+        if isinstance(blank, int) and all(values is None or hidden(values) for values in arguments):
+            return _validate_forms(shape, forms, blank, validate)
+        return contract.validate(shape, *_stand_ins(shape, blank, forms, arguments), blank=blank, values=validate)
 
     one_row = logits.ndim == 3 and target_lengths is not None and _axes(targets) == 1
     if one_row and (hidden(targets) or hidden(target_lengths)):
         if not hidden(target_lengths):  # otherwise whether they add up is seen on the device
             check()
-        rows, counts = padded(logits, targets, target_lengths)
-        given = read(logits, rows, logit_lengths, counts, blank=blank, validate=validate)
+        rows, labels = padded(logits, targets, target_lengths)
+        given = read(logits, rows, logit_lengths, labels, blank=blank, validate=validate)
         return given._replace(label_counts=_placed(target_lengths, target_lengths, logits.device))
-    batch = check()
-    counts = _lengths(target_lengths, batch.target_lengths, logits.device)
+    checked = check()
+    counts = _lengths(target_lengths, checked.target_lengths, logits.device)
     return Given(
-        _placed(targets, batch.targets, logits.device),
-        _lengths(logit_lengths, batch.logit_lengths, logits.device),
-        counts, counts, batch.blank,
-        None if any(map(hidden, (targets, logit_lengths, target_lengths))) else batch,
+        _placed(targets, checked.targets, logits.device),
+        _lengths(logit_lengths, checked.logit_lengths, logits.device),
+        counts, counts, checked.blank, None if any(map(hidden, arguments)) else checked,
     )  # fmt: skip
 
 
 def hidden(values: Any) -> bool:
     """Whether Python cannot see the values without a wait."""
     return isinstance(values, torch.Tensor) and values.device.type != "cpu"
-
-
-def _no_numbers(values: Any) -> bool:
-    return values is None or hidden(values)
 
 
 def _axes(values: Any) -> int | None:
@@ -148,13 +141,9 @@ def _validate_forms(shape: tuple[int, ...], forms: tuple[Form | None, ...], blan
 def _placed(given: Any, checked: Any, device: torch.device) -> torch.Tensor:
     """On the logits' device; a copy from the host is handed to the stream, and nothing waits for it."""
     if hidden(given):
-        return _moved(given, device)
+        return given if given.device == device else given.to(device, non_blocking=True)
     own = torch.from_numpy(np.array(checked))  # the caller may fill pinned memory anew before it is copied
     return own.to(device, non_blocking=True)
-
-
-def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    return tensor if tensor.device == device else tensor.to(device, non_blocking=True)
 
 
 def _lengths(given: Any, checked: np.ndarray, device: torch.device) -> torch.Tensor | None:

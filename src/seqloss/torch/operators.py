@@ -12,7 +12,7 @@ import torch
 
 from seqloss.contract import Infeasible, Reduction
 from seqloss.errors import wrong_batch, wrong_blank, wrong_dtype, wrong_rank
-from seqloss.torch.gpu import INFEASIBLE, POSTERIOR, REDUCTIONS, SOFTMAX, slack, weighed
+from seqloss.torch.gpu import INFEASIBLE, POSTERIOR, SOFTMAX, slack, weighed
 from seqloss.torch.on_device import INTEGERS, padded
 
 UNCHECKED = -1.0
@@ -29,12 +29,12 @@ _kept = (
     "seqloss::ctc_losses",
     mutates_args=(),
     schema=_schema
-    + "int blank, bool normalize, int infeasible, int reduction, float rounding, bool gradient, int mode) -> "
+    + "int blank, bool normalize, int infeasible, str reduction, float rounding, bool gradient, int mode) -> "
     + f"({', '.join(['Tensor'] * (1 + len(_kept)))})",
 )
 def ctc_losses(
     logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor, target_lengths: torch.Tensor,
-    label_counts: torch.Tensor, blank: int, normalize: bool, infeasible: int, reduction: int, rounding: float,
+    label_counts: torch.Tensor, blank: int, normalize: bool, infeasible: int, reduction: Reduction, rounding: float,
     gradient: bool, mode: int,
 ) -> tuple[torch.Tensor, ...]:  # fmt: skip
     """The loss of each row, or what they are reduced to, and what the gradient needs: see `seqloss.kernels.gpu.ctc`.
@@ -48,21 +48,21 @@ def ctc_losses(
         infeasible=infeasible, reduction=reduction, rounding=None if rounding == UNCHECKED else rounding,
         gradient=gradient,
     )  # fmt: skip
-    result = losses.losses if losses.total is None else losses.total
     found = kept or (None,) * len(_kept)
-    return result, *(logits.new_empty(0) if tensor is None else tensor for tensor in found)
+    return losses.result, *(logits.new_empty(0) if tensor is None else tensor for tensor in found)
 
 
 @ctc_losses.register_fake
 def _(
     logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor, target_lengths: torch.Tensor,
-    label_counts: torch.Tensor, blank: int, normalize: bool, infeasible: int, reduction: int, rounding: float,
+    label_counts: torch.Tensor, blank: int, normalize: bool, infeasible: int, reduction: Reduction, rounding: float,
     gradient: bool, mode: int,
 ) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    from seqloss.kernels.gpu.loss import weighs
     from seqloss.kernels.gpu.text import leaders_shape
 
     batch, time, classes = logits.shape
-    result = logits.new_empty(() if reduction else batch, dtype=torch.float32)
+    result = logits.new_empty(batch if reduction == "none" else (), dtype=torch.float32)
     if not gradient:
         return result, *(logits.new_empty(0) for _ in _kept)
     frame = (batch, time)
@@ -74,7 +74,7 @@ def _(
     leaders = logits.new_empty(shape, dtype=kind)
     frames, counts = (logits.new_empty(batch, dtype=torch.int32) for _ in range(2))
     status = logits.new_empty(batch, dtype=torch.int8)
-    weights = logits.new_empty(batch if reduction > REDUCTIONS["sum"] else 0, dtype=torch.float32)
+    weights = logits.new_empty(batch if weighs(reduction) else 0, dtype=torch.float32)
     return result, *floats, likeliest, complement, labels, leaders, frames, counts, status, weights
 
 
@@ -140,7 +140,7 @@ def traced_losses(
     allowed = slack(logits, normalize, validate)
     found: torch.Tensor = ctc_losses(
         logits, targets, frames, counts, label_counts, blank % classes, normalize, INFEASIBLE[infeasible],
-        REDUCTIONS[reduction], UNCHECKED if allowed is None else allowed,
+        reduction, UNCHECKED if allowed is None else allowed,
         torch.is_grad_enabled() and logits.requires_grad,
         (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
     )[0]  # fmt: skip

@@ -7,15 +7,16 @@ out-of-memory error; all outputs are allocated by then or nothing has been hande
 
 import torch
 
+from seqloss.contract import Reduction
 from seqloss.kernels.gpu import main_path
 from seqloss.kernels.gpu.by_class import find_posteriors
 from seqloss.kernels.gpu.frames import frame_pass
 from seqloss.kernels.gpu.gradient import Kept, write_gradient
 from seqloss.kernels.gpu.launch import on
-from seqloss.kernels.gpu.loss import INF, NONE, Losses, find_losses
+from seqloss.kernels.gpu.loss import INF, Losses, find_losses
 from seqloss.kernels.gpu.posteriors import find_shares
 from seqloss.kernels.gpu.sums import sum_paths
-from seqloss.kernels.gpu.text import read_text
+from seqloss.kernels.gpu.text import contiguous, read_text
 
 
 def forward(
@@ -28,7 +29,7 @@ def forward(
     blank: int,
     normalize: bool,
     infeasible: int = INF,
-    reduction: int = NONE,
+    reduction: Reduction = "none",
     rounding: float | None = None,
     gradient: bool,
 ) -> tuple[Losses, Kept | None]:
@@ -42,11 +43,11 @@ def forward(
         blank: from 0.
         normalize: as in the contract.
         infeasible: `loss.INF`, `ZERO` or `NAN`.
-        reduction: `loss.NONE`, `SUM`, `BATCH`, `MEAN` or `LABELS`.
+        reduction: as in the contract.
         rounding: see `frames.frame_pass`.
     """
     classes = logits.shape[2]
-    counted = target_lengths if label_counts is None else label_counts
+    counted = contiguous(target_lengths if label_counts is None else label_counts)
     with on(logits.device):
         text = read_text(
             targets, logit_lengths, target_lengths, time=logits.shape[1], classes=classes, blank=blank, grouped=gradient

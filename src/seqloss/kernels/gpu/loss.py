@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 
 from seqloss import contract
+from seqloss.contract import Reduction
 from seqloss.kernels.gpu.launch import start
 from seqloss.kernels.gpu.main_path import MainPath, log1p
 from seqloss.kernels.gpu.tiles import power_of_two
@@ -24,9 +25,6 @@ WITH_A_PATH, CLOSED, BROKEN = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
 
 INF, ZERO, NAN = 0, 1, 2
 """The loss of a row that no path fits; NAN makes it a broken one."""
-
-NONE, SUM, BATCH, MEAN, LABELS = range(5)
-"""Reductions: weights 1, 1 / batch, 1 / (batch * labels of the row), 1 / labels of all rows. No labels count as one."""
 
 SMALLEST = tl.constexpr(contract.SMALLEST)
 LN2_32 = tl.constexpr(22.18070977791825)
@@ -52,6 +50,11 @@ class Losses(NamedTuple):
     total: torch.Tensor | None
     weights: torch.Tensor | None
 
+    @property
+    def result(self) -> torch.Tensor:
+        """What was asked for, each row's loss or the reduced one."""
+        return self.losses if self.total is None else self.total
+
 
 @triton.jit
 def _counted(label_counts, row, there, longest):
@@ -72,7 +75,7 @@ def _loss_kernel(
     reduced = tl.sum(tl.zeros([BLOCK], tl.float64), 0)
     all_labels = tl.sum(tl.zeros([BLOCK], tl.float64), 0)
     start = 0
-    if REDUCTION == 4:
+    if REDUCTION == "labels":
         while start < batch:
             counted = _counted(label_counts, start + lane, start + lane < batch, longest)
             all_labels += tl.sum(counted.to(tl.float64), 0)
@@ -107,47 +110,52 @@ def _loss_kernel(
         tl.store(losses_out + row, loss, mask=there)
         tl.store(status_out + row, status.to(tl.int8), mask=there)
         tl.store(references_out + row, tl.where(some, total_exponent, 0), mask=there)
-        if REDUCTION:
+        if REDUCTION != "none":
             parts = tl.full([BLOCK], 1.0, tl.float64)
-            if REDUCTION == 2:
+            if REDUCTION == "batch":
                 parts = parts * batch
-            if REDUCTION == 3:
+            if REDUCTION == "mean":
                 parts = tl.maximum(_counted(label_counts, row, there, longest), 1).to(tl.float64) * batch
-            if REDUCTION == 4:
+            if REDUCTION == "labels":
                 parts = parts * tl.maximum(all_labels, 1.0)
             weight = (1.0 / parts).to(tl.float32)
             if weights_out is not None:
                 tl.store(weights_out + row, weight, mask=there)
             reduced += tl.sum(tl.where(there, loss.to(tl.float64) * weight.to(tl.float64), 0.0), 0)
         start += BLOCK
-    if REDUCTION:
+    if REDUCTION != "none":
         tl.store(total_out, reduced.to(tl.float32))
+
+
+def weighs(reduction: Reduction) -> bool:
+    """Whether rows have weights other than 1."""
+    return reduction not in ("none", "sum")
 
 
 def find_losses(
     ends: torch.Tensor, main: MainPath, label_counts: torch.Tensor | None, *, normalize: bool, infeasible: int,
-    reduction: int = NONE, longest: int = 0,
+    reduction: Reduction, longest: int,
 ) -> Losses:  # fmt: skip
     """Each row's loss, and what they add up to.
 
     Args:
         ends: int32 (batch, 4), the last states of the backward walks, see `sums.Sums`.
-        label_counts: integers (batch,), the labels that count for a reduction; None for `longest`.
+        label_counts: integers (batch,), contiguous, the labels that count for a reduction; None for `longest`.
         normalize: as in the contract.
         infeasible: what a row is that no path fits: INF, ZERO or NAN.
-        reduction: NONE, SUM, BATCH, MEAN or LABELS.
+        reduction: as in the contract. The weights are 1, 1 / batch, 1 / (batch * labels of the row), or 1 / labels of
+            all rows; no labels count as one.
     """
     batch, device = ends.shape[0], ends.device
-    counts = None if label_counts is None else label_counts.contiguous()
     losses = torch.empty(batch, dtype=torch.float32, device=device)
     status = torch.empty(batch, dtype=torch.int8, device=device)
     references = torch.empty(batch, dtype=torch.int32, device=device)
-    total = torch.empty((), dtype=torch.float32, device=device) if reduction else None
-    weights = torch.empty(batch, dtype=torch.float32, device=device) if reduction > SUM else None
-    if batch or reduction:
+    total = None if reduction == "none" else torch.empty((), dtype=torch.float32, device=device)
+    weights = torch.empty(batch, dtype=torch.float32, device=device) if weighs(reduction) else None
+    if batch or total is not None:
         start(
             _loss_kernel, 1,
-            ends, main.certain, main.spells, main.broken, counts, losses, status, references, total, weights,
+            ends, main.certain, main.spells, main.broken, label_counts, losses, status, references, total, weights,
             batch, longest,
             NORMALIZE=normalize, INFEASIBLE=infeasible, REDUCTION=reduction, BLOCK=min(BLOCK, power_of_two(batch)),
         )  # fmt: skip

@@ -159,15 +159,14 @@ def _field(memory: torch.Tensor, offset: int, shape: torch.Size, dtype: torch.dt
 
 def _packed(losses: Losses, kept: Kept | None) -> Forward:
     """What a call leaves that was not planned, as one that was would leave it."""
-    result = losses.losses if losses.total is None else losses.total
     if kept is None:
-        return Forward(result, None, None, None)
+        return Forward(losses.result, None, None, None)
     layout = _layout(kept)
-    memory = _bytes(layout.size, result.device)
+    memory = _bytes(layout.size, losses.result.device)
     for tensor, field in zip(kept, layout.fields, strict=True):
         if tensor is not None and field is not None:
             _field(memory, *field).copy_(tensor)
-    return Forward(result, memory, layout, None)
+    return Forward(losses.result, memory, layout, None)
 
 
 def _layout(kept: Kept | None) -> Layout:
@@ -198,8 +197,7 @@ def _plan(launches: list[Launch], arguments: Arguments, losses: Losses, kept: Ke
     known = {tensor.data_ptr(): (base, 0) for tensor, base in given}
     if len(known) < len(given) or not all(tensor.is_contiguous() for tensor, _ in given if tensor.ndim == 1):
         return None
-    result = losses.losses if losses.total is None else losses.total
-    known[result.data_ptr()] = (RESULT, 0)
+    known[losses.result.data_ptr()] = (RESULT, 0)
     layout = _layout(kept)
     for tensor, field in zip(kept or (), layout.fields, strict=True):
         if tensor is not None and field is not None and tensor.numel():
@@ -213,4 +211,4 @@ def _plan(launches: list[Launch], arguments: Arguments, losses: Losses, kept: Ke
                 known[value.data_ptr()] = (TEMPORARY, temporary)
                 temporary += _aligned(value)
     series = laid_out(launches, known)
-    return None if series is None else Plan(series, result.shape, temporary, layout, {})
+    return None if series is None else Plan(series, losses.result.shape, temporary, layout, {})

@@ -236,7 +236,7 @@ def read_text(
         parts = 1 + cdiv(units, of_part)
         start(
             _text_kernel, batch * parts,
-            targets, *map(_contiguous, (logit_lengths, target_lengths)), labels, frames, counts, required, refused,
+            targets, *map(contiguous, (logit_lengths, target_lengths)), labels, frames, counts, required, refused,
             order, *(groups or (None, None)), *targets.stride(), batch, time, classes, longest, blank, parts,
             LABELS=min(block, power_of_two(longest)), ROWS=COMPARED, UNITS=of_part,
             COMPARED=min(compared, power_of_two(longest)), BY_CLASS=few,
@@ -244,5 +244,6 @@ def read_text(
     return Text(labels, frames, counts, required, refused, order, groups)
 
 
-def _contiguous(lengths: torch.Tensor | None) -> torch.Tensor | None:
+def contiguous(lengths: torch.Tensor | None) -> torch.Tensor | None:
+    """Lengths as kernels read them."""
     return None if lengths is None else lengths.contiguous()

@@ -16,8 +16,10 @@ batch, time, classes, labels = {shape}
 logits = torch.zeros(batch, time, classes, dtype=torch.{kind})
 counts = torch.full((batch,), labels)
 targets = torch.ones(batch, labels, dtype=torch.int64)
-_, kept = ctc.forward(logits, targets, torch.full((batch,), time), counts, blank=0, normalize=True, gradient=True)
-ctc.backward(logits, kept, torch.ones(batch), blank=0, mode=0)
+losses, kept = ctc.forward(
+    logits, targets, torch.full((batch,), time), counts, blank=0, normalize=True, reduction="{reduction}", gradient=True
+)
+ctc.backward(logits, kept, torch.ones_like(losses.result), blank=0, mode=0)
 """
 ALL = {
     "_text_kernel", "_frames_kernel", "_main_path_kernel", "_sums_kernel", "_loss_kernel",
@@ -53,7 +55,7 @@ def compiled(
     """A shape's name, and its kernels."""
     name, capability = request.param
     shape, kind = SHAPES[name]
-    found = compile_launches(CALL.format(shape=shape, kind=kind), capability)
+    found = compile_launches(CALL.format(shape=shape, kind=kind, reduction="none"), capability)
     return name, {kernel["name"]: kernel for kernel in found}
 
 
@@ -72,8 +74,17 @@ def test_every_kernel_declares_the_parameters_that_are_laid_out_for_it(compiled:
 def test_a_batch_of_one_segment_compiles(
     compile_launches: Callable[[str, int], list[dict[str, Any]]], time: int
 ) -> None:
-    found = compile_launches(CALL.format(shape=f"3, {time}, 5, 2", kind="float32"), 90)
+    found = compile_launches(CALL.format(shape=f"3, {time}, 5, 2", kind="float32", reduction="none"), 90)
     assert {kernel["name"] for kernel in found} == ALL
+
+
+@pytest.mark.parametrize("reduction", ["sum", "batch", "mean", "labels"])
+def test_every_reduction_compiles_to_what_is_laid_out_for_it(
+    compile_launches: Callable[[str, int], list[dict[str, Any]]], reduction: str
+) -> None:
+    found = compile_launches(CALL.format(shape="3, 20, 5, 2", kind="float32", reduction=reduction), 90)
+    assert {kernel["name"] for kernel in found} == ALL
+    assert all(kernel["laid_out"] and not kernel["spills"] for kernel in found)
 
 
 def test_a_frame_of_the_walk_takes_two_shuffles_and_barriers_only_between_warps(compiled: tuple[str, Kernels]) -> None:

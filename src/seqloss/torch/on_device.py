@@ -76,13 +76,15 @@ def read(
 
     def check() -> contract.Batch:
         shape = tuple(logits.shape)
-        if isinstance(blank, int) and all(values is None or hidden(values) for values in arguments):
+        if isinstance(blank, int) and all(
+            values is None or form for values, form in zip(arguments, forms, strict=True)
+        ):
             return _validate_forms(shape, forms, blank, validate)
         return contract.validate(shape, *_stand_ins(shape, blank, forms, arguments), blank=blank, values=validate)
 
     one_row = logits.ndim == 3 and target_lengths is not None and _axes(targets) == 1
-    if one_row and (hidden(targets) or hidden(target_lengths)):
-        if not hidden(target_lengths):  # otherwise whether they add up is seen on the device
+    if one_row and (forms[0] or forms[2]):
+        if not forms[2]:  # otherwise whether they add up is seen on the device
             check()
         rows, labels = padded(logits, targets, target_lengths)
         given = read(logits, rows, logit_lengths, labels, blank=blank, validate=validate)
@@ -92,13 +94,13 @@ def read(
     return Given(
         _placed(targets, checked.targets, logits.device),
         _lengths(logit_lengths, checked.logit_lengths, logits.device),
-        counts, counts, checked.blank, None if any(map(hidden, arguments)) else checked,
+        counts, counts, checked.blank, None if any(forms) else checked,
     )  # fmt: skip
 
 
 def hidden(values: Any) -> bool:
     """Whether Python cannot see the values without a wait."""
-    return isinstance(values, torch.Tensor) and values.device.type != "cpu"
+    return isinstance(values, torch.Tensor) and not values.is_cpu
 
 
 def _axes(values: Any) -> int | None:

@@ -213,17 +213,18 @@ def _shares(batch: Batch, frames: int, classes: int, labels: int) -> tuple[list[
     most = _nanoseconds(frames, classes, labels)
     if most < huge.HUGE and (count == 1 or len(rows) * most < 2 * WORTH_A_THREAD):
         return [rows], rows[:0], rows[:0]
-    costs = _nanoseconds(np.clip(batch.logit_lengths, 0, frames), classes, np.clip(batch.target_lengths, 0, labels))
+    used = np.minimum(np.maximum(batch.logit_lengths, 0), frames)
+    costs = _nanoseconds(used, classes, np.minimum(np.maximum(batch.target_lengths, 0), labels))
     order = np.argsort(-costs, kind="stable")
-    apart = order[costs[order] >= huge.HUGE]
-    count = max(1, min(len(rows), count, int(costs[costs < huge.HUGE].sum() / WORTH_A_THREAD)))
+    apart = order[: np.count_nonzero(costs >= huge.HUGE)]
+    rest = order[len(apart) :]
+    count = max(1, min(len(rest), count, int(costs[rest].sum() / WORTH_A_THREAD)))
     shares: list[list[int]] = [[] for _ in range(count)]
     load = [0.0] * count
-    for row in order.tolist():
-        if costs[row] < huge.HUGE:
-            least = load.index(min(load))
-            shares[least].append(row)
-            load[least] += costs[row]
+    for row, cost in zip(rest.tolist(), costs[rest].tolist(), strict=True):
+        least = load.index(min(load))
+        shares[least].append(row)
+        load[least] += cost
     return [np.array(share) for share in shares if share], apart, costs[apart]
 
 

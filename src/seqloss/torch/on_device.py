@@ -86,8 +86,8 @@ def read(
     if one_row and (forms[0] or forms[2]):
         if not forms[2]:  # otherwise whether they add up is seen on the device
             check()
-        rows, labels = padded(logits, targets, target_lengths)
-        given = read(logits, rows, logit_lengths, labels, blank=blank, validate=validate)
+        rows, row_counts = padded(logits, targets, target_lengths)
+        given = read(logits, rows, logit_lengths, row_counts, blank=blank, validate=validate)
         return given._replace(label_counts=_placed(target_lengths, target_lengths, logits.device))
     checked = check()
     counts = _lengths(target_lengths, checked.target_lengths, logits.device)

@@ -9,10 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from tests.kernels.gpu.pretended import Cuda
 
 HERE = Path(__file__).parent
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -39,6 +42,22 @@ def poisoned_tensors() -> Iterator[None]:
     torch.use_deterministic_algorithms(True, warn_only=True)
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def cuda() -> Cuda:
+    from tests.kernels.gpu.pretended import Cuda
+
+    return Cuda([])
+
+
+@pytest.fixture
+def started(cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What kernels are started with, as on a GPU, but that nothing runs."""
+    from tests.kernels.gpu.pretended import starting
+
+    with starting(cuda, monkeypatch) as noted:
+        yield noted
 
 
 @pytest.fixture(scope="session")

@@ -160,9 +160,16 @@ def infeasible_row(row: int, batch: Batch) -> errors.InfeasibleError:
     return errors.infeasible_row(row, int(batch.logit_lengths[row]), int(batch.target_lengths[row]), int(repeats[0]))
 
 
-def refuse_too_few_frames(batch: Batch) -> None:
-    """Raise `InfeasibleError` for the first row with fewer frames than labels and adjacent repeats."""
+def refuse_too_few_frames(shape: tuple[int, ...], batch: Batch) -> None:
+    """Raise `InfeasibleError` for the first row with fewer frames than labels and adjacent repeats.
+
+    A row that `validate` would refuse is left to the loss, which answers it with NaN.
+
+    Args: as `bad_rows`.
+    """
     short = batch.logit_lengths < required_frames(batch.targets, batch.target_lengths)
+    if short.any():
+        short[list(bad_rows(shape, batch))] = False
     if short.any():
         raise infeasible_row(int(np.argmax(short)), batch)
 

@@ -92,6 +92,21 @@ def test_labels_past_a_length_are_never_read(door: Door, garbage: int) -> None:
     assert (grad == clean[1]).all()
 
 
+@pytest.mark.parametrize("broken", [(0, -1), (0, 2**40), (1, -3), (1, 4)], ids=str)
+def test_without_validate_a_broken_row_is_nan_and_not_infeasible(door: Door, broken: tuple[int, int]) -> None:
+    lengths = [FRAMES.copy(), LABELS.copy()]
+    lengths[broken[0]][1] = broken[1]
+    loss = door.loss(LOGITS, TARGETS, *lengths, infeasible="raise", validate=False)
+    assert np.isnan(loss).tolist() == [False, True, False]
+
+
+def test_without_validate_too_few_frames_for_labels_that_are_none_is_nan(door: Door) -> None:
+    targets = TARGETS.copy()
+    targets[1, 0] = 99
+    loss = door.loss(LOGITS, targets, [7, 1, 3], LABELS, infeasible="raise", validate=False)
+    assert np.isnan(loss).tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize("label", [-1, -100, 5, 0, 2**32 + 1, -(2**32) + 1])
 def test_without_validate_a_bad_label_gives_nan_for_its_row_alone(door: Door, label: int) -> None:
     clean = door.loss_and_grad(LOGITS, TARGETS, FRAMES, LABELS)

@@ -243,11 +243,14 @@ def test_targets_and_lengths_of_any_integer_type_give_the_same_bits(float32_door
     np.testing.assert_array_equal(found[1], expected[1])
 
 
-def test_concatenated_targets_mean_the_same_as_padded_ones(concatenating_door: Door) -> None:
+@pytest.mark.parametrize("integer", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+def test_concatenated_targets_mean_the_same_as_padded_ones(concatenating_door: Door, integer: str) -> None:
     logits = np.concatenate([LOGITS, LOGITS[:1] - 1])
     targets, lengths = np.array([[1, 2, 3], [2, -1, -1], [-1, -1, -1]]), np.array([3, 1, 0])
     padded = concatenating_door.loss_and_grad(logits, targets, None, lengths)
-    joined = concatenating_door.loss_and_grad(logits, np.array([1, 2, 3, 2]), None, lengths)
+    joined = concatenating_door.loss_and_grad(
+        logits, *(None if given is None else given.astype(integer) for given in (np.array([1, 2, 3, 2]), None, lengths))
+    )
     np.testing.assert_array_equal(joined[0], padded[0])
     np.testing.assert_array_equal(joined[1], padded[1])
 

@@ -13,7 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from seqloss import errors
-from seqloss.torch import CTCLoss, ctc_align, ctc_loss, ctc_posteriors, on_device
+from seqloss.torch import CTCLoss, ctc_align, ctc_greedy, ctc_loss, ctc_posteriors, on_device
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
@@ -214,6 +214,40 @@ def test_scores_of_any_strides_give_the_same_bits_and_are_not_copied(name: str) 
     assert torch.equal(answers[0][1], answers[1][1])
 
 
+def test_scores_and_upstream_that_are_negated_when_read_are_read_so() -> None:
+    def negated(x: torch.Tensor) -> torch.Tensor:
+        found = torch.complex(torch.zeros_like(x), -x).conj().imag
+        assert found.is_neg()
+        assert torch.equal(found, x)
+        return found
+
+    x, y = leaf(), leaf()
+    (expected,) = torch.autograd.grad(ctc_loss(x, TARGETS, FRAMES, LABELS), x, UPSTREAM.to(DEVICE))
+    (found,) = torch.autograd.grad(ctc_loss(negated(y), TARGETS, FRAMES, LABELS), y, negated(UPSTREAM.to(DEVICE)))
+    assert torch.equal(found, expected)
+    x, y = x.detach(), negated(x.detach())
+    for function in (ctc_posteriors, lambda *args: ctc_align(*args).scores):
+        assert torch.equal(function(y, TARGETS, FRAMES, LABELS), function(x, TARGETS, FRAMES, LABELS))
+    assert ctc_greedy(y)[0].labels.tolist() == ctc_greedy(x)[0].labels.tolist()
+
+
+@pytest.mark.parametrize("offset", [0, 1, 4])
+@pytest.mark.parametrize("step", [1, 2])
+def test_what_is_left_for_the_gradient_may_come_back_from_elsewhere(offset: int, step: int) -> None:
+    def moved(tensor: torch.Tensor) -> torch.Tensor:
+        places = offset + step * torch.arange(tensor.numel(), device=tensor.device)
+        memory = torch.zeros(offset + step * tensor.numel(), dtype=tensor.dtype, device=tensor.device)
+        memory[places] = tensor.detach().reshape(-1)
+        return memory[offset::step].view(tensor.shape)
+
+    for _ in range(4):
+        x = leaf()
+        with torch.autograd.graph.saved_tensors_hooks(moved, lambda tensor: tensor):
+            loss = ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="mean")
+        (found,) = torch.autograd.grad(loss, x)
+        assert torch.equal(found, gradient(leaf(), reduction="mean"))
+
+
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
 def test_autocast_does_not_touch_the_arithmetic(kind: torch.dtype) -> None:
     for scores in (torch.float32, kind):
@@ -276,9 +310,10 @@ def test_a_blank_of_another_type_is_refused_beside_unseen_labels_even_after_one_
 
 
 @pytest.mark.usefixtures("hidden")
-def test_labels_one_row_after_another_on_the_device_are_those_of_padded_rows() -> None:
-    labels = torch.tensor([1, 2, 2, 3, 1]).to(DEVICE)
-    for counts in (LABELS.to(DEVICE), LABELS.tolist()):
+@pytest.mark.parametrize("kind", on_device.INTEGERS, ids=str)
+def test_labels_one_row_after_another_on_the_device_are_those_of_padded_rows(kind: torch.dtype) -> None:
+    labels = torch.tensor([1, 2, 2, 3, 1]).to(DEVICE, kind)
+    for counts in (LABELS.to(DEVICE, kind), LABELS.tolist()):
         x = leaf()
         loss = ctc_loss(x, labels, FRAMES.to(DEVICE), counts)
         (found,) = torch.autograd.grad(loss, x, UPSTREAM.to(DEVICE))
@@ -392,6 +427,13 @@ def test_lengths_beside_labels_one_row_after_another_are_looked_at_as_far_as_the
         ctc_loss(leaf(), labels, FRAMES, torch.tensor([3.5, 2.0]).to(DEVICE))
     with pytest.raises(errors.SeqLossError, match="target_lengths"):
         ctc_loss(leaf(), labels, FRAMES, [3, 1])
+    for wrong, words in (
+        (torch.tensor(5), r"expected shape \(batch,\)"),
+        (LABELS[:, None], r"expected shape \(batch,\)"),
+        (LABELS[:1], "expected 2 rows"),
+    ):
+        with pytest.raises(errors.ShapeError, match=f"target_lengths: {words}"):
+            ctc_loss(leaf(), labels, FRAMES, wrong.to(DEVICE))
 
 
 @pytest.mark.usefixtures("hidden")

@@ -66,7 +66,7 @@ def read(
     slack = rounding(scores.dtype.name) if validate and not normalize else None
     raises, values = infeasible == "raise", scores.astype(COMPUTED_IN[scores.dtype.name])
     if raises and whole:
-        contract.refuse_too_few_frames(batch)
+        contract.refuse_too_few_frames(scores.shape, batch)
     on_host = host_value(values) if raises or slack is not None else None
     if whole and on_host is not None:
         if slack is not None:

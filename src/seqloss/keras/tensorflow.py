@@ -68,7 +68,7 @@ def ctc_loss(
     known = logits.shape.is_fully_defined() and not any(map(tf.is_tensor, given))
     batch = contract.validate(*_forms(logits, given), blank=blank, values=validate and known)
     if infeasible == "raise" and known:
-        contract.refuse_too_few_frames(batch)
+        contract.refuse_too_few_frames(tuple(logits.shape), batch)
     slack = rounding(kind) if validate and not normalize else None
     if slack is not None and known and _on_host(logits):
         contract.check_normalized(_computed(logits).numpy(), batch.logit_lengths, slack)

@@ -98,8 +98,9 @@ def _on_the_device(
     given = read(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
     refuse("ctc_align", logits, given, normalize=normalize, infeasible=infeasible, validate=validate)
     found = best_paths(
-        logits.detach(), *given[:3], blank=given.blank, normalize=normalize, rounding=slack(logits, normalize, validate)
-    )
+        logits.detach().resolve_neg(), *given[:3], blank=given.blank, normalize=normalize,
+        rounding=slack(logits, normalize, validate),
+    )  # fmt: skip
     unfit = found.totals == -torch.inf
     if infeasible == "raise" and given.host is not None and not on_device.hidden(logits) and bool(unfit.any()):
         raise contract.infeasible_row(int(unfit.nonzero()[0, 0]), given.host)

@@ -54,6 +54,7 @@ def losses(
 
     Args: as `seqloss.torch.rows.losses`; `mode` is SOFTMAX or POSTERIOR, as `normalize` says, where it is None.
     """
+    logits = logits.resolve_neg()
     refuse(name, logits, given, normalize=normalize, infeasible=infeasible, validate=validate)
     options = Options(
         name, given.blank, normalize, INFEASIBLE[infeasible], reduction, 1.0 / (denominator or 1.0),
@@ -75,7 +76,7 @@ def posteriors(
     from seqloss.kernels.gpu import ctc
 
     refuse(name, logits, given, normalize=normalize, infeasible=infeasible, validate=validate)
-    logits = logits.detach()
+    logits = logits.detach().resolve_neg()
     found, kept = ctc.forward(
         logits, *given[:3], blank=given.blank, normalize=normalize, infeasible=INFEASIBLE[infeasible],
         rounding=slack(logits, normalize, validate), gradient=True,
@@ -110,7 +111,7 @@ def refuse(
         values = logits.detach().float().resolve_neg().numpy()
         contract.check_normalized(values, given.host.logit_lengths, rounding(logits.dtype))
     if infeasible == "raise":
-        contract.refuse_too_few_frames(given.host)
+        contract.refuse_too_few_frames(tuple(logits.shape), given.host)
 
 
 def weighed(numbers: torch.Tensor, weight: float) -> torch.Tensor:
@@ -157,9 +158,9 @@ class _Losses(torch.autograd.Function):
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         from seqloss.kernels.gpu import planned
 
-        logits, kept = ctx.saved_tensors
+        logits, kept = (tensor.resolve_neg() for tensor in ctx.saved_tensors)  # a hook may have saved what it liked
         options: Options = ctx.options
-        upstream = weighed(upstream, options.weight)
+        upstream = weighed(upstream.resolve_neg(), options.weight)
         if _batched(upstream):
             with torch.no_grad():
                 gradient = _many(logits, planned.unpacked(kept, ctx.layout), upstream, options)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from seqloss import contract
-from seqloss.errors import wrong_dtype
+from seqloss.errors import wrong_batch, wrong_dtype, wrong_rank
 from seqloss.kernels.gpu.available import reason_against
 from seqloss.torch.arrays import integers
 
@@ -86,6 +86,10 @@ def read(
     if one_row and (forms[0] or forms[2]):
         if not forms[2]:  # otherwise whether they add up is seen on the device
             check()
+        elif target_lengths.ndim != 1:
+            raise wrong_rank("target_lengths", target_lengths.shape, "(batch,)")
+        elif target_lengths.shape[0] != logits.shape[0]:
+            raise wrong_batch("target_lengths", target_lengths.shape[0], logits.shape[0])
         rows, row_counts = padded(logits, targets, target_lengths)
         given = read(logits, rows, logit_lengths, row_counts, blank=blank, validate=validate)
         return given._replace(label_counts=_placed(target_lengths, target_lengths, logits.device))
@@ -162,7 +166,8 @@ def padded(logits: torch.Tensor, targets: Any, target_lengths: Any) -> tuple[tor
         values if hidden(values) else _placed(values, np.asarray(values), device)
         for values in (targets, target_lengths)
     )
-    counts, total = counts.to(torch.int64), targets.shape[0]
+    targets, counts = targets.to(torch.int64), counts.to(torch.int64)  # CUDA cannot index all types
+    total = targets.shape[0]
     right = (counts.sum() == total) & (counts >= 0).all()
     longest = min(total, logits.shape[1] + 1)
     places = (counts.cumsum(0) - counts)[:, None] + torch.arange(longest, device=device)

@@ -24,7 +24,7 @@ from seqloss.kernels.gpu.series import Series, laid_out
 from seqloss.kernels.gpu.tiles import interpreted
 
 FORMS = 512
-"""Of which it is known that they were seen; then all are forgotten."""
+"""Of which it is known that they were seen; then all are forgotten. Of one form's upstreams no more are noted."""
 ALIGNMENT = 256
 """Bytes; what an allocator of CUDA's gives is aligned so."""
 TEMPORARY, KEPT, RESULT, LOGITS, TARGETS, LOGIT_LENGTHS, TARGET_LENGTHS, LABEL_COUNTS, UPSTREAM, GRADIENT = range(10)
@@ -121,14 +121,17 @@ def backward(
     mode: int,
 ) -> torch.Tensor:  # fmt: skip
     """As `ctc.backward`, of what `forward` has left."""
+    kept = _whole(kept)
 
     def ordinary() -> torch.Tensor:
         return ctc.backward(logits, unpacked(kept, layout), upstream, blank=blank, mode=mode)
 
     if plan is None:
         return ordinary()
-    form = (logits.device, _form(logits), _form(kept), _form(upstream), mode)  # a hook may have saved what it liked
+    form = (logits.device, _form(logits), _form(kept), _form(upstream), mode)
     if form not in plan.backward:
+        if len(plan.backward) >= FORMS:
+            return ordinary()
         with on(logits.device), noting() as launches:
             gradient = ordinary()
             given = {LOGITS: logits, UPSTREAM: upstream, GRADIENT: gradient}
@@ -149,8 +152,15 @@ def backward(
 
 def unpacked(kept: torch.Tensor, layout: Layout) -> Kept:
     """What `forward` has left as the tensors that it stands for."""
-    tensors: list[Any] = [field and _field(kept, *field) for field in layout.fields]
+    whole = _whole(kept)
+    tensors: list[Any] = [field and _field(whole, *field) for field in layout.fields]
     return Kept(*tensors)
+
+
+def _whole(kept: torch.Tensor) -> torch.Tensor:
+    """What `forward` has left, in one piece: a hook may have brought it back in others, or to an odd address."""
+    in_place = kept.is_contiguous() and not (kept.storage_offset() | kept.data_ptr()) & 7
+    return kept if in_place else kept.clone(memory_format=torch.contiguous_format)
 
 
 def _field(memory: torch.Tensor, offset: int, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:

@@ -23,12 +23,52 @@ logits = np.zeros((1, 2, 3), np.float32)
 loss = loss_and_grad(logits, contract.validate(logits.shape, [[1]]))[0][0]
 print(loss, time.process_time() - start)
 """
+BESIDE_NUMBA = f"""
+import time
+import numba
+import numpy as np
+import seqloss.contract
+
+FUNCTION = '''
+def function(x, y, out):
+    total, ties = 0.0, 0
+    for i in range(x.shape[0]):
+        largest = x[i, 0]
+        for j in range(x.shape[1]):
+            a = x[i, j] * 1.5 + y[j]
+            largest = max(largest, a)
+            ties += a == largest
+            out[i, j] = a / (1.0 + a * a)
+        for j in range(x.shape[1]):
+            total += np.exp(out[i, j] - largest)
+            out[i, j] = total if j % 3 else -total
+    y[:] = out[0] * total
+    return total, ties
+'''
+
+def compile(times):
+    start = time.process_time()
+    for _ in range(times):
+        scope = dict(np=np)
+        exec(FUNCTION, scope)
+        numba.njit("Tuple((f8, i8))(f4[:, ::1], f8[::1], f8[:, ::1])")(scope["function"])
+    return time.process_time() - start
+
+compile(1)  # what Numba does once
+before = compile(4)
+{CALL.replace("print(loss, time.process_time() - start)", "seconds = time.process_time() - start")}
+print(loss, seconds / (before + compile(4)))
+"""
+MOST = 3.7
+"""Times what Numba takes to compile eight functions: 3.0 to 3.2 on an EPYC of 2.0 GHz, where the call takes 18 s."""
 
 
-def call(cache: Path, *, source: Path | None = None, **environment: str) -> tuple[float, float, str]:
+def call(
+    cache: Path, *, source: Path | None = None, program: str = CALL, **environment: str
+) -> tuple[float, float, str]:
     """In a new process: the loss, the processor seconds of the first call, and what was said on stderr."""
     done = subprocess.run(
-        [sys.executable, "-c", CALL],
+        [sys.executable, "-c", program],
         env={
             **os.environ,
             "SEQLOSS_CACHE_DIR": str(cache),
@@ -47,14 +87,20 @@ def call(cache: Path, *, source: Path | None = None, **environment: str) -> tupl
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float, float, str]:
     cache = tmp_path_factory.mktemp("cache")
-    return cache, *call(cache)
+    return cache, *call(cache, program=BESIDE_NUMBA)
 
 
-def test_the_first_call_compiles_within_20_seconds_and_says_so(warm) -> None:
-    _, loss, seconds, said = warm
+def test_the_first_call_compiles_and_says_so(warm) -> None:
+    _, loss, _, said = warm
     assert loss == pytest.approx(1.0986123)
     assert re.fullmatch(r"seqloss: compiling a CPU kernel for this machine, once .*\n", said)
-    assert seconds < 20.0
+
+
+def test_the_first_call_compiles_no_longer_than_so_many_functions_of_numbas(warm, tmp_path: Path) -> None:
+    taken = [warm[2]]
+    while min(taken) >= MOST and len(taken) < 3:  # other work on the machine makes some longer
+        taken.append(call(tmp_path / str(len(taken)), program=BESIDE_NUMBA)[1])
+    assert min(taken) < MOST
 
 
 def test_a_new_process_finds_the_kernel_within_a_second_and_a_half_and_is_silent(warm) -> None:

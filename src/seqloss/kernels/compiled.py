@@ -152,7 +152,7 @@ class _KernelCache(caching.FunctionCache):
             found = None
         if found is None:
             print(
-                "seqloss: compiling a CPU kernel for this machine, once (10 to 20 s) ...",
+                "seqloss: compiling a CPU kernel for this machine, once (10 to 30 s) ...",
                 file=sys.stderr,
                 flush=True,
             )

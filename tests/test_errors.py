@@ -1,5 +1,7 @@
 """Each message says what was found, what was expected and what to do next."""
 
+import errno
+import pickle
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ CHILDREN = [
     errors.OptionError,
     errors.DataError,
     errors.RunError,
+    errors.StorageError,
     errors.VerifyError,
 ]
 
@@ -24,6 +27,19 @@ CHILDREN = [
 def test_every_error_is_a_seqloss_error_and_a_value_error(child: type[Exception]) -> None:
     assert issubclass(child, errors.SeqLossError)
     assert issubclass(child, ValueError)
+
+
+def test_a_wrong_type_is_a_type_error_too() -> None:
+    assert isinstance(errors.wrong_dtype("targets", "float32", "integers"), TypeError)
+
+
+def test_a_full_disk_is_an_os_error_with_its_number_also_after_pickling() -> None:
+    error = errors.StorageError("last.ckpt: cannot be written (No space left on device).", errno.ENOSPC)
+    for problem in (error, pickle.loads(pickle.dumps(error))):
+        assert isinstance(problem, OSError)
+        assert isinstance(problem, errors.RunError)
+        assert problem.errno == errno.ENOSPC
+        assert str(problem) == "last.ckpt: cannot be written (No space left on device)."
 
 
 def test_no_error_of_the_module_is_left_out_above() -> None:

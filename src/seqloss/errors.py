@@ -19,8 +19,8 @@ class ShapeError(SeqLossError):
     """An argument's rank or size does not fit the others."""
 
 
-class DTypeError(SeqLossError):
-    """An argument's element type is not one that the loss takes."""
+class DTypeError(SeqLossError, TypeError):
+    """An argument's element type is not one that the loss takes; a TypeError too."""
 
 
 class LengthError(SeqLossError):
@@ -71,6 +71,17 @@ class DataError(SeqLossError):
 
 class RunError(SeqLossError):
     """A run's folder is missing, incomplete or of another configuration."""
+
+
+class StorageError(RunError, OSError):
+    """A file of a run cannot be written, the disk is full for example; an OSError too, with its `errno`."""
+
+    def __init__(self, message: str, number: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = number
+
+    def __reduce__(self) -> tuple[type[StorageError], tuple[str, int | None]]:
+        return type(self), (str(self), self.errno)
 
 
 class VerifyError(SeqLossError):

@@ -81,8 +81,10 @@ def test_a_file_is_no_folder_for_a_run(tmp_path: Path, fresh: bool) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match=r"cannot be written \(Not a directory\); choose another folder with --out"):
+    with pytest.raises(RunError, match=r"\(Not a directory\); choose another folder with --out") as caught:
         begin(tmp_path / "file/r")
+    assert isinstance(caught.value, OSError)
+    assert caught.value.errno == errno.ENOTDIR
 
 
 @pytest.mark.parametrize("torn", ["", '{"epochs": ', "[]", "\x00"])
@@ -181,9 +183,11 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path, monkeypatch: 
     AsideCheckpoints().save_checkpoint({**WHOLE, "epoch": 1}, target)
     full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115 - closed by the code under test
     monkeypatch.setattr(Path, "open", lambda path, mode: full)
-    with pytest.raises(RunError, match=r"No space left on device\)\. The epoch before is safe: free some space"):
+    with pytest.raises(RunError, match=r"No space left on device\)\. The epoch before is safe: free") as caught:
         AsideCheckpoints().save_checkpoint({**WHOLE, "epoch": 2}, target)
     monkeypatch.undo()
+    assert isinstance(caught.value, OSError)
+    assert caught.value.errno == errno.ENOSPC
     assert load(target)["epoch"] == 1
 
 

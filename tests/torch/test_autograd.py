@@ -262,10 +262,21 @@ def test_many_gradients_at_once_are_those_one_by_one() -> None:
     x = leaf()
     loss = ctc_loss(x, TARGETS, FRAMES, LABELS)
     upstream = torch.tensor([[1.0, 0.0], [-2.0, 3.0], [torch.inf, 1.0]], dtype=torch.float64)
-    (batched,) = torch.autograd.grad(loss, x, upstream, is_grads_batched=True, retain_graph=True)
-    for weights, found in zip(upstream, batched, strict=True):
-        (expected,) = torch.autograd.grad(loss, x, weights, retain_graph=True)
-        assert torch.equal(found, expected)
+    (kept,) = torch.autograd.grad(loss, x, upstream, is_grads_batched=True, retain_graph=True)
+    expected = torch.stack([torch.autograd.grad(loss, x, weights, retain_graph=True)[0] for weights in upstream])
+    (last,) = torch.autograd.grad(loss, x, upstream, is_grads_batched=True)
+    assert torch.equal(kept, expected)
+    assert torch.equal(last, expected)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_a_vectorized_jacobian_is_the_one_row_by_row(reduction: str) -> None:
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        return ctc_loss(x, TARGETS, FRAMES, LABELS, reduction=reduction)
+
+    expected = torch.autograd.functional.jacobian(loss, leaf())
+    assert expected.any()
+    assert torch.equal(torch.autograd.functional.jacobian(loss, leaf(), vectorize=True), expected)
 
 
 @pytest.mark.parametrize("transform", ["grad", "jacrev", "vmap"])

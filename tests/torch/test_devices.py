@@ -81,7 +81,7 @@ def test_scores_and_upstream_travel_to_the_cpu_and_loss_and_gradient_back() -> N
         gradient, *none = rows._Losses.backward(loss.grad_fn, upstream)
     assert device.moves[2:] == ["cuda to cpu", "cpu to cuda"]
     assert device.holds(gradient)
-    assert none == [None] * 7
+    assert none == [None] * 8
     assert torch.equal(loss, expected_loss)
     assert torch.equal(gradient, expected.grad)
 

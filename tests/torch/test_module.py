@@ -346,3 +346,49 @@ def test_a_batch_of_one_takes_single_lengths_as_torch_does() -> None:
     log_probs = torch.randn(7, 1, 4, generator=torch.Generator().manual_seed(0)).log_softmax(2)
     args = (log_probs, torch.tensor([[1, 3]]), torch.tensor(7), torch.tensor(2))
     torch.testing.assert_close(CTCLoss()(*args), torch.nn.CTCLoss()(*args))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_a_runtime_error_too_and_pickles(name: str) -> None:
+    args, kind, _ = REFUSED[name]
+    with pytest.raises(RuntimeError) as caught:
+        CTCLoss()(leaf(), *args)
+    assert type(caught.value).__name__ == kind.__name__
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert isinstance(again, kind)
+    assert isinstance(again, RuntimeError)
+    assert str(again) == str(caught.value)
+
+
+def test_other_refusals_are_runtime_errors_too() -> None:
+    for call, kind in (
+        (lambda: CTCLoss(blank=4)(leaf(), TARGETS, FRAMES, LABELS), errors.LabelError),
+        (lambda: CTCLoss()(np.zeros((7, 2, 4)), TARGETS, FRAMES, LABELS), TypeError),
+        (lambda: CTCLoss()(leaf()[0, 0], TARGETS, FRAMES, LABELS), errors.ShapeError),
+        (lambda: CTCLoss(reduction="batch"), errors.OptionError),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(RuntimeError) as caught:
+            call()
+        assert isinstance(caught.value, kind)
+    with pytest.raises(errors.LengthError) as plain:
+        ctc_loss(leaf().transpose(0, 1), TARGETS, [8, 8], LABELS)
+    assert not isinstance(plain.value, RuntimeError)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_attributes_set_later_count_as_if_given_at_first(reduction: str) -> None:
+    args = (TARGETS.clamp(max=2), torch.tensor([2, 5]), LABELS)
+    for kind in (CTCLoss, TORCH):
+        loss = kind()
+        loss.blank, loss.reduction, loss.zero_infinity = 3, reduction, True
+        torch.testing.assert_close(loss(leaf(), *args), TORCH(3, reduction, True)(leaf(), *args))
+
+
+@pytest.mark.parametrize("reduction", ["batch", "labels", "Mean", "", None])
+def test_a_reduction_set_later_is_what_torch_takes_and_nothing_else(reduction: Any) -> None:
+    loss, peer = CTCLoss(), TORCH()
+    loss.reduction = peer.reduction = reduction
+    with pytest.raises(errors.OptionError, match=f"reduction: found {reduction!r}, expected one of 'none', 'mean'"):
+        loss(leaf(), TARGETS, FRAMES, LABELS)
+    with pytest.raises(ValueError, match="not a valid value for reduction"):
+        peer(leaf(), TARGETS, FRAMES, LABELS)

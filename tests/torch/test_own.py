@@ -183,3 +183,10 @@ def test_a_gradient_penalty_is_refused_and_does_not_count_for_nothing() -> None:
     (grad,) = torch.autograd.grad(loss, x, create_graph=True)
     with pytest.raises(RuntimeError, match="squares has no second derivative"):
         (loss + grad.square().sum()).backward()
+
+
+def test_a_vectorized_jacobian_is_the_one_row_by_row() -> None:
+    for function in (squares, total):
+        loss = from_loss_and_grad(function)
+        expected = torch.autograd.functional.jacobian(loss, leaf(3, 4))
+        assert torch.equal(torch.autograd.functional.jacobian(loss, leaf(3, 4), vectorize=True), expected)

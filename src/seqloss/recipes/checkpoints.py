@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
-from seqloss.errors import RunError
+from seqloss.errors import RunError, StorageError
 
 RESUMED_FROM = ("state_dict", "epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers")
 """What a checkpoint must hold for a run to go on from it."""
@@ -53,9 +53,10 @@ class AsideCheckpoints(TorchCheckpointIO):
                 os.fsync(file.fileno())
             part.replace(target)
         except OSError as problem:
-            raise RunError(
+            raise StorageError(
                 f"{target}: cannot be written ({problem.strerror or problem}). The epoch before is safe: "
-                "free some space, then give the same command again to go on from there."
+                "free some space, then give the same command again to go on from there.",
+                problem.errno,
             ) from problem
         finally:
             part.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from typing import IO, Any
 import torch
 
 from seqloss.data.aside import write_aside
-from seqloss.errors import RunError
+from seqloss.errors import RunError, StorageError
 from seqloss.recipes.checkpoints import load
 
 try:
@@ -85,7 +85,8 @@ class Run:
         except OSError as problem:
             self._let_go()
             reason = problem.strerror or problem
-            raise RunError(f"{self.folder}: cannot be written ({reason}); choose another folder with --out.") from None
+            message = f"{self.folder}: cannot be written ({reason}); choose another folder with --out."
+            raise StorageError(message, problem.errno) from None
         except RunError:
             self._let_go()
             raise

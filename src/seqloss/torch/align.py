@@ -14,6 +14,7 @@ from seqloss.torch import on_device
 from seqloss.torch.arrays import checked
 from seqloss.torch.gpu import refuse, slack
 from seqloss.torch.on_device import read, takes
+from seqloss.torch.tracing import refuse_tracing, untraced
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Alignment:
     total: torch.Tensor
 
 
+@untraced
 def ctc_align(
     logits: torch.Tensor,
     targets: Any,
@@ -73,6 +75,7 @@ def ctc_align(
     """
     contract.check_options(infeasible, "none", None)
     if takes(logits):
+        refuse_tracing("ctc_align", logits)
         return _on_the_device(logits, targets, logit_lengths, target_lengths, blank, normalize, infeasible, validate)
     values, batch = checked(
         "ctc_align", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize,

@@ -13,6 +13,7 @@ from seqloss import contract
 from seqloss.contract import Batch
 from seqloss.errors import SeqLossWarning, wrong_dtype
 from seqloss.kernels.gpu.available import reason_against
+from seqloss.torch.tracing import refuse_tracing
 
 COMPUTED_IN = {
     torch.float16: torch.float32,
@@ -30,11 +31,13 @@ def scores(logits: torch.Tensor, purpose: str) -> np.ndarray:
 
     Raises:
         DTypeError: no tensor, or not of a floating type that seqloss computes with.
+        RuntimeError: a tracer records the program, or the tensor has no numbers.
     """
     if not isinstance(logits, torch.Tensor):
         raise wrong_dtype("logits", type(logits).__name__, "a torch.Tensor")
     if logits.dtype not in COMPUTED_IN:
         raise wrong_dtype("logits", logits.dtype, "float16, bfloat16, float32 or float64")
+    refuse_tracing(purpose, logits)
     if logits.device.type != "cpu":
         _tell_detour(logits, purpose)
     return _array(logits.detach().to("cpu", COMPUTED_IN[logits.dtype]))

@@ -10,8 +10,10 @@ from seqloss import contract
 from seqloss.numpy import Report
 from seqloss.numpy.check import look
 from seqloss.torch.arrays import integers, rounding, scores
+from seqloss.torch.tracing import untraced
 
 
+@untraced
 def ctc_check(
     logits: torch.Tensor,
     targets: Any,

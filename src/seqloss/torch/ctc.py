@@ -11,6 +11,7 @@ from seqloss.contract import Infeasible, Reduction
 from seqloss.torch import gpu, on_device, operators
 from seqloss.torch.arrays import checked
 from seqloss.torch.rows import losses
+from seqloss.torch.tracing import is_traced, untraced
 
 
 def ctc_loss(
@@ -83,7 +84,7 @@ def ctc_loss(
     """
     contract.check_options(infeasible, reduction, denominator)
     if on_device.takes(logits):
-        if torch.compiler.is_compiling():
+        if is_traced("ctc_loss", logits):
             return operators.traced_losses(
                 logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, infeasible=infeasible,
                 validate=validate, reduction=reduction, denominator=denominator,
@@ -93,6 +94,17 @@ def ctc_loss(
             "ctc_loss", logits, given, normalize=normalize, infeasible=infeasible, validate=validate,
             reduction=reduction, denominator=denominator,
         )  # fmt: skip
+    return _on_cpu(
+        logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, infeasible=infeasible,
+        reduction=reduction, denominator=denominator, validate=validate,
+    )  # fmt: skip
+
+
+@untraced
+def _on_cpu(
+    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, *, blank: int, normalize: bool,
+    infeasible: Infeasible, reduction: Reduction, denominator: float | None, validate: bool,
+) -> torch.Tensor:  # fmt: skip
     values, batch = checked(
         "ctc_loss", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate
     )

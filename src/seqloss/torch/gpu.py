@@ -14,9 +14,10 @@ import torch
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
 from seqloss.torch import on_device
+from seqloss.torch._compat import is_batched, is_transformed
 from seqloss.torch.arrays import rounding, unreachable
+from seqloss.torch.no_double_backward import refuse_double_backward
 from seqloss.torch.on_device import Given
-from seqloss.torch.once import once
 
 SOFTMAX, POSTERIOR, TORCHS = 0, 1, 2
 """`seqloss.kernels.gpu.gradient`'s words for what the gradient is."""
@@ -103,7 +104,7 @@ def refuse(
         NormalizationError: scores on the CPU that are no log-probabilities.
         RuntimeError: one of torch.func's transforms.
     """
-    if torch._C._functorch.is_functorch_wrapped_tensor(logits):
+    if is_transformed(logits):
         raise unreachable(name)
     if given.host is None:
         return
@@ -160,21 +161,15 @@ class _Losses(torch.autograd.Function):
 
         logits, kept = (tensor.resolve_neg() for tensor in ctx.saved_tensors)  # a hook may have saved what it liked
         options: Options = ctx.options
-        upstream = weighed(upstream.resolve_neg(), options.weight)
-        if _batched(upstream):
-            with torch.no_grad():
-                gradient = _many(logits, planned.unpacked(kept, ctx.layout), upstream, options)
-        else:
-            gradient = planned.backward(
-                logits, kept, ctx.layout, ctx.plan, upstream, blank=options.blank, mode=options.mode
-            )
-        return once(gradient, ctx.options.name), None, None, None, None, None
-
-
-def _batched(tensor: torch.Tensor) -> bool:
-    """Whether it stands for many, as under `torch.autograd.grad(..., is_grads_batched=True)`."""
-    functorch = torch._C._functorch
-    return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
+        with torch.no_grad():
+            weights = weighed(upstream.resolve_neg(), options.weight)
+            if is_batched(weights):
+                gradient = _many(logits, planned.unpacked(kept, ctx.layout), weights, options)
+            else:
+                gradient = planned.backward(
+                    logits, kept, ctx.layout, ctx.plan, weights, blank=options.blank, mode=options.mode
+                )
+        return refuse_double_backward(gradient, options.name, logits, upstream), None, None, None, None, None
 
 
 def _many(logits: torch.Tensor, kept: Any, upstream: torch.Tensor, options: Options) -> torch.Tensor:

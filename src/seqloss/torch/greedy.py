@@ -12,8 +12,10 @@ from seqloss import contract
 from seqloss.numpy import Greedy
 from seqloss.torch.arrays import integers, scores
 from seqloss.torch.on_device import read, takes
+from seqloss.torch.tracing import refuse_tracing, untraced
 
 
+@untraced
 def ctc_greedy(
     logits: torch.Tensor, logit_lengths: Any = None, *, blank: int = 0, normalize: bool = True
 ) -> list[Greedy]:
@@ -43,6 +45,7 @@ def ctc_greedy(
         ([2, 2, 1], [1, 4, 5], [2, 4, 5])
     """
     if takes(logits):
+        refuse_tracing("ctc_greedy", logits)
         return _on_the_device(logits, logit_lengths, blank, normalize)
     values = scores(logits, "ctc_greedy")
     return host.ctc_greedy(values, integers(logit_lengths), blank=blank, normalize=normalize)

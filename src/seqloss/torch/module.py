@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 import numpy as np
 import torch
@@ -15,8 +15,11 @@ from seqloss.numpy.rows import Rows
 from seqloss.torch import gpu, on_device, operators
 from seqloss.torch.arrays import integers, scores
 from seqloss.torch.rows import losses
+from seqloss.torch.runtime_errors import as_runtime_error
+from seqloss.torch.tracing import is_traced, untraced
 
 TorchReduction = Literal["none", "mean", "sum"]
+REDUCTIONS = get_args(TorchReduction)
 
 WORDS = {
     "logits are batch first: (batch, time, classes)": "log_probs are time first: (time, batch, classes)",
@@ -68,8 +71,9 @@ class CTCLoss(torch.nn.Module):
         float64 log_probs.
 
     Raises:
-        OptionError: an unknown word for `reduction`.
-        ShapeError, DTypeError, LabelError, LengthError: in a call, as `seqloss.torch.ctc_loss`.
+        OptionError: an unknown word for `reduction`, here or set later.
+        ShapeError, DTypeError, LabelError, LengthError: in a call, as `seqloss.torch.ctc_loss`. All of them are
+            RuntimeErrors too, as those of torch.nn.CTCLoss are.
 
     Example:
         >>> import torch
@@ -89,40 +93,41 @@ class CTCLoss(torch.nn.Module):
 
     def __init__(self, blank: int = 0, reduction: TorchReduction = "mean", zero_infinity: bool = False) -> None:
         super().__init__()
-        if reduction not in get_args(TorchReduction):
-            raise unknown_option("reduction", reduction, get_args(TorchReduction))
+        _check_reduction(reduction)
         self.blank = blank
         self.reduction = reduction
         self.zero_infinity = zero_infinity
 
     def forward(self, log_probs: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> torch.Tensor:
         """The loss of a batch, or of a single row: see the class."""
-        if not isinstance(log_probs, torch.Tensor):
-            raise wrong_dtype("log_probs", type(log_probs).__name__, "a torch.Tensor")
-        if log_probs.ndim not in (2, 3):
-            raise wrong_rank("log_probs", log_probs.shape, "(time, batch, classes) or (time, classes)")
+        _check_reduction(self.reduction)
+        _check_log_probs(log_probs)
         single = log_probs.ndim == 2
         logits = log_probs[None] if single else log_probs.transpose(0, 1)  # (batch, time, classes)
         if on_device.takes(logits):
             found = self._on_device(logits, targets, input_lengths, target_lengths)
-            return found[0] if single and self.reduction == "none" else found
-        lengths = [integers(input_lengths), integers(target_lengths)]
-        if logits.shape[0] == 1:
-            lengths = [np.reshape(length, -1) for length in lengths]  # () or (1,)
+        else:
+            found = self._on_cpu(logits, targets, input_lengths, target_lengths)
+        return found[0] if single and self.reduction == "none" else found
+
+    @untraced
+    def _on_cpu(self, logits: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> torch.Tensor:
         with _torchs_words():
             values = scores(logits, "CTCLoss")
+            lengths = [integers(input_lengths), integers(target_lengths)]
+            if logits.shape[0] == 1:
+                lengths = [np.reshape(length, -1) for length in lengths]  # () or (1,)
             batch = contract.validate(values.shape, integers(targets), *lengths, blank=self.blank)
-        found = losses(
+        return losses(
             "CTCLoss", logits, values, batch, normalize=False, infeasible="zero" if self.zero_infinity else "inf",
             reduction=self.reduction, finish=add_probabilities,
         )  # fmt: skip
-        return found[0] if single and self.reduction == "none" else found
 
     def _on_device(self, logits: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> torch.Tensor:
         lengths = [input_lengths, target_lengths]
         if logits.shape[0] == 1:  # () or (1,)
             lengths = [x.reshape(-1) if isinstance(x, torch.Tensor) else np.reshape(x, -1) for x in lengths]
-        if torch.compiler.is_compiling():
+        if is_traced("CTCLoss", logits):
             return operators.traced_losses(
                 logits, targets, *lengths, blank=self.blank, normalize=False,
                 infeasible="zero" if self.zero_infinity else "inf", validate=False, reduction=self.reduction,
@@ -135,8 +140,30 @@ class CTCLoss(torch.nn.Module):
             validate=False, reduction=self.reduction, mode=gpu.TORCHS,
         )  # fmt: skip
 
+    def __prepare_scriptable__(self) -> NoReturn:
+        """What torch.jit.script asks a module for."""
+        raise RuntimeError(
+            "CTCLoss cannot be compiled by torch.jit.script: its kernels are no TorchScript. Script the network "
+            "alone and call CTCLoss on its output, or take torch.compile."
+        )
+
     def extra_repr(self) -> str:
         return f"blank={self.blank}, reduction={self.reduction!r}, zero_infinity={self.zero_infinity}"
+
+
+def _check_reduction(reduction: str) -> None:
+    if reduction not in REDUCTIONS:
+        error = unknown_option("reduction", reduction, REDUCTIONS)
+        raise as_runtime_error(error, str(error))
+
+
+def _check_log_probs(log_probs: Any) -> None:
+    if not isinstance(log_probs, torch.Tensor):
+        error: SeqLossError = wrong_dtype("log_probs", type(log_probs).__name__, "a torch.Tensor")
+        raise as_runtime_error(error, str(error))
+    if log_probs.ndim not in (2, 3):
+        error = wrong_rank("log_probs", log_probs.shape, "(time, batch, classes) or (time, classes)")
+        raise as_runtime_error(error, str(error))
 
 
 def add_probabilities(log_probs: np.ndarray, rows: Rows) -> None:
@@ -173,11 +200,11 @@ def _add_frames(log_probs: np.ndarray, gradient: np.ndarray) -> None:
 
 @contextmanager
 def _torchs_words() -> Iterator[None]:
-    """An error of the contract, with the names that torch.nn.CTCLoss has for its arguments."""
+    """An error of the contract as a RuntimeError too, with the names that torch.nn.CTCLoss has for its arguments."""
     try:
         yield
     except SeqLossError as error:
         words = str(error)
         for ours, torchs in WORDS.items():
             words = words.replace(ours, torchs)
-        raise type(error)(words) from None
+        raise as_runtime_error(error, words) from None

@@ -16,6 +16,7 @@ import torch
 from seqloss import contract
 from seqloss.errors import wrong_batch, wrong_dtype, wrong_rank
 from seqloss.kernels.gpu.available import reason_against
+from seqloss.torch._compat import constant_for_dynamo
 from seqloss.torch.arrays import integers
 
 INTEGERS = {
@@ -53,12 +54,9 @@ def takes(logits: Any) -> bool:
     return isinstance(logits, torch.Tensor) and _runs(logits.device, logits.dtype)
 
 
+@constant_for_dynamo
 def _runs(device: torch.device, kind: torch.dtype) -> bool:
     return reason_against(device, kind) is None
-
-
-_runs._dynamo_marked_constant = True  # type: ignore[attr-defined]
-"""What torch.compiler.assume_constant_result does, which would import the whole compiler."""
 
 
 def read(

@@ -12,7 +12,8 @@ import torch
 
 from seqloss.contract import Infeasible, Reduction
 from seqloss.errors import wrong_batch, wrong_blank, wrong_dtype, wrong_rank
-from seqloss.torch.gpu import INFEASIBLE, POSTERIOR, SOFTMAX, slack, weighed
+from seqloss.torch.gpu import INFEASIBLE, POSTERIOR, SOFTMAX, TORCHS, slack, weighed
+from seqloss.torch.no_double_backward import no_second_derivative
 from seqloss.torch.on_device import INTEGERS, padded
 
 UNCHECKED = -1.0
@@ -112,11 +113,22 @@ def _backward(ctx: Any, upstream: torch.Tensor, *_kept_have_none: Any) -> tuple[
 ctc_losses.register_autograd(_backward, setup_context=_save)
 
 
+def _save_name(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+    ctx.name = "CTCLoss" if inputs[-1] == TORCHS else "ctc_loss"
+
+
+def _double_backward(ctx: Any, upstream: torch.Tensor) -> tuple[Any, ...]:
+    raise no_second_derivative(ctx.name)
+
+
+ctc_gradient.register_autograd(_double_backward, setup_context=_save_name)
+
+
 def traced_losses(
     logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, *, blank: int, normalize: bool,
     infeasible: Infeasible, validate: bool, reduction: Reduction, denominator: float | None, mode: int | None = None,
 ) -> torch.Tensor:  # fmt: skip
-    """`seqloss.torch.ctc_loss` while torch.compile traces it.
+    """`seqloss.torch.ctc_loss` while torch.compile, make_fx or a FakeTensorMode traces it.
 
     Raises:
         ShapeError, DTypeError, LabelError: an argument's form, or the blank.

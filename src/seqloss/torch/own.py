@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from seqloss.errors import ShapeError, wrong_dtype
-from seqloss.torch.arrays import COMPUTED_IN
-from seqloss.torch.once import once
+from seqloss.torch._compat import is_transformed
+from seqloss.torch.arrays import COMPUTED_IN, unreachable
+from seqloss.torch.no_double_backward import anchor, refuse_double_backward
+from seqloss.torch.tracing import refuse_tracing, untraced
 
 
 def from_loss_and_grad(function: Callable[..., tuple[Any, Any]]) -> Callable[..., torch.Tensor]:
@@ -48,17 +50,35 @@ def from_loss_and_grad(function: Callable[..., tuple[Any, Any]]) -> Callable[...
         if not isinstance(x, torch.Tensor) or not x.is_floating_point():
             found = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
             raise wrong_dtype("the first argument", found, "a floating torch.Tensor")
-        return _Own.apply(x, function, args, kwargs)
+        return _tied(x, function, args, kwargs)
 
-    loss.__name__ = getattr(function, "__name__", "loss")
+    loss.__name__ = _name(function)
     loss.__doc__ = function.__doc__
     return loss
+
+
+@untraced
+def _tied(x: torch.Tensor, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
+    refuse_tracing(_name(function), x)
+    if is_transformed(x):
+        raise unreachable(_name(function))
+    loss: torch.Tensor = _Own.apply(x, function, args, kwargs, (anchor(x),))
+    return loss
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", "loss")
 
 
 class _Own(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        ctx: Any,
+        x: torch.Tensor,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        source: tuple[torch.Tensor | None],  # in a tuple: no argument that autograd sees
     ) -> torch.Tensor:
         loss, gradient = function(
             _array(x), *map(_array, args), **{name: _array(value) for name, value in kwargs.items()}
@@ -75,7 +95,7 @@ class _Own(torch.autograd.Function):
                 f"found shape {tuple(loss.shape)}."
             )
         ctx.save_for_backward(gradient)
-        ctx.dtype, ctx.name = x.dtype, getattr(function, "__name__", "loss")
+        ctx.dtype, ctx.name, ctx.source = x.dtype, _name(function), source[0]
         return loss
 
     @staticmethod
@@ -84,7 +104,7 @@ class _Own(torch.autograd.Function):
         shape = upstream.shape + (1,) * (gradient.ndim - upstream.ndim)
         with torch.no_grad():
             weighted = (gradient * upstream.reshape(shape)).to(ctx.dtype)
-        return once(weighted, ctx.name), None, None, None
+        return refuse_double_backward(weighted, ctx.name, ctx.source, upstream), None, None, None, None
 
 
 def _array(value: Any) -> Any:

@@ -12,8 +12,10 @@ from seqloss.contract import Infeasible
 from seqloss.numpy.rows import compute
 from seqloss.torch import gpu, on_device
 from seqloss.torch.arrays import checked
+from seqloss.torch.tracing import refuse_tracing, untraced
 
 
+@untraced
 def ctc_posteriors(
     logits: torch.Tensor,
     targets: Any,
@@ -51,6 +53,7 @@ def ctc_posteriors(
     """
     contract.check_options(infeasible, "none", None)
     if on_device.takes(logits):
+        refuse_tracing("ctc_posteriors", logits)
         given = on_device.read(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
         return gpu.posteriors(
             "ctc_posteriors", logits, given, normalize=normalize, infeasible=infeasible, validate=validate

@@ -11,7 +11,8 @@ import torch
 from seqloss import contract
 from seqloss.contract import Batch, Infeasible, Reduction
 from seqloss.numpy.rows import Rows, compute
-from seqloss.torch.once import once
+from seqloss.torch._compat import graph_is_kept, is_batched
+from seqloss.torch.no_double_backward import anchor, refuse_double_backward
 
 
 def losses(
@@ -39,7 +40,8 @@ def losses(
     weights = None
     if reduction != "none":
         weights = contract.reduction_weights(reduction, batch.target_lengths, denominator).astype(values.dtype)
-    return _Losses.apply(logits, name, values, batch, normalize, infeasible, weights, finish)
+    source = (anchor(logits),)  # in a tuple: no argument that autograd sees
+    return _Losses.apply(logits, name, values, batch, normalize, infeasible, weights, finish, source)
 
 
 class _Losses(torch.autograd.Function):
@@ -60,6 +62,7 @@ class _Losses(torch.autograd.Function):
         infeasible: Infeasible,
         weights: np.ndarray | None,
         finish: Callable[[np.ndarray, Rows], None] | None,
+        source: tuple[torch.Tensor | None],
     ) -> torch.Tensor:
         rows = compute(
             values, batch, normalize=normalize, infeasible=infeasible, gradient=ctx.needs_input_grad[0],
@@ -71,7 +74,7 @@ class _Losses(torch.autograd.Function):
                 if weights is not None:
                     rows.gradient[...] *= weights[:, None, None]
             ctx.save_for_backward(torch.from_numpy(rows.gradient), torch.from_numpy(rows.still))
-            ctx.like, ctx.name = (logits.device, logits.dtype), name
+            ctx.like, ctx.name, ctx.source = (logits.device, logits.dtype), name, source[0]
         found = torch.from_numpy(rows.losses)
         if weights is not None:
             found = (found * torch.from_numpy(weights)).sum()
@@ -81,11 +84,10 @@ class _Losses(torch.autograd.Function):
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradient, still = ctx.saved_tensors
         with torch.no_grad():
-            kept = torch._C._autograd._get_current_graph_task_keep_graph()
-            many = torch._C._functorch.is_batchedtensor(upstream)
+            kept, many = graph_is_kept(), is_batched(upstream)
             weights = upstream.to("cpu", gradient.dtype)
             if kept or many or not bool((weights == 1).all()):
                 weights = weights.expand(len(still))[:, None].masked_fill(still, 0.0)[:, :, None]  # 0 times inf is NaN
                 gradient = gradient * weights if kept or many else gradient.mul_(weights)
             gradient = gradient.to(*ctx.like)
-        return once(gradient, ctx.name), None, None, None, None, None, None, None
+        return refuse_double_backward(gradient, ctx.name, ctx.source, upstream), *(None,) * 8

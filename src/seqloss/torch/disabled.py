@@ -1,0 +1,17 @@
+"""The functions that torch.compile does not look into, as it is to call them; imported by torch.compile alone."""
+
+from __future__ import annotations
+
+import torch
+
+from seqloss.torch.tracing import UNTRACED
+
+FUNCTIONS = {
+    name: torch.compiler.disable(
+        function,
+        reason=f"{name} runs a kernel that cannot be traced: leave out fullgraph=True, or call it outside the "
+        "compiled function",
+    )
+    for name, function in UNTRACED.items()
+}
+"""By the names of `seqloss.torch.tracing.UNTRACED`."""

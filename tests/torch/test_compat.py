@@ -1,0 +1,106 @@
+"""PyTorch's private interfaces stand where `seqloss.torch._compat` looks for them, and mean what it says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from seqloss.torch import CTCLoss, _compat
+
+
+class Spy(torch.autograd.Function):
+    """Writes down in its backward what `_compat` says."""
+
+    answers: list[tuple[bool, bool]]
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> torch.Tensor:
+        Spy.answers.append((_compat.is_batched(upstream), _compat.graph_is_kept()))
+        return upstream * 2
+
+
+def test_a_backward_is_told_of_many_gradients_and_of_a_kept_graph() -> None:
+    Spy.answers = []
+    x = torch.ones(2, requires_grad=True)
+    loss = Spy.apply(x)
+    for many in (False, True):
+        upstream = torch.eye(2) if many else torch.ones(2)
+        for kept in (True, False):
+            loss = Spy.apply(x)
+            torch.autograd.grad(loss, x, upstream, is_grads_batched=many, retain_graph=kept)
+    assert Spy.answers == [(False, True), (False, False), (True, True), (True, False)]
+
+
+def test_tensors_inside_vmap_are_batched_and_transformed_and_others_are_not() -> None:
+    found = []
+
+    def look(x: torch.Tensor) -> torch.Tensor:
+        found.append((_compat.is_batched(x), _compat.is_transformed(x)))
+        return x
+
+    torch.vmap(look)(torch.ones(2))
+    torch.func.grad(look)(torch.ones(()))
+    look(torch.ones(2))
+    assert found == [(True, True), (False, True), (False, False)]
+
+
+def test_a_constant_for_dynamo_is_called_while_it_traces_and_not_traced() -> None:
+    @_compat.constant_for_dynamo
+    def constant() -> bool:
+        with Path(os.devnull).open():  # what Dynamo cannot trace
+            return True
+
+    torch.compiler.reset()
+    program = torch.compile(lambda x: x + (5 if constant() else 3), backend="eager", fullgraph=True)
+    assert program(torch.zeros(())) == 5
+    torch.compiler.reset()
+
+
+def test_make_fx_is_seen_in_each_of_its_modes() -> None:
+    found = []
+
+    def look(x: torch.Tensor) -> torch.Tensor:
+        found.append(_compat.is_recorded())
+        return x + 1
+
+    modes: tuple[dict[str, Any], ...] = (
+        {}, {"pre_dispatch": True}, {"tracing_mode": "fake"}, {"tracing_mode": "symbolic"},
+    )  # fmt: skip
+    for options in modes:
+        make_fx(look, **options)(torch.ones(2))
+    assert found == [True] * 4
+    assert not _compat.is_recorded()
+
+
+def test_fake_tensors_and_their_mode_are_seen() -> None:
+    x = torch.ones(2)
+    with FakeTensorMode() as mode:
+        fake = mode.from_tensor(x)
+        assert _compat.is_fake(fake)
+        assert _compat.is_fake(x)
+    assert _compat.is_fake(fake)
+    assert not _compat.is_fake(x)
+
+
+def test_torch_jit_script_asks_a_module_before_it_compiles_it() -> None:
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.loss = CTCLoss()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x
+
+    for module in (CTCLoss(), Network()):
+        with pytest.raises(RuntimeError, match=r"CTCLoss cannot be compiled by torch\.jit\.script"):
+            torch.jit.script(module)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import seqloss.numpy as host
-from seqloss.errors import InfeasibleError, LabelError, ShapeError
+from seqloss.errors import InfeasibleError, LabelError, LengthError, ShapeError
 from seqloss.keras import ctc_batch_cost
 
 RNG = np.random.default_rng(2)
@@ -45,8 +45,15 @@ def test_what_does_not_fit_is_an_error_as_it_was() -> None:
 
 
 def test_the_last_class_is_the_blank() -> None:
-    with pytest.raises(LabelError, match=r"targets\[0, 2\]: found label 4, expected 0 to 4 without the blank 4"):
+    with pytest.raises(LabelError, match=r"^y_true\[0, 2\]: found label 4, expected 0 to 4 without the blank 4"):
         ctc_batch_cost(LABELS + 1, PROBABILITIES, FRAMES, COUNTS)
+
+
+def test_lengths_out_of_range_are_named_as_the_arguments_are() -> None:
+    with pytest.raises(LengthError, match=r"^input_length\[0\]: found 9, expected 0 to 8"):
+        ctc_batch_cost(LABELS, PROBABILITIES, FRAMES + 1, COUNTS)
+    with pytest.raises(LengthError, match=r"^label_length\[0\]: found 4, expected 0 to 3"):
+        ctc_batch_cost(LABELS, PROBABILITIES, FRAMES, COUNTS + 1)
 
 
 def test_lengths_are_columns() -> None:

@@ -8,12 +8,16 @@
 * `ctc_posteriors`: where in time each class stands, given the target.
 * `ctc_greedy`: what the network says, label by label, with scores and frame numbers.
 
-Importing this imports Keras, whose backend is then fixed for the process.
+Importing this imports Keras, whose backend is then fixed for the process. It is what `KERAS_BACKEND` or your
+`keras.json` says, or else Keras' default, TensorFlow. Where TensorFlow is not installed and you have chosen nothing,
+`KERAS_BACKEND` is set to PyTorch or JAX, whichever is imported already or is installed, in this order.
 """
 
 from seqloss.errors import missing_extra
+from seqloss.keras.backend import choose_backend
 
 try:
+    choose_backend()
     import keras as _keras
 except ModuleNotFoundError as error:
     if error.name != "keras":
@@ -38,4 +42,4 @@ __all__ = [
     "ctc_posteriors",
     "pack",
 ]
-del _keras, missing_extra
+del _keras, choose_backend, missing_extra

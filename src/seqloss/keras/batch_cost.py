@@ -11,6 +11,10 @@ from seqloss.contract import Infeasible
 from seqloss.errors import wrong_rank
 from seqloss.keras.ctc import ctc_loss, tensor
 from seqloss.keras.labels import as_integers
+from seqloss.keras.shapes import as_column, is_column, is_half, rank, size, with_rank
+from seqloss.keras.words import Words, translated
+
+WORDS = Words(target_lengths="label_length", logit_lengths="input_length")
 
 
 def ctc_batch_cost(
@@ -44,25 +48,27 @@ def ctc_batch_cost(
         >>> tuple(loss.shape), round(float(loss[0, 0]), 4)
         ((1, 1), 1.0986)
     """
-    probabilities = tensor(y_pred)
-    if keras.backend.standardize_dtype(probabilities.dtype) in ("float16", "bfloat16"):
+    probabilities = with_rank("y_pred", tensor(y_pred), "batch", "time", "classes")
+    if is_half(probabilities):
         probabilities = ops.cast(probabilities, "float32")  # epsilon is nothing beside a half type's 1
-    losses = ctc_loss(
-        ops.log(probabilities + keras.config.epsilon()),
-        as_integers("y_true", y_true),
-        _column("input_length", input_length),
-        _column("label_length", label_length),
-        blank=-1,
-        infeasible=infeasible,
-    )
+    rows = size(probabilities, 0)
+    with translated(WORDS):
+        losses = ctc_loss(
+            ops.log(probabilities + keras.config.epsilon()),
+            with_rank("y_true", as_integers("y_true", y_true), "batch", "labels"),
+            _column("input_length", input_length, rows),
+            _column("label_length", label_length, rows),
+            blank=-1,
+            infeasible=infeasible,
+        )
     return ops.expand_dims(losses, 1)
 
 
-def _column(name: str, lengths: Any) -> Any:
+def _column(name: str, lengths: Any, rows: Any) -> Any:
     """(batch, 1) as (batch,), which is taken too."""
     found = as_integers(name, lengths)
-    if len(found.shape) == 2 and found.shape[1] == 1:
-        return found[:, 0]
-    if len(found.shape) != 1:
+    if not is_column(found):
         raise wrong_rank(name, found.shape, "(batch, 1)")
-    return found
+    if rank(found) == 2 and found.shape[1] == 1:
+        return found[:, 0]
+    return as_column(found, rows)

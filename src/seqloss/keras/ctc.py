@@ -8,13 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
 from seqloss.errors import unknown_option, wrong_dtype, wrong_rank
-
-BACKENDS = ("jax", "tensorflow", "torch")
+from seqloss.keras._compat import in_symbolic_scope
+from seqloss.keras.backend import BACKENDS
+from seqloss.keras.shapes import rank
 
 
 def ctc_loss(
@@ -118,12 +118,12 @@ def tensor(values: Any) -> Any:
 
 def _refuse_concatenated(targets: Any) -> None:
     try:
-        shape = tuple(targets.shape) if hasattr(targets, "shape") else np.shape(targets)
+        axes = rank(targets) if hasattr(targets, "shape") else np.ndim(targets)
     except ValueError:  # rows of uneven length, which the contract answers
         return
-    if len(shape) == 1:
+    if axes == 1:
         hint = "Shapes are static here: pad each row to one length, and give target_lengths."
-        raise wrong_rank("targets", shape, "(batch, labels)", hint)
+        raise wrong_rank("targets", np.shape(targets), "(batch, labels)", hint)
 
 
 def _door() -> Callable[..., Any]:

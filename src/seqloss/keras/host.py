@@ -26,7 +26,8 @@ def array(values: Any) -> Any:
     try:
         return ops.convert_to_numpy(values)
     except (AttributeError, NotImplementedError, TypeError):
-        raise wrong_dtype("a traced argument", type(values).__name__, "a tensor with values") from None
+        hint = "a tensor with values: call this outside of `fit` and of compiled functions"
+        raise wrong_dtype("a traced argument", type(values).__name__, hint) from None
 
 
 def ctc_check(

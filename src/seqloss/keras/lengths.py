@@ -1,6 +1,7 @@
 """Where a row ends: read from padding, from an end-of-sequence class, from a prediction or from a mask.
 
-All in `keras.ops`, so that it can be traced on every backend. Lengths are int32 (batch,).
+All in `keras.ops`, so that it can be traced on every backend, with sizes that TensorFlow does not know yet. Lengths
+are int32 (batch,).
 """
 
 from __future__ import annotations
@@ -8,6 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from keras import ops
+
+from seqloss.keras.shapes import size
+
+NONE = 2**31 - 1
+"""Past every place in a row."""
 
 
 def last_label(y_true: Any, padding: float | None) -> Any:
@@ -19,11 +25,12 @@ def last_label(y_true: Any, padding: float | None) -> Any:
         y_true: (batch, labels), in any type.
         padding: the number that fills a row up; NaN is one.
     """
-    place = ops.arange(1, y_true.shape[1] + 1, dtype="int32")[None, :]
+    labels = size(y_true, 1)
     if padding is None:
-        return ops.max(_whole(place, y_true), axis=1, initial=0)
+        return ops.zeros((size(y_true, 0),), dtype="int32") + ops.cast(labels, "int32")
     used = ops.not_equal(y_true, padding) if padding == padding else ops.logical_not(ops.isnan(y_true))
-    return ops.max(ops.where(used, place, 0), axis=1, initial=0)
+    place = ops.where(used, _places(labels), 0)
+    return ops.max(ops.pad(place, [[0, 0], [1, 0]]), axis=1)  # at least one wide: torch has no largest of nothing
 
 
 def first_end(classes: Any, end: int, otherwise: Any) -> Any:
@@ -33,11 +40,9 @@ def first_end(classes: Any, end: int, otherwise: Any) -> Any:
         classes: integers (batch, n).
         otherwise: lengths (batch,).
     """
-    if classes.shape[1] == 0:
-        return otherwise
-    ends = ops.equal(classes, end)
-    place = ops.cast(ops.argmax(ops.cast(ends, "int32"), axis=1), "int32") + 1
-    return ops.where(ops.any(ends, axis=1), place, ops.cast(otherwise, "int32"))
+    place = ops.where(ops.equal(classes, end), _places(size(classes, 1)), NONE)
+    first = ops.min(ops.pad(place, [[0, 0], [1, 0]], constant_values=NONE), axis=1)
+    return ops.where(ops.equal(first, NONE), ops.cast(otherwise, "int32"), first)
 
 
 def best_end(y_pred: Any, end: int) -> Any:
@@ -47,7 +52,7 @@ def best_end(y_pred: Any, end: int) -> Any:
 
 def rounded(lengths: Any, y_pred: Any) -> Any:
     """Predicted lengths (batch,) as whole ones from 0 to the time axis; what is no number counts as all frames."""
-    frames = ops.cast(ops.shape(y_pred)[1], lengths.dtype)
+    frames = ops.cast(size(y_pred, 1), lengths.dtype)
     lengths = ops.where(ops.isnan(lengths), frames, lengths)
     return ops.cast(ops.round(ops.clip(lengths, 0, frames)), "int32")
 
@@ -58,17 +63,15 @@ def at_least_needed(logit_lengths: Any, y_pred: Any, targets: Any, target_length
     A network that has not learnt yet ends anywhere; with fewer frames than that no path fits, and it would never learn.
     """
     needed = ops.cast(target_lengths, "int32")
-    if targets.shape[1] > 1:
-        inside = ops.arange(1, targets.shape[1], dtype="int32")[None, :] < needed[:, None]
-        repeats = ops.logical_and(ops.equal(targets[:, 1:], targets[:, :-1]), inside)
-        needed = needed + ops.sum(ops.cast(repeats, "int32"), axis=1)
+    inside = (_places(size(targets, 1)) <= needed[:, None])[:, 1:]
+    repeats = ops.logical_and(ops.equal(targets[:, 1:], targets[:, :-1]), inside)
+    needed = needed + ops.sum(ops.cast(repeats, "int32"), axis=1)
     return ops.minimum(ops.maximum(logit_lengths, needed), all_frames(y_pred))
 
 
 def all_frames(y_pred: Any) -> Any:
     """The time axis' size for each row."""
-    batch, frames = ops.shape(y_pred)[:2]
-    return ops.zeros((batch,), dtype="int32") + ops.cast(frames, "int32")
+    return ops.zeros((size(y_pred, 0),), dtype="int32") + ops.cast(size(y_pred, 1), "int32")
 
 
 def without_masked(y_pred: Any, mask: Any) -> tuple[Any, Any]:
@@ -78,13 +81,14 @@ def without_masked(y_pred: Any, mask: Any) -> tuple[Any, Any]:
         y_pred: (batch, time, classes).
         mask: bool (batch, time), True for frames in use, wherever they stand: `pad_sequences` pads in front.
     """
-    mask = ops.cast(mask, "bool")
-    frames = ops.shape(y_pred)[1]
+    rows, frames = size(y_pred, 0), size(y_pred, 1)
+    mask = ops.reshape(ops.cast(mask, "bool"), (rows, frames))  # of another size: an error, at the latest at run time
     place = ops.arange(frames, dtype="int32")[None, :]
     order = ops.argsort(ops.where(mask, place, place + frames), axis=1)  # (batch, time)
     moved = ops.take_along_axis(y_pred, ops.broadcast_to(order[:, :, None], ops.shape(y_pred)), axis=1)
     return moved, ops.sum(ops.cast(mask, "int32"), axis=1)
 
 
-def _whole(place: Any, y_true: Any) -> Any:
-    return ops.broadcast_to(place, ops.shape(y_true))
+def _places(count: Any) -> Any:
+    """1, 2, ... as int32 (1, count)."""
+    return (ops.arange(count, dtype="int32") + 1)[None, :]

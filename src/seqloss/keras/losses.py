@@ -6,15 +6,16 @@ from typing import Any
 
 import keras
 from keras import ops
-from keras.src.backend import get_keras_mask
-from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 from seqloss import contract
 from seqloss.contract import Infeasible
 from seqloss.errors import OptionError, ShapeError, unknown_option, wrong_rank
 from seqloss.keras import lengths
+from seqloss.keras._compat import in_symbolic_scope, keras_mask
 from seqloss.keras.ctc import ctc_loss, outline, tensor
 from seqloss.keras.labels import as_integers, is_floating, refuse_fractions
+from seqloss.keras.shapes import as_column, is_column, is_half, rank, size, with_rank
+from seqloss.keras.words import Words, translated
 
 TARGET_LENGTHS = ("padding", "end", "packed")
 LOGIT_LENGTHS = ("all", "end", "packed", "predicted", "mask")
@@ -52,7 +53,8 @@ class CTC(keras.losses.Loss):
         reduction: Keras' own words: "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight" or None. A row of
             weight 0 counts as 0 even where its loss is inf.
         name: of the loss, in logs.
-        dtype: of the computation, Keras' floatx for None; float16 and bfloat16 are computed in float32.
+        dtype: of the result, a name or a policy, of which the compute type counts, as everywhere in Keras; Keras'
+            floatx for None. float64 computes in float64, all others in float32; a half type is rounded to at the end.
         blank: the class that stands for no label; negative counts from the end.
         padding: what fills up `y_true`, where that is how it ends.
         end: the end-of-sequence class. With it, "end" is what both lengths default to.
@@ -119,24 +121,28 @@ class CTC(keras.losses.Loss):
         target_lengths: Any = None,
     ) -> Any:
         """Keras' own casts `y_true` to the loss' type, and takes a mask over frames for weights of rows."""
-        losses = self.call(y_true, y_pred, logit_lengths, target_lengths)
+        losses = ops.cast(self.call(y_true, y_pred, logit_lengths, target_lengths), self._computed_in())
         if sample_weight is not None:
-            sample_weight = ops.convert_to_tensor(sample_weight, losses.dtype)
-            if len(sample_weight.shape) == 2 and sample_weight.shape[1] == 1:
-                sample_weight = sample_weight[:, 0]
+            sample_weight = _weight_of_rows(ops.convert_to_tensor(sample_weight, losses.dtype), size(losses, 0))
             losses = ops.where(ops.equal(sample_weight, 0), 0.0, losses)  # 0 times inf is NaN
-        return _Rows(self.name, self.reduction, losses.dtype)(losses, losses, sample_weight)
+        loss = _Rows(self.name, self.reduction, losses.dtype)(losses, losses, sample_weight)
+        return loss if self.dtype in ("float32", "float64") else ops.cast(loss, self.dtype)
 
     def call(self, y_true: Any, y_pred: Any, logit_lengths: Any = None, target_lengths: Any = None) -> Any:
         """The loss of each row, (batch,)."""
         if in_symbolic_scope():
             return outline(tensor(y_pred), "none")
         y_true = y_true if hasattr(y_true, "shape") else ops.convert_to_tensor(y_true)
-        y_pred, mask = tensor(y_pred), get_keras_mask(y_pred)
-        packed = (self.target_lengths == "packed") + (self.logit_lengths == "packed")
+        mask, packed = keras_mask(y_pred), self._packed_columns()
+        y_true = with_rank("y_true", y_true, "batch", "labels")
+        y_pred = with_rank("y_pred", tensor(y_pred), "batch", "time", "classes")
+        mask = mask if mask is None else with_rank("y_pred's Keras mask", mask, "batch", "time")
         self._check_form(y_true, y_pred, mask, packed)
-        if self.dtype in ("float32", "float64"):
-            y_pred = ops.cast(y_pred, self.dtype)
+        with translated(self._words(logit_lengths, target_lengths)):
+            return self._losses(y_true, self._in_its_type(y_pred), mask, logit_lengths, target_lengths)
+
+    def _losses(self, y_true: Any, y_pred: Any, mask: Any, logit_lengths: Any, target_lengths: Any) -> Any:
+        packed = self._packed_columns()
         columns, labels = as_integers("y_true", y_true[:, :packed]), y_true[:, packed:]
         targets = as_integers("y_true", labels)
         if target_lengths is None:
@@ -144,7 +150,7 @@ class CTC(keras.losses.Loss):
         refuse_fractions("y_true", labels, target_lengths)
         if self.logit_lengths == "predicted":
             predicted, y_pred = y_pred[:, 0, 0], y_pred[:, 1:]
-            columns = predicted[:, None]
+            columns = ops.cast(predicted, self._computed_in())[:, None]  # half types do not hold every number of frames
         lost = logit_lengths is None and self.logit_lengths == "predicted"
         if logit_lengths is None:
             y_pred, logit_lengths = self._ends_of_frames(y_pred, mask, columns, targets, target_lengths)
@@ -159,6 +165,25 @@ class CTC(keras.losses.Loss):
             validate=self.validate,
         )
         return ops.where(ops.isnan(columns[:, 0]), float("nan"), losses) if lost else losses
+
+    def _packed_columns(self) -> int:
+        """How many columns of `y_true` are lengths."""
+        return (self.target_lengths == "packed") + (self.logit_lengths == "packed")
+
+    def _computed_in(self) -> str:
+        return "float64" if self.dtype == "float64" else "float32"
+
+    def _in_its_type(self, y_pred: Any) -> Any:
+        """In the type of the computation; half types stay, because log-probabilities that were rounded have slack."""
+        return y_pred if is_half(y_pred) and not self.normalize else ops.cast(y_pred, self._computed_in())
+
+    def _words(self, logit_lengths: Any, target_lengths: Any) -> Words:
+        """How errors call what they are about; arguments of a call keep their names."""
+        packed = self._packed_columns()
+        labels = 0 if self.target_lengths == "packed" and target_lengths is None else "target_lengths"
+        frames = packed - 1 if self.logit_lengths == "packed" and logit_lengths is None else "logit_lengths"
+        padding = f"if this is padding, give its number, CTC(padding=...), found padding={self.padding}, or the lengths"
+        return Words(packed, int(self.logit_lengths == "predicted"), labels, frames, f"{padding} of y_true")
 
     def _ends_of_labels(self, labels: Any, targets: Any, columns: Any) -> Any:
         if self.target_lengths == "packed":
@@ -196,10 +221,6 @@ class CTC(keras.losses.Loss):
             raise OptionError(f"end: found {self.end}, the blank; the end of a sequence needs a class of its own.")
 
     def _check_form(self, y_true: Any, y_pred: Any, mask: Any, packed: int) -> None:
-        if len(y_pred.shape) != 3:
-            raise wrong_rank("y_pred", y_pred.shape, "(batch, time, classes)")
-        if len(y_true.shape) != 2:
-            raise wrong_rank("y_true", y_true.shape, "(batch, labels)")
         if y_true.shape[1] is not None and y_true.shape[1] < packed:
             raise wrong_rank("y_true", y_true.shape, f"(batch, {packed} + labels)", "Make it with seqloss.keras.pack.")
         if self.logit_lengths == "predicted" and y_pred.shape[1] == 0:
@@ -209,7 +230,7 @@ class CTC(keras.losses.Loss):
                 'logit_lengths: "mask", but y_pred carries no Keras mask: a layer after the one that makes it does not '
                 'pass it on; or give the lengths in y_true, see seqloss.keras.pack, with logit_lengths="packed".'
             )
-        if self.logit_lengths == "mask" and tuple(mask.shape[1:]) != tuple(y_pred.shape[1:2]):
+        if self.logit_lengths == "mask" and not _may_be_equal(mask.shape[1], y_pred.shape[1]):
             raise ShapeError(
                 f"y_pred: its Keras mask has shape {tuple(mask.shape)}, expected (batch, time) = "
                 f"{tuple(y_pred.shape[:2])}; a layer that changes the number of frames passed on the mask of its input."
@@ -223,6 +244,20 @@ class CTC(keras.losses.Loss):
     def get_config(self) -> dict[str, Any]:
         options = ("blank", "padding", "end", "target_lengths", "logit_lengths", "infeasible", "normalize", "validate")
         return super().get_config() | {"dtype": self.dtype} | {name: getattr(self, name) for name in options}
+
+
+def _may_be_equal(size: int | None, other: int | None) -> bool:
+    """Whether two sizes are equal, or one is not known yet."""
+    return size is None or other is None or size == other
+
+
+def _weight_of_rows(sample_weight: Any, rows: Any) -> Any:
+    """Weights as (batch,); a single number holds for all rows."""
+    if rank(sample_weight) == 0:
+        return sample_weight
+    if not is_column(sample_weight):
+        raise wrong_rank("sample_weight", sample_weight.shape, "(batch,)", "CTC has one loss for each row.")
+    return as_column(sample_weight, rows)
 
 
 class _Rows(keras.losses.Loss):

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 from seqloss import contract
 from seqloss.contract import Batch, Infeasible, Reduction
-from seqloss.errors import wrong_dtype, wrong_rank
+from seqloss.errors import wrong_dtype
 from seqloss.formulas import ctc as formula
+from seqloss.keras._compat import is_on_cpu, traced_for_xla
 from seqloss.keras.namespace import TensorFlowNamespace
+from seqloss.keras.shapes import with_rank
+from seqloss.keras.words import current_words, translated
 from seqloss.numpy.arrays import COMPUTED_IN, rounding
 from seqloss.numpy.rows import compute
 
@@ -31,7 +33,7 @@ class Options:
     """What does not change from call to call of a traced function; as in the contract.
 
     Attributes:
-        blank: from 0.
+        blank: from 0, or as it was given where the number of classes is not known yet.
         unchecked: labels and lengths have not been looked at yet.
         rounding: with a number, scores have not been looked at yet, and this is their type's unit roundoff.
     """
@@ -63,17 +65,19 @@ def ctc_loss(
     kind = logits.dtype.name
     if kind not in COMPUTED_IN:
         raise wrong_dtype("logits", kind, "float16, bfloat16, float32 or float64")
-    logits = tf.ensure_shape(logits, [None] * 3) if logits.shape.rank is None else logits
-    given = [_host(value) for value in (targets, logit_lengths, target_lengths)]
+    if logits.shape.rank is None:
+        logits = with_rank("logits", logits, "batch", "time", "classes")
+    given = [_host(value) for value in _ranked(targets, logit_lengths, target_lengths)]
     known = logits.shape.is_fully_defined() and not any(map(tf.is_tensor, given))
     batch = contract.validate(*_forms(logits, given), blank=blank, values=validate and known)
     if infeasible == "raise" and known:
         contract.refuse_too_few_frames(tuple(logits.shape), batch)
     slack = rounding(kind) if validate and not normalize else None
-    if slack is not None and known and _on_host(logits):
+    if slack is not None and known and is_on_cpu(logits):
         contract.check_normalized(_computed(logits).numpy(), batch.logit_lengths, slack)
         slack = None
-    options = Options(batch.blank, normalize, infeasible, validate and not known, slack)
+    blank = blank if logits.shape[2] is None else batch.blank
+    options = Options(blank, normalize, infeasible, validate and not known, slack)
     arguments = _tensors(logits, given)
     arguments.append(_weights(reduction, arguments[2], denominator, logits))
     if _python_may_be_called():
@@ -121,6 +125,8 @@ def _called(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The CPU kernel, at once or when the graph runs."""
 
+    words = current_words()
+
     def kernel(values: np.ndarray, *given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         *integers, weights = given
         found = batch or contract.validate(values.shape, *integers, blank=options.blank, values=options.unchecked)
@@ -130,10 +136,14 @@ def _called(
         assert rows.gradient is not None
         return rows.losses * weights, rows.gradient
 
+    def kernel_of_graph(*arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with translated(words):  # those of the trace: by now nobody is in a call of the loss
+            return kernel(*arrays)
+
     if tf.executing_eagerly():
         losses, gradient = map(tf.convert_to_tensor, kernel(values.numpy(), *(array.numpy() for array in arguments)))
     else:
-        losses, gradient = tf.numpy_function(kernel, [values, *arguments], [values.dtype, values.dtype])
+        losses, gradient = tf.numpy_function(kernel_of_graph, [values, *arguments], [values.dtype, values.dtype])
     return tf.ensure_shape(losses, values.shape[:1]), tf.ensure_shape(gradient, values.shape)
 
 
@@ -141,44 +151,79 @@ def _compiled(
     values: tf.Tensor, batch: Batch | None, arguments: list[tf.Tensor], options: Options
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Operations of TensorFlow alone. A graph can refuse nothing: there a row that breaks the contract is NaN."""
-    time = values.shape[1]
+    time = _size(values, 1)
     targets, frames, labels = map(_narrowed, arguments[:3])
+    blank, no_class = _blank_class(values, options.blank)
     losses, gradient = formula.loss_and_grad(
         TensorFlowNamespace(),
-        tf.pad(values, [[0, 0], [0, int(time == 0)], [0, 0]]),
-        tf.pad(targets, [[0, 0], [0, int(targets.shape[1] == 0)]]),
+        _at_least_one_wide(values, 1),
+        _at_least_one_wide(targets, 1),
         frames,
         labels,
-        blank=options.blank,
+        blank=blank,
         normalize=options.normalize,
         rounding=options.rounding,
     )
+    nan = tf.constant(np.nan, losses.dtype)
+    losses, gradient = tf.where(no_class, nan, losses), tf.where(no_class, nan, gradient)
     if options.infeasible != "inf":
         answer = tf.constant(0.0 if options.infeasible == "zero" else np.nan, losses.dtype)
         unfit = tf.equal(losses, np.inf)
-        if options.infeasible == "raise" and batch is not None and _on_host(unfit) and unfit.numpy().any():
+        if options.infeasible == "raise" and batch is not None and is_on_cpu(unfit) and unfit.numpy().any():
             raise contract.infeasible_row(int(unfit.numpy().argmax()), batch)
         losses, gradient = tf.where(unfit, answer, losses), tf.where(unfit[:, None, None], answer, gradient)
     weights = arguments[3]
-    return losses * weights, gradient[:, :time] * weights[:, None, None]
+    losses, gradient = losses * weights, gradient[:, :time] * weights[:, None, None]
+    return tf.ensure_shape(losses, values.shape[:1]), tf.ensure_shape(gradient, values.shape)
+
+
+def _blank_class(values: tf.Tensor, blank: int) -> tuple[Any, Any]:
+    """The blank from 0, and whether it is no class; scalars where the number of classes is not known yet."""
+    if values.shape[2] is not None:
+        return blank, False
+    classes = tf.shape(values)[2]
+    return (blank if blank >= 0 else classes + blank), tf.logical_or(blank >= classes, blank < -classes)
+
+
+def _size(x: tf.Tensor, axis: int) -> Any:
+    return tf.shape(x)[axis] if x.shape[axis] is None else x.shape[axis]
+
+
+def _at_least_one_wide(x: tf.Tensor, axis: int) -> tf.Tensor:
+    """With a slice of zeros where an axis is empty, for the formula needs one."""
+    size = x.shape[axis]
+    missing = tf.cast(tf.equal(tf.shape(x)[axis], 0), tf.int32) if size is None else int(size == 0)
+    return tf.pad(x, [[0, missing if place == axis else 0] for place in range(x.shape.rank)])
+
+
+def ensure_rank(x: tf.Tensor, rank: int, message: str) -> tf.Tensor:
+    """A tensor of unknown rank as one of this rank; another rank is an error when the graph runs."""
+    if traced_for_xla():  # which leaves assertions out, and checks what `ensure_shape` says while it compiles
+        return tf.ensure_shape(x, [None] * rank)
+    with tf.control_dependencies([tf.debugging.assert_rank(x, rank, message)]):
+        return tf.ensure_shape(tf.identity(x), [None] * rank)
+
+
+def _ranked(targets: Any, logit_lengths: Any, target_lengths: Any) -> list[Any]:
+    """Arguments of the loss, of known rank; anything but tensors as it is."""
+    axes = {"targets": ("batch", "labels"), "logit_lengths": ("batch",), "target_lengths": ("batch",)}
+    given = (targets, logit_lengths, target_lengths)
+    unknown = [tf.is_tensor(value) and value.shape.rank is None for value in given]
+    return [
+        with_rank(name, value, *axes[name]) if ranked else value
+        for name, value, ranked in zip(axes, given, unknown, strict=True)
+    ]
 
 
 def _python_may_be_called() -> bool:
     """Not from XLA, and not where the scores may lie on a GPU."""
-    if tf.config.get_visible_devices("GPU"):
-        return False
-    return tf.executing_eagerly() or not GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
-
-
-def _on_host(value: tf.Tensor) -> bool:
-    """Whether a tensor has values that can be looked at without a wait."""
-    return hasattr(value, "backing_device") and "CPU" in value.backing_device
+    return not tf.config.get_visible_devices("GPU") and not traced_for_xla()
 
 
 def _host(value: Any) -> Any:
     """A tensor's values where they can be looked at; anything else as it is."""
     value = value.value() if isinstance(value, tf.Variable) else value
-    return value.numpy() if tf.is_tensor(value) and _on_host(value) else value
+    return value.numpy() if tf.is_tensor(value) and is_on_cpu(value) else value
 
 
 def _computed(logits: tf.Tensor) -> tf.Tensor:
@@ -187,10 +232,6 @@ def _computed(logits: tf.Tensor) -> tf.Tensor:
 
 def _forms(logits: tf.Tensor, given: list[Any]) -> list[Any]:
     """The scores' shape, and something of the form of each argument; sizes that are not known yet are taken to fit."""
-    if logits.shape.rank == 3 and logits.shape[2] is None:
-        raise wrong_rank(
-            "logits", logits.shape, "(batch, time, classes)", "Give the number of classes, by ensure_shape."
-        )
     shapes = [tuple(value.shape) for value in (logits, *given) if hasattr(value, "shape")]  # lists are as they are
     row_count = next((shape[0] for shape in shapes if shape and shape[0] is not None), 0)
 
@@ -198,7 +239,10 @@ def _forms(logits: tf.Tensor, given: list[Any]) -> list[Any]:
         return tuple((0 if axis else row_count) if size is None else size for axis, size in enumerate(shape))
 
     stand_ins = [np.zeros(sizes(x.shape), x.dtype.as_numpy_dtype) if tf.is_tensor(x) else x for x in given]
-    return [sizes(logits.shape), *stand_ins]
+    shape = sizes(logits.shape)
+    if logits.shape[2:] == [None]:
+        shape = (*shape[:2], INT32.max)  # any blank is taken to be a class
+    return [shape, *stand_ins]
 
 
 def _tensors(logits: tf.Tensor, given: list[Any]) -> list[tf.Tensor]:

@@ -1,0 +1,78 @@
+"""Which of Keras' backends to use where its default, TensorFlow, is not installed.
+
+Keras reads its choice once, while it is imported: from `KERAS_BACKEND`, else from `keras.json`, else TensorFlow.
+Nothing here imports Keras or a backend.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from typing import Any
+
+from seqloss.keras._compat import default_keras_config, keras_config_path
+
+BACKENDS = ("jax", "tensorflow", "torch")
+NAMES = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}
+PREFERENCE = ("torch", "jax")
+"""Without TensorFlow and without a choice: one that the process has imported already, else the first one installed."""
+
+
+def choose_backend() -> None:
+    """Set `KERAS_BACKEND` where Keras would fail for want of TensorFlow; leave every choice of the user as it is.
+
+    Raises:
+        ImportError: the chosen backend is not installed, or none is.
+    """
+    if sys.modules.get("keras") is not None or not is_installed("keras"):
+        return
+    chosen, source = _choice()
+    if chosen is None:
+        if not is_installed("tensorflow"):
+            os.environ["KERAS_BACKEND"] = _installed_backend()
+    elif chosen in BACKENDS and not is_installed(chosen):
+        raise _absent(chosen, source)
+
+
+def is_installed(package: str) -> bool:
+    if package in sys.modules:
+        return sys.modules[package] is not None
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ImportError:
+        return False
+
+
+def _choice() -> tuple[str | None, str]:
+    """The backend that the user chose, or None, and where."""
+    if os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"], "the environment variable KERAS_BACKEND"
+    path = keras_config_path()
+    try:
+        config: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None, ""
+    if not isinstance(config, dict) or config == default_keras_config():  # Keras writes these itself
+        return None, ""
+    return config.get("backend"), f'"backend" in {path}'
+
+
+def _installed_backend() -> str:
+    ready = sorted(filter(is_installed, PREFERENCE), key=lambda name: name not in sys.modules)
+    if not ready:
+        raise ImportError(
+            "seqloss.keras needs one of Keras' backends, and none of TensorFlow, JAX and PyTorch is installed: "
+            "install one, for example by pip install 'seqloss[torch]'."
+        )
+    return ready[0]
+
+
+def _absent(chosen: str, source: str) -> ImportError:
+    ready = [name for name in BACKENDS if is_installed(name)]
+    other = " or ".join(f"KERAS_BACKEND={name}" for name in ready)
+    instead = f", or set {other} before the first import of Keras" if ready else ""
+    return ImportError(
+        f"seqloss.keras: {source} chooses {chosen!r}, but {NAMES[chosen]} is not installed: install it{instead}."
+    )

@@ -1,0 +1,84 @@
+"""Each private interface is where `seqloss.keras._compat` expects it; a failure names the one that moved."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from seqloss.keras import _compat
+
+BACKEND = os.environ["KERAS_BACKEND"]
+
+
+def test_layers_are_traced_in_a_symbolic_scope() -> None:
+    seen = []
+
+    class Spy(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            seen.append(_compat.in_symbolic_scope())
+            return x
+
+    layer = Spy()
+    layer(keras.Input((3,)))
+    assert seen
+    assert all(seen)
+    layer(ops.ones((2, 3)))
+    assert not seen[-1]
+
+
+def test_masks_come_back_as_they_were_set() -> None:
+    x, mask = ops.ones((2, 3)), ops.ones((2,), dtype="bool")
+    assert _compat.keras_mask(x) is None
+    _compat.set_keras_mask(x, mask)
+    assert _compat.keras_mask(x) is mask
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="an interface of TensorFlow")
+def test_tensorflow_says_whether_it_traces_for_xla() -> None:
+    import tensorflow as tf
+
+    seen = {}
+    for jit in (False, True):
+
+        def run(x: Any, jit: bool = jit) -> Any:
+            seen[jit] = _compat.traced_for_xla()
+            return x + 1
+
+        tf.function(run, jit_compile=jit)(tf.constant(1.0))
+    assert seen == {False: False, True: True}
+    assert not _compat.traced_for_xla()
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="an interface of TensorFlow")
+def test_eager_tensors_say_where_they_lie() -> None:
+    import tensorflow as tf
+
+    with tf.device("CPU"):
+        assert _compat.is_on_cpu(tf.constant(1.0))
+    seen = []
+    tf.function(lambda x: seen.append(_compat.is_on_cpu(x)))(tf.constant(1.0))
+    assert seen == [False]
+    assert not _compat.is_on_cpu(np.ones(1))
+
+
+@pytest.mark.parametrize("environment", ["KERAS_HOME", "HOME"])
+def test_keras_writes_its_defaults_where_they_are_looked_for(tmp_path: Path, environment: str) -> None:
+    code = (
+        "import keras.src.backend.config as c; from seqloss.keras._compat import keras_config_path\n"
+        "print(keras_config_path().samefile(c._config_path), keras_config_path())"
+    )
+    clean = {name: value for name, value in os.environ.items() if name != "KERAS_HOME"}
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path), environment: str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env={**clean, **paths}, capture_output=True, text=True)
+    same, path = done.stdout.split()
+    assert same == "True", done.stderr
+    assert json.loads(Path(path).read_text(encoding="utf-8")) == _compat.default_keras_config()

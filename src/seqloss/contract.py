@@ -183,8 +183,10 @@ def check_normalized(log_probs: np.ndarray, logit_lengths: np.ndarray, rounding:
     Args:
         log_probs: (batch, time, classes).
         logit_lengths: int64 (batch,).
-        rounding: relative, of the type that the caller's scores came in, where it is a half type: a log-probability x
-            rounded to it is off by up to |x| * rounding, and a sum over p |x| is at most log(classes).
+        rounding: twice the unit roundoff u of the type that the caller's scores came in, where it is a half type. A
+            `log_softmax` in that type rounds x - m (m the frame's largest score), log s (s the sum of exp(x - m)) and
+            their difference, the log-probability. So a frame's sum is off by up to u (E|x - m| + log s + H) = 2 u H,
+            where H, the mean of minus the log-probability, is at most log(classes).
     """
     frames = np.arange(log_probs.shape[1]) < logit_lengths[:, None]  # (batch, time)
     doubtful = ~(_sums(log_probs) < 1.0 + NORMALIZATION_SLACK / 2) & frames

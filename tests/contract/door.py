@@ -92,6 +92,10 @@ class Door(ABC):
         """The scores that the door really gets, in float64."""
 
     @abstractmethod
+    def log_softmax(self, scores: Any) -> np.ndarray:
+        """Log-probabilities over the last axis as the framework itself computes them in this type."""
+
+    @abstractmethod
     def loss(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
         """`ctc_loss` without a gradient; the array has the type that the door answers in."""
 

@@ -62,6 +62,10 @@ class JaxDoor(Door):
     def posteriors(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
         return self.call(just_posteriors, logits, targets, *args, **options)
 
+    def log_softmax(self, scores: Any) -> np.ndarray:
+        with self.precision():
+            return np.asarray(jax.nn.log_softmax(self.array(scores)).astype(self.computed_in))
+
     def check(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Any:
         with self.precision():
             return ctc_check(self.array(logits), targets, *args, **options)
@@ -100,7 +104,7 @@ def kept(
     try:
         batch = contract.validate(np.shape(logits), *given, blank=options.get("blank", 0))
         if not options.get("normalize", True):
-            contract.check_normalized(np.asarray(logits, np.float32), batch.logit_lengths, 2.0**-8)
+            contract.check_normalized(np.asarray(logits, np.float32), batch.logit_lengths, 2.0**-7)
         contract.check_options(
             options.get("infeasible", "inf"), options.get("reduction", "none"), options.get("denominator")
         )

@@ -37,6 +37,10 @@ class KerasDoor(Door):
     def tensor(self, values: Any) -> Any:
         return ops.cast(ops.convert_to_tensor(np.asarray(values, np.float64)), self.dtype)
 
+    def log_softmax(self, scores: Any) -> np.ndarray:
+        with self.precision():
+            return ops.convert_to_numpy(ops.cast(ops.log_softmax(self.tensor(scores)), "float32")).astype(np.float64)
+
     def rounded(self, values: Any) -> np.ndarray:
         with self.precision():
             return ops.convert_to_numpy(self.tensor(values)).astype(np.float64)

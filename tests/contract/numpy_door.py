@@ -34,6 +34,13 @@ class NumpyDoor(Door):
     def rounded(self, values: Any) -> np.ndarray:
         return self.array(values).astype(np.float64)
 
+    def log_softmax(self, scores: Any) -> np.ndarray:
+        """NumPy has none: as frameworks compute it, each step rounded to this type but the sum."""
+        x = self.array(scores)
+        below = x - x.max(axis=-1, keepdims=True)
+        total = np.exp(below).sum(axis=-1, keepdims=True, dtype=self.computed_in).astype(x.dtype)
+        return (below - np.log(total)).astype(self.computed_in)
+
     def loss(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
         return ctc_loss(self.array(logits), targets, *args, **options)
 

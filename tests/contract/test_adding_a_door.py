@@ -31,5 +31,5 @@ def test_the_table_lists_every_attribute_that_doors_may_differ_in() -> None:
 
 
 def test_the_number_of_methods_is_as_told() -> None:
-    assert len(Door.__abstractmethods__) == 6
-    assert "with six methods" in PAGE
+    assert len(Door.__abstractmethods__) == 7
+    assert "with seven methods" in PAGE

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+
+from seqloss import errors, reference
 
 from . import problems
 from .door import Door
@@ -38,3 +41,50 @@ def test_a_loss_scale_saves_what_float16_alone_would_lose(half_door: Door) -> No
     _, scaled = half_door.loss_and_grad(rounded, *problem.args, upstream=[2.0**20])
     np.testing.assert_array_equal(scaled, half_door.rounded(exact * 2.0**20))
     assert scaled.any(axis=2).all()
+
+
+ARGS = np.array([[1, 2], [2, 2], [1, 0]]), np.array([20, 12, 17]), np.array([2, 2, 1])
+
+
+def scores_of(classes: int) -> np.ndarray:
+    """A row of scores that are all alike, and two of random ones: (3, 20, classes)."""
+    scores = np.random.default_rng(0).normal(size=(3, 20, classes)) * 3.0
+    scores[0] = 0.0
+    return scores
+
+
+def assert_log_probabilities_are_taken_for_what_they_are(door: Door, classes: int) -> None:
+    """Those of the framework's own `log_softmax` in this type: no function refuses them, and the loss is right."""
+    scores, options = door.rounded(scores_of(classes)), {"normalize": False}
+    log_probs = door.log_softmax(scores)
+    if classes == 1000 or door.dtype == "bfloat16":  # float32 frames with as much are refused
+        assert np.exp(log_probs.astype(np.float64)).sum(axis=2).max() > 1.001
+    loss, gradient = door.loss_and_grad(log_probs, *ARGS, **options)
+    exact = door.of("float32").loss(log_probs, *ARGS, **options, validate=False)
+    np.testing.assert_array_equal(loss, exact)
+    np.testing.assert_allclose(loss, reference.ctc_loss_and_grad(scores, *ARGS)[0], rtol=0.02)
+    used = np.arange(20) < ARGS[1][:, None]
+    np.testing.assert_allclose(-gradient.sum(axis=2, dtype=np.float64), used, atol=0.02)
+    assert np.isfinite(door.posteriors(log_probs, *ARGS, **options)).all()
+    assert door.check(log_probs, *ARGS, **options).ok
+    if door.aligns:
+        assert np.isfinite(door.align(log_probs, *ARGS, **options).total).all()
+
+
+@pytest.mark.parametrize("classes", [3, 1000])
+def test_log_probabilities_of_a_half_type_are_not_refused_for_its_rounding(half_door: Door, classes: int) -> None:
+    assert_log_probabilities_are_taken_for_what_they_are(half_door, classes)
+
+
+@pytest.mark.parametrize("classes", [3, 1000])
+def test_raw_scores_of_a_half_type_are_refused(half_door: Door, classes: int) -> None:
+    scores = np.abs(scores_of(classes)) / 100.0
+    words = "logits.0, 0.: with normalize=False .*apply log_softmax once"
+    for function in (half_door.loss, half_door.posteriors, *[half_door.align] * half_door.aligns):
+        half_door.refuses_scores(
+            lambda f=function: np.asarray(getattr(x := f(scores, *ARGS, normalize=False), "total", x)),
+            errors.NormalizationError,
+            words,
+        )
+    report = half_door.check(scores, *ARGS, normalize=False)
+    assert report.counts == {"normalization": 3}

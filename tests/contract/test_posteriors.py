@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -108,3 +110,27 @@ def test_the_posterior_is_the_softmax_less_the_gradient(precise_door: Door) -> N
     softmax = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=2, keepdims=True)
     found = precise_door.posteriors(*args)
     np.testing.assert_allclose(found, np.where(USED[:, :, None], softmax - gradient, 0.0), atol=1e-6)
+
+
+REFUSED: list[tuple[type[Exception], dict[str, Any]]] = [
+    (errors.LabelError, {"targets": [[1, 2, 2], [3, 4, 0], [1, 0, 0]], "target_lengths": None}),
+    (errors.LengthError, {"logit_lengths": np.array([7, 8, 3])}),
+    (errors.DTypeError, {"targets": np.ones((3, 3))}),
+    (errors.ShapeError, {"targets": np.array([[1]])}),
+    (errors.LabelError, {"blank": 5}),
+    (errors.OptionError, {"infeasible": "skip"}),
+]
+
+
+@pytest.mark.parametrize(("error", "change"), REFUSED, ids=lambda value: str(value)[:40])
+def test_what_the_loss_refuses_is_refused_with_the_same_words(
+    door: Door, error: type[Exception], change: dict[str, Any]
+) -> None:
+    options = {"targets": TARGETS, "logit_lengths": FRAMES, "target_lengths": LABELS, **change}
+    args = [options.pop(name) for name in ("targets", "logit_lengths", "target_lengths")]
+    words = set()
+    for function in (door.loss, door.posteriors, *[door.align] * door.aligns):
+        with pytest.raises(error) as caught:
+            function(LOGITS, *args, **options)
+        words.add(str(caught.value))
+    assert len(words) == 1

@@ -32,6 +32,9 @@ class TorchDoor(Door):
     def rounded(self, values: Any) -> np.ndarray:
         return self.tensor(values).double().cpu().numpy()
 
+    def log_softmax(self, scores: Any) -> np.ndarray:
+        return self.tensor(scores).log_softmax(-1).double().cpu().numpy()
+
     def loss(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
         return ctc_loss(self.tensor(logits), *map(_integers, (targets, *args)), **_all_integers(options)).cpu().numpy()
 

@@ -13,6 +13,7 @@ import seqloss.numpy as host
 from ..contract.jax_door import JaxArraysDoor
 from ..contract.problems import NAMED
 from ..contract.test_agreement import assert_agrees
+from ..contract.test_half_types import assert_log_probabilities_are_taken_for_what_they_are
 
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.long)])
@@ -62,3 +63,9 @@ def test_rows_of_every_kind_side_by_side_are_what_the_cpu_kernel_makes_of_each(d
     np.testing.assert_allclose(grad, exact, rtol=3e-6 + near, atol=2e-6)
     assert not grad[np.arange(9) >= args[1][:, None]].any()
     assert not grad[np.isinf(expected)].any()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_log_probabilities_of_a_half_type_are_not_refused_for_its_rounding(dtype: str) -> None:
+    """The contract suite has this path in float32 and float64 alone."""
+    assert_log_probabilities_are_taken_for_what_they_are(JaxArraysDoor(dtype), 1000)

@@ -74,6 +74,14 @@ def test_compiled_rows_that_break_the_contract_are_nan_and_touch_no_other() -> N
         assert np.isfinite(loss[5])
 
 
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_compiled_log_probabilities_of_a_half_type_are_not_nan_for_its_rounding(kind: str) -> None:
+    x = tf.nn.log_softmax(tf.zeros((2, 6, 1000), kind))
+    assert np.exp(tf.cast(x, tf.float64).numpy()).sum(axis=2).max() > 1.001
+    run = tf.function(lambda x: ctc_loss(x, [[1], [2]], normalize=False), jit_compile=True)
+    assert np.isfinite(run(x).numpy()).all()
+
+
 def test_compiled_scores_that_are_no_log_probabilities_are_nan_unless_nobody_should_look() -> None:
     x = np.log(np.full((2, 6, 4), 0.25, np.float32))
     x[1, 2] = 0.5

@@ -33,11 +33,6 @@ def test_bad_rows_of_every_kind_are_found_as_the_numpy_door_finds_them(kind: tor
     assert [finding.row for finding in report.findings] == [1, 2, 3, 4]
 
 
-def test_concatenated_targets_and_another_blank_are_taken() -> None:
-    report = ctc_check(torch.zeros(2, 3, 4), torch.tensor([0, 1, 3]), target_lengths=torch.tensor([2, 1]), blank=-1)
-    assert [(finding.row, finding.kind) for finding in report.findings] == [(1, "label")]
-
-
 def refusal(scores: torch.Tensor) -> str | None:
     try:
         ctc_loss(scores, torch.tensor([[1, 2]]), normalize=False)
@@ -51,7 +46,7 @@ def test_log_probabilities_are_refused_as_the_loss_refuses_them_and_never_for_th
     refused = 0
     for seed in range(40):
         generator = torch.Generator().manual_seed(seed)
-        lift = seed % 4 * 0.008  # up to 2.4 % more probability than there is
+        lift = seed % 4 * 0.02  # up to 6 % more probability than there is
         scores = (3.0 * torch.randn(1, 20, 30, generator=generator)).log_softmax(2).add(lift).to(kind)
         report = ctc_check(scores, torch.tensor([[1, 2]]), normalize=False)
         words = refusal(scores)

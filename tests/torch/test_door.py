@@ -10,11 +10,9 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
 import seqloss.torch
-from seqloss import contract, errors
-from seqloss.torch import ctc_loss
+from seqloss import contract
 
 MODULES = [
     "seqloss.torch",
@@ -108,19 +106,3 @@ def test_the_reference_is_not_loaded_by_the_door() -> None:
 
 def test_the_contract_knows_no_framework() -> None:
     assert "torch" not in vars(contract)
-
-
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
-def test_honest_log_probabilities_rounded_to_a_half_type_are_accepted(kind: torch.dtype) -> None:
-    for seed in range(40):
-        scores = 3.0 * torch.randn(2, 20, 30, generator=torch.Generator().manual_seed(seed))
-        loss = ctc_loss(scores.log_softmax(-1).to(kind), torch.tensor([[1, 2], [3, 3]]), normalize=False)
-        assert torch.isfinite(loss).all()
-
-
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
-def test_raw_scores_of_a_half_type_are_refused(kind: torch.dtype) -> None:
-    with pytest.raises(errors.NormalizationError, match="apply log_softmax once"):
-        ctc_loss(
-            torch.randn(2, 20, 30, generator=torch.Generator().manual_seed(0)).to(kind), [[1], [2]], normalize=False
-        )

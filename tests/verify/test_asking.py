@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from seqloss.errors import VerifyError
-from seqloss.verify import Effort, Report, Subject, verify
+from seqloss.verify import Effort, Report, Subject, asking, verify
 from seqloss.verify.asking import Process
 from seqloss.verify.problem import problem
 
@@ -75,7 +75,53 @@ def test_one_that_always_crashes_is_given_up(tmp_path: Path) -> None:
 
 def test_a_hang_is_told_after_the_limit(tmp_path: Path) -> None:
     report = report_of(tmp_path, mistake="if logits.shape[2] == 1: time.sleep(60)")
-    assert "did not answer in 1.5 s" in law(report, "empty")
+    assert "did not answer within 1.5 s" in law(report, "empty")
+
+
+def test_what_takes_its_time_once_is_not_timed_until_it_has_compiled(tmp_path: Path) -> None:
+    """By the type of its scores, and again where they are hundreds of nats apart."""
+    steep = "logits.size and np.abs(logits[np.isfinite(logits)]).max(initial=0) > 300"
+    once = f"(key := (str(logits.dtype), bool({steep}))) in globals().setdefault('done', set()) or "
+    report = report_of(tmp_path, mistake=once + "(time.sleep(2.0), done.add(key))")
+    assert report.ok, str(report)
+
+
+def test_a_call_that_takes_too_long_is_told_as_that_and_no_cause_is_guessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "COMPILING", 3.0)
+    report = report_of(tmp_path, mistake="if np.abs(logits).max(initial=0) > 100: time.sleep(60)")
+    late = [result.finding for result in report.broken]
+    assert all(finding is not None and finding.timed_out and not finding.cause for finding in late)
+    assert {"masked", "extreme-scores"} <= {result.law for result in report.broken}
+    assert "did not answer within 1.5 s" in law(report, "masked")
+    assert report.cause == ""
+    assert "likely cause" not in str(report)
+
+
+def test_one_that_never_answers_is_given_up_after_its_first_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "COMPILING", 3.0)
+    start = time.monotonic()
+    report = report_of(tmp_path, mistake="time.sleep(60)")
+    assert time.monotonic() - start < 30
+    assert "did not answer within 3 s" in law(report, "answers")
+    assert "was not asked: earlier calls passed their time limit" in law(report, "definition")
+    assert report.cause == ""
+
+
+def test_an_interrupt_ends_a_run_in_this_process_and_breaks_no_law() -> None:
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verify(Subject("interrupted", interrupted), apart=False)
+
+
+def test_an_interrupt_that_the_function_itself_raises_is_told_from_its_process(tmp_path: Path) -> None:
+    report = report_of(tmp_path, mistake="if len(logits) == 0: raise KeyboardInterrupt")
+    assert law(report, "empty") == "KeyboardInterrupt:"
 
 
 def test_a_function_that_forks_does_not_mix_its_answers(tmp_path: Path) -> None:

@@ -92,6 +92,8 @@ def test_the_likely_cause_is_told_in_words() -> None:
         "divided-by-batch": "scaled by the batch",
         "repeats-merge": "merged without a blank",
         "lengths-swapped": "changed places",
+        "frames-as-shares": "logit_lengths are given as shares",
+        "labels-as-shares": "target_lengths are given as shares",
         "blank-always-0": "blank is taken to be class 0",
         "gradient-by-log-probs": "by log-probabilities",
         "labels-clipped": "clipped into the classes",

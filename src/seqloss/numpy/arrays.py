@@ -38,5 +38,5 @@ def scores(logits: Any) -> tuple[np.ndarray, np.dtype]:
 
 
 def rounding(name: str) -> float:
-    """The unit roundoff of a half type, 0 for others: the slack of a frame's sum over what rounding does to it."""
-    return UNIT_ROUNDOFF.get(name, 0.0)
+    """How far a half type's `log_softmax` may be off, see `contract.check_normalized`; 0 for other types."""
+    return 2 * UNIT_ROUNDOFF.get(name, 0.0)

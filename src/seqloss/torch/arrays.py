@@ -49,8 +49,8 @@ def integers(values: Any) -> Any:
 
 
 def rounding(kind: torch.dtype) -> float:
-    """The unit roundoff of a half type, 0 for others: the slack of a frame's sum over what rounding does to it."""
-    return torch.finfo(kind).eps / 2 if kind.itemsize == 2 else 0.0
+    """How far a half type's `log_softmax` may be off, see `contract.check_normalized`; 0 for other types."""
+    return torch.finfo(kind).eps if kind.itemsize == 2 else 0.0
 
 
 def checked(

@@ -25,10 +25,13 @@ CALM = {"GOMP_SPINCOUNT": "3000"}
 """Idle OpenMP threads do not spin against the other processes that are asked at the same time."""
 
 STARTS, HANGS = 12, 3
-"""An implementation that has died, or hung, so often is not started again."""
+"""An implementation that has crashed, or passed its time limit, so often is not started again."""
 
 LOADING = 300.0
 """Seconds that importing a framework may take."""
+
+COMPILING = 180.0
+"""Seconds that a process' first calls with scores of a type may take: many implementations compile then."""
 
 
 class Absent(Exception):
@@ -40,7 +43,8 @@ class Process:
 
     Args:
         subject: what to run.
-        limit: seconds for one call.
+        limit: seconds for one call. Before the first in each type of scores the process is asked without being timed,
+            so that it compiles; one that does not answer within `COMPILING` (or the limit, if longer) is given up.
 
     Example:
         >>> from seqloss.verify.problem import problem
@@ -52,7 +56,10 @@ class Process:
     def __init__(self, subject: Subject, limit: float = 20.0) -> None:
         self.subject, self.limit = subject, limit
         self.upstream = False
-        self.deaths = 0
+        self.deaths = self.timeouts = 0
+        self._compiled: set[str] = set()  # types in which this process has compiled
+        self._answered: dict[str, Problem] = {}  # by type, what some process has answered
+        self._steep = True  # until scores far apart have ended a process
         self._child: subprocess.Popen | None = None
         self._connection: Connection | None = None
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, closed in __exit__
@@ -76,6 +83,7 @@ class Process:
         """
         shipped = _shipped(self.subject)
         key = secrets.token_bytes(32)
+        self._compiled.clear()
         with Listener(authkey=key) as listener:
             environment = {**CALM, **os.environ, **self.subject.environment, child.KEY: key.hex()}
             command = [sys.executable, "-c", f"from {child.__name__} import main; main()", str(listener.address)]
@@ -107,22 +115,54 @@ class Process:
     def ask(self, problem: Problem, dtype: str) -> Answer:
         """One call, with logits of this type."""
         if self._child is None:
+            if self.timeouts >= HANGS:
+                return Answer(died="was not asked: earlier calls passed their time limit", timed_out=True)
             if self.deaths >= STARTS:
-                return Answer(died=f"was not asked: it had died {self.deaths} times")
+                return Answer(died=f"was not asked: it had crashed {self.deaths} times")
             self.start()
+        failed = None if dtype in self._compiled else self._compile(problem, dtype)
+        return failed or self._call(problem, dtype, self.limit)
+
+    def _compile(self, problem: Problem, dtype: str) -> Answer | None:
+        """Let this process compile before calls are timed; what came instead if it gave no answer.
+
+        It is asked about a problem that an earlier process has answered, or else this one; and about the same with
+        scores far apart, for which many have a slower path.
+        """
+        limit, known = max(self.limit, COMPILING), self._answered.get(dtype, problem)
+        answer = self._call(known, dtype, limit)
+        if answer.timed_out:
+            self.timeouts = HANGS  # there is no use in another start
+        if answer.loss is None:
+            return answer
+        self._compiled.add(dtype)
+        self._answered[dtype] = known
+        counts = self.deaths, self.timeouts
+        if not self._steep or not self._call(_steep(known), dtype, limit).died:
+            return None
+        self._steep = False  # a law will find out; here it must not stand in the way
+        self.deaths, self.timeouts = counts
+        self.start()
+        return self._compile(problem, dtype)
+
+    def _call(self, problem: Problem, dtype: str, limit: float) -> Answer:
         assert self._connection is not None
         assert self._child is not None
         late = threading.Event()
-        killer = threading.Timer(self.limit, _end_late, (self._child, late))
+        killer = threading.Timer(limit, _end_late, (self._child, late))
         killer.start()
         try:
             self._connection.send(_arguments(problem, dtype))
             return self._connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
             if late.is_set():
-                self.deaths += STARTS // HANGS - 1
-                return self._died(f"did not answer in {self.limit:g} s")
-            return self._died(self._how_it_ended())
+                self.timeouts += 1
+                self._stop()
+                return Answer(died=f"did not answer within {limit:g} s", timed_out=True)
+            self.deaths += 1
+            how = self._how_it_ended()
+            self._stop()
+            return Answer(died=how)
         finally:
             killer.cancel()
 
@@ -141,11 +181,6 @@ class Process:
         if accepted:
             return accepted[0]
         raise errors.VerifyError(f"{self.subject.name}: the process ended at once.\n{self._last_words()}")
-
-    def _died(self, how: str) -> Answer:
-        self.deaths += 1
-        self._stop()
-        return Answer(died=how)
 
     def _how_it_ended(self) -> str:
         assert self._child is not None
@@ -195,6 +230,11 @@ class Here:
 
     def renew(self) -> None:
         """There is one process, and it stays."""
+
+
+def _steep(problem: Problem) -> Problem:
+    """Scores hundreds of nats apart; log-probabilities stay below 1 in sum."""
+    return problem.but(logits=1000.0 * problem.logits)
 
 
 def _arguments(problem: Problem, dtype: str) -> Mapping[str, Any]:

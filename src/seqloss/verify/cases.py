@@ -80,6 +80,20 @@ def _padded_with(label: int) -> Problem:
     return problem(scores(2, 6, 4), [[1, 2, 3], [3]], padding=label)
 
 
+LENGTHS = {
+    22: ((13, 2), (15, 4), (22, 13), (22, 15), (22, 22)),
+    23: ((7, 1), (13, 4), (14, 7), (23, 13), (23, 23)),
+    41: ((8, 1), (16, 2), (32, 4), (41, 8), (41, 16), (41, 32), (41, 41)),
+}
+"""Frames and labels of rows, by the size of both axes: divided by it and multiplied again, in float32 or in float64,
+many come out below the integer that they were."""
+
+
+def _lengths(size: int) -> Problem:
+    targets = [(np.arange(labels) % 4 + 1).tolist() for _, labels in LENGTHS[size]]
+    return problem(scores(len(targets), size, 5, size), targets, [frames for frames, _ in LENGTHS[size]])
+
+
 def _long() -> Problem:
     """Uniform labels, scores 3 N(0, 1): the design's `long` workload, one row of it."""
     rng = np.random.default_rng(0)
@@ -113,6 +127,10 @@ CASES: tuple[Case, ...] = (
     Case("one row beside three others", "batch-mates", "transformers#47688", lambda: _uneven().pick([0, 1, 2, 0])),
     Case("gradient past a row's frames", "padding", "tensorflow#41280", lambda: _uneven()),
     Case("labels padded with -1", "padding", "keras#21876", lambda: _padded_with(-1)),
+    *(
+        Case(f"lengths in {size} frames and labels", law, "speechbrain: relative lengths", partial(_lengths, size))
+        for size, law in ((22, "padding"), (23, "padding"), (41, "padding"), (41, "sizes"))
+    ),
     Case("scores that are no log-probabilities", "frame-shift", "deepspeech.pytorch#488", lambda: _plain(4.0)),
     Case("gradient by logits or by log-probs", "rows-sum-to-0", "pytorch#52241", lambda: _plain(0.0)),
     Case("blank is the last class", "relabelling", "tensorflow#42488", lambda: _blank_last()),

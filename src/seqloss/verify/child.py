@@ -52,7 +52,11 @@ def takes_upstream(function: Callable) -> bool:
 
 
 def call(function: Callable, given: Mapping[str, Any]) -> Answer:
-    """One call, on copies of the arguments, and what it did."""
+    """One call, on copies of the arguments, and what it did.
+
+    Raises:
+        KeyboardInterrupt: whoever is at the keyboard ends the run; it says nothing of the function.
+    """
     arrays = {name: np.array(given[name]) for name in NAMES}
     arrays = FORMS[given["form"]].apply(arrays) if given["form"] else arrays
     extra = {} if given["upstream"] is None else {"upstream": np.array(given["upstream"])}
@@ -61,6 +65,8 @@ def call(function: Callable, given: Mapping[str, Any]) -> Answer:
         result = function(*arrays.values(), int(given["blank"]), **extra)
         loss, gradient = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
         loss, gradient = _array(loss), None if gradient is None else _array(gradient)
+    except KeyboardInterrupt:
+        raise
     except BaseException as problem:
         return Answer(raised=_words(problem), wrote=_changed(before, arrays | extra))
     return Answer(loss, gradient, wrote=_changed(before, arrays | extra))
@@ -105,7 +111,10 @@ def serve(connection: Connection) -> None:
             given = connection.recv()
         except EOFError:
             return
-        answer = call(function, given)
+        try:
+            answer = call(function, given)
+        except KeyboardInterrupt as interrupt:  # no terminal reaches this process: the function itself has raised it
+            answer = Answer(raised=_words(interrupt))
         if os.getpid() != here:  # the function has forked: one of us answers
             os._exit(0)
         connection.send(answer)

@@ -102,7 +102,8 @@ class Answer:
         loss: as it was returned, or None; gradient likewise, and None where the subject returns none.
         raised: the exception's type and message, if it raised.
         wrote: names of the arguments that the call changed.
-        died: "crashed ..." or "did not answer in ... s", if there was no reply at all.
+        died: "crashed ..." or "did not answer within ... s", if there was no reply at all.
+        timed_out: whether a time limit is the reason for that, here or in the calls before: nothing is known of values.
     """
 
     loss: np.ndarray | None = None
@@ -110,3 +111,4 @@ class Answer:
     raised: str = ""
     wrote: tuple[str, ...] = ()
     died: str = ""
+    timed_out: bool = False

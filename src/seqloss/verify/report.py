@@ -16,7 +16,11 @@ NOT_TRIED: Final = "not tried"
 
 @dataclass(frozen=True)
 class Finding:
-    """A broken law: what was expected and found, why, lines of Python that show it again, what usually causes it."""
+    """A broken law: what was expected and found, why, lines of Python that show it again, what usually causes it.
+
+    Attributes:
+        timed_out: whether a call took too long; then no cause is told, since no answer was seen.
+    """
 
     expected: str
     found: str
@@ -24,6 +28,7 @@ class Finding:
     script: str
     case: str = ""
     cause: str = ""
+    timed_out: bool = False
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ AROUND_FEW = (32, 256)
 UNSAFE = {"refuses-labels", "refuses-lengths"}
 """Laws whose arguments make some implementations write past their arrays: a new process for what comes after."""
 
+SLOW = "nothing is known of its values: it hangs, or is slow and needs a longer --limit (`Effort.limit`)"
+
 Progress = Callable[[str, float], None]
 """Called with what is being tried and the share that is done."""
 
@@ -53,7 +55,7 @@ class Effort:
         seed: of the search.
         first: stop at the first broken law.
         small: look for a smaller problem that breaks a broken law.
-        limit: seconds for one call.
+        limit: seconds for one call, after a warm-up in each type of scores in which it may compile.
         powers: of two; the sizes around them are tried.
     """
 
@@ -144,14 +146,15 @@ def _judge(asked: Asked, versions: dict[str, str], effort: Effort, progress: Pro
     told = [] if effort.first else list(_answered(witness, effort))
     progress("agreement", (len(LAWS) + 1) / (len(LAWS) + 2))
     figures = [] if effort.first else [agreement(Witness(asked, d), utterances()) for d in witness.subject.dtypes]
-    broken = [result.finding.cause for result in results if result.finding is not None]
+    seen = [result.finding for result in results if result.finding is not None and not result.finding.timed_out]
+    perhaps = f"perhaps {seen[0].cause}" if seen and seen[0].cause else ""
     return Report(
         witness.subject.name,
         versions,
         results,
         told,
         [figure for figure in figures if figure is not None],
-        suspects.likely(witness) or (f"perhaps {broken[0]}" if broken[0] else "") if broken else "",
+        (suspects.likely(witness) or perhaps) if seen else "",
         "",
         time.monotonic() - started,
         witness.calls,
@@ -213,8 +216,10 @@ def _judge_law(law: Law, witness: Witness, effort: Effort) -> Result:
     )
     if worst.beside is not None and not law.name.startswith("refuses"):
         lines += f"\n# exactly:  loss {', '.join(map(number, truth(witness, worst.problem)[0]))}"
-    cause = suspects.of_label(witness) if law.name == "refuses-labels" else ""
-    finding = Finding(worst.expected, worst.found, worst.why, lines, case, cause or suspects.USUAL[law.name])
+    cause = "" if worst.timed_out else suspects.USUAL[law.name]
+    if law.name == "refuses-labels" and not worst.timed_out:
+        cause = suspects.of_label(witness) or cause
+    finding = Finding(worst.expected, worst.found, worst.why, lines, case, cause, worst.timed_out)
     return Result(law.name, BREAKS, looked, finding)
 
 
@@ -225,7 +230,8 @@ def broken_by(law: Law, witness: Witness, problem: Problem) -> Breach | None:
     try:
         return law.check(witness, problem)
     except Unanswered as none:
-        return Breach(none.problem, none.expected, none.found, law.says.removesuffix("."), died=none.died)
+        why = SLOW if none.timed_out else law.says.removesuffix(".")
+        return Breach(none.problem, none.expected, none.found, why, died=none.died, timed_out=none.timed_out)
 
 
 def _drawn(law: Law, witness: Witness, problem: Problem) -> Breach | None:

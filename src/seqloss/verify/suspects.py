@@ -106,6 +106,20 @@ def _all_labels(p: Problem, n: int) -> list[int]:
     return p.targets[n].tolist()
 
 
+def _cut_share(length: int, axis: int) -> int:
+    """A length that was a share of its axis in between: rounded to float32, and truncated."""
+    share = np.float32(length / max(1, axis))
+    return int(share * np.float32(axis))
+
+
+def _shared_frames(p: Problem, n: int) -> slice:
+    return slice(0, _cut_share(int(p.logit_lengths[n]), p.logits.shape[1]))
+
+
+def _shared_labels(p: Problem, n: int) -> list[int]:
+    return p.targets[n, : _cut_share(int(p.target_lengths[n]), p.targets.shape[1])].tolist()
+
+
 SUSPECTS: tuple[tuple[str, Rules], ...] = (
     ("softmax is taken twice: what it is given are scores, not probabilities", Rules(scores=_twice)),
     ("softmax is missing: raw scores are taken for log-probabilities", Rules(scores=lambda x: x)),
@@ -126,6 +140,18 @@ SUSPECTS: tuple[tuple[str, Rules], ...] = (
     ("logit_lengths are ignored: padding is counted", Rules(frames=_all_frames)),
     ("target_lengths are ignored: labels in the padding are read", Rules(labels=_all_labels)),
     ("both lengths are ignored: padding is counted", Rules(frames=_all_frames, labels=_all_labels)),
+    (
+        "lengths are given as shares of their axis and truncated: 7 of 23 becomes 6",
+        Rules(frames=_shared_frames, labels=_shared_labels),
+    ),
+    (
+        "logit_lengths are given as shares of the time axis and truncated: 7 of 23 becomes 6",
+        Rules(frames=_shared_frames),
+    ),
+    (
+        "target_lengths are given as shares of the labels axis and truncated: 13 of 22 becomes 12",
+        Rules(labels=_shared_labels),
+    ),
     (
         "the two lengths have changed places",
         Rules(
@@ -222,6 +248,8 @@ def telling(few: bool = False) -> list[Problem]:
     padded = [problem(scores, [[3, 3, 1], [2], [4, 1]], [7, 8, 5], blank=0, padding=2)]
     if not few:
         padded.append(problem(scores[:2, :6, :4], [[0, 1], [3]], [6, 5], blank=2, padding=0))
+        longer = np.round(rng.normal(size=(3, 23, 5)), 2)
+        padded.append(problem(longer, [[1], [2, 3, 4, 1] * 3 + [2], [1, 3] * 11], [7, 23, 23]))
     return [*ordinary(few), *padded]
 
 
@@ -247,8 +275,7 @@ def _rules(witness: Witness) -> Rules:
 
 def _loss_suspect(asked: Sequence[tuple[Problem, Judged]], right: Sequence[np.ndarray]) -> str:
     for words, rules in SUSPECTS:
-        wrong = [loss_of(rules, given) for given, _ in asked]
-        if all(_same(answer.loss, loss) for (_, answer), loss in zip(asked, wrong, strict=True)):
+        if all(_same(answer.loss, loss_of(rules, given)) for given, answer in asked):
             return words
     factors = [_factor(answer.loss, loss) for (_, answer), loss in zip(asked, right, strict=True)]
     if all(f is not None and abs(f - factors[0]) < CLOSE for f in factors):  # type: ignore[operator]

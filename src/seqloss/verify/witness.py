@@ -35,9 +35,17 @@ class Asked(Protocol):
 class Unanswered(Exception):
     """No answer that a law could judge: what came instead."""
 
-    def __init__(self, problem: Problem, found: str, expected: str, died: bool = False) -> None:
+    def __init__(
+        self, problem: Problem, found: str, expected: str, died: bool = False, timed_out: bool = False
+    ) -> None:
         super().__init__(found)
-        self.problem, self.found, self.expected, self.died = problem, found, expected, died
+        self.problem, self.found, self.expected, self.died, self.timed_out = problem, found, expected, died, timed_out
+
+
+def no_reply(problem: Problem, answer: Answer, expected: str) -> Unanswered:
+    """A crash, or a call that took too long."""
+    expected = "an answer within the time limit" if answer.timed_out else expected
+    return Unanswered(problem, f"the process {answer.died}", expected, True, answer.timed_out)
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,7 @@ class Witness:
         """An answer of the right shapes and types, whatever its values are."""
         answer = self.raw(problem)
         if answer.died:
-            raise Unanswered(problem, f"the process {answer.died}", "an answer", died=True)
+            raise no_reply(problem, answer, "an answer")
         if answer.raised:
             raise Unanswered(problem, answer.raised, "an answer: the call is a valid one")
         batch, time, classes, _ = problem.shape

@@ -139,6 +139,20 @@ PATHS = (
 
 LENGTHS_AND_PADDING = (
     Mutant(
+        "frames-as-shares",
+        FRAMES,
+        "used = slice(0, int(np.float32(logit_lengths[n] / max(1, time)) * np.float32(time)))",
+        "padding",
+        "frames are given as a share of the time axis, and truncated",
+    ),
+    Mutant(
+        "labels-as-shares",
+        LABELS,
+        "labels = targets[n, : int(np.float32(target_lengths[n] / max(1, targets.shape[1])) * targets.shape[1])]",
+        "padding",
+        "labels are given as a share of the labels axis, and truncated",
+    ),
+    Mutant(
         "first-two-frames-cut",
         FRAMES,
         "used = slice(2, max(2, logit_lengths[n]))",

@@ -28,15 +28,22 @@ def batch_mates(witness: Witness, problem: Problem) -> Breach | None:
 
 
 def padding(witness: Witness, problem: Problem) -> Breach | None:
-    """Each row cut to its lengths, beside the same row with other scores and labels past them."""
+    """Each row cut to its lengths, beside the same row as padded as it was, with other scores past its lengths.
+
+    A row that fills an axis gets more of it.
+    """
     both = witness.subject.lengths == "both"
     for n in range(len(problem.logits)):
         bare = problem.alone(n)
         more = 1 if witness.subject.few_shapes else 2
-        filled = padded(bare, more if both else 0, more)
+        frames, labels = bare.logits.shape[1], bare.targets.shape[1]
+        filled = padded(
+            problem.pick([n]),
+            more if both and frames == problem.logits.shape[1] else 0,
+            more if labels == problem.targets.shape[1] else 0,
+        )
         rng = np.random.default_rng(n)
         logits = filled.logits.copy()
-        frames = bare.logits.shape[1]
         logits[:, frames:] = 3 * rng.normal(size=logits[:, frames:].shape).round(2)
         filled = filled.but(logits=rounded(logits, witness.dtype))
         if witness.subject.few_shapes and both:

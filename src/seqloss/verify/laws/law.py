@@ -19,6 +19,7 @@ class Breach:
         problem: the call that shows it, and
         beside: a second call that it is held against, if there is one.
         died: whether the call cost the process its life.
+        timed_out: whether a time limit ended it, so that nothing is known of its answer.
         shows: an expression of `loss` and `gradient` whose value is what was found.
         expected, found: in words and figures.
         why: why that was to be expected.
@@ -30,6 +31,7 @@ class Breach:
     why: str
     beside: Problem | None = None
     died: bool = False
+    timed_out: bool = False
     shows: str = "loss"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from seqloss.verify.laws.law import Breach, Law, number
 from seqloss.verify.problem import Problem
-from seqloss.verify.witness import Unanswered, Witness
+from seqloss.verify.witness import Witness, no_reply
 
 
 def refuses(witness: Witness, problem: Problem, bad: np.ndarray, why: str) -> Breach | None:
@@ -15,7 +15,7 @@ def refuses(witness: Witness, problem: Problem, bad: np.ndarray, why: str) -> Br
     if answer.raised:
         return None
     if answer.died:
-        raise Unanswered(problem, f"the process {answer.died}", "an error that names the argument", died=True)
+        raise no_reply(problem, answer, "an error that names the argument")
     loss = np.asarray(answer.loss, np.float64)
     if loss.shape == bad.shape and np.isnan(loss[bad]).all():
         return None

@@ -40,7 +40,7 @@ bench: $(READY)  ## loss and gradient beside torch, one thread
 PYTEST := GOMP_SPINCOUNT=3000 $(BIN)/pytest -n 2 --dist worksteal
 BACKENDS := torch jax tensorflow
 KERAS_TESTS := tests/contract tests/keras
-TRITON_TESTS := tests/contract tests/kernels/gpu \
+TRITON_TESTS := tests/contract tests/kernels/triton \
 	$(addprefix tests/torch/test_,gpu.py compile.py second_derivatives.py tracing.py)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 

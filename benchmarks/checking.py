@@ -1,6 +1,6 @@
 """What it costs to check a call: loss + gradient with validate=True beside validate=False, on one thread.
 
-    python benchmarks/checking.py [--seconds 3] [--only ocr,phone] [--doors numpy,torch,jax]
+    python benchmarks/checking.py [--seconds 3] [--only ocr,phone] [--frontends numpy,torch,jax]
 
 The two take turns, and what is counted is the processor time of this process, since others may share the machine. The
 cost is the median of the differences, with their quartiles as spread; it may be 2 % or 50 µs, whichever is larger. The
@@ -58,7 +58,7 @@ def on_jax(scores: np.ndarray, targets: np.ndarray, normalize: bool) -> Call:
     return lambda validate: jax.block_until_ready(programs[validate](*given))
 
 
-DOORS = {"numpy": on_numpy, "torch": on_torch, "jax": on_jax}
+FRONTENDS = {"numpy": on_numpy, "torch": on_torch, "jax": on_jax}
 
 
 def microseconds(call: Callable[[], object]) -> float:
@@ -87,14 +87,14 @@ def validation(scores: np.ndarray, targets: np.ndarray) -> float:
     return least[True] - least[False]
 
 
-def row(workload: Workload, door: str, normalize: bool, seconds: float) -> tuple[str, bool]:
+def row(workload: Workload, frontend: str, normalize: bool, seconds: float) -> tuple[str, bool]:
     scores, targets = workload.draw()
     if not normalize:
         scores = scores - np.log(np.exp(scores.astype(np.float64)).sum(axis=2, keepdims=True)).astype(np.float32)
-    (low, median, high), whole = measure(DOORS[door](scores, targets, normalize), seconds)
+    (low, median, high), whole = measure(FRONTENDS[frontend](scores, targets, normalize), seconds)
     over = normalize and median > max(SHARE * whole, MICROSECONDS)
     return (
-        f"{workload.name:6} {door:6} normalize={normalize!s:5} {whole / 1e3:9.3f} ms  "
+        f"{workload.name:6} {frontend:6} normalize={normalize!s:5} {whole / 1e3:9.3f} ms  "
         f"+{median:8.1f} µs ({low:.1f} to {high:.1f})  {100 * median / whole:6.2f} %   "
         f"validate alone {validation(scores, targets):5.1f} µs{'   OVER' if over else ''}"
     ), over
@@ -104,15 +104,15 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seconds", type=float, default=3.0)
     options.add_argument("--only", default=",".join(workload.name for workload in WORKLOADS))
-    options.add_argument("--doors", default=",".join(DOORS))
+    options.add_argument("--frontends", default=",".join(FRONTENDS))
     asked = options.parse_args()
     torch.set_num_threads(1)
     seqloss.set_num_threads(1)
     over = False
     for workload in WORKLOADS:
-        for door in asked.doors.split(",") if workload.name in asked.only.split(",") else ():
+        for frontend in asked.frontends.split(",") if workload.name in asked.only.split(",") else ():
             for normalize in (True, False):
-                words, beyond = row(workload, door, normalize, asked.seconds)
+                words, beyond = row(workload, frontend, normalize, asked.seconds)
                 print(words, flush=True)
                 over |= beyond
     if over:

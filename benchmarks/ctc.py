@@ -38,7 +38,7 @@ import seqloss.jax
 import seqloss.numpy
 import seqloss.torch
 from seqloss import contract
-from seqloss.kernels.cpu import loss_and_grad
+from seqloss.kernels.ctc.batch import loss_and_grad
 
 ABSOLUTE, RELATIVE = 1e-6, 1e-5
 """What our float32 gradient may err by, against float64."""
@@ -73,7 +73,7 @@ def kernel(scores: np.ndarray, targets: np.ndarray) -> Call:
     return lambda: loss_and_grad(scores, batch)[2]
 
 
-def torch_door(scores: np.ndarray, targets: np.ndarray) -> Call:
+def torch_frontend(scores: np.ndarray, targets: np.ndarray) -> Call:
     logits, labels = torch.tensor(scores, requires_grad=True), torch.tensor(targets)
 
     def call() -> np.ndarray:
@@ -84,7 +84,7 @@ def torch_door(scores: np.ndarray, targets: np.ndarray) -> Call:
     return call
 
 
-def numpy_door(scores: np.ndarray, targets: np.ndarray) -> Call:
+def numpy_frontend(scores: np.ndarray, targets: np.ndarray) -> Call:
     return lambda: seqloss.numpy.ctc_loss_and_grad(scores, targets)[1]
 
 
@@ -95,11 +95,11 @@ def jitted(loss: Callable[..., jax.Array], *arrays: np.ndarray) -> Call:
     return lambda: np.asarray(jax.block_until_ready(compiled(*given))[1])
 
 
-def jax_door(scores: np.ndarray, targets: np.ndarray) -> Call:
+def jax_frontend(scores: np.ndarray, targets: np.ndarray) -> Call:
     return jitted(seqloss.jax.ctc_loss, scores, targets)
 
 
-def keras_door(scores: np.ndarray, targets: np.ndarray) -> Call:
+def keras_frontend(scores: np.ndarray, targets: np.ndarray) -> Call:
     import seqloss.keras
 
     return jitted(seqloss.keras.ctc_loss, scores, targets)
@@ -143,10 +143,10 @@ def softmax(scores: np.ndarray, targets: np.ndarray) -> Call:
 
 CONTESTANTS = {
     "seqloss kernel": kernel,
-    "seqloss.numpy": numpy_door,
-    "seqloss.torch": torch_door,
-    "seqloss.jax": jax_door,
-    "seqloss.keras (JAX)": keras_door,
+    "seqloss.numpy": numpy_frontend,
+    "seqloss.torch": torch_frontend,
+    "seqloss.jax": jax_frontend,
+    "seqloss.keras (JAX)": keras_frontend,
     "torch": torch_loss_and_grad,
     "optax (jit)": optax_loss_and_grad,
     "Keras (JAX, jit)": keras_loss_and_grad,
@@ -231,7 +231,7 @@ def table(results: dict[str, dict[str, dict[str, float]]], title: str) -> Table:
 
 
 def ratios(results: dict[str, dict[str, dict[str, float]]]) -> Table:
-    """How many times as fast as each peer the kernel is, and what the doors leave of that."""
+    """How many times as fast as each peer the kernel is, and what the frontends leave of that."""
     shown = Table("the kernel is", *results, "geometric mean", title="ratios")
     for peer in ("torch", "optax (jit)", "Keras (JAX, jit)", "tf.nn (graph)"):
         found = {
@@ -246,9 +246,9 @@ def ratios(results: dict[str, dict[str, dict[str, float]]]) -> Table:
         f"{rows['seqloss kernel']['median'] / rows['torch.softmax']['median']:.2f}" for rows in results.values()
     )
     shown.add_row("of torch.softmax's time", *of_softmax, "")
-    for door in [name for name in CONTESTANTS if name.startswith("seqloss.")]:
-        left = (f"{rows['seqloss kernel']['median'] / rows[door]['median']:.2f}" for rows in results.values())
-        shown.add_row(f"{door} has of its speed", *left, "")
+    for frontend in [name for name in CONTESTANTS if name.startswith("seqloss.")]:
+        left = (f"{rows['seqloss kernel']['median'] / rows[frontend]['median']:.2f}" for rows in results.values())
+        shown.add_row(f"{frontend} has of its speed", *left, "")
     return shown
 
 

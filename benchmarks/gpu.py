@@ -32,7 +32,7 @@ from rich.progress import track
 from workloads import Workload
 
 from seqloss import contract
-from seqloss.kernels.cpu import loss_and_grad
+from seqloss.kernels.ctc.batch import loss_and_grad
 
 TOGETHER = 20.0
 """Milliseconds that are timed together."""

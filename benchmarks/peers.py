@@ -103,7 +103,7 @@ def main() -> None:
     asked = options.parse_args()
     chosen = [KNOWN[name] for name in asked.names]
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        tasks = [bar.add_task(subject.name, total=1.0) for subject in chosen]
+        tasks = [bar.add_task(implementation.name, total=1.0) for implementation in chosen]
 
         def told(place: int, words: str, share: float) -> None:
             bar.update(tasks[place], completed=share, description=f"{chosen[place].name}: {words}")

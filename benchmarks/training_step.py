@@ -28,7 +28,8 @@ import seqloss
 from seqloss.data import Vocabulary
 from seqloss.recipes.lines import Batches, BatchReader, Painted, loader
 from seqloss.recipes.ocr import Network
-from seqloss.torch import ctc, ctc_loss
+from seqloss.torch import ctc_loss
+from seqloss.torch.ctc import loss as ctc
 
 MOST = 0.05
 BATCH, WARM = 32, 5

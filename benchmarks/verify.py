@@ -2,8 +2,8 @@
 
     python benchmarks/verify.py [--seeds 2] [--save]
 
-Every mutant of tests/verify/mutants must break, its own law first; the plain implementation beside them and every door
-and drop-in of seqloss must hold. `--save` writes benchmarks/results/verify.json with machine, versions and commit.
+Every mutant of tests/verify/mutants must break, its own law first; the plain implementation beside them and every
+frontend and drop-in of seqloss must hold. `--save` writes benchmarks/results/verify.json with machine, versions, commit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from seqloss.verify import Effort, Report, Subject, verify
+from seqloss.verify import Effort, Implementation, Report, verify
 from seqloss.verify.adapters import KNOWN
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,14 +41,14 @@ def try_mutant(mutant: Mutant, seed: int, folder: Path) -> tuple[Report, float]:
     file = folder / "mutant.py"
     file.write_text(source_of(mutant), encoding="utf-8")
     start = time.monotonic()
-    report = verify(Subject(mutant.name, f"{file}:ctc"), effort=effort(seed, mutant))
+    report = verify(Implementation(mutant.name, f"{file}:ctc"), effort=effort(seed, mutant))
     return report, time.monotonic() - start
 
 
 def try_right(name: str, seed: int) -> tuple[Report, float]:
-    subject = Subject("plain", f"{PLAIN}:ctc") if name == "plain" else KNOWN[name]
+    implementation = Implementation("plain", f"{PLAIN}:ctc") if name == "plain" else KNOWN[name]
     start = time.monotonic()
-    return verify(subject, effort=effort(seed)), time.monotonic() - start
+    return verify(implementation, effort=effort(seed)), time.monotonic() - start
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Tests mirror the source; what is common to all doors is in `contract`."""
+"""Tests mirror the source; what is common to all frontends is in `contract`."""

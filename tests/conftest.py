@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from .processor_time import pytest_configure as pytest_configure
+
 if os.environ.get("TRITON_INTERPRET") == "1":
     from .interpreter import hurry
 
@@ -20,7 +22,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 def compiled_kernels() -> None:
     """What a test hears on stderr is its own, not the first call's."""
     from seqloss import contract
-    from seqloss.kernels.cpu import loss_and_grad
+    from seqloss.kernels.ctc.batch import loss_and_grad
 
     for kind in (np.float32, np.float64):
         loss_and_grad(np.zeros((1, 2, 3), kind), contract.validate((1, 2, 3), [[1]]))
@@ -29,7 +31,8 @@ def compiled_kernels() -> None:
 @pytest.fixture(autouse=True)
 def poisoned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a kernel does not write itself is NaN, or a number that no index may be."""
-    from seqloss.kernels import cpu, workspace
+    from seqloss.kernels.ctc import batch as ctc_batch
+    from seqloss.kernels.numba import workspace
 
     def allocate(size: int, dtype: np.dtype) -> np.ndarray:
         dtype = np.dtype(dtype)
@@ -37,7 +40,7 @@ def poisoned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
     workspace.release()
     monkeypatch.setattr(workspace, "allocate", allocate)
-    monkeypatch.setattr(cpu, "allocate", allocate)
+    monkeypatch.setattr(ctc_batch, "allocate", allocate)
 
 
 @pytest.fixture(autouse=True)

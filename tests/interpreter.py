@@ -49,8 +49,8 @@ class Poisoned:
 
 def poison(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every kernel file allocate poisoned memory."""
-    from seqloss.kernels.gpu import align, ctc, greedy  # noqa: F401, what they import is all there is
+    from seqloss.kernels.triton.ctc import align, greedy  # noqa: F401, what they import is all there is
 
     for name, module in list(sys.modules.items()):
-        if name.startswith("seqloss.kernels.gpu.") and getattr(module, "torch", None) is torch:
+        if name.startswith("seqloss.kernels.triton.") and getattr(module, "torch", None) is torch:
             monkeypatch.setattr(module, "torch", Poisoned())

@@ -10,7 +10,7 @@ Where things are:
 `seqloss` (shell)      `seqloss train ocr`, `seqloss transcribe`
 =====================  ====================================================================================
 
-This module imports nothing, so that `import seqloss` costs nothing; import the door that you need.
+This module imports nothing, so that `import seqloss` costs nothing; import the frontend that you need.
 """
 
 __version__ = "0.1.0"
@@ -18,13 +18,13 @@ __version__ = "0.1.0"
 
 def set_num_threads(count: int) -> None:
     """Set how many CPU threads a loss may use in this process (default: `SEQLOSS_NUM_THREADS`, else all it may use)."""
-    from seqloss.kernels import threads
+    from seqloss.kernels.numba import threads
 
     threads.set_num_threads(count)
 
 
 def get_num_threads() -> int:
     """How many CPU threads a loss may use in this process."""
-    from seqloss.kernels import threads
+    from seqloss.kernels.numba import threads
 
     return threads.get_num_threads()

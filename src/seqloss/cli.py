@@ -282,11 +282,11 @@ def verify(
     if known:
         command.list_known()
         return
-    subjects = command.subjects(names or [], promises)
+    implementations = command.implementations(names or [], promises)
     if logits is not None:
-        good = command.hold_outputs(subjects, logits, err, as_json)
+        good = command.hold_outputs(implementations, logits, err, as_json)
     else:
-        good = command.run(subjects, err, full=full, seed=seed, limit=limit, as_json=as_json, html=html)
+        good = command.run(implementations, err, full=full, seed=seed, limit=limit, as_json=as_json, html=html)
     if names and not good:
         raise typer.Exit(1)
 

@@ -158,7 +158,7 @@ def infeasible_row(row: int, frames: int, labels: int, repeats: int) -> Infeasib
     return InfeasibleError(f'row {row}: no path fits: {why}; infeasible="zero" leaves such rows out of training.')
 
 
-def poisoned_row(row: int, frame: int, score: float) -> str:
+def non_finite_row(row: int, frame: int, score: float) -> str:
     found = "nothing but -inf" if score == float("-inf") else f"a score of {score}"
     return (
         f"logits[{row}, {frame}]: found {found} in a frame in use, expected finite scores; the row's loss and gradient "

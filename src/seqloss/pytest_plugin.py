@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from seqloss.verify.implementation import Implementation
     from seqloss.verify.report import Result
-    from seqloss.verify.subject import Subject
-    from seqloss.verify.witness import Witness
+    from seqloss.verify.runner import Runner
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,20 +36,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection(session: pytest.Session) -> None:
     """Names and promises are looked at before anything is collected."""
     for source in session.config.getoption("--ctc"):
-        _subject(session.config, source)
+        _implementation(session.config, source)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Before -k and -m choose."""
     for source in config.getoption("--ctc"):
-        collector = Implementation.from_parent(session, name=source, nodeid=source)
+        collector = ImplementationCollector.from_parent(session, name=source, nodeid=source)
         items.extend(collector.collect())
 
 
-def _subject(config: pytest.Config, source: str) -> Subject:
+def _implementation(config: pytest.Config, source: str) -> Implementation:
     from seqloss.errors import SeqLossError
-    from seqloss.verify.command import Promises, subjects
+    from seqloss.verify.command import Promises, implementations
 
     promises = Promises(
         dtypes=tuple(config.getoption("--ctc-dtype")),
@@ -60,15 +60,15 @@ def _subject(config: pytest.Config, source: str) -> Subject:
         without=tuple(config.getoption("--ctc-without")),
     )
     try:
-        return subjects([source], promises)[0]
+        return implementations([source], promises)[0]
     except SeqLossError as problem:
         raise pytest.UsageError(str(problem)) from problem
 
 
-class Implementation(pytest.Collector):
+class ImplementationCollector(pytest.Collector):
     """What --ctc names, in a process of its own from the first law on that is tried."""
 
-    witness: Witness | None = None
+    runner: Runner | None = None
     unusable = ""
 
     def collect(self) -> Iterator[pytest.Item]:
@@ -77,21 +77,21 @@ class Implementation(pytest.Collector):
         for law in LAWS:
             yield LawItem.from_parent(self, name=law.name)
 
-    def asked(self) -> Witness:
+    def asked(self) -> Runner:
         """One that cannot be loaded fails the first law, and skips the others."""
         from seqloss.errors import SeqLossError
         from seqloss.verify.asking import Absent, Process
         from seqloss.verify.run import QUICK, versions_of
-        from seqloss.verify.witness import Witness
+        from seqloss.verify.runner import Runner
 
         if self.unusable:
             pytest.skip(self.unusable)
-        if self.witness is None:
-            subject = _subject(self.config, self.name)
-            self.unusable = versions_of(subject)[1]
+        if self.runner is None:
+            implementation = _implementation(self.config, self.name)
+            self.unusable = versions_of(implementation)[1]
             if self.unusable:
                 pytest.skip(self.unusable)
-            process = Process(subject, QUICK.limit)
+            process = Process(implementation, QUICK.limit)
             try:
                 process.start()
             except Absent as reason:
@@ -101,8 +101,8 @@ class Implementation(pytest.Collector):
                 self.unusable = "it cannot be loaded"
                 raise
             self.config.add_cleanup(process.renew)
-            self.witness = Witness(process)
-        return self.witness
+            self.runner = Runner(process)
+        return self.runner
 
 
 class LawItem(pytest.Item):
@@ -112,11 +112,11 @@ class LawItem(pytest.Item):
         from seqloss.verify.laws import LAWS
         from seqloss.verify.run import QUICK, judge_law
 
-        assert isinstance(self.parent, Implementation)
-        witness = self.parent.asked()
-        result = judge_law(next(law for law in LAWS if law.name == self.name), witness, QUICK)
+        assert isinstance(self.parent, ImplementationCollector)
+        runner = self.parent.asked()
+        result = judge_law(next(law for law in LAWS if law.name == self.name), runner, QUICK)
         if result.finding is not None:
-            raise Broken(witness, result)
+            raise Broken(runner, result)
         if result.status != "holds":
             pytest.skip(f"{result.status}: {result.reason}")
 
@@ -135,12 +135,12 @@ class LawItem(pytest.Item):
 class Broken(Exception):
     """A law is broken."""
 
-    def __init__(self, witness: Witness, result: Result) -> None:
-        from seqloss.verify.suspects import likely
+    def __init__(self, runner: Runner, result: Result) -> None:
+        from seqloss.verify.known_bugs import likely
 
         finding = result.finding
         assert finding is not None
-        cause = likely(witness) or (f"perhaps {finding.cause}" if finding.cause else "")
+        cause = likely(runner) or (f"perhaps {finding.cause}" if finding.cause else "")
         super().__init__(
             f"{result.law}: expected {finding.expected}, found {finding.found}; {finding.why}.\n"
             f"{f'likely cause: {cause}' if cause else ''}\n\n{finding.script}"

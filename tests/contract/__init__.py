@@ -1,1 +1,1 @@
-"""The contract, held against every door: one adapter a door, one table of tolerances, the same tests for all."""
+"""One suite for every frontend: each row of the contract is a test, and every frontend must pass all of them."""

@@ -1,4 +1,4 @@
-"""Each test takes one of these fixtures and so runs for every door: in all types, the precise ones, or just one."""
+"""Each test takes one of these fixtures and so runs for every frontend: in all types, the precise ones, or just one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from .door import Door
-from .doors import DOORS
+from .frontend import Frontend
+from .frontends import FRONTENDS
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 QUICK = {
@@ -33,70 +33,75 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _takes_long(item: pytest.Item) -> bool:
     fixtures = getattr(item, "fixturenames", ())
     name = item.name.partition("[")[0]
-    half = "float16" in item.name and "half_door" not in fixtures
+    half = "float16" in item.name and "half_frontend" not in fixtures
     return half or (name in QUICK and not any(kept in item.name for kept in QUICK[name]))
 
 
-PRECISE = [door for door in DOORS if not door.half]
+PRECISE = [frontend for frontend in FRONTENDS if not frontend.half]
 
 
-def named(doors: list[Door]) -> dict[str, list[object]]:
+def named(frontends: list[Frontend]) -> dict[str, list[object]]:
     marks = {True: [pytest.mark.long], False: []}
-    return {"params": [pytest.param(door, marks=marks[door.long], id=f"{door.name}-{door.dtype}") for door in doors]}
+    return {
+        "params": [
+            pytest.param(frontend, marks=marks[frontend.long], id=f"{frontend.name}-{frontend.dtype}")
+            for frontend in frontends
+        ]
+    }
 
 
-@pytest.fixture(scope="session", **named(DOORS))
-def door(request: pytest.FixtureRequest) -> Door:
+@pytest.fixture(scope="session", **named(FRONTENDS))
+def frontend(request: pytest.FixtureRequest) -> Frontend:
     return request.param
 
 
 @pytest.fixture(scope="session", **named(PRECISE))
-def precise_door(request: pytest.FixtureRequest) -> Door:
+def precise_frontend(request: pytest.FixtureRequest) -> Frontend:
     return request.param
 
 
-@pytest.fixture(scope="session", **named([door for door in DOORS if door.half]))
-def half_door(request: pytest.FixtureRequest) -> Door:
+@pytest.fixture(scope="session", **named([frontend for frontend in FRONTENDS if frontend.half]))
+def half_frontend(request: pytest.FixtureRequest) -> Frontend:
     return request.param
 
 
-@pytest.fixture(scope="session", **named([door for door in DOORS if door.dtype == "float32"]))
-def float32_door(request: pytest.FixtureRequest) -> Door:
+@pytest.fixture(scope="session", **named([frontend for frontend in FRONTENDS if frontend.dtype == "float32"]))
+def float32_frontend(request: pytest.FixtureRequest) -> Frontend:
     return request.param
 
 
-@pytest.fixture(scope="session", **named([door for door in DOORS if door.dtype == "float64"]))
-def float64_door(request: pytest.FixtureRequest) -> Door:
+@pytest.fixture(scope="session", **named([frontend for frontend in FRONTENDS if frontend.dtype == "float64"]))
+def float64_frontend(request: pytest.FixtureRequest) -> Frontend:
     return request.param
 
 
-@pytest.fixture(scope="session", **named([door for door in DOORS if door.same_bits]))
-def kernel_door(request: pytest.FixtureRequest) -> Door:
-    """Of the doors before a kernel of ours."""
+@pytest.fixture(scope="session", **named([frontend for frontend in FRONTENDS if frontend.same_bits]))
+def kernel_frontend(request: pytest.FixtureRequest) -> Frontend:
+    """Of the frontends before a kernel of ours."""
     return request.param
 
 
-@pytest.fixture(scope="session", **named([door for door in PRECISE if door.same_kernel]))
-def precise_kernel_door(request: pytest.FixtureRequest) -> Door:
-    """Of the doors before the kernel that they share."""
+@pytest.fixture(scope="session", **named([frontend for frontend in PRECISE if frontend.same_kernel]))
+def precise_kernel_frontend(request: pytest.FixtureRequest) -> Frontend:
+    """Of the frontends before the kernel that they share."""
     return request.param
 
 
-@pytest.fixture(scope="session", **named([door for door in PRECISE if door.strides]))
-def strided_door(request: pytest.FixtureRequest) -> Door:
+@pytest.fixture(scope="session", **named([frontend for frontend in PRECISE if frontend.strides]))
+def strided_frontend(request: pytest.FixtureRequest) -> Frontend:
     return request.param
 
 
-@pytest.fixture(scope="session", **named([door for door in DOORS if door.concatenated]))
-def concatenating_door(request: pytest.FixtureRequest) -> Door:
+@pytest.fixture(scope="session", **named([frontend for frontend in FRONTENDS if frontend.concatenated]))
+def concatenating_frontend(request: pytest.FixtureRequest) -> Frontend:
     return request.param
 
 
-@pytest.fixture(scope="session", **named([door for door in DOORS if not door.concatenated]))
-def padding_door(request: pytest.FixtureRequest) -> Door:
+@pytest.fixture(scope="session", **named([frontend for frontend in FRONTENDS if not frontend.concatenated]))
+def padding_frontend(request: pytest.FixtureRequest) -> Frontend:
     return request.param
 
 
-@pytest.fixture(scope="session", **named([door for door in DOORS if door.aligns]))
-def aligning_door(request: pytest.FixtureRequest) -> Door:
+@pytest.fixture(scope="session", **named([frontend for frontend in FRONTENDS if frontend.aligns]))
+def aligning_frontend(request: pytest.FixtureRequest) -> Frontend:
     return request.param

@@ -49,7 +49,7 @@ STYLES = {
 
 
 FEW_SHAPES = [(3, 12, 6, 5, 0), (2, 7, 4, 3, 3), (1, 12, 2, 5, 1), (2, 5, 1, 0, 0), (1, 0, 3, 2, 0), (3, 4, 3, 0, 1)]
-"""Batch, time, classes, labels and blank, for doors to which each new one costs a compilation."""
+"""Batch, time, classes, labels and blank, for frontends to which each new one costs a compilation."""
 
 
 @st.composite

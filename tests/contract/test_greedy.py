@@ -10,7 +10,7 @@ import pytest
 from seqloss import errors
 from seqloss.reference.paths import collapse, label_spans
 
-from .door import Door
+from .frontend import Frontend
 
 NAN, INF = np.nan, np.inf
 
@@ -23,87 +23,89 @@ def one_hot(path: list[int], classes: int = 4, margin: float = 5.0) -> np.ndarra
 @pytest.mark.parametrize(
     "path", [[1, 1, 0, 1], [0, 0, 0], [1], [0, 1, 1, 2, 3, 3, 3], [1, 2, 1, 2], [3, 0, 0, 3], [2, 2, 0, 2]], ids=str
 )
-def test_labels_and_frames_are_those_of_the_collapsed_path(door: Door, path: list[int], blank: int) -> None:
-    (found,) = door.greedy(one_hot(path), blank=blank)
+def test_labels_and_frames_are_those_of_the_collapsed_path(frontend: Frontend, path: list[int], blank: int) -> None:
+    (found,) = frontend.greedy(one_hot(path), blank=blank)
     assert tuple(found.labels) == collapse(path, blank % 4)
     assert list(zip(found.first, found.last, strict=True)) == label_spans(path, blank % 4)
 
 
-def test_scores_are_the_log_probabilities_of_the_path_and_of_each_label(door: Door) -> None:
+def test_scores_are_the_log_probabilities_of_the_path_and_of_each_label(frontend: Frontend) -> None:
     logits = np.random.default_rng(0).normal(size=(3, 20, 5))
-    scores = door.rounded(logits)
+    scores = frontend.rounded(logits)
     best = scores.max(axis=2) - np.log(np.exp(scores).sum(axis=2))  # (batch, time)
-    for row, found in enumerate(door.greedy(logits)):
+    for row, found in enumerate(frontend.greedy(logits)):
         assert tuple(found.labels) == collapse(scores[row].argmax(axis=1).tolist())
         assert found.score == pytest.approx(best[row].sum(), rel=1e-12)
         expected = [best[row, a : b + 1].sum() for a, b in zip(found.first, found.last, strict=True)]
         np.testing.assert_allclose(found.label_scores, expected, rtol=1e-12)
 
 
-def test_results_are_plain_int64_and_float64(door: Door) -> None:
-    (found,) = door.greedy(one_hot([0, 1, 1, 2]))
+def test_results_are_plain_int64_and_float64(frontend: Frontend) -> None:
+    (found,) = frontend.greedy(one_hot([0, 1, 1, 2]))
     assert {a.dtype for a in (found.labels, found.first, found.last)} == {np.dtype(np.int64)}
     assert found.label_scores.dtype == np.float64
     assert isinstance(found.score, float)
 
 
-def test_without_normalize_the_scores_count_as_they_stand(door: Door) -> None:
-    (found,) = door.greedy(np.array([[[-3.0, -0.5], [-0.25, -4.0]]]), normalize=False)
+def test_without_normalize_the_scores_count_as_they_stand(frontend: Frontend) -> None:
+    (found,) = frontend.greedy(np.array([[[-3.0, -0.5], [-0.25, -4.0]]]), normalize=False)
     assert (found.score, found.label_scores.tolist()) == (-0.75, [-0.5])
 
 
-def test_among_equal_scores_the_lower_class_wins(door: Door) -> None:
-    assert door.greedy(np.zeros((1, 3, 4)))[0].labels.tolist() == []
-    (found,) = door.greedy(np.zeros((1, 3, 4)), blank=3)
+def test_among_equal_scores_the_lower_class_wins(frontend: Frontend) -> None:
+    assert frontend.greedy(np.zeros((1, 3, 4)))[0].labels.tolist() == []
+    (found,) = frontend.greedy(np.zeros((1, 3, 4)), blank=3)
     assert (found.labels.tolist(), found.first.tolist(), found.last.tolist()) == ([0], [0], [2])
 
 
-def test_frames_past_a_length_are_never_read(door: Door) -> None:
+def test_frames_past_a_length_are_never_read(frontend: Frontend) -> None:
     logits = one_hot([1, 2, 3]).repeat(3, 0)
     logits[0, 2] = NAN
     logits[1] = NAN
-    found = door.greedy(logits, np.array([2, 0, 3]))
+    found = frontend.greedy(logits, np.array([2, 0, 3]))
     assert [row.labels.tolist() for row in found] == [[1, 2], [], [1, 2, 3]]
     assert found[1].score == 0.0
 
 
 @pytest.mark.parametrize("score", [NAN, INF, -INF])
-def test_a_row_with_nan_inf_or_a_closed_frame_reads_as_nothing_with_a_score_of_nan(door: Door, score: float) -> None:
+def test_a_row_with_nan_inf_or_a_closed_frame_reads_as_nothing_with_a_score_of_nan(
+    frontend: Frontend, score: float
+) -> None:
     logits = one_hot([1, 2, 3]).repeat(2, 0)
     logits[0, 1, slice(None) if score == -INF else 2] = score
-    poisoned, clean = door.greedy(logits)
+    poisoned, clean = frontend.greedy(logits)
     assert np.isnan(poisoned.score)
     assert [a.size for a in (poisoned.labels, poisoned.first, poisoned.last, poisoned.label_scores)] == [0] * 4
     assert clean.labels.tolist() == [1, 2, 3]
 
 
-def test_nan_in_a_class_that_is_not_the_best_is_seen(door: Door) -> None:
+def test_nan_in_a_class_that_is_not_the_best_is_seen(frontend: Frontend) -> None:
     logits = one_hot([1, 2, 3])
     logits[0, 1, 0] = NAN
-    assert np.isnan(door.greedy(logits)[0].score)
+    assert np.isnan(frontend.greedy(logits)[0].score)
 
 
-def test_a_masked_class_is_no_poison(door: Door) -> None:
+def test_a_masked_class_is_no_poison(frontend: Frontend) -> None:
     logits = one_hot([1, 2, 3])
     logits[:, :, 0] = -INF
-    assert door.greedy(logits)[0].labels.tolist() == [1, 2, 3]
+    assert frontend.greedy(logits)[0].labels.tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (2, 0, 3), (0, 0, 1)])
-def test_empty_axes_work(door: Door, shape: tuple[int, int, int]) -> None:
-    found = door.greedy(np.zeros(shape))
+def test_empty_axes_work(frontend: Frontend, shape: tuple[int, int, int]) -> None:
+    found = frontend.greedy(np.zeros(shape))
     assert [row.labels.size for row in found] == [0] * shape[0]
     assert all(row.score == 0 for row in found)
 
 
-def test_one_class_is_all_blank(door: Door) -> None:
-    (found,) = door.greedy(np.random.default_rng(0).normal(size=(1, 4, 1)))
+def test_one_class_is_all_blank(frontend: Frontend) -> None:
+    (found,) = frontend.greedy(np.random.default_rng(0).normal(size=(1, 4, 1)))
     assert (found.labels.size, found.score) == (0, 0.0)
 
 
-def test_strides_do_not_matter(strided_door: Door) -> None:
-    logits = np.random.default_rng(0).normal(size=(7, 2, 5)).astype(strided_door.stored).transpose(1, 0, 2)
-    turned, plain = strided_door.greedy(logits), strided_door.greedy(np.ascontiguousarray(logits))
+def test_strides_do_not_matter(strided_frontend: Frontend) -> None:
+    logits = np.random.default_rng(0).normal(size=(7, 2, 5)).astype(strided_frontend.stored).transpose(1, 0, 2)
+    turned, plain = strided_frontend.greedy(logits), strided_frontend.greedy(np.ascontiguousarray(logits))
     assert [row.labels.tolist() for row in turned] == [row.labels.tolist() for row in plain]
     assert [row.score for row in turned] == [row.score for row in plain]
 
@@ -119,12 +121,12 @@ def test_strides_do_not_matter(strided_door: Door) -> None:
     ],
 )
 def test_what_breaks_the_contract_is_refused(
-    door: Door, shape: tuple[int, ...], args: Any, options: Any, error: type[Exception], words: str
+    frontend: Frontend, shape: tuple[int, ...], args: Any, options: Any, error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        door.greedy(np.zeros(shape), *args, **options)
+        frontend.greedy(np.zeros(shape), *args, **options)
 
 
-def test_scores_that_are_no_floats_are_refused(door: Door) -> None:
+def test_scores_that_are_no_floats_are_refused(frontend: Frontend) -> None:
     with pytest.raises(errors.DTypeError, match=r"logits: expected float16, .*, found (torch\.)?int32"):
-        door.of("int32").greedy(np.zeros((1, 2, 3)))
+        frontend.of("int32").greedy(np.zeros((1, 2, 3)))

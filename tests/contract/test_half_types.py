@@ -8,38 +8,40 @@ import pytest
 from seqloss import errors, reference
 
 from . import problems
-from .door import Door
+from .frontend import Frontend
 from .tolerances import STORED
 
 PROBLEM = problems.random(4, 40, 12, 8)
 
 
-def test_the_loss_of_each_type_comes_in_the_type_that_it_is_computed_in(door: Door) -> None:
-    assert door.loss(PROBLEM.logits, *PROBLEM.args).dtype == door.computed_in
+def test_the_loss_of_each_type_comes_in_the_type_that_it_is_computed_in(frontend: Frontend) -> None:
+    assert frontend.loss(PROBLEM.logits, *PROBLEM.args).dtype == frontend.computed_in
 
 
-def test_the_loss_is_that_of_the_rounded_scores_in_float32(half_door: Door) -> None:
-    rounded = half_door.rounded(PROBLEM.logits)
-    assert (half_door.loss(PROBLEM.logits, *PROBLEM.args) == half_door.of("float32").loss(rounded, *PROBLEM.args)).all()
+def test_the_loss_is_that_of_the_rounded_scores_in_float32(half_frontend: Frontend) -> None:
+    rounded = half_frontend.rounded(PROBLEM.logits)
+    assert (
+        half_frontend.loss(PROBLEM.logits, *PROBLEM.args) == half_frontend.of("float32").loss(rounded, *PROBLEM.args)
+    ).all()
 
 
-def test_upstream_is_folded_in_before_the_only_rounding(half_door: Door) -> None:
+def test_upstream_is_folded_in_before_the_only_rounding(half_frontend: Frontend) -> None:
     upstream = np.array([1.0, -1 / 3, 1 / 7, 5.3])
-    rounded = half_door.rounded(PROBLEM.logits)
-    _, exact = half_door.of("float32").loss_and_grad(rounded, *PROBLEM.args, upstream=upstream)
-    _, found = half_door.loss_and_grad(PROBLEM.logits, *PROBLEM.args, upstream=upstream)
-    assert (found == half_door.rounded(exact)).all()
-    unit, least = STORED[half_door.dtype]
+    rounded = half_frontend.rounded(PROBLEM.logits)
+    _, exact = half_frontend.of("float32").loss_and_grad(rounded, *PROBLEM.args, upstream=upstream)
+    _, found = half_frontend.loss_and_grad(PROBLEM.logits, *PROBLEM.args, upstream=upstream)
+    assert (found == half_frontend.rounded(exact)).all()
+    unit, least = STORED[half_frontend.dtype]
     assert (np.abs(found - exact) <= unit * np.abs(exact) + least).all()
 
 
-def test_a_loss_scale_saves_what_float16_alone_would_lose(half_door: Door) -> None:
+def test_a_loss_scale_saves_what_float16_alone_would_lose(half_frontend: Frontend) -> None:
     problem = problems.sure(22.0, time=60, labels=10)
-    rounded = half_door.rounded(problem.logits)
-    _, exact = half_door.of("float32").loss_and_grad(rounded, *problem.args)
+    rounded = half_frontend.rounded(problem.logits)
+    _, exact = half_frontend.of("float32").loss_and_grad(rounded, *problem.args)
     assert np.abs(exact).max() < 2.0**-24  # every entry is under float16's smallest
-    _, scaled = half_door.loss_and_grad(rounded, *problem.args, upstream=[2.0**20])
-    np.testing.assert_array_equal(scaled, half_door.rounded(exact * 2.0**20))
+    _, scaled = half_frontend.loss_and_grad(rounded, *problem.args, upstream=[2.0**20])
+    np.testing.assert_array_equal(scaled, half_frontend.rounded(exact * 2.0**20))
     assert scaled.any(axis=2).all()
 
 
@@ -53,38 +55,40 @@ def scores_of(classes: int) -> np.ndarray:
     return scores
 
 
-def assert_log_probabilities_are_taken_for_what_they_are(door: Door, classes: int) -> None:
+def assert_log_probabilities_are_taken_for_what_they_are(frontend: Frontend, classes: int) -> None:
     """Those of the framework's own `log_softmax` in this type: no function refuses them, and the loss is right."""
-    scores, options = door.rounded(scores_of(classes)), {"normalize": False}
-    log_probs = door.log_softmax(scores)
-    if classes == 1000 or door.dtype == "bfloat16":  # float32 frames with as much are refused
+    scores, options = frontend.rounded(scores_of(classes)), {"normalize": False}
+    log_probs = frontend.log_softmax(scores)
+    if classes == 1000 or frontend.dtype == "bfloat16":  # float32 frames with as much are refused
         assert np.exp(log_probs.astype(np.float64)).sum(axis=2).max() > 1.001
-    loss, gradient = door.loss_and_grad(log_probs, *ARGS, **options)
-    exact = door.of("float32").loss(log_probs, *ARGS, **options, validate=False)
+    loss, gradient = frontend.loss_and_grad(log_probs, *ARGS, **options)
+    exact = frontend.of("float32").loss(log_probs, *ARGS, **options, validate=False)
     np.testing.assert_array_equal(loss, exact)
     np.testing.assert_allclose(loss, reference.ctc_loss_and_grad(scores, *ARGS)[0], rtol=0.02)
     used = np.arange(20) < ARGS[1][:, None]
     np.testing.assert_allclose(-gradient.sum(axis=2, dtype=np.float64), used, atol=0.02)
-    assert np.isfinite(door.posteriors(log_probs, *ARGS, **options)).all()
-    assert door.check(log_probs, *ARGS, **options).ok
-    if door.aligns:
-        assert np.isfinite(door.align(log_probs, *ARGS, **options).total).all()
+    assert np.isfinite(frontend.posteriors(log_probs, *ARGS, **options)).all()
+    assert frontend.check(log_probs, *ARGS, **options).ok
+    if frontend.aligns:
+        assert np.isfinite(frontend.align(log_probs, *ARGS, **options).total).all()
 
 
 @pytest.mark.parametrize("classes", [3, 1000])
-def test_log_probabilities_of_a_half_type_are_not_refused_for_its_rounding(half_door: Door, classes: int) -> None:
-    assert_log_probabilities_are_taken_for_what_they_are(half_door, classes)
+def test_log_probabilities_of_a_half_type_are_not_refused_for_its_rounding(
+    half_frontend: Frontend, classes: int
+) -> None:
+    assert_log_probabilities_are_taken_for_what_they_are(half_frontend, classes)
 
 
 @pytest.mark.parametrize("classes", [3, 1000])
-def test_raw_scores_of_a_half_type_are_refused(half_door: Door, classes: int) -> None:
+def test_raw_scores_of_a_half_type_are_refused(half_frontend: Frontend, classes: int) -> None:
     scores = np.abs(scores_of(classes)) / 100.0
     words = "logits.0, 0.: with normalize=False .*apply log_softmax once"
-    for function in (half_door.loss, half_door.posteriors, *[half_door.align] * half_door.aligns):
-        half_door.refuses_scores(
+    for function in (half_frontend.loss, half_frontend.posteriors, *[half_frontend.align] * half_frontend.aligns):
+        half_frontend.refuses_scores(
             lambda f=function: np.asarray(getattr(x := f(scores, *ARGS, normalize=False), "total", x)),
             errors.NormalizationError,
             words,
         )
-    report = half_door.check(scores, *ARGS, normalize=False)
+    report = half_frontend.check(scores, *ARGS, normalize=False)
     assert report.counts == {"normalization": 3}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from .door import Door
+from .frontend import Frontend
 
 LOGITS = 2 * np.random.default_rng(2).normal(size=(4, 7, 5))
 TARGETS, FRAMES, LABELS = np.array([[1, 2, 2], [3, 4, 0], [1, 0, 0], [1, 1, 1]]), [7, 5, 3, 4], np.array([3, 2, 0, 3])
@@ -22,14 +22,16 @@ CASES = pytest.mark.parametrize(("reduction", "denominator"), WEIGHTS)
 
 
 @CASES
-def test_a_reduction_weighs_losses_and_gradients_alike(door: Door, reduction: str, denominator: float | None) -> None:
+def test_a_reduction_weighs_losses_and_gradients_alike(
+    frontend: Frontend, reduction: str, denominator: float | None
+) -> None:
     weights = np.array(WEIGHTS[reduction, denominator])
     args = (LOGITS, TARGETS, FRAMES, LABELS)
-    losses, _ = door.loss_and_grad(*args, infeasible="zero")
-    _, expected = door.loss_and_grad(*args, infeasible="zero", upstream=weights)
-    loss, grad = door.loss_and_grad(*args, infeasible="zero", reduction=reduction, denominator=denominator)
+    losses, _ = frontend.loss_and_grad(*args, infeasible="zero")
+    _, expected = frontend.loss_and_grad(*args, infeasible="zero", upstream=weights)
+    loss, grad = frontend.loss_and_grad(*args, infeasible="zero", reduction=reduction, denominator=denominator)
     assert loss.shape == ()
-    assert loss.dtype == door.computed_in
+    assert loss.dtype == frontend.computed_in
     assert loss == pytest.approx((losses.astype(np.float64) * weights).sum(), rel=1e-6)
     np.testing.assert_allclose(grad, expected, rtol=1e-6)
     assert grad[:3].any(axis=(1, 2)).all()
@@ -38,28 +40,28 @@ def test_a_reduction_weighs_losses_and_gradients_alike(door: Door, reduction: st
 
 @CASES
 def test_an_infeasible_row_makes_the_total_inf_and_leaves_the_gradient_alone(
-    door: Door, reduction: str, denominator: float | None
+    frontend: Frontend, reduction: str, denominator: float | None
 ) -> None:
     args = (LOGITS, TARGETS, FRAMES, LABELS)
-    loss, grad = door.loss_and_grad(*args, reduction=reduction, denominator=denominator)
-    _, expected = door.loss_and_grad(*args, infeasible="zero", reduction=reduction, denominator=denominator)
+    loss, grad = frontend.loss_and_grad(*args, reduction=reduction, denominator=denominator)
+    _, expected = frontend.loss_and_grad(*args, infeasible="zero", reduction=reduction, denominator=denominator)
     assert loss == np.inf
     assert (grad == expected).all()
 
 
 @CASES
 def test_upstream_of_a_reduced_loss_scales_its_gradient(
-    precise_door: Door, reduction: str, denominator: float | None
+    precise_frontend: Frontend, reduction: str, denominator: float | None
 ) -> None:
     args, options = (LOGITS, TARGETS, FRAMES, LABELS), {"reduction": reduction, "denominator": denominator}
-    _, once = precise_door.loss_and_grad(*args, **options)
-    _, scaled = precise_door.loss_and_grad(*args, upstream=-3.0, **options)
+    _, once = precise_frontend.loss_and_grad(*args, **options)
+    _, scaled = precise_frontend.loss_and_grad(*args, upstream=-3.0, **options)
     np.testing.assert_allclose(scaled, -3 * once, rtol=1e-6)
 
 
 @CASES
-def test_an_empty_batch_reduces_to_0(door: Door, reduction: str, denominator: float | None) -> None:
-    loss, grad = door.loss_and_grad(
+def test_an_empty_batch_reduces_to_0(frontend: Frontend, reduction: str, denominator: float | None) -> None:
+    loss, grad = frontend.loss_and_grad(
         np.zeros((0, 6, 4)), np.zeros((0, 2), np.int64), reduction=reduction, denominator=denominator
     )
     assert loss == 0.0
@@ -67,22 +69,22 @@ def test_an_empty_batch_reduces_to_0(door: Door, reduction: str, denominator: fl
     assert grad.shape == (0, 6, 4)
 
 
-def test_targets_without_any_label_count_as_one(door: Door) -> None:
+def test_targets_without_any_label_count_as_one(frontend: Frontend) -> None:
     empty = np.zeros((4, 0), np.int64)
-    losses = door.loss(LOGITS, empty).astype(np.float64)
-    assert door.loss(LOGITS, empty, reduction="labels") == pytest.approx(losses.sum(), rel=1e-6)
-    assert door.loss(LOGITS, empty, reduction="mean") == pytest.approx(losses.mean(), rel=1e-6)
+    losses = frontend.loss(LOGITS, empty).astype(np.float64)
+    assert frontend.loss(LOGITS, empty, reduction="labels") == pytest.approx(losses.sum(), rel=1e-6)
+    assert frontend.loss(LOGITS, empty, reduction="mean") == pytest.approx(losses.mean(), rel=1e-6)
 
 
-def test_a_denominator_over_steps_gives_the_gradient_of_the_one_big_batch(precise_door: Door) -> None:
-    _, whole = precise_door.loss_and_grad(LOGITS[:3], TARGETS[:3], FRAMES[:3], LABELS[:3], reduction="labels")
+def test_a_denominator_over_steps_gives_the_gradient_of_the_one_big_batch(precise_frontend: Frontend) -> None:
+    _, whole = precise_frontend.loss_and_grad(LOGITS[:3], TARGETS[:3], FRAMES[:3], LABELS[:3], reduction="labels")
     parts = [
-        precise_door.loss_and_grad(
+        precise_frontend.loss_and_grad(
             LOGITS[rows], TARGETS[rows], FRAMES[rows], LABELS[rows], reduction="sum", denominator=5
         )[1]
         for rows in (slice(0, 1), slice(1, 3))
     ]
-    if precise_door.same_bits:
+    if precise_frontend.same_bits:
         np.testing.assert_array_equal(np.concatenate(parts), whole)
     else:  # a framework's own operations may round otherwise in another shape
         np.testing.assert_allclose(np.concatenate(parts), whole, rtol=64 * np.finfo(whole.dtype).eps, atol=0)

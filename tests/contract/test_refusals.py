@@ -10,18 +10,23 @@ import pytest
 
 from seqloss import errors
 
-from .door import Door
+from .frontend import Frontend
 
 LOGITS = np.zeros((2, 6, 4))
 TARGETS = np.array([[1, 2, 3], [3, 2, 1]])
 
 
 def refused(
-    door: Door, error: type[Exception], *parts: str, logits: Any = LOGITS, args: Any = (TARGETS,), **options: Any
+    frontend: Frontend,
+    error: type[Exception],
+    *parts: str,
+    logits: Any = LOGITS,
+    args: Any = (TARGETS,),
+    **options: Any,
 ):  # type: ignore[no-untyped-def]
     """Call, expect the error, and expect all parts in its message."""
     with pytest.raises(error) as caught:
-        door.loss(logits, *args, **options)
+        frontend.loss(logits, *args, **options)
     for part in parts:
         assert part in str(caught.value), str(caught.value)
 
@@ -38,31 +43,31 @@ def refused(
         (-(2**32) + 1, "this looks like padding"),
     ],
 )
-def test_a_label_that_is_no_class_is_named_with_its_cause(door: Door, label: int, cause: str) -> None:
+def test_a_label_that_is_no_class_is_named_with_its_cause(frontend: Frontend, label: int, cause: str) -> None:
     targets = TARGETS.copy()
     targets[1, 2] = label
     parts = (f"targets[1, 2]: found label {label},", "expected 0 to 3 without the blank 0", cause)
-    refused(door, errors.LabelError, *parts, args=(targets,))
+    refused(frontend, errors.LabelError, *parts, args=(targets,))
 
 
-def test_a_label_past_int64_is_named_by_its_true_value(door: Door) -> None:
+def test_a_label_past_int64_is_named_by_its_true_value(frontend: Frontend) -> None:
     targets = np.array([[1], [2**63 + 2]], np.uint64)
-    refused(door, errors.LabelError, f"targets[1, 0]: found label {2**63 + 2},", args=(targets,))
+    refused(frontend, errors.LabelError, f"targets[1, 0]: found label {2**63 + 2},", args=(targets,))
 
 
-def test_a_concatenated_bad_label_is_named_by_row_and_position(concatenating_door: Door) -> None:
+def test_a_concatenated_bad_label_is_named_by_row_and_position(concatenating_frontend: Frontend) -> None:
     args = (np.array([1, 2, 8]), None, np.array([2, 1]))
-    refused(concatenating_door, errors.LabelError, "targets[1, 0]: found label 8", args=args)
+    refused(concatenating_frontend, errors.LabelError, "targets[1, 0]: found label 8", args=args)
 
 
 @pytest.mark.parametrize("blank", [-1, 3])
-def test_the_blank_in_a_target_is_refused_wherever_it_stands(door: Door, blank: int) -> None:
-    refused(door, errors.LabelError, "targets[0, 2]: found label 3", "the blank 3", blank=blank)
+def test_the_blank_in_a_target_is_refused_wherever_it_stands(frontend: Frontend, blank: int) -> None:
+    refused(frontend, errors.LabelError, "targets[0, 2]: found label 3", "the blank 3", blank=blank)
 
 
 @pytest.mark.parametrize("blank", [4, -5, 2**40])
-def test_a_blank_outside_the_classes_is_refused(door: Door, blank: int) -> None:
-    refused(door, errors.LabelError, f"blank: found {blank}, expected -4 to 3 for 4 classes", blank=blank)
+def test_a_blank_outside_the_classes_is_refused(frontend: Frontend, blank: int) -> None:
+    refused(frontend, errors.LabelError, f"blank: found {blank}, expected -4 to 3 for 4 classes", blank=blank)
 
 
 @pytest.mark.parametrize(
@@ -75,20 +80,20 @@ def test_a_blank_outside_the_classes_is_refused(door: Door, blank: int) -> None:
     ],
 )
 def test_a_length_off_its_axis_is_named_with_its_cause(
-    door: Door, name: str, length: int, limit: str, cause: str
+    frontend: Frontend, name: str, length: int, limit: str, cause: str
 ) -> None:
     parts = (f"{name}[1]: found {length},", limit, cause)
-    refused(door, errors.LengthError, *parts, **{name: np.array([1, length])})
+    refused(frontend, errors.LengthError, *parts, **{name: np.array([1, length])})
 
 
-def test_lengths_of_concatenated_targets_must_add_up(concatenating_door: Door) -> None:
+def test_lengths_of_concatenated_targets_must_add_up(concatenating_frontend: Frontend) -> None:
     args = (np.array([1, 2, 3]), None, np.array([1, 1]))
-    refused(concatenating_door, errors.LengthError, "target_lengths: they add up to 2, expected 3", args=args)
+    refused(concatenating_frontend, errors.LengthError, "target_lengths: they add up to 2, expected 3", args=args)
 
 
-def test_where_shapes_are_static_concatenated_targets_are_told_to_be_padded(padding_door: Door) -> None:
+def test_where_shapes_are_static_concatenated_targets_are_told_to_be_padded(padding_frontend: Frontend) -> None:
     parts = ("targets: expected shape (batch, labels), found (3,)", "pad each row to one length", "target_lengths")
-    refused(padding_door, errors.ShapeError, *parts, args=(np.array([1, 2, 3]), None, np.array([2, 1])))
+    refused(padding_frontend, errors.ShapeError, *parts, args=(np.array([1, 2, 3]), None, np.array([2, 1])))
 
 
 @pytest.mark.parametrize(
@@ -103,9 +108,11 @@ def test_where_shapes_are_static_concatenated_targets_are_told_to_be_padded(padd
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) and isinstance(value[0], str) else "",
 )
-def test_an_argument_of_the_wrong_shape_is_named(door: Door, logits: Any, args: Any, parts: tuple[str, ...]) -> None:
-    refused(door, errors.ShapeError, *parts, logits=logits, args=args)
-    refused(door, errors.ShapeError, *parts, logits=logits, args=args, validate=False)
+def test_an_argument_of_the_wrong_shape_is_named(
+    frontend: Frontend, logits: Any, args: Any, parts: tuple[str, ...]
+) -> None:
+    refused(frontend, errors.ShapeError, *parts, logits=logits, args=args)
+    refused(frontend, errors.ShapeError, *parts, logits=logits, args=args, validate=False)
 
 
 @pytest.mark.parametrize(
@@ -117,10 +124,10 @@ def test_an_argument_of_the_wrong_shape_is_named(door: Door, logits: Any, args: 
         ((TARGETS, None, np.array([True, True])), "target_lengths", "bool"),
     ],
 )
-def test_an_argument_that_holds_no_integers_is_named(door: Door, args: Any, name: str, found: str) -> None:
+def test_an_argument_that_holds_no_integers_is_named(frontend: Frontend, args: Any, name: str, found: str) -> None:
     parts = (f"{name}: expected integers, found {found}", "convert it")
-    refused(door, errors.DTypeError, *parts, args=args)
-    refused(door, errors.DTypeError, *parts, args=args, validate=False)
+    refused(frontend, errors.DTypeError, *parts, args=args)
+    refused(frontend, errors.DTypeError, *parts, args=args, validate=False)
 
 
 @pytest.mark.parametrize(
@@ -135,21 +142,21 @@ def test_an_argument_that_holds_no_integers_is_named(door: Door, args: Any, name
     ids=str,
 )
 def test_an_option_that_does_not_exist_is_answered_with_those_that_do(
-    door: Door, options: dict[str, Any], parts: tuple[str, ...]
+    frontend: Frontend, options: dict[str, Any], parts: tuple[str, ...]
 ) -> None:
-    refused(door, errors.OptionError, *parts, **options)
+    refused(frontend, errors.OptionError, *parts, **options)
 
 
-def test_scores_that_are_no_log_probabilities_are_refused_with_their_sum(door: Door) -> None:
+def test_scores_that_are_no_log_probabilities_are_refused_with_their_sum(frontend: Frontend) -> None:
     logits = np.full((2, 6, 4), np.log(0.25) - 0.01)
     logits[1, 2] = 0.5
     parts = ("logits[1, 2]", "normalize=False", "add up to 6.5948", "at most 1.001", "log_softmax once")
     for words in parts:
-        door.refuses_scores(
-            lambda: door.loss(logits, TARGETS, normalize=False), errors.NormalizationError, re.escape(words)
+        frontend.refuses_scores(
+            lambda: frontend.loss(logits, TARGETS, normalize=False), errors.NormalizationError, re.escape(words)
         )
-    assert np.isfinite(door.loss(logits, TARGETS, normalize=False, validate=False)).all()
-    assert np.isfinite(door.loss(logits, TARGETS, np.array([6, 2]), [3, 1], normalize=False)).all()
+    assert np.isfinite(frontend.loss(logits, TARGETS, normalize=False, validate=False)).all()
+    assert np.isfinite(frontend.loss(logits, TARGETS, np.array([6, 2]), [3, 1], normalize=False)).all()
 
 
 def test_every_error_is_a_value_error() -> None:

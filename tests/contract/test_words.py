@@ -1,4 +1,4 @@
-"""The same mistake gives the same words behind every door: the table of what is said, to the letter."""
+"""The same mistake gives the same words behind every frontend: the table of what is said, to the letter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from seqloss import errors
 
-from .door import Door
+from .frontend import Frontend
 
 LOGITS = np.zeros((2, 6, 4))
 TARGETS = np.array([[1, 2, 3], [3, 2, 1]])
@@ -176,11 +176,11 @@ EACH = pytest.mark.parametrize(
 
 @EACH
 def test_a_mistake_is_told_in_the_contracts_words(
-    door: Door, args: Any, options: dict[str, Any], error: type[Exception], words: str
+    frontend: Frontend, args: Any, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
-    for function in (door.loss, door.posteriors):
+    for function in (frontend.loss, frontend.posteriors):
         if about_scores(error, words):
-            door.refuses_scores(lambda: function(*args, **options), error, f"^{re.escape(words)}$")  # noqa: B023
+            frontend.refuses_scores(lambda: function(*args, **options), error, f"^{re.escape(words)}$")  # noqa: B023
             continue
         with pytest.raises(error) as caught:
             function(*args, **options)
@@ -189,29 +189,32 @@ def test_a_mistake_is_told_in_the_contracts_words(
 
 @EACH
 def test_a_mistake_is_told_when_a_gradient_is_asked_for(
-    door: Door, args: Any, options: dict[str, Any], error: type[Exception], words: str
+    frontend: Frontend, args: Any, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
-    traced = door.traced_gradient and about_scores(error, words)
-    if (traced and door.kernel == "whole-array") or (about_scores(error, words) and not door.sees_scores):
-        assert np.isnan(door.loss_and_grad(*args, **options)[0]).any()
+    traced = frontend.traced_gradient and about_scores(error, words)
+    if (traced and frontend.kernel == "whole-array") or (about_scores(error, words) and not frontend.sees_scores):
+        assert np.isnan(frontend.loss_and_grad(*args, **options)[0]).any()
         return
     with pytest.raises(Exception if traced else error) as caught:
-        door.loss_and_grad(*args, **options)
+        frontend.loss_and_grad(*args, **options)
     assert words in str(caught.value) if traced else words == str(caught.value)
 
 
 @pytest.mark.parametrize("dtype", ["int32", "bool", "complex64"])
-def test_scores_of_another_type_are_refused(float32_door: Door, dtype: str) -> None:
-    door, words = float32_door.of(dtype), r"logits: expected float16, bfloat16, float32 or float64, found (torch\.)?"
+def test_scores_of_another_type_are_refused(float32_frontend: Frontend, dtype: str) -> None:
+    frontend, words = (
+        float32_frontend.of(dtype),
+        r"logits: expected float16, bfloat16, float32 or float64, found (torch\.)?",
+    )
     with pytest.raises(errors.DTypeError, match=words + dtype):
-        door.loss(LOGITS, TARGETS)
+        frontend.loss(LOGITS, TARGETS)
 
 
-def test_an_error_leaves_the_next_call_alone(door: Door) -> None:
+def test_an_error_leaves_the_next_call_alone(frontend: Frontend) -> None:
     """No state is hidden, and no error belongs to an earlier call."""
-    before = door.loss_and_grad(LOGITS, TARGETS)
+    before = frontend.loss_and_grad(LOGITS, TARGETS)
     with pytest.raises(errors.LabelError):
-        door.loss_and_grad(LOGITS, but(TARGETS, (0, 0), 9))
-    after = door.loss_and_grad(LOGITS, TARGETS)
+        frontend.loss_and_grad(LOGITS, but(TARGETS, (0, 0), 9))
+    after = frontend.loss_and_grad(LOGITS, TARGETS)
     assert (after[0] == before[0]).all()
     assert (after[1] == before[1]).all()

@@ -1,4 +1,4 @@
-"""How far a door may be from the definition: one error budget for every type, entry by entry.
+"""How far a frontend may be from the definition: one error budget for every type, entry by entry.
 
 u is the unit roundoff of the results: 2^-24 for float32 and the half types, 2^-53 for float64. Path sums are in
 float64 whatever the type, so that their unit is s = 2^-53. Roundings come in chains, and n independent ones of size at
@@ -31,8 +31,9 @@ absolute floor lets zeros pass for a sure model, whose y and γ are 1e-7 or 1e-3
 hides a small one's error. Upstream multiplies it all, with one rounding more. A half type's gradient is then
 rounded once: 2^-11 (float16, half of 2^-24 at the least) or 2^-8 (bfloat16) of the entry.
 
-A door on the whole-array formula (`seqloss.formulas.ctc`) or on the Triton kernels has no float64 to turn to where its
-scores are float32: s is u, and four terms differ:
+A frontend on the whole-array formula (`seqloss.formulas.ctc.loss`) or on the Triton kernels has no float64 to turn to
+where
+its scores are float32: s is u, and four terms differ:
 
 emission   exp(-d), with d rounded to u and an exp of its own, 8 u: a path is off by 4 √(Σ_t (8 + max d)²) u, relatively
            (`reach`).
@@ -77,7 +78,7 @@ PUBLISHED = {"cpu": (1e-6, 1e-5), "gpu": (1e-5, 1e-4), "whole-array": (1e-5, 1e-
 
 @dataclass(frozen=True)
 class Bounds:
-    """The largest errors that a door may make on a problem, and the definition's own answer."""
+    """The largest errors that a frontend may make on a problem, and the definition's own answer."""
 
     loss: np.ndarray  # (batch,)
     grad: np.ndarray  # (batch, time, classes), upstream included
@@ -89,7 +90,7 @@ def bounds(problem: Problem, dtype: str, upstream: np.ndarray, kernel: str = "cp
     """The budget above, for each loss and each entry of the gradient.
 
     Args:
-        kernel: the door's, see `door.Door`.
+        kernel: the frontend's, see `frontend.Frontend`.
     """
     loss, grad, _ = definition(problem)
     loss_bounds, grad_bounds = np.zeros(loss.shape), np.zeros(grad.shape)
@@ -105,7 +106,7 @@ def bounds(problem: Problem, dtype: str, upstream: np.ndarray, kernel: str = "cp
 
 
 def posterior_bounds(problem: Problem, dtype: str, kernel: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
-    """The definition's posteriors, (batch, time, classes), and the largest errors that a door may make on them."""
+    """The definition's posteriors, (batch, time, classes), and the largest errors that a frontend may make on them."""
     loss, _, expected = definition(problem)
     allowed = np.zeros(expected.shape)
     for n, row in _rows(problem, dtype, kernel, loss):
@@ -114,8 +115,8 @@ def posterior_bounds(problem: Problem, dtype: str, kernel: str = "cpu") -> tuple
 
 
 def definition(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The reference's losses, gradients and posteriors; kept, because every door asks for the same ones."""
-    scores = problem.logits.astype(np.float64)  # what a door gets is a float64 at most
+    """The reference's losses, gradients and posteriors; kept, because every frontend asks for the same ones."""
+    scores = problem.logits.astype(np.float64)  # what a frontend gets is a float64 at most
     arrays = tuple((array.tobytes(), array.shape, array.dtype.str) for array in (scores, *problem.args))
     return _definition(arrays, tuple(problem.options.items()))
 

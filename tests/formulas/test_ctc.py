@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 
 from seqloss import contract, reference
-from seqloss.formulas.ctc import loss_and_grad
-from seqloss.formulas.emissions import read_frames, read_text
-from seqloss.formulas.recursion import main_path
+from seqloss.formulas.ctc.emissions import prepare_targets, read_frames
+from seqloss.formulas.ctc.loss import loss_and_grad
+from seqloss.formulas.ctc.recursion import main_path
 
 from ..contract import problems
 from ..contract.problems import Problem, uneven
@@ -163,8 +163,8 @@ def test_without_softmax_the_gradient_is_minus_the_posterior() -> None:
 def test_the_main_path_is_known_by_what_it_reads_as(path: list[int], target: list[int], spells: bool) -> None:
     logits = 5 * np.eye(3, dtype=np.float32)[path][None]
     targets = np.array([[*target, -1]], np.int32)
-    text = read_text(XP, logits, targets, np.array([6], np.int32), np.array([len(target)], np.int32), 0)
-    main = main_path(XP, read_frames(XP, logits, text, 0, True).best, text, 0)
+    prepared = prepare_targets(XP, logits, targets, np.array([6], np.int32), np.array([len(target)], np.int32), 0)
+    main = main_path(XP, read_frames(XP, logits, prepared, 0, True).best, prepared, 0)
     assert main.spells.tolist() == [spells]
     batch = contract.validate((1, 6, 3), targets[:, : len(target)])
     assert (batch.target_lengths[0] == main.count[0, -1]) or not spells

@@ -1,1 +1,1 @@
-"""What is particular to the JAX door."""
+"""What is particular to the JAX frontend."""

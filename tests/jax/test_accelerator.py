@@ -16,11 +16,12 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 import seqloss.numpy as host
-from seqloss.formulas.emissions import read_text
-from seqloss.jax import ctc_loss, ctc_posteriors, kernel
-from seqloss.jax.accelerator import by_class, scores, total, walk, wide
-from seqloss.jax.accelerator.ctc import XP, losses_and_grads
-from seqloss.jax.accelerator.wide import NOTHING, Wide
+from seqloss.formulas.ctc.emissions import prepare_targets
+from seqloss.jax import ctc_loss, ctc_posteriors
+from seqloss.jax.ctc import kernel
+from seqloss.jax.ctc.accelerator import by_class, extended_exponent, scores, total, walk
+from seqloss.jax.ctc.accelerator.extended_exponent import NOTHING, Extended
+from seqloss.jax.ctc.accelerator.loss import XP, losses_and_grads
 
 RNG = np.random.default_rng(0)
 LOGITS = 2 * RNG.normal(size=(3, 9, 5)).astype(np.float32)
@@ -52,10 +53,10 @@ def lowered(program: Any, platform: str, dtype: Any = np.float32) -> str:
 @pytest.mark.parametrize("platform", ELSEWHERE)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_for_an_accelerator_holds_no_callback_and_no_foreign_call(name: str, platform: str) -> None:
-    text = lowered(PROGRAMS[name], platform)
-    assert "callback" not in text
-    assert "custom_call" not in text
-    assert "stablehlo.while" in text
+    prepared = lowered(PROGRAMS[name], platform)
+    assert "callback" not in prepared
+    assert "custom_call" not in prepared
+    assert "stablehlo.while" in prepared
 
 
 def test_the_platform_a_program_is_lowered_for_chooses_and_not_the_one_at_hand() -> None:
@@ -68,12 +69,12 @@ def test_the_platform_a_program_is_lowered_for_chooses_and_not_the_one_at_hand()
 @pytest.mark.parametrize("name", ["gradient", "log-probabilities", "posteriors"])
 def test_no_two_threads_write_one_entry(name: str, dtype: Any) -> None:
     """A scatter whose places may coincide adds in any order on a GPU; float64 is nowhere, x64 or not."""
-    text = lowered(PROGRAMS[name], "cuda", dtype)
-    scatters = re.findall(r'"stablehlo\.scatter".*', text)
+    prepared = lowered(PROGRAMS[name], "cuda", dtype)
+    scatters = re.findall(r'"stablehlo\.scatter".*', prepared)
     assert scatters
     assert all("unique_indices = true" in scatter for scatter in scatters)
-    assert "select_and_scatter" not in text
-    assert "f64" not in text
+    assert "select_and_scatter" not in prepared
+    assert "f64" not in prepared
 
 
 @pytest.mark.parametrize("name", ["gradient", "posteriors"])
@@ -127,21 +128,21 @@ def test_without_a_gradient_the_losses_are_the_same_bits(forced: None) -> None:
     np.testing.assert_array_equal(both, alone)
 
 
-def exact(x: Wide) -> list[float]:
+def exact(x: Extended) -> list[float]:
     """log2 of numbers."""
     return (np.log2(np.asarray(x.value, np.float64)) + 32.0 * np.asarray(x.exponent)).tolist()
 
 
 def test_exp_is_right_from_its_largest_to_its_smallest() -> None:
     x = np.float32([0.0, -1e-6, -0.4, -22.2, -87.0, -745.0, -1e4, -123456.0, -1e8])
-    found = exact(wide.exp(jnp.asarray(x), jnp.asarray(x) <= 0))
+    found = exact(extended_exponent.exp(jnp.asarray(x), jnp.asarray(x) <= 0))
     np.testing.assert_allclose(found, x / np.log(2.0), rtol=1e-7, atol=2e-7)
 
 
 def test_products_are_normal_and_exact_in_their_logarithm() -> None:
-    x = Wide(jnp.float32([2.0**-31, 1.0, 5.75, 1.99]), jnp.int32([-7, 0, 3, 2**20]))
-    y = wide.exp(jnp.float32([-22.0, 0.0, -0.1, -3e7]), jnp.full(4, True))
-    found = wide.multiply(x, y)
+    x = Extended(jnp.float32([2.0**-31, 1.0, 5.75, 1.99]), jnp.int32([-7, 0, 3, 2**20]))
+    y = extended_exponent.exp(jnp.float32([-22.0, 0.0, -0.1, -3e7]), jnp.full(4, True))
+    found = extended_exponent.multiply(x, y)
     np.testing.assert_allclose(exact(found), np.add(exact(x), exact(y)), rtol=1e-7)
     assert (np.asarray(found.value) >= 2.0**-31).all()
     assert (np.asarray(found.value) < 2.0).all()
@@ -149,34 +150,42 @@ def test_products_are_normal_and_exact_in_their_logarithm() -> None:
 
 @pytest.mark.parametrize("apart", [0, 1, 2, 3, 4, 100, 2**29])
 def test_sums_are_right_however_far_apart(apart: int) -> None:
-    x, y = Wide(jnp.float32([1.5]), jnp.int32([5])), Wide(jnp.float32([1.25]), jnp.int32([5 - apart]))
-    for found in (wide.add(x, y), wide.add(y, x)):
+    x, y = Extended(jnp.float32([1.5]), jnp.int32([5])), Extended(jnp.float32([1.25]), jnp.int32([5 - apart]))
+    for found in (extended_exponent.add(x, y), extended_exponent.add(y, x)):
         assert float(found.value[0]) == pytest.approx(1.5 + 1.25 * 2.0 ** max(-32 * apart, -1000), rel=2**-24)
         assert int(found.exponent[0]) == 5
 
 
 def test_zero_stays_zero_and_is_lost_in_every_sum() -> None:
-    zero, closed = Wide(jnp.float32([1.7]), jnp.int32([NOTHING])), Wide(jnp.float32([1.0]), jnp.int32([NOTHING]))
-    zero = jax.lax.fori_loop(0, 4000, lambda _, x: wide.multiply(wide.add(x, x), closed), zero)
-    assert bool(wide.is_zero(zero)[0])
-    assert np.isneginf(wide.log(zero)[0])
-    assert float(wide.add(zero, Wide(jnp.float32([2.0**-31]), jnp.int32([-(2**29)]))).value[0]) == 2.0**-31
+    zero, closed = (
+        Extended(jnp.float32([1.7]), jnp.int32([NOTHING])),
+        Extended(jnp.float32([1.0]), jnp.int32([NOTHING])),
+    )
+    zero = jax.lax.fori_loop(
+        0, 4000, lambda _, x: extended_exponent.multiply(extended_exponent.add(x, x), closed), zero
+    )
+    assert bool(extended_exponent.is_zero(zero)[0])
+    assert np.isneginf(extended_exponent.log(zero)[0])
+    assert (
+        float(extended_exponent.add(zero, Extended(jnp.float32([2.0**-31]), jnp.int32([-(2**29)]))).value[0])
+        == 2.0**-31
+    )
 
 
 def test_a_million_frames_of_ten_thousand_nats_are_not_taken_for_zero() -> None:
     """What 10,000 nats a frame come to, in steps of 2^32."""
-    assert 1e6 * 1e4 / np.log(2) / 32 < -wide.ZERO_BELOW
+    assert 1e6 * 1e4 / np.log(2) / 32 < -extended_exponent.ZERO_BELOW
 
 
 def text_of(targets: np.ndarray, lengths: np.ndarray, classes: int) -> Any:
     batch = targets.shape[0]
-    return read_text(XP, jnp.zeros((batch, 1, classes)), *args_of(targets, np.ones(batch, int), lengths), 0)
+    return prepare_targets(XP, jnp.zeros((batch, 1, classes)), *args_of(targets, np.ones(batch, int), lengths), 0)
 
 
 def test_each_class_is_led_by_its_first_label_and_gathers_all_of_them() -> None:
     targets = np.array([[3, 1, 3, 3, 1], [2, 2, 1, 1, 1]])
-    text = text_of(targets, np.array([5, 3]), 6)
-    classes = jax.jit(lambda text: by_class.find(text, 6, 0, np.float32))(text)
+    prepared = text_of(targets, np.array([5, 3]), 6)
+    classes = jax.jit(lambda prepared: by_class.find(prepared, 6, 0, np.float32))(prepared)
     assert classes.place.tolist() == [[5, 1, 6, 0, 6, 6], [5, 2, 0, 6, 6, 6]]
     x = jnp.asarray(2.0 ** np.arange(5, dtype=np.float32))[None, None, :] * jnp.ones((2, 1, 1))
     assert by_class.gathered(x, classes.members)[:, 0].tolist() == [[13, 18, 0, 0, 0], [3, 0, 4, 0, 0]]
@@ -191,12 +200,12 @@ def test_the_sum_over_time_is_right_to_a_rounding_or_two_even_where_most_of_it_c
     np.testing.assert_allclose(found, x.astype(np.float64).sum(1), rtol=3 * 2.0**-24)
 
 
-def split(*given: jax.Array) -> tuple[jax.Array, Wide, jax.Array, jax.Array]:
+def split(*given: jax.Array) -> tuple[jax.Array, Extended, jax.Array, jax.Array]:
     """Whether there is a main path; the sum over all paths, and over all but that one; the main path's logarithms."""
-    text = read_text(XP, *given, 0)
-    read = scores.read(given[0], text, 0, True)
-    sums, main = walk.run(read, text, 1), total.main_path(read, text, 0)
-    return main.spells, sums.total, total.rest(read, sums, text, main), read.certain
+    prepared = prepare_targets(XP, *given, 0)
+    read = scores.read(given[0], prepared, 0, True)
+    sums, main = walk.run(read, prepared, 1), total.main_path(read, prepared, 0)
+    return main.spells, sums.total, total.rest(read, sums, prepared, main), read.certain
 
 
 @pytest.mark.parametrize("margin", [0.0, 4.0, 9.0])

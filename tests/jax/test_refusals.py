@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from seqloss import errors
-from seqloss.jax import ctc_check, ctc_greedy, ctc_loss, kernel
+from seqloss.jax import ctc_check, ctc_greedy, ctc_loss
+from seqloss.jax.ctc import kernel
 
 LOGITS = np.random.default_rng(1).normal(size=(2, 6, 4)).astype(np.float32)
 GOOD = np.array([[1, 2], [3, 1]])
@@ -108,13 +109,13 @@ def test_what_looks_at_values_says_so_under_jit(function: object) -> None:
         jax.jit(function)(LOGITS)  # type: ignore[arg-type]
 
 
-def test_importing_the_door_starts_no_backend() -> None:
+def test_importing_the_frontend_starts_no_backend() -> None:
     code = "import seqloss.jax; from jax._src import xla_bridge as b; print(len(b._backends))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "0"
 
 
-def test_without_jax_the_door_names_the_extra() -> None:
+def test_without_jax_the_frontend_names_the_extra() -> None:
     code = "import sys; sys.modules['jax'] = None\nimport seqloss.jax"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "seqloss.jax needs JAX, which is not installed: pip install 'seqloss[jax]'" in out.stderr

@@ -13,7 +13,8 @@ import sys
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 import seqloss.numpy as host
-from seqloss.jax import ctc_loss, kernel
+from seqloss.jax import ctc_loss
+from seqloss.jax.ctc import kernel
 
 assert jax.device_count() == 2
 kernel.CPU_KERNEL = sys.argv[1] == "CPU kernel"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import seqloss.numpy as host
-from seqloss.jax import ctc_loss, ctc_posteriors, kernel
+from seqloss.jax import ctc_loss, ctc_posteriors
+from seqloss.jax.ctc import kernel
 
 RNG = np.random.default_rng(0)
 LOGITS = 2 * RNG.normal(size=(3, 9, 5)).astype(np.float32)
@@ -213,7 +214,7 @@ def test_float64_needs_x64_and_is_float32_without() -> None:
     assert ctc_loss(LOGITS.astype(np.float64), TARGETS, FRAMES, LABELS).dtype == jnp.float32
 
 
-def test_with_x64_float64_is_the_numpy_doors_float64(path: str, double: None) -> None:
+def test_with_x64_float64_is_the_numpy_frontends_float64(path: str, double: None) -> None:
     logits = LOGITS.astype(np.float64)
     loss, gradient = host.ctc_loss_and_grad(logits, TARGETS, FRAMES, LABELS)
     found = ctc_loss(logits, TARGETS, FRAMES, LABELS)

@@ -10,7 +10,7 @@ import pytest
 
 import seqloss.numpy as host
 
-from ..contract.jax_door import JaxArraysDoor
+from ..contract.jax_frontend import JaxArraysFrontend
 from ..contract.problems import NAMED
 from ..contract.test_agreement import assert_agrees
 from ..contract.test_half_types import assert_log_probabilities_are_taken_for_what_they_are
@@ -21,7 +21,7 @@ from ..contract.test_half_types import assert_log_probabilities_are_taken_for_wh
     "name", ["phone", "scores times 1500", "masked to -1e4", "sure by 16", "sure by 20, wrong in places"]
 )
 def test_large_and_hard_batches_agree(dtype: str, name: str) -> None:
-    assert_agrees(JaxArraysDoor(dtype), NAMED[name])
+    assert_agrees(JaxArraysFrontend(dtype), NAMED[name])
 
 
 ROWS = ["ordinary", "too long", "every path closed", "masked", "NaN", "+inf", "nothing open", "no label", "no frame"]
@@ -51,10 +51,10 @@ def hard_rows() -> tuple[np.ndarray, ...]:
 )
 def test_rows_of_every_kind_side_by_side_are_what_the_cpu_kernel_makes_of_each(dtype: str, normalize: bool) -> None:
     logits, *args = hard_rows()
-    door, options = JaxArraysDoor(dtype), {"blank": 2, "normalize": normalize, "validate": False}
+    frontend, options = JaxArraysFrontend(dtype), {"blank": 2, "normalize": normalize, "validate": False}
     upstream = np.array([-1.0, 2.0, 3.0, 0.5, 1.0, 1.0, 1.0, 2.0, 7.0])
-    loss, grad = door.loss_and_grad(logits, *args, upstream=upstream, **options)
-    expected, slope = host.ctc_loss_and_grad(door.rounded(logits).astype(np.float32), *args, **options)
+    loss, grad = frontend.loss_and_grad(logits, *args, upstream=upstream, **options)
+    expected, slope = host.ctc_loss_and_grad(frontend.rounded(logits).astype(np.float32), *args, **options)
     assert [ROWS[n] for n in np.flatnonzero(np.isnan(expected))] == ["NaN", "+inf", *["nothing open"] * normalize]
     assert np.isinf(expected).sum() == (2 if normalize else 3)
     np.testing.assert_allclose(loss, expected, rtol=3e-6)
@@ -68,4 +68,4 @@ def test_rows_of_every_kind_side_by_side_are_what_the_cpu_kernel_makes_of_each(d
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_log_probabilities_of_a_half_type_are_not_refused_for_its_rounding(dtype: str) -> None:
     """The contract suite has this path in float32 and float64 alone."""
-    assert_log_probabilities_are_taken_for_what_they_are(JaxArraysDoor(dtype), 1000)
+    assert_log_probabilities_are_taken_for_what_they_are(JaxArraysFrontend(dtype), 1000)

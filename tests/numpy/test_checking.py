@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from seqloss import contract
+from seqloss import contract, errors
 from seqloss.contract import check_normalized, not_normalized
-from seqloss.kernels.cpu import loss_and_grad
+from seqloss.kernels.ctc.batch import loss_and_grad
 
 SMALL, LARGE = (64, 64, 96, 12), (4, 4000, 32, 800)
 """Batch, time, classes, labels."""
@@ -58,7 +58,7 @@ def test_the_quick_look_at_log_probabilities_answers_like_the_slow_one(
         if not refused:
             check_normalized(changed, lengths)
             continue
-        with pytest.raises(contract.errors.NormalizationError, match=rf"logits\[{row}, {frame}\]"):
+        with pytest.raises(errors.NormalizationError, match=rf"logits\[{row}, {frame}\]"):
             check_normalized(changed, lengths)
         lengths[row] = frame  # what lies past a length is never read
         check_normalized(changed, lengths)

@@ -9,18 +9,18 @@ import pytest
 
 from seqloss.errors import OptionError, RunError
 from seqloss.recipes.outputs import export
-from seqloss.verify import Subject
+from seqloss.verify import Implementation
 from seqloss.verify.outputs import hold, read
 
 
-def test_a_run_s_outputs_are_an_ordinary_problem_that_our_door_solves(trained, tmp_path: Path) -> None:
+def test_a_run_s_outputs_are_an_ordinary_problem_that_our_frontend_solves(trained, tmp_path: Path) -> None:
     _, run, _ = trained
     count = export(run, tmp_path / "out.npz")
     given = read(tmp_path / "out.npz")
     assert count == given.shape[0] == 2  # the pictures held out for validation
     assert (given.logit_lengths <= given.shape[1]).all()
     assert given.label_rows() != [[], []]
-    figure = hold(Subject("ours", "seqloss.verify.adapters.numpy:door"), given).agreement[0]
+    figure = hold(Implementation("ours", "seqloss.verify.adapters.numpy:frontend"), given).agreement[0]
     assert figure.utterances == 2
     assert figure.worst < 1e-10
 

@@ -108,7 +108,7 @@ def test_inference_tensors_are_taken() -> None:
 
 
 def test_scores_that_need_no_gradient_get_none_and_cost_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    from seqloss.torch import rows
+    from seqloss.torch.ctc import rows
 
     asked, real = [], rows.compute
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""`ctc_check`: the NumPy door's report, from tensors of every type."""
+"""`ctc_check`: the NumPy frontend's report, from tensors of every type."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seqloss.torch import Finding, Report, ctc_check, ctc_loss
 TYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 TARGETS = torch.tensor([[1, 2], [1, 1], [3, 5], [1, 2], [2, 3], [1, 0]])
 FRAMES, LABELS = torch.tensor([6, 2, 6, 6, 9, 6]), torch.tensor([2, 2, 2, 2, 2, 1])
-KINDS = {"infeasible": 1, "label": 1, "poisoned": 1, "length": 1}
+KINDS = {"infeasible": 1, "label": 1, "non-finite": 1, "length": 1}
 
 
 def logits() -> torch.Tensor:
@@ -23,7 +23,7 @@ def logits() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=str)
-def test_bad_rows_of_every_kind_are_found_as_the_numpy_door_finds_them(kind: torch.dtype) -> None:
+def test_bad_rows_of_every_kind_are_found_as_the_numpy_frontend_finds_them(kind: torch.dtype) -> None:
     x = logits().to(kind)
     report = ctc_check(x.requires_grad_(), TARGETS, FRAMES, LABELS)
     assert report == host.ctc_check(x.detach().double().numpy(), TARGETS.numpy(), FRAMES.numpy(), LABELS.numpy())

@@ -125,7 +125,7 @@ def test_the_operators_are_what_they_are_registered_as(gradient: bool, reduction
 
     All frames and labels are in use, or what is kept would hold memory as it was allocated.
     """
-    from seqloss.torch.operators import ctc_gradient, ctc_losses
+    from seqloss.torch.ctc.operators import ctc_gradient, ctc_losses
 
     x = leaf().requires_grad_(gradient)
     full = torch.full((2,), 7, device=DEVICE), torch.full((2,), 3, device=DEVICE)

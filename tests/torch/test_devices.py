@@ -1,7 +1,7 @@
 """Tensors that live on a device without a kernel: they go over the CPU, said once, and the answer is right.
 
 No device is needed. `PretendedDevice` lets tensors claim to live on "cuda" and follows each move that the
-door asks for; a meta tensor, which truly is not on the CPU, shows the words; a real GPU, where there is one,
+frontend asks for; a meta tensor, which truly is not on the CPU, shows the words; a real GPU, where there is one,
 the whole, with scores in float64, for which it has no kernel.
 """
 
@@ -19,8 +19,10 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from seqloss.errors import SeqLossWarning
-from seqloss.kernels.gpu import available
-from seqloss.torch import CTCLoss, arrays, ctc_align, ctc_check, ctc_greedy, ctc_loss, ctc_posteriors, on_device, rows
+from seqloss.kernels.triton import available
+from seqloss.torch import CTCLoss, arrays, ctc_align, ctc_check, ctc_greedy, ctc_loss, ctc_posteriors
+from seqloss.torch.ctc import device_arguments
+from seqloss.torch.ctc import rows
 
 TARGETS, FRAMES, LABELS = torch.tensor([[1, 2, 2], [3, 1, 0]]), torch.tensor([7, 5]), torch.tensor([3, 2])
 CUDA = torch.device("cuda", 0)
@@ -144,7 +146,7 @@ class Machine:
         monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: self.name)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: self.capability)
-        monkeypatch.setitem(sys.modules, "seqloss.kernels.gpu.probe", types.SimpleNamespace(run=self.probe))
+        monkeypatch.setitem(sys.modules, "seqloss.kernels.triton.probe", types.SimpleNamespace(run=self.probe))
         monkeypatch.setattr(available, "find_spec", lambda name: types.SimpleNamespace(name=name))
 
     def probe(self, device: torch.device) -> None:
@@ -226,9 +228,9 @@ def test_on_a_gpu_that_can_scores_take_the_kernels_each_device_asked_once(machin
     device = PretendedDevice()
     device.there.append(x)
     with device:
-        assert on_device.takes(x)
-        assert not on_device.takes(leaf())
-        assert not on_device.takes(np.zeros((2, 7, 4)))
+        assert device_arguments.takes(x)
+        assert not device_arguments.takes(leaf())
+        assert not device_arguments.takes(np.zeros((2, 7, 4)))
 
 
 def test_what_has_no_kernel_anywhere_says_yet_on_a_gpu_too(machine: Machine) -> None:

@@ -1,4 +1,4 @@
-"""The door before the Triton kernels, inside PyTorch's autograd: on a GPU, or in Triton's interpreter."""
+"""The frontend before the Triton kernels, inside PyTorch's autograd: on a GPU, or in Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from seqloss import errors
-from seqloss.torch import CTCLoss, ctc_align, ctc_greedy, ctc_loss, ctc_posteriors, on_device
+from seqloss.torch import CTCLoss, ctc_align, ctc_greedy, ctc_loss, ctc_posteriors
+from seqloss.torch.ctc import device_arguments
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
@@ -37,7 +38,7 @@ def gradient(x: torch.Tensor, **options: Any) -> torch.Tensor:
 
 
 def test_scores_go_through_the_kernels() -> None:
-    assert on_device.takes(leaf())
+    assert device_arguments.takes(leaf())
     assert "gpu" in type(ctc_loss(leaf(), TARGETS, FRAMES, LABELS).grad_fn)._forward_cls.__module__
 
 
@@ -140,7 +141,7 @@ def test_without_a_graph_the_loss_has_the_same_bits_and_no_history(mode: type) -
 
 
 def test_scores_that_need_no_gradient_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    from seqloss.kernels.gpu import planned
+    from seqloss.kernels.triton.ctc import replay as planned
 
     asked, real = [], planned.forward
     monkeypatch.setattr(
@@ -269,7 +270,7 @@ def test_a_half_type_s_gradient_is_rounded_once_reduction_and_upstream_included(
 
 def test_labels_and_lengths_of_any_integer_type_on_the_device_mean_the_same() -> None:
     expected = gradient(leaf())
-    for kind in on_device.INTEGERS:
+    for kind in device_arguments.INTEGERS:
         x = leaf()
         args = (values.to(DEVICE, kind) for values in (TARGETS, FRAMES, LABELS))
         (found,) = torch.autograd.grad(ctc_loss(x, *args), x, UPSTREAM.to(DEVICE))
@@ -279,7 +280,7 @@ def test_labels_and_lengths_of_any_integer_type_on_the_device_mean_the_same() ->
 @pytest.fixture
 def hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU, Python cannot see the numbers of any tensor."""
-    monkeypatch.setattr(on_device, "hidden", lambda values: isinstance(values, torch.Tensor))
+    monkeypatch.setattr(device_arguments, "hidden", lambda values: isinstance(values, torch.Tensor))
 
 
 @pytest.mark.usefixtures("hidden")
@@ -310,7 +311,7 @@ def test_a_blank_of_another_type_is_refused_beside_unseen_labels_even_after_one_
 
 
 @pytest.mark.usefixtures("hidden")
-@pytest.mark.parametrize("kind", on_device.INTEGERS, ids=str)
+@pytest.mark.parametrize("kind", device_arguments.INTEGERS, ids=str)
 def test_labels_one_row_after_another_on_the_device_are_those_of_padded_rows(kind: torch.dtype) -> None:
     labels = torch.tensor([1, 2, 2, 3, 1]).to(DEVICE, kind)
     for counts in (LABELS.to(DEVICE, kind), LABELS.tolist()):

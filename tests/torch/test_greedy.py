@@ -1,4 +1,4 @@
-"""What is torch's own about `ctc_greedy`; the rest is held against every door in `tests/contract/test_greedy.py`."""
+"""Of greedy decoding in torch, what the contract suite, which runs on every frontend, does not hold."""
 
 from __future__ import annotations
 

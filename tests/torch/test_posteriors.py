@@ -1,4 +1,4 @@
-"""`ctc_posteriors`: the NumPy door's, as tensors without a graph."""
+"""`ctc_posteriors`: the NumPy frontend's, as tensors without a graph."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def leaf(kind: torch.dtype = torch.float64) -> torch.Tensor:
 
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("kind", TYPES, ids=str)
-def test_they_have_the_bits_of_the_numpy_door(kind: torch.dtype, normalize: bool) -> None:
+def test_they_have_the_bits_of_the_numpy_frontend(kind: torch.dtype, normalize: bool) -> None:
     x = leaf(kind).detach() if normalize else leaf().detach().log_softmax(2).sub(0.02).to(kind)
     found = ctc_posteriors(x.requires_grad_(), TARGETS, FRAMES, LABELS, normalize=normalize)
     computed = torch.promote_types(kind, torch.float32)

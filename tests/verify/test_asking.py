@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from seqloss.errors import VerifyError
-from seqloss.verify import Effort, Report, Subject, asking, verify
+from seqloss.verify import Effort, Implementation, Report, asking, verify
 from seqloss.verify.asking import Process
 from seqloss.verify.problem import problem
 
@@ -116,7 +116,7 @@ def test_an_interrupt_ends_a_run_in_this_process_and_breaks_no_law() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        verify(Subject("interrupted", interrupted), apart=False)
+        verify(Implementation("interrupted", interrupted), apart=False)
 
 
 def test_an_interrupt_that_the_function_itself_raises_is_told_from_its_process(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_an_interrupt_that_the_function_itself_raises_is_told_from_its_process(t
 
 def test_a_function_that_forks_does_not_mix_its_answers(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(RIGHT.format(mistake="os.fork()", after="pass", answer="loss, gradient"))
-    with Process(Subject("mine", f"{tmp_path / 'mine.py'}:ctc"), limit=10.0) as asked:
+    with Process(Implementation("mine", f"{tmp_path / 'mine.py'}:ctc"), limit=10.0) as asked:
         for frames in (1, 2, 3, 4):
             answer = asked.ask(problem(np.zeros((1, frames, 2)), [[]]), "float64")
             np.testing.assert_allclose(answer.loss, frames * np.log(2.0), err_msg=answer.died or answer.raised)
@@ -205,7 +205,7 @@ def test_a_function_is_sent_by_value() -> None:
         return factor * ctc_loss_and_grad(logits, targets, logit_lengths, target_lengths, blank=blank)[0]
 
     one = problem([[[0.0, 0.0]]], [[1]])
-    with Process(Subject("doubled", doubled)) as asked:
+    with Process(Implementation("doubled", doubled)) as asked:
         answer = asked.ask(one, "float64")
     np.testing.assert_allclose(answer.loss, 2 * np.log(2.0))
 
@@ -230,6 +230,6 @@ def test_a_file_that_ends_the_process_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_not_installed_is_skipped() -> None:
-    report = verify(Subject("k3", "k3:loss", packages=("k3-that-is-nowhere",)))
+    report = verify(Implementation("k3", "k3:loss", packages=("k3-that-is-nowhere",)))
     assert report.skipped == "k3-that-is-nowhere is not installed"
     assert not report.ok

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqloss.verify import Effort, Subject, verify
+from seqloss.verify import Effort, Implementation, verify
 from tests.verify.mutants import plain
 
 
@@ -71,5 +71,5 @@ HIDDEN = [
 @pytest.mark.parametrize(("function", "law"), HIDDEN, ids=lambda x: getattr(x, "__name__", ""))
 def test_a_hidden_mistake_is_found(function: Any, law: str) -> None:
     powers = (32,) if law == "sizes" else ()
-    report = verify(Subject("f", function), effort=Effort(examples=3, seconds=1.0, powers=powers), apart=False)
+    report = verify(Implementation("f", function), effort=Effort(examples=3, seconds=1.0, powers=powers), apart=False)
     assert law in [result.law for result in report.broken], str(report)

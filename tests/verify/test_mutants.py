@@ -9,12 +9,12 @@ import pytest
 
 from seqloss.verify import Effort, verify
 from seqloss.verify.asking import Here
+from seqloss.verify.implementation import Implementation
+from seqloss.verify.known_bugs import USUAL
 from seqloss.verify.laws import LAWS
 from seqloss.verify.report import BREAKS
 from seqloss.verify.run import QUICK, judge_law
-from seqloss.verify.subject import Subject
-from seqloss.verify.suspects import USUAL
-from seqloss.verify.witness import Witness
+from seqloss.verify.runner import Runner
 from tests.verify.mutants import plain
 from tests.verify.mutants.planted import MUTANTS, Mutant, load, source_of
 
@@ -43,15 +43,17 @@ def test_a_planted_mistake_breaks_its_law_first(mutant: Mutant, seed: int, tmp_p
     )
     (tmp_path / "mutant.py").write_text(source_of(mutant), encoding="utf-8")
     types = ("float64", "float32") if seed == 0 else ("float64",)
-    subject = Subject(mutant.name, f"{tmp_path / 'mutant.py'}:ctc", dtypes=types)
-    report = verify(subject, effort=effort, apart=mutant.name in DEADLY)
+    implementation = Implementation(mutant.name, f"{tmp_path / 'mutant.py'}:ctc", dtypes=types)
+    report = verify(implementation, effort=effort, apart=mutant.name in DEADLY)
     assert report.first is not None, "missed"
     assert report.first.law in mutant.laws, str(report)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_right_one_breaks_no_law(seed: int) -> None:
-    report = verify(Subject("plain", plain.ctc), effort=Effort(examples=12, seed=seed, powers=(16,)), apart=False)
+    report = verify(
+        Implementation("plain", plain.ctc), effort=Effort(examples=12, seed=seed, powers=(16,)), apart=False
+    )
     assert report.ok, str(report)
 
 
@@ -66,15 +68,15 @@ NOT_FIRST = {
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 def test_every_law_can_be_broken(law) -> None:
     if law.name == "rising-score":
-        subject = Subject("turned", against_the_scores, scores="log_probs")
+        implementation = Implementation("turned", against_the_scores, scores="log_probs")
     else:
         name = NOT_FIRST.get(law.name)
         mutant = next(m for m in MUTANTS if m.name == name or (name is None and law.name in m.laws))
         if mutant.name in DEADLY:
             pytest.skip("seen in a process of its own, above")
-        subject = Subject(mutant.name, load(mutant))
+        implementation = Implementation(mutant.name, load(mutant))
     effort = Effort(examples=6, full=law.name == "sizes", powers=(16, 256))
-    assert judge_law(law, Witness(Here(subject)), effort).status == BREAKS
+    assert judge_law(law, Runner(Here(implementation)), effort).status == BREAKS
 
 
 def against_the_scores(logits, targets, logit_lengths, target_lengths, blank):
@@ -104,14 +106,16 @@ def test_the_likely_cause_is_told_in_words() -> None:
     }
     for name, words in causes.items():
         mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
-        report = verify(Subject(name, load(mutant)), effort=Effort(examples=6, first=True, powers=()), apart=False)
+        report = verify(
+            Implementation(name, load(mutant)), effort=Effort(examples=6, first=True, powers=()), apart=False
+        )
         assert words in report.cause, (name, report.cause)
 
 
 def test_a_failure_is_small_and_its_lines_show_it(capsys: pytest.CaptureFixture[str]) -> None:
     mutant = next(mutant for mutant in MUTANTS if mutant.name == "repeats-merge")
     patient = replace(QUICK, seconds=120.0)  # a busy machine finds as small a problem as an idle one
-    report = verify(Subject("ctc", load(mutant)), effort=patient, apart=False)
+    report = verify(Implementation("ctc", load(mutant)), effort=patient, apart=False)
     assert report.first is not None
     assert report.first.finding is not None
     lines = report.first.finding.script

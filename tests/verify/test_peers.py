@@ -22,10 +22,10 @@ def marked(names: list[str]) -> list:
 
 @pytest.mark.parametrize("name", marked(list(EXPECTED)))
 def test_a_peer_breaks_what_it_is_known_to_break(name: str) -> None:
-    subject = KNOWN[name]
-    found = {package: importlib.metadata.version(package) for package in subject.packages}
+    implementation = KNOWN[name]
+    found = {package: importlib.metadata.version(package) for package in implementation.packages}
     seen = f"the facts are those of { {package: VERSIONS.get(package) for package in found} }, this is {found}"
-    report = verify(subject, effort=EFFORT)
+    report = verify(implementation, effort=EFFORT)
     broken = {result.law: result.finding and result.finding.found for result in report.broken}
     mended, new = EXPECTED[name] - set(broken), set(broken) - EXPECTED[name]
     assert not mended, f"mended since: {mended}; {seen}"
@@ -47,5 +47,5 @@ def test_an_adapter_promises_laws_that_exist() -> None:
     from seqloss.verify.laws import LAWS
 
     names = {law.name for law in LAWS}
-    for subject in KNOWN.values():
-        assert set(subject.not_promised) <= names, subject.name
+    for implementation in KNOWN.values():
+        assert set(implementation.not_promised) <= names, implementation.name

@@ -1,4 +1,4 @@
-"""What a subject does not promise is never held against it, and what it promises always is."""
+"""What an implementation does not promise is never held against it, and what it promises always is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seqloss.numpy import ctc_loss_and_grad
-from seqloss.verify import Effort, Subject, verify
+from seqloss.verify import Effort, Implementation, verify
 from tests.verify.mutants import plain
 from tests.verify.mutants.planted import MUTANTS, load
 
@@ -60,7 +60,7 @@ UNPROMISED = [
 
 @pytest.mark.parametrize(("function", "promises"), UNPROMISED, ids=lambda x: getattr(x, "__name__", ""))
 def test_one_that_keeps_what_it_promises_is_right(function: Any, promises: dict[str, Any]) -> None:
-    report = verify(Subject("f", function, **promises), effort=EFFORT, apart=False)
+    report = verify(Implementation("f", function, **promises), effort=EFFORT, apart=False)
     assert report.ok, str(report)
 
 
@@ -68,7 +68,9 @@ def test_one_that_keeps_what_it_promises_is_right(function: Any, promises: dict[
     ("function", "promises"), [case for case in UNPROMISED[:6] if case[1]], ids=lambda x: getattr(x, "__name__", "")
 )
 def test_the_same_is_blamed_where_it_promised_more(function: Any, promises: dict[str, Any]) -> None:
-    report = verify(Subject("f", function), effort=Effort(examples=4, first=True, small=False, powers=()), apart=False)
+    report = verify(
+        Implementation("f", function), effort=Effort(examples=4, first=True, small=False, powers=()), apart=False
+    )
     assert not report.ok
 
 
@@ -79,7 +81,7 @@ def ours(logits: Any, targets: Any, frames: Any, labels: Any, blank: int) -> Any
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_one_that_takes_half_types_alone_is_right(dtype: str) -> None:
     effort = Effort(examples=12, seconds=8.0, powers=(16,))
-    report = verify(Subject("ours", ours, dtypes=(dtype,)), effort=effort, apart=False)
+    report = verify(Implementation("ours", ours, dtypes=(dtype,)), effort=effort, apart=False)
     assert report.ok, str(report)
 
 
@@ -88,7 +90,7 @@ def test_half_types_alone_do_not_hide_a_wrong_gradient() -> None:
         loss, gradient = ours(*given)
         return loss, 2 * gradient
 
-    report = verify(Subject("f", doubled, dtypes=("bfloat16",)), effort=EFFORT, apart=False)
+    report = verify(Implementation("f", doubled, dtypes=("bfloat16",)), effort=EFFORT, apart=False)
     assert "finite-differences" in [result.law for result in report.broken]
 
 

@@ -1,4 +1,4 @@
-"""The JAX door: losses of sequence training under jit, grad, vmap and shard_map.
+"""The JAX frontend: losses of sequence training under jit, grad, vmap and shard_map.
 
 * `ctc_loss`: connectionist temporal classification, from scores or log-probabilities.
 * `ctc_check`: which rows of a batch cannot be trained on, and why.
@@ -16,11 +16,11 @@ except ModuleNotFoundError as error:
         raise
     raise missing_extra("JAX", "jax", "seqloss.jax") from None
 
-from seqloss.jax.check import ctc_check
-from seqloss.jax.ctc import ctc_loss
-from seqloss.jax.greedy import ctc_greedy
-from seqloss.jax.optax import optax_ctc_loss
-from seqloss.jax.posteriors import ctc_posteriors
+from seqloss.jax.ctc.check import ctc_check
+from seqloss.jax.ctc.greedy import ctc_greedy
+from seqloss.jax.ctc.loss import ctc_loss
+from seqloss.jax.ctc.optax import optax_ctc_loss
+from seqloss.jax.ctc.posteriors import ctc_posteriors
 from seqloss.numpy import Finding, Greedy, Report
 
 __all__ = [

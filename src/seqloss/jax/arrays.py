@@ -1,4 +1,4 @@
-"""What a call is given, as JAX arrays: what every function behind this door begins with."""
+"""What a call is given, as JAX arrays: what every function behind this frontend begins with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seqloss import contract, errors
 from seqloss.contract import Infeasible
 from seqloss.errors import wrong_dtype
 from seqloss.numpy.arrays import COMPUTED_IN, rounding
-from seqloss.numpy.rows import compute
+from seqloss.numpy.ctc.rows import compute
 
 INT32 = np.iinfo(np.int32)
 

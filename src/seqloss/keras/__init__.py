@@ -1,4 +1,4 @@
-"""The Keras 3 door: losses of sequence training on Keras' torch, JAX or TensorFlow backend.
+"""The Keras 3 frontend: losses of sequence training on Keras' torch, JAX or TensorFlow backend.
 
 * `CTC`: for `model.compile`; `keras.losses.CTC`, and real lengths from wherever you have them.
 * `pack`: labels and lengths in one `y_true`, for `fit`.
@@ -24,11 +24,11 @@ except ModuleNotFoundError as error:
         raise
     raise missing_extra("Keras", "keras", "seqloss.keras") from None
 
-from seqloss.keras.batch_cost import ctc_batch_cost
-from seqloss.keras.ctc import ctc_loss
-from seqloss.keras.host import Finding, Greedy, Report, ctc_check, ctc_greedy, ctc_posteriors
-from seqloss.keras.losses import CTC
-from seqloss.keras.packed import pack
+from seqloss.keras.ctc.batch_cost import ctc_batch_cost
+from seqloss.keras.ctc.host import Finding, Greedy, Report, ctc_check, ctc_greedy, ctc_posteriors
+from seqloss.keras.ctc.keras_loss import CTC
+from seqloss.keras.ctc.loss import ctc_loss
+from seqloss.keras.ctc.packed import pack
 
 __all__ = [
     "CTC",

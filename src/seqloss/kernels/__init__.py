@@ -1,7 +1,6 @@
-"""The fast implementations: arrays in, arrays out; no checks, no autograd.
+"""The fast implementations: arrays in, arrays out; no argument checks, no autograd.
 
-To be read in this order: `vectors.py` (how vectors are written for Numba), `softmax.py` and `emissions.py` (what a
-frame gives), `blocks.py` (the sums over paths, fast), `wide.py` and `recursion.py` (the same without limits),
-`gradient.py`, `ctc.py` (a row, a batch), `cpu.py` (what the doors call). `bits.py`, `exponential.py`, `layout.py`,
-`workspace.py`, `threads.py` and `compiled.py` serve them.
+* `numba/`: what any CPU kernel needs (compilation and its cache, vectors, exponentials, threads); knows no loss.
+* `ctc/`: the CPU kernels of CTC. A kernel of another loss gets a folder beside it.
+* `triton/`: what any GPU kernel needs; `triton/ctc/`: the GPU kernels of CTC.
 """

@@ -1,4 +1,4 @@
-"""Scores as the arrays that kernels take: what every function behind this door begins with."""
+"""Scores as the arrays that kernels take: what every function behind this frontend begins with."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from seqloss.doctor.gradient_flow import mean_gradients
+from seqloss.doctor.lightning import blank_share
 from seqloss.recipes.run import Run
-from seqloss.torch.gradient_flow import mean_gradients
-from seqloss.torch.lightning import blank_share
 
 POINTS = 20
 """An epoch."""

@@ -42,7 +42,7 @@ class Alignment:
         first: (batch, labels) int64, each label's first frame.
         last: (batch, labels) int64, each label's last frame.
         scores: (batch, labels), log probability of each label's frames, nats.
-        total: (batch,), log probability of the path; -inf without one, NaN in a poisoned row.
+        total: (batch,), log probability of the path; -inf without one, NaN in a non-finite row.
     """
 
     classes: np.ndarray

@@ -60,7 +60,7 @@ class Row:
     """One row of a batch, cut to its lengths."""
 
     number: int
-    scores: np.ndarray | None  # (time, classes) before softmax; None for a poisoned row
+    scores: np.ndarray | None  # (time, classes) before softmax; None for a non-finite row
     target: np.ndarray  # (labels,)
     lattice: Lattice
 
@@ -134,7 +134,7 @@ def ctc_posteriors(
     Args: as `ctc_loss_and_grad`; a row that no path fits, and frames past a row's length, are all 0.
 
     Returns:
-        (batch, time, classes) float64; each frame in use adds up to 1, or is NaN in a poisoned row.
+        (batch, time, classes) float64; each frame in use adds up to 1, or is NaN in a non-finite row.
 
     Raises:
         as `ctc_loss_and_grad`.

@@ -74,7 +74,7 @@ def row_scores(
         normalize: the scores are still to go through softmax.
 
     Returns:
-        scores (time, classes), or None for a row that is poisoned: NaN or +inf, or (with `normalize`) a frame
+        scores (time, classes), or None for a row that is non-finite: NaN or +inf, or (with `normalize`) a frame
         of nothing but -inf, which has no softmax.
 
     Example:

@@ -1,4 +1,4 @@
-"""The PyTorch door: losses of sequence training behind autograd.
+"""The PyTorch frontend: losses of sequence training behind autograd.
 
 * `ctc_loss`: connectionist temporal classification, from scores or log-probabilities.
 * `CTCLoss`: the same in the place of torch.nn.CTCLoss, with its arguments, its value and its gradient.
@@ -7,8 +7,6 @@
 * `ctc_align`: which frames show which label, on the best path.
 * `ctc_greedy`: what the network says, label by label, with scores and frame numbers.
 * `from_loss_and_grad`: a loss of your own, given as a function that returns (loss, gradient).
-* `plot_gradient_flow`: how much gradient reaches each layer; for Lightning, `seqloss.torch.lightning`.
-* `layers`: what a model computes, layer by layer, to hold it against the same model elsewhere.
 """
 
 from seqloss.errors import missing_extra
@@ -21,15 +19,13 @@ except ModuleNotFoundError as error:
     raise missing_extra("PyTorch", "torch", "seqloss.torch") from None
 
 from seqloss.numpy import Finding, Report
-from seqloss.torch.align import Alignment, ctc_align
-from seqloss.torch.check import ctc_check
-from seqloss.torch.ctc import ctc_loss
-from seqloss.torch.gradient_flow import mean_gradients, plot_gradient_flow
-from seqloss.torch.greedy import Greedy, ctc_greedy
-from seqloss.torch.layers import layers
-from seqloss.torch.module import CTCLoss
-from seqloss.torch.own import from_loss_and_grad
-from seqloss.torch.posteriors import ctc_posteriors
+from seqloss.torch.ctc.align import Alignment, ctc_align
+from seqloss.torch.ctc.check import ctc_check
+from seqloss.torch.ctc.greedy import Greedy, ctc_greedy
+from seqloss.torch.ctc.loss import ctc_loss
+from seqloss.torch.ctc.module import CTCLoss
+from seqloss.torch.ctc.posteriors import ctc_posteriors
+from seqloss.torch.custom_loss import from_loss_and_grad
 
 __all__ = [
     "Alignment",
@@ -43,8 +39,5 @@ __all__ = [
     "ctc_loss",
     "ctc_posteriors",
     "from_loss_and_grad",
-    "layers",
-    "mean_gradients",
-    "plot_gradient_flow",
 ]
 del _torch, missing_extra

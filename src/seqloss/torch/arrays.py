@@ -1,4 +1,4 @@
-"""Tensors as NumPy arrays and back: what every function behind this door begins and ends with."""
+"""Tensors as NumPy arrays and back: what every function behind this frontend begins and ends with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from seqloss import contract
 from seqloss.contract import Batch
 from seqloss.errors import SeqLossWarning, wrong_dtype
-from seqloss.kernels.gpu.available import reason_against
+from seqloss.kernels.triton.available import reason_against
 from seqloss.torch.tracing import refuse_tracing
 
 COMPUTED_IN = {

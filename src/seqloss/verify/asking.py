@@ -17,9 +17,9 @@ from typing import IO, Any
 
 from seqloss import errors
 from seqloss.verify import child
+from seqloss.verify.implementation import Implementation
 from seqloss.verify.problem import Answer, Problem
-from seqloss.verify.subject import Subject
-from seqloss.verify.witness import array_type
+from seqloss.verify.runner import array_type
 
 CALM = {"GOMP_SPINCOUNT": "3000"}
 """Idle OpenMP threads do not spin against the other processes that are asked at the same time."""
@@ -35,26 +35,26 @@ COMPILING = 180.0
 
 
 class Absent(Exception):
-    """What the subject runs on is not here; the reason in words."""
+    """What the implementation runs on is not here; the reason in words."""
 
 
 class Process:
-    """A subject in a child process.
+    """A implementation in a child process.
 
     Args:
-        subject: what to run.
+        implementation: what to run.
         limit: seconds for one call. Before the first in each type of scores the process is asked without being timed,
             so that it compiles; one that does not answer within `COMPILING` (or the limit, if longer) is given up.
 
     Example:
         >>> from seqloss.verify.problem import problem
-        >>> with Process(Subject("ours", "seqloss.numpy:ctc_loss_and_grad")) as ours:  # doctest: +SKIP
+        >>> with Process(Implementation("ours", "seqloss.numpy:ctc_loss_and_grad")) as ours:  # doctest: +SKIP
         ...     ours.ask(problem([[[0.0, 0.0]]], [[1]]), "float64").loss
         array([0.69314718])
     """
 
-    def __init__(self, subject: Subject, limit: float = 20.0) -> None:
-        self.subject, self.limit = subject, limit
+    def __init__(self, implementation: Implementation, limit: float = 20.0) -> None:
+        self.implementation, self.limit = implementation, limit
         self.upstream = False
         self.deaths = self.timeouts = 0
         self._compiled: set[str] = set()  # types in which this process has compiled
@@ -81,11 +81,11 @@ class Process:
             VerifyError: the function cannot be loaded.
             Absent: it says that what it runs on is not here.
         """
-        shipped = _shipped(self.subject)
+        shipped = _shipped(self.implementation)
         key = secrets.token_bytes(32)
         self._compiled.clear()
         with Listener(authkey=key) as listener:
-            environment = {**CALM, **os.environ, **self.subject.environment, child.KEY: key.hex()}
+            environment = {**CALM, **os.environ, **self.implementation.environment, child.KEY: key.hex()}
             command = [sys.executable, "-c", f"from {child.__name__} import main; main()", str(listener.address)]
             self._child = subprocess.Popen(
                 command,
@@ -99,7 +99,7 @@ class Process:
         self._connection.send(shipped)
         if not self._connection.poll(LOADING):
             self._stop()
-            raise errors.VerifyError(f"{self.subject.name}: did not load in {LOADING:.0f} s.")
+            raise errors.VerifyError(f"{self.implementation.name}: did not load in {LOADING:.0f} s.")
         try:
             state, news = self._connection.recv()
         except EOFError:
@@ -109,7 +109,7 @@ class Process:
             raise Absent(news)
         if state != "ready":
             self._stop()
-            raise errors.VerifyError(f"{self.subject.name}: cannot be loaded: {news}")
+            raise errors.VerifyError(f"{self.implementation.name}: cannot be loaded: {news}")
         self.upstream = news
 
     def ask(self, problem: Problem, dtype: str) -> Answer:
@@ -180,7 +180,7 @@ class Process:
             waiting.join(0.02)
         if accepted:
             return accepted[0]
-        raise errors.VerifyError(f"{self.subject.name}: the process ended at once.\n{self._last_words()}")
+        raise errors.VerifyError(f"{self.implementation.name}: the process ended at once.\n{self._last_words()}")
 
     def _how_it_ended(self) -> str:
         assert self._child is not None
@@ -218,11 +218,13 @@ def _end_late(process: subprocess.Popen, late: threading.Event) -> None:
 
 
 class Here:
-    """A subject in this process: nothing is caught that a process would have to catch."""
+    """A implementation in this process: nothing is caught that a process would have to catch."""
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self._function: Callable = child.load(subject.source) if isinstance(subject.source, str) else subject.source
+    def __init__(self, implementation: Implementation) -> None:
+        self.implementation = implementation
+        self._function: Callable = (
+            child.load(implementation.source) if isinstance(implementation.source, str) else implementation.source
+        )
         self.upstream = child.takes_upstream(self._function)
 
     def ask(self, problem: Problem, dtype: str) -> Answer:
@@ -249,16 +251,16 @@ def _arguments(problem: Problem, dtype: str) -> Mapping[str, Any]:
     }
 
 
-def _shipped(subject: Subject) -> str | bytes:
+def _shipped(implementation: Implementation) -> str | bytes:
     """A function is sent by value, closures included."""
-    if isinstance(subject.source, str):
-        return subject.source
+    if isinstance(implementation.source, str):
+        return implementation.source
     import cloudpickle
 
     try:
-        return cloudpickle.dumps(subject.source)
+        return cloudpickle.dumps(implementation.source)
     except Exception as problem:
         raise errors.VerifyError(
-            f"{subject.name}: cannot be sent to a process of its own ({problem}); put it into a file and give "
+            f"{implementation.name}: cannot be sent to a process of its own ({problem}); put it into a file and give "
             "file.py:function, or say apart=False."
         ) from problem

@@ -18,10 +18,10 @@ from rich.text import Text
 from seqloss import errors
 from seqloss.verify import outputs, page
 from seqloss.verify.adapters import KNOWN
+from seqloss.verify.implementation import Blank, Implementation, Lengths, Scores
 from seqloss.verify.laws import LAWS
 from seqloss.verify.report import Report, dumps
 from seqloss.verify.run import FULL, QUICK, versions_of
-from seqloss.verify.subject import Blank, Lengths, Scores, Subject
 from seqloss.verify.table import distances, show
 from seqloss.verify.together import verify_all
 
@@ -30,7 +30,7 @@ DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 @dataclass(frozen=True)
 class Promises:
-    """What a person says of a function of his own; as in `Subject`."""
+    """What a person says of a function of his own; as in `Implementation`."""
 
     dtypes: tuple[str, ...] = ()
     blank: str = "any"
@@ -48,12 +48,12 @@ class Promises:
         for law in self.without:
             _one_of("--without", law, [law.name for law in LAWS])
 
-    def subject(self, source: str) -> Subject:
+    def implementation(self, source: str) -> Implementation:
         given: dict[str, Any] = {"blank": self.blank, "lengths": self.lengths, "scores": self.scores}
         if self.dtypes:
             given["dtypes"] = tuple(dtype for dtype in DTYPES if dtype in self.dtypes)
         unpromised = dict.fromkeys(self.without, "left out by --without")
-        return Subject(source, source, few_shapes=self.few_shapes, not_promised=unpromised, **given)
+        return Implementation(source, source, few_shapes=self.few_shapes, not_promised=unpromised, **given)
 
 
 def _one_of(option: str, found: str, expected: Sequence[str]) -> None:
@@ -61,7 +61,7 @@ def _one_of(option: str, found: str, expected: Sequence[str]) -> None:
         raise errors.OptionError(f"{option}: expected one of {', '.join(expected)}, found {found!r}.")
 
 
-def subjects(names: Sequence[str], promises: Promises) -> list[Subject]:
+def implementations(names: Sequence[str], promises: Promises) -> list[Implementation]:
     """Known implementations by their names, others by where they are; all that are known if none is named.
 
     Raises:
@@ -74,7 +74,7 @@ def subjects(names: Sequence[str], promises: Promises) -> list[Subject]:
         if name in KNOWN:
             found.append(_without(KNOWN[name], promises.without))
         elif ":" in name:
-            found.append(promises.subject(name))
+            found.append(promises.implementation(name))
         else:
             raise errors.VerifyError(
                 f"{name!r} is no known implementation (seqloss verify --list shows them) and no "
@@ -83,8 +83,10 @@ def subjects(names: Sequence[str], promises: Promises) -> list[Subject]:
     return found or list(KNOWN.values())
 
 
-def _without(subject: Subject, laws: Sequence[str]) -> Subject:
-    return replace(subject, not_promised={**subject.not_promised, **dict.fromkeys(laws, "left out by --without")})
+def _without(implementation: Implementation, laws: Sequence[str]) -> Implementation:
+    return replace(
+        implementation, not_promised={**implementation.not_promised, **dict.fromkeys(laws, "left out by --without")}
+    )
 
 
 def list_known() -> None:
@@ -92,19 +94,19 @@ def list_known() -> None:
     table = Table(title="known implementations", header_style="bold")
     for heading in ("name", "packages", "takes"):
         table.add_column(heading)
-    for subject in KNOWN.values():
-        versions, missing = versions_of(subject)
+    for implementation in KNOWN.values():
+        versions, missing = versions_of(implementation)
         packages = missing or ", ".join(f"{name} {version}" for name, version in versions.items())
         table.add_row(
-            Text(subject.name),
+            Text(implementation.name),
             Text(packages, "dim" if missing else ""),
-            f"{subject.scores}; {', '.join(subject.dtypes)}",
+            f"{implementation.scores}; {', '.join(implementation.dtypes)}",
         )
     _wide().print(table)
 
 
 def run(
-    chosen: Sequence[Subject],
+    chosen: Sequence[Implementation],
     err: Console,
     *,
     full: bool = False,
@@ -128,7 +130,9 @@ def run(
         TextColumn("{task.fields[words]}", markup=False),
     )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        tasks = [bar.add_task(subject.name, total=1.0, start=False, words="waiting") for subject in chosen]
+        tasks = [
+            bar.add_task(implementation.name, total=1.0, start=False, words="waiting") for implementation in chosen
+        ]
 
         def told(place: int, words: str, share: float) -> None:
             bar.start_task(tasks[place])
@@ -146,23 +150,23 @@ def run(
     return all(report.ok or report.skipped for report in reports)
 
 
-def _refuse_skipped(chosen: Sequence[Subject], reports: Sequence[Report]) -> None:
+def _refuse_skipped(chosen: Sequence[Implementation], reports: Sequence[Report]) -> None:
     """Whoever asks for implementations, none of which can be tried, has no answer."""
     if reports and all(report.skipped for report in reports):
         raise errors.VerifyError(f"nothing could be verified: {reports[0].name}: {reports[0].skipped}")
 
 
-def hold_outputs(chosen: Sequence[Subject], file: Path, err: Console, as_json: bool = False) -> bool:
+def hold_outputs(chosen: Sequence[Implementation], file: Path, err: Console, as_json: bool = False) -> bool:
     """Distances from the definition on a network's own outputs. Whether all answered, as the definition does."""
     given = outputs.read(file)
     reports = []
     with err.status("") as status:
-        for subject in chosen:
-            status.update(f"{subject.name} on {given.shape[0]} rows")
+        for implementation in chosen:
+            status.update(f"{implementation.name} on {given.shape[0]} rows")
             try:
-                reports.append(outputs.hold(subject, given))
+                reports.append(outputs.hold(implementation, given))
             except errors.VerifyError as problem:
-                reports.append(Report(subject.name, skipped=str(problem)))
+                reports.append(Report(implementation.name, skipped=str(problem)))
     if as_json:
         print(dumps(reports))
     else:

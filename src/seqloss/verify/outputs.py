@@ -11,11 +11,11 @@ import numpy as np
 from seqloss import contract, errors
 from seqloss.verify.agreement import agreement
 from seqloss.verify.asking import Absent, Process
+from seqloss.verify.implementation import Implementation
 from seqloss.verify.problem import Problem
 from seqloss.verify.report import Report
 from seqloss.verify.run import versions_of
-from seqloss.verify.subject import Subject
-from seqloss.verify.witness import Witness
+from seqloss.verify.runner import Runner
 
 
 def read(file: Path) -> Problem:
@@ -87,17 +87,17 @@ def told(reports: Sequence[Report]) -> Iterator[str]:
                 yield f"{report.name}, {x.dtype}: all {rows} rows are right to rounding."
 
 
-def hold(subject: Subject, given: Problem, limit: float = 300.0) -> Report:
+def hold(implementation: Implementation, given: Problem, limit: float = 300.0) -> Report:
     """How far an implementation's answers to these outputs are from the definition's, for each type of scores."""
-    versions, missing = versions_of(subject)
+    versions, missing = versions_of(implementation)
     if missing:
-        return Report(subject.name, versions, skipped=missing)
+        return Report(implementation.name, versions, skipped=missing)
     try:
-        with Process(subject, limit) as asked:
-            figures = [agreement(Witness(asked, dtype), given) for dtype in subject.dtypes]
+        with Process(implementation, limit) as asked:
+            figures = [agreement(Runner(asked, dtype), given) for dtype in implementation.dtypes]
     except Absent as reason:
-        return Report(subject.name, versions, skipped=str(reason))
+        return Report(implementation.name, versions, skipped=str(reason))
     found = [figure for figure in figures if figure is not None]
     return Report(
-        subject.name, versions, agreement=found, skipped="" if found else "it gave no answer to these outputs"
+        implementation.name, versions, agreement=found, skipped="" if found else "it gave no answer to these outputs"
     )

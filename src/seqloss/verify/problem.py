@@ -15,7 +15,8 @@ class Problem:
     """The arguments of one call, as NumPy arrays.
 
     Attributes:
-        logits: (batch, time, classes) float64: scores before softmax, or log-probabilities if the subject takes those.
+        logits: (batch, time, classes) float64: scores before softmax, or log-probabilities if the implementation takes
+        those.
         targets: (batch, labels) int64, whatever stands in the padding.
         logit_lengths, target_lengths: (batch,) int64.
         blank: its class, 0 or more.
@@ -99,7 +100,7 @@ class Answer:
     """What came back from one call.
 
     Attributes:
-        loss: as it was returned, or None; gradient likewise, and None where the subject returns none.
+        loss: as it was returned, or None; gradient likewise, and None where the implementation returns none.
         raised: the exception's type and message, if it raised.
         wrote: names of the arguments that the call changed.
         died: "crashed ..." or "did not answer within ... s", if there was no reply at all.

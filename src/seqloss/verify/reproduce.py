@@ -11,16 +11,16 @@ import numpy as np
 
 from seqloss.verify.cases import CASES, sized
 from seqloss.verify.forms import FORMS
+from seqloss.verify.implementation import Implementation
 from seqloss.verify.problem import Problem
-from seqloss.verify.subject import Subject
-from seqloss.verify.witness import with_blank
+from seqloss.verify.runner import with_blank
 
 LARGE = 400
 """Arrays of more numbers are named by their case, where they are one's."""
 
 
 def script(
-    subject: Subject,
+    implementation: Implementation,
     dtype: str,
     problem: Problem,
     beside: Problem | None,
@@ -34,7 +34,7 @@ def script(
     Example:
         >>> from seqloss.verify.problem import problem
         >>> one = problem([[[0.0, 0.5]]], [[1]])
-        >>> print(script(Subject("mine", "mine:ctc"), "float64", one, None, "loss 0.474", "loss 0.9"))
+        >>> print(script(Implementation("mine", "mine:ctc"), "float64", one, None, "loss 0.474", "loss 0.9"))
         import numpy as np
         from mine import ctc
         <BLANKLINE>
@@ -44,9 +44,9 @@ def script(
         # expected: loss 0.474
         # found:    loss 0.9
     """
-    name, load = loading(subject.source)
+    name, load = loading(implementation.source)
     answer = "loss, gradient" if gradient else "loss"
-    log_probs = subject.scores == "log_probs"
+    log_probs = implementation.scores == "log_probs"
     lines = ["import numpy as np", *load, ""]
     if beside is not None:
         lines += ["# what it must agree with:", *call(name, beside, dtype, answer, log_probs), f"print({shows})", ""]
@@ -102,8 +102,8 @@ def _by_name(problem: Problem, log_probs: bool) -> list[str]:
         if make().shape == problem.shape and _same(with_blank(make(), problem.blank), problem):
             return [
                 f"from seqloss.verify.cases import {needed}",
-                *(["from seqloss.verify.witness import with_blank"] if problem.blank else []),
-                *(["from seqloss.verify.witness import log_softmax"] if log_probs else []),
+                *(["from seqloss.verify.runner import with_blank"] if problem.blank else []),
+                *(["from seqloss.verify.runner import log_softmax"] if log_probs else []),
                 "",
                 f"p = {blank[0]}{expression}{blank[1]}",
                 "logits = log_softmax(p.logits)" if log_probs else "logits = p.logits",
@@ -112,7 +112,7 @@ def _by_name(problem: Problem, log_probs: bool) -> list[str]:
 
 
 def _same(one: Problem, other: Problem) -> bool:
-    """Whether they have the same targets: a subject may have been told rounded scores."""
+    """Whether they have the same targets: an implementation may have been told rounded scores."""
     return bool((one.targets == other.targets).all())
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqloss import errors
-from seqloss.verify import suspects
+from seqloss.verify import known_bugs as known_bugs
 from seqloss.verify.agreement import agreement, utterances
 from seqloss.verify.asking import Absent, Here, Process
 from seqloss.verify.cases import CASES, POWERS, Case, around
-from seqloss.verify.laws import LAWS, Breach, Law
+from seqloss.verify.implementation import Implementation
+from seqloss.verify.laws import LAWS, Law, Violation
 from seqloss.verify.laws.agreement import PRECISE, truth
 from seqloss.verify.laws.edges import beyond_masks
 from seqloss.verify.laws.law import number, parts, unlike
@@ -22,9 +23,8 @@ from seqloss.verify.ordinary import ordinary
 from seqloss.verify.problem import Problem
 from seqloss.verify.report import BREAKS, HOLDS, NOT_PROMISED, NOT_TRIED, Answered, Finding, Report, Result
 from seqloss.verify.reproduce import script
+from seqloss.verify.runner import Asked, Runner, Unanswered
 from seqloss.verify.search import look
-from seqloss.verify.subject import Subject
-from seqloss.verify.witness import Asked, Unanswered, Witness
 
 WIDEST = {
     "repeatable", "digits", "time-reversal", "relabelling", "certain-path", "sums-to-1", "cut", "finite-differences",
@@ -74,7 +74,7 @@ FULL = Effort(examples=400, seconds=240.0, full=True, limit=120.0, powers=POWERS
 
 
 def verify(
-    function: str | Callable | Subject,
+    function: str | Callable | Implementation,
     *,
     effort: Effort = QUICK,
     apart: bool = True,
@@ -85,7 +85,7 @@ def verify(
     Args:
         function: `f(logits, targets, logit_lengths, target_lengths, blank)` on NumPy arrays, which returns
             `loss (batch,)` or `(loss, gradient)`; or where to find it, "package.module:function" or "file.py:function";
-            or a `Subject` that also says what it promises.
+            or a `Implementation` that also says what it promises.
         effort: QUICK, FULL, or one of your own.
         apart: run it in a process of its own, so that it may crash or hang.
         progress: told what is being tried.
@@ -104,27 +104,27 @@ def verify(
         >>> verify(mine, apart=False).ok
         True
     """
-    subject = function if isinstance(function, Subject) else Subject(_name(function), function)
-    versions, missing = versions_of(subject)
+    implementation = function if isinstance(function, Implementation) else Implementation(_name(function), function)
+    versions, missing = versions_of(implementation)
     if missing:
-        return Report(subject.name, versions, skipped=missing)
+        return Report(implementation.name, versions, skipped=missing)
     if not apart:
-        return _judge(Here(subject), versions, effort, progress)
+        return _judge(Here(implementation), versions, effort, progress)
     try:
-        with Process(subject, effort.limit) as asked:
+        with Process(implementation, effort.limit) as asked:
             return _judge(asked, versions, effort, progress)
     except Absent as reason:
-        return Report(subject.name, versions, skipped=str(reason))
+        return Report(implementation.name, versions, skipped=str(reason))
 
 
 def _name(function: str | Callable) -> str:
     return function if isinstance(function, str) else getattr(function, "__name__", repr(function))
 
 
-def versions_of(subject: Subject) -> tuple[dict[str, str], str]:
-    """Of the packages that a subject needs; and, if one is missing, that it is."""
+def versions_of(implementation: Implementation) -> tuple[dict[str, str], str]:
+    """Of the packages that an implementation needs; and, if one is missing, that it is."""
     versions = {}
-    for package in subject.packages:
+    for package in implementation.packages:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -134,187 +134,189 @@ def versions_of(subject: Subject) -> tuple[dict[str, str], str]:
 
 def _judge(asked: Asked, versions: dict[str, str], effort: Effort, progress: Progress) -> Report:
     started = time.monotonic()
-    witness = Witness(asked)
+    runner = Runner(asked)
     results: list[Result] = []
     for number_, law in enumerate(LAWS):
         progress(law.name, number_ / (len(LAWS) + 2))
-        results.append(judge_law(law, witness, effort))
+        results.append(judge_law(law, runner, effort))
         if effort.first and results[-1].status == BREAKS:
             break
-    results = [written(witness) if result.law == "untouched" and witness.wrote else result for result in results]
+    results = [written(runner) if result.law == "untouched" and runner.wrote else result for result in results]
     progress("named cases", len(LAWS) / (len(LAWS) + 2))
-    told = [] if effort.first else list(_answered(witness, effort))
+    told = [] if effort.first else list(_answered(runner, effort))
     progress("agreement", (len(LAWS) + 1) / (len(LAWS) + 2))
-    figures = [] if effort.first else [agreement(Witness(asked, d), utterances()) for d in witness.subject.dtypes]
+    figures = [] if effort.first else [agreement(Runner(asked, d), utterances()) for d in runner.implementation.dtypes]
     seen = [result.finding for result in results if result.finding is not None and not result.finding.timed_out]
     perhaps = f"perhaps {seen[0].cause}" if seen and seen[0].cause else ""
     return Report(
-        witness.subject.name,
+        runner.implementation.name,
         versions,
         results,
         told,
         [figure for figure in figures if figure is not None],
-        (suspects.likely(witness) or perhaps) if seen else "",
+        (known_bugs.likely(runner) or perhaps) if seen else "",
         "",
         time.monotonic() - started,
-        witness.calls,
+        runner.calls,
     )
 
 
-def written(witness: Witness) -> Result:
+def written(runner: Runner) -> Result:
     """The law about untouched arguments is tried by every call."""
-    problem, names = witness.wrote[0]
+    problem, names = runner.wrote[0]
     expected, found = "arguments that are as they were", f"the call changed {', '.join(names)}"
-    lines = script(witness.subject, witness.dtype, problem, None, expected, found, names[0], bool(witness.gradient))
+    lines = script(runner.implementation, runner.dtype, problem, None, expected, found, names[0], bool(runner.gradient))
     why = "the caller may need its arrays again, and a framework its logits for the backward pass"
     return Result(
-        "untouched", BREAKS, witness.calls, Finding(expected, found, why, lines, "", suspects.USUAL["untouched"])
+        "untouched", BREAKS, runner.calls, Finding(expected, found, why, lines, "", known_bugs.USUAL["untouched"])
     )
 
 
-def judge_law(law: Law, witness: Witness, effort: Effort) -> Result:
+def judge_law(law: Law, runner: Runner, effort: Effort) -> Result:
     """One law on its fixed problems, then on drawn ones; what breaks is made small."""
-    result = _judge_law(law, witness, effort)
+    result = _judge_law(law, runner, effort)
     if law.name in UNSAFE and result.status == BREAKS:
-        witness.asked.renew()
+        runner.asked.renew()
     return result
 
 
-def _judge_law(law: Law, witness: Witness, effort: Effort) -> Result:
-    reason = not_promised(law, witness)
+def _judge_law(law: Law, runner: Runner, effort: Effort) -> Result:
+    reason = not_promised(law, runner)
     if reason:
         return Result(law.name, NOT_PROMISED, reason=reason)
     looked, worst, case = 0, None, ""
-    for name, given, dtype in fixed(law, witness, effort):
-        one = witness.given(dtype, law.sizes)
+    for name, given, dtype in fixed(law, runner, effort):
+        one = runner.given(dtype, law.sizes)
         looked += 1
         worst = broken_by(law, one, one.fit(given))
         if worst is not None:
-            case, witness = name, one
+            case, runner = name, one
             break
-    reason = not_promised(law, witness)  # whether there is a gradient is known by now
+    reason = not_promised(law, runner)  # whether there is a gradient is known by now
     if reason:
         return Result(law.name, NOT_PROMISED, reason=reason)
     if law.search and (worst is None or (effort.small and not case and not worst.died)):
         share = effort.seconds / len(LAWS) if worst is None else max(1.0, effort.seconds / 8)
         drawn, count = look(
-            lambda problem: _drawn(law, witness, problem) is not None,
+            lambda problem: _drawn(law, runner, problem) is not None,
             effort.examples if worst is None else 4 * effort.examples,
             share,
             effort.seed,
-            witness.subject.few_shapes,
+            runner.implementation.few_shapes,
         )
         looked += count
-        worst = (drawn is not None and _drawn(law, witness, drawn)) or worst
+        worst = (drawn is not None and _drawn(law, runner, drawn)) or worst
     if not looked:
         return Result(law.name, NOT_TRIED, reason="takes longer than a quick look")
     if worst is None:
         return Result(law.name, HOLDS, looked)
-    both = bool(witness.gradient)
+    both = bool(runner.gradient)
     lines = script(
-        witness.subject, witness.dtype, worst.problem, worst.beside, worst.expected, worst.found, worst.shows, both
+        runner.implementation, runner.dtype, worst.problem, worst.beside, worst.expected, worst.found, worst.shows, both
     )
     if worst.beside is not None and not law.name.startswith("refuses"):
-        lines += f"\n# exactly:  loss {', '.join(map(number, truth(witness, worst.problem)[0]))}"
-    cause = "" if worst.timed_out else suspects.USUAL[law.name]
+        lines += f"\n# exactly:  loss {', '.join(map(number, truth(runner, worst.problem)[0]))}"
+    cause = "" if worst.timed_out else known_bugs.USUAL[law.name]
     if law.name == "refuses-labels" and not worst.timed_out:
-        cause = suspects.of_label(witness) or cause
+        cause = known_bugs.of_label(runner) or cause
     finding = Finding(worst.expected, worst.found, worst.why, lines, case, cause, worst.timed_out)
     return Result(law.name, BREAKS, looked, finding)
 
 
-def broken_by(law: Law, witness: Witness, problem: Problem) -> Breach | None:
-    """The law's own look; no answer at all is a breach as well."""
-    if not_promised(law, witness):
+def broken_by(law: Law, runner: Runner, problem: Problem) -> Violation | None:
+    """The law's own look; no answer at all is a violation as well."""
+    if not_promised(law, runner):
         return None
     try:
-        return law.check(witness, problem)
+        return law.check(runner, problem)
     except Unanswered as none:
         why = SLOW if none.timed_out else law.says.removesuffix(".")
-        return Breach(none.problem, none.expected, none.found, why, died=none.died, timed_out=none.timed_out)
+        return Violation(none.problem, none.expected, none.found, why, died=none.died, timed_out=none.timed_out)
 
 
-def _drawn(law: Law, witness: Witness, problem: Problem) -> Breach | None:
-    made = law.prepare(witness.fit(problem))
-    return None if made is None else broken_by(law, witness, witness.fit(made))
+def _drawn(law: Law, runner: Runner, problem: Problem) -> Violation | None:
+    made = law.prepare(runner.fit(problem))
+    return None if made is None else broken_by(law, runner, runner.fit(made))
 
 
-def fixed(law: Law, witness: Witness, effort: Effort) -> Iterator[tuple[str, Problem, str]]:
+def fixed(law: Law, runner: Runner, effort: Effort) -> Iterator[tuple[str, Problem, str]]:
     """Ordinary problems made into this law's, and its named cases: name, problem, type of the scores."""
     if law.name not in {"sizes", "long"}:
-        for dtype in witness.subject.dtypes[:1] if law.name in WIDEST else witness.subject.dtypes:
-            few = witness.subject.few_shapes
-            for given in ordinary(few)[:1] if few and dtype != witness.dtype else ordinary(few):
-                made = law.prepare(witness.fit(given))
+        for dtype in runner.implementation.dtypes[:1] if law.name in WIDEST else runner.implementation.dtypes:
+            few = runner.implementation.few_shapes
+            for given in ordinary(few)[:1] if few and dtype != runner.dtype else ordinary(few):
+                made = law.prepare(runner.fit(given))
                 if made is not None:
                     yield "", made, dtype
     if law.sizes:
-        yield from _sizes(witness.subject, effort)
+        yield from _sizes(runner.implementation, effort)
     for case in CASES:
-        if case.law == law.name and (effort.full or not case.full) and _promised(case, witness.subject):
+        if case.law == law.name and (effort.full or not case.full) and _promised(case, runner.implementation):
             yield case.name, case.problem(), case.dtype
 
 
-def _sizes(subject: Subject, effort: Effort) -> Iterator[tuple[str, Problem, str]]:
+def _sizes(implementation: Implementation, effort: Effort) -> Iterator[tuple[str, Problem, str]]:
     """Around powers of two, in the widest type and in float32."""
-    powers = [power for power in effort.powers if not subject.few_shapes or (effort.full and power in AROUND_FEW)]
-    for dtype in [subject.dtypes[0], *(dtype for dtype in subject.dtypes[1:] if dtype == "float32")]:
+    powers = [
+        power for power in effort.powers if not implementation.few_shapes or (effort.full and power in AROUND_FEW)
+    ]
+    for dtype in [implementation.dtypes[0], *(dtype for dtype in implementation.dtypes[1:] if dtype == "float32")]:
         for words, given in around(powers):
             yield words, given, dtype
 
 
-def _promised(case: Case, subject: Subject) -> bool:
-    """Whether the case keeps its meaning in what the subject can be told."""
+def _promised(case: Case, implementation: Implementation) -> bool:
+    """Whether the case keeps its meaning in what the implementation can be told."""
     given = case.problem()
     time = given.logits.shape[1]
-    frames = subject.lengths == "both" or bool((given.logit_lengths == time).all())
-    labels = subject.lengths != "none" or len(set(given.target_lengths.tolist())) <= 1
-    blank = subject.blank == "any" or case.name != "blank is the last class"
-    return frames and labels and blank and (not case.dtype or case.dtype in subject.dtypes)
+    frames = implementation.lengths == "both" or bool((given.logit_lengths == time).all())
+    labels = implementation.lengths != "none" or len(set(given.target_lengths.tolist())) <= 1
+    blank = implementation.blank == "any" or case.name != "blank is the last class"
+    return frames and labels and blank and (not case.dtype or case.dtype in implementation.dtypes)
 
 
-def not_promised(law: Law, witness: Witness) -> str:
+def not_promised(law: Law, runner: Runner) -> str:
     """Why nobody promised this law; "" if it was promised."""
-    subject = witness.subject
-    if law.name in subject.not_promised:
-        return subject.not_promised[law.name]
+    implementation = runner.implementation
+    if law.name in implementation.not_promised:
+        return implementation.not_promised[law.name]
     reasons = {
-        "gradient": "it returns no gradient" if witness.gradient is False else "",
-        "lengths": "it takes no lengths" if subject.lengths == "none" else "",
-        "upstream": "" if witness.upstream else "it has no argument `upstream`",
-        "logits": "it takes log-probabilities" if subject.scores != "logits" else "",
-        "log_probs": "it takes scores before softmax" if subject.scores != "log_probs" else "",
+        "gradient": "it returns no gradient" if runner.gradient is False else "",
+        "lengths": "it takes no lengths" if implementation.lengths == "none" else "",
+        "upstream": "" if runner.upstream else "it has no argument `upstream`",
+        "logits": "it takes log-probabilities" if implementation.scores != "logits" else "",
+        "log_probs": "it takes scores before softmax" if implementation.scores != "log_probs" else "",
     }
     return next((reasons[need] for need in sorted(law.needs) if reasons[need]), "")
 
 
-def _answered(witness: Witness, effort: Effort) -> Iterator[Answered]:
-    """What the definition and the subject say to each named case."""
+def _answered(runner: Runner, effort: Effort) -> Iterator[Answered]:
+    """What the definition and the implementation say to each named case."""
     laws = {law.name: law for law in LAWS}
     for case in sorted(CASES, key=lambda case: case.law in UNSAFE):
         law = laws[case.law]
-        if (case.full and not effort.full) or not _promised(case, witness.subject) or not_promised(law, witness):
+        if (case.full and not effort.full) or not _promised(case, runner.implementation) or not_promised(law, runner):
             continue
-        one = witness.given(case.dtype)
+        one = runner.given(case.dtype)
         given = one.fit(case.problem())
         answered = (_precision if law.name == "long" else _values)(case, one, given)
         if law.name in UNSAFE and not answered.right:
-            witness.asked.renew()
+            runner.asked.renew()
         yield answered
 
 
-def _values(case: Case, witness: Witness, given: Problem) -> Answered:
-    """The definition's losses beside the subject's."""
+def _values(case: Case, runner: Runner, given: Problem) -> Answered:
+    """The definition's losses beside the implementation's."""
 
     def told(exact: str, found: str, right: bool) -> Answered:
         return Answered(case.name, case.thread, exact, found, right)
 
     try:
-        loss, _ = truth(witness, given)
+        loss, _ = truth(runner, given)
     except errors.SeqLossError:
         loss = None
     exact = "an error" if loss is None else ", ".join(map(number, loss)) or "no rows"
-    answer = witness.raw(given)
+    answer = runner.raw(given)
     if answer.died or answer.raised:
         found = answer.died.partition(":")[0] if answer.died else "an error"
         return told(exact, found, loss is None and not answer.died)
@@ -325,7 +327,7 @@ def _values(case: Case, witness: Witness, given: Problem) -> Answered:
         return told(exact, found + "; NaN gradient", False)
     if loss is None or losses.shape != loss.shape:
         return told(exact, found, False)
-    apart = parts(losses, loss, witness.loss_tolerance(given)) & ~beyond_masks(given, losses)
+    apart = parts(losses, loss, runner.loss_tolerance(given)) & ~beyond_masks(given, losses)
     apart &= ~(np.isnan(losses) & np.isnan(loss))
     if apart.any():
         pairs = [unlike(a, b) if bad else (number(a), number(b)) for a, b, bad in zip(loss, losses, apart, strict=True)]
@@ -333,13 +335,13 @@ def _values(case: Case, witness: Witness, given: Problem) -> Answered:
     return told(exact, found, not apart.any() and not (losses < 0).any())
 
 
-def _precision(case: Case, witness: Witness, given: Problem) -> Answered:
+def _precision(case: Case, runner: Runner, given: Problem) -> Answered:
     """The worst error of the gradient."""
     try:
-        answer = witness.look(given)
+        answer = runner.look(given)
     except Unanswered as none:
         return Answered(case.name, case.thread, "gradient exact", none.found.partition(":")[0], False)
     if answer.gradient is None:
         return Answered(case.name, case.thread, "gradient exact", "no gradient", True)
-    worst = float(np.abs(answer.gradient - truth(witness, given)[1]).max())
+    worst = float(np.abs(answer.gradient - truth(runner, given)[1]).max())
     return Answered(case.name, case.thread, "gradient exact", f"gradient off by {worst:.1g}", worst <= PRECISE)

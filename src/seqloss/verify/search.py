@@ -15,7 +15,7 @@ from seqloss.verify.problem import Problem, required
 from seqloss.verify.problem import problem as make
 
 FEW_SIZES = ((1, 5), (3, 5))
-"""Rows and classes for subjects that compile for each new shape: those that ordinary problems have."""
+"""Rows and classes for implementations that compile for each new shape: those that ordinary problems have."""
 
 
 @st.composite

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from seqloss import errors
+from seqloss.verify.implementation import Implementation
 from seqloss.verify.report import Report
 from seqloss.verify.run import Effort, verify
-from seqloss.verify.subject import Subject
 
 Told = Callable[[int, str, float], None]
-"""Called with a subject's place, what is being tried, and the share that is done."""
+"""Called with an implementation's place, what is being tried, and the share that is done."""
 
 
 def verify_all(
-    subjects: Sequence[Subject], effort: Effort, told: Told = lambda place, words, share: None
+    implementations: Sequence[Implementation], effort: Effort, told: Told = lambda place, words, share: None
 ) -> list[Report]:
     """A report for each; one that cannot be loaded is skipped, with the reason."""
     given_up = threading.Event()
@@ -29,15 +29,15 @@ def verify_all(
             told(place, words, share)
 
         try:
-            report = verify(subjects[place], effort=effort, progress=progress)
+            report = verify(implementations[place], effort=effort, progress=progress)
         except errors.VerifyError as problem:
-            report = Report(subjects[place].name, skipped=str(problem))
+            report = Report(implementations[place].name, skipped=str(problem))
         told(place, "done", 1.0)
         return report
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(max(1, min(cores, len(subjects)))) as pool:
-        running = [pool.submit(one, place) for place in range(len(subjects))]
+    with ThreadPoolExecutor(max(1, min(cores, len(implementations)))) as pool:
+        running = [pool.submit(one, place) for place in range(len(implementations))]
         try:
             return [future.result() for future in running]
         except BaseException:

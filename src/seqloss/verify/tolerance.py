@@ -7,9 +7,9 @@ frame rounds a log-add: half a unit u of a number up to M. So after T frames a l
 
 where the 8 is for the softmax, whose logs are off by a few units, and for the last sum. A posterior is
 exp(log α + log β - log P): three such errors, so that it and the gradient may be off by 3 ε + 8 u. u is half the
-spacing of the type in which the subject computes: float32 for half types, whose gradients may be off by a rounding of
-their own on top. That is generous to 4,000 frames (0.1 in float32), and 1e-13 for what most laws are tried on. Where
-two answers are compared the allowance is doubled.
+spacing of the type in which the implementation computes: float32 for half types, whose gradients may be off by a
+rounding of their own on top. That is generous to 4,000 frames (0.1 in float32), and 1e-13 for what most laws are tried
+on. Where two answers are compared the allowance is doubled.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ import torch
 from rapidfuzz.distance import Levenshtein
 
 from seqloss.data import Vocabulary
+from seqloss.doctor.lightning import blank_share
 from seqloss.errors import DataError, RunError
 from seqloss.recipes.lines import BatchReader, Files, Lines
 from seqloss.recipes.ocr import OPTIMIZERS, Settings, load_sources, normalised_distance
 from seqloss.recipes.run import Run
 from seqloss.recipes.transcriber import Transcriber
 from seqloss.torch import ctc_align, ctc_greedy
-from seqloss.torch.lightning import blank_share
 
 PICTURES, READ = 12, 512
 """Items that are drawn, and that are read to find mistakes."""

@@ -18,8 +18,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from seqloss.doctor.gradient_flow import BLOCKED
 from seqloss.recipes.report.gather import Shown
-from seqloss.torch.gradient_flow import BLOCKED
 
 INK = "#010203"
 """Stands for the page's own text colour."""

@@ -1,4 +1,4 @@
-"""The CTC implementations that can be verified by name: peers first, then every door and drop-in of seqloss.
+"""The CTC implementations that can be verified by name: peers first, then every frontend and drop-in of seqloss.
 
 One file for each framework, which is imported when its function is called. An adapter passes arrays on and brings loss
 and gradient back; it repairs nothing.
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from seqloss.verify.subject import Subject
+from seqloss.verify.implementation import Implementation
 
 ALL = ("float64", "float32", "float16", "bfloat16")
 SINGLE = ("float32",)
@@ -46,11 +46,11 @@ def _tensorflow() -> str:
     return "tensorflow"
 
 
-def _subject(name: str, source: str, *packages: str, **promises: Any) -> Subject:
-    return Subject(name, f"{__name__}.{source}", packages, **promises)
+def _implementation(name: str, source: str, *packages: str, **promises: Any) -> Implementation:
+    return Implementation(name, f"{__name__}.{source}", packages, **promises)
 
 
-def _on_keras(name: str, source: str, backend: str, **promises: Any) -> Subject:
+def _on_keras(name: str, source: str, backend: str, **promises: Any) -> Implementation:
     """On a backend: JAX compiles for each shape."""
     packages = ("keras", _tensorflow() if backend == "tensorflow" else backend)
     environment: Mapping[str, str] = {"KERAS_BACKEND": backend}
@@ -60,15 +60,15 @@ def _on_keras(name: str, source: str, backend: str, **promises: Any) -> Subject:
         environment = {**environment, **JAX}
     else:
         environment = {**environment, **TENSORFLOW}
-    return _subject(name, source, *packages, environment=environment, few_shapes=backend == "jax", **promises)
+    return _implementation(name, source, *packages, environment=environment, few_shapes=backend == "jax", **promises)
 
 
-def _known() -> list[Subject]:
+def _known() -> list[Implementation]:
     return [
-        _subject("torch", "torch:native", "torch", not_promised={"nan-in-padding": BACKWARD}),
-        _subject("torch (log-probs)", "torch:native_on_log_probs", "torch", scores="log_probs"),
-        _subject("torch cuda", "torch:cuda", "torch", not_promised=IN_ANY_ORDER),
-        _subject(
+        _implementation("torch", "torch:native", "torch", not_promised={"nan-in-padding": BACKWARD}),
+        _implementation("torch (log-probs)", "torch:native_on_log_probs", "torch", scores="log_probs"),
+        _implementation("torch cuda", "torch:cuda", "torch", not_promised=IN_ANY_ORDER),
+        _implementation(
             "torch cudnn",
             "torch:cudnn",
             "torch",
@@ -77,8 +77,8 @@ def _known() -> list[Subject]:
             lengths="labels",
             not_promised={**IN_ANY_ORDER, "refuses-lengths": "where a row is not full, torch does not choose cuDNN"},
         ),
-        _subject("optax", "jax:optax", "jax", "optax", environment=JAX, few_shapes=True, not_promised=MARKED),
-        _subject("tf.nn", "tensorflow:native", _tensorflow(), environment=TENSORFLOW, dtypes=SINGLE),
+        _implementation("optax", "jax:optax", "jax", "optax", environment=JAX, few_shapes=True, not_promised=MARKED),
+        _implementation("tf.nn", "tensorflow:native", _tensorflow(), environment=TENSORFLOW, dtypes=SINGLE),
         *(_on_keras(f"keras.ops ({backend})", "keras:operation", backend, dtypes=UP_TO_SINGLE) for backend in BACKENDS),
         *(
             _on_keras(
@@ -93,21 +93,25 @@ def _known() -> list[Subject]:
             for backend in BACKENDS
         ),
         _on_keras("keras.backend.ctc_batch_cost", "keras:batch_cost", "tensorflow", blank="last"),
-        _subject("torchaudio", "torch:torchaudio", "torch", "torchaudio"),
-        _subject("k2", "k2:loss", "torch", "k2", dtypes=SINGLE, blank="first"),
-        _subject("warp-ctc", "warpctc:loss", "torch", "warpctc-pytorch", dtypes=SINGLE),
-        _subject("paddle", "paddle:loss", "paddlepaddle"),
-        _subject("seqloss.numpy", "numpy:door", "numba", dtypes=ALL),
-        _subject("seqloss.numpy (log-probs)", "numpy:door_on_log_probs", "numba", dtypes=ALL, scores="log_probs"),
-        _subject("seqloss.torch", "torch:door", "torch", dtypes=ALL),
-        _subject("seqloss.torch (log-probs)", "torch:door_on_log_probs", "torch", dtypes=ALL, scores="log_probs"),
-        _subject(
+        _implementation("torchaudio", "torch:torchaudio", "torch", "torchaudio"),
+        _implementation("k2", "k2:loss", "torch", "k2", dtypes=SINGLE, blank="first"),
+        _implementation("warp-ctc", "warpctc:loss", "torch", "warpctc-pytorch", dtypes=SINGLE),
+        _implementation("paddle", "paddle:loss", "paddlepaddle"),
+        _implementation("seqloss.numpy", "numpy:frontend", "numba", dtypes=ALL),
+        _implementation(
+            "seqloss.numpy (log-probs)", "numpy:frontend_on_log_probs", "numba", dtypes=ALL, scores="log_probs"
+        ),
+        _implementation("seqloss.torch", "torch:frontend", "torch", dtypes=ALL),
+        _implementation(
+            "seqloss.torch (log-probs)", "torch:frontend_on_log_probs", "torch", dtypes=ALL, scores="log_probs"
+        ),
+        _implementation(
             "seqloss.torch.CTCLoss",
             "torch:drop_in",
             "torch",
             not_promised={"nan-in-padding": BACKWARD, "non-negative": ROUNDED},
         ),
-        _subject(
+        _implementation(
             "seqloss.torch.CTCLoss (log-probs)",
             "torch:drop_in_on_log_probs",
             "torch",
@@ -115,9 +119,9 @@ def _known() -> list[Subject]:
             scores="log_probs",
             gradient=False,
         ),
-        _subject("seqloss.jax", "jax:door", "jax", environment=JAX, dtypes=ALL, few_shapes=True),
-        _subject("seqloss.jax (whole arrays)", "jax:whole_arrays", "jax", environment=JAX, few_shapes=True),
-        _subject(
+        _implementation("seqloss.jax", "jax:frontend", "jax", environment=JAX, dtypes=ALL, few_shapes=True),
+        _implementation("seqloss.jax (whole arrays)", "jax:whole_arrays", "jax", environment=JAX, few_shapes=True),
+        _implementation(
             "seqloss.jax.optax_ctc_loss",
             "jax:drop_in",
             "jax",
@@ -125,7 +129,7 @@ def _known() -> list[Subject]:
             few_shapes=True,
             not_promised=MARKED,
         ),
-        *(_on_keras(f"seqloss.keras ({backend})", "keras:door", backend, dtypes=ALL) for backend in BACKENDS),
+        *(_on_keras(f"seqloss.keras ({backend})", "keras:frontend", backend, dtypes=ALL) for backend in BACKENDS),
         *(_on_keras(f"seqloss.keras.CTC ({backend})", "keras:drop_in", backend) for backend in BACKENDS),
         _on_keras(
             "seqloss.keras.ctc_batch_cost",
@@ -137,5 +141,5 @@ def _known() -> list[Subject]:
     ]
 
 
-KNOWN: dict[str, Subject] = {subject.name: subject for subject in _known()}
+KNOWN: dict[str, Implementation] = {implementation.name: implementation for implementation in _known()}
 """By the name that is asked for on the command line."""

@@ -75,7 +75,7 @@ def _drop_in(*arguments: Any) -> Any:
     return _with_paddings(optax_ctc_loss, *arguments)
 
 
-def _door(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
+def _frontend(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
     from seqloss.jax import ctc_loss
 
     return ctc_loss(x, targets, logit_lengths, target_lengths, blank=blank)
@@ -83,7 +83,7 @@ def _door(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: 
 
 def _whole_arrays(*arguments: Any) -> Any:
     """A function of its own, so that its programs are kept apart."""
-    return _door(*arguments)
+    return _frontend(*arguments)
 
 
 _graded_whole_arrays = graded(_whole_arrays)
@@ -98,7 +98,7 @@ def whole_arrays(
     upstream: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What a GPU or TPU would be given, compiled for the CPU."""
-    from seqloss.jax import kernel
+    from seqloss.jax.ctc import kernel
 
     before, kernel.CPU_KERNEL = kernel.CPU_KERNEL, False
     try:
@@ -108,5 +108,5 @@ def whole_arrays(
 
 
 optax = graded(_optax)
-door = graded(_door)
+frontend = graded(_frontend)
 drop_in = graded(_drop_in)

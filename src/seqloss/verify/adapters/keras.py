@@ -80,7 +80,7 @@ def _batch_cost(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, b
     return ctc_batch_cost(targets, tf.nn.softmax(x), logit_lengths[:, None], target_lengths[:, None])[:, 0]
 
 
-def _door(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
+def _frontend(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
     from seqloss.keras import ctc_loss
 
     return ctc_loss(x, targets, logit_lengths, target_lengths, blank=blank)
@@ -110,6 +110,6 @@ def _drop_in_batch_cost(x: Any, targets: Any, logit_lengths: Any, target_lengths
 
 operation = graded(_operation)
 batch_cost = graded(_batch_cost, graph=False)
-door = graded(_door, graph=False)
+frontend = graded(_frontend, graph=False)
 drop_in = graded(_drop_in, graph=False)
 drop_in_batch_cost = graded(_drop_in_batch_cost, graph=False)

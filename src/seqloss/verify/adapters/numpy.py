@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def door(
+def frontend(
     logits: np.ndarray,
     targets: np.ndarray,
     logit_lengths: np.ndarray,
@@ -19,7 +19,7 @@ def door(
     return ctc_loss_and_grad(logits, targets, logit_lengths, target_lengths, blank=blank, upstream=upstream)
 
 
-def door_on_log_probs(
+def frontend_on_log_probs(
     logits: np.ndarray,
     targets: np.ndarray,
     logit_lengths: np.ndarray,

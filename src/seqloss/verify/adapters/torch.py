@@ -88,13 +88,13 @@ def _cudnn(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank:
     )
 
 
-def _door(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
+def _frontend(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
     from seqloss.torch import ctc_loss
 
     return ctc_loss(x, targets, logit_lengths, target_lengths, blank=blank)
 
 
-def _door_on_log_probs(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
+def _frontend_on_log_probs(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
     from seqloss.torch import ctc_loss
 
     return ctc_loss(x, targets, logit_lengths, target_lengths, blank=blank, normalize=False)
@@ -112,8 +112,8 @@ def _drop_in_on_log_probs(x: Any, targets: Any, logit_lengths: Any, target_lengt
 
 native = graded(_native)
 native_on_log_probs = graded(_native_on_log_probs)
-door = graded(_door)
-door_on_log_probs = graded(_door_on_log_probs)
+frontend = graded(_frontend)
+frontend_on_log_probs = graded(_frontend_on_log_probs)
 drop_in = graded(_drop_in)
 
 

@@ -21,12 +21,12 @@ from seqloss.verify.laws.edges import (
     NAN_IN_PADDING,
 )
 from seqloss.verify.laws.gradients import FINITE_DIFFERENCES, ROWS_SUM_TO_0, SOFTMAX_MINUS_POSTERIOR
-from seqloss.verify.laws.law import Breach, Law
+from seqloss.verify.laws.law import Law, Violation
 from seqloss.verify.laws.probabilities import CERTAIN_PATH, CUT, NON_NEGATIVE, RISING_SCORE, SUMS_TO_1, UNUSED_CLASS
 from seqloss.verify.laws.refusals import REFUSES_LABELS, REFUSES_LENGTHS
 from seqloss.verify.laws.symmetries import FRAME_SHIFT, RELABELLING, TIME_REVERSAL
 
-__all__ = ["LAWS", "Breach", "Law"]
+__all__ = ["LAWS", "Law", "Violation"]
 
 LAWS: tuple[Law, ...] = (
     ANSWERS,

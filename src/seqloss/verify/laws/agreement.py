@@ -6,10 +6,10 @@ import numpy as np
 
 from seqloss.reference import ctc_loss_and_grad, paths
 from seqloss.verify.laws.gradients import FEW
-from seqloss.verify.laws.law import Breach, Law, gradient_breach, loss_breach, number
+from seqloss.verify.laws.law import Law, Violation, gradient_breach, loss_breach, number
 from seqloss.verify.ordinary import ordinary
 from seqloss.verify.problem import Problem
-from seqloss.verify.witness import Witness, log_softmax
+from seqloss.verify.runner import Runner, log_softmax
 
 ROUGH = 1e-2
 """An answer that is as near as this is right, but for its digits."""
@@ -19,27 +19,27 @@ PRECISE = 1e-3
 """What a float32 gradient over thousands of frames may be off; logarithms alone were seen at 6e-2."""
 
 
-def truth(witness: Witness, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """Loss and gradient by the definition, for scores as this subject takes them."""
+def truth(runner: Runner, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Loss and gradient by the definition, for scores as this implementation takes them."""
     loss, gradient = ctc_loss_and_grad(
         problem.logits,
         np.where(np.arange(problem.targets.shape[1]) < problem.target_lengths[:, None], problem.targets, 0),
         problem.logit_lengths,
         problem.target_lengths,
         blank=problem.blank,
-        normalize=witness.subject.scores == "logits",
+        normalize=runner.implementation.scores == "logits",
     )
     weights = 1.0 if problem.upstream is None else problem.upstream[:, None, None]
     return loss, gradient * weights
 
 
-def digits(witness: Witness, problem: Problem) -> Breach | None:
+def digits(runner: Runner, problem: Problem) -> Violation | None:
     """Only if all ordinary problems are right to 1 %: whatever is further off breaks another law."""
     worst, shown = 0.0, None
-    for given in ordinary(witness.subject.few_shapes):
-        one = witness.fit(given)
-        answer = witness.ask(one)
-        loss, gradient = truth(witness, one)
+    for given in ordinary(runner.implementation.few_shapes):
+        one = runner.fit(given)
+        answer = runner.ask(one)
+        loss, gradient = truth(runner, one)
         off = float((np.abs(answer.loss - loss) / (1 + loss)).max())
         if answer.gradient is not None:
             off = max(off, float(np.abs(answer.gradient - gradient).max()))
@@ -49,49 +49,49 @@ def digits(witness: Witness, problem: Problem) -> Breach | None:
             worst, shown = off, one
     if shown is None:
         return None
-    why = f"right to {number(worst)} only: {witness.dtype} scores deserve to be summed in {witness.dtype}"
-    return _apart(witness, shown, *truth(witness, shown), why)
+    why = f"right to {number(worst)} only: {runner.dtype} scores deserve to be summed in {runner.dtype}"
+    return _apart(runner, shown, *truth(runner, shown), why)
 
 
-def definition(witness: Witness, problem: Problem) -> Breach | None:
-    loss, gradient = truth(witness, problem)
-    found = _apart(witness, problem, loss, gradient, "minus the log of the sum over all paths (Graves 2006, eq. 8)")
+def definition(runner: Runner, problem: Problem) -> Violation | None:
+    loss, gradient = truth(runner, problem)
+    found = _apart(runner, problem, loss, gradient, "minus the log of the sum over all paths (Graves 2006, eq. 8)")
     if found is not None:
         return found
     for n, labels in enumerate(problem.label_rows()):
         one = problem.alone(n)
         if one.logits.shape[2] ** one.logits.shape[1] > FEW or one.logits.shape[1] == 0:
             continue
-        scores = one.logits if witness.subject.scores == "log_probs" else log_softmax(one.logits)
+        scores = one.logits if runner.implementation.scores == "log_probs" else log_softmax(one.logits)
         listed = -paths.total(scores[0], labels, one.blank)
-        answer = witness.ask(one)
+        answer = runner.ask(one)
         why = f"the sum over all {one.logits.shape[2]}^{one.logits.shape[1]} paths, listed one by one"
-        breach = loss_breach(one, answer.loss, np.array([listed]), witness.loss_tolerance(one), why)
-        if breach is not None:
-            return breach
+        violation = loss_breach(one, answer.loss, np.array([listed]), runner.loss_tolerance(one), why)
+        if violation is not None:
+            return violation
     return None
 
 
-def _apart(witness: Witness, problem: Problem, loss: np.ndarray, gradient: np.ndarray, why: str) -> Breach | None:
-    answer = witness.ask(problem)
-    breach = loss_breach(problem, answer.loss, loss, witness.loss_tolerance(problem), why)
-    if breach is None and answer.gradient is not None:
-        breach = gradient_breach(problem, answer.gradient, gradient, witness.gradient_tolerance(problem), why)
-    return breach
+def _apart(runner: Runner, problem: Problem, loss: np.ndarray, gradient: np.ndarray, why: str) -> Violation | None:
+    answer = runner.ask(problem)
+    violation = loss_breach(problem, answer.loss, loss, runner.loss_tolerance(problem), why)
+    if violation is None and answer.gradient is not None:
+        violation = gradient_breach(problem, answer.gradient, gradient, runner.gradient_tolerance(problem), why)
+    return violation
 
 
-def precise(witness: Witness, problem: Problem) -> Breach | None:
+def precise(runner: Runner, problem: Problem) -> Violation | None:
     """What wide numbers or float64 inside reach, and float32 logarithms over thousands of frames do not."""
-    answer = witness.ask(problem)
-    loss, gradient = truth(witness, problem)
+    answer = runner.ask(problem)
+    loss, gradient = truth(runner, problem)
     why = (
         f"{problem.shape[1]} frames, {problem.shape[3]} labels: rounding must not pile up, as it does in sums of "
         "float32 logarithms; whoever never has so many frames says --without long"
     )
-    breach = loss_breach(problem, answer.loss, loss, 1e-5 * (1 + loss), why)
-    if breach is None and answer.gradient is not None:
-        breach = gradient_breach(problem, answer.gradient, gradient, np.array(PRECISE), why)
-    return breach
+    violation = loss_breach(problem, answer.loss, loss, 1e-5 * (1 + loss), why)
+    if violation is None and answer.gradient is not None:
+        violation = gradient_breach(problem, answer.gradient, gradient, np.array(PRECISE), why)
+    return violation
 
 
 DIGITS = Law("digits", "What is right is right to the last digits of its type.", digits, search=False)

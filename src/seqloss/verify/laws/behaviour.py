@@ -6,29 +6,30 @@ import time
 
 import numpy as np
 
-from seqloss.verify.laws.law import Breach, Law
+from seqloss.verify.laws.law import Law, Violation
 from seqloss.verify.problem import Problem
-from seqloss.verify.witness import Witness
+from seqloss.verify.runner import Runner
 
 TIMES, SECONDS, LEAST = 100, 1.0, 25
-"""A race that shows one time in ten is missed by 100 calls once in 40,000; slow subjects are asked for a second."""
+"""A race that shows one time in ten is missed by 100 calls once in 40,000; slow implementations are asked for a second.
+"""
 
 
-def answers(witness: Witness, problem: Problem) -> Breach | None:
-    witness.ask(problem)
+def answers(runner: Runner, problem: Problem) -> Violation | None:
+    runner.ask(problem)
     return None  # what does not answer raises
 
 
-def repeatable(witness: Witness, problem: Problem) -> Breach | None:
-    first, until = witness.ask(problem), time.monotonic() + SECONDS
+def repeatable(runner: Runner, problem: Problem) -> Violation | None:
+    first, until = runner.ask(problem), time.monotonic() + SECONDS
     for n in range(TIMES):
         if n > LEAST and time.monotonic() > until:
             break
-        again = witness.ask(problem)
+        again = runner.ask(problem)
         for name, a, b in (("loss", first.loss, again.loss), ("gradient", first.gradient, again.gradient)):
             if a is not None and b is not None and a.tobytes() != b.tobytes():
                 place = tuple(np.argwhere(a != b)[0].tolist()) if (a != b).any() else ()
-                return Breach(
+                return Violation(
                     problem,
                     f"the same {name} each time",
                     f"call {n + 2} of the same arrays gives {b[place]!r} at {place}, the first gave {a[place]!r}",
@@ -42,11 +43,11 @@ def several_rows(problem: Problem) -> Problem | None:
     return problem if len(problem.logits) > 1 else None
 
 
-def untouched(witness: Witness, problem: Problem) -> Breach | None:
-    wrote = witness.raw(problem).wrote
+def untouched(runner: Runner, problem: Problem) -> Violation | None:
+    wrote = runner.raw(problem).wrote
     if not wrote:
         return None
-    return Breach(
+    return Violation(
         problem,
         "arguments that are as they were",
         f"the call changed {', '.join(wrote)}",

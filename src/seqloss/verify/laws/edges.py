@@ -5,46 +5,46 @@ from __future__ import annotations
 import numpy as np
 
 from seqloss.verify.laws.agreement import truth
-from seqloss.verify.laws.law import Breach, Law, gradient_breach, loss_breach, number
+from seqloss.verify.laws.law import Law, Violation, gradient_breach, loss_breach, number
 from seqloss.verify.problem import Problem, required
-from seqloss.verify.witness import Judged, Witness
+from seqloss.verify.runner import Judged, Runner
 
 LOWEST = float(np.finfo(np.float32).min)
 
 
-def right(witness: Witness, problem: Problem, why: str) -> Breach | None:
+def right(runner: Runner, problem: Problem, why: str) -> Violation | None:
     """The definition's loss and gradient, NaN and infinities included."""
-    answer = witness.look(problem)
-    loss, gradient = truth(witness, problem)
-    breach = loss_breach(problem, answer.loss, loss, witness.loss_tolerance(problem), why)
-    if breach is None and answer.gradient is not None:
-        breach = _finite(problem, answer, why) or gradient_breach(
-            problem, answer.gradient, gradient, witness.gradient_tolerance(problem), why
+    answer = runner.look(problem)
+    loss, gradient = truth(runner, problem)
+    violation = loss_breach(problem, answer.loss, loss, runner.loss_tolerance(problem), why)
+    if violation is None and answer.gradient is not None:
+        violation = _finite(problem, answer, why) or gradient_breach(
+            problem, answer.gradient, gradient, runner.gradient_tolerance(problem), why
         )
-    return breach
+    return violation
 
 
-def impossible(witness: Witness, problem: Problem) -> Breach | None:
+def impossible(runner: Runner, problem: Problem) -> Violation | None:
     """The loss is infinite, its gradient anything finite: which, is a matter of policy."""
-    answer = witness.look(problem)
+    answer = runner.look(problem)
     why = "no path fits: the target's probability is 0. A number in its place is averaged in, and trains on nothing"
-    loss, gradient = truth(witness, problem)
+    loss, gradient = truth(runner, problem)
     for n in np.flatnonzero(loss == np.inf):
         if answer.loss[n] != np.inf and not beyond_masks(problem, answer.loss)[n]:
-            return Breach(problem, f"row {n}: loss inf", f"row {n}: loss {number(answer.loss[n])}", why)
+            return Violation(problem, f"row {n}: loss inf", f"row {n}: loss {number(answer.loss[n])}", why)
     why = "one row that fits nothing must not turn the weights into NaN"
-    breach = None if answer.gradient is None else _finite(problem, answer, why)
+    violation = None if answer.gradient is None else _finite(problem, answer, why)
     fits = np.isfinite(loss)
-    if breach is not None or not fits.any():
-        return breach
+    if violation is not None or not fits.any():
+        return violation
     why = "a row that fits nothing is no reason to change the others"
-    found, allowed = np.where(fits, answer.loss, 0.0), witness.loss_tolerance(problem)
-    breach = loss_breach(problem, found, np.where(fits, loss, 0.0), allowed, why)
-    if breach is not None or answer.gradient is None:
-        return breach
+    found, allowed = np.where(fits, answer.loss, 0.0), runner.loss_tolerance(problem)
+    violation = loss_breach(problem, found, np.where(fits, loss, 0.0), allowed, why)
+    if violation is not None or answer.gradient is None:
+        return violation
     kept = fits[:, None, None]
     slopes = np.where(kept, answer.gradient, 0.0), np.where(kept, gradient, 0.0)
-    return gradient_breach(problem, *slopes, witness.gradient_tolerance(problem), why)
+    return gradient_breach(problem, *slopes, runner.gradient_tolerance(problem), why)
 
 
 def beyond_masks(problem: Problem, found: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def beyond_masks(problem: Problem, found: np.ndarray) -> np.ndarray:
     return np.isfinite(lowest) & (lowest < -1e8) & (found > 1e8)
 
 
-def _finite(problem: Problem, answer: Judged, why: str) -> Breach | None:
+def _finite(problem: Problem, answer: Judged, why: str) -> Violation | None:
     assert answer.gradient is not None
     bad = np.argwhere(~np.isfinite(answer.gradient))
     if not len(bad):
@@ -61,55 +61,55 @@ def _finite(problem: Problem, answer: Judged, why: str) -> Breach | None:
     n, t, k = (int(i) for i in bad[0])
     where = f"gradient of row {n}, frame {t}, class {k}: "
     found = where + number(answer.gradient[n, t, k])
-    return Breach(problem, where + "a finite number", found, why, shows="gradient")
+    return Violation(problem, where + "a finite number", found, why, shows="gradient")
 
 
-def closed_scores(witness: Witness, problem: Problem) -> Breach | None:
-    return right(witness, problem, "a score of -inf closes the paths through it, and no others")
+def closed_scores(runner: Runner, problem: Problem) -> Violation | None:
+    return right(runner, problem, "a score of -inf closes the paths through it, and no others")
 
 
-def masked(witness: Witness, problem: Problem) -> Breach | None:
+def masked(runner: Runner, problem: Problem) -> Violation | None:
     return right(
-        witness, problem, "people mask with -1e4 or the float's minimum: unlikely is not impossible, and has its price"
+        runner, problem, "people mask with -1e4 or the float's minimum: unlikely is not impossible, and has its price"
     )
 
 
-def extreme_scores(witness: Witness, problem: Problem) -> Breach | None:
-    return right(witness, problem, "scores hundreds of nats apart are large numbers, not infinite ones")
+def extreme_scores(runner: Runner, problem: Problem) -> Violation | None:
+    return right(runner, problem, "scores hundreds of nats apart are large numbers, not infinite ones")
 
 
-def empty(witness: Witness, problem: Problem) -> Breach | None:
-    return right(witness, problem, "an empty target is read by blanks alone; no frames read as nothing, for certain")
+def empty(runner: Runner, problem: Problem) -> Violation | None:
+    return right(runner, problem, "an empty target is read by blanks alone; no frames read as nothing, for certain")
 
 
-def nan_in_padding(witness: Witness, problem: Problem) -> Breach | None:
+def nan_in_padding(runner: Runner, problem: Problem) -> Violation | None:
     return right(
-        witness, problem, "what stands past a row's length is not part of it, NaN and labels that do not exist included"
+        runner, problem, "what stands past a row's length is not part of it, NaN and labels that do not exist included"
     )
 
 
-def nan_in_a_row(witness: Witness, problem: Problem) -> Breach | None:
+def nan_in_a_row(runner: Runner, problem: Problem) -> Violation | None:
     """The row with NaN has a loss of NaN; the others have theirs."""
-    answer = witness.look(problem)
-    loss, gradient = truth(witness, problem)
+    answer = runner.look(problem)
+    loss, gradient = truth(runner, problem)
     sick = np.isnan(loss)
     why = "a row's NaN must be seen in its own loss, and nowhere else"
     hidden = np.flatnonzero(sick & ~np.isnan(answer.loss))
     if len(hidden):
         n = int(hidden[0])
-        return Breach(problem, f"row {n}: loss nan", f"row {n}: loss {number(answer.loss[n])}", why)
-    breach = loss_breach(
+        return Violation(problem, f"row {n}: loss nan", f"row {n}: loss {number(answer.loss[n])}", why)
+    violation = loss_breach(
         problem,
         np.where(np.isnan(answer.loss) & sick, 0, answer.loss),
         np.where(sick, 0, loss),
-        witness.loss_tolerance(problem),
+        runner.loss_tolerance(problem),
         why,
     )
-    if breach is not None or answer.gradient is None:
-        return breach
+    if violation is not None or answer.gradient is None:
+        return violation
     well = np.where(sick[:, None, None], 0, answer.gradient)
     return gradient_breach(
-        problem, well, np.where(sick[:, None, None], 0, gradient), witness.gradient_tolerance(problem), why
+        problem, well, np.where(sick[:, None, None], 0, gradient), runner.gradient_tolerance(problem), why
     )
 
 

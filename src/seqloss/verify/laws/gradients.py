@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from seqloss.reference import ctc_posteriors, paths
-from seqloss.verify.laws.law import Breach, Law, gradient_breach, number
+from seqloss.verify.laws.law import Law, Violation, gradient_breach, number
 from seqloss.verify.problem import Problem
-from seqloss.verify.witness import Witness, log_softmax, rounded
+from seqloss.verify.runner import Runner, log_softmax, rounded
 
 STEP = {"float64": 1e-4, "float32": 1e-2, "float16": 0.06, "bfloat16": 0.25}
 CLOSE = {"float64": 1e-6, "float32": 5e-3, "float16": 5e-3, "bfloat16": 0.02}
@@ -17,11 +17,11 @@ FEW = 81
 """Paths that are few enough to be listed."""
 
 
-def rows_sum_to_0(witness: Witness, problem: Problem) -> Breach | None:
-    gradient = witness.ask(problem).gradient
+def rows_sum_to_0(runner: Runner, problem: Problem) -> Violation | None:
+    gradient = runner.ask(problem).gradient
     assert gradient is not None
     sums = gradient.sum(axis=2)
-    allowed = problem.logits.shape[2] * witness.gradient_tolerance(problem)[:, :, 0]
+    allowed = problem.logits.shape[2] * runner.gradient_tolerance(problem)[:, :, 0]
     if not (np.abs(sums) > allowed).any():
         return None
     n, t = (int(i) for i in np.argwhere(np.abs(sums) > allowed)[0])
@@ -32,41 +32,41 @@ def rows_sum_to_0(witness: Witness, problem: Problem) -> Breach | None:
             "; -1 is what the gradient by log-probabilities adds up to: gradient - softmax * its sum is that by scores"
         )
     shows = "gradient.sum(axis=2)"
-    return Breach(problem, where + "a sum of 0", where + f"a sum of {number(sums[n, t])}", why, shows=shows)
+    return Violation(problem, where + "a sum of 0", where + f"a sum of {number(sums[n, t])}", why, shows=shows)
 
 
-def finite_differences(witness: Witness, problem: Problem) -> Breach | None:
+def finite_differences(runner: Runner, problem: Problem) -> Violation | None:
     """Of the first row, all scores at once: each row of a batch has one changed, by what rounding leaves of a step."""
     one = problem.alone(0)
     _, time, classes, _ = one.shape
     count = time * classes
-    bumps = np.concatenate([np.eye(count), -np.eye(count)]).reshape(-1, time, classes) * STEP[witness.dtype]
+    bumps = np.concatenate([np.eye(count), -np.eye(count)]).reshape(-1, time, classes) * STEP[runner.dtype]
     many = one.pick([0] * len(bumps))
-    bumped = many.but(logits=rounded(many.logits + bumps, witness.dtype))
+    bumped = many.but(logits=rounded(many.logits + bumps, runner.dtype))
     moved = np.abs(bumped.logits - many.logits).sum(axis=(1, 2))
-    losses = witness.ask(bumped).loss
+    losses = runner.ask(bumped).loss
     with np.errstate(invalid="ignore"):  # infinite losses, where there should be none
         slopes = (losses[:count] - losses[count:]) / (moved[:count] + moved[count:])
-    gradient = witness.ask(one).gradient
+    gradient = runner.ask(one).gradient
     assert gradient is not None
     why = "the gradient is how much the loss changes with a score"
-    close = np.array(CLOSE[witness.dtype])
+    close = np.array(CLOSE[runner.dtype])
     return gradient_breach(one, gradient, slopes.reshape(1, time, classes), close, why)
 
 
-def softmax_minus_posterior(witness: Witness, problem: Problem) -> Breach | None:
-    gradient = witness.ask(problem).gradient
+def softmax_minus_posterior(runner: Runner, problem: Problem) -> Violation | None:
+    gradient = runner.ask(problem).gradient
     assert gradient is not None
     expected = np.zeros_like(gradient)
     scores = log_softmax(problem.logits)
-    softmax = np.exp(scores) if witness.subject.scores == "logits" else 0.0
+    softmax = np.exp(scores) if runner.implementation.scores == "logits" else 0.0
     posteriors = posteriors_of(problem)
     inside = np.arange(expected.shape[1])[None, :, None] < problem.logit_lengths[:, None, None]
     expected = np.where(inside, softmax - posteriors, 0.0)
     why = "softmax minus posterior is the gradient by the scores"
-    if witness.subject.scores == "log_probs":
+    if runner.implementation.scores == "log_probs":
         why = "minus the posterior is the gradient by log-probabilities"
-    return gradient_breach(problem, gradient, expected, witness.gradient_tolerance(problem), why)
+    return gradient_breach(problem, gradient, expected, runner.gradient_tolerance(problem), why)
 
 
 def posteriors_of(problem: Problem) -> np.ndarray:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqloss.verify.problem import Problem
-from seqloss.verify.witness import Witness
+from seqloss.verify.runner import Runner
 
 
 @dataclass(frozen=True, eq=False)
-class Breach:
+class Violation:
     """One place where a law is broken.
 
     Attributes:
@@ -35,7 +35,7 @@ class Breach:
     shows: str = "loss"
 
 
-Check = Callable[[Witness, Problem], Breach | None]
+Check = Callable[[Runner, Problem], Violation | None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Law:
         says: the law, in a sentence.
         check: looks at one problem.
         prepare: makes an ordinary problem one of this law's; None where the law says nothing of it.
-        needs: what the subject must promise: "gradient", "lengths", "upstream", "logits", "log_probs".
+        needs: what the implementation must promise: "gradient", "lengths", "upstream", "logits", "log_probs".
         search: whether it is worth looking for problems that break it.
         sizes: whether it is about the very sizes of its problems.
     """
@@ -88,15 +88,15 @@ def loss_breach(
     allowed: np.ndarray,
     why: str,
     beside: Problem | None = None,
-) -> Breach | None:
-    """A breach where losses (batch,) are apart."""
+) -> Violation | None:
+    """A violation where losses (batch,) are apart."""
     apart = np.flatnonzero(parts(found, expected, allowed))
     if not len(apart):
         return None
     n = int(apart[0])
     row = f"row {n}: " if len(found) > 1 else ""
     wanted, got = unlike(float(expected[n]), float(found[n]))
-    return Breach(problem, f"{row}loss {wanted}", f"{row}loss {got}", why, beside)
+    return Violation(problem, f"{row}loss {wanted}", f"{row}loss {got}", why, beside)
 
 
 def gradient_breach(
@@ -106,8 +106,8 @@ def gradient_breach(
     allowed: np.ndarray,
     why: str,
     beside: Problem | None = None,
-) -> Breach | None:
-    """A breach where gradients (batch, time, classes) are apart; the worst entry is told."""
+) -> Violation | None:
+    """A violation where gradients (batch, time, classes) are apart; the worst entry is told."""
     apart = parts(found, expected, allowed)
     if not apart.any():
         return None
@@ -116,4 +116,4 @@ def gradient_breach(
     n, t, k = np.unravel_index(int(np.argmax(np.where(np.isnan(distance), np.inf, distance))), found.shape)
     where = f"gradient of row {n}, frame {t}, class {k}: "
     wanted, got = unlike(float(expected[n, t, k]), float(found[n, t, k]))
-    return Breach(problem, where + wanted, where + got, why, beside, shows="gradient")
+    return Violation(problem, where + wanted, where + got, why, beside, shows="gradient")

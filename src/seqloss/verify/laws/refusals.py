@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqloss.verify.laws.law import Breach, Law, number
+from seqloss.verify.laws.law import Law, Violation, number
 from seqloss.verify.problem import Problem
-from seqloss.verify.witness import Witness, no_reply
+from seqloss.verify.runner import Runner, no_reply
 
 
-def refuses(witness: Witness, problem: Problem, bad: np.ndarray, why: str) -> Breach | None:
+def refuses(runner: Runner, problem: Problem, bad: np.ndarray, why: str) -> Violation | None:
     """An exception, or NaN as the loss of the rows that are bad."""
-    answer = witness.raw(problem)
+    answer = runner.raw(problem)
     if answer.raised:
         return None
     if answer.died:
@@ -21,7 +21,7 @@ def refuses(witness: Witness, problem: Problem, bad: np.ndarray, why: str) -> Br
         return None
     n = int(np.argmax(bad))
     found = f"row {n}: loss {number(loss[n])}" if loss.shape == bad.shape else f"an answer of shape {loss.shape}"
-    return Breach(problem, "an error that names the argument", found, why)
+    return Violation(problem, "an error that names the argument", found, why)
 
 
 def bad_labels(problem: Problem) -> np.ndarray:
@@ -31,7 +31,7 @@ def bad_labels(problem: Problem) -> np.ndarray:
     return (wrong & inside).any(axis=1)
 
 
-def refuses_labels(witness: Witness, problem: Problem) -> Breach | None:
+def refuses_labels(runner: Runner, problem: Problem) -> Violation | None:
     """Each kind by itself."""
     classes = problem.logits.shape[2]
     kinds = {
@@ -43,23 +43,23 @@ def refuses_labels(witness: Witness, problem: Problem) -> Breach | None:
         targets = problem.targets.copy()
         targets[0, 0] = label
         wrong = problem.but(targets=targets)
-        found = refuses(witness, wrong, bad_labels(wrong), why)
+        found = refuses(runner, wrong, bad_labels(wrong), why)
         if found is not None:
             return found
     return None
 
 
-def refuses_lengths(witness: Witness, problem: Problem) -> Breach | None:
+def refuses_lengths(runner: Runner, problem: Problem) -> Violation | None:
     """More frames than there are, more labels than there are, fewer than none."""
     _, time, _, labels = problem.shape
     why = "a length past its axis reads what isn't the row's, or is cut silently; below 0 it means nothing"
     bad = np.arange(len(problem.logits)) == 0
-    told = ("logit_lengths", "target_lengths") if witness.subject.lengths == "both" else ("target_lengths",)
+    told = ("logit_lengths", "target_lengths") if runner.implementation.lengths == "both" else ("target_lengths",)
     past = {"logit_lengths": time + 1, "target_lengths": labels + 1}
     for name, wrong in [(name, past[name]) for name in told] + [(name, -1) for name in told]:
         lengths = getattr(problem, name).copy()
         lengths[0] = wrong
-        found = refuses(witness, problem.but(**{name: lengths}), bad, f"{name}[0] is {wrong}: {why}")
+        found = refuses(runner, problem.but(**{name: lengths}), bad, f"{name}[0] is {wrong}: {why}")
         if found is not None:
             return found
     return None

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqloss.verify.laws.law import Breach, Law, gradient_breach, loss_breach
+from seqloss.verify.laws.law import Law, Violation, gradient_breach, loss_breach
 from seqloss.verify.problem import Problem
+from seqloss.verify.runner import Runner
 from seqloss.verify.tolerance import OWN
-from seqloss.verify.witness import Witness
 
 
-def frame_shift(witness: Witness, problem: Problem) -> Breach | None:
+def frame_shift(runner: Runner, problem: Problem) -> Violation | None:
     """Half types are given scores that are exact with the constant added."""
-    if OWN[witness.dtype]:
+    if OWN[runner.dtype]:
         problem = problem.but(logits=np.clip(np.round(4 * problem.logits), -16, 16) / 4)
     shifts = np.array([3.0, -5.0, 0.5, 8.0])[np.arange(problem.logits.shape[1]) % 4]
-    shifted = witness.fit(problem.but(logits=problem.logits + shifts[:, None]))
+    shifted = runner.fit(problem.but(logits=problem.logits + shifts[:, None]))
     why = "softmax doesn't see a constant added to all scores of a frame"
-    return _same(witness, problem, shifted, slice(None), slice(None), why)
+    return _same(runner, problem, shifted, slice(None), slice(None), why)
 
 
-def relabelling(witness: Witness, problem: Problem) -> Breach | None:
+def relabelling(runner: Runner, problem: Problem) -> Violation | None:
     """All classes take other numbers, the blank too where it may stand anywhere."""
-    moved = with_names(problem, names(problem, witness.subject.blank == "any"))
-    back = names(problem, witness.subject.blank == "any")
+    moved = with_names(problem, names(problem, runner.implementation.blank == "any"))
+    back = names(problem, runner.implementation.blank == "any")
     why = "classes are names: with scores and target renamed alike, the loss is the same and the gradient renamed"
-    return _same(witness, problem, moved, slice(None), np.argsort(back), why)
+    return _same(runner, problem, moved, slice(None), np.argsort(back), why)
 
 
 def names(problem: Problem, blank_too: bool) -> np.ndarray:
@@ -46,7 +46,7 @@ def with_names(problem: Problem, new: np.ndarray) -> Problem:
     return problem.but(logits=logits, targets=targets, blank=int(new[problem.blank]))
 
 
-def time_reversal(witness: Witness, problem: Problem) -> Breach | None:
+def time_reversal(runner: Runner, problem: Problem) -> Violation | None:
     """Row by row, so that lengths don't come into it."""
     for n in range(len(problem.logits)):
         one = problem.alone(n)
@@ -57,22 +57,22 @@ def time_reversal(witness: Witness, problem: Problem) -> Breach | None:
             "a path read backwards spells the target backwards: the sum over paths is the same, and the gradient of "
             "the first frame is that of the other's last"
         )
-        found = _same(witness, one, turned, slice(None, None, -1), slice(None), why)
+        found = _same(runner, one, turned, slice(None, None, -1), slice(None), why)
         if found is not None:
             return found
     return None
 
 
 def _same(
-    witness: Witness, problem: Problem, changed: Problem, frames: slice, classes: slice | np.ndarray, why: str
-) -> Breach | None:
+    runner: Runner, problem: Problem, changed: Problem, frames: slice, classes: slice | np.ndarray, why: str
+) -> Violation | None:
     """The changed problem has the same losses, and the gradient with frames and classes moved likewise."""
-    plain, found = witness.ask(problem), witness.ask(changed)
-    allowed = witness.loss_tolerance(problem) + witness.loss_tolerance(changed)
-    breach = loss_breach(changed, found.loss, plain.loss, allowed, why, problem)
-    if breach is not None or plain.gradient is None or found.gradient is None:
-        return breach
-    close = witness.gradient_tolerance(problem) + witness.gradient_tolerance(changed)
+    plain, found = runner.ask(problem), runner.ask(changed)
+    allowed = runner.loss_tolerance(problem) + runner.loss_tolerance(changed)
+    violation = loss_breach(changed, found.loss, plain.loss, allowed, why, problem)
+    if violation is not None or plain.gradient is None or found.gradient is None:
+        return violation
+    close = runner.gradient_tolerance(problem) + runner.gradient_tolerance(changed)
     return gradient_breach(changed, found.gradient, plain.gradient[:, frames][:, :, classes], close, why, problem)
 
 

@@ -1,0 +1,43 @@
+"""The contract that every frontend keeps, as code.
+
+* `arrays.py`: targets and lengths, checked once.
+* `reductions.py`: how the losses of a batch become one number.
+* `ctc.py`: what CTC asks beyond that: enough frames, normalised log-probabilities.
+* `constants.py`: the numbers that it fixes.
+
+The wording of every refusal is in `seqloss.errors`.
+"""
+
+from seqloss.contract.arrays import Batch, bad_rows, validate
+from seqloss.contract.constants import MASKED, NORMALIZATION_SLACK, SMALLEST
+from seqloss.contract.ctc import (
+    Infeasible,
+    adjacent_repeats,
+    check_normalized,
+    check_options,
+    infeasible_row,
+    not_normalized,
+    refuse_too_few_frames,
+    required_frames,
+)
+from seqloss.contract.reductions import Reduction, check_reduction, reduction_weights
+
+__all__ = [
+    "MASKED",
+    "NORMALIZATION_SLACK",
+    "SMALLEST",
+    "Batch",
+    "Infeasible",
+    "Reduction",
+    "adjacent_repeats",
+    "bad_rows",
+    "check_normalized",
+    "check_options",
+    "check_reduction",
+    "infeasible_row",
+    "not_normalized",
+    "reduction_weights",
+    "refuse_too_few_frames",
+    "required_frames",
+    "validate",
+]

@@ -1,0 +1,180 @@
+"""Targets and lengths of a batch, checked once and brought into one form.
+
+A frontend turns its framework's arguments into NumPy arrays and calls `validate`. Nothing here knows a framework, and
+nothing past here checks an argument again.
+
+Axes: batch N, time T, classes C, labels L.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqloss import errors
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a kernel takes beside the scores; every entry is checked unless `validate=False` was asked for.
+
+    Attributes:
+        targets: int64 (batch, labels), C-contiguous; entries past a row's length are never read.
+        logit_lengths: int64 (batch,), frames in use.
+        target_lengths: int64 (batch,), labels in use.
+        blank: the blank's class, from 0.
+    """
+
+    targets: np.ndarray
+    logit_lengths: np.ndarray
+    target_lengths: np.ndarray
+    blank: int
+
+
+def validate(
+    shape: tuple[int, ...],
+    targets: Any,
+    logit_lengths: Any = None,
+    target_lengths: Any = None,
+    *,
+    blank: int = 0,
+    values: bool = True,
+) -> Batch:
+    """Hold the arguments of a loss against the contract and bring them into one form.
+
+    Args:
+        shape: of the logits: (batch, time, classes).
+        targets: integers (batch, labels), or all labels one row after another (sum of target_lengths,).
+        logit_lengths: integers (batch,), frames; None for the whole time axis.
+        target_lengths: integers (batch,), labels; None for the whole label axis.
+        blank: any class; negative counts from the end.
+        values: look at labels and lengths too; without it only ranks, sizes and types are checked, and a
+            kernel answers a row that breaks the contract with NaN.
+
+    Returns:
+        the `Batch` for a kernel.
+
+    Raises:
+        ShapeError, DTypeError, LengthError, LabelError: as the contract says.
+    """
+    if len(shape) != 3:
+        raise errors.wrong_rank("logits", shape, "(batch, time, classes)", "Add a batch axis with logits[None].")
+    batch, time, classes = shape
+    blank = _blank(blank, classes)
+    labels = _integers("targets", targets)
+    frames = _lengths("logit_lengths", logit_lengths, batch, time)
+    if labels.ndim == 1:
+        labels, counts = _pad(labels, target_lengths, batch)
+    elif labels.ndim == 2:
+        if labels.shape[0] != batch:
+            raise errors.wrong_batch("targets", labels.shape[0], batch)
+        counts = _lengths("target_lengths", target_lengths, batch, labels.shape[1])
+    else:
+        raise errors.wrong_rank("targets", labels.shape, "(batch, labels) or (sum of target_lengths,)")
+    if values:
+        if logit_lengths is not None:
+            _check_lengths("logit_lengths", frames, time, "time")
+        if target_lengths is not None:
+            _check_lengths("target_lengths", counts, labels.shape[1], "labels")
+        _check_labels(labels, counts, classes, blank)
+    targets, frames, counts = (np.ascontiguousarray(array, np.int64) for array in (labels, frames, counts))
+    return Batch(targets, frames, counts, blank)
+
+
+def bad_rows(shape: tuple[int, ...], batch: Batch) -> dict[int, errors.SeqLossError]:
+    """Every row whose lengths or labels `validate` would refuse, with what it would say.
+
+    Args:
+        shape: of the logits.
+        batch: from `validate(..., values=False)`.
+    """
+    _, time, classes = shape
+    labels = batch.targets.shape[1]
+    found: dict[int, errors.SeqLossError] = {}
+    for name, lengths, limit, axis in (
+        ("logit_lengths", batch.logit_lengths, time, "time"),
+        ("target_lengths", batch.target_lengths, labels, "labels"),
+    ):
+        for row in np.flatnonzero((lengths < 0) | (lengths > limit)):
+            found.setdefault(int(row), errors.wrong_length(name, int(row), int(lengths[row]), limit, axis))
+    wrong = _wrong_labels(batch.targets, batch.target_lengths, classes, batch.blank)
+    for row in np.flatnonzero(wrong.any(axis=1)):
+        position = int(np.argmax(wrong[row]))
+        label = int(batch.targets[row, position])
+        found.setdefault(int(row), errors.wrong_label(int(row), position, label, classes, batch.blank))
+    return dict(sorted(found.items()))
+
+
+def _blank(blank: Any, classes: int) -> int:
+    if isinstance(blank, bool) or not isinstance(blank, (int, np.integer)):
+        raise errors.wrong_dtype("blank", type(blank).__name__, "an int")
+    if not -classes <= blank < classes:
+        raise errors.wrong_blank(int(blank), classes)
+    return int(blank) % classes
+
+
+def _integers(name: str, values: Any) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of uneven length
+        raise errors.ShapeError(
+            f"{name}: found rows of uneven length; pad them to one length and give target_lengths."
+        ) from None
+    if array.dtype.kind in "iu":
+        return array
+    if array.size == 0 and not isinstance(values, np.ndarray):  # an empty list has no type of its own
+        return array.astype(np.int64)
+    raise errors.wrong_dtype(name, array.dtype, "integers")
+
+
+def _lengths(name: str, values: Any, batch: int, whole: int) -> np.ndarray:
+    if values is None:
+        return np.full(batch, whole, np.int64)
+    array = _integers(name, values)
+    if array.ndim != 1:
+        raise errors.wrong_rank(name, array.shape, "(batch,)")
+    if array.shape[0] != batch:
+        raise errors.wrong_batch(name, array.shape[0], batch)
+    return array
+
+
+def _pad(labels: np.ndarray, target_lengths: Any, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows one after another, (sum of lengths,), into (batch, longest)."""
+    if target_lengths is None:
+        raise errors.wrong_rank(
+            "targets", labels.shape, "(batch, labels)", "Concatenated 1-D targets need target_lengths."
+        )
+    counts = _lengths("target_lengths", target_lengths, batch, 0)
+    _check_lengths("target_lengths", counts, labels.shape[0], "labels")
+    if counts.sum() != labels.shape[0]:
+        raise errors.LengthError(
+            f"target_lengths: they add up to {counts.sum()}, expected {labels.shape[0]}, "
+            "the number of concatenated labels; a concatenated target has no padding."
+        )
+    padded = np.zeros((batch, int(counts.max(initial=0))), labels.dtype)
+    padded[np.arange(padded.shape[1]) < counts[:, None]] = labels
+    return padded, counts
+
+
+def _check_lengths(name: str, lengths: np.ndarray, limit: int, axis: str) -> None:
+    wrong = np.flatnonzero((lengths < 0) | (lengths > limit))
+    if wrong.size:
+        raise errors.wrong_length(name, int(wrong[0]), int(lengths[wrong[0]]), limit, axis)
+
+
+def _check_labels(labels: np.ndarray, counts: np.ndarray, classes: int, blank: int) -> None:
+    wrong = _wrong_labels(labels, counts, classes, blank)
+    if wrong.any():
+        rows, positions = np.nonzero(wrong)
+        row, position = int(rows[0]), int(positions[0])
+        raise errors.wrong_label(row, position, int(labels[row, position]), classes, blank)
+
+
+def _wrong_labels(labels: np.ndarray, counts: np.ndarray, classes: int, blank: int) -> np.ndarray:
+    """Labels in use that are no class of their own, bool (batch, labels)."""
+    wrong = (labels < 0) | (labels >= classes) | (labels == blank)
+    if wrong.any():
+        wrong &= np.arange(labels.shape[1]) < counts[:, None]
+    return wrong

@@ -1,0 +1,1 @@
+"""CTC's loss and gradient in whole arrays: `loss.py`."""

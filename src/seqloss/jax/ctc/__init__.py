@@ -1,0 +1,1 @@
+"""CTC in JAX: `loss.py`; `kernel.py` calls the CPU kernel or `accelerator/`."""

@@ -1,0 +1,270 @@
+"""CTC for `model.compile`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from seqloss import contract
+from seqloss.contract import Infeasible
+from seqloss.errors import OptionError, ShapeError, unknown_option, wrong_rank
+from seqloss.keras._compat import in_symbolic_scope, keras_mask
+from seqloss.keras.ctc import lengths
+from seqloss.keras.ctc.argument_names import Words, translated
+from seqloss.keras.ctc.labels import as_integers, is_floating, refuse_fractions
+from seqloss.keras.ctc.loss import ctc_loss, outline, tensor
+from seqloss.keras.ctc.shapes import as_column, is_column, is_half, rank, size, with_rank
+
+TARGET_LENGTHS = ("padding", "end", "packed")
+LOGIT_LENGTHS = ("all", "end", "packed", "predicted", "mask")
+
+
+@keras.saving.register_keras_serializable(package="seqloss", name="CTC")
+class CTC(keras.losses.Loss):
+    """Train a Keras model with CTC, with the real lengths of labels and frames.
+
+    `CTC()` is `keras.losses.CTC()`: the blank is class 0, `y_true` is filled up with 0, all frames count. Beyond that,
+
+    =================  ==================================================================================
+    target_lengths     where a row of `y_true` ends
+    =================  ==================================================================================
+    "padding"          after its last entry that is not `padding` (any number; None for no padding at all)
+    "end"              at its first class `end`, which counts; as "padding" in a row without one
+    "packed"           `y_true` begins with a column of lengths, see `seqloss.keras.pack`
+    =================  ==================================================================================
+
+    =================  ==================================================================================
+    logit_lengths      where a row of `y_pred` ends
+    =================  ==================================================================================
+    "all"              at the last frame
+    "end"              at the first frame whose best class is `end`, which counts; else at the last frame
+    "packed"           as the next column of `y_true` says (the first one, unless that holds target lengths)
+    "predicted"        as the model says: y_pred[:, 0, 0], rounded; the scores begin with the second step
+    "mask"             masked frames are left out, wherever they stand (Masking, Embedding(mask_zero=True))
+    =================  ==================================================================================
+
+    "end" and "predicted" never give a row fewer frames than labels + adjacent repeats, so that an untrained model
+    still learns. Lengths can also be given in a call, `loss(y_true, y_pred, logit_lengths=..., target_lengths=...)`;
+    they take the place of what the options say.
+
+    Args:
+        reduction: Keras' own words: "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight" or None. A row of
+            weight 0 counts as 0 even where its loss is inf.
+        name: of the loss, in logs.
+        dtype: of the result, a name or a policy, of which the compute type counts, as everywhere in Keras; Keras'
+            floatx for None. float64 computes in float64, all others in float32; a half type is rounded to at the end.
+        blank: the class that stands for no label; negative counts from the end.
+        padding: what fills up `y_true`, where that is how it ends.
+        end: the end-of-sequence class. With it, "end" is what both lengths default to.
+        target_lengths, logit_lengths: see above.
+        infeasible: for a row that no path fits: "inf" (loss inf, gradient 0), "zero" (both 0) or "raise".
+        normalize: as `ctc_loss`.
+        validate: as `ctc_loss`.
+
+    Call arguments:
+        y_true: labels (batch, labels), integers, or whole numbers as float32 or float64.
+        y_pred: scores before softmax, (batch, time, classes).
+        sample_weight: (batch,).
+        logit_lengths, target_lengths: integers (batch,).
+
+    Raises:
+        OptionError: options that do not go together; "mask" without a mask, or a mask that is not asked for.
+        as `ctc_loss` (when called).
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.keras import CTC
+        >>> y_true = np.array([[1, 2, -1, -1], [2, 1, 1, -1]])
+        >>> y_pred = np.zeros((2, 5, 3), "float32")
+        >>> round(float(CTC(padding=-1)(y_true, y_pred)), 4)
+        2.7424
+
+        model.compile(optimizer="adam", loss=CTC(padding=-1))
+        model.compile(optimizer="adam", loss=CTC(target_lengths="packed", logit_lengths="packed"))
+        model.fit(x, pack(labels, logit_lengths=frames))
+
+    References:
+        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
+    """
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "ctc",
+        dtype: Any = None,
+        *,
+        blank: int = 0,
+        padding: float | None = 0,
+        end: int | None = None,
+        target_lengths: str | None = None,
+        logit_lengths: str | None = None,
+        infeasible: Infeasible = "inf",
+        normalize: bool = True,
+        validate: bool = True,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.blank, self.padding, self.end = blank, padding, end
+        self.target_lengths = target_lengths or ("padding" if end is None else "end")
+        self.logit_lengths = logit_lengths or ("all" if end is None else "end")
+        self.infeasible, self.normalize, self.validate = infeasible, normalize, validate
+        self._check_options()
+
+    def __call__(
+        self,
+        y_true: Any,
+        y_pred: Any,
+        sample_weight: Any = None,
+        *,
+        logit_lengths: Any = None,
+        target_lengths: Any = None,
+    ) -> Any:
+        """Keras' own casts `y_true` to the loss' type, and takes a mask over frames for weights of rows."""
+        losses = ops.cast(self.call(y_true, y_pred, logit_lengths, target_lengths), self._computed_in())
+        if sample_weight is not None:
+            sample_weight = _weight_of_rows(ops.convert_to_tensor(sample_weight, losses.dtype), size(losses, 0))
+            losses = ops.where(ops.equal(sample_weight, 0), 0.0, losses)  # 0 times inf is NaN
+        loss = _Rows(self.name, self.reduction, losses.dtype)(losses, losses, sample_weight)
+        return loss if self.dtype in ("float32", "float64") else ops.cast(loss, self.dtype)
+
+    def call(self, y_true: Any, y_pred: Any, logit_lengths: Any = None, target_lengths: Any = None) -> Any:
+        """The loss of each row, (batch,)."""
+        if in_symbolic_scope():
+            return outline(tensor(y_pred), "none")
+        y_true = y_true if hasattr(y_true, "shape") else ops.convert_to_tensor(y_true)
+        mask, packed = keras_mask(y_pred), self._packed_columns()
+        y_true = with_rank("y_true", y_true, "batch", "labels")
+        y_pred = with_rank("y_pred", tensor(y_pred), "batch", "time", "classes")
+        mask = mask if mask is None else with_rank("y_pred's Keras mask", mask, "batch", "time")
+        self._check_form(y_true, y_pred, mask, packed)
+        with translated(self._words(logit_lengths, target_lengths)):
+            return self._losses(y_true, self._in_its_type(y_pred), mask, logit_lengths, target_lengths)
+
+    def _losses(self, y_true: Any, y_pred: Any, mask: Any, logit_lengths: Any, target_lengths: Any) -> Any:
+        packed = self._packed_columns()
+        columns, labels = as_integers("y_true", y_true[:, :packed]), y_true[:, packed:]
+        targets = as_integers("y_true", labels)
+        if target_lengths is None:
+            target_lengths = self._ends_of_labels(labels, targets, columns)
+        refuse_fractions("y_true", labels, target_lengths)
+        if self.logit_lengths == "predicted":
+            predicted, y_pred = y_pred[:, 0, 0], y_pred[:, 1:]
+            columns = ops.cast(predicted, self._computed_in())[:, None]  # half types do not hold every number of frames
+        lost = logit_lengths is None and self.logit_lengths == "predicted"
+        if logit_lengths is None:
+            y_pred, logit_lengths = self._ends_of_frames(y_pred, mask, columns, targets, target_lengths)
+        losses = ctc_loss(
+            y_pred,
+            targets,
+            logit_lengths,
+            target_lengths,
+            blank=self.blank,
+            normalize=self.normalize,
+            infeasible=self.infeasible,
+            validate=self.validate,
+        )
+        return ops.where(ops.isnan(columns[:, 0]), float("nan"), losses) if lost else losses
+
+    def _packed_columns(self) -> int:
+        """How many columns of `y_true` are lengths."""
+        return (self.target_lengths == "packed") + (self.logit_lengths == "packed")
+
+    def _computed_in(self) -> str:
+        return "float64" if self.dtype == "float64" else "float32"
+
+    def _in_its_type(self, y_pred: Any) -> Any:
+        """In the type of the computation; half types stay, because log-probabilities that were rounded have slack."""
+        return y_pred if is_half(y_pred) and not self.normalize else ops.cast(y_pred, self._computed_in())
+
+    def _words(self, logit_lengths: Any, target_lengths: Any) -> Words:
+        """How errors call what they are about; arguments of a call keep their names."""
+        packed = self._packed_columns()
+        labels = 0 if self.target_lengths == "packed" and target_lengths is None else "target_lengths"
+        frames = packed - 1 if self.logit_lengths == "packed" and logit_lengths is None else "logit_lengths"
+        padding = f"if this is padding, give its number, CTC(padding=...), found padding={self.padding}, or the lengths"
+        return Words(packed, int(self.logit_lengths == "predicted"), labels, frames, f"{padding} of y_true")
+
+    def _ends_of_labels(self, labels: Any, targets: Any, columns: Any) -> Any:
+        if self.target_lengths == "packed":
+            return columns[:, 0]
+        padded = lengths.last_label(labels if is_floating(labels) else targets, self.padding)
+        return padded if self.target_lengths == "padding" else lengths.first_end(targets, self.end or 0, padded)
+
+    def _ends_of_frames(
+        self, y_pred: Any, mask: Any, columns: Any, targets: Any, target_lengths: Any
+    ) -> tuple[Any, Any]:
+        """The frames that count, moved to the front if they do not stand there, and their number."""
+        if self.logit_lengths == "mask":
+            return lengths.without_masked(y_pred, mask)
+        if self.logit_lengths == "packed":
+            return y_pred, columns[:, -1]
+        if self.logit_lengths == "all":
+            return y_pred, None
+        if self.logit_lengths == "end":
+            ends = lengths.best_end(y_pred, self.end or 0)
+        else:
+            ends = lengths.rounded(columns[:, 0], y_pred)
+        return y_pred, lengths.at_least_needed(ends, y_pred, targets, target_lengths)
+
+    def _check_options(self) -> None:
+        contract.check_options(self.infeasible, "none", None)
+        for name, known in (("target_lengths", TARGET_LENGTHS), ("logit_lengths", LOGIT_LENGTHS)):
+            if getattr(self, name) not in known:
+                raise unknown_option(name, getattr(self, name), known)
+        wanted = "end" in (self.target_lengths, self.logit_lengths)
+        if wanted and (isinstance(self.end, bool) or not isinstance(self.end, int) or self.end < 0):
+            raise OptionError(f"end: expected the number of the end-of-sequence class, found {self.end!r}.")
+        if not wanted and self.end is not None:
+            raise OptionError('end: given, but neither target_lengths nor logit_lengths is "end".')
+        if wanted and self.end == self.blank:
+            raise OptionError(f"end: found {self.end}, the blank; the end of a sequence needs a class of its own.")
+
+    def _check_form(self, y_true: Any, y_pred: Any, mask: Any, packed: int) -> None:
+        if y_true.shape[1] is not None and y_true.shape[1] < packed:
+            raise wrong_rank("y_true", y_true.shape, f"(batch, {packed} + labels)", "Make it with seqloss.keras.pack.")
+        if self.logit_lengths == "predicted" and y_pred.shape[1] == 0:
+            raise wrong_rank("y_pred", y_pred.shape, "(batch, 1 + time, classes)", "The first step holds the length.")
+        if self.logit_lengths == "mask" and mask is None:
+            raise OptionError(
+                'logit_lengths: "mask", but y_pred carries no Keras mask: a layer after the one that makes it does not '
+                'pass it on; or give the lengths in y_true, see seqloss.keras.pack, with logit_lengths="packed".'
+            )
+        if self.logit_lengths == "mask" and not _may_be_equal(mask.shape[1], y_pred.shape[1]):
+            raise ShapeError(
+                f"y_pred: its Keras mask has shape {tuple(mask.shape)}, expected (batch, time) = "
+                f"{tuple(y_pred.shape[:2])}; a layer that changes the number of frames passed on the mask of its input."
+            )
+        if self.logit_lengths == "all" and mask is not None:
+            raise OptionError(
+                'logit_lengths: "all", but y_pred carries a Keras mask: say logit_lengths="mask", or where else the '
+                "lengths are; if all frames are meant, drop the mask before the last layer."
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        options = ("blank", "padding", "end", "target_lengths", "logit_lengths", "infeasible", "normalize", "validate")
+        return super().get_config() | {"dtype": self.dtype} | {name: getattr(self, name) for name in options}
+
+
+def _may_be_equal(size: int | None, other: int | None) -> bool:
+    """Whether two sizes are equal, or one is not known yet."""
+    return size is None or other is None or size == other
+
+
+def _weight_of_rows(sample_weight: Any, rows: Any) -> Any:
+    """Weights as (batch,); a single number holds for all rows."""
+    if rank(sample_weight) == 0:
+        return sample_weight
+    if not is_column(sample_weight):
+        raise wrong_rank("sample_weight", sample_weight.shape, "(batch,)", "CTC has one loss for each row.")
+    return as_column(sample_weight, rows)
+
+
+class _Rows(keras.losses.Loss):
+    """Keras' own reduction of losses that are there already."""
+
+    def __init__(self, name: str, reduction: str | None, dtype: Any) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=keras.backend.standardize_dtype(dtype))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return y_pred

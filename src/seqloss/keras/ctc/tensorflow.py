@@ -1,0 +1,279 @@
+"""CTC on TensorFlow tensors.
+
+Two ways lead to a loss. Where Python may be called, the kernel of every other frontend does the work: at once, or from
+a graph by `tf.numpy_function`. XLA (jit_compile=True) cannot call Python, and a GPU should not wait for it: there the
+formula of `seqloss.formulas.ctc.loss` becomes part of the graph. Which one it is is decided while a function is traced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from seqloss import contract
+from seqloss.contract import Batch, Infeasible, Reduction
+from seqloss.errors import wrong_dtype
+from seqloss.formulas.ctc import loss as formula
+from seqloss.keras._compat import is_on_cpu, traced_for_xla
+from seqloss.keras.ctc.argument_names import current_words, translated
+from seqloss.keras.ctc.shapes import with_rank
+from seqloss.keras.namespace import TensorFlowNamespace
+from seqloss.numpy.arrays import COMPUTED_IN, rounding
+from seqloss.numpy.ctc.rows import compute
+
+INT32 = np.iinfo(np.int32)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What does not change from call to call of a traced function; as in the contract.
+
+    Attributes:
+        blank: from 0, or as it was given where the number of classes is not known yet.
+        unchecked: labels and lengths have not been looked at yet.
+        rounding: with a number, scores have not been looked at yet, and this is their type's unit roundoff.
+    """
+
+    blank: int
+    normalize: bool
+    infeasible: Infeasible
+    unchecked: bool
+    rounding: float | None
+
+
+@tf.autograph.experimental.do_not_convert
+def ctc_loss(
+    logits: Any,
+    targets: Any,
+    logit_lengths: Any = None,
+    target_lengths: Any = None,
+    *,
+    blank: int = 0,
+    normalize: bool = True,
+    infeasible: Infeasible = "inf",
+    reduction: Reduction = "none",
+    denominator: float | None = None,
+    validate: bool = True,
+) -> tf.Tensor:
+    """See `seqloss.keras.ctc_loss`."""
+    contract.check_options(infeasible, reduction, denominator)
+    logits = tf.convert_to_tensor(logits)
+    kind = logits.dtype.name
+    if kind not in COMPUTED_IN:
+        raise wrong_dtype("logits", kind, "float16, bfloat16, float32 or float64")
+    if logits.shape.rank is None:
+        logits = with_rank("logits", logits, "batch", "time", "classes")
+    given = [_host(value) for value in _ranked(targets, logit_lengths, target_lengths)]
+    known = logits.shape.is_fully_defined() and not any(map(tf.is_tensor, given))
+    batch = contract.validate(*_forms(logits, given), blank=blank, values=validate and known)
+    if infeasible == "raise" and known:
+        contract.refuse_too_few_frames(tuple(logits.shape), batch)
+    slack = rounding(kind) if validate and not normalize else None
+    if slack is not None and known and is_on_cpu(logits):
+        contract.check_normalized(_computed(logits).numpy(), batch.logit_lengths, slack)
+        slack = None
+    blank = blank if logits.shape[2] is None else batch.blank
+    options = Options(blank, normalize, infeasible, validate and not known, slack)
+    arguments = _tensors(logits, given)
+    arguments.append(_weights(reduction, arguments[2], denominator, logits))
+    if _python_may_be_called():
+        losses = _differentiable(logits, lambda values: _called(values, batch if known else None, arguments, options))
+    else:
+        losses = _differentiable(logits, lambda values: _compiled(values, batch if known else None, arguments, options))
+    return losses if reduction == "none" else tf.reduce_sum(losses)
+
+
+def _differentiable(logits: tf.Tensor, loss_and_grad: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+    """Weighted losses behind a tape; the gradient is computed with them, in one sweep."""
+
+    @tf.custom_gradient
+    def run(logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        losses, gradient = loss_and_grad(_computed(logits))
+
+        def weigh(upstream: tf.Tensor) -> tf.Tensor:
+            def weighted() -> tf.Tensor:
+                return tf.math.multiply_no_nan(upstream[:, None, None], gradient)  # 0 stays 0, whatever comes
+
+            as_it_is = tf.reduce_all(tf.equal(upstream, 1.0))
+            found = tf.cond(as_it_is, lambda: gradient, weighted) if _python_may_be_called() else weighted()
+            return _once(tf.cast(found, logits.dtype), logits)
+
+        return losses, weigh
+
+    return run(logits)
+
+
+@tf.custom_gradient
+def _once(gradient: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], Any]]:
+    """A gradient that says so when somebody differentiates it again: TensorFlow's answer would be None, silently."""
+
+    def refuse(upstream: tf.Tensor) -> Any:
+        raise RuntimeError(
+            "ctc_loss has no second derivative on TensorFlow: its gradient is now being differentiated; put "
+            "tf.stop_gradient around that gradient, or leave this loss out of the penalty."
+        )
+
+    return tf.identity(gradient), refuse
+
+
+def _called(
+    values: tf.Tensor, batch: Batch | None, arguments: list[tf.Tensor], options: Options
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The CPU kernel, at once or when the graph runs."""
+
+    words = current_words()
+
+    def kernel(values: np.ndarray, *given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        *integers, weights = given
+        found = batch or contract.validate(values.shape, *integers, blank=options.blank, values=options.unchecked)
+        if options.rounding is not None:
+            contract.check_normalized(values, found.logit_lengths, options.rounding)
+        rows = compute(values, found, normalize=options.normalize, infeasible=options.infeasible, weights=weights)
+        assert rows.gradient is not None
+        return rows.losses * weights, rows.gradient
+
+    def kernel_of_graph(*arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with translated(words):  # those of the trace: by now nobody is in a call of the loss
+            return kernel(*arrays)
+
+    if tf.executing_eagerly():
+        losses, gradient = map(tf.convert_to_tensor, kernel(values.numpy(), *(array.numpy() for array in arguments)))
+    else:
+        losses, gradient = tf.numpy_function(kernel_of_graph, [values, *arguments], [values.dtype, values.dtype])
+    return tf.ensure_shape(losses, values.shape[:1]), tf.ensure_shape(gradient, values.shape)
+
+
+def _compiled(
+    values: tf.Tensor, batch: Batch | None, arguments: list[tf.Tensor], options: Options
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Operations of TensorFlow alone. A graph can refuse nothing: there a row that breaks the contract is NaN."""
+    time = _size(values, 1)
+    targets, frames, labels = map(_narrowed, arguments[:3])
+    blank, no_class = _blank_class(values, options.blank)
+    losses, gradient = formula.loss_and_grad(
+        TensorFlowNamespace(),
+        _at_least_one_wide(values, 1),
+        _at_least_one_wide(targets, 1),
+        frames,
+        labels,
+        blank=blank,
+        normalize=options.normalize,
+        rounding=options.rounding,
+    )
+    nan = tf.constant(np.nan, losses.dtype)
+    losses, gradient = tf.where(no_class, nan, losses), tf.where(no_class, nan, gradient)
+    if options.infeasible != "inf":
+        answer = tf.constant(0.0 if options.infeasible == "zero" else np.nan, losses.dtype)
+        infeasible_rows = tf.equal(losses, np.inf)
+        if (
+            options.infeasible == "raise"
+            and batch is not None
+            and is_on_cpu(infeasible_rows)
+            and infeasible_rows.numpy().any()
+        ):
+            raise contract.infeasible_row(int(infeasible_rows.numpy().argmax()), batch)
+        losses, gradient = (
+            tf.where(infeasible_rows, answer, losses),
+            tf.where(infeasible_rows[:, None, None], answer, gradient),
+        )
+    weights = arguments[3]
+    losses, gradient = losses * weights, gradient[:, :time] * weights[:, None, None]
+    return tf.ensure_shape(losses, values.shape[:1]), tf.ensure_shape(gradient, values.shape)
+
+
+def _blank_class(values: tf.Tensor, blank: int) -> tuple[Any, Any]:
+    """The blank from 0, and whether it is no class; scalars where the number of classes is not known yet."""
+    if values.shape[2] is not None:
+        return blank, False
+    classes = tf.shape(values)[2]
+    return (blank if blank >= 0 else classes + blank), tf.logical_or(blank >= classes, blank < -classes)
+
+
+def _size(x: tf.Tensor, axis: int) -> Any:
+    return tf.shape(x)[axis] if x.shape[axis] is None else x.shape[axis]
+
+
+def _at_least_one_wide(x: tf.Tensor, axis: int) -> tf.Tensor:
+    """With a slice of zeros where an axis is empty, for the formula needs one."""
+    size = x.shape[axis]
+    missing = tf.cast(tf.equal(tf.shape(x)[axis], 0), tf.int32) if size is None else int(size == 0)
+    return tf.pad(x, [[0, missing if place == axis else 0] for place in range(x.shape.rank)])
+
+
+def ensure_rank(x: tf.Tensor, rank: int, message: str) -> tf.Tensor:
+    """A tensor of unknown rank as one of this rank; another rank is an error when the graph runs."""
+    if traced_for_xla():  # which leaves assertions out, and checks what `ensure_shape` says while it compiles
+        return tf.ensure_shape(x, [None] * rank)
+    with tf.control_dependencies([tf.debugging.assert_rank(x, rank, message)]):
+        return tf.ensure_shape(tf.identity(x), [None] * rank)
+
+
+def _ranked(targets: Any, logit_lengths: Any, target_lengths: Any) -> list[Any]:
+    """Arguments of the loss, of known rank; anything but tensors as it is."""
+    axes = {"targets": ("batch", "labels"), "logit_lengths": ("batch",), "target_lengths": ("batch",)}
+    given = (targets, logit_lengths, target_lengths)
+    unknown = [tf.is_tensor(value) and value.shape.rank is None for value in given]
+    return [
+        with_rank(name, value, *axes[name]) if ranked else value
+        for name, value, ranked in zip(axes, given, unknown, strict=True)
+    ]
+
+
+def _python_may_be_called() -> bool:
+    """Not from XLA, and not where the scores may lie on a GPU."""
+    return not tf.config.get_visible_devices("GPU") and not traced_for_xla()
+
+
+def _host(value: Any) -> Any:
+    """A tensor's values where they can be looked at; anything else as it is."""
+    value = value.value() if isinstance(value, tf.Variable) else value
+    return value.numpy() if tf.is_tensor(value) and is_on_cpu(value) else value
+
+
+def _computed(logits: tf.Tensor) -> tf.Tensor:
+    return tf.cast(logits, COMPUTED_IN[logits.dtype.name])
+
+
+def _forms(logits: tf.Tensor, given: list[Any]) -> list[Any]:
+    """The scores' shape, and something of the form of each argument; sizes that are not known yet are taken to fit."""
+    shapes = [tuple(value.shape) for value in (logits, *given) if hasattr(value, "shape")]  # lists are as they are
+    row_count = next((shape[0] for shape in shapes if shape and shape[0] is not None), 0)
+
+    def sizes(shape: Any) -> tuple[int, ...]:
+        return tuple((0 if axis else row_count) if size is None else size for axis, size in enumerate(shape))
+
+    stand_ins = [np.zeros(sizes(x.shape), x.dtype.as_numpy_dtype) if tf.is_tensor(x) else x for x in given]
+    shape = sizes(logits.shape)
+    if logits.shape[2:] == [None]:
+        shape = (*shape[:2], INT32.max)  # any blank is taken to be a class
+    return [shape, *stand_ins]
+
+
+def _tensors(logits: tf.Tensor, given: list[Any]) -> list[tf.Tensor]:
+    """Targets, logit_lengths and target_lengths, none of them None."""
+    targets, frames, labels = given
+    targets = tf.convert_to_tensor(targets)
+    rows = tf.zeros(tf.shape(logits)[:1], tf.int32)
+    frames = rows + tf.shape(logits)[1] if frames is None else tf.convert_to_tensor(frames)
+    labels = rows + tf.shape(targets)[1] if labels is None else tf.convert_to_tensor(labels)
+    return [targets, frames, labels]
+
+
+def _narrowed(values: tf.Tensor) -> tf.Tensor:
+    """int32, what does not fit becoming the farthest that does: no narrowing turns a wrong label into a right one."""
+    return tf.cast(tf.clip_by_value(tf.cast(values, tf.int64), INT32.min, INT32.max), tf.int32)
+
+
+def _weights(reduction: Reduction, lengths: tf.Tensor, denominator: float | None, logits: tf.Tensor) -> tf.Tensor:
+    """`seqloss.contract.reduction_weights` for lengths that may not be known yet; 1 where nothing is reduced."""
+    kind = COMPUTED_IN[logits.dtype.name]
+    counts = tf.cast(tf.maximum(tf.cast(lengths, tf.int64), 0), kind)
+    rows = tf.cast(tf.maximum(tf.shape(logits)[0], 1), kind)
+    if reduction == "mean":
+        return 1.0 / (tf.maximum(counts, 1.0) * rows)
+    divisors = {"none": 1.0, "sum": denominator or 1.0, "batch": rows, "labels": tf.maximum(tf.reduce_sum(counts), 1.0)}
+    return tf.ones(tf.shape(logits)[:1], kind) / tf.cast(divisors[reduction], kind)

@@ -1,0 +1,161 @@
+"""Forward through a row's blocks: the sums over all paths to each state.
+
+What a block is, and why nothing is lost in it, stands in `blocks.py`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from seqloss.kernels.ctc.blocks import (
+    DEEPEST,
+    DONE,
+    TOO_DEEP,
+    TOO_STEEP,
+    first_chunk,
+    frame_number,
+    last_chunk,
+    open_block,
+    zeros,
+)
+from seqloss.kernels.ctc.layout import LANES, chunks, keeps_spread
+from seqloss.kernels.numba.compilation import inlined, part
+from seqloss.kernels.numba.vectors import like, load, multiply_add, one_before, pick, pick_wide, put, store
+
+
+@inlined
+def spread_at(row, t):
+    """Where the emissions of a block's labels stand, if it begins with frame t."""
+    return t * chunks(row.labels) * LANES if keeps_spread(row.frames, row.labels) else 0
+
+
+@part
+def spread_labels(row, space, t, k, first, last):
+    """Write the emissions of the labels of chunks first..last in k frames from t on."""
+    width, begin = chunks(row.labels) * LANES, spread_at(row, t)
+    for l in range(first * LANES, (last + 1) * LANES, LANES):
+        slots = load(row.slot, l)
+        for i in range(k):
+            store(
+                space.spread,
+                begin + i * width + l,
+                pick_wide(row.emissions, frame_number(row, t + i) * row.slots, slots),
+            )
+
+
+@inlined
+def _frame(row, space, from_, at, to, emitted, t, first, last):
+    """The sums after frame t, whose labels' emissions stand at `emitted`, from those before it."""
+    width = chunks(row.labels) * LANES
+    before = zeros(row)
+    blank = like(before, pick(row.emissions, frame_number(row, t) * row.slots + row.blank))
+    for l in range(first * LANES, (last + 1) * LANES, LANES):
+        y, b = load(from_, at + l), load(from_, at + width + l)
+        v = one_before(before, y) * load(space.scales, l)
+        fed = multiply_add(load(row.skip, l), v, y + b)
+        store(space.sums, to + l, fed * load(space.spread, emitted + l))
+        store(space.sums, to + width + l, (b + v) * blank)
+        before = y
+
+
+@part
+def _block(row, space, t, k, opened, at, step, first, last):
+    """The sums of a block's k frames, from its start: the first at `at`, each next one `step` after it."""
+    width, emitted = chunks(row.labels) * LANES, spread_at(row, t)
+    _frame(row, space, space.opened, opened, at, emitted, t, first, last)
+    for i in range(1, k):
+        _frame(row, space, space.sums, at + (i - 1) * step, at + i * step, emitted + i * width, t + i, first, last)
+
+
+@part
+def begin(row, space):
+    """Before the first frame all mass is on the first blank."""
+    width = chunks(row.labels) * LANES
+    zero = zeros(row)
+    store(space.sums, 0, zero)
+    store(space.sums, width, zero)
+    put(space.sums, width, 1.0)
+    store(space.exponents, 0, like(load(space.exponents, 0), 0))
+
+
+@part
+def forward(row, space, start, end, keep, bottom, top):
+    """Sum forward from frame `start`, whose states stand first in `sums`, to frame `end`.
+
+    With `keep` the sums of all frames stay, and the starts of all blocks; else the sums of the last frame stand first.
+
+    Returns:
+        the number of blocks, and whether all are done or one is too deep or too steep.
+    """
+    width = chunks(row.labels) * LANES
+    step = 2 * width if keep else 0
+    t, block, turn = start, 0, 0
+    while t < end:
+        if pick(row.depths, frame_number(row, t)) > DEEPEST:
+            return block, TOO_DEEP
+        before = turn * width
+        block += 1
+        turn = block if keep else 1 - turn
+        at = (t - start) * step
+        k = open_block(row, space, t, end, at, before, turn * width, turn * 2 * width, bottom, top)
+        if k == 0:
+            return block, TOO_STEEP
+        first, last = max(bottom, first_chunk(row, t)), min(top, last_chunk(row, t + k))
+        put(space.firsts, turn, t)
+        put(space.firsts, turn + 1, t + k)
+        spread_labels(row, space, t, k, first, last)
+        _block(row, space, t, k, turn * 2 * width, at + step, step, first, last)
+        t += k
+    if turn and not keep:  # the states of the last frame and their exponents become the first of what follows
+        for l in range(0, width, LANES):
+            store(space.exponents, l, load(space.exponents, turn * width + l))
+    return block, DONE
+
+
+@part
+def save(row, space, number):
+    """Keep the states that segment `number` starts with."""
+    width = chunks(row.labels) * LANES
+    for l in range(0, width, LANES):
+        store(space.saved, number * 2 * width + l, load(space.sums, l))
+        store(space.saved, number * 2 * width + width + l, load(space.sums, width + l))
+        store(space.saved_exponents, number * width + l, load(space.exponents, l))
+
+
+@part
+def restore(row, space, number):
+    """Go back to the states that segment `number` starts with."""
+    width = chunks(row.labels) * LANES
+    for l in range(0, width, LANES):
+        store(space.sums, l, load(space.saved, number * 2 * width + l))
+        store(space.sums, width + l, load(space.saved, number * 2 * width + width + l))
+        store(space.exponents, l, load(space.saved_exponents, number * width + l))
+
+
+@inlined
+def scalar_sum(m1, e1, m2, e2):
+    """The sum of two numbers, mantissas and exponents, not normalised."""
+    if m1 == 0.0:
+        return m2, e2
+    if m2 == 0.0:
+        return m1, e1
+    top = max(e1, e2)
+    return math.ldexp(m1, np.int32(max(e1 - top, -2000))) + math.ldexp(m2, np.int32(max(e2 - top, -2000))), top
+
+
+@part
+def total(row, space, at, here):
+    """The sum over all paths, last label or last blank: a mantissa (0 if none) and an exponent.
+
+    Args:
+        at, here: where the sums of the last frame and their exponents stand.
+    """
+    width = chunks(row.labels) * LANES
+    m, e = math.frexp(space.sums[at + width + row.labels])
+    e += space.exponents[here + row.labels]
+    if row.labels > 0:
+        m2, e2 = math.frexp(space.sums[at + row.labels - 1])
+        m, e = scalar_sum(m, e, m2, e2 + space.exponents[here + row.labels - 1])
+    return m, e

@@ -1,0 +1,139 @@
+"""Huge rows of a batch, by the steps of `halves.py`: one a thread, or each on several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from seqloss.kernels.ctc import layout
+from seqloss.kernels.ctc.blocks import Space
+from seqloss.kernels.ctc.emissions import Scratch
+from seqloss.kernels.ctc.halves import BACK, FINISH, MEASURE, MEET, NUMBER, SUM, halves
+from seqloss.kernels.ctc.rows import Path
+from seqloss.kernels.ctc.scratch import measuring, sums
+from seqloss.kernels.numba import threads
+from seqloss.kernels.numba.workspace import FLOAT, INTEGER, Workspace
+
+HUGE = 3e6
+"""Nanoseconds of estimated work from which on a row is summed from both ends."""
+LIKE = 0.8
+"""How much of a row's cost another's must be at the least, so that neither thread waits for long."""
+
+
+class _Row:
+    """A row on its way, with memory of its own in the caller's workspace.
+
+    Args:
+        place: among the rows that are computed together, which names its memory.
+        given: what `halves` is told of the batch, from `scores` to `weights`.
+    """
+
+    def __init__(self, lent: Workspace, place: int, n: int, given: tuple[Any, ...], sizes: dict[str, int]) -> None:
+        self.n, self.given = n, given
+
+        def take(name: str, dtype: np.dtype = FLOAT) -> np.ndarray:
+            return lent.take(f"{name} of huge row {place}", sizes[name], dtype)
+
+        self.saved = take("saved").reshape(2, -1), take("saved_exponents", INTEGER).reshape(2, -1)
+        self.own = (
+            take("counted", given[0].dtype), take("floats"), take("integers", INTEGER),
+            take("mirrored_slot", INTEGER), take("mirrored_skip"), take("ends"), take("end_exponents", INTEGER),
+            take("betas"), take("m"), take("e", INTEGER),
+        )  # fmt: skip
+        self.found = np.zeros(1 + max(2, threads.get_num_threads()), np.int64)
+
+    def do(self, step: int, turn: int, turns: int, space: Space, scratch: Scratch) -> None:
+        space = space._replace(saved=self.saved[0][turn % 2], saved_exponents=self.saved[1][turn % 2])
+        halves(step, turn, turns, self.n, *self.given, space, scratch, *self.own, self.found)
+
+    def worst(self, turns: int) -> int:
+        """What became of the step that was done last."""
+        return int(self.found[1 : 1 + turns].max())
+
+
+def compute(
+    chosen: np.ndarray, costs: np.ndarray, given: tuple[Any, ...], classes: int, frames: int, labels: int,
+    gradient: bool, losses: np.ndarray, paths: np.ndarray,
+) -> None:  # fmt: skip
+    """Losses, paths and gradients of the chosen rows; what is DEEP, STEEP or UNCERTAIN is left to extended-exponent
+    numbers.
+
+    As many rows of like cost as there are threads go one to each thread, which need not wait for each other; the rest
+    is split.
+
+    Args:
+        costs: of the chosen rows, the largest first.
+        given: what `halves` is told of the batch, from `scores` to `weights`.
+        frames, labels: the most of a row.
+    """
+    count = threads.get_num_threads()
+    sizes = _sizes(frames, labels, classes, gradient)
+    half = layout.space_sizes(frames - frames // 2, labels, classes, gradient)
+
+    def together(rows: list[int], count: int) -> None:
+        with Workspace() as lent:
+            going = [_Row(lent, place, n, given, sizes) for place, n in enumerate(rows)]
+            for step, some, turns in _steps(going, paths, count, gradient):
+                _do(step, some, turns, count, half, labels, classes)
+        for n in rows:
+            if paths[n] >= Path.INFEASIBLE:
+                losses[n] = np.inf if paths[n] == Path.INFEASIBLE else np.nan
+
+    split = []
+    for begin in range(0, len(chosen), count):
+        rows = chosen[begin : begin + count].tolist()
+        if len(rows) == count and costs[begin + count - 1] > LIKE * costs[begin]:
+            threads.share(lambda n: together([n], 1), rows)
+        else:
+            split.extend(rows)
+    at_a_time = (count + 1) // 2
+    for begin in range(0, len(split), at_a_time):
+        together(split[begin : begin + at_a_time], count)
+
+
+def _steps(rows: list[_Row], paths: np.ndarray, count: int, gradient: bool) -> Iterator[tuple[int, list[_Row], int]]:
+    """Each step with the rows that take part in it, and in how many parts."""
+    yield NUMBER, rows, 1
+    there = [row for row in rows if paths[row.n] != Path.REFUSED]
+    yield MEASURE, there, count
+    for row in there:
+        paths[row.n] = max(paths[row.n], row.worst(count))
+    summed = [row for row in there if paths[row.n] == Path.FAST]
+    yield SUM, summed, 2
+    for row in summed:
+        paths[row.n] = row.worst(2)
+    met = [row for row in summed if paths[row.n] == Path.FAST]
+    yield MEET, met, 1
+    if gradient:
+        back = [row for row in met if paths[row.n] == Path.FAST]
+        yield BACK, back, 2
+        for row in back:
+            paths[row.n] = row.worst(2)
+        yield FINISH, rows, 1
+
+
+def _do(step: int, rows: list[_Row], turns: int, count: int, sizes: dict[str, int], labels: int, classes: int) -> None:
+    tasks = [(row, turn) for row in rows for turn in range(turns)]
+
+    def work(share: list[tuple[_Row, int]]) -> None:
+        with Workspace() as lent:
+            there, scratch = sums(lent, sizes), measuring(lent, share[0][0].given[0].dtype, labels, classes)
+            for row, turn in share:
+                row.do(step, turn, turns, there, scratch)
+
+    if tasks:
+        threads.share(work, [tasks[k::count] for k in range(min(count, len(tasks)))])
+
+
+def _sizes(frames: int, labels: int, classes: int, gradient: bool) -> dict[str, int]:
+    """Elements of what belongs to one row."""
+    half = layout.space_sizes(frames - frames // 2, labels, classes, gradient)
+    two, width = layout.pair(labels), layout.pair(labels) // 2
+    return {
+        "saved": 2 * half["saved"], "saved_exponents": 2 * half["saved_exponents"], "counted": classes,
+        "floats": layout.floats_size(frames, labels, classes), "integers": layout.integers_size(labels, classes),
+        "mirrored_slot": width, "mirrored_skip": width, "ends": 2 * two, "end_exponents": two, "betas": 2 * two,
+        "m": two, "e": two,
+    }  # fmt: skip

@@ -1,0 +1,105 @@
+"""How the scratch of one row is laid out: states in whole vectors, emissions by class, sums of a few frames or of all.
+
+A row's labels 0..L stand in chunks of `LANES`; label L, which does not exist, lends its place to the last blank.
+"""
+
+from __future__ import annotations
+
+from numba.extending import register_jitable
+
+LANES = 8
+"""Labels in a vector: path sums are in float64."""
+
+BLOCK = 15
+"""Frames at most that share their exponents, see `blocks.py`."""
+
+FRAMES = 2 * LANES
+"""A block's frames in whole vectors."""
+
+TOGETHER = 1024
+"""Scores of the frames that are measured together."""
+
+KEPT_BYTES, KEPT_SPREAD_BYTES = 2**21, 2**18
+"""What the sums of a row's segment may take, and the emissions of its labels; see `blocks.py`."""
+
+
+@register_jitable
+def chunks(labels):
+    """Vectors that hold the states of labels 0..L."""
+    return labels // LANES + 1
+
+
+@register_jitable
+def pair(labels):
+    """Elements of one frame's states, labels and blanks."""
+    return 2 * chunks(labels) * LANES
+
+
+@register_jitable
+def slots_size(count):
+    """Elements of one frame's emissions: those of `count` classes, at least one that is empty, in whole vectors."""
+    return (count // LANES + 1) * LANES
+
+
+@register_jitable
+def segment(frames, labels):
+    """Frames whose sums are kept at a time."""
+    if 8 * (frames + 1) * pair(labels) <= KEPT_BYTES:
+        return max(1, frames)
+    return max(BLOCK, KEPT_BYTES // (8 * pair(labels)) - 1)
+
+
+@register_jitable
+def keeps_spread(frames, labels):
+    """Whether the emissions of a row's labels are kept for the way back; elsewhere they are looked up again."""
+    return 8 * frames * chunks(labels) * LANES <= KEPT_SPREAD_BYTES
+
+
+@register_jitable
+def extended_section(labels):
+    """Elements of one frame's wide sums: an empty chunk, then those of labels 0..L; the next row's ends it."""
+    return (labels // LANES + 2) * LANES
+
+
+@register_jitable
+def extended_size(frames, labels, slots, keep):
+    """Elements that a row's wide sums need, of mantissas and of exponents each."""
+    rows = frames + 1 if keep else 2
+    return frames * slots + (2 * rows + 7) * extended_section(labels) + 4 * LANES
+
+
+def space_sizes(frames, labels, classes, keep):
+    """Elements for each array of `blocks.Space`: enough for any row with no more frames and labels."""
+    width, two = chunks(labels) * LANES, pair(labels)
+    sums = min((frames + 2) * two, max((BLOCK + 1) * two, KEPT_BYTES // 8)) if keep else 2 * two
+    saved = -(-frames // segment(frames, labels)) * two if keep else 0
+    return {
+        "sums": sums,
+        "opened": sums,
+        "exponents": sums // 2,
+        "saved": saved,
+        "saved_exponents": saved // 2,
+        "firsts": frames + 3,
+        "spread": max(BLOCK * width, min(frames * width, KEPT_SPREAD_BYTES // 8)),
+        "scales": width,
+        "beta": two,
+        "beta_exponents": width,
+        "by_number": FRAMES * most_slots(labels, classes),
+        "posteriors": FRAMES * most_slots(labels, classes),
+        "totals": FRAMES,
+    }
+
+
+def most_slots(labels, classes):
+    """Elements of one frame's emissions, whether all classes are numbered or those in use."""
+    return slots_size(min(classes, 2 * (labels + 1)))
+
+
+def floats_size(frames, labels, classes):
+    """float64 elements of what else a row needs."""
+    return chunks(labels) * LANES + (frames + 3) * most_slots(labels, classes) + 4 * frames
+
+
+def integers_size(labels, classes):
+    """int64 elements of what else a row needs."""
+    return chunks(labels) * LANES + most_slots(labels, classes) + classes

@@ -1,0 +1,322 @@
+"""CTC on the CPU: loss and gradient of every row of a batch, from scores, in one call.
+
+What each frame gives to the sums is in `emissions.py`. The sums over paths are in `forward.py` and `backward.py`, by
+the blocks of `blocks.py`, and for rows that these shut out in `recursion.py`; `gradient.py` writes. Here they become
+one row, and rows a batch.
+
+A row is computed alone and in one order of operations: its bits depend on nothing else in the batch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqloss.contract import SMALLEST
+from seqloss.kernels.ctc import recursion
+from seqloss.kernels.ctc.backward import posteriors, start_back
+from seqloss.kernels.ctc.blocks import DONE, LONGEST, TOO_DEEP, Row, frame_number
+from seqloss.kernels.ctc.emissions import (
+    Frames,
+    certain,
+    extended_emissions,
+    is_dense,
+    measure,
+    number_classes,
+    scores_used,
+)
+from seqloss.kernels.ctc.forward import begin, forward, restore, save, total
+from seqloss.kernels.ctc.gradient import write_gradient
+from seqloss.kernels.ctc.layout import LANES, chunks, extended_section, pair, segment, slots_size
+from seqloss.kernels.ctc.recursion import log
+from seqloss.kernels.numba.compilation import inlined, kernel, part
+from seqloss.kernels.numba.extended_exponent import NOTHING
+
+
+class Path:
+    """What happened to a row (the kernel's `paths` output)."""
+
+    FAST = 0  # plain float64 sums, by blocks
+    DEEP = 1  # extended exponents: a class in use is 2^-480 of its frame's largest, or there are over a million frames
+    STEEP = 2  # extended exponents: neighbouring states are further apart than a block holds
+    UNCERTAIN = 3  # extended exponents: a frame's posteriors did not add up to 1
+    INFEASIBLE = 4  # no path of positive probability fits
+    NON_FINITE = 5  # NaN, +inf or nothing but -inf in a frame in use
+    REFUSED = 6  # a label or a length that breaks the contract (met with validate=False alone)
+
+
+FAST, DEEP, STEEP, UNCERTAIN = Path.FAST, Path.DEEP, Path.STEEP, Path.UNCERTAIN
+INFEASIBLE, NON_FINITE, REFUSED = Path.INFEASIBLE, Path.NON_FINITE, Path.REFUSED
+
+
+@part
+def admissible(targets, labels, frames, time, classes, blank):
+    """Whether lengths and labels keep the contract; the caller's own check, where nobody checked before."""
+    if labels < 0 or labels > targets.shape[0] or frames < 0 or frames > time:
+        return False
+    for l in range(labels):
+        if targets[l] < 0 or targets[l] >= classes or targets[l] == blank:
+            return False
+    return True
+
+
+@inlined
+def laid_out(
+    scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers, used
+):  # fmt: skip
+    """What is known of a row, in its workspace.
+
+    Args:
+        used: numbers in use; where they are not known yet, the most there can be.
+
+    Returns:
+        its frames; what its sums are made of; (slots,) twice, for extended-exponent numbers.
+    """
+    dense = is_dense(classes, labels, normalize)
+    width, most = chunks(labels) * LANES, slots_size(classes if dense else min(classes, labels + 1))
+    slots = slots_size(used)
+    slot, classes_used = integers[:width], integers[width : width + most]
+    floor, d, posterior = floats[:most], floats[most : 2 * most], floats[2 * most : 3 * most]
+    skip, floats = floats[3 * most : 3 * most + width], floats[3 * most + width :]
+    emissions, floats = floats[: frames * slots], floats[frames * slots :]
+    tops, bottoms = floats[:frames], floats[frames : 2 * frames]
+    rests, depths = floats[2 * frames : 3 * frames], floats[3 * frames : 4 * frames]
+    measured = Frames(
+        scores, origin, steps[0], steps[1], frames, classes, normalize, dense, used, slots, classes_used, floor,
+        counted, emissions, tops, bottoms, rests, depths, result, out, keep,
+    )  # fmt: skip
+    row = Row(frames, frames, labels, blank if dense else 0, slots, slot, skip, emissions, depths, 0, 1)
+    return measured, row, d, posterior
+
+
+@part
+def number(
+    scores, origin, steps, time, classes, targets, frames, labels, blank, normalize, keep, result, out, counted,
+    floats, integers,
+):  # fmt: skip
+    """Number a row's classes; FAST, or why there is nothing to sum, and `laid_out`."""
+    path = FAST
+    if not admissible(targets, labels, frames, time, classes, blank):
+        path, frames, labels = REFUSED, 0, 0
+    dense = is_dense(classes, labels, normalize)
+    measured, row, _, _ = laid_out(
+        scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers,
+        classes if dense else min(classes, labels + 1),
+    )  # fmt: skip
+    seen = integers[chunks(labels) * LANES + measured.slots :]
+    used = number_classes(
+        targets, labels, blank, classes, dense, seen, measured.classes_used, measured.floor, counted, row.slot
+    )
+    repeats = 0
+    for l in range(chunks(labels) * LANES):
+        row.skip[l] = 0.0
+        if l >= labels:
+            row.slot[l] = used
+        elif l > 0:
+            same = targets[l] == targets[l - 1]
+            repeats += same
+            row.skip[l] = 0.0 if same else 1.0
+    if path == FAST and frames < labels + repeats:
+        path = INFEASIBLE
+    measured, row, d, posterior = laid_out(
+        scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers,
+        used,
+    )  # fmt: skip
+    return path, measured, row, d, posterior
+
+
+@part
+def forward_by_segments(row, space, gradient, keep):
+    """Sum forward through all frames; with `gradient` the states that each segment starts with are saved.
+
+    Args:
+        keep: leave the last segment's sums where they are.
+
+    Returns:
+        FAST, or why it could not be done; the last segment's blocks.
+    """
+    if row.frames > LONGEST:
+        return DEEP, 0
+    size = segment(row.frames, row.labels) if gradient else max(1, row.frames)
+    segments, many = (row.frames + size - 1) // size, 0
+    begin(row, space)
+    for s in range(segments):
+        last = keep and s == segments - 1
+        if gradient and not last:
+            save(row, space, s)
+        end = min(row.frames, (s + 1) * size)
+        many, found = forward(row, space, s * size, end, last, 0, chunks(row.labels) - 1)
+        if found != DONE:
+            return DEEP if found == TOO_DEEP else STEEP, 0
+    return FAST, many
+
+
+@part
+def back_by_segments(row, space, measured, low, high, many, softmax, weight):
+    """Write the gradient; whether the posteriors of each frame add up to 1.
+
+    Args:
+        low, high: the chunks outside which β is 0 or left out.
+        many: the last segment's blocks, if its sums are there; else 0.
+    """
+    size = segment(row.frames, row.labels)
+    for s in range((row.frames + size - 1) // size - 1, -1, -1):
+        start, end, bottom = s * size, min(row.frames, (s + 1) * size), 0
+        if many == 0:
+            bottom = max(0, low - (end - start) // LANES - 2)
+            restore(row, space, s)
+            many, _ = forward(row, space, start, end, True, bottom, high)
+        for block in range(many, 0, -1):
+            low, high = posteriors(row, space, start, block, bottom, low, high)
+            first = space.firsts[block]
+            if not write_gradient(
+                measured, frame_number(row, first), row.sense, space.firsts[block + 1] - first, space.posteriors,
+                space.totals, softmax, weight,
+            ):  # fmt: skip
+                return False
+        many = 0
+    return True
+
+
+@part
+def _block_sums(row, space, measured, softmax, gradient, weight):
+    """The sum over all paths, a mantissa and an exponent, and the gradient if asked for; and the row's path."""
+    path, many = forward_by_segments(row, space, gradient, gradient)
+    if path != FAST:
+        return 0.0, 0, path
+    at, here = 0, 0
+    if gradient and row.frames > 0:
+        size = segment(row.frames, row.labels)
+        at = ((row.frames - 1) % size + 1) * pair(row.labels)
+        here = many * chunks(row.labels) * LANES
+    m, e = total(row, space, at, here)
+    if gradient and m > 0.0:
+        start_back(row, space, here, m, e)
+        if not back_by_segments(row, space, measured, 0, chunks(row.labels) - 1, many, softmax, weight):
+            path = UNCERTAIN
+    return m, e, path
+
+
+@part
+def _extended_sums(row, measured, m, e, d, posterior, totals, softmax, gradient, weight):
+    """The sum over all paths, a mantissa and an exponent, and the gradient if asked for, with extended exponents."""
+    frames, labels, slots = row.frames, row.labels, row.slots
+    size = extended_section(labels)
+    kept = (frames + 1 if gradient else 2) * size + LANES
+    turns = 2 * size + LANES
+    em, ee = m[: frames * slots], e[: frames * slots]
+    m, e = m[frames * slots :], e[frames * slots :]
+    pm, pe = m[:size], e[:size]
+    q, skip = m[size : 2 * size], e[size : 2 * size]
+    m, e = m[2 * size :], e[2 * size :]
+    ym, ye = m[:turns], e[:turns]
+    zm, ze = m[turns : 2 * turns], e[turns : 2 * turns]
+    m, e = m[2 * turns :], e[2 * turns :]
+    am, ae = m[:kept], e[:kept]
+    bm, be = m[kept:], e[kept:]
+    for l in range(size):
+        skip[l] = 1 if l < labels and row.skip[l] > 0.0 else NOTHING
+    for u in range(measured.used, slots):
+        d[u] = -np.inf
+    for t in range(frames):
+        start = measured.origin + t * measured.step
+        scores_used(measured.scores, start, measured.class_step, measured.classes_used, measured.used, d, 0)
+        for u in range(measured.used):
+            d[u] -= measured.tops[t]
+        extended_emissions(d, slots, em, ee, t * slots)
+    recursion.forward(frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, gradient)
+    total_m, total_e = recursion.total(frames, labels, am, ae, bm, be, size, gradient)
+    if gradient and total_m > 0.0:
+        recursion.backward(
+            measured, frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, ym, ye,
+            zm, ze, q, total_e, posterior, totals, softmax, weight,
+        )  # fmt: skip
+    return total_m, total_e
+
+
+@inlined
+def loss_of(certain, m, e, normalize):
+    loss = -(certain + log(m, e)) + 0.0  # never -0.0
+    if normalize:
+        loss = loss if loss >= SMALLEST else 0.0
+    return loss
+
+
+@inlined
+def write_zero_gradient(result, out, path, frames, time, classes):
+    """The gradient of frames past a row's length, and of a row that has no sums."""
+    used = min(max(frames, 0), time) * classes
+    if path == INFEASIBLE:
+        result[out : out + used] = 0.0
+    elif path == NON_FINITE or path == REFUSED:
+        result[out : out + used] = np.nan
+    result[out + used : out + time * classes] = 0.0
+
+
+@kernel
+def compute_rows(
+    scores, steps, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, chosen,
+    losses, paths, result, weights, space, scratch, counted, floats, integers,
+):  # fmt: skip
+    """The chosen rows of a batch, by blocks; those with the path DEEP, STEEP or UNCERTAIN are left to `wide_rows`.
+
+    Args:
+        scores: float32 or float64, whatever stands in memory from a batch's first score on; steps: from a row's,
+            a frame's and a class's first score to the next one's, in elements.
+        targets: int64 (batch, labels); logit_lengths, target_lengths: int64 (batch,).
+        softmax: subtract the posterior from the softmax, or from 0.
+        chosen: the rows to compute, int64.
+        losses: (batch,) float64, out; paths: (batch,) int64, out: see `Path`.
+        result: the gradient, (batch * time * classes,), contiguous, as scores, out; empty unless `gradient`.
+        weights: (batch,) of the scores' type, what a row's gradient is multiplied by.
+        space: where sums go; scratch: see `emissions.Scratch`; counted: (classes,) as scores; floats:
+            float64, integers: int64: workspace, see `layout`.
+    """
+    for n in chosen:
+        out, frames = n * time * classes, logit_lengths[n]
+        path, measured, row, _, _ = number(
+            scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], frames, target_lengths[n], blank,
+            normalize, gradient and softmax, result, out, counted, floats, integers,
+        )  # fmt: skip
+        if not measure(measured, 0, measured.count, scratch):
+            path = NON_FINITE
+        loss = np.inf if path == INFEASIBLE else np.nan
+        if path == FAST:
+            m, e, path = _block_sums(row, space, measured, softmax, gradient, weights[n])
+            if path == FAST or path == UNCERTAIN:
+                loss = loss_of(certain(measured), m, e, normalize) if m > 0.0 else np.inf
+                path = path if m > 0.0 else INFEASIBLE
+        losses[n], paths[n] = loss, path
+        if gradient:
+            write_zero_gradient(result, out, path, frames, time, classes)
+
+
+@kernel
+def compute_rows_extended(
+    scores, steps, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, chosen,
+    losses, paths, result, weights, m, e, totals, scratch, counted, floats, integers,
+):  # fmt: skip
+    """The chosen rows of a batch in extended-exponent numbers, after `rows` has said why; the loss of an UNCERTAIN one
+    stands.
+
+    Args:
+        m: float64, e: int64, workspace of `layout.extended_size`; totals: float64, one; the others as for `rows`.
+    """
+    for n in chosen:
+        out, frames, path = n * time * classes, logit_lengths[n], paths[n]
+        found, measured, row, d, posterior = number(
+            scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], frames, target_lengths[n], blank,
+            normalize, gradient and softmax, result, out, counted, floats, integers,
+        )  # fmt: skip
+        if not measure(measured, 0, measured.count, scratch):
+            found = NON_FINITE
+        if found == FAST:
+            total_m, total_e = _extended_sums(row, measured, m, e, d, posterior, totals, softmax, gradient, weights[n])
+            found = path
+            if path != UNCERTAIN:
+                losses[n] = loss_of(certain(measured), total_m, total_e, normalize) if total_m > 0.0 else np.inf
+                found = path if total_m > 0.0 else INFEASIBLE
+        else:
+            losses[n] = np.inf if found == INFEASIBLE else np.nan
+        paths[n] = found
+        if gradient:
+            write_zero_gradient(result, out, found, frames, time, classes)

@@ -1,0 +1,154 @@
+"""The best path of each row of a batch: the launches, in order; nothing waits for the device.
+
+`maxima.best_steps` goes back in time, a launch for each tile of a target's columns; `trace` follows the steps and
+reads off the path; `spans` adds up. A row that breaks the contract, or holds a NaN or +inf in use, goes through all of
+it as a row of no frames, and is marked in the end.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from seqloss.kernels.triton.ctc.frames import Frames, frame_pass
+from seqloss.kernels.triton.ctc.maxima import best_steps
+from seqloss.kernels.triton.ctc.prepared_targets import PreparedTargets, prepare_targets
+from seqloss.kernels.triton.ctc.trace import follow, read_off
+from seqloss.kernels.triton.launch import on, start
+from seqloss.kernels.triton.spans import add_labels, add_rows, flat_block
+from seqloss.kernels.triton.tiles import cdiv, interpreted, power_of_two
+
+WARP = 32
+DEEPEST = 8
+"""Columns of a lane at most: what it carries, and the scores of three frames, stay in registers."""
+
+
+class BestPaths(NamedTuple):
+    """Of each row; without a path, and past a row's lengths, -1 (scores: 0).
+
+    Attributes:
+        classes: int64 (batch, time); first, last: int64 (batch, labels); scores: float32 (batch, labels).
+        totals: float32 (batch,), -inf without a path, NaN in a row that is non-finite or refused.
+    """
+
+    classes: torch.Tensor
+    first: torch.Tensor
+    last: torch.Tensor
+    scores: torch.Tensor
+    totals: torch.Tensor
+
+
+def best_paths(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    logit_lengths: torch.Tensor | None,
+    target_lengths: torch.Tensor | None,
+    *,
+    blank: int,
+    normalize: bool,
+    rounding: float | None = None,
+) -> BestPaths:
+    """The best path of each row.
+
+    Args:
+        logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
+        targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,), None for all of an axis; on
+            the logits' device. Rows in which they break the contract are NaN.
+        blank: from 0.
+        normalize: as in the contract.
+        rounding: see `frames.frame_pass`; rows with a frame that it flags are NaN.
+    """
+    with on(logits.device):
+        prepared = prepare_targets(
+            targets, logit_lengths, target_lengths, time=logits.shape[1], classes=logits.shape[2], blank=blank
+        )
+        return _best_paths(logits, prepared, blank, normalize, rounding)
+
+
+def _best_paths(
+    logits: torch.Tensor, prepared: PreparedTargets, blank: int, normalize: bool, rounding: float | None
+) -> BestPaths:
+    frames = frame_pass(
+        logits, prepared.frames, prepared.labels, prepared.counts, blank=blank, normalize=normalize, rounding=rounding
+    )
+    refused = prepared.refused > 0
+    non_finite = (frames.flags > 0).any(1) & ~refused
+    prepared = prepared._replace(frames=prepared.frames.masked_fill(non_finite | refused, 0))
+    steps, reached = _steps(logits, frames.top, prepared, blank, normalize)
+    found = _path(logits, frames, prepared, steps, reached, blank, normalize)
+    found.totals.masked_fill_(reached == -torch.inf, -torch.inf).masked_fill_(non_finite | refused, torch.nan)
+    in_use = torch.arange(prepared.labels.shape[1], device=logits.device) < prepared.counts[:, None]  # (batch, labels)
+    found.scores.masked_fill_(non_finite[:, None] & in_use, torch.nan)
+    return found
+
+
+def _steps(
+    logits: torch.Tensor, top: torch.Tensor, prepared: PreparedTargets, blank: int, normalize: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Steps, (batch, time, columns), and the score of each row's best path from its first frame to its last."""
+    batch, time, _ = logits.shape
+    columns, new = prepared.labels.shape[1] + 1, {"device": logits.device}
+    steps = torch.empty((batch, time, columns), dtype=torch.uint8, **new)
+    reached = torch.empty(batch, dtype=torch.float64, **new)
+    lanes, parts = _lanes(logits.device, columns)
+    tiles, rows = cdiv(columns, lanes * parts), _rows(logits.device, batch, WARP // lanes)
+    edges = torch.empty((2, batch, time if tiles > 1 else 0, 2), dtype=torch.float64, **new)
+    for number in range(tiles - 1, -1, -1) if batch else ():
+        start(
+            best_steps, cdiv(batch, rows),
+            logits, *logits.stride(), prepared.labels, top, prepared.frames, prepared.counts, blank, edges[number % 2 -
+            1], edges[number % 2], steps, reached, batch, time, columns - 1, number * lanes * parts,
+            NORMALIZE=normalize, FIRST=number == 0, LAST=number == tiles - 1, ROWS=rows, LANES=lanes, PARTS=parts,
+            warps=1,
+        )  # fmt: skip
+    return steps, reached
+
+
+def _path(
+    logits: torch.Tensor,
+    frames: Frames,
+    prepared: PreparedTargets,
+    steps: torch.Tensor,
+    reached: torch.Tensor,
+    blank: int,
+    normalize: bool,
+) -> BestPaths:
+    """What the steps lead along, from the first state on."""
+    batch, time, _ = logits.shape
+    longest, new = prepared.labels.shape[1], {"device": logits.device}
+    states = torch.empty((batch, time), dtype=torch.int32, **new)
+    log_probs = torch.empty((batch, time), dtype=torch.float64, **new)
+    found = BestPaths(
+        torch.empty((batch, time), dtype=torch.int64, **new),
+        torch.full((batch, longest), -1, dtype=torch.int64, **new),
+        torch.full((batch, longest), -1, dtype=torch.int64, **new),
+        torch.zeros((batch, longest), dtype=torch.float32, **new),
+        torch.zeros(batch, dtype=torch.float32, **new),
+    )
+    if batch and time:
+        counts = prepared.frames.where(reached > -torch.inf, 0)
+        rows, block = _rows(logits.device, batch, 1), flat_block(logits.device, batch * time)
+        start(follow, cdiv(batch, rows), steps, counts, states, batch, time, longest, ROWS=rows, warps=1)
+        start(
+            read_off, cdiv(batch * time, block),
+            logits, *logits.stride(), prepared.labels, frames.top, frames.others, counts, states, blank, found.classes,
+            log_probs, found.first, found.last, batch * time, time, longest,
+            NORMALIZE=normalize, FRAMES=block,
+        )  # fmt: skip
+        add_labels(log_probs, found.first, found.last, found.scores)
+        add_rows(log_probs, counts, found.totals)
+    return found
+
+
+def _lanes(device: torch.device, columns: int) -> tuple[int, int]:
+    """How many lanes hold a tile, and how many columns each."""
+    if interpreted(device):
+        return power_of_two(columns), 1
+    lanes = min(WARP, power_of_two(columns))
+    return lanes, min(DEEPEST, power_of_two(cdiv(columns, lanes)))
+
+
+def _rows(device: torch.device, batch: int, on_a_gpu: int) -> int:
+    """Rows of a program: in the interpreter, where a program costs the same whatever it holds, all of them."""
+    return power_of_two(min(batch, 64)) if interpreted(device) else max(1, on_a_gpu)

@@ -1,0 +1,170 @@
+"""Posteriors by class: the shares of all labels of a class, added up in a fixed order, over their frame's own sum.
+
+A class's labels form a chain in ascending order (`prepared.group`): its leader's place takes their sum. Dividing by the
+frame's own sum cancels what drifted over the frames before and after. Of a frame's likeliest class the complement
+is kept too, the sum of all others over the whole, so that a posterior near 1 loses no digit in the gradient.
+
+Places are said to lie along the second axis as in `step.py`. Here a lane has several, in any order, and yet no access
+spans two: nothing says of a place that was looked up that it is a multiple of 2, without which the compiler joins none.
+"""
+
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+
+from seqloss.kernels.triton.ctc.loss import WITH_A_PATH, Losses
+from seqloss.kernels.triton.ctc.posteriors import Shares
+from seqloss.kernels.triton.ctc.prepared_targets import PreparedTargets, few_classes, leading
+from seqloss.kernels.triton.launch import start
+from seqloss.kernels.triton.pairs import pairwise
+from seqloss.kernels.triton.tiles import cdiv, labels_tile, power_of_two
+
+NO_PLACE = tl.constexpr(2**31 - 1)
+
+
+class Posteriors(NamedTuple):
+    """Of the frames in use of rows with a path; elsewhere as it was allocated.
+
+    Attributes:
+        labels: float32 (batch, time, labels + 1), of each class in the place of its leader; in the last place of the
+            blank.
+        likeliest: int32 (batch, time), the likeliest class where its posterior is over one half, else -1.
+        complement: float32 (batch, time), the sum of the other posteriors.
+    """
+
+    labels: torch.Tensor
+    likeliest: torch.Tensor
+    complement: torch.Tensor
+
+
+@triton.jit
+def _added_up(
+    lines_of, leaders, following, row, unit, used, count, longest, classes, BY_CLASS: tl.constexpr,
+    FRAMES: tl.constexpr, UNITS: tl.constexpr,
+):  # fmt: skip
+    """Units' places, whether they lead, and what their chains add up to, two members a turn."""
+    place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
+    sums = tl.zeros([FRAMES, UNITS], tl.float32)
+    member = tl.where(leads, place, -1)
+    while tl.max(member, 0) >= 0:
+        for _ in tl.static_range(2):
+            here = (member >= 0)[None, :] & used[:, None]
+            sums += tl.load(tl.max_contiguous(lines_of + member[None, :], [1, 2]), mask=here, other=0.0)
+            member = tl.load(following + row * longest + member, mask=member >= 0, other=-1)
+    return place, leads, sums
+
+
+@triton.jit
+def _likeliest(place, leads, sums, most, most_place):
+    """The largest sum so far, and whose it is."""
+    sums = tl.where(leads[None, :], sums, -1.0)
+    block_most = tl.max(sums, 1)
+    block_place = tl.min(tl.where(sums == block_most[:, None], place[None, :], NO_PLACE), 1)
+    return tl.maximum(most, block_most), tl.where(block_most > most, block_place, most_place)
+
+
+@triton.jit
+def _others(place, leads, used, most_place):
+    """Which sums are not the largest."""
+    return leads[None, :] & used[:, None] & (place[None, :] != most_place[:, None])
+
+
+@triton.jit
+def _by_class_kernel(
+    shares, blank_shares, labels, leaders, following, counts, frames, status, likeliest_out, complement_out,
+    time, longest, classes, blank, lines, columns,
+    BY_CLASS: tl.constexpr, ONE: tl.constexpr, FRAMES: tl.constexpr, UNITS: tl.constexpr, LINES: tl.constexpr,
+):  # fmt: skip
+    blocks = tl.cdiv(time, FRAMES)
+    row = (tl.program_id(0) // blocks).to(tl.int64)
+    t = (tl.program_id(0) % blocks) * FRAMES + tl.arange(0, FRAMES)
+    length = tl.load(frames + row)
+    length = tl.where(tl.load(status + row) == WITH_A_PATH, length, 0)
+    count = tl.load(counts + row)
+    used = t < length
+    line = (row * time + t) * (longest + 1)
+    chunk = tl.arange(0, LINES)
+    there = (chunk < lines) & (chunk * columns <= count)
+    of_lines = (blank_shares + (row * time + t) * lines)[:, None] + chunk[None, :]
+    of_blank = pairwise(tl.load(of_lines, mask=there[None, :] & used[:, None], other=0.0), FRAMES, LINES)
+    most = tl.where(used, -1.0, 0.0)
+    most_place = tl.full([FRAMES], NO_PLACE, tl.int32)
+    units = count
+    if BY_CLASS:
+        units = classes
+    lines_of = (shares + line)[:, None]
+    unit = tl.arange(0, UNITS)
+    if tl.max(used.to(tl.int32), 0) > 0:
+        if ONE:  # sums stay in registers
+            place, leads, sums = _added_up(
+                lines_of, leaders, following, row, unit, used, count, longest, classes, BY_CLASS, FRAMES, UNITS
+            )
+            most, most_place = _likeliest(place, leads, sums, most, most_place)
+        else:
+            start = 0
+            while start < units:
+                place, leads, sums = _added_up(
+                    lines_of, leaders, following, row, start + unit, used, count, longest, classes, BY_CLASS, FRAMES,
+                    UNITS,
+                )  # fmt: skip
+                at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
+                tl.store(at, sums, mask=leads[None, :] & used[:, None])
+                most, most_place = _likeliest(place, leads, sums, most, most_place)
+                start += UNITS
+        of_label = most > of_blank
+        most = tl.maximum(most, of_blank)
+        most_place = tl.where(of_label, most_place, NO_PLACE)
+        rest = tl.where(of_label, of_blank, 0.0)
+        if ONE:
+            rest += pairwise(tl.where(_others(place, leads, used, most_place), sums, 0.0), FRAMES, UNITS)
+        else:
+            tl.debug_barrier()
+            start = 0
+            while start < units:
+                place, leads = leading(leaders, row, start + unit, count, longest, classes, BY_CLASS)
+                at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
+                found = tl.load(at, mask=_others(place, leads, used, most_place), other=0.0)
+                rest += pairwise(found, FRAMES, UNITS)
+                start += UNITS
+        total = tl.where(used, rest + most, 1.0)
+        whole = tl.broadcast_to(total[:, None], [FRAMES, UNITS])
+        if ONE:
+            at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
+            tl.store(at, tl.div_rn(sums, whole), mask=leads[None, :] & used[:, None])
+        else:
+            start = 0
+            while start < units:
+                place, leads = leading(leaders, row, start + unit, count, longest, classes, BY_CLASS)
+                ours = leads[None, :] & used[:, None]
+                at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
+                tl.store(at, tl.div_rn(tl.load(at, mask=ours, other=0.0), whole), mask=ours)
+                start += UNITS
+        number = tl.load(labels + row * longest + most_place, mask=used & of_label, other=blank)
+        tl.store(shares + line + longest, tl.div_rn(of_blank, total), mask=used)
+        tl.store(likeliest_out + row * time + t, tl.where(rest < most, number, -1), mask=used)
+        tl.store(complement_out + row * time + t, tl.div_rn(rest, total), mask=used)
+
+
+def find_posteriors(
+    shares: Shares, prepared: PreparedTargets, losses: Losses, *, classes: int, blank: int
+) -> Posteriors:
+    """Turn shares by label into posteriors by class, in place."""
+    assert prepared.groups is not None
+    batch, time, labels = shares.labels.shape
+    lines, device = shares.blanks.shape[2], shares.labels.device
+    likeliest = torch.empty((batch, time), dtype=torch.int32, device=device)
+    complement = torch.empty((batch, time), dtype=torch.float32, device=device)
+    few = few_classes(classes)
+    units = classes if few else labels - 1
+    tile = labels_tile(device, time, units)
+    if batch and time:
+        start(
+            _by_class_kernel, batch * cdiv(time, tile.rows),
+            shares.labels, shares.blanks, prepared.labels, *prepared.groups, prepared.counts, prepared.frames,
+            losses.status, likeliest, complement, time, labels - 1, classes, blank, lines, shares.columns,
+            BY_CLASS=few, ONE=units <= tile.columns, FRAMES=tile.rows, UNITS=tile.columns, LINES=power_of_two(lines),
+            warps=tile.warps,
+        )  # fmt: skip
+    return Posteriors(shares.labels, likeliest, complement)

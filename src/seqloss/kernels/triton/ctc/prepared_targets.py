@@ -1,0 +1,249 @@
+"""What each target gives, on the device: labels that are safe to index with, lengths, and which labels share a class.
+
+Labels and lengths may be of any integer type and hold anything: they are looked at as int64, before they become int32.
+A row that breaks the contract is `refused`; its labels are cut to classes, so that nothing is read outside an array.
+
+A label's first occurrence stands for its class, its leader. For the sums by class, each label names the next one of its
+class: a chain of successors, in ascending order, which takes one comparison of all labels with all, and neither a sort
+nor atomics. Where there are few classes, a map leads from each to its leader: a long target then has far fewer leaders
+than labels, and whoever looks for them goes over classes. Programs of their own do that, beside the row's first one and
+not after it: they read the labels as they were given.
+"""
+
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+
+from seqloss.kernels.triton.launch import start
+from seqloss.kernels.triton.tiles import cdiv, interpreted, power_of_two
+
+LAST = -1
+"""The successor of the last label of its class; the leader of a class that no label is of."""
+
+COMPARED = 256
+"""Rows that are looked at together to put them in order."""
+
+FEW_CLASSES = 128
+"""Up to so many a map leads from each class to its leader."""
+
+
+class Groups(NamedTuple):
+    """Labels of the same class.
+
+    Attributes:
+        leaders: of few classes, int32 (batch, classes), each one's first label, or LAST; of more, int8 (batch, labels),
+            1 where no label before is of the same class.
+        following: int32 (batch, labels), the next label of the same class, or LAST.
+    """
+
+    leaders: torch.Tensor
+    following: torch.Tensor
+
+
+class PreparedTargets(NamedTuple):
+    """The targets and all lengths.
+
+    Attributes:
+        labels: int32 (batch, labels), the blank where no label is in use, or one that is none.
+        frames, counts: int32 (batch,), frames and labels in use, cut to their axes.
+        required: int32 (batch,), the fewest frames that fit.
+        refused: int8 (batch,), 1 for rows with a label or a length that breaks the contract.
+        order: int32 (batch,), the rows, those with the most frames first.
+        groups: which labels share a class; None for a loss alone.
+    """
+
+    labels: torch.Tensor
+    frames: torch.Tensor
+    counts: torch.Tensor
+    required: torch.Tensor
+    refused: torch.Tensor
+    order: torch.Tensor
+    groups: Groups | None
+
+
+def few_classes(classes: int) -> bool:
+    """Whether leaders are looked for among the classes."""
+    return classes <= FEW_CLASSES
+
+
+def leaders_shape(batch: int, labels: int, classes: int) -> tuple[tuple[int, int], torch.dtype]:
+    """Of `Groups.leaders`, and its type."""
+    return ((batch, classes), torch.int32) if few_classes(classes) else ((batch, labels), torch.int8)
+
+
+@triton.jit
+def leading(leaders, row, unit, count, longest, classes, BY_CLASS: tl.constexpr):
+    """The place of a class's leader (`unit` is a class), or of a label (`unit` is that), and whether it is a leader."""
+    if BY_CLASS:
+        place = tl.load(leaders + row * classes + unit, mask=unit < classes, other=-1)
+        leads = place >= 0
+    else:
+        place = unit
+        leads = tl.load(leaders + row * longest + unit, mask=unit < count, other=0) > 0
+    return place, leads
+
+
+@triton.jit
+def _cut(lengths, row, whole):
+    """A row's length, cut to its axis, and whether it had to be; the whole axis where there are none."""
+    given = (whole + 0 * row).to(tl.int64)
+    if lengths is not None:
+        given = tl.load(lengths + row).to(tl.int64)
+    length = tl.minimum(tl.maximum(given, 0), whole).to(tl.int32)
+    return length, length != given
+
+
+@triton.jit
+def _given(targets, row, place, inside, stride_row, stride_label, classes, blank):
+    """Labels in use as they were given, and which of them are none; each as a class, the blank where it is no label."""
+    at = targets + row * stride_row + place.to(tl.int64) * stride_label
+    label = tl.load(at, mask=inside, other=0).to(tl.int64)
+    bad = inside & ((label < 0) | (label >= classes) | (label == blank))
+    return label, bad, tl.where(inside & (bad == 0), label, blank).to(tl.int32)
+
+
+@triton.jit
+def _look(
+    targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out, order_out,
+    row, stride_row, stride_label, batch, time, classes, longest, blank, LABELS: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    """A row's labels and lengths, and its place among the rows."""
+    frames, wrong_frames = _cut(logit_lengths, row, time)
+    count, wrong_count = _cut(target_lengths, row, longest)
+    wrong = (wrong_frames | wrong_count).to(tl.int32)
+    repeats = 0
+    start = 0
+    while start < longest:
+        place = start + tl.arange(0, LABELS)
+        inside = place < count
+        follows = inside & (place > 0)
+        label, bad, clean = _given(targets, row, place, inside, stride_row, stride_label, classes, blank)
+        before = _given(targets, row, place - 1, follows, stride_row, stride_label, classes, blank)[0]
+        wrong = tl.maximum(wrong, tl.max(bad.to(tl.int32), 0))
+        repeats += tl.sum((follows & (label == before)).to(tl.int32), 0)
+        tl.store(labels_out + row * longest + place, clean, mask=place < longest)
+        start += LABELS
+    tl.store(frames_out + row, frames)
+    tl.store(counts_out + row, count)
+    tl.store(required_out + row, count + repeats)
+    tl.store(refused_out + row, wrong.to(tl.int8))
+    longer = row.to(tl.int32)
+    if logit_lengths is not None:
+        longer = 0
+        start = 0
+        while start < batch:
+            other = start + tl.arange(0, ROWS)
+            given = tl.load(logit_lengths + other, mask=other < batch, other=-1).to(tl.int64)
+            given = tl.minimum(tl.maximum(given, 0), time).to(tl.int32)
+            ahead = (given > frames) | ((given == frames) & (other < row))
+            longer += tl.sum((ahead & (other < batch)).to(tl.int32), 0)
+            start += ROWS
+    tl.store(order_out + longer, row.to(tl.int32))
+
+
+@triton.jit
+def _group(
+    targets, target_lengths, leaders, following_out, row, first_place, stride_row, stride_label, classes, longest,
+    blank, UNITS: tl.constexpr, COMPARED: tl.constexpr, BY_CLASS: tl.constexpr,
+):  # fmt: skip
+    """UNITS labels' successors, and which of them lead; or UNITS classes' leaders."""
+    place = first_place + tl.arange(0, UNITS)
+    count, _ = _cut(target_lengths, row, longest)
+    inside = place < count
+    label = tl.where(inside, _given(targets, row, place, inside, stride_row, stride_label, classes, blank)[2], -1)
+    first = tl.full([UNITS], 2**31 - 1, tl.int32)
+    following = tl.full([UNITS], 2**31 - 1, tl.int32)
+    sought = label
+    if BY_CLASS:
+        sought = place
+    start = 0
+    while start < count:
+        other_place = start + tl.arange(0, COMPARED)
+        other_inside = other_place < count
+        other = _given(targets, row, other_place, other_inside, stride_row, stride_label, classes, blank)[2]
+        other = tl.where(other_inside, other, -2)
+        here = tl.where(other[None, :] == sought[:, None], other_place[None, :], 2**31 - 1)
+        first = tl.minimum(first, tl.min(here, 1))
+        after = (other[None, :] == label[:, None]) & (other_place[None, :] > place[:, None])
+        following = tl.minimum(following, tl.min(tl.where(after, other_place[None, :], 2**31 - 1), 1))
+        start += COMPARED
+    following = tl.where(following == 2**31 - 1, -1, following)
+    tl.store(following_out + row * longest + place, following, mask=place < longest)
+    if BY_CLASS:
+        first = tl.where(first == 2**31 - 1, -1, first)
+        tl.store(leaders + row * classes + place, first, mask=place < classes)
+    else:
+        tl.store(leaders + row * longest + place, (first == place).to(tl.int8), mask=place < longest)
+
+
+@triton.jit
+def _text_kernel(
+    targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out,
+    order_out, leaders, following, stride_row, stride_label, batch, time, classes, longest, blank, parts,
+    LABELS: tl.constexpr, ROWS: tl.constexpr, UNITS: tl.constexpr, COMPARED: tl.constexpr, BY_CLASS: tl.constexpr,
+):  # fmt: skip
+    row = (tl.program_id(0) // parts).to(tl.int64)
+    part = tl.program_id(0) % parts
+    if part == 0:
+        _look(
+            targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out,
+            order_out, row, stride_row, stride_label, batch, time, classes, longest, blank, LABELS, ROWS,
+        )  # fmt: skip
+    else:
+        if leaders is not None:
+            _group(
+                targets, target_lengths, leaders, following, row, (part - 1) * UNITS, stride_row, stride_label, classes,
+                longest, blank, UNITS, COMPARED, BY_CLASS,
+            )  # fmt: skip
+
+
+def prepare_targets(
+    targets: torch.Tensor,
+    logit_lengths: torch.Tensor | None,
+    target_lengths: torch.Tensor | None,
+    *,
+    time: int,
+    classes: int,
+    blank: int,
+    grouped: bool = False,
+) -> PreparedTargets:
+    """Look at every label and length in use.
+
+    Args:
+        targets: integers (batch, labels), any strides; logit_lengths, target_lengths: integers (batch,), None for all
+            of an axis; on one device.
+        time, classes: the logits' axes.
+        blank: from 0.
+        grouped: find out which labels share a class.
+    """
+    batch, longest = targets.shape
+    new = {"device": targets.device}
+    labels = torch.empty((batch, longest), dtype=torch.int32, **new)
+    frames, counts, required, order = (torch.empty(batch, dtype=torch.int32, **new) for _ in range(4))
+    refused = torch.empty(batch, dtype=torch.int8, **new)
+    few, in_interpreter = few_classes(classes), interpreted(targets.device)
+    groups, units = None, 0
+    if grouped:
+        shape, kind = leaders_shape(batch, longest, classes)
+        following = torch.empty((batch, longest), dtype=torch.int32, **new)
+        groups = Groups(torch.empty(shape, dtype=kind, **new), following)
+        units = max(longest, classes) if few else longest
+    if batch:
+        block, of_part, compared = (1 << 14, 512, 512) if in_interpreter else (1024, 8, 256)
+        of_part = min(of_part, power_of_two(units))
+        parts = 1 + cdiv(units, of_part)
+        start(
+            _text_kernel, batch * parts,
+            targets, *map(contiguous, (logit_lengths, target_lengths)), labels, frames, counts, required, refused,
+            order, *(groups or (None, None)), *targets.stride(), batch, time, classes, longest, blank, parts,
+            LABELS=min(block, power_of_two(longest)), ROWS=COMPARED, UNITS=of_part,
+            COMPARED=min(compared, power_of_two(longest)), BY_CLASS=few,
+        )  # fmt: skip
+    return PreparedTargets(labels, frames, counts, required, refused, order, groups)
+
+
+def contiguous(lengths: torch.Tensor | None) -> torch.Tensor | None:
+    """Lengths as kernels read them."""
+    return None if lengths is None else lengths.contiguous()

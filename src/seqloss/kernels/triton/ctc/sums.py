@@ -1,0 +1,350 @@
+"""The sums over paths: one walk forward and one backward through each row, side by side.
+
+A walk holds a block of states in registers and goes frame by frame; the scores of the next frames are on their way
+meanwhile. Several walks share a program where targets are short, so that a warp is full; walks of rows of like length
+share one, the longest first.
+
+A target longer than a block is walked through by several programs, one for each block, side by side: a block leaves,
+frame by frame, what its last label holds, and hands that over some frames at a time; the next block's program waits for
+it (`hand_over`, `wait_for`). Programs take their numbers as they start, first blocks first, and each waits for a lower
+number alone: so the one that waits for nobody runs, however few of them a device has room for.
+
+For the posteriors, the states are kept every `stride` frames, as a packed extended-exponent number each:
+
+    2 walks * batch * ceil(time / stride) * (labels + 1) * 16 bytes,        stride = ceil(sqrt(time)),
+
+from where `posteriors.py` walks again. A walk's last states give the sum over all paths. For a loss alone backward
+walks do, and nothing is kept.
+"""
+
+# ruff: noqa: RUF005 (Triton unpacks no tuples)
+# mypy: disable-error-code="misc, var-annotated"
+
+import math
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+
+from seqloss.kernels.triton.ctc.frames import Frames
+from seqloss.kernels.triton.ctc.main_path import MainPath
+from seqloss.kernels.triton.ctc.prepared_targets import PreparedTargets
+from seqloss.kernels.triton.ctc.step import NOWHERE, emitted, step
+from seqloss.kernels.triton.extended_exponent import NOTHING, PACKED_ZERO, indicator, packed, unpacked
+from seqloss.kernels.triton.launch import start
+from seqloss.kernels.triton.tiles import cdiv, walks_tile
+
+HANDED = 32
+"""Frames that the program of a block hands over at a time."""
+CLEARED = 256
+"""Counters that a program clears."""
+
+
+class Sums(NamedTuple):
+    """What the walks leave.
+
+    Attributes:
+        ends: int32 (batch, 4), of the backward walk: last label and last blank, value's bits and exponent; in rows that
+            spell their target without the main path.
+        checkpoints: int64 (batch, 2, segments, 2, labels + 1), states before each segment's first frame, forward, and
+            after its last, backward; labels and blanks, as packed extended-exponent numbers. None for a loss alone.
+        stride: frames of a segment.
+    """
+
+    ends: torch.Tensor
+    checkpoints: torch.Tensor | None
+    stride: int
+
+
+@triton.jit
+def numbered(program, ROWS: tl.constexpr, CHUNKS: tl.constexpr):
+    """Which of a program's ROWS each line is of, counted over all programs: (lines, 1), or a number."""
+    number = program
+    if ROWS > 1:
+        number = (number * ROWS + tl.arange(0, ROWS * CHUNKS) // CHUNKS)[:, None]
+    return number
+
+
+@triton.jit
+def most_of(x, ROWS: tl.constexpr):
+    """The largest of all lines, a number."""
+    if ROWS > 1:
+        x = tl.max(x)
+    return x
+
+
+@triton.jit
+def first_columns(start, chunk, lane, LANES: tl.constexpr, PARTS: tl.constexpr):
+    """Each lane's first column of a block, in the target, (lines, lanes)."""
+    return start + (chunk * LANES + lane) * PARTS
+
+
+@triton.jit
+def label_columns(labels, row, longest, count, backward, place, there, PARTS: tl.constexpr):
+    """In a walk's own order, as tuples of (lines, lanes): which label each column is, whether it is one, and whether
+    that may follow the one before without a blank between."""
+    columns, inside, skip = (), (), ()
+    line = labels + row * longest
+    for i in tl.static_range(PARTS):
+        here = tl.where(backward, count - 1 - (place + i), place + i)
+        one = (place + i < count) & there
+        before = tl.where(backward, here + 1, here - 1)
+        follows = one & (place + i > 0)
+        differs = tl.load(line + here, mask=follows, other=0) != tl.load(line + before, mask=follows, other=0)
+        columns, inside, skip = columns + (here,), inside + (one,), skip + (follows & differs,)
+    return columns, inside, skip
+
+
+@triton.jit
+def main_state(states, at, place, blanks, main):
+    """The main path's state in a frame, as a forward walk counts them, in each lane of `blanks`."""
+    at = tl.max_contiguous(states + at + tl.where(blanks, 0, place), [1, 2])
+    return tl.load(at, mask=blanks & main, other=0)
+
+
+@triton.jit
+def in_own_order(state, count, main, known):
+    """It as a backward walk counts them; NOWHERE where the walk has none."""
+    return tl.where(main, tl.where(known, 2 * count - state, 0), NOWHERE)
+
+
+@triton.jit
+def bring(
+    emissions, states, edges, row, time, frame, u, pace, left, columns, inside, blanks, main, enters, longest,
+    MANY: tl.constexpr, PARTS: tl.constexpr, TOGETHER: tl.constexpr,
+):  # fmt: skip
+    """What the next frames need, `left` of them at the most: what their labels emit, one after another, their blanks,
+    the main path's states, and with `MANY` blocks what the one before left at its edge."""
+    labels, of_blank, stands, entering = (), (), (), ()
+    for j in tl.static_range(TOGETHER):
+        now, alive = frame + j * pace, left > j
+        some, blank = emitted(emissions, row * time + now, columns, inside, blanks, alive, longest, PARTS)
+        labels, of_blank = labels + some, of_blank + (blank,)
+        stands = stands + (main_state(states, row * time + now, columns[0], blanks, main & alive),)
+        if MANY:
+            entering = entering + (take_over(edges + (u + j), enters & alive, columns[0]),)
+    return labels, of_blank, stands, entering
+
+
+@triton.jit
+def of_frame(labels, j: tl.constexpr, PARTS: tl.constexpr):
+    """One frame's labels of those that were brought together."""
+    found = ()
+    for i in tl.static_range(PARTS):
+        found = found + (labels[j * PARTS + i],)
+    return found
+
+
+@triton.jit
+def nothing(LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr):
+    """A zero of each column."""
+    value, exponent = (), ()
+    for _ in tl.static_range(PARTS):
+        value = value + (tl.zeros([LINES, LANES], tl.float32),)
+        exponent = exponent + (tl.full([LINES, LANES], NOTHING, tl.int32),)
+    return value, exponent
+
+
+@triton.jit
+def on_first_blank(begins, place, PARTS: tl.constexpr):
+    """1 on the first blank of the rows that begin there."""
+    value, exponent = (), ()
+    for i in tl.static_range(PARTS):
+        one, one_exponent = indicator((place + i == 0) & begins)
+        value, exponent = value + (one,), exponent + (one_exponent,)
+    return value, exponent
+
+
+@triton.jit
+def keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS: tl.constexpr):
+    """Store states as two lines of packed extended-exponent numbers, labels and blanks."""
+    for i in tl.static_range(PARTS):
+        inside = kept & (place + i <= count)
+        at = tl.max_contiguous(out + (place + i), [1, 2])
+        tl.store(at, packed(a[i], a_exponent[i]), mask=inside)
+        tl.store(at + (longest + 1), packed(b[i], b_exponent[i]), mask=inside)
+
+
+@triton.jit
+def pass_on(edges, frame, place, last, a, a_exponent, PARTS: tl.constexpr):
+    """Leave the `last` label of the block for the next block."""
+    at = tl.max_contiguous(edges + frame + tl.where(last, 0, place), [1, 2])
+    tl.store(at, packed(a[PARTS - 1], a_exponent[PARTS - 1]), mask=last)
+
+
+@triton.jit
+def take_over(edge, enters, place):
+    """The label that enters the block, a packed extended-exponent number, in each lane of `enters`."""
+    at = tl.max_contiguous(edge + tl.where(enters, 0, place), [1, 2])
+    return tl.load(at, mask=enters, other=PACKED_ZERO)
+
+
+@triton.jit
+def hand_over(done, frames):
+    """Let the program of the next block read what `frames` frames have left at the edge: the barrier puts what one lane
+    stored before the release, which is another's."""
+    tl.debug_barrier()
+    tl.atomic_xchg(done, frames, sem="release")
+
+
+@triton.jit
+def wait_for(done, frames):
+    """Until the program of the block before has handed over so many frames."""
+    while tl.atomic_add(done, 0, sem="acquire") < frames:
+        pass
+
+
+@triton.jit
+def going_on(alive, new, old, PARTS: tl.constexpr):
+    """New values where a walk goes on."""
+    chosen = ()
+    for i in tl.static_range(PARTS):
+        chosen = chosen + (tl.where(alive, new[i], old[i]),)
+    return chosen
+
+
+@triton.jit
+def _clear_kernel(done, count, BLOCK: tl.constexpr):
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(done + place, 0, mask=place < count)
+
+
+@triton.jit
+def _sums_kernel(
+    emissions, labels, counts, frames, states, spells, order, ends, edges, done, checkpoints,
+    walks, time, longest, segments, stride,
+    WAYS: tl.constexpr, KEEP: tl.constexpr, MANY: tl.constexpr,
+    ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, TOGETHER: tl.constexpr,
+    HANDED: tl.constexpr,
+):  # fmt: skip
+    LINES: tl.constexpr = ROWS * CHUNKS
+    chunk = (tl.arange(0, LINES) % CHUNKS)[:, None]
+    lane = tl.arange(0, LANES)[None, :]
+    program, block = tl.program_id(0), 0
+    of_block = tl.cdiv(walks, ROWS)
+    if MANY:
+        started = tl.atomic_add(done, 1)
+        done += 1 + started
+        program, block = started % of_block, started // of_block
+    walk = numbered(program, ROWS, CHUNKS)
+    there = walk < walks
+    row = tl.load(order + walk // WAYS, mask=there, other=0).to(tl.int64)
+    backward = walk % WAYS == 0
+    length = tl.load(frames + row, mask=there, other=0)
+    count = tl.load(counts + row, mask=there, other=-1)
+    main = backward & there & (tl.load(spells + row, mask=there, other=0) > 0)
+    any_main = most_of(main.to(tl.int32), ROWS) > 0
+    most_frames = most_of(length, ROWS)
+    line = longest + 1
+    pace = tl.where(backward, -1, 1)
+    own_edges, edges_before = edges, edges
+    if MANY:
+        own_edges = edges + (block.to(tl.int64) * walks + walk) * time
+        edges_before = edges + ((block.to(tl.int64) - 1) * walks + walk) * time
+    start = block * (CHUNKS * LANES * PARTS)
+    if start <= most_of(count, ROWS):
+        place = first_columns(start, chunk, lane, LANES, PARTS)
+        ends_block = (chunk == CHUNKS - 1) & (lane == LANES - 1)
+        columns, inside, skip = label_columns(labels, row, longest, count, backward, place, there, PARTS)
+        blanks, enters = there & (place <= count), (place == start) & (block > 0)
+        a, a_exponent = nothing(LINES, LANES, PARTS)
+        b, b_exponent = on_first_blank(there & (main == 0), place, PARTS)
+        frame = tl.where(backward, length - 1, 0)
+        state = tl.where(main & blanks, 0, NOWHERE)
+        gap = tl.where(backward, (length - 1) % stride + 1, stride)
+        border = 0 * gap
+        if MANY:
+            if block > 0:
+                wait_for(done - of_block, tl.minimum(TOGETHER, most_frames))
+        ps, qs, stands, entering = bring(
+            emissions, states, edges_before, row, time, frame, 0, pace, length, columns, inside, blanks, main, enters,
+            longest, MANY, PARTS, TOGETHER,
+        )  # fmt: skip
+        u = 0
+        while u < most_frames:
+            until = most_frames
+            if MANY:
+                until = tl.minimum(u + HANDED, most_frames)
+                hand_over(done, u)
+                if block > 0:
+                    wait_for(done - of_block, tl.minimum(until + TOGETHER, most_frames))
+            while u < until:
+                next_ps, next_qs, next_stands, next_entering = bring(
+                    emissions, states, edges_before, row, time, frame + TOGETHER * pace, u + TOGETHER, pace,
+                    length - (u + TOGETHER), columns, inside, blanks, main, enters, longest, MANY, PARTS, TOGETHER,
+                )  # fmt: skip
+                for j in tl.static_range(TOGETHER):
+                    alive = u + j < length
+                    if KEEP:
+                        here = u + j == border
+                        kept = alive & here
+                        if most_of(kept.to(tl.int32), ROWS) > 0:
+                            segment = (row * 2 + backward.to(tl.int64)) * segments + frame // stride
+                            out = checkpoints + segment * (2 * line)
+                            keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS)
+                            border = tl.where(here, border + gap, border)
+                            gap = tl.where(here, stride, gap)
+                    edge, edge_exponent = 0.0 * frame, 0 * frame + NOTHING
+                    if MANY:
+                        pass_on(own_edges, u + j, place, alive & ends_block, a, a_exponent, PARTS)
+                        edge, edge_exponent = unpacked(entering[j])
+                    next_state = in_own_order(stands[j], count, main, alive)
+                    new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step(
+                        a, a_exponent, b, b_exponent, edge, edge_exponent, of_frame(ps, j, PARTS), qs[j], state,
+                        next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
+                    )  # fmt: skip
+                    a, a_exponent = going_on(alive, new_a, a, PARTS), going_on(alive, new_a_exponent, a_exponent, PARTS)
+                    b, b_exponent = going_on(alive, new_b, b, PARTS), going_on(alive, new_b_exponent, b_exponent, PARTS)
+                    state = next_state
+                    frame += pace
+                ps, qs, stands, entering = next_ps, next_qs, next_stands, next_entering
+                u += TOGETHER
+        if MANY:
+            hand_over(done, most_frames)
+        ours = backward & there
+        final = ends + row * 4 + 0 * place
+        for i in tl.static_range(PARTS):
+            on_label, on_blank = ours & (place + i == count - 1), ours & (place + i == count)
+            tl.store(final, a[i].to(tl.int32, bitcast=True), mask=on_label)
+            tl.store(final + 1, a_exponent[i], mask=on_label)
+            tl.store(final + 2, b[i].to(tl.int32, bitcast=True), mask=on_blank)
+            tl.store(final + 3, b_exponent[i], mask=on_blank)
+        empty = ours & (place == 0) & (count == 0)
+        tl.store(final, 0 * place, mask=empty)
+        tl.store(final + 1, 0 * place + NOTHING, mask=empty)
+
+
+def segment_frames(time: int) -> int:
+    """How many frames lie between two kept states."""
+    return max(1, math.isqrt(max(0, time - 1)) + 1)
+
+
+def sum_paths(frames: Frames, prepared: PreparedTargets, main: MainPath, *, keep_states: bool) -> Sums:
+    """Walk through every row; with `keep_states` both ways."""
+    assert frames.emissions is not None
+    batch, time = frames.best.shape
+    longest = prepared.labels.shape[1]
+    new = {"dtype": torch.int32, "device": frames.best.device}
+    stride = segment_frames(time)
+    segments, ways = -(-time // stride), 2 if keep_states else 1
+    walks = ways * batch
+    tile = walks_tile(frames.best.device, walks, longest)
+    blocks = cdiv(longest + 1, tile.columns)
+    programs, many = cdiv(walks, tile.rows), blocks > 1
+    ends = torch.empty((batch, 4), **new)
+    wide = {"dtype": torch.int64, "device": frames.best.device}
+    checkpoints = torch.empty((batch, 2, segments, 2, longest + 1), **wide) if keep_states else None
+    edges = torch.empty((blocks, walks, time), **wide) if many else None
+    done = torch.empty(1 + blocks * programs, **new) if many else None
+    if done is not None and batch:
+        start(_clear_kernel, cdiv(len(done), CLEARED), done, len(done), BLOCK=CLEARED)
+    if batch:
+        start(
+            _sums_kernel, blocks * programs,
+            frames.emissions, prepared.labels, prepared.counts, main.walked, main.states, main.spells, prepared.order,
+            ends, edges, done, checkpoints, walks, time, longest, segments, stride,
+            WAYS=ways, KEEP=keep_states, MANY=many, ROWS=tile.rows, CHUNKS=tile.chunks, LANES=tile.lanes,
+            PARTS=tile.parts, TOGETHER=tile.together, HANDED=HANDED, warps=tile.warps,
+        )  # fmt: skip
+    return Sums(ends, checkpoints, stride)

@@ -1,0 +1,18 @@
+"""The smallest kernel there is, to see whether Triton compiles and starts one on a device."""
+
+import torch
+import triton
+import triton.language as tl
+
+from seqloss.kernels.triton.launch import on
+
+
+@triton.jit
+def _one_kernel(out):
+    tl.store(out, 1.0)
+
+
+def run(device: torch.device) -> None:
+    """Compile and start it; nothing waits for it to end."""
+    with on(device):
+        _one_kernel[(1,)](torch.empty(1, device=device))

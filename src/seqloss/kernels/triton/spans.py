@@ -1,0 +1,105 @@
+"""Log probabilities of frames, and their sums over the spans of labels and over whole rows, in a fixed order.
+
+A frame's best class has the probability 1 / (1 + others), `others` being the sum of exp(x - top) over the other
+classes. log1p is taken as log(u) others / (u - 1), with u = 1 + others as it is rounded: then the rounding of u
+cancels, and a sure model's 1e-12 keeps its digits.
+
+A label's frames are added up one after another, the frames of a row in lanes and these then as a tree. Neither depends
+on anything but the row, so neither do its bits.
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+from seqloss.kernels.triton.launch import start
+from seqloss.kernels.triton.tiles import cdiv, interpreted, power_of_two
+
+LANES = 256
+"""In which a row's frames are added up: always as many, so that bits depend on nothing else."""
+
+
+def flat_block(device: torch.device, size: int) -> int:
+    """Of things that stand one after another and know nothing of each other: how many a program takes."""
+    return min(1 << 14, power_of_two(size)) if interpreted(device) else 256
+
+
+@triton.jit
+def log_probability(others):
+    """-log1p(others) in float64."""
+    others = others.to(tl.float64)
+    u = 1.0 + others
+    exact = u == 1.0
+    return tl.where(exact, -others, -tl.log(u) * (others / tl.where(exact, 1.0, u - 1.0)))
+
+
+@triton.jit(do_not_specialize=["count", "time", "labels_axis", "first_step", "last_step", "sums_step"])
+def _label_sums(
+    log_probs, first, first_step, last, last_step, sums, sums_step, count, time, labels_axis, LABELS: tl.constexpr
+):
+    """The sum of `log_probs` (batch, time) from a label's first frame to its last, 0 where that is -1."""
+    place = tl.program_id(0).to(tl.int64) * LABELS + tl.arange(0, LABELS)
+    there = place < count
+    n, l = place // labels_axis, place % labels_axis
+    t = tl.load(first + n * first_step + l, mask=there, other=-1)
+    end = tl.load(last + n * last_step + l, mask=there, other=-1)
+    inside = there & (t >= 0)
+    most = tl.max(tl.where(inside, end - t + 1, 0), 0)
+    total = tl.zeros([LABELS], tl.float64)
+    done = most * 0
+    while done < most:
+        total += tl.load(log_probs + n * time + t, mask=inside & (t <= end), other=0.0)
+        t += 1
+        done += 1
+    tl.store(sums + n * sums_step + l, total, mask=there)
+
+
+@triton.jit(do_not_specialize=["batch", "time", "sums_step"])
+def _row_sums(log_probs, frame_counts, sums, sums_step, batch, time, ROWS: tl.constexpr, LANES: tl.constexpr):
+    """The sum of `log_probs` (batch, time) over each row's frames."""
+    n = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    frames = tl.load(frame_counts + n, mask=n < batch, other=0)
+    most = tl.max(frames, 0)
+    total = tl.zeros([ROWS, LANES], tl.float64)
+    start = most * 0
+    while start < most:
+        t = start + tl.arange(0, LANES)[None, :]
+        total += tl.load(log_probs + (n * time)[:, None] + t, mask=t < frames[:, None], other=0.0)
+        start += LANES
+    tl.store(sums + n * sums_step, tl.sum(total, 1), mask=n < batch)
+
+
+def add_labels(log_probs: torch.Tensor, first: torch.Tensor, last: torch.Tensor, sums: torch.Tensor) -> None:
+    """Into `sums` (batch, labels): of `log_probs`, float64 (batch, time), from each label's first frame to its last.
+
+    Args:
+        first, last: int64 (batch, labels), -1 where there is no label: 0 is added up there.
+        sums: float32 or float64; of first, last and sums each row is contiguous.
+    """
+    count = first.numel()
+    if count:
+        block = flat_block(sums.device, count)
+        start(
+            _label_sums, cdiv(count, block),
+            log_probs, first, first.stride(0), last, last.stride(0), sums, sums.stride(0), count, log_probs.shape[1],
+            first.shape[1], LABELS=block,
+        )  # fmt: skip
+
+
+def add_rows(log_probs: torch.Tensor, frame_counts: torch.Tensor, sums: torch.Tensor) -> None:
+    """Into `sums` (batch,), float32 or float64: of `log_probs`, float64 (batch, time), as many frames as a row has."""
+    batch, time = log_probs.shape
+    if batch:
+        rows = power_of_two(min(batch, 64)) if interpreted(sums.device) else 1
+        start(
+            _row_sums,
+            cdiv(batch, rows),
+            log_probs,
+            frame_counts,
+            sums,
+            sums.stride(0),
+            batch,
+            time,
+            ROWS=rows,
+            LANES=LANES,
+        )

@@ -1,0 +1,1 @@
+"""CTC on NumPy arrays."""

@@ -1,0 +1,67 @@
+"""Where in time each class stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from seqloss import contract
+from seqloss.contract import Infeasible
+from seqloss.numpy.ctc.rows import compute
+from seqloss.torch.arrays import checked
+from seqloss.torch.ctc import device_arguments, gpu
+from seqloss.torch.tracing import refuse_tracing, untraced
+
+
+@untraced
+def ctc_posteriors(
+    logits: torch.Tensor,
+    targets: Any,
+    logit_lengths: Any = None,
+    target_lengths: Any = None,
+    *,
+    blank: int = 0,
+    normalize: bool = True,
+    infeasible: Infeasible = "inf",
+    validate: bool = True,
+) -> torch.Tensor:
+    """See where in time a target stands in a network's output: the probability, given it, of each class in each frame.
+
+        posterior[t, c] = sum_{paths pi of the target, pi_t = c} prod p(pi) / sum_{paths pi of the target} prod p(pi)
+
+    Args: as `ctc_loss`.
+
+    Returns:
+        (batch, time, classes), float32, or float64 for float64 logits, on the logits' device, without a graph. A frame
+        in use adds up to 1, or is NaN where its row holds a NaN or +inf; a row that no path fits, and frames past a
+        row's length, are all 0.
+
+    Raises:
+        as `ctc_loss`.
+
+    Example:
+        >>> import torch
+        >>> from seqloss.torch import ctc_posteriors
+        >>> ctc_posteriors(torch.zeros(1, 2, 2), torch.tensor([[1]]))  # three paths: 11, 01, 10
+        tensor([[[0.3333, 0.6667],
+                 [0.3333, 0.6667]]])
+
+    References:
+        A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4.
+    """
+    contract.check_options(infeasible, "none", None)
+    if device_arguments.takes(logits):
+        refuse_tracing("ctc_posteriors", logits)
+        given = device_arguments.read(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
+        return gpu.posteriors(
+            "ctc_posteriors", logits, given, normalize=normalize, infeasible=infeasible, validate=validate
+        )
+    values, batch = checked(
+        "ctc_posteriors", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize,
+        validate=validate,
+    )  # fmt: skip
+    rows = compute(values, batch, normalize=normalize, softmax=False, infeasible=infeasible)
+    assert rows.gradient is not None
+    return torch.from_numpy(np.abs(rows.gradient)).to(logits.device)  # minus the posterior, and no -0.0

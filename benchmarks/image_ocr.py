@@ -37,7 +37,7 @@ from rich.table import Table
 from scipy import ndimage
 
 from seqloss.data import Vocabulary
-from seqloss.data.aside import write_aside
+from seqloss.data.atomic_write import write_atomically
 from seqloss.recipes.checkpoints import AsideCheckpoints, Latest, load
 from seqloss.recipes.lines import Batches, BatchReader, loader
 from seqloss.recipes.ocr import Reader, Settings
@@ -255,7 +255,7 @@ def main() -> None:
             "published": PUBLISHED,
             "epochs": rows,
         }
-        write_aside(RESULT, json.dumps(result, indent=1) + "\n")
+        write_atomically(RESULT, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def test_a_manifest_may_be_named_itself_and_begin_with_a_byte_order_mark(tmp_pat
     assert [row.text for row in rows] == ["a"]
 
 
-def test_pictures_in_a_folder_are_named_after_their_texts(tmp_path) -> None:
+def test_images_in_a_folder_are_named_after_their_texts(tmp_path) -> None:
     for name in ("two words.JPG", "abc.png", "notes.txt"):
         (tmp_path / name).touch()
     rows, bad = read_rows(tmp_path)
@@ -82,7 +82,7 @@ def test_texts_are_nfc(tmp_path) -> None:
         ("path;text\n1.png;a\n", r"no column named 'path' in the header 'path;text'"),
         ("path,text,text\n", r"more than one column named 'text'"),
         ("", r"empty; write a header line path,text"),
-        ("path,text\n\n", r"no row in it; add one line for each picture"),
+        ("path,text\n\n", r"no row in it; add one line for each image"),
         (b"path,text\n1.png,a\n2.png,\xe9\n", r"not UTF-8 \(byte 0xE9 in line 3\); save it again as UTF-8"),
         ("path,text\n".encode("utf-16"), r"not UTF-8 \(byte 0xFF in line 1\)"),
     ],
@@ -107,8 +107,8 @@ def test_a_source_of_another_kind_is_told(tmp_path) -> None:
         read_rows(written(tmp_path, "x", "a.txt") / "a.txt")
 
 
-def test_a_folder_without_pictures_says_what_to_put_there(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"no manifest\.csv, manifest\.jsonl or picture in it; write a manifest"):
+def test_a_folder_without_images_says_what_to_put_there(tmp_path) -> None:
+    with pytest.raises(DataError, match=r"no manifest\.csv, manifest\.jsonl or image in it; write a manifest"):
         read_rows(written(tmp_path, "x", "a.txt"))
 
 
@@ -195,8 +195,8 @@ def test_the_second_of_two_equal_paths_names_the_line_of_the_first(tmp_path) -> 
     rows, bad = read_rows(written(tmp_path, "path,text\n1.png,a\nx/../1.png,b\nlink.png,c\n"))
     assert [row.text for row in rows] == ["a"]
     assert reasons(bad) == [
-        (3, "1.png: the same picture as line 2"),
-        (4, "1.png: the same picture as line 2"),
+        (3, "1.png: the same image as line 2"),
+        (4, "1.png: the same image as line 2"),
     ]
 
 

@@ -93,17 +93,17 @@ def misfit(
     frames: Callable[[int], int],
     max_width: int,
 ) -> list[str]:
-    """Why the text does not fit the picture's frames, or the picture does not fit the width; else nothing."""
-    picture = f"picture {size[0]} x {size[1]}, scaled to {scaled[0]} x {scaled[1]}"
+    """Why the text does not fit the image's frames, or the image does not fit the width; else nothing."""
+    image = f"image {size[0]} x {size[1]}, scaled to {scaled[0]} x {scaled[1]}"
     if scaled[0] > max_width:
-        return [f"too wide: {picture}, at most {max_width} wide; cut it into lines"]
+        return [f"too wide: {image}, at most {max_width} wide; cut it into lines"]
     needed = frames_needed(text)
     if needed <= count:
         return []
     step = round(max_width / max(1, frames(max_width)))
     return [
         f"the text needs {needed} frames ({len(text)} labels + {needed - len(text)} adjacent repeats), has {count} "
-        f"({picture}, one frame per {step} pixels)"
+        f"({image}, one frame per {step} pixels)"
     ]
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from seqloss.data.aside import write_aside
+from seqloss.data.atomic_write import write_atomically
 from seqloss.errors import DataError
 
 
@@ -93,7 +93,7 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Writes the vocabulary whole, or leaves what stood there."""
-        write_aside(path, self.to_json() + "\n")
+        write_atomically(path, self.to_json() + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:

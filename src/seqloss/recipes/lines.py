@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from seqloss.data import Item, PaintedWords, Vocabulary, read_line
+from seqloss.data import Item, SyntheticWords, Vocabulary, read_line
 from seqloss.data.vocabulary import frames_needed
 
 STRIDE = 4
@@ -50,7 +50,7 @@ class Files:
         return line, row.text
 
 
-class Painted(PaintedWords):
+class Painted(SyntheticWords):
     """Painted words, with a guess of their widths."""
 
     def width(self, epoch: int, index: int) -> int:

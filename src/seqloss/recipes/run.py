@@ -23,7 +23,7 @@ from typing import IO, Any
 
 import torch
 
-from seqloss.data.aside import write_aside
+from seqloss.data.atomic_write import write_atomically
 from seqloss.errors import RunError
 from seqloss.recipes.checkpoints import load
 
@@ -168,7 +168,7 @@ class Run:
 
     def write(self, name: str, values: dict[str, Any]) -> None:
         """RUN/name.json."""
-        write_aside(self.folder / f"{name}.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(self.folder / f"{name}.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The best epoch's weights, on the CPU.

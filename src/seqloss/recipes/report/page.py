@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from seqloss.data.aside import write_aside
+from seqloss.data.atomic_write import write_atomically
 from seqloss.recipes.report import plots
 from seqloss.recipes.report.gather import Gathered, gather
 
@@ -30,7 +30,7 @@ def write_report(folder: Path, file: Path | None = None) -> Path:
         RunError: the folder holds no run that has taken a step.
     """
     target = file or folder / "report.html"
-    write_aside(target, render(gather(folder)))
+    write_atomically(target, render(gather(folder)))
     return target
 
 

@@ -1,4 +1,4 @@
-"""A file is either the old one or the whole new one: written aside, then renamed."""
+"""Atomic writes: a file holds its old content or its whole new content, never a part."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 
 
-def write_aside(path: Path, text: str) -> None:
-    """Puts `text` at `path` in UTF-8; a full disk or a kill leaves what stood there before."""
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` to `path` in UTF-8; after a full disk or a kill, the old content is still there.
+
+    The text is written to a hidden file in the same folder, synchronised to the disk, then renamed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

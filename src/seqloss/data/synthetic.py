@@ -1,6 +1,6 @@
-"""Pictures of words, painted on the fly: a data set that needs no files and never repeats in training.
+"""Images of words, rendered on the fly: a data set that needs no files and never repeats in training.
 
-Every picture follows from (seed, split, epoch, index) alone: any process paints the same bits, in any order.
+Every image follows from (seed, split, epoch, index) alone: any process renders the same bits, in any order.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ TURN = math.radians(3)
 EDGE = 1  # pixels around the ink that stay paper
 
 
-class PaintedWords:
-    """Painted words of one split.
+class SyntheticWords:
+    """Synthetic words of one split.
 
     Training items are drawn anew each epoch; validation and test items are the same in every epoch and go
     through the split's words in turn, so a test set of 500 has each test word once.
 
-    >>> image, text = PaintedWords("test", size=500, seed=0, height=32).item(epoch=0, index=0)
+    >>> image, text = SyntheticWords("test", size=500, seed=0, height=32).item(epoch=0, index=0)
     >>> image.shape[0], image.dtype.name, text in split_words("test")
     (32, 'uint8', True)
     """
@@ -38,30 +38,30 @@ class PaintedWords:
         return self.size
 
     def item(self, epoch: int, index: int) -> tuple[np.ndarray, str]:
-        """The picture, uint8 (height, width), and its text."""
+        """The image, uint8 (height, width), and its text."""
         if not 0 <= index < self.size:
             raise IndexError(f"index: found {index}, expected 0 to {self.size - 1}")
-        text, rng = self._drawn(epoch, index)
-        return paint(text, rng, self.height), text
+        text, rng = self._draw(epoch, index)
+        return render_word(text, rng, self.height), text
 
     def text(self, epoch: int, index: int) -> str:
-        """An item's text without its picture."""
-        return self._drawn(epoch, index)[0]
+        """An item's text without its image."""
+        return self._draw(epoch, index)[0]
 
-    def _drawn(self, epoch: int, index: int) -> tuple[str, np.random.Generator]:
+    def _draw(self, epoch: int, index: int) -> tuple[str, np.random.Generator]:
         train = self.split == "train"
         rng = np.random.default_rng([self.seed, SPLITS.index(self.split), epoch if train else 0, index])
         return self.words[rng.integers(len(self.words)) if train else index % len(self.words)], rng
 
 
-def paint(text: str, rng: np.random.Generator, height: int = 32) -> np.ndarray:
+def render_word(text: str, rng: np.random.Generator, height: int = 32) -> np.ndarray:
     """The text in a random face, size, place and slant, dark on light, with specks: uint8 (height, width)."""
-    ink = fitted(turned(drawn(text, rng, height), rng, height), height - 2 * EDGE)
-    cover = placed(ink, text, rng, height)  # (height, width), 0 paper to 1 ink
-    return speckled(softened(cover, rng), rng)
+    ink = fit_ink(rotate_ink(draw_ink(text, rng, height), rng, height), height - 2 * EDGE)
+    cover = place_ink(ink, text, rng, height)  # (height, width), 0 paper to 1 ink
+    return add_noise(blur_ink(cover, rng), rng)
 
 
-def drawn(text: str, rng: np.random.Generator, height: int) -> Image.Image:
+def draw_ink(text: str, rng: np.random.Generator, height: int) -> Image.Image:
     """The bare ink of the text, 255 where it is full."""
     choices = faces()
     size = max(4, round(SIZES[rng.integers(len(SIZES))] * height / 32))
@@ -70,7 +70,7 @@ def drawn(text: str, rng: np.random.Generator, height: int) -> Image.Image:
     return Image.frombytes("L", mask.size, bytes(mask)) if mask.size[0] else Image.new("L", (1, 1))
 
 
-def turned(ink: Image.Image, rng: np.random.Generator, height: int) -> Image.Image:
+def rotate_ink(ink: Image.Image, rng: np.random.Generator, height: int) -> Image.Image:
     """The ink turned by up to 3 degrees, less where a long word would leave the line."""
     room = max(0, height - 2 * EDGE - ink.height)
     limit = min(TURN, math.atan2(room, ink.width))
@@ -79,14 +79,14 @@ def turned(ink: Image.Image, rng: np.random.Generator, height: int) -> Image.Ima
     return turned.crop(turned.getbbox())
 
 
-def fitted(ink: Image.Image, height: int) -> Image.Image:
+def fit_ink(ink: Image.Image, height: int) -> Image.Image:
     """The ink, made smaller if it is higher than the line."""
     if ink.height <= height:
         return ink
     return ink.resize((max(1, ink.width * height // ink.height), height), Image.Resampling.BILINEAR)
 
 
-def placed(ink: Image.Image, text: str, rng: np.random.Generator, height: int) -> np.ndarray:
+def place_ink(ink: Image.Image, text: str, rng: np.random.Generator, height: int) -> np.ndarray:
     """The ink somewhere on a line with room for each character and the gap in each pair: (height, width)."""
     unit = height / 32
     before, after = rng.integers(EDGE, max(EDGE + 1, round(8 * unit)), size=2, endpoint=True)
@@ -99,7 +99,7 @@ def placed(ink: Image.Image, text: str, rng: np.random.Generator, height: int) -
     return cover / np.float32(255)
 
 
-def softened(cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def blur_ink(cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The cover blurred by the kernel (w, 1 - 2w, w) along both axes, w up to 0.2."""
     w = np.float32(rng.uniform(0, 0.2))
     for axis in (cover, cover.T):
@@ -108,7 +108,7 @@ def softened(cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cover
 
 
-def speckled(cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def add_noise(cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Dark ink on light paper that shades from side to side, with grain and specks: uint8 (height, width)."""
     paper, ink = rng.uniform(175, 250), rng.uniform(0, 90)
     left, right = rng.uniform(-12, 12, 2)

@@ -1,4 +1,4 @@
-"""Four trainings on painted words, three of them sick, each with its report: the pictures of docs/training-runs.md.
+"""Four trainings on synthetic words, three of them sick, each with its report: the images of docs/training-runs.md.
 
     python benchmarks/sick_runs.py [--out runs/sick] [--shots docs/img]
 
@@ -25,10 +25,13 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from seqloss.recipes import lines, ocr
-from seqloss.recipes.report import write_report
-
-SETTINGS: dict[str, Any] = {"epochs": 4, "batch": 32, "painted": 4096, "validation_painted": 150, "test_painted": 100}
+SETTINGS: dict[str, Any] = {
+    "epochs": 4,
+    "batch": 32,
+    "synthetic": 4096,
+    "validation_synthetic": 150,
+    "test_synthetic": 100,
+}
 
 
 @contextmanager
@@ -38,16 +41,16 @@ def healthy() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def blocked() -> Iterator[dict[str, Any]]:
-    before = ocr.Network.forward
+    before = Network.forward
 
-    def forward(self: ocr.Network, pictures: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self: Network, images: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
         handle = self.before.register_forward_pre_hook(lambda module, given: tuple(x.detach() for x in given))
         try:
-            return before(self, pictures, widths)
+            return before(self, images, widths)
         finally:
             handle.remove()
 
-    with patch.object(ocr.Network, "forward", forward):
+    with patch.object(Network, "forward", forward):
         yield {}
 
 
@@ -58,15 +61,15 @@ def blanks() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def out_of_step() -> Iterator[dict[str, Any]]:
-    before = lines.Painted.item
+    before = Synthetic.item
 
-    def item(self: lines.Painted, epoch: int, index: int) -> Any:
-        picture, _ = before(self, epoch, index)
+    def item(self: Synthetic, epoch: int, index: int) -> Any:
+        image, _ = before(self, epoch, index)
         _, other = before(self, epoch, (index + 1) % len(self))
-        room = lines.frames_of(picture.shape[1])
-        return picture, other if lines.frames_needed(other) <= room else other[: max(1, room // 2)]
+        room = frames_of(image.shape[1])
+        return image, other if frames_needed(other) <= room else other[: max(1, room // 2)]
 
-    with patch.object(lines.Painted, "item", item):
+    with patch.object(Synthetic, "item", item):
         yield {}
 
 
@@ -103,8 +106,8 @@ def main() -> None:
     for name, sick in RUNS.items():
         console.rule(name)
         with sick() as changes:
-            ocr.train(ocr.Settings(**SETTINGS, **changes), asked.out / name)
-            page = write_report(asked.out / name)
+            train(OcrTask(Settings(**SETTINGS, **changes)), asked.out / name)
+            page = write_report(load_task(asked.out / name), Run(asked.out / name))
         console.print(f"wrote {page}")
         if asked.shots:
             screenshot(page, asked.shots / f"run-{name}.png", (1180, 2100))

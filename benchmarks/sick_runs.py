@@ -25,6 +25,16 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
+from seqloss.data.vocabulary import frames_needed
+from seqloss.recipes import load_task
+from seqloss.recipes.ocr.data import Synthetic, frames_of
+from seqloss.recipes.ocr.network import Network
+from seqloss.recipes.ocr.settings import Settings
+from seqloss.recipes.ocr.task import OcrTask
+from seqloss.report import write_report
+from seqloss.training.engine import train
+from seqloss.training.run import Run
+
 SETTINGS: dict[str, Any] = {
     "epochs": 4,
     "batch": 32,

@@ -61,6 +61,10 @@ def test_the_result_counts_the_images_of_each_held_out_split(trained) -> None:
     assert (result["validation"]["items"], result["test"]["items"]) == (2, 1)
 
 
+def test_a_run_stores_the_name_of_its_recipe(trained) -> None:
+    assert json.loads((trained[1] / "settings.json").read_text())["recipe"] == "ocr"
+
+
 def test_tensorboard_finds_the_metrics(trained) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

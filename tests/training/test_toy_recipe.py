@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from seqloss.report import write_report
 from seqloss.training.checkpoints import load_checkpoint
@@ -17,10 +19,12 @@ from seqloss.training.engine import overfit, train
 from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
 from seqloss.training.settings import RunOptions, TrainingSettings
-from seqloss.training.task import Data, Outputs, Progress, Source, Task
+from seqloss.training.task import Data, Example, Metric, Outputs, Progress, Source, Task
 
 
 class Points(Source):
+    """Points of a sine; those to train on (seed 0) differ in every epoch."""
+
     def __init__(self, count: int, seed: int) -> None:
         self.count, self.seed = count, seed
 
@@ -28,7 +32,7 @@ class Points(Source):
         return self.count
 
     def item(self, epoch: int, index: int) -> tuple[float, float]:
-        x = np.random.default_rng([self.seed, epoch, index]).uniform(-3, 3)
+        x = np.random.default_rng([self.seed, 0 if self.seed else epoch, index]).uniform(-3, 3)
         return x, np.sin(x)
 
 
@@ -86,6 +90,12 @@ def test_it_learns_and_prints_its_own_words(run) -> None:
     assert lines[1].endswith(" squared error")
     assert "points/s" in lines[2]
     assert result["test"]["loss"] < 0.01
+    assert result["validation"]["items"] == 64
+
+
+def test_the_result_is_that_of_the_best_epoch(run) -> None:
+    epochs = json.loads((run[0] / "history.json").read_text())["epochs"]
+    assert run[1]["validation"]["loss"] == pytest.approx(min(epoch["validation/loss"] for epoch in epochs), rel=1e-5)
 
 
 def test_it_resumes_after_a_kill_to_the_same_bits(run, tmp_path: Path) -> None:
@@ -112,3 +122,37 @@ def test_it_predicts(run) -> None:
 def test_it_can_be_overfit(capsys: pytest.CaptureFixture[str]) -> None:
     assert overfit(SineTask(SETTINGS), 8, OPTIONS)
     assert capsys.readouterr().out.startswith("PASS: overfit 8 points in ")
+
+
+class MonitoredTask(SineTask):
+    """The more points are near the sine, the better."""
+
+    metrics = (Metric("near", "near", "points near the sine", "{:.0%}", mode="max", chart="near"),)
+    monitor = "near"
+
+    def make_metrics(self) -> dict[str, MeanMetric]:
+        return {"near": MeanMetric()}
+
+    def update_metrics(self, metrics: Mapping[str, Any], batch: Tensor, outputs: Outputs) -> Sequence[Example]:
+        near = (outputs["y"] - batch[:, 1:]).abs() < 0.1
+        metrics["near"].update(near.float())
+        return [Example(f"{y:.1f}", f"{found:.1f}") for y, found in zip(batch[:, 1], outputs["y"][:, 0], strict=True)]
+
+    def blank_input(self, batch: Tensor) -> Tensor:
+        return batch * torch.tensor([0.0, 1.0])
+
+
+def test_a_metric_that_is_to_grow_is_printed_monitored_and_drawn(one_thread: None, tmp_path: Path) -> None:
+    task, folder, lines = MonitoredTask(TrainingSettings(epochs=4, lr=0.02)), tmp_path / "run", []
+    result = train(task, folder, OPTIONS, say=lines.append)
+    shares = [epoch["validation/near"] for epoch in json.loads((folder / "history.json").read_text())["epochs"]]
+    assert len(set(shares)) > 1
+    assert result["validation"]["near"] == pytest.approx(max(shares))
+    printed = "\n".join(lines)
+    assert f" val_near={shares[-1]:.0%}  " in printed
+    assert printed.count("    target -> prediction: '") == 4
+    assert " with blank points: the model uses its input" in printed
+    html = write_report(task, Run(folder), tmp_path / "report.html").read_text()
+    assert html.count("<svg ") == 5 + 1
+    assert f"<b>{max(shares):.0%}</b><span>points near the sine, epoch {1 + shares.index(max(shares))}</span>" in html
+    assert "validation, blank points" in html

@@ -27,7 +27,10 @@ class Source(ABC):
 
     @abstractmethod
     def item(self, epoch: int, index: int) -> Any:
-        """One item, the same whenever it is asked for; random augmentation is seeded with (seed, epoch, index)."""
+        """One item, the same whenever it is asked for; random augmentation is seeded with (seed, epoch, index).
+
+        Held-out items are the same in every epoch.
+        """
 
     def length(self, epoch: int, index: int) -> int:
         """Items of similar length share a batch, so that little is padded. Default: all are alike."""

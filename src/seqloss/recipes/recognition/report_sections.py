@@ -24,7 +24,7 @@ def predictions_section(record: RunRecord) -> Iterator[Block]:
         trouble = str(problem).splitlines()[0].rstrip(":")
         yield Block("Predictions", _render("predictions.html", items=None, trouble=trouble))
         return
-    figure = Figure(f"{items.blank:.0%}", f"of {items.kind} frames are blank")
+    figure = Figure(f"{items.blank:.0%}", f"blank {items.kind} frames")
     drawn = list(_draw_items(items, symbols_of(task)))
     yield Block("Predictions", _render("predictions.html", items=items, drawn=drawn, item=task.item), (figure,))
     yield Block("Errors", _render("errors.html", items=items, item=task.item))

@@ -22,8 +22,8 @@ def curves_section(record: RunRecord) -> Iterator[Block]:
         return
     curves = [Markup(svg) for svg in draw_curves(record)]
     clip = record.history["clip"]
-    limit = f" to norm {clip:g}" if clip else ""
-    figure = Figure(f"{share_of_clipped_steps(record.points):.0%}", f"of all steps clipped{limit}")
+    limit = f" to {clip:g}" if clip else ""
+    figure = Figure(f"{share_of_clipped_steps(record.points):.0%}", f"of steps clipped{limit}")
     yield Block("Training curves", render_template("seqloss.report", "curves.html", curves=curves), (figure,))
 
 

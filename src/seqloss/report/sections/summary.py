@@ -26,4 +26,4 @@ def _figures(record: RunRecord) -> Iterator[Figure]:
                 yield Figure(metric.format.format(best[f"validation/{metric.name}"]), f"validation {metric.label}")
     if record.result and (test := record.result.get("test")):
         value = monitored.format.format(test[task.monitor])
-        yield Figure(value, f"test {monitored.label}, {test['items']} {task.item}s")
+        yield Figure(value, f"{monitored.label}, {test['items']} test {task.item}s")

@@ -76,16 +76,18 @@ def task_for(one_thread: None) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def train(task_for: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """Train on a data folder, by the keyword arguments of the settings, of RunOptions, and `say`."""
+    """Train on a data folder, by the keyword arguments of the settings, of RunOptions, and `print_line`."""
     from dataclasses import fields
 
     from seqloss.training.engine import train
     from seqloss.training.settings import RunOptions
 
-    def run(data: Path, folder: Path, say: Callable[[str], None] = lambda line: None, **given: Any) -> dict[str, Any]:
+    def run(
+        data: Path, folder: Path, print_line: Callable[[str], None] = lambda line: None, **given: Any
+    ) -> dict[str, Any]:
         names = {field.name for field in fields(RunOptions)}
         options = RunOptions(**{"workers": 0, **{name: given.pop(name) for name in names & given.keys()}})
-        return train(task_for(data, **given), folder, options, say=say)
+        return train(task_for(data, **given), folder, options, print_line=print_line)
 
     return run
 
@@ -95,5 +97,5 @@ def trained(tmp_path_factory: pytest.TempPathFactory, train: Callable[..., Any])
     """(data, run, lines that were printed) of two epochs; not to be written to."""
     home = tmp_path_factory.mktemp("trained")
     data, lines = write_data(home / "data"), []
-    train(data, home / "run", say=lines.append)
+    train(data, home / "run", print_line=lines.append)
     return data, home / "run", lines

@@ -80,7 +80,7 @@ def test_bad_rows_are_listed_whole_with_file_row_and_reason(seqloss, bad, tmp_pa
         f"../out.png: leads out of the data folder ({tmp_path / 'out.png'} is not under {bad})",
     ]
     assert rows[2].split("\t")[2] == r"ab\x1b.png: no such file"
-    assert last == "error: 3 rows cannot be used; mend or remove, or leave out with --skip-bad"
+    assert last == "error: 3 rows cannot be used; fix or remove them, or skip them with --skip-bad"
 
 
 def test_infeasible_texts_are_reported_with_the_subsampling_at_which_they_fit(seqloss, tmp_path) -> None:

@@ -25,7 +25,7 @@ SMALL = ("--height", "16", "--batch", "4", "--epochs", "1", "--workers", "0")
 def test_a_signal_in_training_has_an_exit_code_a_message_and_an_epoch_to_resume(
     seqloss, monkeypatch, tmp_path: Path, number: int, code: int
 ) -> None:
-    def say(line: str) -> None:
+    def print_line(line: str) -> None:
         print(line)
         if line.startswith("epoch   2"):
             os.kill(os.getpid(), number)
@@ -34,7 +34,7 @@ def test_a_signal_in_training_has_an_exit_code_a_message_and_an_epoch_to_resume(
     command = ["train", "ocr", "--data", data, "--out", run, "--height", 16, "--batch", 2, "--workers", 0, "--epochs"]
     handlers = [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)]
     with monkeypatch.context() as patch:
-        patch.setattr(console, "say", say)
+        patch.setattr(console, "print_line", print_line)
         found, out, err = seqloss(*command, 4)
     assert (found, err) == (code, SAFE)
     assert out.count("\nepoch ") == 2

@@ -39,7 +39,7 @@ def test_a_good_row_has_its_scaled_width_and_frames(tmp_path) -> None:
     assert checked([good], letters="abc") == ([Item(good, width=128, frames=32)], [])
 
 
-def test_a_text_too_long_for_its_frames_is_told_with_the_numbers(tmp_path) -> None:
+def test_a_text_too_long_for_its_frames_is_reported_with_the_numbers(tmp_path) -> None:
     rows = [row(tmp_path, 2, "aabbbb", 50), row(tmp_path, 3, "abcdefgh", 50)]
     items, found = checked(rows)
     assert [item.row.row for item in items] == [3]
@@ -52,7 +52,7 @@ def test_a_text_too_long_for_its_frames_is_told_with_the_numbers(tmp_path) -> No
     ]
 
 
-def test_an_unknown_character_is_told_by_code_point_and_name(tmp_path) -> None:
+def test_an_unknown_character_is_reported_by_code_point_and_name(tmp_path) -> None:
     _, found = checked([row(tmp_path, 2, "aßa\u0301")], letters="a")
     assert found == [
         (
@@ -67,7 +67,7 @@ def test_without_a_vocabulary_no_character_is_unknown(tmp_path) -> None:
     assert checked([row(tmp_path, 2, "ß")])[1] == []
 
 
-def test_an_image_too_wide_after_scaling_is_told(tmp_path) -> None:
+def test_an_image_too_wide_after_scaling_is_reported(tmp_path) -> None:
     _, found = checked([row(tmp_path, 2, "a", 300, 1)])
     assert found == [(2, "2.png: too wide: image 300 x 1, scaled to 9600 x 32, at most 8192 wide; cut it into lines")]
 
@@ -103,7 +103,7 @@ def test_the_refusal_carries_all_rows_and_shows_the_first_twenty() -> None:
     bad = [BadRow("m.csv", line, "no such file") for line in range(2, 27)]
     error = refuse(bad)
     assert error.rows == bad
-    assert str(error).startswith("25 rows cannot be used; mend or remove, or leave out with --skip-bad:\n")
+    assert str(error).startswith("25 rows cannot be used; fix or remove them, or skip them with --skip-bad:\n")
     assert "  m.csv, line 21: no such file\n  and 5 more" in str(error)
 
 

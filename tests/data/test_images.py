@@ -43,32 +43,32 @@ def test_an_image_may_have_another_formats_suffix(tmp_path) -> None:
     assert inspect_image(tmp_path / "1.png") == (100, 40)
 
 
-def test_a_missing_file_is_told(tmp_path) -> None:
+def test_a_missing_file_is_reported(tmp_path) -> None:
     with pytest.raises(DataError, match=r"^no such file$"):
         inspect_image(tmp_path / "1.png")
 
 
-def test_a_folder_in_an_images_place_is_told(tmp_path) -> None:
+def test_a_folder_in_an_images_place_is_reported(tmp_path) -> None:
     with pytest.raises(DataError, match=r"^no image but a folder or a device$"):
         inspect_image(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image"])
-def test_a_file_that_is_no_image_is_told(tmp_path, content: bytes) -> None:
+def test_a_file_that_is_no_image_is_reported(tmp_path, content: bytes) -> None:
     (tmp_path / "1.png").write_bytes(content)
     with pytest.raises(DataError, match=r"^not an image that can be read, or one without pixels; expected PNG, JPEG"):
         inspect_image(tmp_path / "1.png")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tif", "webp"])
-def test_a_truncated_image_is_told(tmp_path, suffix: str) -> None:
+def test_a_truncated_image_is_reported(tmp_path, suffix: str) -> None:
     path = saved(tmp_path / f"1.{suffix}", NOISE)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 5])
     with pytest.raises(DataError, match=r"^(broken or truncated image \(.*\); copy it again|not an image)"):
         inspect_image(path)
 
 
-def test_an_image_with_a_damaged_byte_is_told(tmp_path) -> None:
+def test_an_image_with_a_damaged_byte_is_reported(tmp_path) -> None:
     path = saved(tmp_path / "1.png", NOISE)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
@@ -85,12 +85,12 @@ def test_a_huge_image_is_refused_from_its_header(tmp_path, side: int) -> None:
         inspect_image(png(tmp_path / "1.png", side, side))
 
 
-def test_an_image_huge_enough_for_pillow_to_refuse_is_told_in_our_words(tmp_path) -> None:
+def test_an_image_huge_enough_for_pillow_to_refuse_is_reported_in_our_words(tmp_path) -> None:
     with pytest.raises(DataError, match=r"^huge image: more than 50,000,000 pixels; scale it down$"):
         inspect_image(png(tmp_path / "1.png", 60_000, 60_000))
 
 
-def test_an_image_without_pixels_is_told(tmp_path) -> None:
+def test_an_image_without_pixels_is_reported(tmp_path) -> None:
     with pytest.raises(DataError, match=r"^not an image that can be read, or one without pixels"):
         inspect_image(png(tmp_path / "1.png", 0, 40))
 
@@ -138,7 +138,7 @@ def test_float_greys_are_stretched(tmp_path) -> None:
     assert read_line(path, 1)[0].tolist() == [0, 128, 255]
 
 
-def test_float_greys_with_nan_are_told(tmp_path) -> None:
+def test_float_greys_with_nan_are_reported(tmp_path) -> None:
     path = saved(tmp_path / "1.tif", np.array([[np.nan, 0.0]], np.float32))
     with pytest.raises(DataError, match=r"^the image holds NaN or infinite greys; save it as 8-bit grey$"):
         inspect_image(path)
@@ -156,7 +156,7 @@ def test_a_photograph_is_turned_upright(tmp_path) -> None:
     assert inspect_image(path) == (40, 100)
 
 
-def test_a_colour_mode_that_is_not_read_is_told(tmp_path) -> None:
+def test_a_colour_mode_that_is_not_read_is_reported(tmp_path) -> None:
     Image.new("LAB", (2, 2)).save(tmp_path / "1.tif")
     with pytest.raises(DataError, match=r"^colour mode LAB is not read; save it as grey or RGB$"):
         inspect_image(tmp_path / "1.tif")

@@ -40,7 +40,7 @@ def test_every_letter_occurs_in_training() -> None:
     assert len(set("".join(split_words("train")))) == 26
 
 
-def test_an_unknown_split_is_told() -> None:
+def test_an_unknown_split_is_reported() -> None:
     with pytest.raises(OptionError, match="split: found 'dev', expected one of 'train'"):
         SyntheticWords("dev", 1, 0)  # type: ignore[arg-type]
 
@@ -79,7 +79,7 @@ def test_another_process_in_another_order_renders_the_same_bits() -> None:
     assert literal_eval(other)[::-1] == here
 
 
-def test_an_index_past_the_size_is_told() -> None:
+def test_an_index_past_the_size_is_reported() -> None:
     with pytest.raises(IndexError, match="index: found 5, expected 0 to 4"):
         SyntheticWords("train", size=5, seed=0).item(0, 5)
 

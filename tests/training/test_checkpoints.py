@@ -32,20 +32,20 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x04.", os.urandom(999)])
-def test_a_torn_checkpoint_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_torn_checkpoint_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "last.ckpt").write_bytes(content)
     with pytest.raises(RunError, match=r"last.ckpt: is no checkpoint that can be read as plain data .*--fresh"):
         load_checkpoint(tmp_path / "last.ckpt")
 
 
 @pytest.mark.parametrize("content", [{"weights": torch.ones(1)}, torch.ones(1), [1]])
-def test_a_file_of_tensors_that_is_no_checkpoint_is_told(tmp_path: Path, content: object) -> None:
+def test_a_file_of_tensors_that_is_no_checkpoint_is_reported(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "last.ckpt")
     with pytest.raises(RunError, match="is no checkpoint of a run"):
         load_checkpoint(tmp_path / "last.ckpt")
 
 
-def test_no_checkpoint_is_told(tmp_path: Path) -> None:
+def test_no_checkpoint_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no such checkpoint"):
         load_checkpoint(tmp_path / "last.ckpt")
 

@@ -89,7 +89,7 @@ def test_another_seed_gives_other_weights(trained, train, tmp_path) -> None:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_each_optimizer_lowers_the_loss(data, train, tmp_path, optimizer) -> None:
     lines: list[str] = []
-    train(data, tmp_path / "run", optimizer=optimizer, epochs=8, say=lines.append)
+    train(data, tmp_path / "run", optimizer=optimizer, epochs=8, print_line=lines.append)
     losses = [float(found[1]) for line in lines if (found := re.match(r"epoch .*?loss=(\S+)", line))]
     assert losses[-1] < 0.7 * losses[0]
 
@@ -107,10 +107,10 @@ def test_a_run_that_lost_its_last_epoch_ends_with_the_same_weights(trained, trai
             raise Killed
 
     with pytest.raises(Killed):
-        train(trained[0], tmp_path / "run", say=die, workers=workers)
+        train(trained[0], tmp_path / "run", print_line=die, workers=workers)
     assert load_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["epoch"] == 0
     lines: list[str] = []
-    train(trained[0], tmp_path / "run", say=lines.append, workers=workers)
+    train(trained[0], tmp_path / "run", print_line=lines.append, workers=workers)
     assert lines[0] == f"resuming from {tmp_path / 'run/checkpoints/last.ckpt'}"
     assert same(weights(trained[1]), weights(tmp_path / "run"))
     assert same(weights(trained[1], "best"), weights(tmp_path / "run", "best"))
@@ -125,7 +125,7 @@ def test_a_run_killed_before_its_result_only_metrics(trained, train, tmp_path) -
 
 def test_a_finished_run_says_so(trained, train) -> None:
     lines: list[str] = []
-    result = train(trained[0], trained[1], say=lines.append)
+    result = train(trained[0], trained[1], print_line=lines.append)
     assert lines[0] == f"{trained[1]}: this run is already finished; start over with --fresh."
     assert result == json.loads((trained[1] / "result.json").read_text())
 
@@ -142,14 +142,14 @@ def test_a_run_that_gets_no_better_stops_and_stays_stopped(data, train, tmp_path
 
 def test_a_run_first_prints_what_it_trains_on_and_where(data, train, tmp_path) -> None:
     lines: list[str] = []
-    train(data, tmp_path / "run", epochs=1, say=lines.append)
+    train(data, tmp_path / "run", epochs=1, print_line=lines.append)
     assert lines[0] == f"images: 9 train, 2 validation, 1 test; 3 characters; 1 epochs; run: {tmp_path / 'run'}"
 
 
 def test_fresh_begins_with_the_first_epoch(data, train, tmp_path) -> None:
     train(data, tmp_path / "run", epochs=1)
     lines: list[str] = []
-    train(data, tmp_path / "run", epochs=1, fresh=True, say=lines.append)
+    train(data, tmp_path / "run", epochs=1, fresh=True, print_line=lines.append)
     assert [line[:11] for line in lines if line.startswith("epoch")] == ["epoch   1/1"]
     assert (tmp_path / "run.old-1/result.json").exists()
 
@@ -186,7 +186,7 @@ def test_a_character_that_a_resumed_run_does_not_know_is_reported(data, train, t
 def test_rows_left_out_are_listed_beside_the_run(with_rows, train, tmp_path) -> None:
     data = with_rows("gone.png,ab,train\n=x.png,ab,train\n")
     lines: list[str] = []
-    train(data, tmp_path / "run", epochs=1, skip_bad=True, say=lines.append)
+    train(data, tmp_path / "run", epochs=1, skip_bad=True, print_line=lines.append)
     assert lines[0] == f"skipped 2 invalid rows: see {tmp_path / 'run/skipped.csv'}"
     rows = (tmp_path / "run/skipped.csv").read_text().splitlines()
     assert rows == [
@@ -301,8 +301,8 @@ def test_the_vocabulary_has_no_character_of_a_row_that_was_left_out(with_rows, t
 
 def test_a_finished_run_tells_its_metrics_again(data, train, tmp_path) -> None:
     first, again = [], []
-    train(data, tmp_path / "run", epochs=1, say=first.append)
-    train(data, tmp_path / "run", epochs=1, say=again.append)
+    train(data, tmp_path / "run", epochs=1, print_line=first.append)
+    train(data, tmp_path / "run", epochs=1, print_line=again.append)
     metrics = [line for line in first if "not used in training" in line]
     assert len(metrics) == 2
     assert again[1:] == metrics

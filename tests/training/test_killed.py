@@ -24,7 +24,7 @@ from seqloss.training.engine import train
 asked = Settings(
     synthetic=64, epochs={EPOCHS}, batch=8, height=16, validation_synthetic=8, test_synthetic=8, seed=int(sys.argv[2])
 )
-train(OcrTask(asked), Path(sys.argv[1]), say=lambda line: print(line, flush=True))
+train(OcrTask(asked), Path(sys.argv[1]), print_line=lambda line: print(line, flush=True))
 """
 """Synthetic words are drawn anew in every epoch, so the image of an item, too, must follow from its epoch."""
 

@@ -73,14 +73,14 @@ def test_a_file_is_no_folder_for_a_run(tmp_path: Path, fresh: bool) -> None:
     assert (tmp_path / "r").read_text() == "mine"
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match=r"cannot be written \(Not a directory\); choose another folder with --out"):
         begin(tmp_path / "file/r")
 
 
 @pytest.mark.parametrize("torn", ["", '{"epochs": ', "[]", "\x00"])
-def test_torn_settings_are_told(tmp_path: Path, torn: str) -> None:
+def test_torn_settings_are_reported(tmp_path: Path, torn: str) -> None:
     begin(tmp_path / "r")
     (tmp_path / "r/settings.json").write_text(torn)
     with pytest.raises(RunError, match=r"settings.json: cannot be read .*--fresh"):

@@ -80,7 +80,7 @@ def weights(folder: Path) -> dict[str, Tensor]:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> tuple[Path, dict[str, Any], list[str]]:
     folder, lines = tmp_path_factory.mktemp("toy") / "run", []
-    return folder, train(SineTask(SETTINGS), folder, OPTIONS, say=lines.append), lines
+    return folder, train(SineTask(SETTINGS), folder, OPTIONS, print_line=lines.append), lines
 
 
 def test_it_learns_and_prints_its_own_words(run) -> None:
@@ -100,8 +100,8 @@ def test_the_result_is_that_of_the_best_epoch(run) -> None:
 
 def test_it_resumes_after_a_kill_to_the_same_bits(run, tmp_path: Path) -> None:
     with pytest.raises(Killed):
-        train(SineTask(SETTINGS), tmp_path / "run", OPTIONS, say=die_in_epoch_3)
-    train(SineTask(SETTINGS), tmp_path / "run", OPTIONS, say=lambda line: None)
+        train(SineTask(SETTINGS), tmp_path / "run", OPTIONS, print_line=die_in_epoch_3)
+    train(SineTask(SETTINGS), tmp_path / "run", OPTIONS, print_line=lambda line: None)
     ours, theirs = weights(tmp_path / "run"), weights(run[0])
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -144,7 +144,7 @@ class MonitoredTask(SineTask):
 
 def test_a_metric_that_is_to_grow_is_printed_monitored_and_drawn(one_thread: None, tmp_path: Path) -> None:
     task, folder, lines = MonitoredTask(TrainingSettings(epochs=4, lr=0.02)), tmp_path / "run", []
-    result = train(task, folder, OPTIONS, say=lines.append)
+    result = train(task, folder, OPTIONS, print_line=lines.append)
     shares = [epoch["validation/near"] for epoch in json.loads((folder / "history.json").read_text())["epochs"]]
     assert len(set(shares)) > 1
     assert result["validation"]["near"] == pytest.approx(max(shares))

@@ -9,7 +9,7 @@ err = Console(stderr=True, highlight=False)
 """Read it as `console.err`, so that a test can replace it."""
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """A line on stdout, at once."""
     print(line, flush=True)
 

@@ -22,4 +22,4 @@ def export(
     from seqloss.training.run import Run
 
     count = task.export(Predictor(task, Run(run)).network, file, items)
-    console.say(f"wrote {file}: logits of {count} {task.item}s; verify with: seqloss verify --logits {file}")
+    console.print_line(f"wrote {file}: logits of {count} {task.item}s; verify with: seqloss verify --logits {file}")

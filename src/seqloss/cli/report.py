@@ -24,4 +24,4 @@ def report(
 
     with console.err.status(f"writing the report of {run}", spinner="dots"):
         file = write_report(task, Run(run), out or run / "report.html")
-    console.say(f"wrote {file}")
+    console.print_line(f"wrote {file}")

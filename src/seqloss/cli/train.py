@@ -100,18 +100,18 @@ def _run(recipe: Recipe, settings: TrainingSettings, folder: Path, options: RunO
     task = recipe.task_class()(settings)
     with _progress_bar("checking the data" if overfit is None else "overfitting") as progress:
         if overfit is not None:
-            if not engine.overfit(task, overfit, options, say=console.say, progress=progress):
+            if not engine.overfit(task, overfit, options, print_line=console.print_line, progress=progress):
                 raise typer.Exit(1)
             return
-        engine.train(task, folder, options, say=console.say, progress=progress)
+        engine.train(task, folder, options, print_line=console.print_line, progress=progress)
     if os.environ.get("LOCAL_RANK", "0") == "0":
         from seqloss.report import write_report
         from seqloss.training.run import Run
 
         task = load_task(folder)
-        console.say(f"report: {write_report(task, Run(folder), folder / 'report.html')}")
+        console.print_line(f"report: {write_report(task, Run(folder), folder / 'report.html')}")
         if command := task.suggest_command(folder):
-            console.say(command)
+            console.print_line(command)
 
 
 @contextmanager

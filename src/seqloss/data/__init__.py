@@ -7,7 +7,7 @@
 `seqloss.data.splits`          `split_rows`: which rows train, validate and test
 `seqloss.data.vocabulary`      `Vocabulary`: characters to classes and back, saved with the model
 `seqloss.data.images`          `inspect_image`, `read_line`: one image, looked at or read as a grey line
-`seqloss.data.checks`          `check_rows`: every row looked at before training, all problems told at once
+`seqloss.data.checks`          `check_rows`: checks every row before training, reports all problems at once
 `seqloss.data.skipped`         `write_skipped`: the rows left out, as a CSV file that a spreadsheet won't run
 `seqloss.data.atomic_write`    `write_atomically`: a file is the old one or the whole new one
 `seqloss.data.words`           the embedded words and their split

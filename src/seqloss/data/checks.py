@@ -1,4 +1,4 @@
-"""Every row looked at before training, so that all that is wrong is told at once: file, row and reason."""
+"""Check every row before training, so that all problems are reported at once: file, row and reason."""
 
 from __future__ import annotations
 
@@ -108,15 +108,15 @@ def misfit(
 
 
 def refuse(bad: Sequence[BadRow], note: str = "") -> DataError:
-    """The error that tells all bad rows; the first of them stand in its message too, and a note on all of them."""
+    """The error that lists all bad rows; its message has the first of them, and a note on all of them."""
     lines = [f"  {row.file}{f', line {row.row}' if row.row else ''}: {row.reason}" for row in bad[:SHOWN]]
     if len(bad) > SHOWN:
         lines.append(f"  and {len(bad) - SHOWN} more")
     if note:
         lines.append(note)
     count = "1 row" if len(bad) == 1 else f"{len(bad)} rows"
-    told = f"{count} cannot be used; mend or remove, or leave out with --skip-bad:\n" + "\n".join(lines)
-    return DataError(told, bad, note)
+    message = f"{count} cannot be used; fix or remove them, or skip them with --skip-bad:\n" + "\n".join(lines)
+    return DataError(message, bad, note)
 
 
 def cpus() -> int:

@@ -63,7 +63,7 @@ class Vocabulary:
         if (unknown := self.unknown(text)) and not known:
             raise DataError(
                 f"the vocabulary lacks {', '.join(map(describe, unknown))}; correct the text, leave it out, "
-                "or train anew with a training text that has it."
+                "or train again with a training text that has it."
             )
         return [self._classes[c] for c in normalize(text) if c in self._classes]
 

@@ -17,7 +17,7 @@ class RunRecord:
     """What sections are made of.
 
     Attributes:
-        task: of the run, with its settings; says what is monitored and how values are formatted.
+        task: of the run, with its settings; defines what is monitored and how values are formatted.
         run: its folder.
         name: of the run.
         settings: names and values, as words.

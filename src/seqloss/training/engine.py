@@ -35,7 +35,7 @@ from seqloss.training.trainer import StopWithoutProgress, forward_signals, silen
 
 __all__ = ["overfit", "train"]
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 def train(
@@ -43,7 +43,7 @@ def train(
     folder: Path,
     options: RunOptions | None = None,
     *,
-    say: Say = print,
+    print_line: PrintLine = print,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train a task, or resume a training that was killed, and measure the best epoch on held-out items.
@@ -52,7 +52,7 @@ def train(
         task: of a recipe, with its settings.
         folder: of the run; the same call again resumes it.
         options: how the run is executed; they may differ when it is resumed.
-        say: called with each line of text.
+        print_line: called with each line of text.
         progress: called with (rows checked, all rows) while the data are checked.
 
     Returns:
@@ -68,7 +68,7 @@ def train(
     run = Run(folder)
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     if not main:
-        say = _say_nothing
+        print_line = _print_nothing
     if not options.fresh:
         task.restore(run)
     data = task.load_data(skip_bad=options.skip_bad, progress=progress)
@@ -76,33 +76,33 @@ def train(
     with run.begin(identity, fresh=options.fresh) if main else nullcontext():
         if main:
             task.save(run)
-            _report_skipped(run, data, say)
+            _report_skipped(run, data, print_line)
         result = run.read_json("result")
         if result is not None:
-            say(f"{folder}: this run is already finished; start over with --fresh.")
+            print_line(f"{folder}: this run is already finished; start over with --fresh.")
         else:
             with forward_signals():
-                result = _fit(task, run, data, options, say)
+                result = _fit(task, run, data, options, print_line)
             if main:
                 run.write_json("result", result)
         for line in result_lines(task, result):
-            say(line)
+            print_line(line)
         return result
 
 
-def _say_nothing(line: str) -> None:
-    """What all processes but the first one say."""
+def _print_nothing(line: str) -> None:
+    """What all processes but the first one print."""
 
 
-def _report_skipped(run: Run, data: Data, say: Say) -> None:
+def _report_skipped(run: Run, data: Data, print_line: PrintLine) -> None:
     if data.skipped:
         write_skipped(run.skipped, data.skipped)
-        say(f"skipped {len(data.skipped)} invalid rows: see {run.skipped}")
+        print_line(f"skipped {len(data.skipped)} invalid rows: see {run.skipped}")
         if data.note:
-            say(f"    {data.note}")
+            print_line(f"    {data.note}")
 
 
-def _fit(task: Task, run: Run, data: Data, options: RunOptions, say: Say) -> dict[str, Any]:
+def _fit(task: Task, run: Run, data: Data, options: RunOptions, print_line: PrintLine) -> dict[str, Any]:
     """Train from the last finished epoch on, then measure the best one."""
     torch.manual_seed(task.settings.seed)  # the weights follow from it
     trainer = start_trainer(
@@ -110,7 +110,7 @@ def _fit(task: Task, run: Run, data: Data, options: RunOptions, say: Say) -> dic
         max_epochs=task.settings.epochs,
         default_root_dir=run.folder,
         plugins=[AtomicCheckpoints()],
-        callbacks=_make_callbacks(task, run, "validation" in data.sources, say),
+        callbacks=_make_callbacks(task, run, "validation" in data.sources, print_line),
         logger=TensorBoardLogger(run.folder, name="logs", version=""),
         gradient_clip_val=task.gradient_clip,
         use_distributed_sampler=False,
@@ -122,18 +122,18 @@ def _fit(task: Task, run: Run, data: Data, options: RunOptions, say: Say) -> dic
     loaders = _make_loaders(task, data, options, trainer)
     train_loader = loaders.pop("train")
     module = TaskModule(task, task.settings.epochs * len(train_loader))
-    resumed = _find_last_epoch(run, train_loader, say)
+    resumed = _find_last_epoch(run, train_loader, print_line)
     counts = ", ".join(f"{len(source)} {name}" for name, source in data.sources.items())
     details = [f"{task.item}s: {counts}", task.describe_data(), f"{task.settings.epochs} epochs", f"run: {run.folder}"]
-    say("; ".join(detail for detail in details if detail))
+    print_line("; ".join(detail for detail in details if detail))
     if not resumed and trainer.is_global_zero:
         for line in _check_before_first_step(module, data, train_loader):
-            say(f"    {line}")
+            print_line(f"    {line}")
     trainer.fit(module, train_loader, loaders.get("validation"), ckpt_path=resumed)
     return _measure_best_epoch(trainer, module, run, loaders)
 
 
-def _make_callbacks(task: Task, run: Run, validated: bool, say: Say) -> list[Callback]:
+def _make_callbacks(task: Task, run: Run, validated: bool, print_line: PrintLine) -> list[Callback]:
     """Progress, history, checkpoints and early stopping."""
     monitor, mode = f"validation/{task.monitor}", task.monitored.mode
     best = ModelCheckpoint(
@@ -146,7 +146,7 @@ def _make_callbacks(task: Task, run: Run, validated: bool, say: Say) -> list[Cal
     )
     bar = [EpochBar()] if sys.stderr.isatty() else []
     stop = StopWithoutProgress(monitor, mode=mode, patience=task.settings.patience, check_on_train_epoch_end=True)
-    return [*bar, History(run), best, SaveLastEpoch(run.last), EpochLines(say), *([stop] if validated else [])]
+    return [*bar, History(run), best, SaveLastEpoch(run.last), EpochLines(print_line), *([stop] if validated else [])]
 
 
 def _make_loaders(
@@ -161,11 +161,11 @@ def _make_loaders(
     return loaders
 
 
-def _find_last_epoch(run: Run, train_loader: DataLoader[Any], say: Say) -> str | None:
+def _find_last_epoch(run: Run, train_loader: DataLoader[Any], print_line: PrintLine) -> str | None:
     """The checkpoint to resume from, if there is one."""
     if not run.last.exists():
         return None
-    say(f"resuming from {run.last}")
+    print_line(f"resuming from {run.last}")
     # Lightning starts the loader's workers before it sets the epoch
     train_loader.sampler.set_epoch(load_checkpoint(run.last)["epoch"] + 1)  # type: ignore[attr-defined]
     return str(run.last)

@@ -19,7 +19,7 @@ def overfit(
     count: int,
     options: RunOptions | None = None,
     *,
-    say: Callable[[str], None] = print,
+    print_line: Callable[[str], None] = print,
     progress: Progress | None = None,
 ) -> bool:
     """Train on one batch of the first training items, without augmentation and dropout. Nothing is written.
@@ -30,7 +30,7 @@ def overfit(
         task: of a recipe; its optimizer and learning rate are used.
         count: number of items.
         options: accelerator, precision and skip_bad, as for `train`.
-        say: called with the result, a line of text.
+        print_line: called with the result, a line of text.
         progress: called with (steps taken, most steps).
 
     Returns:
@@ -66,5 +66,5 @@ def overfit(
 
     steps, loss = steps_and_loss(batch, None)
     blank_loss = None if blanked is None else steps_and_loss(blanked, steps)[1]
-    say(describe_overfit(count, steps, loss, blank_loss, goal=task.overfit_loss, unit=task.unit, item=task.item))
+    print_line(describe_overfit(count, steps, loss, blank_loss, goal=task.overfit_loss, unit=task.unit, item=task.item))
     return loss <= task.overfit_loss

@@ -91,14 +91,14 @@ class EpochLines(Callback):
     """A line per epoch with its metrics, then a few held-out items with their predictions.
 
     Args:
-        say: called with each line.
+        print_line: called with each line.
 
     Raises:
         RunError: the loss is not finite.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+    def __init__(self, print_line: Callable[[str], None]) -> None:
+        self.print_line = print_line
         self.items = 0
         self.start = 0.0
         self.rate = 0.0
@@ -115,7 +115,7 @@ class EpochLines(Callback):
         if not trainer.is_global_zero:
             return
         for line in self._lines(trainer.callback_metrics, trainer.current_epoch, trainer.max_epochs, module):
-            self.say(line)
+            self.print_line(line)
         if not torch.isfinite(trainer.callback_metrics["loss_epoch"]):
             raise RunError("the loss is not finite: lower --lr, then start over with --fresh.")
 

@@ -171,7 +171,7 @@ class Task(ABC):
     # --- optimization
 
     def make_optimizer(self, module: nn.Module) -> Any:
-        """The optimizer; by default as the settings say."""
+        """The optimizer; by default that of the settings."""
         return make_optimizer(self.settings, module)
 
     def learning_rate_factor(self, step: int, steps: int) -> float:
@@ -213,7 +213,7 @@ class Task(ABC):
     # --- sanity checks
 
     def describe_data(self) -> str:
-        """What the first line of a run says besides the number of items."""
+        """Added to the first line of a run, after the number of items."""
         return ""
 
     def check_data(self, network: nn.Module, data: Data) -> Iterator[str]:

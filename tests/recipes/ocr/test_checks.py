@@ -42,7 +42,7 @@ def test_a_held_out_character_that_training_never_saw_is_an_error_and_no_bad_row
     data = with_rows("12.png,xß,test\n")
     Image.new("L", (40, 16), 255).save(data / "12.png")
     lines: list[str] = []
-    result = train(data, tmp_path / "run", epochs=1, say=lines.append)
+    result = train(data, tmp_path / "run", epochs=1, print_line=lines.append)
     assert "    1 of 2 test texts have characters that do not occur in training (x ß); each counts as an error" in lines
     assert result["test"]["items"] == 2
     assert result["test"]["exact"] <= 0.5
@@ -56,5 +56,5 @@ def test_infeasible_texts_are_reported_with_the_subsampling_at_which_they_fit(wi
         train(data, tmp_path / "run")
     assert str(refused.value).endswith(words)
     lines: list[str] = []
-    train(data, tmp_path / "run", skip_bad=True, epochs=1, say=lines.append)
+    train(data, tmp_path / "run", skip_bad=True, epochs=1, print_line=lines.append)
     assert f"    {words}" in lines

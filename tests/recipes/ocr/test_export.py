@@ -40,7 +40,7 @@ def test_few_may_be_asked_for_and_none_is_refused(trained, tmp_path: Path) -> No
     assert not list(tmp_path.glob("none*"))
 
 
-def test_a_folder_without_a_run_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="contains no run"):
         export(tmp_path, tmp_path / "out.npz")
 

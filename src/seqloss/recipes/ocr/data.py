@@ -104,7 +104,7 @@ def load_data(
         if kept:
             sources[name] = Files(kept, settings.height, augmented=name == "train", seed=settings.seed)
     if "train" not in sources:
-        raise DataError("no row is left to train with; mend some of these.", bad)
+        raise DataError("no row is left to train with; fix some of these.", bad)
     return Data(sources, {"data_digest": digest_of(items)}, bad, note), vocabulary
 
 

@@ -1,11 +1,11 @@
-"""Four trainings on synthetic words, three of them sick, each with its report: the images of docs/training-runs.md.
+"""Four trainings on synthetic words, three of which fail, each with its report: the images of docs/training-runs.md.
 
-    python benchmarks/sick_runs.py [--out runs/sick] [--shots docs/img]
+    python benchmarks/failing_runs.py [--out runs/failing] [--shots docs/img]
 
 * healthy: `seqloss train ocr`, shortened.
 * blocked: nothing flows back from the recurrent layer into the convolutions.
 * blanks: a learning rate far too low; CTC's first and easiest step is to say blank everywhere, and there it stays.
-* out of step: each picture has the text of another one.
+* out of step: each image has the text of another one.
 
 `--shots` takes a screenshot of each report with Chromium, and those of the healthy one that the README shows.
 """
@@ -109,13 +109,13 @@ def screenshot(page: Path, file: Path, size: tuple[int, int], dark: bool = False
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--out", type=Path, default=Path("runs/sick"))
+    options.add_argument("--out", type=Path, default=Path("runs/failing"))
     options.add_argument("--shots", type=Path)
     asked = options.parse_args()
     console = Console()
-    for name, sick in RUNS.items():
+    for name, fault in RUNS.items():
         console.rule(name)
-        with sick() as changes:
+        with fault() as changes:
             train(OcrTask(Settings(**SETTINGS, **changes)), asked.out / name)
             page = write_report(load_task(asked.out / name), Run(asked.out / name))
         console.print(f"wrote {page}")

@@ -7,7 +7,7 @@ RECIPES := $(VENV)/recipes-ready
 
 .PHONY: run test test-long lint format bench clean
 
-run: $(RECIPES)  ## train a reader of painted words, then let it read 500 that training never saw
+run: $(RECIPES)  ## train an OCR model on synthetic words, then measure it on 500 words not used in training
 	$(BIN)/seqloss train ocr
 
 test: $(READY) lint  ## lint, types, tests; Keras has one backend in a process, Triton is compiled or interpreted

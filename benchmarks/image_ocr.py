@@ -37,13 +37,16 @@ from rich.table import Table
 from scipy import ndimage
 
 from seqloss.data import Vocabulary
-from seqloss.data.aside import write_aside
-from seqloss.recipes.checkpoints import AsideCheckpoints, Latest, load
-from seqloss.recipes.lines import Batches, BatchReader, loader
-from seqloss.recipes.ocr import Reader, Settings
-from seqloss.recipes.progress import EpochBar, EpochLines
-from seqloss.recipes.run import Run
-from seqloss.recipes.trainer import quiet, signals_passed_on, start_trainer
+from seqloss.data.atomic_write import write_atomically
+from seqloss.recipes.ocr.settings import Settings
+from seqloss.recipes.ocr.task import OcrTask
+from seqloss.recipes.recognition.data import TextSource
+from seqloss.training.batches import BatchDataset, BatchSampler, make_loader
+from seqloss.training.checkpoints import AtomicCheckpoints, SaveLastEpoch, load_checkpoint
+from seqloss.training.module import TaskModule
+from seqloss.training.progress import EpochBar, EpochLines
+from seqloss.training.run import Run
+from seqloss.training.trainer import forward_signals, silence_libraries, start_trainer
 
 RESULT = Path(__file__).parent / "results" / "image_ocr.json"
 ALPHABET = "abcdefghijklmnopqrstuvwxyz "
@@ -103,8 +106,8 @@ def bigrams() -> list[str]:
     return [pair for a, b, _ in counted if re.fullmatch("[a-z]+ [a-z]+", pair := f"{a} {b}")]
 
 
-class Pictures:
-    """The pictures of a split; each is painted anew in each epoch, from (split, epoch, index) alone."""
+class Words(TextSource):
+    """The images of a split; each is rendered anew in each epoch, from (split, epoch, index) alone."""
 
     def __init__(self, split: Literal["train", "validation"]) -> None:
         self.split, self.size = split, TRAIN if split == "train" else VALIDATION
@@ -112,11 +115,11 @@ class Pictures:
     def __len__(self) -> int:
         return self.size
 
-    def width(self, epoch: int, index: int) -> int:
+    def length(self, epoch: int, index: int) -> int:
         return width_of(epoch)
 
     def item(self, epoch: int, index: int) -> tuple[np.ndarray, str]:
-        """A picture, uint8 (height, width), and its text."""
+        """An image, uint8 (height, width), and its text."""
         held_out = self.split == "validation"
         rng = np.random.default_rng([55, held_out, epoch, index])
         empty = not held_out and index % BATCH >= BATCH - 3
@@ -156,19 +159,12 @@ def font(name: str) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, FACE, layout_engine=ImageFont.Layout.BASIC)
 
 
-class Learner(Reader):
-    """The recipe's reader with a learning rate that stays up while the task grows, and falls in the last fifth."""
+class ImageOcrTask(OcrTask):
+    """The OCR recipe with a learning rate that stays up while the task grows, and falls in the last fifth."""
 
-    def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(self.parameters(), lr=2e-3)
-        steps = self.steps
-
-        def factor(step: int) -> float:
-            warm, left = (step + 1) / 400, (steps - step) / (steps / 5)
-            return max(0.01, min(1.0, warm, left))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def learning_rate_factor(self, step: int, steps: int) -> float:
+        warm, left = (step + 1) / 400, (steps - step) / (steps / 5)
+        return max(0.01, min(1.0, warm, left))
 
 
 class Rows(Callback):
@@ -181,22 +177,23 @@ class Rows(Callback):
         self.start = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        known = {int(epoch): row for epoch, row in (self.run.read("epochs") or {}).items()}
+        known = {int(epoch): row for epoch, row in (self.run.read_json("epochs") or {}).items()}
         known[trainer.current_epoch + 1] = {
             "distance": float(trainer.callback_metrics["validation/distance"]),
             "exact": float(trainer.callback_metrics["validation/exact"]),
             "seconds": time.monotonic() - self.start,
         }
-        self.run.write("epochs", {str(epoch): known[epoch] for epoch in sorted(known)})
+        self.run.write_json("epochs", {str(epoch): known[epoch] for epoch in sorted(known)})
 
 
 def train(folder: Path, epochs: int, accelerator: str, precision: str, workers: int) -> dict[str, Any]:
     """The rows of all epochs."""
-    quiet()
+    silence_libraries()
     settings = Settings(epochs=epochs, batch=BATCH, height=HEIGHT, patience=epochs)
-    vocabulary = Vocabulary.from_texts([ALPHABET])
+    task = ImageOcrTask(settings)
+    task.known_vocabulary = Vocabulary.from_texts([ALPHABET])
     run = Run(folder)
-    with run.begun({"task": "image_ocr", "epochs": epochs}), signals_passed_on():
+    with run.begin({"task": "image_ocr", "epochs": epochs}), forward_signals():
         torch.manual_seed(settings.seed)
         trainer = start_trainer(
             accelerator=accelerator,
@@ -204,8 +201,8 @@ def train(folder: Path, epochs: int, accelerator: str, precision: str, workers: 
             precision=precision,
             max_epochs=epochs,
             default_root_dir=run.folder,
-            plugins=[AsideCheckpoints()],
-            callbacks=[EpochBar(), EpochLines(print), Rows(run), Latest(run.last)],
+            plugins=[AtomicCheckpoints()],
+            callbacks=[EpochBar(), EpochLines(print), Rows(run), SaveLastEpoch(run.last)],
             logger=TensorBoardLogger(run.folder, name="logs", version=""),
             gradient_clip_val=5.0,
             use_distributed_sampler=False,
@@ -214,14 +211,14 @@ def train(folder: Path, epochs: int, accelerator: str, precision: str, workers: 
             enable_model_summary=False,
         )
         loaders = [
-            loader(BatchReader(source, vocabulary), Batches(source, BATCH, seed), workers)  # type: ignore[arg-type]
-            for source, seed in ((Pictures("train"), 0), (Pictures("validation"), None))
+            make_loader(BatchDataset(source, task.collate), BatchSampler(source, BATCH, seed), workers)
+            for source, seed in ((Words("train"), 0), (Words("validation"), None))
         ]
         resumed = str(run.last) if run.last.exists() else None
         if resumed:
-            loaders[0].sampler.set_epoch(load(run.last)["epoch"] + 1)  # type: ignore[attr-defined]
-        trainer.fit(Learner(settings, vocabulary, len(loaders[0])), *loaders, ckpt_path=resumed)
-    return run.read("epochs") or {}
+            loaders[0].sampler.set_epoch(load_checkpoint(run.last)["epoch"] + 1)  # type: ignore[attr-defined]
+        trainer.fit(TaskModule(task, epochs * len(loaders[0])), *loaders, ckpt_path=resumed)
+    return run.read_json("epochs") or {}
 
 
 def table(rows: dict[str, Any]) -> Table:
@@ -255,7 +252,7 @@ def main() -> None:
             "published": PUBLISHED,
             "epochs": rows,
         }
-        write_aside(RESULT, json.dumps(result, indent=1) + "\n")
+        write_atomically(RESULT, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

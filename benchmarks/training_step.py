@@ -2,7 +2,7 @@
 
     python benchmarks/training_step.py [--steps 60]
 
-Trains the network of `seqloss.recipes.ocr` on painted words, as `seqloss train ocr` does, and takes each step apart:
+Trains the network of `seqloss.recipes.ocr` on synthetic words, as `seqloss train ocr` does, and takes each step apart:
 waiting for the batch, the network forward, the loss, backward (with the loss's own part of it), the optimizer. Fails
 if the loss takes 5 % of a step or more.
 """
@@ -26,10 +26,12 @@ from torch import nn
 
 import seqloss
 from seqloss.data import Vocabulary
-from seqloss.recipes.lines import Batches, BatchReader, Painted, loader
-from seqloss.recipes.ocr import Network
+from seqloss.recipes.ocr.data import Synthetic
+from seqloss.recipes.ocr.settings import Settings
+from seqloss.recipes.ocr.task import OcrTask
 from seqloss.torch import ctc_loss
 from seqloss.torch.ctc import loss as ctc
+from seqloss.training.batches import BatchDataset, BatchSampler, make_loader
 
 MOST = 0.05
 BATCH, WARM = 32, 5
@@ -41,7 +43,7 @@ def main() -> None:
     steps = options.parse_args().steps
     seconds, wall, busy = train(steps)
     share = (seconds["loss"] + seconds["backward: of the loss"]) / wall
-    table = Table("part", "ms a step", "share", title=f"{steps} steps of {BATCH} painted words")
+    table = Table("part", "ms a step", "share", title=f"{steps} steps of {BATCH} synthetic words")
     for part, spent in seconds.items():
         table.add_row(part, f"{1e3 * spent / steps:.2f}", f"{spent / wall:.1%}")
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -72,12 +74,13 @@ def train(steps: int) -> tuple[dict[str, float], float, float]:
             return whole(context, upstream)
 
     ctc._CTC.backward = staticmethod(backward)
-    source = Painted("train", BATCH * (steps + WARM), seed=0)
-    vocabulary = Vocabulary.from_texts(source.words)
+    source = Synthetic("train", BATCH * (steps + WARM), seed=0)
+    task = OcrTask(Settings(batch=BATCH))
+    task.known_vocabulary = Vocabulary.from_texts(source.words)
     torch.manual_seed(0)
-    network = Network(len(vocabulary), source.height)
+    network = task.build_network()
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    batches = iter(loader(BatchReader(source, vocabulary), Batches(source, BATCH, 0), workers=1))
+    batches = iter(make_loader(BatchDataset(source, task.collate), BatchSampler(source, BATCH, 0), workers=1))
     for step in track(range(steps + WARM), "training", console=Console(stderr=True), transient=True):
         if step == WARM:
             seconds.clear()
@@ -85,7 +88,7 @@ def train(steps: int) -> tuple[dict[str, float], float, float]:
         with timed("waiting for the batch"):
             batch = next(batches)
         with timed("network"):
-            logits, frames = network(batch.pictures, batch.widths)
+            logits, frames = network(batch.images, batch.widths)
         with timed("loss"):
             loss = ctc_loss(logits, batch.targets, frames, batch.target_lengths, reduction="labels")
         with timed("backward"):

@@ -2,8 +2,8 @@
 
     python benchmarks/verify.py [--seeds 2] [--save]
 
-Every mutant of tests/verify/mutants must break, its own law first; the plain implementation beside them and every
-frontend and drop-in of seqloss must hold. `--save` writes benchmarks/results/verify.json with machine, versions, commit.
+Every mutant of tests/verify/mutants must violate its own law first; the plain implementation beside them and all that
+seqloss offers must hold. `--save` writes benchmarks/results/verify.json with machine, versions and commit.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from .ocr_fixtures import data, one_thread, task_for, train, trained, with_rows  # noqa: F401 - fixtures
 from .processor_time import pytest_configure as pytest_configure
 
 if os.environ.get("TRITON_INTERPRET") == "1":

@@ -29,10 +29,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": BELOW_FRONTENDS,
     "verify": FRONTENDS | {"data", "reference", "contract", "errors"},
     "doctor": FRONTENDS | {"data", "contract", "errors"},
-    "recipes": FRONTENDS | {"data", "doctor", "verify", "contract", "errors"},
+    "training": FRONTENDS | {"data", "doctor", "contract", "errors"},
+    "report": FRONTENDS | {"data", "doctor", "training", "contract", "errors"},
+    "recipes": FRONTENDS | {"data", "doctor", "training", "report", "verify", "contract", "errors"},
     "__main__": {"cli"},
     "pytest_plugin": {"verify", "errors"},  # inside functions: pytest loads it in every project
-    "cli": FRONTENDS | {"data", "recipes", "doctor", "verify", "contract", "errors"},
+    "cli": FRONTENDS | {"data", "recipes", "training", "report", "doctor", "verify", "contract", "errors"},
 }
 """For each part of seqloss (a file or a folder under it), the other parts that it may import."""
 
@@ -41,11 +43,13 @@ MAY_NAME = {
     "kernels/triton": {"torch", "triton"},
     "kernels/triton/ctc": {"torch", "triton"},
     "torch": {"torch"},
-    "doctor": {"torch"},
     "doctor/lightning": {"torch", "lightning"},
     "jax": {"jax"},
     "keras": {"keras", "tensorflow", "torch", "jax"},
     "verify/adapters": {"torch", "jax", "keras", "tensorflow"},
+    "doctor": {"torch", "lightning"},
+    "training": {"torch", "lightning"},
+    "report": {"torch"},
     "recipes": FRAMEWORKS,
 }
 """The frameworks whose names may stand in an import of a part."""
@@ -111,6 +115,11 @@ def test_a_file_imports_only_what_its_layer_may(file: Path) -> None:
         ("reference/x.py", "from . import ctc\nfrom .. import kernels"),
         ("verify/x.py", "import importlib\nimportlib.import_module('seqloss.kernels.numba.extended_exponent')"),
         ("data/x.py", "from torch.utils.data import Dataset"),
+        ("doctor/x.py", "from seqloss.training.run import Run"),
+        ("training/x.py", "from seqloss.recipes import load_task"),
+        ("training/x.py", "from seqloss.report import write_report"),
+        ("report/x.py", "from seqloss.recipes.recognition.task import RecognitionTask"),
+        ("recipes/x.py", "from seqloss.cli import console"),
         ("errors.py", "import seqloss.contract"),
         ("__init__.py", "from seqloss.errors import SeqLossError"),
     ],
@@ -164,3 +173,12 @@ def test_importing_seqloss_loads_nothing_else() -> None:
 def test_importing_seqloss_takes_under_a_twentieth_of_a_second() -> None:
     code = "from time import perf_counter as now; start = now(); import seqloss; print(now() - start)"
     assert min(float(in_a_fresh_process(code)) for _ in range(3)) < 0.05
+
+
+def test_listing_the_options_of_the_recipes_loads_no_framework() -> None:
+    code = (
+        "import sys; from seqloss.recipes import RECIPES\n"
+        "for recipe in RECIPES.values(): recipe.settings_class()\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    assert not {"torch", "lightning", "numpy", "jax"} & set(in_a_fresh_process(code).split())

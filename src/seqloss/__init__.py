@@ -6,7 +6,9 @@ Where things are:
 `seqloss.torch`        the losses behind PyTorch's autograd: `ctc_loss`, `ctc_greedy`, `from_loss_and_grad`
 `seqloss.reference`    the definition, to read: every path listed, and Graves' recursion, in float64
 `seqloss.errors`       what can go wrong, in words
-`seqloss.recipes`      one file per task that trains a real recogniser
+`seqloss.training`     the training engine: what every recipe is trained with
+`seqloss.report`       the HTML report of a run
+`seqloss.recipes`      one folder per task: settings, data, network, task
 `seqloss` (shell)      `seqloss train ocr`, `seqloss transcribe`
 =====================  ====================================================================================
 

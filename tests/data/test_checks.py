@@ -39,7 +39,7 @@ def test_a_good_row_has_its_scaled_width_and_frames(tmp_path) -> None:
     assert checked([good], letters="abc") == ([Item(good, width=128, frames=32)], [])
 
 
-def test_a_text_too_long_for_its_frames_is_told_with_the_numbers(tmp_path) -> None:
+def test_a_text_too_long_for_its_frames_is_reported_with_the_numbers(tmp_path) -> None:
     rows = [row(tmp_path, 2, "aabbbb", 50), row(tmp_path, 3, "abcdefgh", 50)]
     items, found = checked(rows)
     assert [item.row.row for item in items] == [3]
@@ -47,12 +47,12 @@ def test_a_text_too_long_for_its_frames_is_told_with_the_numbers(tmp_path) -> No
         (
             2,
             "2.png: the text needs 10 frames (6 labels + 4 adjacent repeats), has 8 "
-            "(picture 50 x 50, scaled to 32 x 32, one frame per 4 pixels)",
+            "(image 50 x 50, scaled to 32 x 32, one frame per 4 pixels)",
         )
     ]
 
 
-def test_an_unknown_character_is_told_by_code_point_and_name(tmp_path) -> None:
+def test_an_unknown_character_is_reported_by_code_point_and_name(tmp_path) -> None:
     _, found = checked([row(tmp_path, 2, "aßa\u0301")], letters="a")
     assert found == [
         (
@@ -67,9 +67,9 @@ def test_without_a_vocabulary_no_character_is_unknown(tmp_path) -> None:
     assert checked([row(tmp_path, 2, "ß")])[1] == []
 
 
-def test_a_picture_too_wide_after_scaling_is_told(tmp_path) -> None:
+def test_an_image_too_wide_after_scaling_is_reported(tmp_path) -> None:
     _, found = checked([row(tmp_path, 2, "a", 300, 1)])
-    assert found == [(2, "2.png: too wide: picture 300 x 1, scaled to 9600 x 32, at most 8192 wide; cut it into lines")]
+    assert found == [(2, "2.png: too wide: image 300 x 1, scaled to 9600 x 32, at most 8192 wide; cut it into lines")]
 
 
 def test_all_bad_rows_are_told_at_once_in_the_order_of_the_file(tmp_path) -> None:
@@ -83,13 +83,13 @@ def test_all_bad_rows_are_told_at_once_in_the_order_of_the_file(tmp_path) -> Non
     ]
 
 
-def test_a_picture_is_refused_without_a_warning_of_pillows(tmp_path) -> None:
+def test_an_image_is_refused_without_a_warning_of_pillows(tmp_path) -> None:
     huge = row(tmp_path, 2, "a", 0)
     huge.path.write_bytes(b"P5 10000 10000 255\n")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _, found = checked([huge])
-    assert found == [(2, "2.png: huge picture: 10000 x 10000, at most 50,000,000 pixels; scale it down")]
+    assert found == [(2, "2.png: huge image: 10000 x 10000, at most 50,000,000 pixels; scale it down")]
 
 
 def test_progress_counts_every_row(tmp_path) -> None:
@@ -103,12 +103,12 @@ def test_the_refusal_carries_all_rows_and_shows_the_first_twenty() -> None:
     bad = [BadRow("m.csv", line, "no such file") for line in range(2, 27)]
     error = refuse(bad)
     assert error.rows == bad
-    assert str(error).startswith("25 rows cannot be used; mend or remove, or leave out with --skip-bad:\n")
+    assert str(error).startswith("25 rows cannot be used; fix or remove them, or skip them with --skip-bad:\n")
     assert "  m.csv, line 21: no such file\n  and 5 more" in str(error)
 
 
-def test_the_refusal_of_a_folders_picture_names_no_line() -> None:
-    assert str(refuse([BadRow("pictures", None, "1.png: no such file")])).endswith("pictures: 1.png: no such file")
+def test_the_refusal_of_a_folders_image_names_no_line() -> None:
+    assert str(refuse([BadRow("images", None, "1.png: no such file")])).endswith("images: 1.png: no such file")
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="no ../shared/data beside this checkout")

@@ -1,4 +1,4 @@
-"""One picture, looked at or read: what comes out, and how each kind of broken one is told."""
+"""One image, looked at or read: what comes out, and how each kind of broken one is told."""
 
 from __future__ import annotations
 
@@ -34,70 +34,70 @@ def saved(path: Path, pixels: np.ndarray, **options: object) -> Path:
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 100), dtype=np.uint8)
 
 
-def test_a_good_picture_gives_its_width_and_height(tmp_path) -> None:
+def test_a_good_image_gives_its_width_and_height(tmp_path) -> None:
     assert inspect_image(saved(tmp_path / "1.png", NOISE)) == (100, 40)
 
 
-def test_a_picture_may_have_another_formats_suffix(tmp_path) -> None:
+def test_an_image_may_have_another_formats_suffix(tmp_path) -> None:
     Image.fromarray(NOISE).save(tmp_path / "1.png", format="JPEG")
     assert inspect_image(tmp_path / "1.png") == (100, 40)
 
 
-def test_a_missing_file_is_told(tmp_path) -> None:
+def test_a_missing_file_is_reported(tmp_path) -> None:
     with pytest.raises(DataError, match=r"^no such file$"):
         inspect_image(tmp_path / "1.png")
 
 
-def test_a_folder_in_a_pictures_place_is_told(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"^no picture but a folder or a device$"):
+def test_a_folder_in_an_images_place_is_reported(tmp_path) -> None:
+    with pytest.raises(DataError, match=r"^no image but a folder or a device$"):
         inspect_image(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture"])
-def test_a_file_that_is_no_picture_is_told(tmp_path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"not an image"])
+def test_a_file_that_is_no_image_is_reported(tmp_path, content: bytes) -> None:
     (tmp_path / "1.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"^not a picture that can be read, or one without pixels; expected PNG, JPEG"):
+    with pytest.raises(DataError, match=r"^not an image that can be read, or one without pixels; expected PNG, JPEG"):
         inspect_image(tmp_path / "1.png")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tif", "webp"])
-def test_a_truncated_picture_is_told(tmp_path, suffix: str) -> None:
+def test_a_truncated_image_is_reported(tmp_path, suffix: str) -> None:
     path = saved(tmp_path / f"1.{suffix}", NOISE)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 5])
-    with pytest.raises(DataError, match=r"^(broken or truncated picture \(.*\); copy it again|not a picture)"):
+    with pytest.raises(DataError, match=r"^(broken or truncated image \(.*\); copy it again|not an image)"):
         inspect_image(path)
 
 
-def test_a_picture_with_a_damaged_byte_is_told(tmp_path) -> None:
+def test_an_image_with_a_damaged_byte_is_reported(tmp_path) -> None:
     path = saved(tmp_path / "1.png", NOISE)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"^broken or truncated picture"):
+    with pytest.raises(DataError, match=r"^broken or truncated image"):
         inspect_image(path)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [7072, 10_000])
-def test_a_huge_picture_is_refused_from_its_header(tmp_path, side: int) -> None:
+def test_a_huge_image_is_refused_from_its_header(tmp_path, side: int) -> None:
     found = f"{side} x {side}, at most {MAX_PIXELS:,} pixels"
-    with pytest.raises(DataError, match=rf"^huge picture: {found}; scale it down$"):
+    with pytest.raises(DataError, match=rf"^huge image: {found}; scale it down$"):
         inspect_image(png(tmp_path / "1.png", side, side))
 
 
-def test_a_picture_huge_enough_for_pillow_to_refuse_is_told_in_our_words(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"^huge picture: more than 50,000,000 pixels; scale it down$"):
+def test_an_image_huge_enough_for_pillow_to_refuse_is_reported_in_our_words(tmp_path) -> None:
+    with pytest.raises(DataError, match=r"^huge image: more than 50,000,000 pixels; scale it down$"):
         inspect_image(png(tmp_path / "1.png", 60_000, 60_000))
 
 
-def test_a_picture_without_pixels_is_told(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"^not a picture that can be read, or one without pixels"):
+def test_an_image_without_pixels_is_reported(tmp_path) -> None:
+    with pytest.raises(DataError, match=r"^not an image that can be read, or one without pixels"):
         inspect_image(png(tmp_path / "1.png", 0, 40))
 
 
 def test_a_line_that_scaling_would_make_huge_is_refused(tmp_path) -> None:
     path = saved(tmp_path / "1.png", np.zeros((1, 60_000), np.uint8))
-    with pytest.raises(DataError, match=r"^huge scaled picture: 1920000 x 32"):
+    with pytest.raises(DataError, match=r"^huge scaled image: 1920000 x 32"):
         read_line(path, 32)
 
 
@@ -138,13 +138,13 @@ def test_float_greys_are_stretched(tmp_path) -> None:
     assert read_line(path, 1)[0].tolist() == [0, 128, 255]
 
 
-def test_float_greys_with_nan_are_told(tmp_path) -> None:
+def test_float_greys_with_nan_are_reported(tmp_path) -> None:
     path = saved(tmp_path / "1.tif", np.array([[np.nan, 0.0]], np.float32))
-    with pytest.raises(DataError, match=r"^the picture holds NaN or infinite greys; save it as 8-bit grey$"):
+    with pytest.raises(DataError, match=r"^the image holds NaN or infinite greys; save it as 8-bit grey$"):
         inspect_image(path)
 
 
-def test_a_one_bit_picture_is_black_and_white(tmp_path) -> None:
+def test_a_one_bit_image_is_black_and_white(tmp_path) -> None:
     path = saved(tmp_path / "1.png", np.array([[True, False]]))
     assert read_line(path, 1)[0].tolist() == [255, 0]
 
@@ -156,7 +156,7 @@ def test_a_photograph_is_turned_upright(tmp_path) -> None:
     assert inspect_image(path) == (40, 100)
 
 
-def test_a_colour_mode_that_is_not_read_is_told(tmp_path) -> None:
+def test_a_colour_mode_that_is_not_read_is_reported(tmp_path) -> None:
     Image.new("LAB", (2, 2)).save(tmp_path / "1.tif")
     with pytest.raises(DataError, match=r"^colour mode LAB is not read; save it as grey or RGB$"):
         inspect_image(tmp_path / "1.tif")
@@ -164,5 +164,5 @@ def test_a_colour_mode_that_is_not_read_is_told(tmp_path) -> None:
 
 def test_a_format_that_would_start_another_program_is_not_opened(tmp_path) -> None:
     Image.fromarray(NOISE).save(tmp_path / "1.png", format="EPS")
-    with pytest.raises(DataError, match=r"^not a picture that can be read"):
+    with pytest.raises(DataError, match=r"^not an image that can be read"):
         inspect_image(tmp_path / "1.png")

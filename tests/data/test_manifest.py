@@ -56,7 +56,7 @@ def test_a_manifest_may_be_named_itself_and_begin_with_a_byte_order_mark(tmp_pat
     assert [row.text for row in rows] == ["a"]
 
 
-def test_pictures_in_a_folder_are_named_after_their_texts(tmp_path) -> None:
+def test_images_in_a_folder_are_named_after_their_texts(tmp_path) -> None:
     for name in ("two words.JPG", "abc.png", "notes.txt"):
         (tmp_path / name).touch()
     rows, bad = read_rows(tmp_path)
@@ -82,7 +82,7 @@ def test_texts_are_nfc(tmp_path) -> None:
         ("path;text\n1.png;a\n", r"no column named 'path' in the header 'path;text'"),
         ("path,text,text\n", r"more than one column named 'text'"),
         ("", r"empty; write a header line path,text"),
-        ("path,text\n\n", r"no row in it; add one line for each picture"),
+        ("path,text\n\n", r"no row in it; add one line for each image"),
         (b"path,text\n1.png,a\n2.png,\xe9\n", r"not UTF-8 \(byte 0xE9 in line 3\); save it again as UTF-8"),
         ("path,text\n".encode("utf-16"), r"not UTF-8 \(byte 0xFF in line 1\)"),
     ],
@@ -97,18 +97,18 @@ def test_an_empty_jsonl_manifest_says_what_to_do(tmp_path) -> None:
         read_rows(written(tmp_path, "\n", "manifest.jsonl"))
 
 
-def test_a_source_that_does_not_exist_is_told(tmp_path) -> None:
+def test_a_source_that_does_not_exist_is_reported(tmp_path) -> None:
     with pytest.raises(DataError, match="nowhere: no such file or folder; give the folder"):
         read_rows(tmp_path / "nowhere")
 
 
-def test_a_source_of_another_kind_is_told(tmp_path) -> None:
+def test_a_source_of_another_kind_is_reported(tmp_path) -> None:
     with pytest.raises(DataError, match=r"a\.txt: expected a folder, a \.csv or a \.jsonl file"):
         read_rows(written(tmp_path, "x", "a.txt") / "a.txt")
 
 
-def test_a_folder_without_pictures_says_what_to_put_there(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"no manifest\.csv, manifest\.jsonl or picture in it; write a manifest"):
+def test_a_folder_without_images_says_what_to_put_there(tmp_path) -> None:
+    with pytest.raises(DataError, match=r"no manifest\.csv, manifest\.jsonl or image in it; write a manifest"):
         read_rows(written(tmp_path, "x", "a.txt"))
 
 
@@ -130,7 +130,7 @@ def test_two_manifests_in_one_folder_are_ambiguous(tmp_path) -> None:
         ('1.png,"a"b', "broken CSV (',' expected after '\"'); close each quotation mark"),
     ],
 )
-def test_a_bad_csv_row_is_told_and_the_next_is_read(tmp_path, line: str, reason: str) -> None:
+def test_a_bad_csv_row_is_reported_and_the_next_is_read(tmp_path, line: str, reason: str) -> None:
     rows, bad = read_rows(written(tmp_path, f"path,text\n{line}\n2.png,b\n"))
     assert [(row.row, row.text) for row in rows] == [(3, "b")]
     assert [row.row for row in bad] == [2]
@@ -152,7 +152,7 @@ def test_a_bad_csv_row_is_told_and_the_next_is_read(tmp_path, line: str, reason:
         ('{"path": "1.png", "text": "a", "split": 1}', "1.png: split is 1, not a string"),
     ],
 )
-def test_a_bad_json_line_is_told_and_the_next_is_read(tmp_path, line: str, reason: str) -> None:
+def test_a_bad_json_line_is_reported_and_the_next_is_read(tmp_path, line: str, reason: str) -> None:
     text = f'{line}\n{{"path": "2.png", "text": "b"}}\n'
     rows, bad = read_rows(written(tmp_path, text, "manifest.jsonl"))
     assert [(row.row, row.text) for row in rows] == [(2, "b")]
@@ -161,13 +161,13 @@ def test_a_bad_json_line_is_told_and_the_next_is_read(tmp_path, line: str, reaso
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../outside.png", "x/../../outside.png"])
-def test_a_path_that_leaves_the_data_folder_is_told(tmp_path, name: str) -> None:
+def test_a_path_that_leaves_the_data_folder_is_reported(tmp_path, name: str) -> None:
     _, bad = read_rows(written(tmp_path, f"path,text\n{name},a\n"))
     assert [row.row for row in bad] == [2]
     assert bad[0].reason.startswith(f"{name}: leads out of the data folder (")
 
 
-def test_a_link_that_leaves_the_data_folder_is_told(tmp_path) -> None:
+def test_a_link_that_leaves_the_data_folder_is_reported(tmp_path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "secret.png").touch()
     (tmp_path / "data" / "1.png").symlink_to(tmp_path / "secret.png")
@@ -176,7 +176,7 @@ def test_a_link_that_leaves_the_data_folder_is_told(tmp_path) -> None:
     assert reasons(bad) == [(2, f"1.png: leads out of the data folder {where}")]
 
 
-def test_a_link_loop_is_told(tmp_path) -> None:
+def test_a_link_loop_is_reported(tmp_path) -> None:
     (tmp_path / "1.png").symlink_to(tmp_path / "1.png")
     _, bad = read_rows(written(tmp_path, "path,text\n1.png,a\n"))
     assert bad[0].reason.startswith("1.png: not a usable path")
@@ -195,12 +195,12 @@ def test_the_second_of_two_equal_paths_names_the_line_of_the_first(tmp_path) -> 
     rows, bad = read_rows(written(tmp_path, "path,text\n1.png,a\nx/../1.png,b\nlink.png,c\n"))
     assert [row.text for row in rows] == ["a"]
     assert reasons(bad) == [
-        (3, "1.png: the same picture as line 2"),
-        (4, "1.png: the same picture as line 2"),
+        (3, "1.png: the same image as line 2"),
+        (4, "1.png: the same image as line 2"),
     ]
 
 
-def test_a_file_name_that_is_not_utf8_is_told_in_escapes(tmp_path) -> None:
+def test_a_file_name_that_is_not_utf8_is_reported_in_escapes(tmp_path) -> None:
     Path(tmp_path / "a\udcff.png").touch()
     _, bad = read_rows(tmp_path)
     assert bad[0].reason.startswith(r"a\udcff.png: the text 'a\\udcff' is no Unicode")
@@ -213,7 +213,7 @@ def test_a_quotation_mark_that_is_never_closed_takes_no_other_row_with_it(tmp_pa
     assert [(row.row, row.reason[:10]) for row in bad] == [(3, "broken CSV")]
 
 
-def test_a_name_longer_than_any_file_system_takes_is_told_beside_the_others(tmp_path) -> None:
+def test_a_name_longer_than_any_file_system_takes_is_reported_beside_the_others(tmp_path) -> None:
     rows, bad = read_rows(written(tmp_path, f"path,text\n{'x' * 5000}.png,a\n1.png,\n0.png,c\n"))
     assert [row.text for row in rows] == ["c"]
     assert len(bad) == 2

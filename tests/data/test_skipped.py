@@ -22,11 +22,11 @@ def read_back(path: Path) -> list[list[str]]:
 
 
 def test_rows_stand_under_a_header(tmp_path) -> None:
-    write_skipped(tmp_path / "run" / "skipped.csv", [BadRow("m.csv", 3, 'a, "b"'), BadRow("pictures", None, "c")])
+    write_skipped(tmp_path / "run" / "skipped.csv", [BadRow("m.csv", 3, 'a, "b"'), BadRow("images", None, "c")])
     assert read_back(tmp_path / "run" / "skipped.csv") == [
         ["file", "row", "reason"],
         ["m.csv", "3", 'a, "b"'],
-        ["pictures", "", "c"],
+        ["images", "", "c"],
     ]
 
 

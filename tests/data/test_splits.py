@@ -52,19 +52,19 @@ def test_a_single_row_trains() -> None:
     assert (len(splits.train), len(splits.validation)) == (1, 0)
 
 
-def test_an_unknown_split_is_told() -> None:
+def test_an_unknown_split_is_reported() -> None:
     _, bad = split_rows(rows_with("train", "trian"))
     assert [(row.row, row.reason) for row in bad] == [(3, "1.png: split is 'trian'; write train, validation or test")]
 
 
-def test_an_empty_split_among_named_ones_is_told() -> None:
+def test_an_empty_split_among_named_ones_is_reported() -> None:
     _, bad = split_rows(rows_with("train", ""))
     assert [(row.row, row.reason) for row in bad] == [
         (3, "1.png: no split, while other rows have one; write train, validation or test")
     ]
 
 
-def test_nothing_to_train_with_is_told() -> None:
+def test_nothing_to_train_with_is_reported() -> None:
     with pytest.raises(DataError, match="no row to train with; give some rows the split 'train'"):
         split_rows(rows_with("test", "val"))
 

@@ -71,7 +71,7 @@ def test_a_vocabulary_with_a_character_twice_is_refused() -> None:
         Vocabulary(["a", "a"])
 
 
-def test_a_missing_file_is_told_by_its_path(tmp_path) -> None:
+def test_a_missing_file_is_reported_by_its_path(tmp_path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.json: cannot load the vocabulary"):
         Vocabulary.load(tmp_path / "nowhere.json")
 

@@ -21,8 +21,7 @@ from torch.overrides import TorchFunctionMode
 from seqloss.errors import SeqLossWarning
 from seqloss.kernels.triton import available
 from seqloss.torch import CTCLoss, arrays, ctc_align, ctc_check, ctc_greedy, ctc_loss, ctc_posteriors
-from seqloss.torch.ctc import device_arguments
-from seqloss.torch.ctc import rows
+from seqloss.torch.ctc import device_arguments, rows
 
 TARGETS, FRAMES, LABELS = torch.tensor([[1, 2, 2], [3, 1, 0]]), torch.tensor([7, 5]), torch.tensor([3, 2])
 CUDA = torch.device("cuda", 0)

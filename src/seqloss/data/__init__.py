@@ -1,18 +1,18 @@
-"""What a recogniser learns from: pictures with their texts, vocabularies, painted words that need no files.
+"""What a recogniser learns from: images with their texts, vocabularies, synthetic words that need no files.
 
 =============================  ============================================================================
-`seqloss.data.manifest`        `read_rows`: a manifest, or a folder of pictures, as rows; bad rows apart
+`seqloss.data.manifest`        `read_rows`: a manifest, or a folder of images, as rows; bad rows apart
 `seqloss.data.records`         the lines of a manifest: CSV, JSON Lines, or file names
-`seqloss.data.paths`           which files are pictures, and which leave the data folder
+`seqloss.data.paths`           which files are images, and which leave the data folder
 `seqloss.data.splits`          `split_rows`: which rows train, validate and test
 `seqloss.data.vocabulary`      `Vocabulary`: characters to classes and back, saved with the model
-`seqloss.data.images`          `inspect_image`, `read_line`: one picture, looked at or read as a grey line
-`seqloss.data.checks`          `check_rows`: every row looked at before training, all problems told at once
+`seqloss.data.images`          `inspect_image`, `read_line`: one image, looked at or read as a grey line
+`seqloss.data.checks`          `check_rows`: checks every row before training, reports all problems at once
 `seqloss.data.skipped`         `write_skipped`: the rows left out, as a CSV file that a spreadsheet won't run
-`seqloss.data.aside`           `write_aside`: a file is the old one or the whole new one
+`seqloss.data.atomic_write`    `write_atomically`: a file is the old one or the whole new one
 `seqloss.data.words`           the embedded words and their split
-`seqloss.data.fonts`           the faces that words are painted with
-`seqloss.data.painted`         `PaintedWords`, `paint`: pictures of words, made on the fly
+`seqloss.data.fonts`           the fonts of synthetic words
+`seqloss.data.synthetic`       `SyntheticWords`, `render_word`: images of words, rendered on the fly
 =============================  ============================================================================
 
 The names below are loaded when first asked for, so that Pillow is imported only where it is used.
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from seqloss.data.checks import Item, check_rows, refuse
     from seqloss.data.images import inspect_image, read_line
     from seqloss.data.manifest import Row, read_rows
-    from seqloss.data.painted import PaintedWords, paint
     from seqloss.data.skipped import write_skipped
     from seqloss.data.splits import Splits, split_rows
+    from seqloss.data.synthetic import SyntheticWords, render_word
     from seqloss.data.vocabulary import Vocabulary
 
 __all__ = [
     "Item",
-    "PaintedWords",
     "Row",
     "Splits",
+    "SyntheticWords",
     "Vocabulary",
     "check_rows",
     "inspect_image",
-    "paint",
     "read_line",
     "read_rows",
     "refuse",
+    "render_word",
     "split_rows",
     "write_skipped",
 ]
@@ -52,7 +52,7 @@ _HOMES = {
     "checks": ("Item", "check_rows", "refuse"),
     "images": ("inspect_image", "read_line"),
     "manifest": ("Row", "read_rows"),
-    "painted": ("PaintedWords", "paint"),
+    "synthetic": ("SyntheticWords", "render_word"),
     "skipped": ("write_skipped",),
     "splits": ("Splits", "split_rows"),
     "vocabulary": ("Vocabulary",),

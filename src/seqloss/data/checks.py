@@ -1,4 +1,4 @@
-"""Every row looked at before training, so that all that is wrong is told at once: file, row and reason."""
+"""Check every row before training, so that all problems are reported at once: file, row and reason."""
 
 from __future__ import annotations
 
@@ -93,30 +93,30 @@ def misfit(
     frames: Callable[[int], int],
     max_width: int,
 ) -> list[str]:
-    """Why the text does not fit the picture's frames, or the picture does not fit the width; else nothing."""
-    picture = f"picture {size[0]} x {size[1]}, scaled to {scaled[0]} x {scaled[1]}"
+    """Why the text does not fit the image's frames, or the image does not fit the width; else nothing."""
+    image = f"image {size[0]} x {size[1]}, scaled to {scaled[0]} x {scaled[1]}"
     if scaled[0] > max_width:
-        return [f"too wide: {picture}, at most {max_width} wide; cut it into lines"]
+        return [f"too wide: {image}, at most {max_width} wide; cut it into lines"]
     needed = frames_needed(text)
     if needed <= count:
         return []
     step = round(max_width / max(1, frames(max_width)))
     return [
         f"the text needs {needed} frames ({len(text)} labels + {needed - len(text)} adjacent repeats), has {count} "
-        f"({picture}, one frame per {step} pixels)"
+        f"({image}, one frame per {step} pixels)"
     ]
 
 
 def refuse(bad: Sequence[BadRow], note: str = "") -> DataError:
-    """The error that tells all bad rows; the first of them stand in its message too, and a note on all of them."""
+    """The error that lists all bad rows; its message has the first of them, and a note on all of them."""
     lines = [f"  {row.file}{f', line {row.row}' if row.row else ''}: {row.reason}" for row in bad[:SHOWN]]
     if len(bad) > SHOWN:
         lines.append(f"  and {len(bad) - SHOWN} more")
     if note:
         lines.append(note)
     count = "1 row" if len(bad) == 1 else f"{len(bad)} rows"
-    told = f"{count} cannot be used; mend or remove, or leave out with --skip-bad:\n" + "\n".join(lines)
-    return DataError(told, bad, note)
+    message = f"{count} cannot be used; fix or remove them, or skip them with --skip-bad:\n" + "\n".join(lines)
+    return DataError(message, bad, note)
 
 
 def cpus() -> int:

@@ -1,4 +1,4 @@
-"""The faces that words are painted with.
+"""The fonts of synthetic words.
 
 Source Sans and Source Serif (SIL Open Font License) and Caladea (Apache-2.0), each from a package of its own.
 """
@@ -14,7 +14,7 @@ from seqloss.errors import missing_extra
 try:
     from PIL import ImageFont
 except ImportError as error:  # pragma: no cover
-    raise missing_extra("Pillow", "train", "painting words") from error
+    raise missing_extra("Pillow", "train", "rendering words") from error
 
 PACKAGES = ("font_caladea", "font_source_sans_pro", "font_source_serif_pro")
 
@@ -27,7 +27,7 @@ def faces() -> tuple[Path, ...]:
         try:
             folder = Path(str(files(package).joinpath("files")))
         except ModuleNotFoundError as error:
-            raise missing_extra(package.replace("_", "-"), "train", "painting words") from error
+            raise missing_extra(package.replace("_", "-"), "train", "rendering words") from error
         found += sorted(path for path in folder.glob("*.ttf") if "ExtraLight" not in path.name)
     return tuple(found)
 

@@ -1,4 +1,4 @@
-"""Rows of a data set, read from a manifest or from a folder of pictures that are named after their texts.
+"""Rows of a data set, read from a manifest or from a folder of images that are named after their texts.
 
 What concerns the whole source is a `DataError`; what concerns one row is a `BadRow`, and reading goes on.
 """
@@ -20,7 +20,7 @@ MANIFESTS = ("manifest.csv", "manifest.jsonl")
 
 @dataclass(frozen=True)
 class Row:
-    """One picture and its text.
+    """One image and its text.
 
     `file` is the manifest or folder as shown to the person, `row` the line in it as an editor counts; `path`
     is absolute, `name` the same path below the data folder, with forward slashes; `text` is NFC.
@@ -35,10 +35,10 @@ class Row:
 
 
 def read_rows(source: Path) -> tuple[list[Row], list[BadRow]]:
-    """The rows of a manifest, of a folder that holds one, or of a folder of pictures; and the unusable ones.
+    """The rows of a manifest, of a folder that holds one, or of a folder of images; and the unusable ones.
 
     Args:
-        source: a `.csv` or `.jsonl` file, a folder with `manifest.csv` or `.jsonl`, or one of pictures.
+        source: a `.csv` or `.jsonl` file, a folder with `manifest.csv` or `.jsonl`, or one of images.
 
     Raises:
         DataError: nothing there, no needed columns, not UTF-8, no row at all.
@@ -52,21 +52,21 @@ def read_rows(source: Path) -> tuple[list[Row], list[BadRow]]:
     for record in records:
         row = make_row(str(manifest or source), folder, record)
         if isinstance(row, Row) and row.path in first:
-            row = BadRow(row.file, row.row, f"{row.name}: the same picture as {place(first[row.path])}")
+            row = BadRow(row.file, row.row, f"{row.name}: the same image as {place(first[row.path])}")
         if isinstance(row, BadRow):
             bad.append(row)
         else:
             first[row.path] = row
             rows.append(row)
     if not rows and not bad:
-        raise DataError(f"{manifest}: no row in it; add one line for each picture.")
+        raise DataError(f"{manifest}: no row in it; add one line for each image.")
     return rows, bad
 
 
 def find_manifest(source: Path) -> Path | None:
-    """The manifest that the source is or holds; None for a folder of pictures."""
+    """The manifest that the source is or holds; None for a folder of images."""
     if not source.exists():
-        raise DataError(f"{source}: no such file or folder; give the folder that holds the pictures.")
+        raise DataError(f"{source}: no such file or folder; give the folder that holds the images.")
     if source.is_file():
         if source.suffix.lower() not in (".csv", ".jsonl"):
             raise DataError(f"{source}: expected a folder, a .csv or a .jsonl file; give one of these.")

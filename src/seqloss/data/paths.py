@@ -1,4 +1,4 @@
-"""Where a data set's pictures may lie: below its folder, and nowhere else."""
+"""Where a data set's images may lie: below its folder, and nowhere else."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def csv_records(file: str, text: str) -> Iterator[Record]:
     lines = csv_lines(text)
     header = next(lines, None)
     if header is None:
-        raise DataError(f"{file}: empty; write a header line path,text and one line for each picture.")
+        raise DataError(f"{file}: empty; write a header line path,text and one line for each image.")
     columns = [str(name).strip() for name in header[1]]
     for name in NEEDED:
         if columns.count(name) != 1:
@@ -87,11 +87,11 @@ def jsonl_record(number: int, line: str) -> Record:
 
 
 def folder_records(folder: Path) -> Iterator[Record]:
-    """Each picture in the folder, its name without the suffix as the text."""
-    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not pictures:
+    """Each image in the folder, its name without the suffix as the text."""
+    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
         raise DataError(
-            f"{folder}: no manifest.csv, manifest.jsonl or picture in it; write a manifest with the columns "
-            "path,text or put pictures there that are named after their texts."
+            f"{folder}: no manifest.csv, manifest.jsonl or image in it; write a manifest with the columns "
+            "path,text or put images there that are named after their texts."
         )
-    return (Record(None, {"path": path.name, "text": path.stem}) for path in pictures)
+    return (Record(None, {"path": path.name, "text": path.stem}) for path in images)

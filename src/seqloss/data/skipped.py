@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import dropwhile
 from pathlib import Path
 
-from seqloss.data.aside import write_aside
+from seqloss.data.atomic_write import write_atomically
 from seqloss.errors import BadRow
 
 FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20"  # the last four: their full-width forms
@@ -21,7 +21,7 @@ def write_skipped(path: Path, bad: Sequence[BadRow]) -> None:
     writer.writerow(["file", "row", "reason"])
     for row in bad:
         writer.writerow([printable(harmless(row.file)), row.row, printable(harmless(row.reason))])
-    write_aside(path, text.getvalue())
+    write_atomically(path, text.getvalue())
 
 
 def harmless(cell: str) -> str:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from seqloss.data.aside import write_aside
+from seqloss.data.atomic_write import write_atomically
 from seqloss.errors import DataError
 
 
@@ -63,7 +63,7 @@ class Vocabulary:
         if (unknown := self.unknown(text)) and not known:
             raise DataError(
                 f"the vocabulary lacks {', '.join(map(describe, unknown))}; correct the text, leave it out, "
-                "or train anew with a training text that has it."
+                "or train again with a training text that has it."
             )
         return [self._classes[c] for c in normalize(text) if c in self._classes]
 
@@ -93,7 +93,7 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Writes the vocabulary whole, or leaves what stood there."""
-        write_aside(path, self.to_json() + "\n")
+        write_atomically(path, self.to_json() + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:

@@ -1,9 +1,97 @@
-"""One file per task, readable top to bottom, each training a real recogniser from one command.
+"""Recipes: each trains a model for one task from one command.
 
-* `seqloss.recipes.ocr`: pictures of text to text. Its pictures and batches are in `lines`; `transcriber` reads new
-  ones.
+A recipe is a folder with `settings.py`, `data.py`, `network.py` and `task.py`, and an entry in `RECIPES` below. The
+command line, `transcribe`, `report` and `export` find it there by its name, which a run stores in settings.json.
 
-What every recipe stands on: `run` (the folder that a run lives in), `checkpoints`, `trainer` (Lightning's, as it is
-started here), `first_checks` (before a training is believed), `progress` (what a person sees while it lasts), `history`
-and `report` (and afterwards).
+* `seqloss.recipes.ocr`: images of text lines to text.
+* `seqloss.recipes.recognition`: no recipe; what recipes that map frames to text with CTC share.
+
+This module imports no framework: a recipe is loaded when it is asked for.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqloss.errors import RunError
+
+if TYPE_CHECKING:
+    from seqloss.training.settings import TrainingSettings
+    from seqloss.training.task import Task
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where a recipe's classes are, as "module:class", and what its command's help says.
+
+    Attributes:
+        settings: a `TrainingSettings`; its module imports no framework.
+        task: a `Task`.
+        help: of `seqloss train NAME`.
+        example: a command line.
+    """
+
+    settings: str
+    task: str
+    help: str
+    example: str
+
+    def settings_class(self) -> type[TrainingSettings]:
+        return _load_class(self.settings)
+
+    def task_class(self) -> type[Task]:
+        return _load_class(self.task)
+
+
+RECIPES: dict[str, Recipe] = {
+    "ocr": Recipe(
+        settings="seqloss.recipes.ocr.settings:Settings",
+        task="seqloss.recipes.ocr.task:OcrTask",
+        help="Train an OCR model for text lines. The same command again resumes the run.",
+        example="seqloss train ocr --data images --out runs/mine; then seqloss transcribe runs/mine new.png",
+    ),
+}
+"""The recipes by name."""
+
+
+def _load_class(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def recipe_of(folder: Path, settings: Mapping[str, Any] | None) -> Recipe:
+    """The recipe that a run was trained with, by its settings.json.
+
+    Raises:
+        RunError: there is no run, or its recipe is unknown.
+    """
+    if settings is None:
+        known = "|".join(RECIPES)
+        raise RunError(f"{folder}: contains no run; train one with: seqloss train {known} --out {folder}")
+    name = settings.get("recipe")
+    if not isinstance(name, str) or name not in RECIPES:
+        raise RunError(
+            f"{folder}/settings.json: found recipe {name!r}, expected one of {', '.join(RECIPES)}; "
+            "use the version of seqloss that trained this run."
+        )
+    return RECIPES[name]
+
+
+def load_task(folder: Path) -> Task:
+    """The task of a run, with its settings and with what the run keeps, such as its vocabulary.
+
+    Raises:
+        RunError: there is no run, or its recipe is unknown.
+    """
+    from seqloss.training.run import Run
+
+    run = Run(folder)
+    settings = run.read_json("settings")
+    recipe = recipe_of(folder, settings)
+    task = recipe.task_class()(recipe.settings_class().from_saved(settings or {}))
+    task.restore(run)
+    return task

@@ -1,0 +1,16 @@
+"""`seqloss`: the command line.
+
+`app` puts the commands together; each command group has a file: `train`, `transcribe`, `report`, `export`, `verify`.
+`console` writes lines, `messages` words errors. Defaults of `seqloss train` stand in the settings of its recipe.
+"""
+
+from seqloss import errors
+
+try:
+    from seqloss.cli.app import main
+except ModuleNotFoundError as missing:  # the command is installed with the base package too
+    if (missing.name or "").partition(".")[0] not in ("typer", "rich"):
+        raise
+    raise SystemExit(f"seqloss: {errors.missing_extra(str(missing.name), 'train', 'the command line')}") from None
+
+__all__ = ["main"]

@@ -1,0 +1,47 @@
+"""`seqloss transcribe`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqloss import errors
+from seqloss.cli import console
+from seqloss.cli.messages import describe_error
+from seqloss.recipes import load_task
+
+
+def transcribe(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Files to transcribe; for OCR, images of one text line each.")],
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON object per line: path, text, score, and for each character its frames and confidence.",
+        ),
+    ] = False,
+) -> None:
+    """Transcribe files with a trained run."""
+    task = load_task(run)
+    from seqloss.training.predictor import Predictor
+    from seqloss.training.run import Run
+
+    predictor = Predictor(task, Run(run))
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    failed = False
+    for file in inputs:
+        try:
+            found = predictor.predict(file)
+        except errors.DataError as problem:
+            failed = True
+            console.warn(str(file), f": {describe_error(problem)}")
+            continue
+        print(json.dumps(asdict(found), ensure_ascii=ascii_only) if as_json else str(found), flush=True)
+    if failed:
+        raise typer.Exit(2)

@@ -1,0 +1,120 @@
+"""Images of words, rendered on the fly: a data set that needs no files and never repeats in training.
+
+Every image follows from (seed, split, epoch, index) alone: any process renders the same bits, in any order.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from seqloss.data.fonts import faces, font
+from seqloss.data.vocabulary import frames_needed
+from seqloss.data.words import SPLITS, Split, split_words
+
+SIZES = (16, 18, 20, 22, 24)  # of a face, in pixels, for a line 32 pixels high
+TURN = math.radians(3)
+EDGE = 1  # pixels around the ink that stay paper
+
+
+class SyntheticWords:
+    """Synthetic words of one split.
+
+    Training items are drawn anew each epoch; validation and test items are the same in every epoch and go
+    through the split's words in turn, so a test set of 500 has each test word once.
+
+    >>> image, text = SyntheticWords("test", size=500, seed=0, height=32).item(epoch=0, index=0)
+    >>> image.shape[0], image.dtype.name, text in split_words("test")
+    (32, 'uint8', True)
+    """
+
+    def __init__(self, split: Split, size: int, seed: int, height: int = 32) -> None:
+        self.words = split_words(split)
+        self.split, self.size, self.seed, self.height = split, size, seed, height
+
+    def __len__(self) -> int:
+        return self.size
+
+    def item(self, epoch: int, index: int) -> tuple[np.ndarray, str]:
+        """The image, uint8 (height, width), and its text."""
+        if not 0 <= index < self.size:
+            raise IndexError(f"index: found {index}, expected 0 to {self.size - 1}")
+        text, rng = self._draw(epoch, index)
+        return render_word(text, rng, self.height), text
+
+    def text(self, epoch: int, index: int) -> str:
+        """An item's text without its image."""
+        return self._draw(epoch, index)[0]
+
+    def _draw(self, epoch: int, index: int) -> tuple[str, np.random.Generator]:
+        train = self.split == "train"
+        rng = np.random.default_rng([self.seed, SPLITS.index(self.split), epoch if train else 0, index])
+        return self.words[rng.integers(len(self.words)) if train else index % len(self.words)], rng
+
+
+def render_word(text: str, rng: np.random.Generator, height: int = 32) -> np.ndarray:
+    """The text in a random face, size, place and slant, dark on light, with specks: uint8 (height, width)."""
+    ink = fit_ink(rotate_ink(draw_ink(text, rng, height), rng, height), height - 2 * EDGE)
+    cover = place_ink(ink, text, rng, height)  # (height, width), 0 paper to 1 ink
+    return add_noise(blur_ink(cover, rng), rng)
+
+
+def draw_ink(text: str, rng: np.random.Generator, height: int) -> Image.Image:
+    """The bare ink of the text, 255 where it is full."""
+    choices = faces()
+    size = max(4, round(SIZES[rng.integers(len(SIZES))] * height / 32))
+    face = font(choices[rng.integers(len(choices))], size)
+    mask, _ = face.getmask2(text, mode="L")
+    return Image.frombytes("L", mask.size, bytes(mask)) if mask.size[0] else Image.new("L", (1, 1))
+
+
+def rotate_ink(ink: Image.Image, rng: np.random.Generator, height: int) -> Image.Image:
+    """The ink turned by up to 3 degrees, less where a long word would leave the line."""
+    room = max(0, height - 2 * EDGE - ink.height)
+    limit = min(TURN, math.atan2(room, ink.width))
+    angle = math.degrees(limit * rng.uniform(-1, 1))
+    turned = ink.rotate(angle, Image.Resampling.BILINEAR, expand=True)
+    return turned.crop(turned.getbbox())
+
+
+def fit_ink(ink: Image.Image, height: int) -> Image.Image:
+    """The ink, made smaller if it is higher than the line."""
+    if ink.height <= height:
+        return ink
+    return ink.resize((max(1, ink.width * height // ink.height), height), Image.Resampling.BILINEAR)
+
+
+def place_ink(ink: Image.Image, text: str, rng: np.random.Generator, height: int) -> np.ndarray:
+    """The ink somewhere on a line with room for each character and the gap in each pair: (height, width)."""
+    unit = height / 32
+    before, after = rng.integers(EDGE, max(EDGE + 1, round(8 * unit)), size=2, endpoint=True)
+    least = round(6 * unit * frames_needed(text))
+    width = max(least, int(before + ink.width + after))
+    cover = np.zeros((height, width), np.float32)
+    left = int(rng.integers(before, width - ink.width - after, endpoint=True))
+    top = int(rng.integers(EDGE, height - EDGE - ink.height, endpoint=True))
+    cover[top : top + ink.height, left : left + ink.width] = np.asarray(ink)
+    return cover / np.float32(255)
+
+
+def blur_ink(cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The cover blurred by the kernel (w, 1 - 2w, w) along both axes, w up to 0.2."""
+    w = np.float32(rng.uniform(0, 0.2))
+    for axis in (cover, cover.T):
+        middle = axis[1:-1] * (1 - 2 * w) + (axis[:-2] + axis[2:]) * w
+        axis[1:-1] = middle
+    return cover
+
+
+def add_noise(cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Dark ink on light paper that shades from side to side, with grain and specks: uint8 (height, width)."""
+    paper, ink = rng.uniform(175, 250), rng.uniform(0, 90)
+    left, right = rng.uniform(-12, 12, 2)
+    shade = np.linspace(left, right, cover.shape[1], dtype=np.float32)
+    grain = rng.standard_normal(cover.shape, np.float32) * np.float32(rng.uniform(0, 9))
+    page = np.float32(paper) + (np.float32(ink - paper)) * cover + shade + grain
+    specks = rng.integers(0, cover.size, rng.integers(0, max(1, cover.size // 100), endpoint=True))
+    page.reshape(-1)[specks] += rng.uniform(-90, 90, specks.size).astype(np.float32)
+    return np.clip(np.rint(page), 0, 255).astype(np.uint8)

@@ -1,0 +1,198 @@
+"""Checks of data, network and loss before and at the start of a training; each gives a line of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqloss.data.vocabulary import frames_needed
+
+NEAR = 0.5
+"""Relative distance of the first loss from its baseline that is normal: fresh weights give no uniform outputs."""
+
+OVERFIT_STEPS = 600
+"""Most steps of an overfit test."""
+
+
+def uniform_ctc_loss(frames: int, labels: Sequence[int] | str, classes: int) -> float:
+    """The CTC loss of uniform outputs, where each class has the same probability in every frame.
+
+        loss = T log C - log (T + L - R over 2 L)
+
+    of T frames and C classes, for L labels with R adjacent repeats: the binomial coefficient counts the paths of T
+    classes that collapse to the target, each with a probability of C^-T.
+
+    Args:
+        frames: T.
+        labels: the target.
+        classes: C, the blank included.
+
+    Returns:
+        nats; infinite where no path fits.
+
+    Example:
+        >>> round(uniform_ctc_loss(2, [1], 2), 4)  # three of four paths
+        0.2877
+    """
+    count, needed = len(labels), frames_needed(labels)
+    if needed > frames:
+        return math.inf
+    top = frames + 2 * count - needed  # T + L - R
+    paths = math.lgamma(top + 1) - math.lgamma(2 * count + 1) - math.lgamma(top - 2 * count + 1)
+    return frames * math.log(classes) - paths
+
+
+def mean_uniform_ctc_loss(frames: Sequence[int], texts: Sequence[str], classes: int) -> float:
+    """`uniform_ctc_loss` per label, over a batch; infeasible rows are left out."""
+    found = [(uniform_ctc_loss(t, text, classes), len(text)) for t, text in zip(frames, texts, strict=True)]
+    kept = [(loss, count) for loss, count in found if loss < math.inf]
+    return sum(loss for loss, _ in kept) / max(1, sum(count for _, count in kept))
+
+
+def describe_classes(characters: int, outputs: int) -> str:
+    """Whether the network's output layer has a class for each character and one for the blank.
+
+    Example:
+        >>> describe_classes(26, 26)
+        'vocabulary: 26 characters + blank = 27 classes; output layer: 26 classes: MISMATCH, they must be equal'
+    """
+    line = f"vocabulary: {characters} characters + blank = {characters + 1} classes; output layer: {outputs} classes"
+    return line if outputs == characters + 1 else f"{line}: MISMATCH, they must be equal"
+
+
+def describe_unseen(split: str, unseen: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Which characters of held-out texts do not occur in the training texts.
+
+    Example:
+        >>> list(describe_unseen("test", [[], ["Y"], ["Y", "="]]))
+        ['2 of 3 test texts have characters that do not occur in training (= Y); each counts as an error']
+    """
+    affected = sum(bool(characters) for characters in unseen)
+    if affected:
+        names = " ".join(sorted({character for characters in unseen for character in characters}))
+        line = f"{affected} of {len(unseen)} {split} texts have characters that do not occur in training"
+        yield f"{line} ({names}); each counts as an error"
+
+
+def describe_first_loss(found: float, baseline: float | None, unit: str) -> str:
+    """The loss before the first step beside that of uniform outputs.
+
+    Example:
+        >>> describe_first_loss(6.908, 6.873, "nats/char")
+        'loss before training: 6.908 nats/char (uniform baseline 6.873)'
+    """
+    line = f"loss before training: {found:.3f} {unit}"
+    if baseline is None:
+        return line
+    line += f" (uniform baseline {baseline:.3f})"
+    if abs(found - baseline) <= NEAR * baseline:
+        return line
+    return f"{line}: WARNING: far from the baseline; check the output layer's initialisation and the lengths"
+
+
+def describe_input_ablation(found: float, blanked: float, unit: str, item: str) -> str:
+    """The loss of held-out items beside that of the same items with blank input.
+
+    Example:
+        >>> describe_input_ablation(0.707, 5.17, "nats/char", "image")
+        'validation loss 0.707 nats/char; 5.170 with blank images: the model uses its input'
+    """
+    line = f"validation loss {found:.3f} {unit}; {blanked:.3f} with blank {item}s"
+    if found < 0.5 * blanked:
+        return f"{line}: the model uses its input"
+    if found < 0.9 * blanked:
+        return f"{line}: the model begins to use its input"
+    return f"{line}: WARNING: the model does not use its input yet"
+
+
+def describe_feasibility(rows: Sequence[tuple[int, int]], stride: int, steps: str = "pixels") -> str:
+    """How many targets need more frames than there are, and at which subsampling they would fit.
+
+    Args:
+        rows: (input length, frames needed) of each row.
+        stride: input steps per frame.
+        steps: what the input's steps are called.
+
+    Example:
+        >>> describe_feasibility([(40, 10), (40, 11)], 4)
+        '1 of 2 targets need more frames than there are at 4 pixels/frame (at 3: 0, at 2: 0, at 1: 0)'
+    """
+    strides = range(stride, 0, -1)
+    infeasible = {step: sum(-(-length // step) < needed for length, needed in rows) for step in strides}
+    if not infeasible[stride]:
+        ratio = max((needed / max(1, -(-length // stride)) for length, needed in rows), default=0.0)
+        return f"all {len(rows)} targets fit their frames ({stride} {steps}/frame); max target/frame ratio {ratio:.2f}"
+    others = ", ".join(f"at {step}: {infeasible[step]}" for step in strides if step < stride)
+    line = f"{infeasible[stride]} of {len(rows)} targets need more frames than there are at {stride} {steps}/frame"
+    return f"{line} ({others})" if others else line
+
+
+def overfit_batch(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Callable[[], Tensor],
+    *,
+    goal: float,
+    most: int | None = None,
+    clip: float = 5.0,
+    backward: Callable[[Tensor], Any] = Tensor.backward,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[int, float]:
+    """Train on one batch, without dropout, until its loss is at most `goal` or the steps are used up.
+
+    Args:
+        module: what is trained.
+        optimizer: over its parameters.
+        loss: computes the loss of the batch.
+        goal: loss at which the batch counts as learnt.
+        most: steps; None for `OVERFIT_STEPS`.
+        clip: largest norm of the gradient.
+        backward: called with the loss.
+        progress: called with (steps taken, most).
+
+    Returns:
+        the steps taken, and the loss before the last of them.
+    """
+    module.train()
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.eval()
+    most = OVERFIT_STEPS if most is None else most
+    found = math.inf
+    for step in range(1, most + 1):
+        optimizer.zero_grad()
+        value = loss()
+        found = float(value.detach())
+        if progress:
+            progress(step, most)
+        if found <= goal:
+            return step, found
+        backward(value)
+        nn.utils.clip_grad_norm_(module.parameters(), clip)
+        optimizer.step()
+    return most, found
+
+
+def describe_overfit(
+    count: int, steps: int, loss: float, blanked: float | None, *, goal: float, unit: str, item: str
+) -> str:
+    """The result of an overfit test, and what the same steps reach with blank input, if that was tried.
+
+    Example:
+        >>> describe_overfit(8, 20, 0.04, 3.0, goal=0.05, unit="nats/char", item="image")
+        'PASS: overfit 8 images in 20 steps: loss 0.040 nats/char; 3.000 with blank images'
+    """
+    passed = loss <= goal
+    line = f"{'PASS: overfit' if passed else 'FAIL: could not overfit'} {count} {item}s in {steps} steps: "
+    line += f"loss {loss:.3f} {unit}{'' if passed else f', expected at most {goal}'}"
+    if blanked is not None:
+        line += f"; {blanked:.3f} with blank {item}s"
+    if not passed:
+        return f"{line}. Check lengths, labels, the learning rate and the path from the loss to the weights"
+    if blanked is not None and blanked <= 2 * goal:
+        return f"{line}: WARNING: the targets can be predicted without the input"
+    return line

@@ -1,0 +1,172 @@
+"""Lines of text as images: from files or synthetic, augmented, and stacked to batches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from seqloss.data import Item, SyntheticWords, Vocabulary, check_rows, read_line, read_rows, refuse, split_rows
+from seqloss.data.vocabulary import frames_needed
+from seqloss.data.words import SPLITS
+from seqloss.errors import DataError
+from seqloss.recipes.ocr.settings import Settings
+from seqloss.recipes.recognition.data import TextSource, describe_short_rows
+from seqloss.training.task import Data, Progress
+
+STRIDE = 4
+"""Pixels per frame: the network halves the width twice."""
+
+MAX_WIDTH = 8192
+"""Pixels of a scaled line; a wider one would need too much memory."""
+
+
+def frames_of(width: int) -> int:
+    """Frames that the network makes of an image of this width."""
+    return -(-width // STRIDE)
+
+
+class Files(TextSource):
+    """Images of a data folder; those for training are augmented differently in every epoch."""
+
+    def __init__(self, items: Sequence[Item], height: int, *, augmented: bool = False, seed: int = 0) -> None:
+        self.items, self.height, self.augmented, self.seed = items, height, augmented, seed
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def length(self, epoch: int, index: int) -> int:
+        return self.items[index].width
+
+    def item(self, epoch: int, index: int) -> tuple[np.ndarray, str]:
+        row = self.items[index].row
+        line = read_line(row.path, self.height)
+        if self.augmented:
+            line = augment(line, frames_needed(row.text), np.random.default_rng([self.seed, epoch, index]))
+        return line, row.text
+
+    def without_augmentation(self) -> Files:
+        return Files(self.items, self.height)
+
+    def texts_and_lengths(self) -> list[tuple[str, int]]:
+        return [(item.row.text, item.width) for item in self.items]
+
+
+class Synthetic(SyntheticWords, TextSource):
+    """Synthetic words, wide enough for the network's frames; their lengths stand for their widths."""
+
+    def length(self, epoch: int, index: int) -> int:
+        return len(self.text(epoch, index))
+
+    def item(self, epoch: int, index: int) -> tuple[np.ndarray, str]:
+        line, text = super().item(epoch, index)
+        missing = STRIDE * frames_needed(text) - line.shape[1]  # a low line may be too short for its frames
+        return np.pad(line, ((0, 0), (0, max(0, missing))), "edge"), text
+
+
+def load_data(
+    settings: Settings, known: Vocabulary | None, skip_bad: bool, progress: Progress | None
+) -> tuple[Data, Vocabulary]:
+    """The images of each split, and the vocabulary: the known one, else that of the training texts."""
+    if settings.data is None:
+        sizes = (settings.synthetic, settings.validation_synthetic, settings.test_synthetic)
+        made: dict[str, Any] = {
+            name: Synthetic(name, size, settings.seed, settings.height)
+            for name, size in zip(SPLITS, sizes, strict=True)
+        }
+        vocabulary = Vocabulary.from_texts(made["train"].words)
+        return Data(made, {"data_digest": vocabulary.digest}), known or vocabulary
+    rows, bad = read_rows(Path(settings.data))
+    if not rows:
+        raise refuse(bad)
+    splits, strays = split_rows(rows)
+    check = partial(check_rows, frames=frames_of, height=settings.height, max_width=MAX_WIDTH, progress=progress)
+    items, bad = check(splits.train, [*bad, *strays], vocabulary=known)
+    vocabulary = known or Vocabulary.from_texts(item.row.text for item in items)
+    held_out, bad = check([*splits.validation, *splits.test], bad, vocabulary=None)
+    items += held_out
+    note = describe_short_rows([(item.row.text, item.width) for item in items], bad, STRIDE)
+    if bad and not skip_bad:
+        raise refuse(bad, note)
+    by_path = {item.row.path: item for item in items}
+    sources: dict[str, Any] = {}
+    for name in SPLITS:
+        kept = [by_path[row.path] for row in getattr(splits, name) if row.path in by_path]
+        if kept:
+            sources[name] = Files(kept, settings.height, augmented=name == "train", seed=settings.seed)
+    if "train" not in sources:
+        raise DataError("no row is left to train with; fix some of these.", bad)
+    return Data(sources, {"data_digest": digest_of(items)}, bad, note), vocabulary
+
+
+def digest_of(items: Sequence[Item]) -> str:
+    """A hash of names, texts, splits and the images themselves: other data would end in other weights."""
+    digest = hashlib.sha256()
+    for item in items:
+        row = item.row
+        digest.update(json.dumps([row.name, row.text, row.split]).encode())
+        digest.update(hashlib.sha256(row.path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def augment(line: np.ndarray, needed: int, rng: np.random.Generator) -> np.ndarray:
+    """A line stretched, slanted and rotated a little, on its own background; never under `needed` frames wide."""
+    height, width = line.shape
+    wide = max(round(width * rng.uniform(0.9, 1.1)), STRIDE * needed)
+    before, after = rng.integers(0, height // 8, 2, endpoint=True)
+    stretch, high = width / wide, rng.uniform(0.9, 1.1)
+    slant = rng.uniform(-0.15, 0.15) * stretch
+    turn = rng.uniform(-1, 1) * min(0.07, 0.1 * height / width)
+    rise = rng.uniform(-0.07, 0.07) * height
+    paper = int(np.median(line))
+    augmented = Image.fromarray(line).transform(
+        (int(before) + wide + int(after), height),
+        Image.Transform.AFFINE,
+        (
+            *(stretch, slant, -stretch * before - slant * height / 2),
+            *(turn, high, -turn * (before + wide / 2) + (1 - high) * height / 2 + rise),
+        ),
+        Image.Resampling.BILINEAR,
+        fillcolor=paper,
+    )
+    return np.asarray(augmented)
+
+
+@dataclass
+class ImageBatch:
+    """Images (batch, 1, height, width) with zero mean and unit deviation, padded with 0; their texts."""
+
+    images: Tensor
+    widths: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+    texts: list[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def to(self, device: Any, **options: Any) -> ImageBatch:
+        """With the images on a device; lengths and targets stay on the host."""
+        return ImageBatch(self.images.to(device, **options), self.widths, self.targets, self.target_lengths, self.texts)
+
+    def pin_memory(self) -> ImageBatch:
+        return ImageBatch(self.images.pin_memory(), self.widths, self.targets, self.target_lengths, self.texts)
+
+
+def stack_lines(lines: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Lines (height, width) of uneven width as (batch, 1, height, widest), each standardised; and their widths."""
+    widths = [line.shape[1] for line in lines]
+    images = torch.zeros(len(lines), 1, lines[0].shape[0], max(widths))
+    for image, line, width in zip(images, lines, widths, strict=True):
+        pixels = line.astype(np.float32)
+        image[0, :, :width] = torch.from_numpy((pixels.mean() - pixels) / max(1.0, pixels.std()))
+    return images, torch.tensor(widths)

@@ -1,0 +1,118 @@
+"""Sources of items, and the batches of an epoch.
+
+Any item of any epoch follows from (seed, epoch, index) alone, and so does the order of the batches: a run that was
+killed and resumed meets the same batches, and worker processes need no random state of their own.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+Key = tuple[int, int]
+"""(epoch, index) of an item."""
+
+
+class Source(ABC):
+    """The items of one split."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Items per epoch."""
+
+    @abstractmethod
+    def item(self, epoch: int, index: int) -> Any:
+        """One item, the same whenever it is asked for; random augmentation is seeded with (seed, epoch, index).
+
+        Held-out items are the same in every epoch.
+        """
+
+    def length(self, epoch: int, index: int) -> int:
+        """Items of similar length share a batch, so that little is padded. Default: all are alike."""
+        return 0
+
+    def without_augmentation(self) -> Source:
+        """The same items as they are stored. Default: this source, which augments nothing."""
+        return self
+
+
+class BatchDataset(torch.utils.data.Dataset):
+    """Whole batches, made in the loader's worker processes.
+
+    Args:
+        source: the items.
+        collate: makes a batch of a list of items.
+    """
+
+    def __init__(self, source: Source, collate: Callable[[Sequence[Any]], Any]) -> None:
+        self.source, self.collate = source, collate
+
+    def __getitem__(self, keys: Sequence[Key]) -> Any:
+        return self.collate([self.source.item(epoch, index) for epoch, index in keys])
+
+    def first_items(self, start: int, stop: int) -> Any:
+        """The batch of items start to stop - 1 of epoch 0."""
+        return self[[(0, index) for index in range(start, stop)]]
+
+
+class BatchSampler(torch.utils.data.Sampler):
+    """The batches of an epoch as lists of keys, from (seed, epoch) alone.
+
+    Items are shuffled, sorted by length within pools of 16 batches, cut into batches, and the batches are shuffled.
+    With several processes, each takes every n-th batch; where these do not divide evenly, the first ones are used
+    twice.
+
+    Args:
+        source: the items.
+        batch: items in a batch.
+        seed: of the order; None sorts the whole split by length and shuffles nothing.
+        rank: of this process.
+        world: number of processes.
+    """
+
+    POOL = 16  # batches that are sorted by length together
+
+    def __init__(self, source: Source, batch: int, seed: int | None, rank: int = 0, world: int = 1) -> None:
+        self.source, self.batch, self.seed, self.rank, self.world = source, batch, seed, rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(math.ceil(len(self.source) / self.batch) / self.world)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        batches = self._make_batches()
+        batches += batches[: len(self) * self.world - len(batches)]
+        yield from batches[self.rank :: self.world]
+
+    def _make_batches(self) -> list[list[Key]]:
+        keys = [(self.epoch, index) for index in range(len(self.source))]
+        pool = len(keys) or 1
+        rng = np.random.default_rng([0 if self.seed is None else self.seed, self.epoch])
+        if self.seed is not None:
+            keys = [keys[index] for index in rng.permutation(len(keys))]
+            pool = self.POOL * self.batch
+        batches = []
+        for start in range(0, len(keys), pool):
+            part = sorted(keys[start : start + pool], key=lambda key: self.source.length(*key))
+            batches += [part[first : first + self.batch] for first in range(0, len(part), self.batch)]
+        return [batches[index] for index in rng.permutation(len(batches))] if self.seed is not None else batches
+
+
+def make_loader(dataset: BatchDataset, sampler: BatchSampler, workers: int) -> torch.utils.data.DataLoader:
+    """Batches in the sampler's order, made in worker processes if there are any."""
+    return torch.utils.data.DataLoader(
+        dataset,
+        sampler=sampler,
+        batch_size=None,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers > 0 else None,
+    )

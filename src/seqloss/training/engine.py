@@ -1,0 +1,198 @@
+"""The training engine: train a task, resume it after a kill, and measure its best epoch.
+
+Everything random follows from (seed, epoch, index), and the last checkpoint holds the optimizer, the schedule and the
+epoch. A run that was killed at any moment ends with the same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from seqloss.data import write_skipped
+from seqloss.doctor.sanity_checks import describe_first_loss
+from seqloss.training.batches import BatchDataset, BatchSampler, make_loader
+from seqloss.training.checkpoints import AtomicCheckpoints, SaveLastEpoch, load_checkpoint
+from seqloss.training.history import History
+from seqloss.training.module import TaskModule
+from seqloss.training.overfit import overfit
+from seqloss.training.progress import EpochBar, EpochLines, result_lines
+from seqloss.training.run import Run
+from seqloss.training.settings import RunOptions
+from seqloss.training.task import Data, Progress, Task
+from seqloss.training.trainer import StopWithoutProgress, forward_signals, silence_libraries, start_trainer
+
+__all__ = ["overfit", "train"]
+
+PrintLine = Callable[[str], None]
+
+
+def train(
+    task: Task,
+    folder: Path,
+    options: RunOptions | None = None,
+    *,
+    print_line: PrintLine = print,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train a task, or resume a training that was killed, and measure the best epoch on held-out items.
+
+    Args:
+        task: of a recipe, with its settings.
+        folder: of the run; the same call again resumes it.
+        options: how the run is executed; they may differ when it is resumed.
+        print_line: called with each line of text.
+        progress: called with (rows checked, all rows) while the data are checked.
+
+    Returns:
+        metrics of the best epoch for each held-out split; also written to RUN/result.json.
+
+    Raises:
+        DataError: there are invalid rows; its `rows` lists them all.
+        RunError: the folder holds another run; a checkpoint cannot be read or written.
+        OptionError: Lightning refuses accelerator, devices or precision.
+    """
+    options = options or RunOptions()
+    silence_libraries()
+    run = Run(folder)
+    main = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    if not main:
+        print_line = _print_nothing
+    if not options.fresh:
+        task.restore(run)
+    data = task.load_data(skip_bad=options.skip_bad, progress=progress)
+    identity = {"recipe": task.name, **asdict(task.settings), **data.digests}
+    with run.begin(identity, fresh=options.fresh) if main else nullcontext():
+        if main:
+            task.save(run)
+            _report_skipped(run, data, print_line)
+        result = run.read_json("result")
+        if result is not None:
+            print_line(f"{folder}: this run is already finished; start over with --fresh.")
+        else:
+            with forward_signals():
+                result = _fit(task, run, data, options, print_line)
+            if main:
+                run.write_json("result", result)
+        for line in result_lines(task, result):
+            print_line(line)
+        return result
+
+
+def _print_nothing(line: str) -> None:
+    """What all processes but the first one print."""
+
+
+def _report_skipped(run: Run, data: Data, print_line: PrintLine) -> None:
+    if data.skipped:
+        write_skipped(run.skipped, data.skipped)
+        print_line(f"skipped {len(data.skipped)} invalid rows: see {run.skipped}")
+        if data.note:
+            print_line(f"    {data.note}")
+
+
+def _fit(task: Task, run: Run, data: Data, options: RunOptions, print_line: PrintLine) -> dict[str, Any]:
+    """Train from the last finished epoch on, then measure the best one."""
+    torch.manual_seed(task.settings.seed)  # the weights follow from it
+    trainer = start_trainer(
+        **options.for_trainer(),
+        max_epochs=task.settings.epochs,
+        default_root_dir=run.folder,
+        plugins=[AtomicCheckpoints()],
+        callbacks=_make_callbacks(task, run, "validation" in data.sources, print_line),
+        logger=TensorBoardLogger(run.folder, name="logs", version=""),
+        gradient_clip_val=task.gradient_clip,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+    )
+    loaders = _make_loaders(task, data, options, trainer)
+    train_loader = loaders.pop("train")
+    module = TaskModule(task, task.settings.epochs * len(train_loader))
+    resumed = _find_last_epoch(run, train_loader, print_line)
+    counts = ", ".join(f"{len(source)} {name}" for name, source in data.sources.items())
+    details = [f"{task.item}s: {counts}", task.describe_data(), f"{task.settings.epochs} epochs", f"run: {run.folder}"]
+    print_line("; ".join(detail for detail in details if detail))
+    if not resumed and trainer.is_global_zero:
+        for line in _check_before_first_step(module, data, train_loader):
+            print_line(f"    {line}")
+    trainer.fit(module, train_loader, loaders.get("validation"), ckpt_path=resumed)
+    return _measure_best_epoch(trainer, module, run, loaders)
+
+
+def _make_callbacks(task: Task, run: Run, validated: bool, print_line: PrintLine) -> list[Callback]:
+    """Progress, history, checkpoints and early stopping."""
+    monitor, mode = f"validation/{task.monitor}", task.monitored.mode
+    best = ModelCheckpoint(
+        dirpath=run.checkpoints,
+        filename="best",
+        monitor=monitor if validated else None,
+        mode=mode,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    bar = [EpochBar()] if sys.stderr.isatty() else []
+    stop = StopWithoutProgress(monitor, mode=mode, patience=task.settings.patience, check_on_train_epoch_end=True)
+    return [*bar, History(run), best, SaveLastEpoch(run.last), EpochLines(print_line), *([stop] if validated else [])]
+
+
+def _make_loaders(
+    task: Task, data: Data, options: RunOptions, trainer: lightning.Trainer
+) -> dict[str, DataLoader[Any]]:
+    """A loader for each split; only the training items are shuffled, and prepared in worker processes."""
+    loaders = {}
+    for name, source in data.sources.items():
+        seed, workers = (task.settings.seed, options.workers) if name == "train" else (None, 0)
+        order = BatchSampler(source, task.settings.batch, seed, trainer.global_rank, trainer.world_size)
+        loaders[name] = make_loader(BatchDataset(source, task.collate), order, workers)
+    return loaders
+
+
+def _find_last_epoch(run: Run, train_loader: DataLoader[Any], print_line: PrintLine) -> str | None:
+    """The checkpoint to resume from, if there is one."""
+    if not run.last.exists():
+        return None
+    print_line(f"resuming from {run.last}")
+    # Lightning starts the loader's workers before it sets the epoch
+    train_loader.sampler.set_epoch(load_checkpoint(run.last)["epoch"] + 1)  # type: ignore[attr-defined]
+    return str(run.last)
+
+
+def _check_before_first_step(module: TaskModule, data: Data, batches: DataLoader[Any]) -> Iterator[str]:
+    """The task's own checks, and the loss of the first batch without dropout."""
+    task = module.task
+    yield from task.check_data(module.network, data)
+    batch = batches.dataset[next(iter(batches.sampler))]
+    module.eval()
+    with torch.no_grad():
+        outputs = task.forward(module.network, batch)
+        loss = float(task.loss(batch, outputs))
+    module.train()
+    yield describe_first_loss(loss, task.baseline_loss(batch, outputs), task.unit)
+
+
+def _measure_best_epoch(
+    trainer: lightning.Trainer, module: TaskModule, run: Run, loaders: dict[str, DataLoader[Any]]
+) -> dict[str, Any]:
+    """Metrics of the best epoch for each held-out split."""
+    module.load_state_dict(run.best_weights())
+    result: dict[str, Any] = {"epochs": trainer.current_epoch}
+    for name, batches in loaders.items():
+        measured = trainer.test(module, batches, verbose=False)[0]
+        count = len(batches.dataset.source)  # type: ignore[attr-defined]
+        metrics = {metric.name: measured[f"test/{metric.name}"] for metric in module.task.all_metrics}
+        result[name] = {"items": count, **metrics}
+    return result

@@ -1,0 +1,70 @@
+"""The overfit test: can the network learn a few items? A correctly wired one can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from seqloss.doctor.sanity_checks import describe_overfit, overfit_batch
+from seqloss.errors import OptionError
+from seqloss.training.batches import BatchDataset
+from seqloss.training.settings import RunOptions
+from seqloss.training.task import Batch, Progress, Task
+from seqloss.training.trainer import silence_libraries, start_fabric
+
+
+def overfit(
+    task: Task,
+    count: int,
+    options: RunOptions | None = None,
+    *,
+    print_line: Callable[[str], None] = print,
+    progress: Progress | None = None,
+) -> bool:
+    """Train on one batch of the first training items, without augmentation and dropout. Nothing is written.
+
+    The same steps with blank input are tried too, if the task can blank it, and reported beside the result.
+
+    Args:
+        task: of a recipe; its optimizer and learning rate are used.
+        count: number of items.
+        options: accelerator, precision and skip_bad, as for `train`.
+        print_line: called with the result, a line of text.
+        progress: called with (steps taken, most steps).
+
+    Returns:
+        whether the loss came down to the task's `overfit_loss`.
+
+    Raises:
+        OptionError: there are fewer items.
+    """
+    options = options or RunOptions()
+    silence_libraries()
+    source = task.load_data(skip_bad=options.skip_bad).sources["train"].without_augmentation()
+    if not 1 <= count <= len(source):
+        raise OptionError(f"--overfit: found {count}, expected 1 to {len(source)} training {task.item}s.")
+    batch = BatchDataset(source, task.collate).first_items(0, count)
+    blanked = task.blank_input(batch)
+    fabric = start_fabric(**{**options.for_trainer(), "devices": 1})
+
+    def steps_and_loss(given: Batch, most: int | None) -> tuple[int, float]:
+        torch.manual_seed(task.settings.seed)
+        module = task.build_network()
+        network, optimizer = fabric.setup(module, task.make_optimizer(module))
+        given = fabric.to_device(given)
+        return overfit_batch(
+            network,
+            optimizer,
+            lambda: task.loss(given, task.forward(network, given)),
+            goal=task.overfit_loss,
+            most=most,
+            clip=task.gradient_clip,
+            backward=fabric.backward,
+            progress=progress,
+        )
+
+    steps, loss = steps_and_loss(batch, None)
+    blank_loss = None if blanked is None else steps_and_loss(blanked, steps)[1]
+    print_line(describe_overfit(count, steps, loss, blank_loss, goal=task.overfit_loss, unit=task.unit, item=task.item))
+    return loss <= task.overfit_loss

@@ -1,0 +1,45 @@
+"""The best epoch of a run, ready for new inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from seqloss.training.checkpoints import check_weights
+from seqloss.training.run import Run
+from seqloss.training.task import Batch, Outputs, Task
+
+
+class Predictor:
+    """A task's network with the weights of a run's best epoch, on the CPU.
+
+    Args:
+        task: with what the run keeps restored: `seqloss.recipes.load_task(folder)`.
+        run: its folder.
+
+    Raises:
+        RunError: the run has no finished epoch, or its weights are not those of this network.
+    """
+
+    def __init__(self, task: Task, run: Run) -> None:
+        self.task = task
+        self.network = task.build_network().eval()
+        weights = {name.removeprefix("network."): value for name, value in run.best_weights().items()}
+        check_weights(self.network, weights)
+        self.network.load_state_dict(weights)
+
+    def predict(self, given: Any) -> Any:
+        """The task's prediction for one input.
+
+        Raises:
+            DataError: the input cannot be used.
+            OptionError: the recipe makes no predictions.
+        """
+        with torch.inference_mode():
+            return self.task.predict(self.network, given)
+
+    def outputs(self, batch: Batch) -> Outputs:
+        """The network's outputs for a batch."""
+        with torch.inference_mode():
+            return self.task.forward(self.network, batch)

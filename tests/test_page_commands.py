@@ -13,7 +13,7 @@ import pytest
 import typer
 from tests.pages import PAGES, ROOT, blocks_of, inline_code
 
-from seqloss.cli import app
+from seqloss.cli.app import app
 
 pytestmark = pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="no question of Keras' backend")
 

@@ -1,4 +1,4 @@
-"""docs/adding-a-door.md is true: its example is run, its table of attributes is the one in `Door`."""
+"""docs/adding-a-frontend.md is true: its example is run, its table of attributes is the one in `Door`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqloss.numpy import ctc_loss_and_grad
 from .door import Door
 from .numpy_door import NumpyDoor
 
-PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-door.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-frontend.md").read_text(encoding="utf-8")
 
 
 def test_the_adapters_example_runs() -> None:
@@ -32,4 +32,4 @@ def test_the_table_lists_every_attribute_that_doors_may_differ_in() -> None:
 
 def test_the_number_of_methods_is_as_told() -> None:
     assert len(Door.__abstractmethods__) == 6
-    assert "with six methods" in PAGE
+    assert "six methods" in " ".join(PAGE.split())

@@ -62,12 +62,13 @@ def check_pip(arguments: list[str]) -> None:
 
 
 def check_python(arguments: list[str]) -> None:
-    """A script exists, and its source names the options that it is given."""
+    """A script exists, and has the options that it is given: by name, or as parameters that Typer reads."""
     script = ROOT / arguments[0]
     assert script.is_file(), f"no file {arguments[0]}"
     source = script.read_text(encoding="utf-8")
     for option in arguments[1:]:
-        assert not option.startswith("--") or f'"{option}"' in source, f"{arguments[0]} has no option {option}"
+        named = re.search(rf'"{option}"|\b{option.lstrip("-").replace("-", "_")}: ', source)
+        assert not option.startswith("--") or named, f"{arguments[0]} has no option {option}"
 
 
 def check_pytest(arguments: list[str]) -> None:

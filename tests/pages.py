@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"] + [f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))]
+DOCS = sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *DOCS]
 """Every page, as a path from the root."""
 
 LANGUAGES = {"python", "python keras", "bash", "text", "json"}
@@ -71,8 +72,9 @@ def prose_of(page: str) -> str:
 
 
 def inline_code(page: str) -> Iterator[str]:
-    """What stands between single backticks."""
-    yield from re.findall(r"`([^`\n]+)`", prose_of(page))
+    """What stands between single backticks, also where a line ends in between."""
+    for paragraph in prose_of(page).split("\n\n"):
+        yield from re.findall(r"`([^`]+)`", " ".join(paragraph.split()))
 
 
 def run_python(blocks: list[Block]) -> None:

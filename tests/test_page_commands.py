@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from tests.pages import PAGES, ROOT, blocks_of, inline_code
-
 from seqloss.cli.app import app
+
+from tests.pages import PAGES, ROOT, blocks_of, inline_code
 
 pytestmark = pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="no question of Keras' backend")
 

@@ -7,9 +7,9 @@ import os
 import re
 
 import pytest
-from tests.pages import ROOT, read_page
 
 from seqloss.verify.laws import LAWS
+from tests.pages import ROOT, read_page
 
 pytestmark = pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="no question of Keras' backend")
 

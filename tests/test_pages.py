@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from tests.pages import LANGUAGES, LOOKS_LIKE_PYTHON, PAGES, blocks_of, run_python
 
 pytestmark = pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="this process is Keras'")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,11 +26,15 @@ from seqloss.verify.together import verify_all
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "peers.md"
 
-INTRODUCTION = """# What each CTC answers
-
-Made by `python benchmarks/peers.py` on {day}: {machine}. `seqloss verify NAME` shows for any of them what it breaks,
-why, and lines that reproduce it; [Verify](verify.md) tells how to read it.
-"""
+TITLE = "# Results of known CTC implementations\n"
+INTRODUCTION = (
+    "Every known implementation of CTC that was installed was verified with the named cases and the laws of "
+    "`seqloss verify`. `seqloss verify NAME` shows for one of them what fails, the likely cause, and a script that "
+    "reproduces it: see [Verify a CTC implementation](verify.md)."
+)
+MADE = "Made by `python benchmarks/peers.py` on {day}: {machine}."
+WIDTH = 120
+"""Of the page's lines."""
 
 
 def page(reports: Sequence[Report], day: str, on: dict[str, str]) -> str:
@@ -37,22 +42,28 @@ def page(reports: Sequence[Report], day: str, on: dict[str, str]) -> str:
     told = ", ".join(f"{name} {value}" for name, value in on.items())
     peers = [report for report in tried if not report.name.startswith("seqloss")]
     parts = [
-        INTRODUCTION.format(day=day, machine=told),
-        "## Named cases\n\nLosses in nats, row by row; what is wrong is bold. seqloss gives the exact answers.\n",
+        TITLE,
+        wrapped(INTRODUCTION) + "\n",
+        wrapped(MADE.format(day=day, machine=told)) + "\n",
+        "## Named cases\n\nLosses in nats, row by row. Wrong results are bold. seqloss returns the exact results.\n",
         "\n".join(cases(peers)),
-        "\n## Laws\n\n✓ holds, ✗ breaks, · not promised.\n",
+        "\n## Laws\n\n✓ holds, ✗ fails, · not supported, so not tested.\n",
         "\n".join(laws(tried)),
         "\n" + "\n".join(f"{number}. {named(report)}" for number, report in enumerate(tried, 1)),
-        "\n## What the laws say\n",
+        "\n## Statements of the laws\n",
         "\n".join(f"* `{law.name}`: {law.says}" for law in LAWS),
-        "\n## Distance from the definition\n\nLosses in nats and gradients, over 32 random utterances.\n",
+        "\n## Numerical error\n\nAgainst the float64 reference, over 32 random utterances. Losses are in nats.\n",
         "\n".join(distances(tried)),
     ]
     skipped = [report for report in reports if report.skipped]
     if skipped:
         reasons = "; ".join(f"{report.name} ({report.skipped})" for report in skipped)
-        parts.append(f"\nNot tried: {reasons}.")
+        parts.append("\n" + wrapped(f"Not tested: {reasons}."))
     return "\n".join(parts) + "\n"
+
+
+def wrapped(words: str) -> str:
+    return textwrap.fill(words, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def named(report: Report) -> str:

@@ -1,35 +1,29 @@
-"""Every page of docs/ that shows Python runs, and shows what comes out."""
+"""Every block of Python on README.md and the other pages runs, and gives what it shows."""
 
 from __future__ import annotations
 
-import doctest
 import os
-import re
-from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-BLOCK = re.compile(r"^```python( keras)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+from tests.pages import LANGUAGES, LOOKS_LIKE_PYTHON, PAGES, blocks_of, run_python
+
+pytestmark = pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="this process is Keras'")
+
+WITH_PYTHON = [page for page in PAGES if any(block.language == "python" for block in blocks_of(page))]
 
 
-def blocks(page: Path, keras: bool) -> str:
-    """The examples of a page, one session; those that import Keras are a session of their own."""
-    return "\n".join(code for mark, code in BLOCK.findall(page.read_text(encoding="utf-8")) if bool(mark) == keras)
+@pytest.mark.parametrize("page", WITH_PYTHON)
+def test_the_python_of_a_page_runs_and_gives_what_it_shows(page: str) -> None:
+    run_python([block for block in blocks_of(page) if block.language == "python" and block.reason is None])
 
 
-PAGES = [page.name for page in sorted(DOCS.glob("*.md")) if ">>>" in page.read_text(encoding="utf-8")]
+@pytest.mark.parametrize("page", PAGES)
+def test_a_block_names_its_language(page: str) -> None:
+    assert [block.place for block in blocks_of(page) if block.language not in LANGUAGES] == []
 
 
-@pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="this process is Keras'")
-@pytest.mark.parametrize("name", PAGES)
-def test_the_examples_of_a_page_give_what_they_show(name: str) -> None:
-    run(name, keras=False)
-
-
-def run(name: str, keras: bool) -> None:
-    text = blocks(DOCS / name, keras)
-    session = doctest.DocTestParser().get_doctest(text, {}, name, str(DOCS / name), 0)
-    report: list[str] = []
-    doctest.DocTestRunner().run(session, out=report.append)
-    assert not report, "".join(report)
+@pytest.mark.parametrize("page", PAGES)
+def test_python_that_is_shown_as_output_is_marked_as_not_executed(page: str) -> None:
+    shown = [block for block in blocks_of(page) if block.language in {"text", "bash", "json"}]
+    assert [block.place for block in shown if LOOKS_LIKE_PYTHON.search(block.code) and block.reason is None] == []

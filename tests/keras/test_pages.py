@@ -1,11 +1,20 @@
-"""Every page of docs/ that shows Keras runs on this backend, and shows what comes out."""
+"""Every block of Keras on README.md and the other pages runs on this backend, and gives what it shows."""
 
 from __future__ import annotations
 
 import pytest
-from tests.test_pages import DOCS, PAGES, blocks, run
+from tests.pages import PAGES, blocks_of, run_python
+from tests.test_page_links import inline_names, resolve
+
+WITH_KERAS = [page for page in PAGES if any(block.language == "python keras" for block in blocks_of(page))]
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if blocks(DOCS / name, keras=True)])
-def test_the_keras_examples_of_a_page_give_what_they_show(name: str) -> None:
-    run(name, keras=True)
+@pytest.mark.parametrize("page", WITH_KERAS)
+def test_the_keras_examples_of_a_page_run_and_give_what_they_show(page: str) -> None:
+    run_python([block for block in blocks_of(page) if block.language == "python keras" and block.reason is None])
+
+
+def test_the_names_of_seqloss_keras_on_the_pages_exist() -> None:
+    found = {name for page in PAGES for name in inline_names(page) if name.startswith("seqloss.keras.")}
+    assert found
+    assert [name for name in sorted(found) if not resolve(name)] == []

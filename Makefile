@@ -1,11 +1,12 @@
 # Everything installs itself: `make run` and `make test` work on a bare machine with Python 3.11 to 3.13, without root.
 PYTHON ?= python3
 VENV := .venv
+MINIMUM := .venv-minimum
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 RECIPES := $(VENV)/recipes-ready
 
-.PHONY: run test test-long lint format bench clean
+.PHONY: run test test-long test-minimum lint format bench clean
 
 run: $(RECIPES)  ## train a reader of painted words, then let it read 500 that training never saw
 	$(BIN)/seqloss train ocr
@@ -24,6 +25,12 @@ ifeq ($(shell uname),Linux)
 endif
 	for backend in $(BACKENDS); do KERAS_BACKEND=$$backend $(BIN)/pytest -m long $(KERAS_TESTS) || exit 1; done
 
+test-minimum: $(MINIMUM)/ready  ## with the lowest version that pyproject.toml admits of each package
+	$(MINIMUM_ENV) $(MINIMUM)/bin/pytest -m "not long" $(MINIMUM_TESTS)
+	$(MINIMUM_ENV) KERAS_BACKEND=torch $(MINIMUM)/bin/pytest -m "not long" tests/contract/test_values.py
+	$(MINIMUM_ENV) $(MINIMUM)/bin/seqloss verify seqloss.numpy
+	$(MINIMUM_ENV) $(MINIMUM)/bin/seqloss verify seqloss.torch
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,6 +48,11 @@ PYTEST := GOMP_SPINCOUNT=3000 $(BIN)/pytest -n 2 --dist worksteal
 BACKENDS := torch jax tensorflow
 KERAS_TESTS := tests/contract tests/keras
 TRITON_TESTS := tests/contract tests/kernels/gpu tests/torch/test_gpu.py tests/torch/test_compile.py
+# all frontends, the command line, and a training with its report
+MINIMUM_TESTS := tests/contract/test_values.py tests/contract/test_reductions.py tests/contract/test_align.py \
+	tests/contract/test_greedy.py tests/recipes/test_training.py tests/test_cli.py
+# kernels that another Numba compiled are kept apart
+MINIMUM_ENV := GOMP_SPINCOUNT=3000 SEQLOSS_CACHE_DIR=$(MINIMUM)/kernels
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 $(RECIPES): pyproject.toml constraints.txt
@@ -52,5 +64,11 @@ $(READY): $(RECIPES)
 	$(INSTALL) -e '.[dev]'
 	touch $@
 
+$(MINIMUM)/ready: pyproject.toml constraints-minimum.txt
+	$(PYTHON) -m venv $(MINIMUM)
+	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-minimum.txt \
+		-e '.[torch,jax,keras,train,verify]' ml_dtypes pytest pytest-xdist
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(MINIMUM)

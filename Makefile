@@ -52,7 +52,7 @@ TRITON_TESTS := tests/contract tests/kernels/gpu tests/torch/test_gpu.py tests/t
 MINIMUM_TESTS := tests/contract/test_values.py tests/contract/test_reductions.py tests/contract/test_align.py \
 	tests/contract/test_greedy.py tests/recipes/test_training.py tests/test_cli.py
 # kernels that another Numba compiled are kept apart
-MINIMUM_ENV := GOMP_SPINCOUNT=3000 SEQLOSS_CACHE_DIR=$(MINIMUM)/kernels
+MINIMUM_ENV := GOMP_SPINCOUNT=3000 SEQLOSS_CACHE_DIR=$(CURDIR)/$(MINIMUM)/kernels
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 $(RECIPES): pyproject.toml constraints.txt

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,7 +54,7 @@ def run(*command: object, **options: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The bin folder of a virtual environment with the wheel that `python -m build` makes from the sdist."""
     home = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "build", "--outdir", home / "dist", ROOT)
@@ -61,7 +63,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", home / "venv")
     pip = (home / "venv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     run(*pip, "-c", ROOT / "constraints.txt", f"{wheel}[train]")
-    return home / "venv/bin"
+    yield home / "venv/bin"
+    shutil.rmtree(home)  # gigabytes, which pytest would keep for three sessions
 
 
 def test_every_module_of_the_wheel_is_imported_unless_another_extras_package_is_missing(

@@ -1,11 +1,12 @@
 # Everything installs itself: `make run` and `make test` work on a bare machine with Python 3.11 to 3.13, without root.
 PYTHON ?= python3
 VENV := .venv
+MINIMUM := .venv-minimum
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 RECIPES := $(VENV)/recipes-ready
 
-.PHONY: run test test-long lint format bench clean
+.PHONY: run test test-long test-minimum lint format bench clean
 
 run: $(RECIPES)  ## train an OCR model on synthetic words, then measure it on 500 words not used in training
 	$(BIN)/seqloss train ocr
@@ -23,6 +24,12 @@ ifeq ($(shell uname),Linux)
 	TRITON_INTERPRET=1 $(BIN)/pytest -m long $(TRITON_TESTS)
 endif
 	for backend in $(BACKENDS); do KERAS_BACKEND=$$backend $(BIN)/pytest -m long $(KERAS_TESTS) || exit 1; done
+
+test-minimum: $(MINIMUM)/ready  ## with the lowest version that pyproject.toml admits of each package
+	$(MINIMUM_ENV) $(MINIMUM)/bin/pytest -m "not long" $(MINIMUM_TESTS)
+	$(MINIMUM_ENV) KERAS_BACKEND=torch $(MINIMUM)/bin/pytest -m "not long" tests/contract/test_values.py
+	$(MINIMUM_ENV) $(MINIMUM)/bin/seqloss verify seqloss.numpy
+	$(MINIMUM_ENV) $(MINIMUM)/bin/seqloss verify seqloss.torch
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -42,6 +49,10 @@ BACKENDS := torch jax tensorflow
 KERAS_TESTS := tests/contract tests/keras
 TRITON_TESTS := tests/contract tests/kernels/triton \
 	$(addprefix tests/torch/test_,gpu.py compile.py second_derivatives.py tracing.py)
+# all frontends, the command line, and a training with its report
+MINIMUM_TESTS := tests/contract/test_values.py tests/contract/test_reductions.py tests/contract/test_align.py \
+	tests/contract/test_greedy.py tests/training tests/recipes tests/report tests/cli
+MINIMUM_ENV := GOMP_SPINCOUNT=3000
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 $(RECIPES): pyproject.toml constraints.txt
@@ -53,5 +64,11 @@ $(READY): $(RECIPES)
 	$(INSTALL) -e '.[dev]'
 	touch $@
 
+$(MINIMUM)/ready: pyproject.toml constraints-minimum.txt
+	$(PYTHON) -m venv $(MINIMUM)
+	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-minimum.txt \
+		-e '.[torch,jax,keras,train,verify]' ml_dtypes pytest pytest-xdist
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(MINIMUM)

@@ -2,9 +2,9 @@
 
 Numba's own disk cache looks at the modification time of the one file that a function stands in, and so would
 serve a stale kernel after an edit in a file that it calls. Here a compiled kernel is filed under a hash of all that it
-can be compiled from: its own package with all subfolders, this package, and the contract's constants. An edit in the
-kernels of one loss leaves those of the others compiled. Where no folder can be written, nothing is cached and
-everything works.
+can be compiled from: its own package with all subfolders, this package, the contract's constants, and Numba's version.
+An edit in the kernels of one loss leaves those of the others compiled. Where no folder can be written, nothing is
+cached and everything works.
 
 The folder is `SEQLOSS_CACHE_DIR`, else `XDG_CACHE_HOME/seqloss`, else `~/.cache/seqloss`; in it each package of kernels
 has a folder of its own, named after the package and its hash.
@@ -21,6 +21,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import numba
+
 from seqloss.kernels.numba._compat import CacheImplementation, CacheLocator, FunctionCache
 
 SHARED = ("seqloss.kernels.numba", "seqloss.contract")
@@ -30,7 +32,7 @@ SHARED = ("seqloss.kernels.numba", "seqloss.contract")
 @cache
 def source_hash(package: str) -> str:
     """A hash over the sources of a package of kernels, subfolders included, and of what it is compiled with."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(numba.__version__.encode())
     for name in dict.fromkeys((package, *SHARED)):
         folder = _sources(name)
         for path in sorted(folder.rglob("*.py")):

@@ -69,9 +69,7 @@ def test_a_file_that_is_named_exists(page: str) -> None:
 
 @pytest.mark.parametrize("folder", sorted(PLANNED))
 def test_a_folder_that_is_planned_does_not_exist_yet(folder: str) -> None:
-    assert not list((ROOT / "src" / "seqloss").glob(f"**/{folder}")), (
-        "take it out of PLANNED, and out of docs/design.md"
-    )
+    assert not list((ROOT / "src" / "seqloss").glob(f"**/{folder}")), "take it out of PLANNED and docs/design.md"
 
 
 @pytest.mark.parametrize("page", PAGES)

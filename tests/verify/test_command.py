@@ -6,19 +6,43 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from seqloss.cli import main
+from seqloss.verify import Effort
 from tests.verify.mutants.planted import MUTANTS, PLAIN, source_of
 
 WRONG = next(mutant for mutant in MUTANTS if mutant.name == "softmax-twice")
 
 
-def command(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def in_a_process(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "seqloss", "verify", *map(str, arguments)]
     return subprocess.run(words, capture_output=True, text=True, timeout=180, cwd=folder)
+
+
+@pytest.fixture
+def command(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """`seqloss verify` in this process, which is spared the imports; it tries less hard."""
+    from seqloss.verify import command as module
+
+    monkeypatch.setattr(module, "QUICK", Effort(examples=2, seconds=1.0, powers=()))
+    monkeypatch.chdir(folder)
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["seqloss", "verify", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        return subprocess.CompletedProcess([], left.value.code or 0, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def told(folder: Path) -> subprocess.CompletedProcess[str]:
-    return command("wrong.py:ctc", "right.py:ctc", "--html", "page.html", folder=folder)
+    return in_a_process("wrong.py:ctc", "right.py:ctc", "--html", "page.html", folder=folder)
 
 
 def test_a_broken_law_is_told_with_its_cause_and_exit_code_1(told: subprocess.CompletedProcess[str]) -> None:
@@ -58,8 +82,8 @@ def test_the_page_is_written_whole_and_alone(told: subprocess.CompletedProcess[s
     assert not (folder / "page.html.part").exists()
 
 
-def test_right_ones_leave_with_0_and_json_says_ok(folder: Path) -> None:
-    ran = command("right.py:ctc", "--json", folder=folder)
+def test_right_ones_leave_with_0_and_json_says_ok(folder: Path, command: Command) -> None:
+    ran = command("right.py:ctc", "--json")
     assert ran.returncode == 0, ran.stderr
     (report,) = json.loads(ran.stdout)
     assert report["ok"] is True
@@ -68,38 +92,38 @@ def test_right_ones_leave_with_0_and_json_says_ok(folder: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_law_that_was_not_promised_is_not_held_against_it(folder: Path) -> None:
-    ran = command("wrong.py:ctc", "--without", "certain-path", "--json", folder=folder)
+def test_a_law_that_was_not_promised_is_not_held_against_it(folder: Path, command: Command) -> None:
+    ran = command("wrong.py:ctc", "--without", "certain-path", "--json")
     statuses = {result["law"]: result["status"] for result in json.loads(ran.stdout)[0]["results"]}
     assert statuses["certain-path"] == "not promised"
     assert statuses["definition"] == "breaks"
 
 
-def test_a_network_s_own_outputs_are_held_against_the_definition(folder: Path) -> None:
+def test_a_network_s_own_outputs_are_held_against_the_definition(folder: Path, command: Command) -> None:
     rng = np.random.default_rng(0)
     arrays = {"logits": rng.normal(size=(3, 9, 5)), "targets": rng.integers(1, 5, (3, 2)), "blank": 0}
     np.savez(folder / "out.npz", **arrays, logit_lengths=[9, 8, 7], target_lengths=[2, 1, 2])
-    ran = command("right.py:ctc", "wrong.py:ctc", "--logits", "out.npz", "--json", folder=folder)
+    ran = command("right.py:ctc", "wrong.py:ctc", "--logits", "out.npz", "--json")
     assert ran.returncode == 1, ran.stderr
     right, wrong = (report["agreement"][0] for report in json.loads(ran.stdout))
     assert right["utterances"] == 3
     assert right["worst"] < 1e-12
     assert wrong["worst"] > 0.1
     assert (right["apart"], wrong["apart"]) == (0, 3)
-    ran = command("right.py:ctc", "--logits", "out.npz", folder=folder)
+    ran = command("right.py:ctc", "--logits", "out.npz")
     assert ran.returncode == 0
     assert "gradient, worst" in ran.stdout
     assert "right.py:ctc, float64: all 3 rows are right to rounding." in ran.stdout
 
 
-def test_rows_that_no_path_fits_are_counted_apart(folder: Path) -> None:
+def test_rows_that_no_path_fits_are_counted_apart(folder: Path, command: Command) -> None:
     logits = np.random.default_rng(0).normal(size=(3, 3, 5))
     np.savez(folder / "tight.npz", logits=logits, targets=[[1, 1, 1], [1, 2, 3], [4, 4, 4]])
-    told = command("right.py:ctc", "--logits", "tight.npz", folder=folder)
+    told = command("right.py:ctc", "--logits", "tight.npz")
     assert told.returncode == 0, told.stderr
     assert "no path fits 2 of 3 rows" in told.stdout
     np.savez(folder / "none.npz", logits=logits[:1], targets=[[1, 1, 1]])
-    told = command("right.py:ctc", "--logits", "none.npz", folder=folder)
+    told = command("right.py:ctc", "--logits", "none.npz")
     assert told.returncode == 0, told.stderr
     assert "no path fits 1 of 1 rows" in told.stdout
 
@@ -117,37 +141,37 @@ def test_rows_that_no_path_fits_are_counted_apart(folder: Path) -> None:
         (["right.py:ctc", "--logits", "right.py"], "right.py: no .npz of arrays"),
     ],
 )
-def test_what_cannot_be_done_is_told_with_exit_code_2(folder: Path, arguments: list[str], words: str) -> None:
-    ran = command(*arguments, folder=folder)
+def test_what_cannot_be_done_is_told_with_exit_code_2(command: Command, arguments: list[str], words: str) -> None:
+    ran = command(*arguments)
     assert ran.returncode == 2, ran.stdout + ran.stderr
     assert words in ran.stderr, ran.stderr
     assert "Traceback" not in ran.stderr
 
 
-def test_outputs_that_do_not_fit_are_told(folder: Path) -> None:
+def test_outputs_that_do_not_fit_are_told(folder: Path, command: Command) -> None:
     np.savez(folder / "short.npz", logits=np.zeros((1, 2, 3)))
-    assert "no array 'targets', only logits" in command("right.py:ctc", "--logits", "short.npz", folder=folder).stderr
+    assert "no array 'targets', only logits" in command("right.py:ctc", "--logits", "short.npz").stderr
     np.savez(folder / "label.npz", logits=np.zeros((1, 2, 3)), targets=[[7]])
-    assert "targets[0, 0]: found label 7" in command("right.py:ctc", "--logits", "label.npz", folder=folder).stderr
+    assert "targets[0, 0]: found label 7" in command("right.py:ctc", "--logits", "label.npz").stderr
 
 
-def test_a_blank_that_is_no_class_is_told(folder: Path) -> None:
+def test_a_blank_that_is_no_class_is_told(folder: Path, command: Command) -> None:
     for blank, words in (([0, 1], "blank is int64 of shape (2,)"), ("zero", "blank is <U4 of shape ()")):
         np.savez(folder / "blank.npz", logits=np.zeros((1, 2, 3)), targets=[[1]], blank=blank)
-        ran = command("right.py:ctc", "--logits", "blank.npz", folder=folder)
+        ran = command("right.py:ctc", "--logits", "blank.npz")
         assert (ran.returncode, words in ran.stderr) == (2, True), ran.stderr
     np.save(folder / "alone.npy", np.zeros((1, 2, 3)))
-    ran = command("right.py:ctc", "--logits", "alone.npy", folder=folder)
+    ran = command("right.py:ctc", "--logits", "alone.npy")
     assert (ran.returncode, "no .npz of arrays" in ran.stderr) == (2, True), ran.stderr
 
 
-def test_the_known_ones_are_listed() -> None:
+def test_the_known_ones_are_listed(command: Command) -> None:
     listed = command("--list").stdout
     assert "seqloss.torch.CTCLoss" in listed
     assert "warpctc-pytorch is not installed" in listed
 
 
-def test_a_named_case_that_is_answered_by_nan_as_it_should_be_is_right(folder: Path) -> None:
+def test_a_named_case_that_is_answered_by_nan_as_it_should_be_is_right(folder: Path, command: Command) -> None:
     from seqloss.verify import Effort, verify
 
     report = verify(f"{folder / 'right.py'}:ctc", effort=Effort(examples=1, powers=()), apart=False)

@@ -24,7 +24,7 @@ LARGE = {"hangs-when-long"}
 DEADLY = {"crashes-without-frames", "hangs-when-long"}
 """Mistakes that a process of their own must bear."""
 
-SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 20))]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

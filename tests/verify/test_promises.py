@@ -12,7 +12,7 @@ from seqloss.verify import Effort, Implementation, verify
 from tests.verify.mutants import plain
 from tests.verify.mutants.planted import MUTANTS, load
 
-EFFORT = Effort(examples=8, seconds=2.0, powers=(16,))
+EFFORT = Effort(examples=3, seconds=1.0, powers=(16,))
 
 
 def float32_inside(logits: Any, *rest: Any) -> Any:
@@ -80,7 +80,7 @@ def ours(logits: Any, targets: Any, frames: Any, labels: Any, blank: int) -> Any
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_one_that_takes_half_types_alone_is_right(dtype: str) -> None:
-    effort = Effort(examples=12, seconds=8.0, powers=(16,))
+    effort = Effort(examples=4, seconds=8.0, powers=(16,))
     report = verify(Implementation("ours", ours, dtypes=(dtype,)), effort=effort, apart=False)
     assert report.ok, str(report)
 

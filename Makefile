@@ -6,17 +6,23 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 RECIPES := $(VENV)/recipes-ready
 
-.PHONY: run test test-long test-minimum lint format bench clean
+.PHONY: run check test test-long test-minimum lint format bench clean
 
 run: $(RECIPES)  ## train an OCR model on synthetic words, then measure it on 500 words not used in training
 	$(BIN)/seqloss train ocr
 
+check: $(READY) lint  ## between edits: lint, types, and the tests that need neither JAX, Keras, Triton nor a training
+	$(PYTEST) -m "not long" -k "not jax" $(CHECK_TESTS)
+
 test: $(READY) lint  ## lint, types, tests; Keras has one backend in a process, Triton is compiled or interpreted
-	$(PYTEST) -m "not long"
+	@rm -f $(TIMES)
+	$(call timed,base) $(PYTEST) -m "not long"
 ifeq ($(shell uname),Linux)
-	TRITON_INTERPRET=1 $(PYTEST) -m "not long" $(TRITON_TESTS)
+	$(call timed,Triton) TRITON_INTERPRET=1 $(PYTEST) -m "not long" $(TRITON_TESTS)
 endif
-	for backend in $(BACKENDS); do KERAS_BACKEND=$$backend $(PYTEST) -m "not long" $(KERAS_TESTS) || exit 1; done
+	for backend in $(BACKENDS); do \
+		$(call timed,Keras on $$backend) KERAS_BACKEND=$$backend $(PYTEST) -m "not long" $(KERAS_TESTS) || exit 1; done
+	@$(BIN)/python tests/processor_time.py $(TIMES)
 
 test-long: $(READY)  ## the tests that take minutes
 	$(BIN)/pytest -m long
@@ -45,6 +51,11 @@ bench: $(READY)  ## loss and gradient beside torch, one thread
 
 # two processes; idle OpenMP threads do not spin against each other
 PYTEST := GOMP_SPINCOUNT=3000 $(BIN)/pytest -n 2 --dist worksteal
+CHECK_TESTS := tests/contract tests/numpy tests/torch tests/reference tests/data tests/kernels/ctc tests/formulas \
+	tests/test_layering.py tests/test_errors.py tests/test_contract.py
+# processor seconds per suite, over all runs of `make test`
+TIMES := $(VENV)/processor-times.jsonl
+timed = SEQLOSS_PROCESSOR_TIMES=$(TIMES) SEQLOSS_RUN="$(1)"
 BACKENDS := torch jax tensorflow
 KERAS_TESTS := tests/contract tests/keras
 TRITON_TESTS := tests/contract tests/kernels/triton \

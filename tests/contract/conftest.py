@@ -21,13 +21,48 @@ QUICK = {
 """Tests that take Triton's interpreter long, and of their parameters the ones that do for `make test`."""
 
 
+FEW = {
+    "test_small_batches_agree",
+    "test_small_batches_of_log_probabilities_agree",
+    "test_posteriors_of_small_batches_agree",
+    "test_a_reduction_weighs_losses_and_gradients_alike",
+    "test_a_target_longer_than_its_frames_is_infeasible",
+    "test_padding_has_no_gradient_whatever_comes_from_upstream",
+    "test_a_negative_blank_counts_from_the_end",
+    "test_a_batch_of_0_a_time_axis_of_0_and_one_class_work",
+    "test_infeasible_raise_names_the_row_and_its_numbers",
+    "test_nan_or_inf_in_a_frame_in_use_poisons_its_row_alone",
+    "test_scores_past_a_length_are_never_read_and_have_no_gradient",
+    "test_without_validate_a_bad_label_gives_nan_for_its_row_alone",
+    "test_a_label_that_is_no_class_is_named_with_its_cause",
+    "test_a_length_off_its_axis_is_named_with_its_cause",
+    "test_an_argument_of_the_wrong_shape_is_named",
+    "test_where_shapes_are_static_concatenated_targets_are_told_to_be_padded",
+    "test_scores_that_are_no_log_probabilities_are_refused_with_their_sum",
+    "test_every_bad_row_is_counted_and_printed",
+    "test_labels_and_frames_are_those_of_the_collapsed_path",
+    "test_the_callers_arrays_keep_their_bytes",
+    "test_random_rows_have_the_numpy_frontends_bits_wherever_they_stand",
+}
+"""What `make test` asks a frontend with `few_tests`: each argument and each kind of answer once. All that is about half
+types comes on top."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In Triton's interpreter a call takes half a second: half types run what is about them, float32 the rest."""
-    if INTERPRETED:
-        for item in items:
-            if _takes_long(item):
-                item.add_marker(pytest.mark.long)
+    """Leave to `make test-long` what another frontend or type shows as well.
+
+    In Triton's interpreter a call takes half a second: half types run what is about them, float32 the rest.
+    """
+    for item in items:
+        if (INTERPRETED and _takes_long(item)) or _shown_by_another(item):
+            item.add_marker(pytest.mark.long)
+
+
+def _shown_by_another(item: pytest.Item) -> bool:
+    found = getattr(getattr(item, "callspec", None), "params", {}).values()
+    few = any(isinstance(value, Frontend) and value.few_tests for value in found)
+    return few and item.path.name != "test_half_types.py" and item.name.partition("[")[0] not in FEW
 
 
 def _takes_long(item: pytest.Item) -> bool:

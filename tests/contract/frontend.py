@@ -54,6 +54,15 @@ class Frontend(ABC):
     aligns: ClassVar[bool] = False
     long: ClassVar[bool] = False
 
+    @property
+    def few_tests(self) -> bool:
+        """Whether `make test` asks it a few questions, see `conftest.FEW`, and `make test-long` all of them.
+
+        So it is where a frontend hands its arguments to another one of the suite, or where JAX compiles the same
+        program once more for another type.
+        """
+        return False
+
     def refuses_scores(self, call: Callable[[], np.ndarray], error: type[Exception], words: str) -> None:
         """Assert that a call is refused, in words that a pattern finds, for what its scores alone say; or is NaN."""
         if self.sees_scores:

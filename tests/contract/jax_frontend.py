@@ -29,6 +29,10 @@ class JaxFrontend(Frontend):
     few_shapes = True
     traced_gradient = True
 
+    @property
+    def few_tests(self) -> bool:
+        return self.dtype != "float32"
+
     def array(self, values: Any) -> jax.Array:
         array = np.asarray(values)
         return jnp.asarray(array if array.dtype.kind == "f" else array.astype(np.float64)).astype(self.dtype)

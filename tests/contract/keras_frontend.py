@@ -63,6 +63,10 @@ class KerasFrontend(Frontend):
             gradient = ops.convert_to_numpy(gradient)
             return ops.convert_to_numpy(found), gradient.astype(np.float32) if self.half else gradient
 
+    @property
+    def few_tests(self) -> bool:
+        return BACKEND != "tensorflow"
+
     def posteriors(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
         with self.precision():
             return ops.convert_to_numpy(ctc_posteriors(self.tensor(logits), targets, *args, **options))

@@ -55,7 +55,7 @@ def paddings(lengths: np.ndarray, longest: int) -> np.ndarray:
     return (np.arange(longest) >= lengths[:, None]).astype(np.float32)
 
 
-SOON = 4
+SOON = 2
 """Shapes whose cases `make test` looks at; `make test-long` looks at all thousand."""
 
 

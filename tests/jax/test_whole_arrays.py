@@ -18,7 +18,14 @@ from ..contract.test_half_types import assert_log_probabilities_are_taken_for_wh
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
-    "name", ["phone", "scores times 1500", "masked to -1e4", "sure by 16", "sure by 20, wrong in places"]
+    "name",
+    [
+        "phone",
+        pytest.param("scores times 1500", marks=pytest.mark.long),
+        "masked to -1e4",
+        pytest.param("sure by 16", marks=pytest.mark.long),
+        "sure by 20, wrong in places",
+    ],
 )
 def test_large_and_hard_batches_agree(dtype: str, name: str) -> None:
     assert_agrees(JaxArraysFrontend(dtype), NAMED[name])
@@ -65,7 +72,7 @@ def test_rows_of_every_kind_side_by_side_are_what_the_cpu_kernel_makes_of_each(d
     assert not grad[np.isinf(expected)].any()
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("dtype", [pytest.param("float16", marks=pytest.mark.long), "bfloat16"])
 def test_log_probabilities_of_a_half_type_are_not_refused_for_its_rounding(dtype: str) -> None:
     """The contract suite has this path in float32 and float64 alone."""
     assert_log_probabilities_are_taken_for_what_they_are(JaxArraysFrontend(dtype), 1000)

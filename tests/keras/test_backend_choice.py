@@ -57,15 +57,18 @@ def test_what_is_installed_is_used(tmp_path: Path) -> None:
     assert child(tmp_path).startswith("torch 1.09")
 
 
+@pytest.mark.long
 def test_a_backend_that_is_imported_already_comes_first(tmp_path: Path) -> None:
     assert child(tmp_path, before="import jax\n").startswith("jax 1.09")
 
 
+@pytest.mark.long
 def test_the_file_that_keras_writes_by_itself_is_no_choice(tmp_path: Path) -> None:
     configure(tmp_path)
     assert child(tmp_path, hidden=("tensorflow", "torch")).startswith("jax 1.09")
 
 
+@pytest.mark.long
 def test_a_choice_in_the_file_is_kept(tmp_path: Path) -> None:
     configure(tmp_path, backend="jax")
     assert child(tmp_path).startswith("jax 1.09")
@@ -79,6 +82,7 @@ def test_a_file_that_chooses_an_absent_backend_is_named(tmp_path: Path) -> None:
     assert "KERAS_BACKEND=torch" in found
 
 
+@pytest.mark.long
 def test_a_file_that_somebody_wrote_is_a_choice_of_tensorflow(tmp_path: Path) -> None:
     configure(tmp_path, floatx="float64")
     assert "chooses 'tensorflow', but TensorFlow is not installed" in child(tmp_path)
@@ -91,10 +95,12 @@ def test_an_explicit_choice_is_kept_or_refused(tmp_path: Path, name: str, title:
     assert "or set KERAS_BACKEND=" in found
 
 
+@pytest.mark.long
 def test_an_explicit_choice_comes_before_what_is_imported(tmp_path: Path) -> None:
     assert child(tmp_path, before="import jax\n", KERAS_BACKEND="torch").startswith("torch 1.09")
 
 
+@pytest.mark.long
 def test_keras_imported_before_keeps_its_backend(tmp_path: Path) -> None:
     before = "import os\nos.environ['KERAS_BACKEND'] = 'jax'\nimport keras\ndel os.environ['KERAS_BACKEND']\n"
     assert child(tmp_path, before=before).startswith("jax 1.09")

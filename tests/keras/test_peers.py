@@ -29,14 +29,15 @@ SHAPES = [
     (3, 5, 6, 4),
 ]
 """Rows, time, classes, labels."""
-CASES = 1000
+CASES, SOON = 1000, 150
+"""Calls in `make test-long`, and in `make test`."""
 OURS = 32 * 2.0**-24
 
 
-def cases(fewest: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+def cases(fewest: int = 0, number: int = CASES) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """A thousand batches that fit, with classes 1.. for labels: scores, labels filled up with 0, frames, counts."""
     rng = np.random.default_rng(4)
-    for call in range(CASES):
+    for call in range(number):
         rows, time, classes, longest = SHAPES[call % len(SHAPES)]
         labels = rng.integers(1, classes, (rows, longest))
         counts = rng.integers(fewest, longest + 1, rows)
@@ -85,9 +86,10 @@ def graph_of(backend: str, function: Callable[[Any, Any], Any]) -> Callable[[Any
     return tf.function(function)
 
 
-def test_the_loss_agrees_with_keras_own_in_a_thousand_calls(backend: str, value_and_grad: Gradient) -> None:
+@pytest.mark.parametrize("number", [SOON, pytest.param(CASES, marks=pytest.mark.long)])
+def test_the_loss_agrees_with_keras_own_in_that_many_calls(backend: str, value_and_grad: Gradient, number: int) -> None:
     ours_, peers_ = graph_of(backend, our_loss), graph_of(backend, peer_loss)
-    for scores, labels, _, counts in cases():
+    for scores, labels, _, counts in cases(number=number):
         loss, truth = reference.ctc_loss_and_grad(scores.astype(np.float64), labels, None, counts)
         ours, our_grad = value_and_grad(ours_, scores, labels)
         peer, peer_grad = value_and_grad(peers_, scores, labels)

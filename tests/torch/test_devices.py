@@ -63,7 +63,7 @@ class PretendedDevice(TorchFunctionMode):
 
 @pytest.fixture(autouse=True)
 def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays, "_told", set())
+    monkeypatch.setattr(arrays, "_warned", set())
     available._against_device.cache_clear()
 
 
@@ -227,9 +227,9 @@ def test_on_a_gpu_that_can_scores_take_the_kernels_each_device_asked_once(machin
     device = PretendedDevice()
     device.there.append(x)
     with device:
-        assert device_arguments.takes(x)
-        assert not device_arguments.takes(leaf())
-        assert not device_arguments.takes(np.zeros((2, 7, 4)))
+        assert device_arguments.runs_on_triton(x)
+        assert not device_arguments.runs_on_triton(leaf())
+        assert not device_arguments.runs_on_triton(np.zeros((2, 7, 4)))
 
 
 def test_what_has_no_kernel_anywhere_says_yet_on_a_gpu_too(machine: Machine) -> None:

@@ -47,13 +47,13 @@ def mean_gradients(model: nn.Module, optimizer: torch.optim.Optimizer | None = N
     groups = [{"params": list(model.parameters())}] if optimizer is None else optimizer.param_groups
     trained = {id(weight) for group in groups for weight in group["params"]}
     return {
-        name: 0.0 if weight.grad is None else _mean_size(weight.grad.detach())
+        name: 0.0 if weight.grad is None else _mean_absolute(weight.grad.detach())
         for name, weight in model.named_parameters()
         if weight.requires_grad and id(weight) in trained and not BIASES.fullmatch(name.rpartition(".")[2])
     }
 
 
-def _mean_size(gradient: torch.Tensor) -> float:
+def _mean_absolute(gradient: torch.Tensor) -> float:
     """The mean of |gradient|; what a sparse one does not hold counts as 0."""
     held = gradient.coalesce().values() if gradient.is_sparse else gradient
     return float(held.abs().float().sum()) / max(1, gradient.numel())

@@ -11,7 +11,7 @@ import torch
 from seqloss.errors import wrong_dtype
 
 
-class Seen:
+class LayerOutputs:
     """What `layers` has recorded; call it to get it."""
 
     def __init__(self, model: torch.nn.Module) -> None:
@@ -39,38 +39,38 @@ class Seen:
             if parameter.requires_grad
         }
 
-    def _watch(self) -> Iterator[torch.utils.hooks.RemovableHandle]:
+    def _add_hooks(self) -> Iterator[torch.utils.hooks.RemovableHandle]:
         for name, module in self._model.named_modules():
             if "parametrizations" not in name.split("."):  # they make a layer's weight; they are no layers
-                yield from self._watch_module(name or "output", module)
+                yield from self._add_module_hooks(name or "output", module)
         for name, parameter in self._model.named_parameters():
             if parameter.requires_grad:
-                yield parameter.register_hook(lambda gradient, name=name: self._arrived(name, gradient))
+                yield parameter.register_hook(lambda gradient, name=name: self._record_gradient(name, gradient))
 
-    def _watch_module(self, name: str, module: torch.nn.Module) -> Iterator[torch.utils.hooks.RemovableHandle]:
+    def _add_module_hooks(self, name: str, module: torch.nn.Module) -> Iterator[torch.utils.hooks.RemovableHandle]:
         def begun(module: torch.nn.Module, inputs: Any) -> None:
             self._finished_before[name] = self._finished
 
         def finished(module: torch.nn.Module, inputs: Any, output: Any) -> None:
             if self._finished == self._finished_before.get(name):  # it called no other module
-                self._record(name, output)
+                self._record_output(name, output)
             self._finished += 1
 
         yield module.register_forward_pre_hook(begun)
         yield module.register_forward_hook(finished)
 
-    def _record(self, name: str, output: Any) -> None:
+    def _record_output(self, name: str, output: Any) -> None:
         calls = self._calls[name] = self._calls.get(name, 0) + 1
-        for key, tensor in _named(name if calls == 1 else f"{name}#{calls}", output):
+        for key, tensor in _named_tensors(name if calls == 1 else f"{name}#{calls}", output):
             self._outputs[key] = tensor.detach().clone()  # the next layer may work in place
 
-    def _arrived(self, name: str, gradient: torch.Tensor) -> None:
+    def _record_gradient(self, name: str, gradient: torch.Tensor) -> None:
         before = self._gradients.get(name, 0)
         self._gradients[name] = gradient.detach().clone() + before
 
 
 @contextmanager
-def layers(model: torch.nn.Module) -> Iterator[Seen]:
+def layers(model: torch.nn.Module) -> Iterator[LayerOutputs]:
     """Record what a model computes, layer by layer, to hold it against another: `seqloss.doctor.comparison.compare`.
 
     A layer is a module that calls no other one, such as Linear or LSTM. What `forward` computes with functions between
@@ -81,7 +81,7 @@ def layers(model: torch.nn.Module) -> Iterator[Seen]:
         model: recorded from the beginning of the `with` to its end; nothing is changed in it.
 
     Returns:
-        for `with layers(model) as seen`, a `Seen`: `seen()`, in the `with` or after it, is a mapping of name to tensor:
+        for `with layers(model) as seen`, a `LayerOutputs`: `seen()`, in the `with` or after it, is a mapping of name to tensor:
 
         * the outputs in order of execution, under the modules' names; "output" if the model itself is the one layer. A
           second call is "name#2". Of a tuple, such as LSTM's, the first tensor is "name", then come "name.1",
@@ -105,8 +105,8 @@ def layers(model: torch.nn.Module) -> Iterator[Seen]:
     """
     if not isinstance(model, torch.nn.Module):
         raise wrong_dtype("model", type(model).__name__, "a torch.nn.Module")
-    seen = Seen(model)
-    handles = list(seen._watch())
+    seen = LayerOutputs(model)
+    handles = list(seen._add_hooks())
     try:
         yield seen
     finally:
@@ -114,10 +114,10 @@ def layers(model: torch.nn.Module) -> Iterator[Seen]:
             handle.remove()
 
 
-def _named(name: str, output: Any) -> Iterator[tuple[str, torch.Tensor]]:
+def _named_tensors(name: str, output: Any) -> Iterator[tuple[str, torch.Tensor]]:
     if isinstance(output, Mapping):
         for key, value in output.items():
-            yield from _named(f"{name}.{key}", value)
+            yield from _named_tensors(f"{name}.{key}", value)
     else:
         for number, tensor in enumerate(_tensors(output)):
             yield (f"{name}.{number}" if number else name), tensor

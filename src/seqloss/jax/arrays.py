@@ -13,8 +13,8 @@ from jax import lax
 from seqloss import contract, errors
 from seqloss.contract import Infeasible
 from seqloss.errors import wrong_dtype
-from seqloss.numpy.arrays import COMPUTED_IN, rounding
-from seqloss.numpy.ctc.rows import compute
+from seqloss.numpy.arrays import COMPUTED_IN, log_softmax_rounding
+from seqloss.numpy.ctc.rows import compute_rows
 
 INT32 = np.iinfo(np.int32)
 
@@ -46,7 +46,7 @@ class Arguments:
         return self.logits, self.targets, self.logit_lengths, self.target_lengths
 
 
-def read(
+def read_arguments(
     logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int, normalize: bool,
     infeasible: Infeasible, validate: bool,
 ) -> Arguments:  # fmt: skip
@@ -55,7 +55,7 @@ def read(
     Raises:
         as `seqloss.contract.validate` and `check_normalized`; InfeasibleError.
     """
-    scores = floating(logits)
+    scores = logits_to_jax(logits)
     given = [targets, logit_lengths, target_lengths]
     known = [host_value(value) for value in given]
     whole = all(value is not None for value in known)
@@ -63,7 +63,7 @@ def read(
     stand_ins = [None if value is None else stand_in for value, stand_in in zip(given, stand_ins, strict=True)]
     _refuse_concatenated(stand_ins[0], scores.shape)
     batch = contract.validate(scores.shape, *stand_ins, blank=blank, values=validate and whole)
-    slack = rounding(scores.dtype.name) if validate and not normalize else None
+    slack = log_softmax_rounding(scores.dtype.name) if validate and not normalize else None
     raises, values = infeasible == "raise", scores.astype(COMPUTED_IN[scores.dtype.name])
     if raises and whole:
         contract.refuse_too_few_frames(scores.shape, batch)
@@ -72,7 +72,7 @@ def read(
         if slack is not None:
             contract.check_normalized(on_host, batch.logit_lengths, slack)
         if raises:
-            compute(on_host, batch, normalize=normalize, infeasible="raise", gradient=False)
+            compute_rows(on_host, batch, normalize=normalize, infeasible="raise", gradient=False)
         slack, raises = None, False
     checked = (batch.targets, batch.logit_lengths, batch.target_lengths)
     targets, logit_lengths, target_lengths = (
@@ -83,7 +83,7 @@ def read(
     return Arguments(values, integers[0], integers[1], integers[2], batch.blank, validate and not whole, slack, raises)
 
 
-def floating(logits: Any) -> jax.Array:
+def logits_to_jax(logits: Any) -> jax.Array:
     """Logits as a JAX array of a type that seqloss computes with.
 
     Raises:

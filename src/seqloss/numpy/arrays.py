@@ -19,7 +19,7 @@ UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 """How far, relatively, a score of a half type may be from the number it was rounded from."""
 
 
-def scores(logits: Any) -> tuple[np.ndarray, np.dtype]:
+def logits_to_numpy(logits: Any) -> tuple[np.ndarray, np.dtype]:
     """Logits as float32 or float64, and the type that they came in; the caller's own memory where that is possible.
 
     Raises:
@@ -37,6 +37,6 @@ def scores(logits: Any) -> tuple[np.ndarray, np.dtype]:
     return array.astype(COMPUTED_IN[array.dtype.name], copy=False), array.dtype
 
 
-def rounding(name: str) -> float:
+def log_softmax_rounding(name: str) -> float:
     """How far a half type's `log_softmax` may be off, see `contract.check_normalized`; 0 for other types."""
     return 2 * UNIT_ROUNDOFF.get(name, 0.0)

@@ -21,12 +21,12 @@ COMPUTED_IN = {
     torch.float32: torch.float32,
     torch.float64: torch.float64,
 }
-ON_GPU = {"ctc_loss", "CTCLoss", "ctc_posteriors", "ctc_align", "ctc_greedy"}
+HAS_GPU_KERNEL = {"ctc_loss", "CTCLoss", "ctc_posteriors", "ctc_align", "ctc_greedy"}
 """What runs on a GPU, where one can be used."""
-_told: set[tuple[str, str]] = set()
+_warned: set[tuple[str, str]] = set()
 
 
-def scores(logits: torch.Tensor, purpose: str) -> np.ndarray:
+def logits_to_numpy(logits: torch.Tensor, purpose: str) -> np.ndarray:
     """Logits as float32 or float64 on the host, without their graph; a view where that is possible.
 
     Raises:
@@ -39,21 +39,21 @@ def scores(logits: torch.Tensor, purpose: str) -> np.ndarray:
         raise wrong_dtype("logits", logits.dtype, "float16, bfloat16, float32 or float64")
     refuse_tracing(purpose, logits)
     if logits.device.type != "cpu":
-        _tell_detour(logits, purpose)
-    return _array(logits.detach().to("cpu", COMPUTED_IN[logits.dtype]))
+        _warn_of_fallback(logits, purpose)
+    return _tensor_to_numpy(logits.detach().to("cpu", COMPUTED_IN[logits.dtype]))
 
 
-def integers(values: Any) -> Any:
+def integers_to_numpy(values: Any) -> Any:
     """A tensor of labels or lengths as an array; anything else as it is."""
-    return _array(values.detach().cpu()) if isinstance(values, torch.Tensor) else values
+    return _tensor_to_numpy(values.detach().cpu()) if isinstance(values, torch.Tensor) else values
 
 
-def rounding(kind: torch.dtype) -> float:
+def log_softmax_rounding(kind: torch.dtype) -> float:
     """How far a half type's `log_softmax` may be off, see `contract.check_normalized`; 0 for other types."""
     return torch.finfo(kind).eps if kind.itemsize == 2 else 0.0
 
 
-def checked(
+def read_host_arguments(
     purpose: str,
     logits: torch.Tensor,
     targets: Any,
@@ -65,15 +65,15 @@ def checked(
     validate: bool,
 ) -> tuple[np.ndarray, Batch]:
     """The scores on the host, and the batch, held against the contract as `ctc_loss` describes it."""
-    values = scores(logits, purpose)
-    lengths = integers(logit_lengths), integers(target_lengths)
-    batch = contract.validate(values.shape, integers(targets), *lengths, blank=blank, values=validate)
+    values = logits_to_numpy(logits, purpose)
+    lengths = integers_to_numpy(logit_lengths), integers_to_numpy(target_lengths)
+    batch = contract.validate(values.shape, integers_to_numpy(targets), *lengths, blank=blank, values=validate)
     if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, rounding(logits.dtype))
+        contract.check_normalized(values, batch.logit_lengths, log_softmax_rounding(logits.dtype))
     return values, batch
 
 
-def unreachable(cause: object) -> RuntimeError:
+def unreachable_values(cause: object) -> RuntimeError:
     """What to say where a tensor's numbers are out of reach."""
     return RuntimeError(
         f"seqloss cannot read this tensor's numbers ({cause}); inside torch.func's transforms (grad, jacrev, jvp, "
@@ -81,19 +81,19 @@ def unreachable(cause: object) -> RuntimeError:
     )
 
 
-def _array(tensor: torch.Tensor) -> np.ndarray:
+def _tensor_to_numpy(tensor: torch.Tensor) -> np.ndarray:
     try:
         return tensor.resolve_neg().numpy()
     except RuntimeError as error:
-        raise unreachable(error) from error
+        raise unreachable_values(error) from error
 
 
-def _tell_detour(logits: torch.Tensor, purpose: str) -> None:
+def _warn_of_fallback(logits: torch.Tensor, purpose: str) -> None:
     device = logits.device.type
-    if (device, purpose) not in _told:
-        _told.add((device, purpose))
+    if (device, purpose) not in _warned:
+        _warned.add((device, purpose))
         against = reason_against(logits.device, logits.dtype)
-        why = f" here, for {against}" if device == "cuda" and against and purpose in ON_GPU else " yet"
+        why = f" here, for {against}" if device == "cuda" and against and purpose in HAS_GPU_KERNEL else " yet"
         warnings.warn(
             f"{purpose} has no kernel for {device} tensors{why}: the scores travel to the CPU and the result "
             "back. The answer is right, but each call waits for the device. (Said once.)",

@@ -10,7 +10,7 @@ import torch
 
 from seqloss.errors import ShapeError, wrong_dtype
 from seqloss.torch._compat import is_transformed
-from seqloss.torch.arrays import COMPUTED_IN, unreachable
+from seqloss.torch.arrays import COMPUTED_IN, unreachable_values
 from seqloss.torch.no_double_backward import anchor, refuse_double_backward
 from seqloss.torch.tracing import refuse_tracing, untraced
 
@@ -50,27 +50,29 @@ def from_loss_and_grad(function: Callable[..., tuple[Any, Any]]) -> Callable[...
         if not isinstance(x, torch.Tensor) or not x.is_floating_point():
             found = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
             raise wrong_dtype("the first argument", found, "a floating torch.Tensor")
-        return _tied(x, function, args, kwargs)
+        return _apply(x, function, args, kwargs)
 
-    loss.__name__ = _name(function)
+    loss.__name__ = _name_of(function)
     loss.__doc__ = function.__doc__
     return loss
 
 
 @untraced
-def _tied(x: torch.Tensor, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
-    refuse_tracing(_name(function), x)
+def _apply(
+    x: torch.Tensor, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> torch.Tensor:
+    refuse_tracing(_name_of(function), x)
     if is_transformed(x):
-        raise unreachable(_name(function))
-    loss: torch.Tensor = _Own.apply(x, function, args, kwargs, (anchor(x),))
+        raise unreachable_values(_name_of(function))
+    loss: torch.Tensor = _CustomLoss.apply(x, function, args, kwargs, (anchor(x),))
     return loss
 
 
-def _name(function: Callable[..., Any]) -> str:
+def _name_of(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", "loss")
 
 
-class _Own(torch.autograd.Function):
+class _CustomLoss(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
@@ -81,10 +83,10 @@ class _Own(torch.autograd.Function):
         source: tuple[torch.Tensor | None],  # in a tuple: no argument that autograd sees
     ) -> torch.Tensor:
         loss, gradient = function(
-            _array(x), *map(_array, args), **{name: _array(value) for name, value in kwargs.items()}
+            _to_numpy(x), *map(_to_numpy, args), **{name: _to_numpy(value) for name, value in kwargs.items()}
         )
-        loss = _result(loss, x)
-        gradient = _result(gradient, x)
+        loss = _to_tensor(loss, x)
+        gradient = _to_tensor(gradient, x)
         if gradient.shape != x.shape:
             raise ShapeError(
                 f"gradient: expected shape {tuple(x.shape)}, the argument's, found {tuple(gradient.shape)}."
@@ -95,7 +97,7 @@ class _Own(torch.autograd.Function):
                 f"found shape {tuple(loss.shape)}."
             )
         ctx.save_for_backward(gradient)
-        ctx.dtype, ctx.name, ctx.source = x.dtype, _name(function), source[0]
+        ctx.dtype, ctx.name, ctx.source = x.dtype, _name_of(function), source[0]
         return loss
 
     @staticmethod
@@ -107,7 +109,7 @@ class _Own(torch.autograd.Function):
         return refuse_double_backward(weighted, ctx.name, ctx.source, upstream), None, None, None, None
 
 
-def _array(value: Any) -> Any:
+def _to_numpy(value: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
     array = value.detach().to("cpu", COMPUTED_IN.get(value.dtype, value.dtype)).numpy().view()
@@ -115,7 +117,7 @@ def _array(value: Any) -> Any:
     return array
 
 
-def _result(value: Any, x: torch.Tensor) -> torch.Tensor:
+def _to_tensor(value: Any, x: torch.Tensor) -> torch.Tensor:
     """A copy, so that nothing the function keeps can change what backward uses."""
     tensor = value.detach().clone() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
     return tensor.to(x.device, COMPUTED_IN.get(x.dtype, x.dtype))

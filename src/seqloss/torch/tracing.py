@@ -50,7 +50,7 @@ def is_traced(name: str, logits: torch.Tensor) -> bool:
     if torch.compiler.is_compiling():
         return True
     if torch.jit.is_tracing():
-        raise recorded(name, "torch.jit.trace")
+        raise recording_error(name, "torch.jit.trace")
     return is_recorded() or is_fake(logits)
 
 
@@ -61,11 +61,11 @@ def refuse_tracing(name: str, x: torch.Tensor) -> None:
         RuntimeError: says what to do instead.
     """
     if torch.jit.is_tracing():
-        raise recorded(name, "torch.jit.trace")
+        raise recording_error(name, "torch.jit.trace")
     if torch.compiler.is_exporting():
-        raise recorded(name, "torch.export")
+        raise recording_error(name, "torch.export")
     if is_recorded():
-        raise recorded(name, "make_fx")
+        raise recording_error(name, "make_fx")
     if is_fake(x):
         raise RuntimeError(
             f"{name}: found a fake tensor, expected one with numbers, which its kernel for these scores reads; "
@@ -73,7 +73,7 @@ def refuse_tracing(name: str, x: torch.Tensor) -> None:
         )
 
 
-def recorded(name: str, tracer: str) -> RuntimeError:
+def recording_error(name: str, tracer: str) -> RuntimeError:
     return RuntimeError(
         f"{name} cannot be recorded by {tracer}: it would become a constant, the same for every input. "
         f"Trace the network alone and call {name} on its output; torch.compile takes both together."

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
-from seqloss.jax.arrays import read
+from seqloss.jax.arrays import read_arguments
 from seqloss.jax.ctc.kernel import Options, losses
 
 
@@ -89,7 +89,7 @@ def ctc_loss(
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
     contract.check_options(infeasible, reduction, denominator)
-    given = read(logits, targets, logit_lengths, target_lengths, blank, normalize, infeasible, validate)
+    given = read_arguments(logits, targets, logit_lengths, target_lengths, blank, normalize, infeasible, validate)
     options = Options(
         given.blank,
         normalize,

@@ -14,7 +14,7 @@ from seqloss.errors import LengthError, SeqLossError, ShapeError, wrong_rank
 from seqloss.jax.arrays import host_value
 from seqloss.jax.ctc.loss import ctc_loss
 
-WORDS = {
+ARGUMENT_NAMES = {
     "give the true target_lengths": "give the true label_paddings",
     "targets": "labels",
     "blank:": "blank_id:",
@@ -64,7 +64,7 @@ def optax_ctc_loss(
     del log_epsilon
     frames = _lengths("logit_paddings", logit_paddings, "logits", logits, 3)
     counts = _lengths("label_paddings", label_paddings, "labels", labels, 2)
-    with _optax_words():
+    with _optax_argument_names():
         return ctc_loss(logits, labels, frames, counts, blank=blank_id)
 
 
@@ -97,12 +97,12 @@ def _lengths(name: str, paddings: Any, padded: str, values: Any, rank: int) -> A
 
 
 @contextmanager
-def _optax_words() -> Iterator[None]:
+def _optax_argument_names() -> Iterator[None]:
     """An error of the contract, with the names that optax has for its arguments."""
     try:
         yield
     except SeqLossError as error:
         words = str(error)
-        for ours, theirs in WORDS.items():
+        for ours, theirs in ARGUMENT_NAMES.items():
             words = words.replace(ours, theirs)
         raise type(error)(words) from None

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from seqloss import contract
 from seqloss.contract import Infeasible
-from seqloss.jax.arrays import read
+from seqloss.jax.arrays import read_arguments
 from seqloss.jax.ctc.kernel import Options, losses_and_grads
 
 
@@ -50,7 +50,7 @@ def ctc_posteriors(
         A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4.
     """
     contract.check_options(infeasible, "none", None)
-    given = read(logits, targets, logit_lengths, target_lengths, blank, normalize, infeasible, validate)
+    given = read_arguments(logits, targets, logit_lengths, target_lengths, blank, normalize, infeasible, validate)
     options = Options(
         given.blank, normalize, softmax=False, raises=given.raises,
         unchecked=given.unchecked, rounding=given.rounding,

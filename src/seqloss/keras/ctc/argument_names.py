@@ -1,4 +1,4 @@
-"""The contract's errors in the words of a Keras loss: `y_true` and `y_pred` in place of targets and logits."""
+"""The contract's errors in the names of a Keras loss: `y_true` and `y_pred` in place of targets and logits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from seqloss.errors import SeqLossError
 
-PLACE = re.compile(r"\b(targets|logits)(?:\[(\d+), (\d+)\])?(?!\w)")
+POSITION = re.compile(r"\b(targets|logits)(?:\[(\d+), (\d+)\])?(?!\w)")
 LENGTH = re.compile(r"\b(target_lengths|logit_lengths)\[(\d+)\]")
 HINTS = {
     "give the true target_lengths if this is padding, or shift the labels by one": "{padding}, or shift the labels",
@@ -20,7 +20,7 @@ HINTS = {
 
 
 @dataclass(frozen=True)
-class Words:
+class ArgumentNames:
     """How a loss calls the arguments of the contract.
 
     Attributes:
@@ -43,7 +43,7 @@ class Words:
         for name, ours in (("target_lengths", self.target_lengths), ("logit_lengths", self.logit_lengths)):
             if isinstance(ours, str):
                 message = re.sub(rf"\b{name}\b", ours, message)
-        return PLACE.sub(lambda found: self._place(*found.groups()), message)
+        return POSITION.sub(lambda found: self._place(*found.groups()), message)
 
     def _length(self, name: str, row: str) -> str:
         ours: int | str = getattr(self, name)
@@ -55,24 +55,24 @@ class Words:
         return ours if row is None or place is None else f"{ours}[{row}, {int(place) + first}]"
 
 
-_current: ContextVar[Words | None] = ContextVar("words", default=None)
+_current: ContextVar[ArgumentNames | None] = ContextVar("names", default=None)
 
 
-def current_words() -> Words | None:
+def current_argument_names() -> ArgumentNames | None:
     """What a graph that is traced now should use for its own errors, when it runs."""
     return _current.get()
 
 
 @contextmanager
-def translated(words: Words | None) -> Iterator[None]:
-    """Errors of the contract in these words; None leaves them as they are."""
-    if words is None:
+def rename_arguments(names: ArgumentNames | None) -> Iterator[None]:
+    """Errors of the contract in these names; None leaves them as they are."""
+    if names is None:
         yield
         return
-    token = _current.set(words)
+    token = _current.set(names)
     try:
         yield
     except SeqLossError as error:
-        raise type(error)(words.translate(str(error))) from None
+        raise type(error)(names.translate(str(error))) from None
     finally:
         _current.reset(token)

@@ -9,12 +9,12 @@ from keras import ops
 
 from seqloss.contract import Infeasible
 from seqloss.errors import wrong_rank
-from seqloss.keras.ctc.argument_names import Words, translated
+from seqloss.keras.ctc.argument_names import ArgumentNames, rename_arguments
 from seqloss.keras.ctc.labels import as_integers
-from seqloss.keras.ctc.loss import ctc_loss, tensor
+from seqloss.keras.ctc.loss import as_tensor, ctc_loss
 from seqloss.keras.ctc.shapes import as_column, is_column, is_half, rank, size, with_rank
 
-WORDS = Words(target_lengths="label_length", logit_lengths="input_length")
+ARGUMENT_NAMES = ArgumentNames(target_lengths="label_length", logit_lengths="input_length")
 
 
 def ctc_batch_cost(
@@ -48,11 +48,11 @@ def ctc_batch_cost(
         >>> tuple(loss.shape), round(float(loss[0, 0]), 4)
         ((1, 1), 1.0986)
     """
-    probabilities = with_rank("y_pred", tensor(y_pred), "batch", "time", "classes")
+    probabilities = with_rank("y_pred", as_tensor(y_pred), "batch", "time", "classes")
     if is_half(probabilities):
         probabilities = ops.cast(probabilities, "float32")  # epsilon is nothing beside a half type's 1
     rows = size(probabilities, 0)
-    with translated(WORDS):
+    with rename_arguments(ARGUMENT_NAMES):
         losses = ctc_loss(
             ops.log(probabilities + keras.config.epsilon()),
             with_rank("y_true", as_integers("y_true", y_true), "batch", "labels"),

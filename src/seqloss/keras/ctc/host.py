@@ -12,10 +12,10 @@ from seqloss.contract import Infeasible
 from seqloss.errors import wrong_dtype
 from seqloss.numpy import Finding, Greedy, Report
 
-__all__ = ["Finding", "Greedy", "Report", "array", "ctc_check", "ctc_greedy", "ctc_posteriors"]
+__all__ = ["Finding", "Greedy", "Report", "ctc_check", "ctc_greedy", "ctc_posteriors", "to_numpy"]
 
 
-def array(values: Any) -> Any:
+def to_numpy(values: Any) -> Any:
     """A tensor as a NumPy array, bfloat16 as ml_dtypes' type; anything else as it is.
 
     Raises:
@@ -58,7 +58,7 @@ def ctc_check(
         >>> report.counts
         {'infeasible': 1, 'label': 1}
     """
-    args = map(array, (logits, targets, logit_lengths, target_lengths))
+    args = map(to_numpy, (logits, targets, logit_lengths, target_lengths))
     return host.ctc_check(*args, blank=blank, normalize=normalize)
 
 
@@ -99,7 +99,7 @@ def ctc_posteriors(
         A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4.
     """
     found: np.ndarray = host.ctc_posteriors(
-        *map(array, (logits, targets, logit_lengths, target_lengths)),
+        *map(to_numpy, (logits, targets, logit_lengths, target_lengths)),
         blank=blank,
         normalize=normalize,
         infeasible=infeasible,
@@ -134,4 +134,4 @@ def ctc_greedy(logits: Any, logit_lengths: Any = None, *, blank: int = 0, normal
         >>> read.labels.tolist(), read.first.tolist(), read.last.tolist()
         ([2, 2, 1], [1, 4, 5], [2, 4, 5])
     """
-    return host.ctc_greedy(array(logits), array(logit_lengths), blank=blank, normalize=normalize)
+    return host.ctc_greedy(to_numpy(logits), to_numpy(logit_lengths), blank=blank, normalize=normalize)

@@ -12,9 +12,9 @@ from seqloss.contract import Infeasible
 from seqloss.errors import OptionError, ShapeError, unknown_option, wrong_rank
 from seqloss.keras._compat import in_symbolic_scope, keras_mask
 from seqloss.keras.ctc import lengths
-from seqloss.keras.ctc.argument_names import Words, translated
+from seqloss.keras.ctc.argument_names import ArgumentNames, rename_arguments
 from seqloss.keras.ctc.labels import as_integers, is_floating, refuse_fractions
-from seqloss.keras.ctc.loss import ctc_loss, outline, tensor
+from seqloss.keras.ctc.loss import as_tensor, ctc_loss, symbolic_loss
 from seqloss.keras.ctc.shapes import as_column, is_column, is_half, rank, size, with_rank
 
 TARGET_LENGTHS = ("padding", "end", "packed")
@@ -131,14 +131,14 @@ class CTC(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any, logit_lengths: Any = None, target_lengths: Any = None) -> Any:
         """The loss of each row, (batch,)."""
         if in_symbolic_scope():
-            return outline(tensor(y_pred), "none")
+            return symbolic_loss(as_tensor(y_pred), "none")
         y_true = y_true if hasattr(y_true, "shape") else ops.convert_to_tensor(y_true)
         mask, packed = keras_mask(y_pred), self._packed_columns()
         y_true = with_rank("y_true", y_true, "batch", "labels")
-        y_pred = with_rank("y_pred", tensor(y_pred), "batch", "time", "classes")
+        y_pred = with_rank("y_pred", as_tensor(y_pred), "batch", "time", "classes")
         mask = mask if mask is None else with_rank("y_pred's Keras mask", mask, "batch", "time")
         self._check_form(y_true, y_pred, mask, packed)
-        with translated(self._words(logit_lengths, target_lengths)):
+        with rename_arguments(self._argument_names(logit_lengths, target_lengths)):
             return self._losses(y_true, self._in_its_type(y_pred), mask, logit_lengths, target_lengths)
 
     def _losses(self, y_true: Any, y_pred: Any, mask: Any, logit_lengths: Any, target_lengths: Any) -> Any:
@@ -177,13 +177,13 @@ class CTC(keras.losses.Loss):
         """In the type of the computation; half types stay, because log-probabilities that were rounded have slack."""
         return y_pred if is_half(y_pred) and not self.normalize else ops.cast(y_pred, self._computed_in())
 
-    def _words(self, logit_lengths: Any, target_lengths: Any) -> Words:
+    def _argument_names(self, logit_lengths: Any, target_lengths: Any) -> ArgumentNames:
         """How errors call what they are about; arguments of a call keep their names."""
         packed = self._packed_columns()
         labels = 0 if self.target_lengths == "packed" and target_lengths is None else "target_lengths"
         frames = packed - 1 if self.logit_lengths == "packed" and logit_lengths is None else "logit_lengths"
         padding = f"if this is padding, give its number, CTC(padding=...), found padding={self.padding}, or the lengths"
-        return Words(packed, int(self.logit_lengths == "predicted"), labels, frames, f"{padding} of y_true")
+        return ArgumentNames(packed, int(self.logit_lengths == "predicted"), labels, frames, f"{padding} of y_true")
 
     def _ends_of_labels(self, labels: Any, targets: Any, columns: Any) -> Any:
         if self.target_lengths == "packed":
@@ -204,7 +204,7 @@ class CTC(keras.losses.Loss):
         if self.logit_lengths == "end":
             ends = lengths.best_end(y_pred, self.end or 0)
         else:
-            ends = lengths.rounded(columns[:, 0], y_pred)
+            ends = lengths.round_lengths(columns[:, 0], y_pred)
         return y_pred, lengths.at_least_needed(ends, y_pred, targets, target_lengths)
 
     def _check_options(self) -> None:

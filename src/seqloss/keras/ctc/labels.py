@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from seqloss.errors import wrong_dtype
-from seqloss.keras.ctc.host import array
+from seqloss.keras.ctc.host import to_numpy
 
 NO_INTEGER = -(2**31)
 """What a number that is none becomes: no class, and no length."""
@@ -57,7 +57,7 @@ def refuse_fractions(name: str, values: Any, target_lengths: Any) -> None:
     """
     if not is_floating(values):
         return
-    found, counts = looked_at(values), looked_at(target_lengths)
+    found, counts = host_values(values), host_values(target_lengths)
     if found is None or counts is None or counts.shape != found.shape[:1]:
         return
     rows, places = np.nonzero((found != np.round(found)) & (np.arange(found.shape[1]) < counts[:, None]))
@@ -66,9 +66,9 @@ def refuse_fractions(name: str, values: Any, target_lengths: Any) -> None:
         raise wrong_dtype(f"{name}[{row}, {place}]", found[row, place], "an integer")
 
 
-def looked_at(values: Any) -> np.ndarray | None:
+def host_values(values: Any) -> np.ndarray | None:
     """The values of a tensor on the host; None if they are traced."""
     try:
-        return np.asarray(array(values))
+        return np.asarray(to_numpy(values))
     except ValueError:
         return None

@@ -29,7 +29,7 @@ def last_label(y_true: Any, padding: float | None) -> Any:
     if padding is None:
         return ops.zeros((size(y_true, 0),), dtype="int32") + ops.cast(labels, "int32")
     used = ops.not_equal(y_true, padding) if padding == padding else ops.logical_not(ops.isnan(y_true))
-    place = ops.where(used, _places(labels), 0)
+    place = ops.where(used, _positions(labels), 0)
     return ops.max(ops.pad(place, [[0, 0], [1, 0]]), axis=1)  # at least one wide: torch has no largest of nothing
 
 
@@ -40,7 +40,7 @@ def first_end(classes: Any, end: int, otherwise: Any) -> Any:
         classes: integers (batch, n).
         otherwise: lengths (batch,).
     """
-    place = ops.where(ops.equal(classes, end), _places(size(classes, 1)), NONE)
+    place = ops.where(ops.equal(classes, end), _positions(size(classes, 1)), NONE)
     first = ops.min(ops.pad(place, [[0, 0], [1, 0]], constant_values=NONE), axis=1)
     return ops.where(ops.equal(first, NONE), ops.cast(otherwise, "int32"), first)
 
@@ -50,7 +50,7 @@ def best_end(y_pred: Any, end: int) -> Any:
     return first_end(ops.argmax(y_pred, axis=2), end, all_frames(y_pred))
 
 
-def rounded(lengths: Any, y_pred: Any) -> Any:
+def round_lengths(lengths: Any, y_pred: Any) -> Any:
     """Predicted lengths (batch,) as whole ones from 0 to the time axis; what is no number counts as all frames."""
     frames = ops.cast(size(y_pred, 1), lengths.dtype)
     lengths = ops.where(ops.isnan(lengths), frames, lengths)
@@ -63,7 +63,7 @@ def at_least_needed(logit_lengths: Any, y_pred: Any, targets: Any, target_length
     A network that has not learnt yet ends anywhere; with fewer frames than that no path fits, and it would never learn.
     """
     needed = ops.cast(target_lengths, "int32")
-    inside = (_places(size(targets, 1)) <= needed[:, None])[:, 1:]
+    inside = (_positions(size(targets, 1)) <= needed[:, None])[:, 1:]
     repeats = ops.logical_and(ops.equal(targets[:, 1:], targets[:, :-1]), inside)
     needed = needed + ops.sum(ops.cast(repeats, "int32"), axis=1)
     return ops.minimum(ops.maximum(logit_lengths, needed), all_frames(y_pred))
@@ -89,6 +89,6 @@ def without_masked(y_pred: Any, mask: Any) -> tuple[Any, Any]:
     return moved, ops.sum(ops.cast(mask, "int32"), axis=1)
 
 
-def _places(count: Any) -> Any:
+def _positions(count: Any) -> Any:
     """1, 2, ... as int32 (1, count)."""
     return (ops.arange(count, dtype="int32") + 1)[None, :]

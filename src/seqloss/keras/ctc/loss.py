@@ -85,11 +85,11 @@ def ctc_loss(
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
     contract.check_options(infeasible, reduction, denominator)
-    logits = tensor(logits)
+    logits = as_tensor(logits)
     _refuse_concatenated(targets)
     if in_symbolic_scope():
-        return outline(logits, reduction)
-    return _frontend()(
+        return symbolic_loss(logits, reduction)
+    return _backend_ctc_loss()(
         logits,
         targets,
         logit_lengths,
@@ -103,7 +103,7 @@ def ctc_loss(
     )
 
 
-def tensor(values: Any) -> Any:
+def as_tensor(values: Any) -> Any:
     """A tensor of the backend, in the type that it came in.
 
     Raises:
@@ -126,7 +126,7 @@ def _refuse_concatenated(targets: Any) -> None:
         raise wrong_rank("targets", np.shape(targets), "(batch, labels)", hint)
 
 
-def _frontend() -> Callable[..., Any]:
+def _backend_ctc_loss() -> Callable[..., Any]:
     """The backend's own `ctc_loss`."""
     name = keras.config.backend()
     if name == "torch":
@@ -144,7 +144,7 @@ def _frontend() -> Callable[..., Any]:
     raise unknown_option("KERAS_BACKEND", name, BACKENDS)
 
 
-def outline(logits: Any, reduction: Reduction) -> Any:
+def symbolic_loss(logits: Any, reduction: Reduction) -> Any:
     """A tensor of the loss's shape and type: all that Keras asks for while it builds a model."""
     loss = ops.sum(logits, axis=(1, 2))
     dtype = "float64" if keras.backend.standardize_dtype(logits.dtype) == "float64" else "float32"

@@ -11,7 +11,7 @@ from seqloss import contract
 from seqloss.contract import Batch, Infeasible
 from seqloss.kernels.ctc.batch import best_paths
 from seqloss.kernels.ctc.rows import Path
-from seqloss.numpy.arrays import rounding, scores
+from seqloss.numpy.arrays import log_softmax_rounding, logits_to_numpy
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,14 @@ def ctc_align(
         A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4, with maxima in place of sums.
     """
     contract.check_options(infeasible, "none", None)
-    values, kind = scores(logits)
+    values, kind = logits_to_numpy(logits)
     batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
     if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, rounding(kind.name))
-    return aligned(values, batch, normalize=normalize, infeasible=infeasible)
+        contract.check_normalized(values, batch.logit_lengths, log_softmax_rounding(kind.name))
+    return align_batch(values, batch, normalize=normalize, infeasible=infeasible)
 
 
-def aligned(values: np.ndarray, batch: Batch, *, normalize: bool, infeasible: Infeasible) -> Alignment:
+def align_batch(values: np.ndarray, batch: Batch, *, normalize: bool, infeasible: Infeasible) -> Alignment:
     """From checked arguments."""
     found = best_paths(values, batch, normalize=normalize)
     infeasible_rows = found.paths == Path.INFEASIBLE

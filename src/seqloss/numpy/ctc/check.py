@@ -12,7 +12,7 @@ from seqloss import contract, errors
 from seqloss.contract import Batch
 from seqloss.kernels.ctc.batch import loss_and_grad
 from seqloss.kernels.ctc.rows import Path
-from seqloss.numpy.arrays import rounding, scores
+from seqloss.numpy.arrays import log_softmax_rounding, logits_to_numpy
 
 Kind = Literal["length", "label", "normalization", "non-finite", "infeasible"]
 
@@ -97,12 +97,12 @@ def ctc_check(
         >>> report.findings[0].cause[:64]
         'row 1: no path fits: 2 labels with 1 adjacent repeats need 3 fra'
     """
-    values, kind = scores(logits)
+    values, kind = logits_to_numpy(logits)
     batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=False)
-    return look(values, batch, normalize, rounding(kind.name))
+    return find_bad_rows(values, batch, normalize, log_softmax_rounding(kind.name))
 
 
-def look(values: np.ndarray, batch: Batch, normalize: bool, rounding: float) -> Report:
+def find_bad_rows(values: np.ndarray, batch: Batch, normalize: bool, rounding: float) -> Report:
     """`ctc_check`, for the frontends.
 
     Args:

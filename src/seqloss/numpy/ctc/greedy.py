@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqloss import contract
-from seqloss.numpy.arrays import scores
+from seqloss.numpy.arrays import logits_to_numpy
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,19 @@ def ctc_greedy(logits: Any, logit_lengths: Any = None, *, blank: int = 0, normal
         >>> read.labels.tolist(), read.first.tolist(), read.last.tolist()
         ([2, 2, 1], [1, 4, 5], [2, 4, 5])
     """
-    values, _ = scores(logits)
+    values, _ = logits_to_numpy(logits)
     rows = values.shape[0] if values.ndim == 3 else 0
     batch = contract.validate(values.shape, np.zeros((rows, 0), np.int64), logit_lengths, blank=blank, values=True)
     return [
-        _read(row[:frames].astype(np.float64), batch.blank, normalize)
+        _decode_row(row[:frames].astype(np.float64), batch.blank, normalize)
         for row, frames in zip(values, batch.logit_lengths, strict=True)
     ]
 
 
-def _read(row: np.ndarray, blank: int, normalize: bool) -> Greedy:
+def _decode_row(row: np.ndarray, blank: int, normalize: bool) -> Greedy:
     """One row's scores (frames, classes)."""
     if not row.size:
-        return _assemble(np.zeros(0, np.int64), np.zeros(0), blank)
+        return _merge_repeats(np.zeros(0, np.int64), np.zeros(0), blank)
     classes = row.argmax(axis=1)
     best = row.max(axis=1)
     if not np.isfinite(best).all():
@@ -77,10 +77,10 @@ def _read(row: np.ndarray, blank: int, normalize: bool) -> Greedy:
     if normalize:
         with np.errstate(under="ignore"):
             best = -np.log(np.exp(row - best[:, None]).sum(axis=1))
-    return _assemble(classes, best, blank)
+    return _merge_repeats(classes, best, blank)
 
 
-def _assemble(classes: np.ndarray, log_probs: np.ndarray, blank: int) -> Greedy:
+def _merge_repeats(classes: np.ndarray, log_probs: np.ndarray, blank: int) -> Greedy:
     """Merge runs of one class, then drop the blanks."""
     starts = np.flatnonzero(np.diff(classes, prepend=-1))
     ends = np.append(starts[1:], classes.size) - 1 if starts.size else starts

@@ -9,8 +9,8 @@ import numpy as np
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
 from seqloss.errors import ShapeError
-from seqloss.numpy.arrays import rounding, scores
-from seqloss.numpy.ctc.rows import compute
+from seqloss.numpy.arrays import log_softmax_rounding, logits_to_numpy
+from seqloss.numpy.ctc.rows import compute_rows
 
 
 def ctc_loss(
@@ -133,15 +133,15 @@ def _ctc(
     upstream: Any = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
     contract.check_options(infeasible, reduction, denominator)
-    values, kind = scores(logits)
+    values, kind = logits_to_numpy(logits)
     batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
     if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, rounding(kind.name))
+        contract.check_normalized(values, batch.logit_lengths, log_softmax_rounding(kind.name))
     weights = np.ones(values.shape[0], values.dtype)
     if reduction != "none":
         weights = contract.reduction_weights(reduction, batch.target_lengths, denominator).astype(values.dtype)
     asked = weights * _upstream(upstream, weights.shape if reduction == "none" else ()).astype(values.dtype)
-    rows = compute(values, batch, normalize=normalize, infeasible=infeasible, gradient=gradient, weights=asked)
+    rows = compute_rows(values, batch, normalize=normalize, infeasible=infeasible, gradient=gradient, weights=asked)
     loss = rows.losses
     if reduction != "none":
         loss = (loss * weights).sum(dtype=loss.dtype)

@@ -8,8 +8,8 @@ import numpy as np
 
 from seqloss import contract
 from seqloss.contract import Infeasible
-from seqloss.numpy.arrays import rounding, scores
-from seqloss.numpy.ctc.rows import compute
+from seqloss.numpy.arrays import log_softmax_rounding, logits_to_numpy
+from seqloss.numpy.ctc.rows import compute_rows
 
 
 def ctc_posteriors(
@@ -46,10 +46,10 @@ def ctc_posteriors(
         A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4.
     """
     contract.check_options(infeasible, "none", None)
-    values, kind = scores(logits)
+    values, kind = logits_to_numpy(logits)
     batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
     if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, rounding(kind.name))
-    rows = compute(values, batch, normalize=normalize, softmax=False, infeasible=infeasible)
+        contract.check_normalized(values, batch.logit_lengths, log_softmax_rounding(kind.name))
+    rows = compute_rows(values, batch, normalize=normalize, softmax=False, infeasible=infeasible)
     assert rows.gradient is not None
     return np.abs(rows.gradient)  # minus the posterior, and no -0.0

@@ -28,7 +28,7 @@ class Rows:
     zero_gradient: np.ndarray
 
 
-def compute(
+def compute_rows(
     values: np.ndarray,
     batch: Batch,
     *,

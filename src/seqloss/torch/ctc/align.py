@@ -9,10 +9,10 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Infeasible
-from seqloss.numpy.ctc.align import aligned
-from seqloss.torch.arrays import checked
+from seqloss.numpy.ctc.align import align_batch
+from seqloss.torch.arrays import read_host_arguments
 from seqloss.torch.ctc import device_arguments
-from seqloss.torch.ctc.device_arguments import read, takes
+from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
 from seqloss.torch.ctc.gpu import refuse, slack
 from seqloss.torch.tracing import refuse_tracing, untraced
 
@@ -74,14 +74,14 @@ def ctc_align(
         A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4, with maxima in place of sums.
     """
     contract.check_options(infeasible, "none", None)
-    if takes(logits):
+    if runs_on_triton(logits):
         refuse_tracing("ctc_align", logits)
         return _on_the_device(logits, targets, logit_lengths, target_lengths, blank, normalize, infeasible, validate)
-    values, batch = checked(
+    values, batch = read_host_arguments(
         "ctc_align", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize,
         validate=validate,
     )  # fmt: skip
-    found = aligned(values, batch, normalize=normalize, infeasible=infeasible)
+    found = align_batch(values, batch, normalize=normalize, infeasible=infeasible)
     return Alignment(*(torch.from_numpy(array).to(logits.device) for array in astuple(found)))
 
 
@@ -98,7 +98,7 @@ def _on_the_device(
     """By the Triton kernels; nothing waits for the device. What is "raise" where no host can look is NaN."""
     from seqloss.kernels.triton.ctc.align import best_paths
 
-    given = read(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
+    given = read_device_arguments(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
     refuse("ctc_align", logits, given, normalize=normalize, infeasible=infeasible, validate=validate)
     found = best_paths(
         logits.detach().resolve_neg(), *given[:3], blank=given.blank, normalize=normalize,

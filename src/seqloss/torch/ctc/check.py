@@ -8,8 +8,8 @@ import torch
 
 from seqloss import contract
 from seqloss.numpy import Report
-from seqloss.numpy.ctc.check import look
-from seqloss.torch.arrays import integers, rounding, scores
+from seqloss.numpy.ctc.check import find_bad_rows
+from seqloss.torch.arrays import integers_to_numpy, log_softmax_rounding, logits_to_numpy
 from seqloss.torch.tracing import untraced
 
 
@@ -43,7 +43,7 @@ def ctc_check(
         >>> report.findings[0].cause[:64]
         'row 1: no path fits: 2 labels with 1 adjacent repeats need 3 fra'
     """
-    values = scores(logits, "ctc_check")
-    lengths = integers(logit_lengths), integers(target_lengths)
-    batch = contract.validate(values.shape, integers(targets), *lengths, blank=blank, values=False)
-    return look(values, batch, normalize, rounding(logits.dtype))
+    values = logits_to_numpy(logits, "ctc_check")
+    lengths = integers_to_numpy(logit_lengths), integers_to_numpy(target_lengths)
+    batch = contract.validate(values.shape, integers_to_numpy(targets), *lengths, blank=blank, values=False)
+    return find_bad_rows(values, batch, normalize, log_softmax_rounding(logits.dtype))

@@ -10,8 +10,8 @@ import torch
 import seqloss.numpy as host
 from seqloss import contract
 from seqloss.numpy import Greedy
-from seqloss.torch.arrays import integers, scores
-from seqloss.torch.ctc.device_arguments import read, takes
+from seqloss.torch.arrays import integers_to_numpy, logits_to_numpy
+from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
 from seqloss.torch.tracing import refuse_tracing, untraced
 
 
@@ -44,11 +44,11 @@ def ctc_greedy(
         >>> read.labels.tolist(), read.first.tolist(), read.last.tolist()
         ([2, 2, 1], [1, 4, 5], [2, 4, 5])
     """
-    if takes(logits):
+    if runs_on_triton(logits):
         refuse_tracing("ctc_greedy", logits)
         return _on_the_device(logits, logit_lengths, blank, normalize)
-    values = scores(logits, "ctc_greedy")
-    return host.ctc_greedy(values, integers(logit_lengths), blank=blank, normalize=normalize)
+    values = logits_to_numpy(logits, "ctc_greedy")
+    return host.ctc_greedy(values, integers_to_numpy(logit_lengths), blank=blank, normalize=normalize)
 
 
 def _on_the_device(logits: torch.Tensor, logit_lengths: Any, blank: int, normalize: bool) -> list[Greedy]:
@@ -57,17 +57,17 @@ def _on_the_device(logits: torch.Tensor, logit_lengths: Any, blank: int, normali
 
     rows = logits.shape[0] if logits.ndim == 3 else 0
     no_labels = np.zeros((rows, 0), np.int64)
-    given = read(logits, no_labels, logit_lengths, None, blank=blank, validate=True)
+    given = read_device_arguments(logits, no_labels, logit_lengths, None, blank=blank, validate=True)
     lengths = given.logit_lengths
     if lengths is None:
         lengths = torch.full((rows,), logits.shape[1], dtype=torch.int64, device=logits.device)
     reading = greedy.read(logits.detach().resolve_neg(), lengths, blank=given.blank, normalize=normalize)
     found = greedy.views(reading.whole.cpu())
     contract.validate(tuple(logits.shape), no_labels, found.lengths.numpy(), blank=blank)
-    return [_row(found, n) for n in range(rows)]
+    return [_copy_row(found, n) for n in range(rows)]
 
 
-def _row(found: Any, n: int) -> Greedy:
+def _copy_row(found: Any, n: int) -> Greedy:
     """What was read off one row, in memory of its own."""
     count = int(found.counts[n])
     labels, first, last, label_scores = (

@@ -8,9 +8,10 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
-from seqloss.torch.arrays import checked
-from seqloss.torch.ctc import device_arguments, gpu, operators
-from seqloss.torch.ctc.rows import losses
+from seqloss.torch.arrays import read_host_arguments
+from seqloss.torch.ctc import gpu, operators
+from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
+from seqloss.torch.ctc.rows import compute_losses
 from seqloss.torch.tracing import is_traced, untraced
 
 
@@ -83,14 +84,14 @@ def ctc_loss(
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
     contract.check_options(infeasible, reduction, denominator)
-    if device_arguments.takes(logits):
+    if runs_on_triton(logits):
         if is_traced("ctc_loss", logits):
             return operators.traced_losses(
                 logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, infeasible=infeasible,
                 validate=validate, reduction=reduction, denominator=denominator,
             )  # fmt: skip
-        given = device_arguments.read(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
-        return gpu.losses(
+        given = read_device_arguments(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
+        return gpu.compute_losses_on_gpu(
             "ctc_loss", logits, given, normalize=normalize, infeasible=infeasible, validate=validate,
             reduction=reduction, denominator=denominator,
         )  # fmt: skip
@@ -105,10 +106,10 @@ def _on_cpu(
     logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, *, blank: int, normalize: bool,
     infeasible: Infeasible, reduction: Reduction, denominator: float | None, validate: bool,
 ) -> torch.Tensor:  # fmt: skip
-    values, batch = checked(
+    values, batch = read_host_arguments(
         "ctc_loss", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate
     )
-    return losses(
+    return compute_losses(
         "ctc_loss", logits, values, batch, normalize=normalize, infeasible=infeasible, reduction=reduction,
         denominator=denominator,
     )  # fmt: skip

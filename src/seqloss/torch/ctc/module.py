@@ -12,16 +12,17 @@ import torch
 from seqloss import contract
 from seqloss.errors import SeqLossError, unknown_option, wrong_dtype, wrong_rank
 from seqloss.numpy.ctc.rows import Rows
-from seqloss.torch.arrays import integers, scores
-from seqloss.torch.ctc import device_arguments, gpu, operators
-from seqloss.torch.ctc.rows import losses
+from seqloss.torch.arrays import integers_to_numpy, logits_to_numpy
+from seqloss.torch.ctc import gpu, operators
+from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
+from seqloss.torch.ctc.rows import compute_losses
 from seqloss.torch.runtime_errors import as_runtime_error
 from seqloss.torch.tracing import is_traced, untraced
 
 TorchReduction = Literal["none", "mean", "sum"]
 REDUCTIONS = get_args(TorchReduction)
 
-WORDS = {
+ARGUMENT_NAMES = {
     "logits are batch first: (batch, time, classes)": "log_probs are time first: (time, batch, classes)",
     "logit_lengths": "input_lengths",
     "logits": "log_probs",
@@ -104,7 +105,7 @@ class CTCLoss(torch.nn.Module):
         _check_log_probs(log_probs)
         single = log_probs.ndim == 2
         logits = log_probs[None] if single else log_probs.transpose(0, 1)  # (batch, time, classes)
-        if device_arguments.takes(logits):
+        if runs_on_triton(logits):
             found = self._on_device(logits, targets, input_lengths, target_lengths)
         else:
             found = self._on_cpu(logits, targets, input_lengths, target_lengths)
@@ -112,13 +113,13 @@ class CTCLoss(torch.nn.Module):
 
     @untraced
     def _on_cpu(self, logits: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> torch.Tensor:
-        with _torchs_words():
-            values = scores(logits, "CTCLoss")
-            lengths = [integers(input_lengths), integers(target_lengths)]
+        with _torch_argument_names():
+            values = logits_to_numpy(logits, "CTCLoss")
+            lengths = [integers_to_numpy(input_lengths), integers_to_numpy(target_lengths)]
             if logits.shape[0] == 1:
                 lengths = [np.reshape(length, -1) for length in lengths]  # () or (1,)
-            batch = contract.validate(values.shape, integers(targets), *lengths, blank=self.blank)
-        return losses(
+            batch = contract.validate(values.shape, integers_to_numpy(targets), *lengths, blank=self.blank)
+        return compute_losses(
             "CTCLoss", logits, values, batch, normalize=False, infeasible="zero" if self.zero_infinity else "inf",
             reduction=self.reduction, finish=add_probabilities,
         )  # fmt: skip
@@ -133,9 +134,9 @@ class CTCLoss(torch.nn.Module):
                 infeasible="zero" if self.zero_infinity else "inf", validate=False, reduction=self.reduction,
                 denominator=None, mode=gpu.TORCHS,
             )  # fmt: skip
-        with _torchs_words():
-            given = device_arguments.read(logits, targets, *lengths, blank=self.blank, validate=True)
-        return gpu.losses(
+        with _torch_argument_names():
+            given = read_device_arguments(logits, targets, *lengths, blank=self.blank, validate=True)
+        return gpu.compute_losses_on_gpu(
             "CTCLoss", logits, given, normalize=False, infeasible="zero" if self.zero_infinity else "inf",
             validate=False, reduction=self.reduction, mode=gpu.TORCHS,
         )  # fmt: skip
@@ -199,12 +200,12 @@ def _add_frames(log_probs: np.ndarray, gradient: np.ndarray) -> None:
 
 
 @contextmanager
-def _torchs_words() -> Iterator[None]:
+def _torch_argument_names() -> Iterator[None]:
     """An error of the contract as a RuntimeError too, with the names that torch.nn.CTCLoss has for its arguments."""
     try:
         yield
     except SeqLossError as error:
         words = str(error)
-        for ours, torchs in WORDS.items():
+        for ours, torchs in ARGUMENT_NAMES.items():
             words = words.replace(ours, torchs)
         raise as_runtime_error(error, words) from None

@@ -9,9 +9,10 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Infeasible
-from seqloss.numpy.ctc.rows import compute
-from seqloss.torch.arrays import checked
-from seqloss.torch.ctc import device_arguments, gpu
+from seqloss.numpy.ctc.rows import compute_rows
+from seqloss.torch.arrays import read_host_arguments
+from seqloss.torch.ctc import gpu
+from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
 from seqloss.torch.tracing import refuse_tracing, untraced
 
 
@@ -52,16 +53,16 @@ def ctc_posteriors(
         A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4.
     """
     contract.check_options(infeasible, "none", None)
-    if device_arguments.takes(logits):
+    if runs_on_triton(logits):
         refuse_tracing("ctc_posteriors", logits)
-        given = device_arguments.read(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
-        return gpu.posteriors(
+        given = read_device_arguments(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
+        return gpu.compute_posteriors_on_gpu(
             "ctc_posteriors", logits, given, normalize=normalize, infeasible=infeasible, validate=validate
         )
-    values, batch = checked(
+    values, batch = read_host_arguments(
         "ctc_posteriors", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize,
         validate=validate,
     )  # fmt: skip
-    rows = compute(values, batch, normalize=normalize, softmax=False, infeasible=infeasible)
+    rows = compute_rows(values, batch, normalize=normalize, softmax=False, infeasible=infeasible)
     assert rows.gradient is not None
     return torch.from_numpy(np.abs(rows.gradient)).to(logits.device)  # minus the posterior, and no -0.0

@@ -1,11 +1,12 @@
-"""A loss of your own behind autograd."""
+"""Custom losses with autograd."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from seqloss.errors import ShapeError, wrong_dtype
@@ -14,27 +15,33 @@ from seqloss.torch.arrays import COMPUTED_IN, unreachable_values
 from seqloss.torch.no_double_backward import anchor, refuse_double_backward
 from seqloss.torch.tracing import refuse_tracing, untraced
 
+Values: TypeAlias = float | np.floating | npt.NDArray[np.floating] | torch.Tensor
+"""What a custom loss function may return as loss or gradient."""
 
-def from_loss_and_grad(function: Callable[..., tuple[Any, Any]]) -> Callable[..., torch.Tensor]:
-    """Tie any function that returns (loss, gradient) to autograd.
 
-    For a loss whose gradient you have yourself: from a formula, from NumPy or SciPy, from a library in
-    another language.
+def from_loss_and_grad(function: Callable[..., tuple[Values, Values]]) -> Callable[..., torch.Tensor]:
+    """Make a loss with autograd from a function that returns (loss, gradient).
+
+        backward: upstream[n] * gradient[n, ...],        gradient[n, ...] = d loss[n] / d x[n, ...]
+
+    Use it if you compute the gradient yourself: from a formula, with NumPy or SciPy, or with a library in another
+    language.
 
     Args:
-        function: takes an array and whatever else, returns (loss, gradient): the loss a number or one for
-            each entry of the array's leading axes, say (batch,); the gradient of each such loss with respect
-            to the array, in the array's shape. It is given NumPy arrays for tensors (read-only; float32 for
-            half types), all other arguments as they are.
+        function: takes an array and any further arguments, and returns (loss, gradient). The loss is a number, or has
+            one entry for each entry of the leading axes of the array, for example shape (batch,). The gradient is that
+            of each loss with respect to the array, in the shape of the array. Tensors are passed to the function as
+            read-only NumPy arrays (half types as float32), all other arguments unchanged.
 
     Returns:
-        the same function on tensors: its result is the loss, on the first argument's device and in its type
-        (float32 for half types), and backward brings the gradient times what comes from upstream to the first
-        argument.
+        The same function for tensors. It returns the loss as a tensor on the device and in the type of its first
+        argument (float32 for half types), and propagates the gradient to the first argument.
 
     Raises:
-        DTypeError: the first argument is no floating tensor (when called).
-        ShapeError: loss or gradient do not have the shapes above (when called).
+        DTypeError: the first argument is not a floating tensor (raised by a call).
+        ShapeError: the loss or the gradient has a wrong shape (raised by a call).
+        RuntimeError: the gradient is differentiated again, or a call is inside a torch.func transform or is recorded by
+            a tracer.
 
     Example:
         >>> import numpy as np, torch
@@ -118,6 +125,6 @@ def _to_numpy(value: Any) -> Any:
 
 
 def _to_tensor(value: Any, x: torch.Tensor) -> torch.Tensor:
-    """A copy, so that nothing the function keeps can change what backward uses."""
+    """Copy a result, so that the function cannot change what backward uses."""
     tensor = value.detach().clone() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
     return tensor.to(x.device, COMPUTED_IN.get(x.dtype, x.dtype))

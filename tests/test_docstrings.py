@@ -26,14 +26,10 @@ CALLS = {"CTCLoss": ["forward"], "CTC": ["__call__", "call"]}
 SECTION = re.compile(r"^(Args|Returns|Raises|Example|References|Attributes):$")
 ENTRY = re.compile(r"^    (\w+): \S")
 
-RAISES_NOTHING = {"blank_share of an empty batch": ""}
-RAISES_NOTHING = {
-    "ctc_greedy.Greedy": "a result",
-}
 ANY = {
-    "compare.first": "a function of whatever `batch` is, with arrays of any framework as its results",
-    "compare.second": "as `first`",
-    "compare.batch": "handed to both functions as it is",
+    "compare.first": "a function of `batch`; its results are arrays of any framework",
+    "compare.second": "like `first`",
+    "compare.batch": "arguments of the two functions",
 }
 """Public parameters whose annotation holds `Any`, and why."""
 

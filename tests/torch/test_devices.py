@@ -1,4 +1,4 @@
-"""Tensors that live on a device without a kernel: they go over the CPU, said once, and the answer is right.
+"""Tensors on a device without a kernel: seqloss falls back to the CPU and warns once, and the result is right.
 
 No device is needed. `PretendedDevice` lets tensors claim to live on "cuda" and follows each move that the
 frontend asks for; a meta tensor, which truly is not on the CPU, shows the words; a real GPU, where there is one,
@@ -112,8 +112,8 @@ def test_the_detour_is_said_where_the_caller_stands_and_what_it_costs(name: str)
     x = torch.zeros(2, 7, 4, device="meta")  # not on the CPU, and its values are nowhere: the copy itself fails
     warning = words_of(lambda: CALLS[name](x))
     assert str(warning.message) == (
-        f"{name} has no kernel for meta tensors yet: the scores travel to the CPU and the result back. "
-        "The answer is right, but each call waits for the device. (Said once.)"
+        f"{name} has no kernel for meta tensors yet. It falls back to the CPU: the logits are copied there and the "
+        "result back. The result is right, but each call waits for the device. (Shown once.)"
     )
     assert warning.filename == __file__
 
@@ -204,7 +204,7 @@ def test_a_gpu_that_cannot_is_told_once_with_the_reason_and_the_cpu_answers(mach
             assert torch.equal(ctc_loss(x, TARGETS, FRAMES, LABELS), expected)
     (warning,) = caught
     assert f"ctc_loss has no kernel for cuda tensors here, {words}" in str(warning.message)
-    assert "the scores travel to the CPU and the result back" in str(warning.message)
+    assert "It falls back to the CPU" in str(warning.message)
     assert len(str(warning.message)) < 500
     assert warning.filename == __file__
     assert len(machine.probed) <= 1  # whatever it was, it is found out once

@@ -107,8 +107,8 @@ def _warn_of_fallback(logits: torch.Tensor, purpose: str) -> None:
         against = reason_against(logits.device, logits.dtype)
         why = f" here, for {against}" if device == "cuda" and against and purpose in HAS_GPU_KERNEL else " yet"
         warnings.warn(
-            f"{purpose} has no kernel for {device} tensors{why}: the scores travel to the CPU and the result "
-            "back. The answer is right, but each call waits for the device. (Said once.)",
+            f"{purpose} has no kernel for {device} tensors{why}. It falls back to the CPU: the logits are copied "
+            "there and the result back. The result is right, but each call waits for the device. (Shown once.)",
             SeqLossWarning,
             stacklevel=_callers_level(),
         )

@@ -22,7 +22,7 @@ def compare(
     atol: float = 0.0,
     names: tuple[str, str] = ("first", "second"),
 ) -> Comparison:
-    """Hold two implementations of one model against each other, layer by layer: where do they part, and why?
+    """Compare two implementations of one model layer by layer: find the first difference and its likely cause.
 
     Outputs and the loss are compared first, in order, then the gradients from the last to the first: in the order of
     computation. So the first parting is where to look; those after it may follow from it. Rounding grows from layer to

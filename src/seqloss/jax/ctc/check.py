@@ -1,4 +1,4 @@
-"""The explicit look at a batch."""
+"""The explicit check of a batch of JAX arrays."""
 
 from __future__ import annotations
 

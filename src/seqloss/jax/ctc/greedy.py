@@ -1,4 +1,4 @@
-"""The most probable path, read as labels."""
+"""Greedy (best-path) decoding of JAX arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CTC under JAX's transformations."""
+"""The CTC loss under JAX's transformations."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def ctc_loss(
 def _weights(
     reduction: Reduction, target_lengths: jax.Array, denominator: float | None, logits: jax.Array
 ) -> jax.Array:
-    """`seqloss.contract.reduction_weights` for lengths that may be traced; 1 where nothing is reduced."""
+    """Compute `seqloss.contract.reduction_weights` for lengths that may be traced; 1 for "none"."""
     counts, rows = jnp.maximum(target_lengths, 0), max(1, logits.shape[0])
     if reduction == "mean":
         return 1.0 / (jnp.maximum(counts, 1) * rows).astype(logits.dtype)

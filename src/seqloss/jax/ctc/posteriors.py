@@ -1,4 +1,4 @@
-"""Where in time each class stands."""
+"""Class posteriors of each frame for JAX arrays."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def ctc_posteriors(
 
     Returns:
         The posteriors, shape (batch, time, classes), float32, or float64 for float64 logits. Each frame in use adds up
-        to 1. All frames of a row with a NaN or +inf are NaN. Frames past the length of a row, and all frames of a row
-        without a path, are 0.
+        to 1. All frames in use of a row with a NaN or +inf are NaN. Frames past the length of a row, and all frames of
+        a row without a path, are 0.
 
     Raises:
         ShapeError: an argument has the wrong rank or size. Concatenated 1-D targets are refused, because shapes are

@@ -1,4 +1,4 @@
-"""The contract's errors in the names of a Keras loss: `y_true` and `y_pred` in place of targets and logits."""
+"""Error messages with the argument names of a Keras loss: `y_true` and `y_pred` for targets and logits."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ HINTS = {
 
 @dataclass(frozen=True)
 class ArgumentNames:
-    """How a loss calls the arguments of the contract.
+    """The names of the contract's arguments in a Keras loss.
 
     Attributes:
-        labels_from: the column of y_true with the first label.
-        frames_from: the step of y_pred with the first frame.
-        target_lengths, logit_lengths: what lengths are called: a column of y_true, or an argument's name.
-        padding: what to do where padding was taken for a label.
+        labels_from: index of the column of y_true with the first label.
+        frames_from: index of the step of y_pred with the first frame.
+        target_lengths: column of y_true with the target lengths, or an argument's name.
+        logit_lengths: column of y_true with the numbers of frames, or an argument's name.
+        padding: what to do if padding was read as a label.
     """
 
     labels_from: int = 0
@@ -40,32 +41,32 @@ class ArgumentNames:
         for hint, instead in HINTS.items():
             message = message.replace(hint, instead.format(padding=self.padding))
         message = LENGTH.sub(lambda found: self._length(found[1], found[2]), message)
-        for name, ours in (("target_lengths", self.target_lengths), ("logit_lengths", self.logit_lengths)):
-            if isinstance(ours, str):
-                message = re.sub(rf"\b{name}\b", ours, message)
-        return POSITION.sub(lambda found: self._place(*found.groups()), message)
+        for name, own in (("target_lengths", self.target_lengths), ("logit_lengths", self.logit_lengths)):
+            if isinstance(own, str):
+                message = re.sub(rf"\b{name}\b", own, message)
+        return POSITION.sub(lambda found: self._position(*found.groups()), message)
 
     def _length(self, name: str, row: str) -> str:
-        ours: int | str = getattr(self, name)
-        what = "labels" if name == "target_lengths" else "frames"
-        return f"y_true[{row}, {ours}] (the number of {what})" if isinstance(ours, int) else f"{ours}[{row}]"
+        own: int | str = getattr(self, name)
+        unit = "labels" if name == "target_lengths" else "frames"
+        return f"y_true[{row}, {own}] (the number of {unit})" if isinstance(own, int) else f"{own}[{row}]"
 
-    def _place(self, name: str, row: str | None, place: str | None) -> str:
-        ours, first = ("y_true", self.labels_from) if name == "targets" else ("y_pred", self.frames_from)
-        return ours if row is None or place is None else f"{ours}[{row}, {int(place) + first}]"
+    def _position(self, name: str, row: str | None, position: str | None) -> str:
+        own, first = ("y_true", self.labels_from) if name == "targets" else ("y_pred", self.frames_from)
+        return own if row is None or position is None else f"{own}[{row}, {int(position) + first}]"
 
 
 _current: ContextVar[ArgumentNames | None] = ContextVar("names", default=None)
 
 
 def current_argument_names() -> ArgumentNames | None:
-    """What a graph that is traced now should use for its own errors, when it runs."""
+    """Return the names for errors of the graph that is traced now; they are raised when it runs."""
     return _current.get()
 
 
 @contextmanager
 def rename_arguments(names: ArgumentNames | None) -> Iterator[None]:
-    """Errors of the contract in these names; None leaves them as they are."""
+    """Raise errors of the contract with these argument names; None changes nothing."""
     if names is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""What is done on the host: the NumPy frontend's functions on tensors of Keras' backend."""
+"""The NumPy frontend's functions for tensors of Keras' backend, computed on the host."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Finding", "Greedy", "Report", "ctc_check", "ctc_greedy", "ctc_poster
 
 
 def to_numpy(values: Any) -> Any:
-    """A tensor as a NumPy array, bfloat16 as ml_dtypes' type; anything else as it is.
+    """Convert a tensor to a NumPy array (bfloat16 to the type of ml_dtypes); return anything else unchanged.
 
     Raises:
-        DTypeError: traced or symbolic: there are no values to look at yet.
+        DTypeError: the tensor is traced or symbolic and has no values.
     """
     if not ops.is_tensor(values):
         return values
@@ -115,8 +115,8 @@ def ctc_posteriors(
 
     Returns:
         The posteriors, shape (batch, time, classes), float32, or float64 for float64 logits, a tensor of Keras' backend
-        without a gradient. Each frame in use adds up to 1. All frames of a row with a NaN or +inf are NaN. Frames past
-        the length of a row, and all frames of a row without a path, are 0.
+        without a gradient. Each frame in use adds up to 1. All frames in use of a row with a NaN or +inf are NaN.
+        Frames past the length of a row, and all frames of a row without a path, are 0.
 
     Raises:
         ShapeError: an argument has the wrong rank or size.

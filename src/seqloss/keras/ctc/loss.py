@@ -1,4 +1,4 @@
-"""CTC on tensors of Keras' backend: each backend's own frontend does the work."""
+"""The CTC loss on tensors of Keras' backend; the frontend of the backend computes it."""
 
 from __future__ import annotations
 
@@ -116,10 +116,10 @@ def ctc_loss(
 
 
 def as_tensor(values: Any) -> Any:
-    """A tensor of the backend, in the type that it came in.
+    """Convert to a tensor of the backend, without a change of type.
 
     Raises:
-        DTypeError: symbolic, outside of any layer or loss.
+        DTypeError: a KerasTensor, outside of any layer or loss.
     """
     if isinstance(values, keras.KerasTensor):
         raise wrong_dtype(
@@ -131,7 +131,7 @@ def as_tensor(values: Any) -> Any:
 def _refuse_concatenated(targets: Any) -> None:
     try:
         axes = rank(targets) if hasattr(targets, "shape") else np.ndim(targets)
-    except ValueError:  # rows of uneven length, which the contract answers
+    except ValueError:  # rows of different lengths, which `contract.validate` refuses
         return
     if axes == 1:
         hint = "Shapes are static here: pad each row to one length, and give target_lengths."
@@ -139,7 +139,7 @@ def _refuse_concatenated(targets: Any) -> None:
 
 
 def _backend_ctc_loss() -> Callable[..., Any]:
-    """The backend's own `ctc_loss`."""
+    """Return `ctc_loss` of the backend's own frontend."""
     name = keras.config.backend()
     if name == "torch":
         from seqloss.torch import ctc_loss as on_torch
@@ -157,7 +157,7 @@ def _backend_ctc_loss() -> Callable[..., Any]:
 
 
 def symbolic_loss(logits: Any, reduction: Reduction) -> Any:
-    """A tensor of the loss's shape and type: all that Keras asks for while it builds a model."""
+    """Return a tensor of the loss's shape and type, which is all that Keras needs while it builds a model."""
     loss = ops.sum(logits, axis=(1, 2))
     dtype = "float64" if keras.backend.standardize_dtype(logits.dtype) == "float64" else "float32"
     return ops.cast(loss if reduction == "none" else ops.sum(loss), dtype)

@@ -23,7 +23,8 @@ class Alignment:
         classes: class of each frame, int64, shape (batch, time).
         first: first frame of each label, int64, shape (batch, labels).
         last: last frame of each label, int64, shape (batch, labels).
-        scores: log-probability of the frames of each label in nats, shape (batch, labels).
+        scores: log-probability of the frames of each label in nats, shape (batch, labels); NaN in a row with a NaN or
+            +inf.
         total: log-probability of the path in nats, shape (batch,); NaN for a row with a NaN or +inf,
             as `infeasible` chooses for a row without a path.
     """

@@ -1,4 +1,4 @@
-"""The explicit look at a batch: which rows cannot be trained on, and why."""
+"""The explicit check of a batch of tensors."""
 
 from __future__ import annotations
 

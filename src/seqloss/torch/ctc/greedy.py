@@ -1,4 +1,4 @@
-"""The most probable path, read as labels."""
+"""Greedy (best-path) decoding of tensors."""
 
 from __future__ import annotations
 
@@ -60,15 +60,15 @@ def ctc_greedy(
     """
     if runs_on_triton(logits):
         refuse_tracing("ctc_greedy", logits)
-        return _on_the_device(logits, logit_lengths, blank, normalize)
+        return _decode_on_gpu(logits, logit_lengths, blank, normalize)
     values = logits_to_numpy(logits, "ctc_greedy")
     return host.ctc_greedy(values, integers_to_numpy(logit_lengths), blank=blank, normalize=normalize)
 
 
-def _on_the_device(
+def _decode_on_gpu(
     logits: torch.Tensor, logit_lengths: IntegerArray | None, blank: int, normalize: bool
 ) -> list[Greedy]:
-    """By the Triton kernels; what the device held is looked at once it has come with the one transfer."""
+    """Decode with the Triton kernels. Lengths on the GPU are checked after the one copy to the host."""
     from seqloss.kernels.triton.ctc import greedy
 
     rows = logits.shape[0] if logits.ndim == 3 else 0
@@ -77,14 +77,14 @@ def _on_the_device(
     lengths = given.logit_lengths
     if lengths is None:
         lengths = torch.full((rows,), logits.shape[1], dtype=torch.int64, device=logits.device)
-    reading = greedy.read(logits.detach().resolve_neg(), lengths, blank=given.blank, normalize=normalize)
-    found = greedy.views(reading.whole.cpu())
+    decoded = greedy.read(logits.detach().resolve_neg(), lengths, blank=given.blank, normalize=normalize)
+    found = greedy.views(decoded.whole.cpu())
     contract.validate(tuple(logits.shape), no_labels, found.lengths.numpy(), blank=blank)
     return [_copy_row(found, n) for n in range(rows)]
 
 
 def _copy_row(found: Any, n: int) -> Greedy:
-    """What was read off one row, in memory of its own."""
+    """Return the result of row n, copied into its own memory."""
     count = int(found.counts[n])
     labels, first, last, label_scores = (
         part[n, :count].numpy().copy() for part in (found.labels, found.first, found.last, found.label_scores)

@@ -106,8 +106,8 @@ class CTCLoss(torch.nn.Module):
                 bfloat16, float32 or float64.
             targets: labels, integers, shape (batch, labels), padded on the right with any value; or the labels of all
                 rows concatenated, shape (sum of target_lengths,); or (labels,) for a single row.
-            input_lengths: number of frames in use of each row, integers: a tensor, list or tuple of shape (batch,), or
-                a scalar tensor or () for a single row.
+            input_lengths: number of frames in use of each row, integers: a tensor, list or tuple of shape (batch,);
+                a number or a scalar tensor for a single row.
             target_lengths: number of labels in use of each row, like `input_lengths`.
 
         Returns:

@@ -1,4 +1,4 @@
-"""From checked arguments to each row's loss behind PyTorch's autograd, and their reduction."""
+"""Losses of a checked batch on the CPU, with autograd, and their reduction."""
 
 from __future__ import annotations
 

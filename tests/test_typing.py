@@ -1,7 +1,7 @@
 """What mypy accepts and rejects in a program that calls the frontends.
 
-A line that ends in `# rejected` must have an error, every other line none. torch and jax take mypy most of a minute
-without a cache, so their test is long.
+A line that ends in `# rejected` must have an error, every other line none. Without a cache mypy needs 20 seconds
+for torch and jax, so their test is long.
 """
 
 from __future__ import annotations

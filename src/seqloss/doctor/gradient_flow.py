@@ -108,8 +108,8 @@ def plot_gradient_flow(model: nn.Module | Mapping[str, float]) -> Figure:
         axes.barh(place, max(value, least) - least if arrives else 0, left=least, color="#4477aa", height=0.7)
         if not arrives:
             blocked = "no gradient" if value == 0 else f"blocked: {value:.1e}"
-            words = blocked if math.isfinite(value) else f"{value}: its gradient is no number"
-            axes.text(least, place, f" {words}", color="#cc3311", va="center", fontweight="bold", fontsize=9)
+            text = blocked if math.isfinite(value) else f"{value}: the gradient is not finite"
+            axes.text(least, place, f" {text}", color="#cc3311", va="center", fontweight="bold", fontsize=9)
     axes.set_yticks(range(len(flow)), list(flow), fontsize=9)
     axes.invert_yaxis()
     axes.set_xscale("log")

@@ -322,8 +322,8 @@ class CTC(keras.losses.Loss):
             )
         if self.logit_lengths == "all" and mask is not None:
             raise OptionError(
-                'logit_lengths: "all", but y_pred carries a Keras mask: say logit_lengths="mask", or where else the '
-                "lengths are; if all frames are meant, drop the mask before the last layer."
+                'logit_lengths: "all", but y_pred carries a Keras mask: set logit_lengths="mask", or another source of '
+                "lengths; if all frames are meant, drop the mask before the last layer."
             )
 
     def get_config(self) -> dict[str, Any]:

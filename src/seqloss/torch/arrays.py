@@ -105,7 +105,7 @@ def _warn_of_fallback(logits: torch.Tensor, purpose: str) -> None:
     if (device, purpose) not in _warned:
         _warned.add((device, purpose))
         against = reason_against(logits.device, logits.dtype)
-        why = f" here, for {against}" if device == "cuda" and against and purpose in HAS_GPU_KERNEL else " yet"
+        why = f" here ({against})" if device == "cuda" and against and purpose in HAS_GPU_KERNEL else " yet"
         warnings.warn(
             f"{purpose} has no kernel for {device} tensors{why}. It falls back to the CPU: the logits are copied "
             "there and the result back. The result is right, but each call waits for the device. (Shown once.)",

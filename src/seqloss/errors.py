@@ -1,7 +1,7 @@
-"""The wording of every message: what was found, what was expected, what to do next.
+"""Exceptions, and functions that make them with a message.
 
-Each error names the argument and the row. All are `ValueError`s, so code that guards a framework's own loss keeps
-working.
+A message names the argument and the row, what was found, what was expected, and what to do next. All exceptions are
+`ValueError`s, so that code that catches the errors of a framework's own loss keeps working.
 """
 
 from __future__ import annotations
@@ -12,47 +12,50 @@ from pathlib import Path
 
 
 class SeqLossError(ValueError):
-    """Anything that seqloss refuses; the message says what to do next."""
+    """Base class of all exceptions of seqloss."""
 
 
 class ShapeError(SeqLossError):
-    """An argument's rank or size does not fit the others."""
+    """An argument has the wrong rank or size."""
 
 
 class DTypeError(SeqLossError, TypeError):
-    """An argument's element type is not one that the loss takes; a TypeError too."""
+    """An argument has an unsupported element type; also a TypeError."""
 
 
 class LengthError(SeqLossError):
-    """A length is negative or points past its axis."""
+    """A length is negative or larger than its axis."""
 
 
 class LabelError(SeqLossError):
-    """A label, or the blank, is no class that it could be."""
+    """A label is not a class or is the blank, or the blank is not a class."""
 
 
 class NormalizationError(SeqLossError):
-    """`normalize=False` was given scores that are no log-probabilities."""
+    """With `normalize=False`, the logits are not log-probabilities."""
 
 
 class InfeasibleError(SeqLossError):
-    """`infeasible="raise"` met a row that no path fits."""
+    """With `infeasible="raise"`, a row has no path of positive probability."""
 
 
 class OptionError(SeqLossError):
-    """An option has a value that it does not know, or two options exclude each other."""
+    """An option has an unknown value, or two options exclude each other."""
 
 
 class SeqLossWarning(UserWarning):
-    """Something works, but not the way that it seems to."""
+    """Something works, but not in the way that one expects, for example more slowly."""
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """One row of a data set that cannot be used: where it stands, and why.
+    """One row of a dataset that cannot be used, with its position and the reason.
 
     Attributes:
-        short: where a text needs more frames than its picture gives: the picture's width and the frames needed.
+        file: the manifest that contains the row.
+        row: number of the row in the file, or None for the whole file.
+        reason: why it cannot be used.
+        short: (image width, frames needed) if the text needs more frames than the image gives.
     """
 
     file: str
@@ -62,7 +65,7 @@ class BadRow:
 
 
 class DataError(SeqLossError):
-    """A data set has rows that cannot be used; `rows` lists them all, `note` tells what they have in common."""
+    """A dataset has rows that cannot be used: `rows` lists them all, `note` says what they have in common."""
 
     def __init__(self, message: str, rows: Sequence[BadRow] = (), note: str = "") -> None:
         super().__init__(message)
@@ -70,11 +73,11 @@ class DataError(SeqLossError):
 
 
 class RunError(SeqLossError):
-    """A run's folder is missing, incomplete or of another configuration."""
+    """The folder of a run is missing, incomplete or of another configuration."""
 
 
 class StorageError(RunError, OSError):
-    """A file of a run cannot be written, the disk is full for example; an OSError too, with its `errno`."""
+    """A file of a run cannot be written, for example because the disk is full; also an OSError, with its `errno`."""
 
     def __init__(self, message: str, number: int | None = None) -> None:
         super().__init__(message)
@@ -85,7 +88,7 @@ class StorageError(RunError, OSError):
 
 
 class VerifyError(SeqLossError):
-    """What was to be verified cannot be loaded, or was not found."""
+    """The implementation to verify cannot be loaded or was not found."""
 
 
 def wrong_dtype(name: str, found: object, expected: str) -> DTypeError:

@@ -15,7 +15,7 @@ from torch import nn
 
 from seqloss.doctor import mean_gradients, plot_gradient_flow
 from seqloss.doctor.lightning import BlankShare, GradientFlow, blank_share
-from seqloss.errors import LabelError, OptionError
+from seqloss.errors import DTypeError, LabelError, OptionError
 from seqloss.torch import ctc_loss
 
 
@@ -38,6 +38,12 @@ def test_biases_are_left_out_and_so_is_what_is_not_trained() -> None:
     model = nn.LSTM(3, 4)
     model.weight_hh_l0.requires_grad_(False)
     assert list(mean_gradients(model)) == ["weight_ih_l0"]
+
+
+@pytest.mark.parametrize("function", [mean_gradients, plot_gradient_flow])
+def test_what_is_not_a_module_is_refused(function: Any) -> None:
+    with pytest.raises(DTypeError, match=r"model: expected a torch.nn.Module, found list"):
+        function([torch.ones(2)])
 
 
 def test_biases_are_known_by_the_names_of_torchs_own_layers() -> None:
@@ -63,7 +69,7 @@ def test_a_gradient_that_is_no_number_is_told_in_the_picture(wrong: float, place
     flow = {"first": 0.1, "second": 0.2, ("first", "second")[place]: wrong}
     figure = plot_gradient_flow(flow)
     figure.savefig(tmp_path / "flow.png")
-    assert [text.get_text().strip() for text in figure.axes[0].texts] == [f"{wrong}: its gradient is no number"]
+    assert [text.get_text().strip() for text in figure.axes[0].texts] == [f"{wrong}: the gradient is not finite"]
 
 
 def test_a_layer_that_nothing_reaches_is_told_in_the_picture() -> None:

@@ -123,7 +123,7 @@ def test_numbers_past_the_labels_need_not_be_whole() -> None:
 def test_a_mask_that_nobody_asked_for_is_not_ignored() -> None:
     model = keras.Sequential([keras.Input((6, 4)), keras.layers.Masking(), keras.layers.Dense(4)])
     model.compile(loss=CTC(), jit_compile=False)
-    with pytest.raises(OptionError, match='"all", but y_pred carries a Keras mask: say logit_lengths="mask"'):
+    with pytest.raises(OptionError, match='"all", but y_pred carries a Keras mask: set logit_lengths="mask"'):
         model.evaluate(X, Y, verbose=0)
 
 

@@ -1,4 +1,4 @@
-"""Tensors that live on a device without a kernel: they go over the CPU, said once, and the answer is right.
+"""Tensors on a device without a kernel: seqloss falls back to the CPU and warns once, and the result is right.
 
 No device is needed. `PretendedDevice` lets tensors claim to live on "cuda" and follows each move that the
 frontend asks for; a meta tensor, which truly is not on the CPU, shows the words; a real GPU, where there is one,
@@ -63,7 +63,7 @@ class PretendedDevice(TorchFunctionMode):
 
 @pytest.fixture(autouse=True)
 def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays, "_told", set())
+    monkeypatch.setattr(arrays, "_warned", set())
     available._against_device.cache_clear()
 
 
@@ -112,8 +112,8 @@ def test_the_detour_is_said_where_the_caller_stands_and_what_it_costs(name: str)
     x = torch.zeros(2, 7, 4, device="meta")  # not on the CPU, and its values are nowhere: the copy itself fails
     warning = words_of(lambda: CALLS[name](x))
     assert str(warning.message) == (
-        f"{name} has no kernel for meta tensors yet: the scores travel to the CPU and the result back. "
-        "The answer is right, but each call waits for the device. (Said once.)"
+        f"{name} has no kernel for meta tensors yet. It falls back to the CPU: the logits are copied there and the "
+        "result back. The result is right, but each call waits for the device. (Shown once.)"
     )
     assert warning.filename == __file__
 
@@ -180,15 +180,15 @@ def without_a_compiler(machine: Machine) -> None:
 
 
 REASONS: dict[str, tuple[Callable[[Machine], None], str]] = {
-    "no Triton": (without_triton, "for Triton is not installed: pip install 'seqloss[gpu]':"),
-    "another maker": (with_amd, "for there are Triton kernels for CUDA alone:"),
-    "an old GPU": (with_an_old_gpu, "for Tesla P4 has compute capability 6.1, Triton needs 7.0:"),
+    "no Triton": (without_triton, "(Triton is not installed: pip install 'seqloss[gpu]')."),
+    "another maker": (with_amd, "(there are Triton kernels for CUDA alone)."),
+    "an old GPU": (with_an_old_gpu, "(Tesla P4 has compute capability 6.1, Triton needs 7.0)."),
     "an old driver": (
         with_an_old_driver,
-        "for Triton cannot run a kernel on NVIDIA H200 (RuntimeError: the provided PTX was compiled with an "
-        "unsupported toolchain):",
+        "(Triton cannot run a kernel on NVIDIA H200 (RuntimeError: the provided PTX was compiled with an "
+        "unsupported toolchain)).",
     ),
-    "no compiler": (without_a_compiler, "for Triton cannot run a kernel on NVIDIA H200 (FileNotFoundError: Failed"),
+    "no compiler": (without_a_compiler, "(Triton cannot run a kernel on NVIDIA H200 (FileNotFoundError: Failed"),
 }
 
 
@@ -203,8 +203,8 @@ def test_a_gpu_that_cannot_is_told_once_with_the_reason_and_the_cpu_answers(mach
         for _ in range(2):
             assert torch.equal(ctc_loss(x, TARGETS, FRAMES, LABELS), expected)
     (warning,) = caught
-    assert f"ctc_loss has no kernel for cuda tensors here, {words}" in str(warning.message)
-    assert "the scores travel to the CPU and the result back" in str(warning.message)
+    assert f"ctc_loss has no kernel for cuda tensors here {words}" in str(warning.message)
+    assert "It falls back to the CPU" in str(warning.message)
     assert len(str(warning.message)) < 500
     assert warning.filename == __file__
     assert len(machine.probed) <= 1  # whatever it was, it is found out once
@@ -214,7 +214,7 @@ def test_float64_scores_go_over_the_cpu_and_say_why(machine: Machine) -> None:
     x = leaf().detach().double()
     device = PretendedDevice()
     device.there.append(x)
-    with device, pytest.warns(SeqLossWarning, match="here, for the kernels compute in float32, the scores are float64"):
+    with device, pytest.warns(SeqLossWarning, match=r"here \(the kernels compute in float32, the scores are float64\)"):
         assert torch.equal(ctc_loss(x, TARGETS, FRAMES, LABELS), ctc_loss(x.clone(), TARGETS, FRAMES, LABELS))
 
 
@@ -227,16 +227,16 @@ def test_on_a_gpu_that_can_scores_take_the_kernels_each_device_asked_once(machin
     device = PretendedDevice()
     device.there.append(x)
     with device:
-        assert device_arguments.takes(x)
-        assert not device_arguments.takes(leaf())
-        assert not device_arguments.takes(np.zeros((2, 7, 4)))
+        assert device_arguments.runs_on_triton(x)
+        assert not device_arguments.runs_on_triton(leaf())
+        assert not device_arguments.runs_on_triton(np.zeros((2, 7, 4)))
 
 
 def test_what_has_no_kernel_anywhere_says_yet_on_a_gpu_too(machine: Machine) -> None:
     x = leaf().detach()
     device = PretendedDevice()
     device.there.append(x)
-    with device, pytest.warns(SeqLossWarning, match="ctc_check has no kernel for cuda tensors yet: "):
+    with device, pytest.warns(SeqLossWarning, match=r"ctc_check has no kernel for cuda tensors yet\."):
         ctc_check(x, TARGETS, FRAMES, LABELS)
 
 

@@ -38,7 +38,7 @@ def gradient(x: torch.Tensor, **options: Any) -> torch.Tensor:
 
 
 def test_scores_go_through_the_kernels() -> None:
-    assert device_arguments.takes(leaf())
+    assert device_arguments.runs_on_triton(leaf())
     assert "gpu" in type(ctc_loss(leaf(), TARGETS, FRAMES, LABELS).grad_fn)._forward_cls.__module__
 
 

@@ -1,12 +1,12 @@
-"""Find out why a model does not learn.
+"""Tools that find out why a model does not learn.
 
-* `plot_gradient_flow`, `mean_gradients`: how much gradient reaches each layer.
-* `layers`: what a model computes, layer by layer, to compare with the same model in another framework.
-* `compare`: where two implementations of one model first differ, and the likely cause.
+* `plot_gradient_flow`, `mean_gradients`: the gradient that reaches each layer.
+* `layers`: record the outputs and gradients of a model, layer by layer.
+* `compare`: find the first difference of two implementations of one model, and its likely cause.
 * `seqloss.doctor.lightning`: callbacks for Lightning.
-* `seqloss.doctor.sanity_checks`: what to check before the first training step.
+* `seqloss.doctor.sanity_checks`: checks before the first training step.
 
-Importing this module imports no framework: each name is imported when it is first used.
+Importing this module imports no framework. Each name is imported at its first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a model computes on the way: the outputs of its layers, and the gradients of its parameters."""
+"""Record the outputs of a model's layers and the gradients of its parameters."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from seqloss.errors import wrong_dtype
 
 
-class Seen:
-    """What `layers` has recorded; call it to get it."""
+class LayerOutputs:
+    """What `layers` records. A call returns it."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._model = model
@@ -23,10 +23,10 @@ class Seen:
         self._finished_before: dict[str, int] = {}
 
     def __call__(self, **more: Any) -> dict[str, Any]:
-        """Name -> tensor: outputs in order of execution, what you give, gradients.
+        """Return a mapping of name to tensor: outputs in order of execution, then `more`, then gradients.
 
         Args:
-            more: by name, what is to stand after the outputs: the loss, or what a function computed.
+            more: further tensors by name, for example the loss, or what a function between layers computed.
         """
         return {**self._outputs, **more, **self._all_gradients()}
 
@@ -39,59 +39,60 @@ class Seen:
             if parameter.requires_grad
         }
 
-    def _watch(self) -> Iterator[torch.utils.hooks.RemovableHandle]:
+    def _add_hooks(self) -> Iterator[torch.utils.hooks.RemovableHandle]:
         for name, module in self._model.named_modules():
-            if "parametrizations" not in name.split("."):  # they make a layer's weight; they are no layers
-                yield from self._watch_module(name or "output", module)
+            if "parametrizations" not in name.split("."):  # these compute a weight and are not layers
+                yield from self._add_module_hooks(name or "output", module)
         for name, parameter in self._model.named_parameters():
             if parameter.requires_grad:
-                yield parameter.register_hook(lambda gradient, name=name: self._arrived(name, gradient))
+                yield parameter.register_hook(lambda gradient, name=name: self._record_gradient(name, gradient))
 
-    def _watch_module(self, name: str, module: torch.nn.Module) -> Iterator[torch.utils.hooks.RemovableHandle]:
-        def begun(module: torch.nn.Module, inputs: Any) -> None:
+    def _add_module_hooks(self, name: str, module: torch.nn.Module) -> Iterator[torch.utils.hooks.RemovableHandle]:
+        def before_forward(module: torch.nn.Module, inputs: Any) -> None:
             self._finished_before[name] = self._finished
 
-        def finished(module: torch.nn.Module, inputs: Any, output: Any) -> None:
-            if self._finished == self._finished_before.get(name):  # it called no other module
-                self._record(name, output)
+        def after_forward(module: torch.nn.Module, inputs: Any, output: Any) -> None:
+            if self._finished == self._finished_before.get(name):  # it has called no other module
+                self._record_output(name, output)
             self._finished += 1
 
-        yield module.register_forward_pre_hook(begun)
-        yield module.register_forward_hook(finished)
+        yield module.register_forward_pre_hook(before_forward)
+        yield module.register_forward_hook(after_forward)
 
-    def _record(self, name: str, output: Any) -> None:
+    def _record_output(self, name: str, output: Any) -> None:
         calls = self._calls[name] = self._calls.get(name, 0) + 1
-        for key, tensor in _named(name if calls == 1 else f"{name}#{calls}", output):
+        for key, tensor in _named_tensors(name if calls == 1 else f"{name}#{calls}", output):
             self._outputs[key] = tensor.detach().clone()  # the next layer may work in place
 
-    def _arrived(self, name: str, gradient: torch.Tensor) -> None:
+    def _record_gradient(self, name: str, gradient: torch.Tensor) -> None:
         before = self._gradients.get(name, 0)
         self._gradients[name] = gradient.detach().clone() + before
 
 
 @contextmanager
-def layers(model: torch.nn.Module) -> Iterator[Seen]:
-    """Record what a model computes, layer by layer, to hold it against another: `seqloss.doctor.comparison.compare`.
+def layers(model: torch.nn.Module) -> Iterator[LayerOutputs]:
+    """Record the outputs and gradients of a model, layer by layer, for `seqloss.doctor.compare`.
 
-    A layer is a module that calls no other one, such as Linear or LSTM. What `forward` computes with functions between
-    the layers is not recorded; give it when you ask. What torch.compile has made need not call the layers, and what is
-    checkpointed calls them once more in `backward`: record without either.
+    A layer is a module that calls no other module, such as Linear or LSTM. What `forward` computes with functions
+    between layers is not recorded; pass it when you read the record. Do not record compiled or checkpointed models:
+    torch.compile may not call the layers, and checkpointing calls them again in `backward`.
 
     Args:
-        model: recorded from the beginning of the `with` to its end; nothing is changed in it.
+        model: a module. It is recorded inside the `with` block, and is not changed.
 
     Returns:
-        for `with layers(model) as seen`, a `Seen`: `seen()`, in the `with` or after it, is a mapping of name to tensor:
+        A context manager. In `with layers(model) as seen`, the call `seen()`, in the block or after it, returns a
+        mapping of name to tensor with
 
-        * the outputs in order of execution, under the modules' names; "output" if the model itself is the one layer. A
-          second call is "name#2". Of a tuple, such as LSTM's, the first tensor is "name", then come "name.1",
-          "name.2"; of a mapping, "name.key".
-        * what you give, `seen(loss=loss)`.
-        * "gradient.<parameter>": what `backward` brought within the `with`, whatever `.grad` held before. A parameter
-          that it did not reach has 0. Without any `backward` there are none.
+        * the outputs in order of execution, under the names of the modules; "output" if the model itself is the only
+          layer. The second call of a layer is "name#2". Of a tuple, such as the result of LSTM, the first tensor is
+          "name", the next are "name.1", "name.2"; of a mapping, "name.key".
+        * what you pass, for example `seen(loss=loss)`.
+        * "gradient.<parameter>": the gradient that `backward` added inside the block; 0 for a parameter that it did not
+          reach. Without a `backward` there are no gradients.
 
     Raises:
-        DTypeError: the model is no torch.nn.Module.
+        DTypeError: the model is not a torch.nn.Module.
 
     Example:
         >>> import torch
@@ -105,8 +106,8 @@ def layers(model: torch.nn.Module) -> Iterator[Seen]:
     """
     if not isinstance(model, torch.nn.Module):
         raise wrong_dtype("model", type(model).__name__, "a torch.nn.Module")
-    seen = Seen(model)
-    handles = list(seen._watch())
+    seen = LayerOutputs(model)
+    handles = list(seen._add_hooks())
     try:
         yield seen
     finally:
@@ -114,10 +115,10 @@ def layers(model: torch.nn.Module) -> Iterator[Seen]:
             handle.remove()
 
 
-def _named(name: str, output: Any) -> Iterator[tuple[str, torch.Tensor]]:
+def _named_tensors(name: str, output: Any) -> Iterator[tuple[str, torch.Tensor]]:
     if isinstance(output, Mapping):
         for key, value in output.items():
-            yield from _named(f"{name}.{key}", value)
+            yield from _named_tensors(f"{name}.{key}", value)
     else:
         for number, tensor in enumerate(_tensors(output)):
             yield (f"{name}.{number}" if number else name), tensor

@@ -1,4 +1,4 @@
-"""Checks of data, network and loss before and at the start of a training; each gives a line of text."""
+"""Checks of data, network and loss before and at the start of training. Each returns a line of text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from seqloss.data.vocabulary import frames_needed
 
 NEAR = 0.5
-"""Relative distance of the first loss from its baseline that is normal: fresh weights give no uniform outputs."""
+"""Normal relative distance of the first loss from its baseline: initial weights do not give uniform outputs."""
 
 OVERFIT_STEPS = 600
-"""Most steps of an overfit test."""
+"""Largest number of steps of an overfit test."""
 
 
 def uniform_ctc_loss(frames: int, labels: Sequence[int] | str, classes: int) -> float:
-    """The CTC loss of uniform outputs, where each class has the same probability in every frame.
+    """Compute the CTC loss of uniform outputs, with the same probability for each class in every frame.
 
         loss = T log C - log (T + L - R over 2 L)
 
@@ -32,7 +32,7 @@ def uniform_ctc_loss(frames: int, labels: Sequence[int] | str, classes: int) -> 
         classes: C, the blank included.
 
     Returns:
-        nats; infinite where no path fits.
+        The loss in nats; infinite without a path.
 
     Example:
         >>> round(uniform_ctc_loss(2, [1], 2), 4)  # three of four paths
@@ -47,14 +47,14 @@ def uniform_ctc_loss(frames: int, labels: Sequence[int] | str, classes: int) -> 
 
 
 def mean_uniform_ctc_loss(frames: Sequence[int], texts: Sequence[str], classes: int) -> float:
-    """`uniform_ctc_loss` per label, over a batch; infeasible rows are left out."""
+    """Return the mean of `uniform_ctc_loss` per label over a batch; infeasible rows are left out."""
     found = [(uniform_ctc_loss(t, text, classes), len(text)) for t, text in zip(frames, texts, strict=True)]
     kept = [(loss, count) for loss, count in found if loss < math.inf]
     return sum(loss for loss, _ in kept) / max(1, sum(count for _, count in kept))
 
 
 def describe_classes(characters: int, outputs: int) -> str:
-    """Whether the network's output layer has a class for each character and one for the blank.
+    """Report whether the output layer has one class for each character and one for the blank.
 
     Example:
         >>> describe_classes(26, 26)
@@ -65,7 +65,7 @@ def describe_classes(characters: int, outputs: int) -> str:
 
 
 def describe_unseen(split: str, unseen: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Which characters of held-out texts do not occur in the training texts.
+    """Report the characters of held-out texts that do not occur in the training texts.
 
     Example:
         >>> list(describe_unseen("test", [[], ["Y"], ["Y", "="]]))
@@ -79,7 +79,7 @@ def describe_unseen(split: str, unseen: Sequence[Sequence[str]]) -> Iterator[str
 
 
 def describe_first_loss(found: float, baseline: float | None, unit: str) -> str:
-    """The loss before the first step beside that of uniform outputs.
+    """Report the loss before the first step, with the loss of uniform outputs.
 
     Example:
         >>> describe_first_loss(6.908, 6.873, "nats/char")
@@ -95,7 +95,7 @@ def describe_first_loss(found: float, baseline: float | None, unit: str) -> str:
 
 
 def describe_input_ablation(found: float, blanked: float, unit: str, item: str) -> str:
-    """The loss of held-out items beside that of the same items with blank input.
+    """Report the loss of held-out items, with their loss for blank input.
 
     Example:
         >>> describe_input_ablation(0.707, 5.17, "nats/char", "image")
@@ -110,12 +110,12 @@ def describe_input_ablation(found: float, blanked: float, unit: str, item: str) 
 
 
 def describe_feasibility(rows: Sequence[tuple[int, int]], stride: int, steps: str = "pixels") -> str:
-    """How many targets need more frames than there are, and at which subsampling they would fit.
+    """Report how many targets need more frames than there are, for each smaller stride too.
 
     Args:
         rows: (input length, frames needed) of each row.
         stride: input steps per frame.
-        steps: what the input's steps are called.
+        steps: name of the input's steps, in the plural.
 
     Example:
         >>> describe_feasibility([(40, 10), (40, 11)], 4)
@@ -145,17 +145,17 @@ def overfit_batch(
     """Train on one batch, without dropout, until its loss is at most `goal` or the steps are used up.
 
     Args:
-        module: what is trained.
-        optimizer: over its parameters.
+        module: the module to train.
+        optimizer: trains its parameters.
         loss: computes the loss of the batch.
         goal: loss at which the batch counts as learnt.
-        most: steps; None for `OVERFIT_STEPS`.
+        most: largest number of steps; None for `OVERFIT_STEPS`.
         clip: largest norm of the gradient.
-        backward: called with the loss.
+        backward: called with the loss, in place of `loss.backward()`.
         progress: called with (steps taken, most).
 
     Returns:
-        the steps taken, and the loss before the last of them.
+        The number of steps, and the loss before the last of them.
     """
     module.train()
     for part in module.modules():
@@ -180,7 +180,7 @@ def overfit_batch(
 def describe_overfit(
     count: int, steps: int, loss: float, blanked: float | None, *, goal: float, unit: str, item: str
 ) -> str:
-    """The result of an overfit test, and what the same steps reach with blank input, if that was tried.
+    """Report the result of an overfit test, with the loss of the same steps for blank input if that was tried.
 
     Example:
         >>> describe_overfit(8, 20, 0.04, 3.0, goal=0.05, unit="nats/char", item="image")

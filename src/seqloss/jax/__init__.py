@@ -1,10 +1,10 @@
-"""The JAX frontend: losses of sequence training under jit, grad, vmap and shard_map.
+"""The JAX frontend: losses for sequence training under jit, grad, vmap and shard_map.
 
-* `ctc_loss`: connectionist temporal classification, from scores or log-probabilities.
-* `ctc_check`: which rows of a batch cannot be trained on, and why.
-* `ctc_posteriors`: where in time each class stands, given the target.
-* `ctc_greedy`: what the network says, label by label, with scores and frame numbers.
-* `optax_ctc_loss`: optax.ctc_loss' signature and meaning, one import line away.
+* `ctc_loss`: the CTC loss (connectionist temporal classification) from logits or log-probabilities.
+* `ctc_check`: find the rows of a batch that cannot be trained on.
+* `ctc_posteriors`: the probability of each class in each frame, given the target.
+* `ctc_greedy`: greedy decoding, with scores and frame numbers.
+* `optax_ctc_loss`: a drop-in replacement for optax.ctc_loss.
 """
 
 from seqloss.errors import missing_extra

@@ -1,35 +1,43 @@
-"""What a call is given, as JAX arrays: what every function behind this frontend begins with."""
+"""Types of the arguments, their checks, and their conversion to JAX arrays."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from seqloss import contract, errors
 from seqloss.contract import Infeasible
 from seqloss.errors import wrong_dtype
-from seqloss.numpy.arrays import COMPUTED_IN, rounding
-from seqloss.numpy.ctc.rows import compute
+from seqloss.numpy.arrays import COMPUTED_IN, log_softmax_rounding
+from seqloss.numpy.ctc.rows import compute_rows
+
+FloatArray: TypeAlias = ArrayLike | Sequence[Sequence[Sequence[float]]]
+"""Logits (batch, time, classes): a JAX array, traced or not, a NumPy array, or nested lists."""
+
+IntegerArray: TypeAlias = ArrayLike | Sequence[int] | Sequence[Sequence[int]]
+"""Labels or lengths: a JAX array, traced or not, a NumPy array, or (nested) lists."""
 
 INT32 = np.iinfo(np.int32)
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Checked as far as their values are known.
+    """The arguments of a call, checked as far as their values are known.
 
     Attributes:
         logits: float32 or float64 (batch, time, classes).
         targets, logit_lengths, target_lengths: int32.
         blank: from 0.
-        unchecked: some labels or lengths are traced, or wait on an accelerator: nobody has looked at them.
-        rounding: for scores that nobody has looked at, of the half type that they came in; None where it is done.
-        raises: a row that no path fits is an error, and nobody has looked for one.
+        unchecked: some labels or lengths are not checked yet: they are traced, or stored on an accelerator.
+        rounding: of the type of the logits, if their sums are not checked yet; None if they are.
+        raises: infeasible="raise", and rows without a path have not been looked for yet.
     """
 
     logits: jax.Array
@@ -46,16 +54,17 @@ class Arguments:
         return self.logits, self.targets, self.logit_lengths, self.target_lengths
 
 
-def read(
+def read_arguments(
     logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int, normalize: bool,
     infeasible: Infeasible, validate: bool,
 ) -> Arguments:  # fmt: skip
-    """Hold a call against the contract: forms always, values where they are known on the host.
+    """Check the arguments of a call: shapes and types always, values where they are known on the host.
 
     Raises:
-        as `seqloss.contract.validate` and `check_normalized`; InfeasibleError.
+        SeqLossError: see `seqloss.contract.validate` and `check_normalized`.
+        InfeasibleError: infeasible="raise", and a row without a path is known.
     """
-    scores = floating(logits)
+    scores = logits_to_jax(logits)
     given = [targets, logit_lengths, target_lengths]
     known = [host_value(value) for value in given]
     whole = all(value is not None for value in known)
@@ -63,7 +72,7 @@ def read(
     stand_ins = [None if value is None else stand_in for value, stand_in in zip(given, stand_ins, strict=True)]
     _refuse_concatenated(stand_ins[0], scores.shape)
     batch = contract.validate(scores.shape, *stand_ins, blank=blank, values=validate and whole)
-    slack = rounding(scores.dtype.name) if validate and not normalize else None
+    slack = log_softmax_rounding(scores.dtype.name) if validate and not normalize else None
     raises, values = infeasible == "raise", scores.astype(COMPUTED_IN[scores.dtype.name])
     if raises and whole:
         contract.refuse_too_few_frames(scores.shape, batch)
@@ -72,7 +81,7 @@ def read(
         if slack is not None:
             contract.check_normalized(on_host, batch.logit_lengths, slack)
         if raises:
-            compute(on_host, batch, normalize=normalize, infeasible="raise", gradient=False)
+            compute_rows(on_host, batch, normalize=normalize, infeasible="raise", gradient=False)
         slack, raises = None, False
     checked = (batch.targets, batch.logit_lengths, batch.target_lengths)
     targets, logit_lengths, target_lengths = (
@@ -83,12 +92,12 @@ def read(
     return Arguments(values, integers[0], integers[1], integers[2], batch.blank, validate and not whole, slack, raises)
 
 
-def floating(logits: Any) -> jax.Array:
-    """Logits as a JAX array of a type that seqloss computes with.
+def logits_to_jax(logits: FloatArray) -> jax.Array:
+    """Convert logits to a JAX array.
 
     Raises:
-        DTypeError: they are none.
-        ShapeError: rows of uneven length.
+        DTypeError: the element type is not a supported floating type.
+        ShapeError: the rows have different lengths.
     """
     if not isinstance(logits, jax.Array):
         try:
@@ -103,16 +112,16 @@ def floating(logits: Any) -> jax.Array:
 
 
 def to_numpy(value: Any) -> Any:
-    """A concrete JAX array on the host; anything else as it is.
+    """Copy a concrete JAX array to the host; return anything else unchanged.
 
     Raises:
-        TypeError: the array is traced, so that there is nothing to look at yet.
+        TypeError: the array is traced and has no values.
     """
     return np.asarray(value) if isinstance(value, jax.Array) else value
 
 
 def host_value(value: Any) -> Any:
-    """The value itself where the host has it, (0,) for None; None for what is traced or lies elsewhere."""
+    """Return a value that is on the host, () for None, and None for one that is traced or on another device."""
     if value is None:
         return ()
     if not isinstance(value, jax.Array):
@@ -124,14 +133,14 @@ def host_value(value: Any) -> Any:
 
 
 def _stand_in(value: Any, host: Any) -> Any:
-    """Something of the same form to check where the values are not known."""
+    """Return the value on the host, or zeros of the same shape and type if the values are not known."""
     return np.zeros(value.shape, value.dtype) if host is None else host
 
 
 def _refuse_concatenated(targets: Any, shape: tuple[int, ...]) -> None:
     try:
         concatenated = np.ndim(targets) == 1 and len(shape) == 3
-    except ValueError:  # rows of uneven length: the contract has words for them
+    except ValueError:  # rows of different lengths, which `contract.validate` refuses
         return
     if concatenated:
         raise errors.wrong_rank(
@@ -143,7 +152,7 @@ def _refuse_concatenated(targets: Any, shape: tuple[int, ...]) -> None:
 
 
 def _narrowed(values: Any) -> jax.Array:
-    """int32; what does not fit becomes the farthest that does, so that no wrong label turns into a right one."""
+    """Convert to int32. Values out of range are clipped, so that no invalid label becomes a valid one."""
     if isinstance(values, jax.Array):
         if values.dtype.itemsize == 8 and values.dtype.kind == "i":
             values = jnp.maximum(values, INT32.min)
@@ -154,13 +163,13 @@ def _narrowed(values: Any) -> jax.Array:
 
 
 def varying_alike(*arrays: jax.Array) -> tuple[jax.Array, ...]:
-    """Under shard_map, arrays that vary over the same axes of the mesh: over all that any of them varies over."""
+    """Mark arrays under shard_map as varying over all mesh axes that any of them varies over."""
     axes = frozenset().union(*map(varying_axes, arrays))
     return tuple(_varying(array, tuple(axes - varying_axes(array))) for array in arrays)
 
 
 def varying_axes(array: jax.Array) -> frozenset[str]:
-    """The axes of the mesh over which shard_map knows an array to vary."""
+    """Return the mesh axes over which an array varies under shard_map."""
     return frozenset(getattr(getattr(jax.typeof(array), "manual_axis_type", None), "varying", ()))
 
 

@@ -1,4 +1,4 @@
-"""JAX's operations for the formulas."""
+"""JAX's operations for the formulas of `seqloss.formulas`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from jax import lax
 
 LAYOUT = {4: (jnp.int32, 23, 127), 8: (jnp.int64, 52, 1023)}
-"""By a float's bytes: the integer of its size, where its exponent begins, and what that counts from."""
+"""By the bytes of a float: the integer type of this size, the first bit of the exponent, and the exponent's bias."""
 
 
 class JaxNamespace:
-    """See `seqloss.formulas.namespace.Namespace`; what is not here is jax.numpy's own."""
+    """JAX's `seqloss.formulas.namespace.Namespace`."""
 
     where: Any = staticmethod(jnp.where)
     maximum: Any = staticmethod(jnp.maximum)

@@ -1,16 +1,17 @@
-"""The Keras 3 frontend: losses of sequence training on Keras' torch, JAX or TensorFlow backend.
+"""The Keras 3 frontend: losses for sequence training on Keras' torch, JAX or TensorFlow backend.
 
-* `CTC`: for `model.compile`; `keras.losses.CTC`, and real lengths from wherever you have them.
-* `pack`: labels and lengths in one `y_true`, for `fit`.
-* `ctc_loss`: connectionist temporal classification, from scores or log-probabilities.
-* `ctc_batch_cost`: the function that `keras.backend` once had.
-* `ctc_check`: which rows of a batch cannot be trained on, and why.
-* `ctc_posteriors`: where in time each class stands, given the target.
-* `ctc_greedy`: what the network says, label by label, with scores and frame numbers.
+* `CTC`: the CTC loss for `model.compile`, like `keras.losses.CTC`, but with real lengths.
+* `pack`: put labels and lengths into one `y_true`, for `fit`.
+* `ctc_loss`: the CTC loss (connectionist temporal classification) from logits or log-probabilities.
+* `ctc_batch_cost`: a replacement for `keras.backend.ctc_batch_cost` of Keras 2.
+* `ctc_check`: find the rows of a batch that cannot be trained on.
+* `ctc_posteriors`: the probability of each class in each frame, given the target.
+* `ctc_greedy`: greedy decoding, with scores and frame numbers.
 
-Importing this imports Keras, whose backend is then fixed for the process. It is what `KERAS_BACKEND` or your
-`keras.json` says, or else Keras' default, TensorFlow. Where TensorFlow is not installed and you have chosen nothing,
-`KERAS_BACKEND` is set to PyTorch or JAX, whichever is imported already or is installed, in this order.
+Importing this module imports Keras, which fixes the backend of the process. The backend is taken from `KERAS_BACKEND`,
+else from `keras.json`, else it is Keras' default, TensorFlow. If TensorFlow is not installed and you have chosen no
+backend, this module sets `KERAS_BACKEND` to PyTorch or JAX: to one that is imported already, else to one that is
+installed.
 """
 
 from seqloss.errors import missing_extra

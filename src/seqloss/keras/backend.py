@@ -1,7 +1,7 @@
-"""Which of Keras' backends to use where its default, TensorFlow, is not installed.
+"""The choice of Keras' backend if its default, TensorFlow, is not installed.
 
-Keras reads its choice once, while it is imported: from `KERAS_BACKEND`, else from `keras.json`, else TensorFlow.
-Nothing here imports Keras or a backend.
+Keras reads the choice once, when it is imported: from `KERAS_BACKEND`, else from `keras.json`, else TensorFlow. This
+module imports neither Keras nor a backend.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from seqloss.keras._compat import default_keras_config, keras_config_path
 BACKENDS = ("jax", "tensorflow", "torch")
 NAMES = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}
 PREFERENCE = ("torch", "jax")
-"""Without TensorFlow and without a choice: one that the process has imported already, else the first one installed."""
+"""Without TensorFlow and without a choice: an imported one, else the first one that is installed."""
 
 
 def choose_backend() -> None:
-    """Set `KERAS_BACKEND` where Keras would fail for want of TensorFlow; leave every choice of the user as it is.
+    """Set `KERAS_BACKEND` if the user has chosen no backend and TensorFlow is not installed.
 
     Raises:
         ImportError: the chosen backend is not installed, or none is.
@@ -33,7 +33,7 @@ def choose_backend() -> None:
         if not is_installed("tensorflow"):
             os.environ["KERAS_BACKEND"] = _installed_backend()
     elif chosen in BACKENDS and not is_installed(chosen):
-        raise _absent(chosen, source)
+        raise _missing_backend(chosen, source)
 
 
 def is_installed(package: str) -> bool:
@@ -46,7 +46,7 @@ def is_installed(package: str) -> bool:
 
 
 def _choice() -> tuple[str | None, str]:
-    """The backend that the user chose, or None, and where."""
+    """Return the backend that the user chose, or None, and the place of the choice."""
     if os.environ.get("KERAS_BACKEND"):
         return os.environ["KERAS_BACKEND"], "the environment variable KERAS_BACKEND"
     path = keras_config_path()
@@ -54,7 +54,7 @@ def _choice() -> tuple[str | None, str]:
         config: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None, ""
-    if not isinstance(config, dict) or config == default_keras_config():  # Keras writes these itself
+    if not isinstance(config, dict) or config == default_keras_config():  # written by Keras itself
         return None, ""
     return config.get("backend"), f'"backend" in {path}'
 
@@ -69,7 +69,7 @@ def _installed_backend() -> str:
     return ready[0]
 
 
-def _absent(chosen: str, source: str) -> ImportError:
+def _missing_backend(chosen: str, source: str) -> ImportError:
     ready = [name for name in BACKENDS if is_installed(name)]
     other = " or ".join(f"KERAS_BACKEND={name}" for name in ready)
     instead = f", or set {other} before the first import of Keras" if ready else ""

@@ -1,4 +1,4 @@
-"""TensorFlow's operations for the formulas."""
+"""TensorFlow's operations for the formulas of `seqloss.formulas`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import tensorflow as tf
 
 LAYOUT = {tf.float32: (tf.int32, 23, 127), tf.float64: (tf.int64, 52, 1023)}
-"""By a float's type: the integer of its size, where its exponent begins, and what that counts from."""
+"""By the type of a float: the integer type of this size, the first bit of the exponent, and the exponent's bias."""
 
 
 class TensorFlowNamespace:
-    """See `seqloss.formulas.namespace.Namespace`."""
+    """TensorFlow's `seqloss.formulas.namespace.Namespace`."""
 
     exp, log, log1p = staticmethod(tf.exp), staticmethod(tf.math.log), staticmethod(tf.math.log1p)
     round, maximum, minimum = staticmethod(tf.round), staticmethod(tf.maximum), staticmethod(tf.minimum)
@@ -31,7 +31,7 @@ class TensorFlowNamespace:
         return tf.cast(x, tf.int32)
 
     def where(self, condition: tf.Tensor, x: Any, y: Any) -> tf.Tensor:
-        dtype = x.dtype if tf.is_tensor(x) else y.dtype  # a number takes the other's type
+        dtype = x.dtype if tf.is_tensor(x) else y.dtype  # a Python number takes the type of the tensor
         return tf.where(condition, tf.convert_to_tensor(x, dtype), tf.convert_to_tensor(y, dtype))
 
     def flip(self, x: tf.Tensor, axis: int) -> tf.Tensor:
@@ -50,7 +50,7 @@ class TensorFlowNamespace:
         return tf.gather(x, indices, axis=2, batch_dims=1)
 
     def sum_by_class(self, x: tf.Tensor, labels: tf.Tensor, classes: Any) -> tf.Tensor:
-        # GPUs multiply float32 matrices in TF32, with ten digits, unless told otherwise
+        # by default, GPUs multiply float32 matrices in TF32, which has a mantissa of ten bits
         wide = tf.float64 if tf.config.get_visible_devices("GPU") else x.dtype
         return tf.cast(tf.matmul(tf.cast(x, wide), tf.one_hot(labels, classes, dtype=wide)), x.dtype)
 
@@ -68,14 +68,14 @@ class TensorFlowNamespace:
         return tf.bitwise.right_shift(x, tf.constant(count, x.dtype))
 
     def scan(self, step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple[Any, Any]:
-        """A loop that XLA compiles; what it collects keeps the shape that the first step gives it."""
+        """Loop over the first axis, so that XLA can compile it; the results have the shapes of the first step."""
         columns: Sequence[tf.Tensor] = tf.nest.flatten(xs)
         count = self.size(columns[0], 0)
 
         def at(t: tf.Tensor) -> Any:
             return tf.nest.pack_sequence_as(xs, [column[t] for column in columns])
 
-        _, outline = step(carry, at(tf.constant(0)))  # for its structure; nothing computes it
+        _, outline = step(carry, at(tf.constant(0)))  # only its structure is used
         collected = [
             tf.TensorArray(part.dtype, size=count, element_shape=part.shape) for part in tf.nest.flatten(outline)
         ]

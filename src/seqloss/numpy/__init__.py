@@ -1,10 +1,10 @@
-"""The NumPy frontend: arrays in, arrays out. The other frontends use it for whatever happens on the host.
+"""The NumPy frontend. The other frontends use it for computations on the host.
 
-* `ctc_loss`, `ctc_loss_and_grad`: connectionist temporal classification, from scores or log-probabilities.
-* `ctc_check`: which rows of a batch cannot be trained on, and why.
-* `ctc_posteriors`: where in time each class stands, given the target.
-* `ctc_align`: which frames show which label, on the best path.
-* `ctc_greedy`: what the network says, label by label, with scores and frame numbers.
+* `ctc_loss`, `ctc_loss_and_grad`: the CTC loss (connectionist temporal classification), and its gradient.
+* `ctc_check`: find the rows of a batch that cannot be trained on.
+* `ctc_posteriors`: the probability of each class in each frame, given the target.
+* `ctc_align`: the most probable alignment of a target with the frames.
+* `ctc_greedy`: greedy decoding, with scores and frame numbers.
 """
 
 from seqloss.numpy.ctc.align import Alignment, ctc_align

@@ -1,12 +1,23 @@
-"""Scores as the arrays that kernels take: what every function behind this frontend begins with."""
+"""Types of the arguments, and conversion of logits to the arrays that the kernels take."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from seqloss.errors import ShapeError, wrong_dtype
+
+FloatArray: TypeAlias = npt.NDArray[np.generic] | Sequence[Sequence[Sequence[float]]]
+"""Logits (batch, time, classes): an array, or nested lists. `np.generic`, because bfloat16 is no `np.floating`."""
+
+IntegerArray: TypeAlias = npt.NDArray[np.integer] | Sequence[int] | Sequence[Sequence[int]]
+"""Labels or lengths: an array of integers, or (nested) lists."""
+
+Upstream: TypeAlias = float | np.floating | npt.NDArray[np.floating] | Sequence[float]
+"""Gradient of an objective with respect to a loss: one number, or one for each row."""
 
 COMPUTED_IN: dict[str, np.dtype[Any]] = {
     "float16": np.dtype(np.float32),
@@ -14,17 +25,18 @@ COMPUTED_IN: dict[str, np.dtype[Any]] = {
     "float32": np.dtype(np.float32),
     "float64": np.dtype(np.float64),
 }
+"""The type that each type of logits is computed in."""
 
 UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
-"""How far, relatively, a score of a half type may be from the number it was rounded from."""
+"""Largest relative error of rounding a number to a half type."""
 
 
-def scores(logits: Any) -> tuple[np.ndarray, np.dtype]:
-    """Logits as float32 or float64, and the type that they came in; the caller's own memory where that is possible.
+def logits_to_numpy(logits: FloatArray) -> tuple[np.ndarray, np.dtype]:
+    """Convert logits to float32 or float64 without a copy where possible; also return their original type.
 
     Raises:
-        DTypeError: not of a floating type that seqloss computes with.
-        ShapeError: rows of uneven length.
+        DTypeError: the element type is not a supported floating type.
+        ShapeError: the rows have different lengths.
     """
     try:
         array = np.asarray(logits)
@@ -37,6 +49,6 @@ def scores(logits: Any) -> tuple[np.ndarray, np.dtype]:
     return array.astype(COMPUTED_IN[array.dtype.name], copy=False), array.dtype
 
 
-def rounding(name: str) -> float:
-    """How far a half type's `log_softmax` may be off, see `contract.check_normalized`; 0 for other types."""
+def log_softmax_rounding(name: str) -> float:
+    """Return the `rounding` of `contract.check_normalized` for logits of a type: 0 unless it is a half type."""
     return 2 * UNIT_ROUNDOFF.get(name, 0.0)

@@ -1,12 +1,12 @@
-"""The PyTorch frontend: losses of sequence training behind autograd.
+"""The PyTorch frontend: losses for sequence training, with autograd.
 
-* `ctc_loss`: connectionist temporal classification, from scores or log-probabilities.
-* `CTCLoss`: the same in the place of torch.nn.CTCLoss, with its arguments, its value and its gradient.
-* `ctc_check`: which rows of a batch cannot be trained on, and why.
-* `ctc_posteriors`: where in time each class stands, given the target.
-* `ctc_align`: which frames show which label, on the best path.
-* `ctc_greedy`: what the network says, label by label, with scores and frame numbers.
-* `from_loss_and_grad`: a loss of your own, given as a function that returns (loss, gradient).
+* `ctc_loss`: the CTC loss (connectionist temporal classification) from logits or log-probabilities.
+* `CTCLoss`: a drop-in replacement for torch.nn.CTCLoss.
+* `ctc_check`: find the rows of a batch that cannot be trained on.
+* `ctc_posteriors`: the probability of each class in each frame, given the target.
+* `ctc_align`: the most probable alignment of a target with the frames.
+* `ctc_greedy`: greedy decoding, with scores and frame numbers.
+* `from_loss_and_grad`: make a differentiable loss from a function that returns (loss, gradient).
 """
 
 from seqloss.errors import missing_extra

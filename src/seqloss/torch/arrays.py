@@ -1,12 +1,14 @@
-"""Tensors as NumPy arrays and back: what every function behind this frontend begins and ends with."""
+"""Types of the arguments, and conversion of tensors to NumPy arrays."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from seqloss import contract
@@ -15,23 +17,33 @@ from seqloss.errors import SeqLossWarning, wrong_dtype
 from seqloss.kernels.triton.available import reason_against
 from seqloss.torch.tracing import refuse_tracing
 
+IntegerArray: TypeAlias = torch.Tensor | npt.NDArray[np.integer] | Sequence[int] | Sequence[Sequence[int]]
+"""Labels or lengths: a tensor on any device, an array of integers, or (nested) lists."""
+
 COMPUTED_IN = {
     torch.float16: torch.float32,
     torch.bfloat16: torch.float32,
     torch.float32: torch.float32,
     torch.float64: torch.float64,
 }
-ON_GPU = {"ctc_loss", "CTCLoss", "ctc_posteriors", "ctc_align", "ctc_greedy"}
-"""What runs on a GPU, where one can be used."""
-_told: set[tuple[str, str]] = set()
+"""The type that each type of logits is computed in."""
+
+HAS_GPU_KERNEL = {"ctc_loss", "CTCLoss", "ctc_posteriors", "ctc_align", "ctc_greedy"}
+"""The functions that have Triton kernels."""
+
+_warned: set[tuple[str, str]] = set()
 
 
-def scores(logits: torch.Tensor, purpose: str) -> np.ndarray:
-    """Logits as float32 or float64 on the host, without their graph; a view where that is possible.
+def logits_to_numpy(logits: torch.Tensor, purpose: str) -> np.ndarray:
+    """Convert logits to a float32 or float64 array on the host, without their graph; a view where possible.
+
+    Args:
+        logits: a tensor on any device.
+        purpose: the public function's name, for messages.
 
     Raises:
-        DTypeError: no tensor, or not of a floating type that seqloss computes with.
-        RuntimeError: a tracer records the program, or the tensor has no numbers.
+        DTypeError: not a tensor, or not of a supported floating type.
+        RuntimeError: a tracer records the program, or the tensor is fake.
     """
     if not isinstance(logits, torch.Tensor):
         raise wrong_dtype("logits", type(logits).__name__, "a torch.Tensor")
@@ -39,21 +51,21 @@ def scores(logits: torch.Tensor, purpose: str) -> np.ndarray:
         raise wrong_dtype("logits", logits.dtype, "float16, bfloat16, float32 or float64")
     refuse_tracing(purpose, logits)
     if logits.device.type != "cpu":
-        _tell_detour(logits, purpose)
-    return _array(logits.detach().to("cpu", COMPUTED_IN[logits.dtype]))
+        _warn_of_fallback(logits, purpose)
+    return _tensor_to_numpy(logits.detach().to("cpu", COMPUTED_IN[logits.dtype]))
 
 
-def integers(values: Any) -> Any:
-    """A tensor of labels or lengths as an array; anything else as it is."""
-    return _array(values.detach().cpu()) if isinstance(values, torch.Tensor) else values
+def integers_to_numpy(values: Any) -> Any:
+    """Convert a tensor of labels or lengths to an array; return anything else unchanged."""
+    return _tensor_to_numpy(values.detach().cpu()) if isinstance(values, torch.Tensor) else values
 
 
-def rounding(kind: torch.dtype) -> float:
-    """How far a half type's `log_softmax` may be off, see `contract.check_normalized`; 0 for other types."""
+def log_softmax_rounding(kind: torch.dtype) -> float:
+    """Return the `rounding` of `contract.check_normalized` for logits of a type: 0 unless it is a half type."""
     return torch.finfo(kind).eps if kind.itemsize == 2 else 0.0
 
 
-def checked(
+def read_host_arguments(
     purpose: str,
     logits: torch.Tensor,
     targets: Any,
@@ -64,46 +76,46 @@ def checked(
     normalize: bool,
     validate: bool,
 ) -> tuple[np.ndarray, Batch]:
-    """The scores on the host, and the batch, held against the contract as `ctc_loss` describes it."""
-    values = scores(logits, purpose)
-    lengths = integers(logit_lengths), integers(target_lengths)
-    batch = contract.validate(values.shape, integers(targets), *lengths, blank=blank, values=validate)
+    """Copy the arguments to the host and check them; return the logits and the batch."""
+    values = logits_to_numpy(logits, purpose)
+    lengths = integers_to_numpy(logit_lengths), integers_to_numpy(target_lengths)
+    batch = contract.validate(values.shape, integers_to_numpy(targets), *lengths, blank=blank, values=validate)
     if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, rounding(logits.dtype))
+        contract.check_normalized(values, batch.logit_lengths, log_softmax_rounding(logits.dtype))
     return values, batch
 
 
-def unreachable(cause: object) -> RuntimeError:
-    """What to say where a tensor's numbers are out of reach."""
+def unreachable_values(cause: object) -> RuntimeError:
+    """Return the error for a tensor whose values cannot be read."""
     return RuntimeError(
         f"seqloss cannot read this tensor's numbers ({cause}); inside torch.func's transforms (grad, jacrev, jvp, "
         "vmap) and fake tensors they are out of reach: take torch.autograd.grad, and the batch axis for vmap."
     )
 
 
-def _array(tensor: torch.Tensor) -> np.ndarray:
+def _tensor_to_numpy(tensor: torch.Tensor) -> np.ndarray:
     try:
         return tensor.resolve_neg().numpy()
     except RuntimeError as error:
-        raise unreachable(error) from error
+        raise unreachable_values(error) from error
 
 
-def _tell_detour(logits: torch.Tensor, purpose: str) -> None:
+def _warn_of_fallback(logits: torch.Tensor, purpose: str) -> None:
     device = logits.device.type
-    if (device, purpose) not in _told:
-        _told.add((device, purpose))
+    if (device, purpose) not in _warned:
+        _warned.add((device, purpose))
         against = reason_against(logits.device, logits.dtype)
-        why = f" here, for {against}" if device == "cuda" and against and purpose in ON_GPU else " yet"
+        why = f" here ({against})" if device == "cuda" and against and purpose in HAS_GPU_KERNEL else " yet"
         warnings.warn(
-            f"{purpose} has no kernel for {device} tensors{why}: the scores travel to the CPU and the result "
-            "back. The answer is right, but each call waits for the device. (Said once.)",
+            f"{purpose} has no kernel for {device} tensors{why}. It falls back to the CPU: the logits are copied "
+            "there and the result back. The result is right, but each call waits for the device. (Shown once.)",
             SeqLossWarning,
             stacklevel=_callers_level(),
         )
 
 
 def _callers_level() -> int:
-    """The stacklevel, for whoever asks, of the first line above that is neither seqloss' nor PyTorch's."""
+    """Return the `stacklevel` of the first caller outside of seqloss and PyTorch."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in {"seqloss", "torch"}:
         level, frame = level + 1, frame.f_back

@@ -1,40 +1,47 @@
-"""A loss of your own behind autograd."""
+"""Custom losses with autograd."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from seqloss.errors import ShapeError, wrong_dtype
 from seqloss.torch._compat import is_transformed
-from seqloss.torch.arrays import COMPUTED_IN, unreachable
+from seqloss.torch.arrays import COMPUTED_IN, unreachable_values
 from seqloss.torch.no_double_backward import anchor, refuse_double_backward
 from seqloss.torch.tracing import refuse_tracing, untraced
 
+Values: TypeAlias = float | np.floating | npt.NDArray[np.floating] | torch.Tensor
+"""What a custom loss function may return as loss or gradient."""
 
-def from_loss_and_grad(function: Callable[..., tuple[Any, Any]]) -> Callable[..., torch.Tensor]:
-    """Tie any function that returns (loss, gradient) to autograd.
 
-    For a loss whose gradient you have yourself: from a formula, from NumPy or SciPy, from a library in
-    another language.
+def from_loss_and_grad(function: Callable[..., tuple[Values, Values]]) -> Callable[..., torch.Tensor]:
+    """Make a loss with autograd from a function that returns (loss, gradient).
+
+        backward: upstream[n] * gradient[n, ...],        gradient[n, ...] = d loss[n] / d x[n, ...]
+
+    Use it if you compute the gradient yourself: from a formula, with NumPy or SciPy, or with a library in another
+    language.
 
     Args:
-        function: takes an array and whatever else, returns (loss, gradient): the loss a number or one for
-            each entry of the array's leading axes, say (batch,); the gradient of each such loss with respect
-            to the array, in the array's shape. It is given NumPy arrays for tensors (read-only; float32 for
-            half types), all other arguments as they are.
+        function: takes an array and any further arguments, and returns (loss, gradient). The loss is a number, or has
+            one entry for each entry of the leading axes of the array, for example shape (batch,). The gradient is that
+            of each loss with respect to the array, in the shape of the array. Tensors are passed to the function as
+            read-only NumPy arrays (half types as float32), all other arguments unchanged.
 
     Returns:
-        the same function on tensors: its result is the loss, on the first argument's device and in its type
-        (float32 for half types), and backward brings the gradient times what comes from upstream to the first
-        argument.
+        The same function for tensors. It returns the loss as a tensor on the device and in the type of its first
+        argument (float32 for half types), and propagates the gradient to the first argument.
 
     Raises:
-        DTypeError: the first argument is no floating tensor (when called).
-        ShapeError: loss or gradient do not have the shapes above (when called).
+        DTypeError: the first argument is not a floating tensor (raised by a call).
+        ShapeError: the loss or the gradient has a wrong shape (raised by a call).
+        RuntimeError: the gradient is differentiated again, or a call is inside a torch.func transform or is recorded by
+            a tracer.
 
     Example:
         >>> import numpy as np, torch
@@ -50,27 +57,29 @@ def from_loss_and_grad(function: Callable[..., tuple[Any, Any]]) -> Callable[...
         if not isinstance(x, torch.Tensor) or not x.is_floating_point():
             found = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
             raise wrong_dtype("the first argument", found, "a floating torch.Tensor")
-        return _tied(x, function, args, kwargs)
+        return _apply(x, function, args, kwargs)
 
-    loss.__name__ = _name(function)
+    loss.__name__ = _name_of(function)
     loss.__doc__ = function.__doc__
     return loss
 
 
 @untraced
-def _tied(x: torch.Tensor, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
-    refuse_tracing(_name(function), x)
+def _apply(
+    x: torch.Tensor, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> torch.Tensor:
+    refuse_tracing(_name_of(function), x)
     if is_transformed(x):
-        raise unreachable(_name(function))
-    loss: torch.Tensor = _Own.apply(x, function, args, kwargs, (anchor(x),))
+        raise unreachable_values(_name_of(function))
+    loss: torch.Tensor = _CustomLoss.apply(x, function, args, kwargs, (anchor(x),))
     return loss
 
 
-def _name(function: Callable[..., Any]) -> str:
+def _name_of(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", "loss")
 
 
-class _Own(torch.autograd.Function):
+class _CustomLoss(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
@@ -81,10 +90,10 @@ class _Own(torch.autograd.Function):
         source: tuple[torch.Tensor | None],  # in a tuple: no argument that autograd sees
     ) -> torch.Tensor:
         loss, gradient = function(
-            _array(x), *map(_array, args), **{name: _array(value) for name, value in kwargs.items()}
+            _to_numpy(x), *map(_to_numpy, args), **{name: _to_numpy(value) for name, value in kwargs.items()}
         )
-        loss = _result(loss, x)
-        gradient = _result(gradient, x)
+        loss = _to_tensor(loss, x)
+        gradient = _to_tensor(gradient, x)
         if gradient.shape != x.shape:
             raise ShapeError(
                 f"gradient: expected shape {tuple(x.shape)}, the argument's, found {tuple(gradient.shape)}."
@@ -95,7 +104,7 @@ class _Own(torch.autograd.Function):
                 f"found shape {tuple(loss.shape)}."
             )
         ctx.save_for_backward(gradient)
-        ctx.dtype, ctx.name, ctx.source = x.dtype, _name(function), source[0]
+        ctx.dtype, ctx.name, ctx.source = x.dtype, _name_of(function), source[0]
         return loss
 
     @staticmethod
@@ -107,7 +116,7 @@ class _Own(torch.autograd.Function):
         return refuse_double_backward(weighted, ctx.name, ctx.source, upstream), None, None, None, None
 
 
-def _array(value: Any) -> Any:
+def _to_numpy(value: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
     array = value.detach().to("cpu", COMPUTED_IN.get(value.dtype, value.dtype)).numpy().view()
@@ -115,7 +124,7 @@ def _array(value: Any) -> Any:
     return array
 
 
-def _result(value: Any, x: torch.Tensor) -> torch.Tensor:
-    """A copy, so that nothing the function keeps can change what backward uses."""
+def _to_tensor(value: Any, x: torch.Tensor) -> torch.Tensor:
+    """Copy a result, so that the function cannot change what backward uses."""
     tensor = value.detach().clone() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
     return tensor.to(x.device, COMPUTED_IN.get(x.dtype, x.dtype))

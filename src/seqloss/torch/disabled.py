@@ -1,4 +1,4 @@
-"""The functions that torch.compile does not look into, as it is to call them; imported by torch.compile alone."""
+"""The functions that torch.compile does not trace, wrapped by `torch.compiler.disable`. Imported under compilation."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ FUNCTIONS = {
     )
     for name, function in UNTRACED.items()
 }
-"""By the names of `seqloss.torch.tracing.UNTRACED`."""
+"""By name, like `seqloss.torch.tracing.UNTRACED`."""

@@ -1,11 +1,11 @@
-"""Refuse a second derivative with an error instead of a wrong number.
+"""Raise an error for a second derivative, instead of returning a wrong number.
 
-The gradient that a backward returns is computed without a graph. Under `create_graph=True` it is therefore given a node
-of its own whose backward raises. Autograd runs only nodes that lead to what is asked for, so this node needs an edge to
-everything that the gradient depends on: the loss's argument and the upstream gradient. PyTorch's `once_differentiable`
-has none to the argument: a gradient penalty would silently count for nothing.
+A backward computes its gradient without a graph. Under `create_graph=True` the gradient therefore gets a node whose
+backward raises. Autograd runs only the nodes that lead to the requested inputs. So this node needs an edge to all that
+the gradient depends on: the loss's argument and the upstream gradient. PyTorch's `once_differentiable` has no edge to
+the argument: with it, a gradient penalty would silently have no effect.
 
-A loss with a second-order rule replaces `refuse_double_backward` by the Function that computes its gradient.
+A loss with a second derivative replaces `refuse_double_backward` by a Function that computes its gradient.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import torch
 
 
 def anchor(x: torch.Tensor) -> torch.Tensor | None:
-    """An empty tensor whose graph leads to `x`: an edge to the argument that keeps none of its memory.
+    """Return an empty tensor whose graph leads to `x`: an edge to the argument that keeps none of its memory.
 
-    `save_for_backward` would keep `x` alive and forbid to change it in place.
+    `save_for_backward` would keep `x` alive and forbid in-place changes.
     """
     if not (torch.is_grad_enabled() and x.requires_grad):
         return None
@@ -28,13 +28,13 @@ def anchor(x: torch.Tensor) -> torch.Tensor | None:
 def refuse_double_backward(
     gradient: torch.Tensor, loss: str, source: torch.Tensor, upstream: torch.Tensor
 ) -> torch.Tensor:
-    """What a backward returns; with `create_graph=True` a tensor whose own backward raises.
+    """Return the gradient for a backward; with `create_graph=True`, its own backward raises.
 
     Args:
         gradient: computed without a graph.
         loss: the loss's name, for the message.
         source: the loss's argument, or its `anchor`.
-        upstream: the gradient that backward was given.
+        upstream: the gradient that backward received.
     """
     if not torch.is_grad_enabled():
         return gradient
@@ -48,12 +48,12 @@ def no_second_derivative(loss: str) -> RuntimeError:
     )
 
 
-# An operator, since a Function that is applied to what `is_grads_batched=True` gives records no graph.
+# An operator: a Function records no graph for the batched tensors of `is_grads_batched=True`.
 @torch.library.custom_op(
     "seqloss::no_double_backward", mutates_args=(), schema="(Tensor source, Tensor upstream, str loss) -> Tensor"
 )
 def no_double_backward(source: torch.Tensor, upstream: torch.Tensor, loss: str) -> torch.Tensor:
-    """A 0 that depends on the argument and on the upstream gradient, and whose backward raises."""
+    """Return a 0 that depends on the argument and on the upstream gradient; its backward raises."""
     return upstream.new_zeros(())
 
 

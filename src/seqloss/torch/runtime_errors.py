@@ -1,4 +1,4 @@
-"""The errors of `CTCLoss`: seqloss' own, and RuntimeErrors too, so that code around torch.nn.CTCLoss catches them."""
+"""The errors of `CTCLoss`. They are RuntimeErrors too, so that code written for torch.nn.CTCLoss catches them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ KINDS = (ShapeError, DTypeError, LengthError, LabelError, OptionError)
 
 
 def as_runtime_error(error: errors.SeqLossError, message: str) -> errors.SeqLossError:
-    """An error of the same class that is a RuntimeError too, with another message."""
+    """Return an error of the same kind that is a RuntimeError too, with another message."""
     kind = next((kind for kind in KINDS if isinstance(error, kind.__mro__[1])), type(error))
     return kind(message)

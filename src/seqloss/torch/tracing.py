@@ -1,8 +1,8 @@
-"""What traces programs, and what is not to be traced.
+"""How functions that call a CPU kernel behave under PyTorch's tracers.
 
-The CPU's kernels are compiled by Numba and read memory: nothing that records PyTorch's operators sees what they do.
-`torch.compile` calls such a function between two graphs. A tracer that makes one program of it all would record the
-result as a constant, so it is refused.
+The CPU kernels are compiled by Numba and read memory. A tracer that records PyTorch's operators does not see what they
+do. `torch.compile` calls such a function between two graphs. A tracer that makes a single program would record the
+result as a constant, so these functions raise an error under it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 UNTRACED: dict[str, Callable[..., object]] = {}
-"""The functions that torch.compile calls as they are, by name; `untraced` makes them so."""
+"""The functions that `untraced` decorates, by name; torch.compile does not trace them."""
 
 
 def untraced(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that torch.compile does not look into: its graph ends before the call, another one begins after it.
+    """Decorate a function that torch.compile does not trace: a graph break before the call and after it.
 
-    `torch.compiler.disable` imports the whole compiler, two seconds, so that waits until something compiles.
+    `torch.compiler.disable` imports the whole compiler, two seconds. So it is called only under compilation.
     """
     name = f"{function.__module__}.{function.__qualname__}"
     UNTRACED[name] = function
@@ -42,38 +42,38 @@ def untraced(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def is_traced(name: str, logits: torch.Tensor) -> bool:
-    """Whether a program is being recorded in which an operator can stand for the kernels.
+    """Whether a tracer is active under which the kernels are registered operators.
 
     Raises:
-        RuntimeError: torch.jit.trace is recording it.
+        RuntimeError: torch.jit.trace is active.
     """
     if torch.compiler.is_compiling():
         return True
     if torch.jit.is_tracing():
-        raise recorded(name, "torch.jit.trace")
+        raise recording_error(name, "torch.jit.trace")
     return is_recorded() or is_fake(logits)
 
 
 def refuse_tracing(name: str, x: torch.Tensor) -> None:
-    """Raise where the result would become a constant of a recorded program, or where there are no numbers.
+    """Raise if a tracer would record the result as a constant, or if the tensor has no values.
 
     Raises:
-        RuntimeError: says what to do instead.
+        RuntimeError: with what to do instead.
     """
     if torch.jit.is_tracing():
-        raise recorded(name, "torch.jit.trace")
+        raise recording_error(name, "torch.jit.trace")
     if torch.compiler.is_exporting():
-        raise recorded(name, "torch.export")
+        raise recording_error(name, "torch.export")
     if is_recorded():
-        raise recorded(name, "make_fx")
+        raise recording_error(name, "make_fx")
     if is_fake(x):
         raise RuntimeError(
-            f"{name}: found a fake tensor, expected one with numbers, which its kernel for these scores reads; "
+            f"{name}: found a fake tensor, expected one with values, which its kernel reads; "
             f"call {name} on a real tensor, outside FakeTensorMode."
         )
 
 
-def recorded(name: str, tracer: str) -> RuntimeError:
+def recording_error(name: str, tracer: str) -> RuntimeError:
     return RuntimeError(
         f"{name} cannot be recorded by {tracer}: it would become a constant, the same for every input. "
         f"Trace the network alone and call {name} on its output; torch.compile takes both together."

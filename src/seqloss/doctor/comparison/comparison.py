@@ -22,7 +22,7 @@ def compare(
     atol: float = 0.0,
     names: tuple[str, str] = ("first", "second"),
 ) -> Comparison:
-    """Hold two implementations of one model against each other, layer by layer: where do they part, and why?
+    """Compare two implementations of one model layer by layer: find the first difference and its likely cause.
 
     Outputs and the loss are compared first, in order, then the gradients from the last to the first: in the order of
     computation. So the first parting is where to look; those after it may follow from it. Rounding grows from layer to
@@ -33,9 +33,10 @@ def compare(
     left out. Gradients match among themselves.
 
     Args:
-        first, second: functions of the batch that return an ordered mapping of name to array, NumPy's or any
+        first: function of the batch that returns an ordered mapping of name to array, NumPy's or any
             framework's: outputs of layers in order, "loss", and "gradient.<name>". Nested mappings and lists are
             flattened with dots; a tuple or list of arrays is "0", "1" and so on, an array alone "output".
+        second: the other function, likewise.
         batch: what both are called with; NumPy arrays are copied for each.
         rtol: allowed difference, relative to the largest entry of a place; None for that of the coarser type: 2^-46 for
             float64, 2^-17 for float32, 2^-8 for float16, 2^-5 for bfloat16, 0 for integers.

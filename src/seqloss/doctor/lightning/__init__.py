@@ -1,8 +1,10 @@
-"""Lightning callbacks for any module: what tells a training that learns from one that does not.
+"""Lightning callbacks for any module.
 
     Trainer(callbacks=[GradientFlow(), BlankShare()])
 
-* `GradientFlow`: how much gradient reaches each layer. * `BlankShare`: how many frames say nothing.
+* `GradientFlow`: logs the gradient that reaches each layer.
+* `BlankShare`: logs the share of frames whose most probable class is the blank.
+* `blank_share`: computes this share.
 """
 
 from seqloss.doctor.lightning.callbacks import BlankShare, GradientFlow, blank_share

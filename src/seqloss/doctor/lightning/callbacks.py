@@ -1,7 +1,4 @@
-"""Lightning callbacks for any module: what tells a training that learns from one that does not.
-
-Trainer(callbacks=[GradientFlow(), BlankShare()])
-"""
+"""Callbacks that log gradients and blanks during training."""
 
 from __future__ import annotations
 
@@ -10,23 +7,33 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 
 from seqloss.doctor.gradient_flow import mean_gradients, plot_gradient_flow
 from seqloss.errors import OptionError, missing_extra, wrong_blank
 
 try:
+    from lightning.pytorch import LightningModule, Trainer
     from lightning.pytorch.callbacks import Callback
+    from lightning.pytorch.utilities.types import STEP_OUTPUT
 except ModuleNotFoundError as error:
     raise missing_extra("Lightning", "train", "seqloss.doctor.lightning") from error
 
 
 class GradientFlow(Callback):
-    """Log the mean |gradient| of each layer's weights as `gradient/NAME`, and once an epoch as a picture.
+    """Log the mean |gradient| of each layer's weights, to find layers that do not learn.
 
-    Where there are several optimizers, each shows the weights that it trains.
+        gradient/NAME = mean over the entries of |d loss / d weight|
+
+    The metrics go to all loggers of the trainer. At the end of each epoch, loggers that take figures (TensorBoard) get
+    the drawing of `seqloss.doctor.plot_gradient_flow`. With several optimizers, each step logs the weights that its
+    optimizer trains.
 
     Args:
-        every: steps of an optimizer between two looks.
+        every: number of steps of an optimizer between two measurements.
+
+    Raises:
+        OptionError: `every` is below 1.
 
     Example:
         >>> from lightning.pytorch import Trainer
@@ -42,16 +49,18 @@ class GradientFlow(Callback):
         self.last: dict[str, float] = {}
         self.steps: Counter[int] = Counter()  # of each optimizer, by its first weight's id
 
-    def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Measure and log the gradients at every `every`-th step of this optimizer."""
         first = id(optimizer.param_groups[0]["params"][0])
         if self.steps[first] % self.every == 0:
-            found = mean_gradients(module, optimizer)
+            found = mean_gradients(pl_module, optimizer)
             self.last |= found
             for logger in trainer.loggers:
                 logger.log_metrics({f"gradient/{k}": value for k, value in found.items()}, trainer.global_step)
         self.steps[first] += 1
 
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the last gradients as a figure, to the loggers that take figures."""
         for logger in trainer.loggers:
             draw = getattr(getattr(logger, "experiment", None), "add_figure", None)
             if draw and self.last:
@@ -59,17 +68,60 @@ class GradientFlow(Callback):
 
 
 class BlankShare(Callback):
-    """Log the share of frames whose best class is the blank as `blank_share`: near 1, a network says nothing.
+    """Log the share of blank frames as `blank_share`, to find a network that outputs only blanks.
 
-    `training_step` must return a dict with "loss" and "logits" (batch, time, classes), and "logit_lengths" (batch,) if
-    rows are padded. A step that returns None is left out.
+        blank_share = number of frames in use with argmax_c logits[t, c] = blank / number of frames in use
+
+    A value near 1 means that the network decodes to empty texts. `training_step` must return a dict with "loss" and
+    "logits" (batch, time, classes), and "logit_lengths" (batch,) if rows are padded. A step that returns None is left
+    out.
 
     Args:
-        blank: its class; negative counts from the end.
+        blank: class index of the blank; a negative index counts from the last class.
 
     Raises:
-        OptionError: the step returns no logits.
-        LabelError: the blank is no class.
+        OptionError: `training_step` returns no logits (raised during training).
+        LabelError: `blank` is not a class (raised during training).
+
+    Example:
+        >>> from lightning.pytorch import Trainer
+        >>> from seqloss.doctor.lightning import BlankShare
+        >>> Trainer(callbacks=[BlankShare(blank=-1)], logger=False).callbacks[0].blank
+        -1
+    """
+
+    def __init__(self, blank: int = 0) -> None:
+        self.blank = blank
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
+    ) -> None:
+        """Log the share of blanks in the logits that `training_step` returned."""
+        if outputs is None or (isinstance(outputs, Mapping) and not outputs):
+            return
+        if not isinstance(outputs, Mapping) or "logits" not in outputs:
+            raise OptionError(
+                "BlankShare: training_step returned no logits; let it return "
+                '{"loss": loss, "logits": logits.detach(), "logit_lengths": lengths}.'
+            )
+        pl_module.log("blank_share", blank_share(outputs["logits"], outputs.get("logit_lengths"), self.blank))
+
+
+def blank_share(logits: torch.Tensor, logit_lengths: torch.Tensor | None = None, blank: int = 0) -> float:
+    """Compute the share of frames whose most probable class is the blank.
+
+        number of frames in use with argmax_c logits[t, c] = blank / number of frames in use
+
+    Args:
+        logits: class scores, shape (batch, time, classes), any floating type.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames.
+        blank: class index of the blank; a negative index counts from the last class.
+
+    Returns:
+        The share, from 0 to 1; 0 without frames.
+
+    Raises:
+        LabelError: `blank` is not a class.
 
     Example:
         >>> import torch
@@ -78,36 +130,11 @@ class BlankShare(Callback):
         >>> blank_share(logits), blank_share(logits, torch.tensor([2]))
         (0.75, 0.5)
     """
-
-    def __init__(self, blank: int = 0) -> None:
-        self.blank = blank
-
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if outputs is None or (isinstance(outputs, Mapping) and not outputs):
-            return
-        if not isinstance(outputs, Mapping) or "logits" not in outputs:
-            raise OptionError(
-                "BlankShare: training_step returned no logits; let it return "
-                '{"loss": loss, "logits": logits.detach(), "logit_lengths": lengths}.'
-            )
-        module.log("blank_share", blank_share(outputs["logits"], outputs.get("logit_lengths"), self.blank))
-
-
-def blank_share(logits: torch.Tensor, logit_lengths: torch.Tensor | None = None, blank: int = 0) -> float:
-    """The share of frames in use whose best class is the blank; 0 if there are none.
-
-    Args:
-        logits: (batch, time, classes). logit_lengths: (batch,); None for all frames.
-        blank: its class; negative counts from the end.
-
-    Raises:
-        LabelError: the blank is no class.
-    """
     classes = logits.shape[2]
     if not -classes <= blank < classes:
         raise wrong_blank(blank, classes)
-    said = logits.detach().argmax(2) == blank % classes  # (batch, time)
+    blanks = logits.detach().argmax(2) == blank % classes  # (batch, time)
     if logit_lengths is None:
-        return int(said.sum()) / max(1, said.numel())
+        return int(blanks.sum()) / max(1, blanks.numel())
     inside = torch.arange(logits.shape[1], device=logits.device) < logit_lengths.to(logits.device)[:, None]
-    return int((said & inside).sum()) / max(1, int(inside.sum()))
+    return int((blanks & inside).sum()) / max(1, int(inside.sum()))

@@ -1,1 +1,1 @@
-"""CTC in JAX: `loss.py`; `kernel.py` calls the CPU kernel or `accelerator/`."""
+"""CTC in JAX. `loss.py` is the public loss; `kernel.py` calls the CPU kernel or `accelerator/`."""

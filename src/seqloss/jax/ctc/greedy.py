@@ -1,37 +1,52 @@
-"""The most probable path, read as labels."""
+"""Greedy (best-path) decoding of JAX arrays."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import seqloss.numpy as host
-from seqloss.jax.arrays import to_numpy
+from seqloss.jax.arrays import FloatArray, IntegerArray, to_numpy
 from seqloss.numpy import Greedy
 
 
-def ctc_greedy(logits: Any, logit_lengths: Any = None, *, blank: int = 0, normalize: bool = True) -> list[Greedy]:
-    """Read a network's output in the simplest way: the best class of each frame, repeats merged, blanks dropped.
+def ctc_greedy(
+    logits: FloatArray, logit_lengths: IntegerArray | None = None, *, blank: int = 0, normalize: bool = True
+) -> list[Greedy]:
+    """Decode labels from a network's output by the most probable class of each frame (greedy decoding).
 
-    This is the most probable *path*, not the most probable label sequence, which may be spread over many paths.
+        pi_t = argmax_c logits[t, c]
+
+    Adjacent repeats of pi are merged and blanks are removed. This is best-path decoding: it finds the most probable
+    *path*, which is not always the most probable label sequence, because that sums over many paths. Among equal scores
+    in a frame the lower class wins.
 
     Args:
-        logits: scores (batch, time, classes), as `ctc_loss` takes them; not traced: call it outside jit.
-        logit_lengths: frames in use, integers (batch,); None for all.
-        blank: the class that stands for no label; negative counts from the end.
-        normalize: take the softmax, or take the scores for log-probabilities as they stand.
+        logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or,
+            if `jax_enable_x64` is set, float64. Not traced: call this function outside jit.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames. Later frames
+            are not read.
+        blank: class index of the blank; a negative index counts from the last class.
+        normalize: True applies log-softmax over the classes. False takes the logits as log-probabilities. This changes
+            the scores of the result, not its labels.
 
     Returns:
-        a `Greedy` for each row; among equal scores in a frame the lower class wins.
+        One `Greedy` per row: labels, first and last frame of each label, and log-probabilities in nats, as NumPy
+        arrays.
 
     Raises:
-        ShapeError, DTypeError, LengthError, LabelError: as `ctc_loss`.
-        TypeError: traced arrays.
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LabelError: `blank` is not a class.
+        LengthError: a length is negative or larger than the time axis.
+        TypeError: an argument is traced.
 
     Example:
         >>> import jax
         >>> from seqloss.jax import ctc_greedy
-        >>> read = ctc_greedy(9.0 * jax.nn.one_hot(jax.numpy.array([[0, 2, 2, 0, 2, 1]]), 3))[0]
-        >>> read.labels.tolist(), read.first.tolist(), read.last.tolist()
+        >>> decoded = ctc_greedy(9.0 * jax.nn.one_hot(jax.numpy.array([[0, 2, 2, 0, 2, 1]]), 3))[0]
+        >>> decoded.labels.tolist(), decoded.first.tolist(), decoded.last.tolist()
         ([2, 2, 1], [1, 4, 5], [2, 4, 5])
+
+    References:
+        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006, section
+            3.2.
     """
     return host.ctc_greedy(to_numpy(logits), to_numpy(logit_lengths), blank=blank, normalize=normalize)

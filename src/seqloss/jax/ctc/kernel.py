@@ -25,7 +25,7 @@ from seqloss.jax.arrays import varying_alike
 from seqloss.jax.ctc.accelerator import loss as accelerator
 from seqloss.jax.ctc.second_derivative import hessian_vector_product
 from seqloss.kernels.numba import pages
-from seqloss.numpy.ctc.rows import compute
+from seqloss.numpy.ctc.rows import compute_rows
 
 CPU_KERNEL = True
 """False compiles the other path on the CPU too: there it can be held against the definition."""
@@ -155,7 +155,7 @@ def _host(options: Options, _context: Any, results: tuple[Any, ...], *buffers: A
     if len(out) > 1:
         pages.ask_for_large(out[1])
     infeasible: Infeasible = "raise" if options.raises else "inf"
-    found = compute(
+    found = compute_rows(
         values, batch, normalize=options.normalize, softmax=options.softmax, infeasible=infeasible,
         gradient=len(out) > 1, out=out[1] if len(out) > 1 else None, weights=weights.reshape(rows),
     )  # fmt: skip

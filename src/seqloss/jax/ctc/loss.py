@@ -1,23 +1,21 @@
-"""CTC under JAX's transformations."""
+"""The CTC loss under JAX's transformations."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
-from seqloss.jax.arrays import read
+from seqloss.jax.arrays import FloatArray, IntegerArray, read_arguments
 from seqloss.jax.ctc.kernel import Options, losses
 
 
 def ctc_loss(
-    logits: Any,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    logits: FloatArray,
+    targets: IntegerArray,
+    logit_lengths: IntegerArray | None = None,
+    target_lengths: IntegerArray | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,
@@ -26,61 +24,69 @@ def ctc_loss(
     denominator: float | None = None,
     validate: bool = True,
 ) -> jax.Array:
-    """Train a network to emit a sequence of labels without being told when: connectionist temporal classification.
+    """Compute the CTC loss: score label sequences whose alignment with the frames is unknown.
 
-    A path assigns a class to each frame; removing its adjacent repeats, then its blanks, leaves a label
-    sequence. The loss of a target l is the negative log probability of all paths that leave it,
+    A path assigns one class to each frame. Merging its adjacent repeats and then removing its blanks leaves a label
+    sequence. The loss of a target l is the negative log-likelihood of all paths that leave it:
 
         loss = -log sum_{paths pi of l} prod_t p_t(pi_t),        p_t = softmax(logits[t])
 
-    and its gradient with respect to the logits is p - posterior, the posterior being the probability, given
-    the target, that frame t emits class c.
+    The gradient with respect to the logits is
 
-    Works under jit, grad, value_and_grad, vmap, jvp, jacfwd, hessian, checkpoint, scan and shard_map. On the CPU it
-    runs the kernel that all frontends share, elsewhere whole-array code compiled with your program. A program that XLA
-    shards by itself gathers the batch for the kernel on a CPU: use shard_map there.
+        p_t(c) - posterior[t, c]
+
+    where the posterior is the probability, given the target, that frame t has class c (see `ctc_posteriors`).
+
+    It works under jit, grad, value_and_grad, vmap, jvp, jacfwd, hessian, checkpoint, scan and shard_map. On the CPU it
+    runs the compiled kernel that all frontends share; on other devices it runs JAX operations that are compiled with
+    your program. If XLA shards a program by itself, the CPU kernel gathers the whole batch: use shard_map there.
 
     Args:
-        logits: scores before softmax, (batch, time, classes), float16, bfloat16, float32, or float64, which
-            JAX turns into float32 unless `jax_enable_x64` is set. Log-probabilities give the same loss.
-        targets: integers (batch, labels), padded with anything.
-        logit_lengths: frames in use, integers (batch,), traced or not; None for all. What lies past them is never
-            read, and its gradient is 0.
-        target_lengths: labels in use, integers (batch,), traced or not; None for all.
-        blank: the class that stands for no label; negative counts from the end; a Python number.
-        normalize: True takes the softmax. False takes the scores for log-probabilities as they stand; only
-            the classes of blank and target are read, and the gradient is minus the posterior.
-        infeasible: for a row that no path of positive probability fits: "inf" (loss inf, gradient 0), "zero"
-            (both 0) or "raise".
-        reduction: "none" (batch,); "sum"; "mean" (each loss over its target length, then the batch's mean);
-            "batch" (sum over batch size); "labels" (sum over all labels). optax users want "none" and jnp.mean.
-        denominator: with "sum", divide by this number: the count over all accumulation steps and devices, so
-            that the gradient is that of one big batch.
-        validate: look at labels, lengths and, with normalize=False, at the frames' sums. With False a row
-            that breaks the contract gives NaN instead of an error.
+        logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or,
+            if `jax_enable_x64` is set, float64. Log-probabilities give the same loss.
+        targets: labels, integers, shape (batch, labels), padded on the right with any value.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames. Later frames
+            are not read, and their gradient is 0.
+        target_lengths: number of labels in use of each row, integers, shape (batch,); None for all labels.
+        blank: class index of the blank; a negative index counts from the last class. A Python integer.
+        normalize: True applies log-softmax over the classes. False takes the logits as log-probabilities; then only the
+            classes of the blank and of the target are read, and the gradient is minus the posterior.
+        infeasible: result for a row without a path of positive probability: "inf" (loss inf, gradient 0), "zero" (loss
+            0, gradient 0) or "raise" (an InfeasibleError).
+        reduction: "none" returns one loss per row; "sum" their sum; "mean" the mean over the batch of each loss divided
+            by its target length (at least 1); "batch" the sum divided by the batch size; "labels" the sum divided by
+            the number of all labels. The mean that optax examples use is `jnp.mean` of "none".
+        denominator: positive number that divides the sum; only with reduction="sum". Pass the number of rows or labels
+            over all gradient accumulation steps and devices to get the gradient of one large batch.
+        validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
+            1. False skips these checks; the result of an invalid row is then NaN.
 
     Returns:
-        the loss in nats, (batch,) or a scalar; float32, or float64 for float64 logits.
+        The loss in nats, shape (batch,), or a scalar after a reduction; float32, or float64 for float64 logits. A NaN
+        or +inf among the scores that a row reads makes the loss of this row NaN and leaves other rows unchanged.
 
     Raises:
-        ShapeError, DTypeError: an argument's form; concatenated 1-D targets, because shapes are static here.
-        LabelError: a label or the blank that is no class; a blank inside a target.
-        LengthError: a length below 0 or past its axis.
-        NormalizationError: normalize=False, and a frame's probabilities add up to more than 1.001.
-        InfeasibleError: infeasible="raise", and no path fits.
-        OptionError: an unknown word for `infeasible` or `reduction`, or a `denominator` without "sum".
+        ShapeError: an argument has the wrong rank or size. Concatenated 1-D targets are refused, because shapes are
+            static.
+        DTypeError: an argument has an unsupported element type.
+        LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
+        LengthError: a length is negative or larger than its axis.
+        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
+        InfeasibleError: with infeasible="raise", a row has no path of positive probability.
+        OptionError: `infeasible` or `reduction` is unknown, or `denominator` is not positive or is given without
+            reduction="sum".
 
-        Labels and lengths whose values are known when Python runs are looked at then, before JAX narrows them to 32
-        bits. Traced ones are looked at on the CPU when the program runs: JAX's own run-time error carries the
-        same text. On an accelerator nothing waits: a row that breaks the contract, or does not fit under
-        "raise", gives NaN. `ctc_check` is the explicit look.
+        Labels and lengths that are known when Python runs are checked then, before JAX converts them to 32 bits. Traced
+        ones are checked on the CPU when the program runs: JAX raises its own run-time error with the same text. On an
+        accelerator traced values are not checked: an invalid row gives NaN, and with infeasible="raise" a row without a
+        path gives NaN. `ctc_check` reports the reason.
 
     Example:
         >>> import jax, jax.numpy as jnp
         >>> from seqloss.jax import ctc_loss
-        >>> logits = jnp.zeros((1, 2, 3))  # two frames, three classes, all alike
+        >>> logits = jnp.zeros((1, 2, 3))  # two frames, three equally probable classes
         >>> loss, gradient = jax.value_and_grad(ctc_loss)(logits, jnp.array([[1]]), reduction="sum")
-        >>> round(float(loss), 4)  # three of nine paths spell [1]: log 3
+        >>> round(float(loss), 4)  # three of nine paths leave [1]: log 3
         1.0986
         >>> [round(g, 4) for g in gradient[0, 0].tolist()]  # softmax 1/3 each, posterior (1/3, 2/3, 0)
         [0.0, -0.3333, 0.3333]
@@ -89,7 +95,7 @@ def ctc_loss(
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
     contract.check_options(infeasible, reduction, denominator)
-    given = read(logits, targets, logit_lengths, target_lengths, blank, normalize, infeasible, validate)
+    given = read_arguments(logits, targets, logit_lengths, target_lengths, blank, normalize, infeasible, validate)
     options = Options(
         given.blank,
         normalize,
@@ -107,7 +113,7 @@ def ctc_loss(
 def _weights(
     reduction: Reduction, target_lengths: jax.Array, denominator: float | None, logits: jax.Array
 ) -> jax.Array:
-    """`seqloss.contract.reduction_weights` for lengths that may be traced; 1 where nothing is reduced."""
+    """Compute `seqloss.contract.reduction_weights` for lengths that may be traced; 1 for "none"."""
     counts, rows = jnp.maximum(target_lengths, 0), max(1, logits.shape[0])
     if reduction == "mean":
         return 1.0 / (jnp.maximum(counts, 1) * rows).astype(logits.dtype)

@@ -1,75 +1,87 @@
-"""optax's CTC, by its own signature."""
+"""A drop-in replacement for optax.ctc_loss."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from seqloss.errors import LengthError, SeqLossError, ShapeError, wrong_rank
-from seqloss.jax.arrays import host_value
+from seqloss.jax.arrays import FloatArray, IntegerArray, host_value
 from seqloss.jax.ctc.loss import ctc_loss
 
-WORDS = {
+Paddings: TypeAlias = ArrayLike | Sequence[Sequence[float]]
+"""0.0 for entries in use, then 1.0 for padding: (batch, time) or (batch, labels)."""
+
+ARGUMENT_NAMES = {
     "give the true target_lengths": "give the true label_paddings",
     "targets": "labels",
     "blank:": "blank_id:",
 }
+"""The names of optax for the contract's arguments, in the order of replacement."""
 
 
 def optax_ctc_loss(
-    logits: Any,
-    logit_paddings: Any,
-    labels: Any,
-    label_paddings: Any,
+    logits: FloatArray,
+    logit_paddings: Paddings,
+    labels: IntegerArray,
+    label_paddings: Paddings,
     *,
     blank_id: int = 0,
     log_epsilon: float = -1e5,
 ) -> jax.Array:
-    """Move a project over from `optax.ctc_loss` by one import line: the same arguments, the same losses.
+    """Replace `optax.ctc_loss` by changing one import: the same arguments and losses.
 
-    Where the two differ, this is the exact one: a row that no path fits costs inf and has no gradient (optax: about
-    -log_epsilon, and a gradient), labels that are no class are refused, a loss is never negative, and float32
-    gradients keep their digits on long inputs.
+        loss = -log sum_{paths pi of labels} prod_t p_t(pi_t),        p_t = softmax(logits[t])
+
+    Where the results differ, this one is exact. A row without a path has loss inf and no gradient (optax: a loss of
+    about -log_epsilon, with a gradient). Labels that are not a class raise an error. A loss is never negative. float32
+    gradients keep their precision on long inputs.
 
     Args:
-        logits: scores before softmax, (batch, time, classes).
-        logit_paddings: (batch, time), 0.0 for frames in use, then 1.0 for padding.
-        labels: integers (batch, labels).
-        label_paddings: (batch, labels), 0.0 for labels in use, then 1.0 for padding.
-        blank_id: the blank's class.
-        log_epsilon: optax's stand-in for log 0. Here zero is zero, and nothing depends on it.
+        logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or,
+            if `jax_enable_x64` is set, float64.
+        logit_paddings: shape (batch, time), 0.0 for frames in use, then 1.0 for padding.
+        labels: labels, integers, shape (batch, labels).
+        label_paddings: shape (batch, labels), 0.0 for labels in use, then 1.0 for padding.
+        blank_id: class index of the blank.
+        log_epsilon: ignored. In optax it stands for log 0; here log 0 is -inf.
 
     Returns:
-        each row's loss in nats, (batch,).
+        The loss of each row in nats, shape (batch,); float32, or float64 for float64 logits.
 
     Raises:
-        ShapeError: paddings of another shape than what they pad.
-        LengthError: paddings that are not 0.0 and then 1.0. Traced ones are a length of -1 for the program that runs:
-            an error on the CPU, a NaN loss elsewhere.
-        as `seqloss.jax.ctc_loss`.
+        ShapeError: an argument has the wrong rank or size, or paddings do not have the shape of what they pad.
+        DTypeError: an argument has an unsupported element type.
+        LengthError: a row of paddings is not 0.0 followed by 1.0. If it is traced, its length counts as -1: an error on
+            the CPU when the program runs, a NaN loss on other devices.
+        LabelError: a label in use is not a class or is the blank, or `blank_id` is not a class.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from seqloss.jax import optax_ctc_loss
         >>> labels, label_paddings = jnp.array([[1, 0]]), jnp.array([[0.0, 1.0]])
         >>> losses = optax_ctc_loss(jnp.zeros((1, 2, 3)), jnp.zeros((1, 2)), labels, label_paddings)
-        >>> round(float(losses[0]), 4)  # three of nine paths spell [1]: log 3
+        >>> round(float(losses[0]), 4)  # three of nine paths leave [1]: log 3
         1.0986
+
+    References:
+        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
     del log_epsilon
     frames = _lengths("logit_paddings", logit_paddings, "logits", logits, 3)
     counts = _lengths("label_paddings", label_paddings, "labels", labels, 2)
-    with _optax_words():
+    with _optax_argument_names():
         return ctc_loss(logits, labels, frames, counts, blank=blank_id)
 
 
 def _lengths(name: str, paddings: Any, padded: str, values: Any, rank: int) -> Any:
-    """How many zeros each row begins with; -1, which is no length, for a traced row that is not zeros, then ones."""
+    """Return the number of leading zeros of each row; -1 for a traced row that is not zeros followed by ones."""
     shapes = []
     for argument, array, axes in ((padded, values, rank), (name, paddings, 2)):
         try:
@@ -97,12 +109,12 @@ def _lengths(name: str, paddings: Any, padded: str, values: Any, rank: int) -> A
 
 
 @contextmanager
-def _optax_words() -> Iterator[None]:
-    """An error of the contract, with the names that optax has for its arguments."""
+def _optax_argument_names() -> Iterator[None]:
+    """Raise errors of the contract with the argument names of optax."""
     try:
         yield
     except SeqLossError as error:
-        words = str(error)
-        for ours, theirs in WORDS.items():
-            words = words.replace(ours, theirs)
-        raise type(error)(words) from None
+        message = str(error)
+        for name, optax_name in ARGUMENT_NAMES.items():
+            message = message.replace(name, optax_name)
+        raise type(error)(message) from None

@@ -1,13 +1,13 @@
-"""The second derivative of CTC: the product of the loss' Hessian and a direction.
+"""The second derivative of CTC: the product of the Hessian of the loss and a direction.
 
-Second derivatives need quantities of both signs, which extended-exponent numbers are not. So the tangents carried
-beside the sums are those of their *logarithms*: the logarithm of a sum changes by the mean of its terms' changes,
-weighted with each term's share of the sum, which lies in [0, 1] and is exact to a few roundings however small the sum:
+Second derivatives have both signs; extended-exponent numbers are positive. So the tangents of the *logarithms* of the
+sums are computed beside the sums. The tangent of the logarithm of a sum is the mean of the tangents of its terms,
+weighted by the share of each term. A share is in [0, 1], and is exact to a few roundings for any size of the sum:
 
     d log(x + y) = x / (x + y) d log x + y / (x + y) d log y,        d log(x p) = d log x + d log p
 
-With d log P the loss' own change, a posterior γ changes by γ (d log alpha + d log beta - d log P), and the softmax y by
-y (dx - sum y dx).
+With d log P the tangent of the total, the tangent of a posterior γ is γ (d log alpha + d log beta - d log P). The
+tangent of the softmax y is y (dx - sum y dx).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def hessian_vector_product(
     normalize: bool,
     softmax: bool,
 ) -> jax.Array:
-    """How each row's gradient changes in a direction, (batch, time, classes): linear in the direction, for any scores.
+    """Return the derivative of each row's gradient in a direction, (batch, time, classes).
 
     Raises:
         NotImplementedError: when it is differentiated with respect to the logits.
@@ -78,7 +78,7 @@ def hessian_vector_product(
 def _posterior_and_change(
     frames: Frames, prepared: PreparedTargets, direction: jax.Array, blank: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The change of each class' posterior, (batch, time, classes); and (batch, 1), above 0 where a path fits."""
+    """Return the tangent of the posteriors, (batch, time, classes); and (batch, 1), positive for a row with a path."""
     batch, longest = prepared.labels.shape
     forward = (jnp.arange(2 * batch) < batch)[:, None]
     skip = jnp.concatenate([recursion.may_skip(xp, prepared.labels), recursion.may_skip(xp, prepared.labels[:, ::-1])])
@@ -124,7 +124,7 @@ def _posterior_and_change(
 
 
 def _mix(*terms: tuple[Extended, jax.Array]) -> tuple[Extended, jax.Array]:
-    """The sum of extended-exponent numbers, and the mean of what goes with them, weighted by their shares of it."""
+    """Return the sum of extended-exponent numbers, and the mean of their tangents, weighted by their shares."""
     total = terms[0][0]
     for term, _ in terms[1:]:
         total = add(xp, total, term)
@@ -135,5 +135,5 @@ def _mix(*terms: tuple[Extended, jax.Array]) -> tuple[Extended, jax.Array]:
 
 
 def _both_ways(x: jax.Array, batch: int) -> jax.Array:
-    """What a forward and a backward row carry together: (time, 2 batch, n) to (batch, time, n)."""
+    """Add the values of the forward and the backward rows: (time, 2 batch, n) to (batch, time, n)."""
     return jnp.transpose(x[:, :batch] + x[::-1, batch:, ::-1], (1, 0, 2))

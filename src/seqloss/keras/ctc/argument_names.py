@@ -1,4 +1,4 @@
-"""The contract's errors in the words of a Keras loss: `y_true` and `y_pred` in place of targets and logits."""
+"""Error messages with the argument names of a Keras loss: `y_true` and `y_pred` for targets and logits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from seqloss.errors import SeqLossError
 
-PLACE = re.compile(r"\b(targets|logits)(?:\[(\d+), (\d+)\])?(?!\w)")
+POSITION = re.compile(r"\b(targets|logits)(?:\[(\d+), (\d+)\])?(?!\w)")
 LENGTH = re.compile(r"\b(target_lengths|logit_lengths)\[(\d+)\]")
 HINTS = {
     "give the true target_lengths if this is padding, or shift the labels by one": "{padding}, or shift the labels",
@@ -20,14 +20,15 @@ HINTS = {
 
 
 @dataclass(frozen=True)
-class Words:
-    """How a loss calls the arguments of the contract.
+class ArgumentNames:
+    """The names of the contract's arguments in a Keras loss.
 
     Attributes:
-        labels_from: the column of y_true with the first label.
-        frames_from: the step of y_pred with the first frame.
-        target_lengths, logit_lengths: what lengths are called: a column of y_true, or an argument's name.
-        padding: what to do where padding was taken for a label.
+        labels_from: index of the column of y_true with the first label.
+        frames_from: index of the step of y_pred with the first frame.
+        target_lengths: column of y_true with the target lengths, or an argument's name.
+        logit_lengths: column of y_true with the numbers of frames, or an argument's name.
+        padding: what to do if padding was read as a label.
     """
 
     labels_from: int = 0
@@ -40,39 +41,39 @@ class Words:
         for hint, instead in HINTS.items():
             message = message.replace(hint, instead.format(padding=self.padding))
         message = LENGTH.sub(lambda found: self._length(found[1], found[2]), message)
-        for name, ours in (("target_lengths", self.target_lengths), ("logit_lengths", self.logit_lengths)):
-            if isinstance(ours, str):
-                message = re.sub(rf"\b{name}\b", ours, message)
-        return PLACE.sub(lambda found: self._place(*found.groups()), message)
+        for name, own in (("target_lengths", self.target_lengths), ("logit_lengths", self.logit_lengths)):
+            if isinstance(own, str):
+                message = re.sub(rf"\b{name}\b", own, message)
+        return POSITION.sub(lambda found: self._position(*found.groups()), message)
 
     def _length(self, name: str, row: str) -> str:
-        ours: int | str = getattr(self, name)
-        what = "labels" if name == "target_lengths" else "frames"
-        return f"y_true[{row}, {ours}] (the number of {what})" if isinstance(ours, int) else f"{ours}[{row}]"
+        own: int | str = getattr(self, name)
+        unit = "labels" if name == "target_lengths" else "frames"
+        return f"y_true[{row}, {own}] (the number of {unit})" if isinstance(own, int) else f"{own}[{row}]"
 
-    def _place(self, name: str, row: str | None, place: str | None) -> str:
-        ours, first = ("y_true", self.labels_from) if name == "targets" else ("y_pred", self.frames_from)
-        return ours if row is None or place is None else f"{ours}[{row}, {int(place) + first}]"
-
-
-_current: ContextVar[Words | None] = ContextVar("words", default=None)
+    def _position(self, name: str, row: str | None, position: str | None) -> str:
+        own, first = ("y_true", self.labels_from) if name == "targets" else ("y_pred", self.frames_from)
+        return own if row is None or position is None else f"{own}[{row}, {int(position) + first}]"
 
 
-def current_words() -> Words | None:
-    """What a graph that is traced now should use for its own errors, when it runs."""
+_current: ContextVar[ArgumentNames | None] = ContextVar("names", default=None)
+
+
+def current_argument_names() -> ArgumentNames | None:
+    """Return the names for errors of the graph that is traced now; they are raised when it runs."""
     return _current.get()
 
 
 @contextmanager
-def translated(words: Words | None) -> Iterator[None]:
-    """Errors of the contract in these words; None leaves them as they are."""
-    if words is None:
+def rename_arguments(names: ArgumentNames | None) -> Iterator[None]:
+    """Raise errors of the contract with these argument names; None changes nothing."""
+    if names is None:
         yield
         return
-    token = _current.set(words)
+    token = _current.set(names)
     try:
         yield
     except SeqLossError as error:
-        raise type(error)(words.translate(str(error))) from None
+        raise type(error)(names.translate(str(error))) from None
     finally:
         _current.reset(token)

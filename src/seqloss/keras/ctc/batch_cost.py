@@ -1,4 +1,4 @@
-"""The CTC of `keras.backend`, which Keras 3 no longer has."""
+"""A replacement for `keras.backend.ctc_batch_cost`, which Keras 3 does not have."""
 
 from __future__ import annotations
 
@@ -9,50 +9,69 @@ from keras import ops
 
 from seqloss.contract import Infeasible
 from seqloss.errors import wrong_rank
-from seqloss.keras.ctc.argument_names import Words, translated
+from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray
+from seqloss.keras.ctc.argument_names import ArgumentNames, rename_arguments
 from seqloss.keras.ctc.labels import as_integers
-from seqloss.keras.ctc.loss import ctc_loss, tensor
+from seqloss.keras.ctc.loss import as_tensor, ctc_loss
 from seqloss.keras.ctc.shapes import as_column, is_column, is_half, rank, size, with_rank
 
-WORDS = Words(target_lengths="label_length", logit_lengths="input_length")
+ARGUMENT_NAMES = ArgumentNames(target_lengths="label_length", logit_lengths="input_length")
 
 
 def ctc_batch_cost(
-    y_true: Any, y_pred: Any, input_length: Any, label_length: Any, *, infeasible: Infeasible = "raise"
-) -> Any:
-    """Keep code that was written for `keras.backend.ctc_batch_cost`: probabilities in, the blank last, (batch, 1) out.
+    y_true: IntegerArray,
+    y_pred: FloatArray,
+    input_length: IntegerArray,
+    label_length: IntegerArray,
+    *,
+    infeasible: Infeasible = "raise",
+) -> BackendTensor:
+    """Replace `keras.backend.ctc_batch_cost` of Keras 2: probabilities as input, the blank as the last class.
 
         loss = ctc_loss(log(y_pred + epsilon), y_true, blank=-1),        epsilon = keras.config.epsilon()
 
-    As there, the softmax is taken of these logs, so that y_pred + epsilon adds up to 1 again; and the gradient is that
-    with respect to the probabilities. A new model had better end without a softmax and use `seqloss.keras.CTC`.
+    As in Keras 2, a softmax is applied to these logarithms, so that y_pred + epsilon adds up to 1, and the gradient is
+    the one with respect to the probabilities. For a new model, leave out the final softmax and use `seqloss.keras.CTC`.
 
     Args:
-        y_true: labels (batch, labels), integers, or whole numbers in a floating type.
-        y_pred: probabilities (batch, time, classes), what a softmax gives.
-        input_length: frames in use, (batch, 1).
-        label_length: labels in use, (batch, 1).
-        infeasible: as `ctc_loss`; the old function raised an error, too.
+        y_true: labels, shape (batch, labels), integers, or whole numbers of a floating type.
+        y_pred: probabilities (after softmax), shape (batch, time, classes), float16, bfloat16, float32 or float64.
+        input_length: number of frames in use of each row, integers, shape (batch, 1).
+        label_length: number of labels in use of each row, integers, shape (batch, 1).
+        infeasible: result for a row without a path of positive probability: "raise" (an InfeasibleError, as in Keras
+            2), "inf" (loss inf, gradient 0) or "zero" (loss 0, gradient 0).
 
     Returns:
-        the loss in nats, (batch, 1); float32, or float64 for float64 probabilities.
+        The loss in nats, a tensor of Keras' backend, shape (batch, 1); float32, or float64 for float64 probabilities.
 
     Raises:
-        as `ctc_loss`.
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LabelError: a label in use is not a class or is the blank.
+        LengthError: a length is negative or larger than its axis.
+        InfeasibleError: with infeasible="raise", a row has no path of positive probability.
+        OptionError: `infeasible` is unknown.
+
+        In `fit` on TensorFlow and JAX values are known at run time only. Then the framework raises its own error with
+        the same text. Values on a GPU, and all values under TensorFlow's jit_compile=True, are not checked: an invalid
+        row gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
 
     Example:
         >>> import numpy as np
         >>> from seqloss.keras import ctc_batch_cost
         >>> y_pred = np.full((1, 2, 3), 1 / 3, "float32")
         >>> loss = ctc_batch_cost(np.array([[0]]), y_pred, np.array([[2]]), np.array([[1]]))
-        >>> tuple(loss.shape), round(float(loss[0, 0]), 4)
+        >>> tuple(loss.shape), round(float(loss[0, 0]), 4)  # three of nine paths leave [0]: log 3
         ((1, 1), 1.0986)
+
+    References:
+        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
-    probabilities = with_rank("y_pred", tensor(y_pred), "batch", "time", "classes")
+    probabilities = with_rank("y_pred", as_tensor(y_pred), "batch", "time", "classes")
     if is_half(probabilities):
-        probabilities = ops.cast(probabilities, "float32")  # epsilon is nothing beside a half type's 1
+        probabilities = ops.cast(probabilities, "float32")  # 1 + epsilon is 1 in a half type
     rows = size(probabilities, 0)
-    with translated(WORDS):
+    with rename_arguments(ARGUMENT_NAMES):
         losses = ctc_loss(
             ops.log(probabilities + keras.config.epsilon()),
             with_rank("y_true", as_integers("y_true", y_true), "batch", "labels"),
@@ -65,7 +84,7 @@ def ctc_batch_cost(
 
 
 def _column(name: str, lengths: Any, rows: Any) -> Any:
-    """(batch, 1) as (batch,), which is taken too."""
+    """Return lengths of shape (batch, 1) or (batch,) as (batch,)."""
     found = as_integers(name, lengths)
     if not is_column(found):
         raise wrong_rank(name, found.shape, "(batch, 1)")

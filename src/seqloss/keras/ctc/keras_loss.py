@@ -1,8 +1,8 @@
-"""CTC for `model.compile`."""
+"""The CTC loss for `model.compile`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 from keras import ops
@@ -11,67 +11,70 @@ from seqloss import contract
 from seqloss.contract import Infeasible
 from seqloss.errors import OptionError, ShapeError, unknown_option, wrong_rank
 from seqloss.keras._compat import in_symbolic_scope, keras_mask
+from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray, RowWeights
 from seqloss.keras.ctc import lengths
-from seqloss.keras.ctc.argument_names import Words, translated
+from seqloss.keras.ctc.argument_names import ArgumentNames, rename_arguments
 from seqloss.keras.ctc.labels import as_integers, is_floating, refuse_fractions
-from seqloss.keras.ctc.loss import ctc_loss, outline, tensor
+from seqloss.keras.ctc.loss import as_tensor, ctc_loss, symbolic_loss
 from seqloss.keras.ctc.shapes import as_column, is_column, is_half, rank, size, with_rank
 
-TARGET_LENGTHS = ("padding", "end", "packed")
-LOGIT_LENGTHS = ("all", "end", "packed", "predicted", "mask")
+TargetLengths: TypeAlias = Literal["padding", "end", "packed"]
+LogitLengths: TypeAlias = Literal["all", "end", "packed", "predicted", "mask"]
 
 
 @keras.saving.register_keras_serializable(package="seqloss", name="CTC")
 class CTC(keras.losses.Loss):
-    """Train a Keras model with CTC, with the real lengths of labels and frames.
+    """Train a Keras model with the CTC loss, with the real lengths of labels and frames.
 
-    `CTC()` is `keras.losses.CTC()`: the blank is class 0, `y_true` is filled up with 0, all frames count. Beyond that,
+        loss = -log sum_{paths pi of the target} prod_t p_t(pi_t),        p_t = softmax(y_pred[t])
+
+    `CTC()` equals `keras.losses.CTC()`: the blank is class 0, `y_true` is padded with 0, and all frames are in use.
+    Options set where a row ends:
 
     =================  ==================================================================================
-    target_lengths     where a row of `y_true` ends
+    target_lengths     end of a row of `y_true`
     =================  ==================================================================================
-    "padding"          after its last entry that is not `padding` (any number; None for no padding at all)
-    "end"              at its first class `end`, which counts; as "padding" in a row without one
+    "padding"          after its last entry that is not `padding` (any number; None: no padding)
+    "end"              at its first class `end`, which is a label too; without one, as with "padding"
     "packed"           `y_true` begins with a column of lengths, see `seqloss.keras.pack`
     =================  ==================================================================================
 
     =================  ==================================================================================
-    logit_lengths      where a row of `y_pred` ends
+    logit_lengths      end of a row of `y_pred`
     =================  ==================================================================================
-    "all"              at the last frame
-    "end"              at the first frame whose best class is `end`, which counts; else at the last frame
-    "packed"           as the next column of `y_true` says (the first one, unless that holds target lengths)
-    "predicted"        as the model says: y_pred[:, 0, 0], rounded; the scores begin with the second step
-    "mask"             masked frames are left out, wherever they stand (Masking, Embedding(mask_zero=True))
+    "all"              the last frame
+    "end"              the first frame whose most probable class is `end`, else the last frame
+    "packed"           the next column of `y_true` (the first column, unless that holds target lengths)
+    "predicted"        predicted by the model: y_pred[:, 0, 0], rounded; the scores begin at step 1
+    "mask"             masked frames are left out at any position (Masking, Embedding(mask_zero=True))
     =================  ==================================================================================
 
-    "end" and "predicted" never give a row fewer frames than labels + adjacent repeats, so that an untrained model
-    still learns. Lengths can also be given in a call, `loss(y_true, y_pred, logit_lengths=..., target_lengths=...)`;
-    they take the place of what the options say.
+    "end" and "predicted" never give a row fewer frames than its labels and adjacent repeats need, so that an untrained
+    model can learn. Lengths that are passed to a call, `loss(y_true, y_pred, logit_lengths=..., target_lengths=...)`,
+    replace these options.
 
     Args:
-        reduction: Keras' own words: "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight" or None. A row of
-            weight 0 counts as 0 even where its loss is inf.
-        name: of the loss, in logs.
-        dtype: of the result, a name or a policy, of which the compute type counts, as everywhere in Keras; Keras'
-            floatx for None. float64 computes in float64, all others in float32; a half type is rounded to at the end.
-        blank: the class that stands for no label; negative counts from the end.
-        padding: what fills up `y_true`, where that is how it ends.
-        end: the end-of-sequence class. With it, "end" is what both lengths default to.
-        target_lengths, logit_lengths: see above.
-        infeasible: for a row that no path fits: "inf" (loss inf, gradient 0), "zero" (both 0) or "raise".
-        normalize: as `ctc_loss`.
-        validate: as `ctc_loss`.
+        reduction: Keras' reduction: "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", or "none" or None
+            for one loss per row. A row with weight 0 counts as 0, even if its loss is inf.
+        name: name of the loss in logs.
+        dtype: type of the result: a name, or a policy, whose compute type is used; None for Keras' floatx. float64 is
+            computed in float64, all other types in float32; a half type is the result of rounding at the end.
+        blank: class index of the blank; a negative index counts from the last class.
+        padding: number that pads `y_true`, for target_lengths="padding" and "end"; None for no padding.
+        end: class index of the end-of-sequence label. If it is given, both lengths default to "end".
+        target_lengths: see the first table; None for "padding", or "end" if `end` is given.
+        logit_lengths: see the second table; None for "all", or "end" if `end` is given.
+        infeasible: result for a row without a path of positive probability: "inf" (loss inf, gradient 0), "zero" (loss
+            0, gradient 0) or "raise" (an InfeasibleError).
+        normalize: True applies log-softmax over the classes. False takes y_pred as log-probabilities.
+        validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
+            1. False skips these checks; the loss of an invalid row is then NaN.
 
-    Call arguments:
-        y_true: labels (batch, labels), integers, or whole numbers as float32 or float64.
-        y_pred: scores before softmax, (batch, time, classes).
-        sample_weight: (batch,).
-        logit_lengths, target_lengths: integers (batch,).
+    Returns:
+        A `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 
     Raises:
-        OptionError: options that do not go together; "mask" without a mask, or a mask that is not asked for.
-        as `ctc_loss` (when called).
+        OptionError: an option is unknown, or options exclude each other.
 
     Example:
         >>> import numpy as np
@@ -93,13 +96,13 @@ class CTC(keras.losses.Loss):
         self,
         reduction: str | None = "sum_over_batch_size",
         name: str = "ctc",
-        dtype: Any = None,
+        dtype: str | keras.DTypePolicy | None = None,
         *,
         blank: int = 0,
         padding: float | None = 0,
         end: int | None = None,
-        target_lengths: str | None = None,
-        logit_lengths: str | None = None,
+        target_lengths: TargetLengths | None = None,
+        logit_lengths: LogitLengths | None = None,
         infeasible: Infeasible = "inf",
         normalize: bool = True,
         validate: bool = True,
@@ -113,14 +116,54 @@ class CTC(keras.losses.Loss):
 
     def __call__(
         self,
-        y_true: Any,
-        y_pred: Any,
-        sample_weight: Any = None,
+        y_true: IntegerArray,
+        y_pred: FloatArray,
+        sample_weight: RowWeights | None = None,
         *,
-        logit_lengths: Any = None,
-        target_lengths: Any = None,
-    ) -> Any:
-        """Keras' own casts `y_true` to the loss' type, and takes a mask over frames for weights of rows."""
+        logit_lengths: IntegerArray | None = None,
+        target_lengths: IntegerArray | None = None,
+    ) -> BackendTensor:
+        """Compute the reduced loss of a batch; Keras calls this in `fit` and `evaluate`.
+
+        Unlike `keras.losses.Loss.__call__` it does not cast `y_true` to the type of the loss, and does not take a mask
+        over frames for weights of rows.
+
+        Args:
+            y_true: labels, shape (batch, labels), integers, or whole numbers as float32 or float64; with "packed"
+                lengths, columns of lengths come first.
+            y_pred: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32
+                or float64.
+            sample_weight: weights of the rows, shape (batch,) or (batch, 1), or one number; None for 1.
+            logit_lengths: number of frames in use of each row, integers, shape (batch,); None for what the option of
+                this name gives.
+            target_lengths: number of labels in use of each row, integers, shape (batch,); None for what the option of
+                this name gives.
+
+        Returns:
+            The reduced loss in nats, a tensor of Keras' backend of type `dtype`: a scalar, or shape (batch,) without a
+            reduction.
+
+        Raises:
+            ShapeError: an argument or a Keras mask has the wrong rank or size.
+            DTypeError: an argument has an unsupported element type, or a label in use is not a whole number.
+            LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
+            LengthError: a length is negative or larger than its axis.
+            NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
+            InfeasibleError: with infeasible="raise", a row has no path of positive probability.
+            OptionError: logit_lengths is "mask" and y_pred has no Keras mask, or it is "all" and y_pred has one.
+
+            In `fit` on TensorFlow and JAX values are known at run time only. Then the framework raises its own error
+            with the same text. Values on a GPU, and all values under TensorFlow's jit_compile=True, are not checked: an
+            invalid row gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the
+            reason.
+
+        Example:
+            >>> import numpy as np
+            >>> from seqloss.keras import CTC
+            >>> loss = CTC()(np.array([[1]]), np.zeros((1, 4, 3), "float32"), logit_lengths=np.array([2]))
+            >>> round(float(loss), 4)  # two frames are in use; three of nine paths leave [1]: log 3
+            1.0986
+        """
         losses = ops.cast(self.call(y_true, y_pred, logit_lengths, target_lengths), self._computed_in())
         if sample_weight is not None:
             sample_weight = _weight_of_rows(ops.convert_to_tensor(sample_weight, losses.dtype), size(losses, 0))
@@ -128,18 +171,60 @@ class CTC(keras.losses.Loss):
         loss = _Rows(self.name, self.reduction, losses.dtype)(losses, losses, sample_weight)
         return loss if self.dtype in ("float32", "float64") else ops.cast(loss, self.dtype)
 
-    def call(self, y_true: Any, y_pred: Any, logit_lengths: Any = None, target_lengths: Any = None) -> Any:
-        """The loss of each row, (batch,)."""
+    def call(
+        self,
+        y_true: IntegerArray,
+        y_pred: FloatArray,
+        logit_lengths: IntegerArray | None = None,
+        target_lengths: IntegerArray | None = None,
+    ) -> BackendTensor:
+        """Compute the loss of each row.
+
+        Args:
+            y_true: labels, shape (batch, labels), integers, or whole numbers as float32 or float64; with "packed"
+                lengths, columns of lengths come first.
+            y_pred: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32
+                or float64.
+            logit_lengths: number of frames in use of each row, integers, shape (batch,); None for what the option of
+                this name gives.
+            target_lengths: number of labels in use of each row, integers, shape (batch,); None for what the option of
+                this name gives.
+
+        Returns:
+            The loss of each row in nats, a tensor of Keras' backend, shape (batch,); float32, or float64 with
+            dtype="float64".
+
+        Raises:
+            ShapeError: an argument or a Keras mask has the wrong rank or size.
+            DTypeError: an argument has an unsupported element type, or a label in use is not a whole number.
+            LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
+            LengthError: a length is negative or larger than its axis.
+            NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
+            InfeasibleError: with infeasible="raise", a row has no path of positive probability.
+            OptionError: logit_lengths is "mask" and y_pred has no Keras mask, or it is "all" and y_pred has one.
+
+            In `fit` on TensorFlow and JAX values are known at run time only. Then the framework raises its own error
+            with the same text. Values on a GPU, and all values under TensorFlow's jit_compile=True, are not checked: an
+            invalid row gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the
+            reason.
+
+        Example:
+            >>> import numpy as np
+            >>> from seqloss.keras import CTC
+            >>> losses = CTC().call(np.array([[1], [2]]), np.zeros((2, 2, 3), "float32"))
+            >>> [round(float(loss), 4) for loss in losses]
+            [1.0986, 1.0986]
+        """
         if in_symbolic_scope():
-            return outline(tensor(y_pred), "none")
+            return symbolic_loss(as_tensor(y_pred), "none")
         y_true = y_true if hasattr(y_true, "shape") else ops.convert_to_tensor(y_true)
         mask, packed = keras_mask(y_pred), self._packed_columns()
         y_true = with_rank("y_true", y_true, "batch", "labels")
-        y_pred = with_rank("y_pred", tensor(y_pred), "batch", "time", "classes")
+        y_pred = with_rank("y_pred", as_tensor(y_pred), "batch", "time", "classes")
         mask = mask if mask is None else with_rank("y_pred's Keras mask", mask, "batch", "time")
         self._check_form(y_true, y_pred, mask, packed)
-        with translated(self._words(logit_lengths, target_lengths)):
-            return self._losses(y_true, self._in_its_type(y_pred), mask, logit_lengths, target_lengths)
+        with rename_arguments(self._argument_names(logit_lengths, target_lengths)):
+            return self._losses(y_true, self._cast(y_pred), mask, logit_lengths, target_lengths)
 
     def _losses(self, y_true: Any, y_pred: Any, mask: Any, logit_lengths: Any, target_lengths: Any) -> Any:
         packed = self._packed_columns()
@@ -150,7 +235,7 @@ class CTC(keras.losses.Loss):
         refuse_fractions("y_true", labels, target_lengths)
         if self.logit_lengths == "predicted":
             predicted, y_pred = y_pred[:, 0, 0], y_pred[:, 1:]
-            columns = ops.cast(predicted, self._computed_in())[:, None]  # half types do not hold every number of frames
+            columns = ops.cast(predicted, self._computed_in())[:, None]  # a half type lacks some numbers
         lost = logit_lengths is None and self.logit_lengths == "predicted"
         if logit_lengths is None:
             y_pred, logit_lengths = self._ends_of_frames(y_pred, mask, columns, targets, target_lengths)
@@ -167,23 +252,23 @@ class CTC(keras.losses.Loss):
         return ops.where(ops.isnan(columns[:, 0]), float("nan"), losses) if lost else losses
 
     def _packed_columns(self) -> int:
-        """How many columns of `y_true` are lengths."""
+        """Return the number of columns of `y_true` that are lengths."""
         return (self.target_lengths == "packed") + (self.logit_lengths == "packed")
 
     def _computed_in(self) -> str:
         return "float64" if self.dtype == "float64" else "float32"
 
-    def _in_its_type(self, y_pred: Any) -> Any:
-        """In the type of the computation; half types stay, because log-probabilities that were rounded have slack."""
+    def _cast(self, y_pred: Any) -> Any:
+        """Cast to the type of the computation; log-probabilities of a half type stay, for the slack of their sums."""
         return y_pred if is_half(y_pred) and not self.normalize else ops.cast(y_pred, self._computed_in())
 
-    def _words(self, logit_lengths: Any, target_lengths: Any) -> Words:
-        """How errors call what they are about; arguments of a call keep their names."""
+    def _argument_names(self, logit_lengths: Any, target_lengths: Any) -> ArgumentNames:
+        """Return the argument names for error messages; lengths that were passed to the call keep their names."""
         packed = self._packed_columns()
         labels = 0 if self.target_lengths == "packed" and target_lengths is None else "target_lengths"
         frames = packed - 1 if self.logit_lengths == "packed" and logit_lengths is None else "logit_lengths"
         padding = f"if this is padding, give its number, CTC(padding=...), found padding={self.padding}, or the lengths"
-        return Words(packed, int(self.logit_lengths == "predicted"), labels, frames, f"{padding} of y_true")
+        return ArgumentNames(packed, int(self.logit_lengths == "predicted"), labels, frames, f"{padding} of y_true")
 
     def _ends_of_labels(self, labels: Any, targets: Any, columns: Any) -> Any:
         if self.target_lengths == "packed":
@@ -194,7 +279,7 @@ class CTC(keras.losses.Loss):
     def _ends_of_frames(
         self, y_pred: Any, mask: Any, columns: Any, targets: Any, target_lengths: Any
     ) -> tuple[Any, Any]:
-        """The frames that count, moved to the front if they do not stand there, and their number."""
+        """Return the logits with the frames in use at the front, and the number of these frames."""
         if self.logit_lengths == "mask":
             return lengths.without_masked(y_pred, mask)
         if self.logit_lengths == "packed":
@@ -204,12 +289,12 @@ class CTC(keras.losses.Loss):
         if self.logit_lengths == "end":
             ends = lengths.best_end(y_pred, self.end or 0)
         else:
-            ends = lengths.rounded(columns[:, 0], y_pred)
+            ends = lengths.round_lengths(columns[:, 0], y_pred)
         return y_pred, lengths.at_least_needed(ends, y_pred, targets, target_lengths)
 
     def _check_options(self) -> None:
         contract.check_options(self.infeasible, "none", None)
-        for name, known in (("target_lengths", TARGET_LENGTHS), ("logit_lengths", LOGIT_LENGTHS)):
+        for name, known in (("target_lengths", get_args(TargetLengths)), ("logit_lengths", get_args(LogitLengths))):
             if getattr(self, name) not in known:
                 raise unknown_option(name, getattr(self, name), known)
         wanted = "end" in (self.target_lengths, self.logit_lengths)
@@ -237,8 +322,8 @@ class CTC(keras.losses.Loss):
             )
         if self.logit_lengths == "all" and mask is not None:
             raise OptionError(
-                'logit_lengths: "all", but y_pred carries a Keras mask: say logit_lengths="mask", or where else the '
-                "lengths are; if all frames are meant, drop the mask before the last layer."
+                'logit_lengths: "all", but y_pred carries a Keras mask: set logit_lengths="mask", or another source of '
+                "lengths; if all frames are meant, drop the mask before the last layer."
             )
 
     def get_config(self) -> dict[str, Any]:
@@ -247,12 +332,12 @@ class CTC(keras.losses.Loss):
 
 
 def _may_be_equal(size: int | None, other: int | None) -> bool:
-    """Whether two sizes are equal, or one is not known yet."""
+    """Whether two sizes are equal or one is unknown."""
     return size is None or other is None or size == other
 
 
 def _weight_of_rows(sample_weight: Any, rows: Any) -> Any:
-    """Weights as (batch,); a single number holds for all rows."""
+    """Return weights as (batch,), or a single number for all rows unchanged."""
     if rank(sample_weight) == 0:
         return sample_weight
     if not is_column(sample_weight):
@@ -261,7 +346,7 @@ def _weight_of_rows(sample_weight: Any, rows: Any) -> Any:
 
 
 class _Rows(keras.losses.Loss):
-    """Keras' own reduction of losses that are there already."""
+    """Keras' own reduction, applied to losses that are computed already."""
 
     def __init__(self, name: str, reduction: str | None, dtype: Any) -> None:
         super().__init__(name=name, reduction=reduction, dtype=keras.backend.standardize_dtype(dtype))

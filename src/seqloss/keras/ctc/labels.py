@@ -1,4 +1,4 @@
-"""Labels as integers, whatever type Keras or a data pipeline left them in."""
+"""Conversion of labels of any type to integers: Keras and data pipelines may have cast them to floats."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 from keras import ops
 
 from seqloss.errors import wrong_dtype
-from seqloss.keras.ctc.host import array
+from seqloss.keras.ctc.host import to_numpy
 
 NO_INTEGER = -(2**31)
-"""What a number that is none becomes: no class, and no length."""
+"""Replaces a number that is not an integer: it is neither a class nor a length."""
 
 LARGEST = 2.0**31
 EXACT = ("float32", "float64")
 
 
 def as_integers(name: str, values: Any) -> Any:
-    """Whole numbers of any type as int32 or int64; an array stays one, so that nothing is narrowed unseen.
+    """Convert whole numbers of any type to int32 or int64. An array stays an array, so that nothing is truncated.
 
-    Entries that are no whole number become `NO_INTEGER`: past a row's length they are never read, inside it they are
-    refused.
+    Entries that are not a whole number become `NO_INTEGER`. Past the length of a row they are not read; inside it they
+    raise an error.
 
     Raises:
-        DTypeError: bool, or a half type, which does not hold every class number.
+        DTypeError: the type is bool, or a half type, which cannot represent every class.
     """
     if not ops.is_tensor(values):
         values = np.asarray(values) if isinstance(values, (list, tuple, np.ndarray)) else ops.convert_to_tensor(values)
@@ -46,18 +46,19 @@ def is_floating(values: Any) -> bool:
 
 
 def refuse_fractions(name: str, values: Any, target_lengths: Any) -> None:
-    """Say where a number in use is no integer, if there are values to look at.
+    """Raise an error for a label in use that is not a whole number, if the values are known.
 
     Args:
-        values: labels as they came, (batch, labels).
+        name: of the argument, for the message.
+        values: labels of the original type, (batch, labels).
         target_lengths: (batch,).
 
     Raises:
-        DTypeError: with the place and the number.
+        DTypeError: names the position and the number.
     """
     if not is_floating(values):
         return
-    found, counts = looked_at(values), looked_at(target_lengths)
+    found, counts = host_values(values), host_values(target_lengths)
     if found is None or counts is None or counts.shape != found.shape[:1]:
         return
     rows, places = np.nonzero((found != np.round(found)) & (np.arange(found.shape[1]) < counts[:, None]))
@@ -66,9 +67,9 @@ def refuse_fractions(name: str, values: Any, target_lengths: Any) -> None:
         raise wrong_dtype(f"{name}[{row}, {place}]", found[row, place], "an integer")
 
 
-def looked_at(values: Any) -> np.ndarray | None:
-    """The values of a tensor on the host; None if they are traced."""
+def host_values(values: Any) -> np.ndarray | None:
+    """Copy a tensor to the host; return None if it is traced."""
     try:
-        return np.asarray(array(values))
+        return np.asarray(to_numpy(values))
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""CTC on tensors of Keras' backend: each backend's own frontend does the work."""
+"""The CTC loss on tensors of Keras' backend; the frontend of the backend computes it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
 from seqloss.errors import unknown_option, wrong_dtype, wrong_rank
 from seqloss.keras._compat import in_symbolic_scope
+from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray
 from seqloss.keras.backend import BACKENDS
 from seqloss.keras.ctc.shapes import rank
 
 
 def ctc_loss(
-    logits: Any,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    logits: FloatArray,
+    targets: IntegerArray,
+    logit_lengths: IntegerArray | None = None,
+    target_lengths: IntegerArray | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,
@@ -29,67 +30,78 @@ def ctc_loss(
     reduction: Reduction = "none",
     denominator: float | None = None,
     validate: bool = True,
-) -> Any:
-    """Train a network to emit a sequence of labels without being told when: connectionist temporal classification.
+) -> BackendTensor:
+    """Compute the CTC loss: score label sequences whose alignment with the frames is unknown.
 
-    A path assigns a class to each frame; removing its adjacent repeats, then its blanks, leaves a label
-    sequence. The loss of a target l is the negative log probability of all paths that leave it,
+    A path assigns one class to each frame. Merging its adjacent repeats and then removing its blanks leaves a label
+    sequence. The loss of a target l is the negative log-likelihood of all paths that leave it:
 
         loss = -log sum_{paths pi of l} prod_t p_t(pi_t),        p_t = softmax(logits[t])
 
-    and its gradient with respect to the logits is p - posterior, the posterior being the probability, given
-    the target, that frame t emits class c. For `model.compile` there is `seqloss.keras.CTC`.
+    The gradient with respect to the logits is
+
+        p_t(c) - posterior[t, c]
+
+    where the posterior is the probability, given the target, that frame t has class c (see `ctc_posteriors`).
+
+    For `model.compile` use `seqloss.keras.CTC`.
 
     Args:
-        logits: scores before softmax, (batch, time, classes), float16, bfloat16, float32 or float64.
-            Log-probabilities give the same loss.
-        targets: integers (batch, labels), padded with anything.
-        logit_lengths: frames in use, integers (batch,); None for all. What lies past them is never read, and
-            its gradient is 0.
-        target_lengths: labels in use, integers (batch,); None for all.
-        blank: the class that stands for no label; negative counts from the end.
-        normalize: True takes the softmax. False takes the scores for log-probabilities as they stand; only
-            the classes of blank and target are read, and the gradient is minus the posterior.
-        infeasible: for a row that no path of positive probability fits: "inf" (loss inf, gradient 0), "zero"
-            (both 0) or "raise".
-        reduction: "none" (batch,); "sum"; "mean" (each loss over its target length, then the batch's mean);
-            "batch" (sum over batch size); "labels" (sum over all labels).
-        denominator: with "sum", divide by this number: the count over all accumulation steps and ranks, so
-            that the gradient is that of one big batch.
-        validate: look at labels, lengths and, with normalize=False, at the frames' sums. With False a row
-            that breaks the contract gives NaN instead of an error.
+        logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or
+            float64. Log-probabilities give the same loss.
+        targets: labels, integers, shape (batch, labels), padded on the right with any value.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames. Later frames
+            are not read, and their gradient is 0.
+        target_lengths: number of labels in use of each row, integers, shape (batch,); None for all labels.
+        blank: class index of the blank; a negative index counts from the last class.
+        normalize: True applies log-softmax over the classes. False takes the logits as log-probabilities; then only the
+            classes of the blank and of the target are read, and the gradient is minus the posterior.
+        infeasible: result for a row without a path of positive probability: "inf" (loss inf, gradient 0), "zero" (loss
+            0, gradient 0) or "raise" (an InfeasibleError).
+        reduction: "none" returns one loss per row; "sum" their sum; "mean" the mean over the batch of each loss divided
+            by its target length (at least 1); "batch" the sum divided by the batch size; "labels" the sum divided by
+            the number of all labels.
+        denominator: positive number that divides the sum; only with reduction="sum". Pass the number of rows or labels
+            over all gradient accumulation steps and devices to get the gradient of one large batch.
+        validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
+            1. False skips these checks; the result of an invalid row is then NaN.
 
     Returns:
-        the loss in nats, (batch,) or a scalar; float32, or float64 for float64 logits.
+        The loss in nats, shape (batch,), or a scalar after a reduction; float32, or float64 for float64 logits, a
+        tensor of Keras' backend. A NaN or +inf among the scores that a row reads makes the loss of this row NaN and
+        leaves other rows unchanged.
 
     Raises:
-        ShapeError, DTypeError: an argument's form.
-        LabelError: a label or the blank that is no class; a blank inside a target.
-        LengthError: a length below 0 or past its axis.
-        NormalizationError: normalize=False, and a frame's probabilities add up to more than 1.001.
-        InfeasibleError: infeasible="raise", and no path fits.
-        OptionError: an unknown word for `infeasible` or `reduction`, or a `denominator` without "sum".
+        ShapeError: an argument has the wrong rank or size. Concatenated 1-D targets are refused, because shapes are
+            static.
+        DTypeError: an argument has an unsupported element type.
+        LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
+        LengthError: a length is negative or larger than its axis.
+        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
+        InfeasibleError: with infeasible="raise", a row has no path of positive probability.
+        OptionError: `infeasible` or `reduction` is unknown, or `denominator` is not positive or is given without
+            reduction="sum".
 
-        Where values are known at run time alone (in `fit` on TensorFlow and JAX), the framework raises an error of its
-        own with the same text; where nobody can look at values (a GPU, TensorFlow with jit_compile=True), a row
-        that breaks the contract gives NaN, and so does one that does not fit under "raise": `ctc_check` says why.
+        In `fit` on TensorFlow and JAX values are known at run time only. Then the framework raises its own error with
+        the same text. Values on a GPU, and all values under TensorFlow's jit_compile=True, are not checked: an invalid
+        row gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
 
     Example:
         >>> import numpy as np
         >>> from seqloss.keras import ctc_loss
-        >>> logits = np.zeros((1, 2, 3), "float32")  # two frames, three classes, all alike
-        >>> round(float(ctc_loss(logits, [[1]], reduction="sum")), 4)  # three of nine paths spell [1]: log 3
+        >>> logits = np.zeros((1, 2, 3), "float32")  # two frames, three equally probable classes
+        >>> round(float(ctc_loss(logits, [[1]], reduction="sum")), 4)  # three of nine paths leave [1]: log 3
         1.0986
 
     References:
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
     contract.check_options(infeasible, reduction, denominator)
-    logits = tensor(logits)
+    logits = as_tensor(logits)
     _refuse_concatenated(targets)
     if in_symbolic_scope():
-        return outline(logits, reduction)
-    return _frontend()(
+        return symbolic_loss(logits, reduction)
+    return _backend_ctc_loss()(
         logits,
         targets,
         logit_lengths,
@@ -103,11 +115,11 @@ def ctc_loss(
     )
 
 
-def tensor(values: Any) -> Any:
-    """A tensor of the backend, in the type that it came in.
+def as_tensor(values: Any) -> Any:
+    """Convert to a tensor of the backend, without a change of type.
 
     Raises:
-        DTypeError: symbolic, outside of any layer or loss.
+        DTypeError: a KerasTensor, outside of any layer or loss.
     """
     if isinstance(values, keras.KerasTensor):
         raise wrong_dtype(
@@ -119,15 +131,15 @@ def tensor(values: Any) -> Any:
 def _refuse_concatenated(targets: Any) -> None:
     try:
         axes = rank(targets) if hasattr(targets, "shape") else np.ndim(targets)
-    except ValueError:  # rows of uneven length, which the contract answers
+    except ValueError:  # rows of different lengths, which `contract.validate` refuses
         return
     if axes == 1:
         hint = "Shapes are static here: pad each row to one length, and give target_lengths."
         raise wrong_rank("targets", np.shape(targets), "(batch, labels)", hint)
 
 
-def _frontend() -> Callable[..., Any]:
-    """The backend's own `ctc_loss`."""
+def _backend_ctc_loss() -> Callable[..., Any]:
+    """Return `ctc_loss` of the backend's own frontend."""
     name = keras.config.backend()
     if name == "torch":
         from seqloss.torch import ctc_loss as on_torch
@@ -144,8 +156,8 @@ def _frontend() -> Callable[..., Any]:
     raise unknown_option("KERAS_BACKEND", name, BACKENDS)
 
 
-def outline(logits: Any, reduction: Reduction) -> Any:
-    """A tensor of the loss's shape and type: all that Keras asks for while it builds a model."""
+def symbolic_loss(logits: Any, reduction: Reduction) -> Any:
+    """Return a tensor of the loss's shape and type, which is all that Keras needs while it builds a model."""
     loss = ops.sum(logits, axis=(1, 2))
     dtype = "float64" if keras.backend.standardize_dtype(logits.dtype) == "float64" else "float32"
     return ops.cast(loss if reduction == "none" else ops.sum(loss), dtype)

@@ -1,29 +1,40 @@
-"""Labels and lengths in one array, because `fit` takes one `y_true`."""
+"""Labels and lengths in one array, because `fit` accepts one `y_true`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from seqloss import contract
+from seqloss.keras.arrays import IntegerArray
 
 
-def pack(targets: Any, target_lengths: Any = None, logit_lengths: Any = None) -> np.ndarray:
-    """Make a `y_true` that brings its lengths along, for `CTC(target_lengths="packed")`.
+def pack(
+    targets: IntegerArray | Sequence[npt.NDArray[np.integer]],
+    target_lengths: IntegerArray | None = None,
+    logit_lengths: IntegerArray | None = None,
+) -> npt.NDArray[np.int64]:
+    """Put labels and their lengths into one `y_true`, for `CTC(target_lengths="packed")` in `fit`.
+
+        y_true[n] = [target length, (number of frames,) labels...]
 
     Args:
-        targets: integers (batch, labels); or one sequence of labels for each row, of any lengths.
-        target_lengths: integers (batch,); None for all of each row.
-        logit_lengths: frames in use, integers (batch,), for `CTC(..., logit_lengths="packed")`.
+        targets: labels, integers, shape (batch, labels); or one sequence of labels for each row, of any lengths.
+        target_lengths: number of labels in use of each row, integers, shape (batch,); None for all labels of each row.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,), for `CTC(...,
+            logit_lengths="packed")`; None to leave this column out.
 
     Returns:
-        int64 (batch, 1 + labels): the target's length, then the labels; with `logit_lengths` (batch, 2 + labels): the
-        target's length, the frames, the labels.
+        An int64 array, shape (batch, 1 + labels): the target length, then the labels. With `logit_lengths`, shape
+        (batch, 2 + labels): the target length, the number of frames, then the labels.
 
     Raises:
-        ShapeError, DTypeError: lengths that do not go with the targets. Their values are checked by the loss.
+        ShapeError: the lengths do not have one entry for each row.
+        DTypeError: labels or lengths are not integers.
+        LengthError: the lengths of concatenated targets do not add up. All other values are checked by the loss.
 
     Example:
         >>> from seqloss.keras import pack
@@ -31,9 +42,10 @@ def pack(targets: Any, target_lengths: Any = None, logit_lengths: Any = None) ->
         [[3, 20, 3, 1, 2], [1, 17, 4, 0, 0]]
     """
     if isinstance(targets, Sequence) and target_lengths is None:
-        target_lengths = np.array([len(row) for row in targets], np.int64)
-        targets = np.array([label for row in targets for label in row] or np.zeros(0, np.int64))
-    batch = np.shape(targets)[0] if target_lengths is None else np.size(target_lengths)
+        rows = cast("Sequence[Sequence[int]]", targets)
+        target_lengths = np.array([len(row) for row in rows], np.int64)
+        targets = np.array([label for row in rows for label in row] or np.zeros(0, np.int64))
+    batch = np.shape(targets)[0] if target_lengths is None else np.asarray(target_lengths).size
     found = contract.validate((batch, 0, 1), targets, logit_lengths, target_lengths, values=False)
     lengths = [found.target_lengths] if logit_lengths is None else [found.target_lengths, found.logit_lengths]
     return np.column_stack([*lengths, found.targets])

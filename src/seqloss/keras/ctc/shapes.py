@@ -1,7 +1,7 @@
-"""Sizes that TensorFlow may not know before a graph runs: any axis, or even the rank.
+"""Shapes that TensorFlow may not know before a graph runs: the size of any axis, or the rank.
 
-Torch and JAX know every size while they trace. Under XLA (jit_compile=True) a graph may be traced with unknown sizes,
-too; XLA then compiles it once for each combination of sizes that it meets.
+Torch and JAX know all sizes when they trace. Under XLA (jit_compile=True) TensorFlow may trace a graph with unknown
+sizes too. XLA then compiles it once for each combination of sizes.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from seqloss.errors import wrong_rank
 
 
 def rank(x: Any) -> int | None:
-    """The number of axes; None where TensorFlow does not know it yet."""
+    """Return the number of axes; None if TensorFlow does not know it yet."""
     shape = x.shape
     return shape.rank if hasattr(shape, "rank") else len(shape)
 
 
 def size(x: Any, axis: int) -> Any:
-    """Entries along an axis: a number, or a scalar tensor where TensorFlow knows it at run time alone."""
+    """Return the size of an axis: a number, or a scalar tensor if TensorFlow knows it at run time only."""
     return x.shape[axis] if x.shape[axis] is not None else ops.shape(x)[axis]
 
 
 def with_rank(name: str, x: Any, *axes: str) -> Any:
-    """The same tensor, of a rank that TensorFlow knows from here on.
+    """Check the rank of a tensor, and return the tensor with a rank that TensorFlow knows.
 
     Args:
         name: of the argument.
@@ -34,7 +34,8 @@ def with_rank(name: str, x: Any, *axes: str) -> Any:
         axes: the names of its axes.
 
     Raises:
-        ShapeError: another rank; where that is known at run time alone, TensorFlow's own error with the same text.
+        ShapeError: the rank is wrong. If the rank is known at run time only, TensorFlow raises its own error with the
+            same text.
     """
     expected = f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
     found = rank(x)
@@ -48,7 +49,7 @@ def with_rank(name: str, x: Any, *axes: str) -> Any:
 
 
 def as_column(x: Any, rows: Any) -> Any:
-    """(batch, 1) as (batch,), and (batch,) as it is; any other size is an error, at the latest when the graph runs."""
+    """Return (batch, 1) or (batch,) as (batch,); any other size is an error, at run time at the latest."""
     return x if rank(x) == 1 else ops.reshape(x, (rows,))
 
 

@@ -19,11 +19,11 @@ from seqloss.contract import Batch, Infeasible, Reduction
 from seqloss.errors import wrong_dtype
 from seqloss.formulas.ctc import loss as formula
 from seqloss.keras._compat import is_on_cpu, traced_for_xla
-from seqloss.keras.ctc.argument_names import current_words, translated
+from seqloss.keras.ctc.argument_names import current_argument_names, rename_arguments
 from seqloss.keras.ctc.shapes import with_rank
 from seqloss.keras.namespace import TensorFlowNamespace
-from seqloss.numpy.arrays import COMPUTED_IN, rounding
-from seqloss.numpy.ctc.rows import compute
+from seqloss.numpy.arrays import COMPUTED_IN, log_softmax_rounding
+from seqloss.numpy.ctc.rows import compute_rows
 
 INT32 = np.iinfo(np.int32)
 
@@ -72,7 +72,7 @@ def ctc_loss(
     batch = contract.validate(*_forms(logits, given), blank=blank, values=validate and known)
     if infeasible == "raise" and known:
         contract.refuse_too_few_frames(tuple(logits.shape), batch)
-    slack = rounding(kind) if validate and not normalize else None
+    slack = log_softmax_rounding(kind) if validate and not normalize else None
     if slack is not None and known and is_on_cpu(logits):
         contract.check_normalized(_computed(logits).numpy(), batch.logit_lengths, slack)
         slack = None
@@ -125,19 +125,19 @@ def _called(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The CPU kernel, at once or when the graph runs."""
 
-    words = current_words()
+    words = current_argument_names()
 
     def kernel(values: np.ndarray, *given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         *integers, weights = given
         found = batch or contract.validate(values.shape, *integers, blank=options.blank, values=options.unchecked)
         if options.rounding is not None:
             contract.check_normalized(values, found.logit_lengths, options.rounding)
-        rows = compute(values, found, normalize=options.normalize, infeasible=options.infeasible, weights=weights)
+        rows = compute_rows(values, found, normalize=options.normalize, infeasible=options.infeasible, weights=weights)
         assert rows.gradient is not None
         return rows.losses * weights, rows.gradient
 
     def kernel_of_graph(*arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with translated(words):  # those of the trace: by now nobody is in a call of the loss
+        with rename_arguments(words):  # those of the trace: by now nobody is in a call of the loss
             return kernel(*arrays)
 
     if tf.executing_eagerly():

@@ -1,10 +1,10 @@
-"""The explicit look at a batch: which rows cannot be trained on, and why."""
+"""The explicit check of a batch."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from seqloss import contract, errors
 from seqloss.contract import Batch
 from seqloss.kernels.ctc.batch import loss_and_grad
 from seqloss.kernels.ctc.rows import Path
-from seqloss.numpy.arrays import rounding, scores
+from seqloss.numpy.arrays import FloatArray, IntegerArray, log_softmax_rounding, logits_to_numpy
 
 Kind = Literal["length", "label", "normalization", "non-finite", "infeasible"]
 
@@ -25,14 +25,13 @@ KINDS: dict[type, Kind] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One row that gives no gradient, or that the loss refuses.
+    """One row that cannot be trained on.
 
     Attributes:
-        row: its number in the batch.
-        kind: "length", "label" or "normalization": refused; "non-finite": a NaN or +inf, or nothing but -inf, in a
-        frame
-            in use; "infeasible": no path of positive probability fits.
-        cause: what was found, what was expected, what to do next.
+        row: index of the row in the batch.
+        kind: "length", "label" or "normalization" (the loss raises an error), "non-finite" (a frame in use has a NaN or
+            +inf, or only -inf) or "infeasible" (no path has a positive probability).
+        cause: what was found, what was expected, and what to do next.
     """
 
     row: int
@@ -42,11 +41,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What `ctc_check` saw: nothing wrong if it is `ok`; printed, one line for each finding.
+    """The result of `ctc_check`; `print` shows one line per finding.
 
     Attributes:
-        rows: how many there are in the batch.
-        findings: at most one for each row, in the rows' order.
+        rows: number of rows in the batch.
+        findings: at most one per row, ordered by row.
     """
 
     rows: int
@@ -54,11 +53,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
+        """Whether there are no findings."""
         return not self.findings
 
     @property
     def counts(self) -> dict[Kind, int]:
-        """How many rows of each kind, for the kinds that were met."""
+        """The number of findings of each kind."""
         return dict(Counter(finding.kind for finding in self.findings))
 
     def __str__(self) -> str:
@@ -69,24 +69,40 @@ class Report:
 
 
 def ctc_check(
-    logits: Any,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    logits: FloatArray,
+    targets: IntegerArray,
+    logit_lengths: IntegerArray | None = None,
+    target_lengths: IntegerArray | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,
 ) -> Report:
-    """Look at a batch before you train on it: every row that `ctc_loss` would refuse, or answer with inf or NaN.
+    """Find the rows of a batch that cannot be trained on, with the reason for each.
 
-    Args: as `ctc_loss`.
+    `ctc_loss` raises for the first invalid row only, or returns inf or NaN without a reason. This function checks all
+    rows and gives the reason for each.
+
+    Args:
+        logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16 (of
+            ml_dtypes), float32 or float64, any strides.
+        targets: labels, integers, shape (batch, labels), padded on the right with any value; or the labels of all rows
+            concatenated, shape (sum of target_lengths,), together with `target_lengths`.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames. Later frames
+            are not read.
+        target_lengths: number of labels in use of each row, integers, shape (batch,); None for all labels.
+        blank: class index of the blank; a negative index counts from the last class.
+        normalize: True applies log-softmax over the classes. False takes the logits as log-probabilities; then only the
+            classes of the blank and of the target are read.
 
     Returns:
-        a `Report` with the rows, their number by kind, and the cause of each.
+        A `Report` with the findings (at most one per row), the number of rows of each kind, and the reason for each
+        row.
 
     Raises:
-        ShapeError, DTypeError: an argument's form, which is no single row's fault; LabelError for the blank itself;
-        LengthError for concatenated targets whose lengths do not add up.
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LabelError: `blank` is not a class.
+        LengthError: the target lengths of concatenated targets do not add up to the number of labels.
 
     Example:
         >>> import numpy as np
@@ -97,19 +113,19 @@ def ctc_check(
         >>> report.findings[0].cause[:64]
         'row 1: no path fits: 2 labels with 1 adjacent repeats need 3 fra'
     """
-    values, kind = scores(logits)
+    values, kind = logits_to_numpy(logits)
     batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=False)
-    return look(values, batch, normalize, rounding(kind.name))
+    return find_bad_rows(values, batch, normalize, log_softmax_rounding(kind.name))
 
 
-def look(values: np.ndarray, batch: Batch, normalize: bool, rounding: float) -> Report:
-    """`ctc_check`, for the frontends.
+def find_bad_rows(values: np.ndarray, batch: Batch, normalize: bool, rounding: float) -> Report:
+    """Check a batch whose shapes and types are valid; used by all frontends.
 
     Args:
         values: float32 or float64 (batch, time, classes).
         batch: from `contract.validate(..., values=False)`.
-        normalize: as in `ctc_loss`.
-        rounding: of the type that the scores came in, see `contract.check_normalized`.
+        normalize: see `ctc_loss`.
+        rounding: of the original type of the logits, see `contract.check_normalized`.
     """
     findings = {
         row: Finding(row, KINDS[type(error)], str(error))
@@ -132,10 +148,11 @@ def look(values: np.ndarray, batch: Batch, normalize: bool, rounding: float) -> 
 
 
 def _first_non_finite(frames: np.ndarray, read: list[int] | None) -> tuple[int, float]:
-    """The first frame (time, classes) that cannot be used, and the score that makes it so.
+    """Return the first frame that cannot be used, and the score that is the reason.
 
     Args:
-        read: the classes that the loss reads; None for all, and then a frame of nothing but -inf cannot be used either.
+        frames: logits of one row, (time, classes).
+        read: the classes that the loss reads; None for all. A frame of only -inf cannot be used if all are read.
     """
     for t, frame in enumerate(frames if read is None else frames[:, read]):
         wrong = frame[np.isnan(frame) | (frame == np.inf)]

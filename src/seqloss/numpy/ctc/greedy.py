@@ -1,26 +1,25 @@
-"""The most probable path, read as labels."""
+"""Greedy (best-path) decoding on NumPy arrays."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from seqloss import contract
-from seqloss.numpy.arrays import scores
+from seqloss.numpy.arrays import FloatArray, IntegerArray, logits_to_numpy
 
 
 @dataclass(frozen=True)
 class Greedy:
-    """One row's most probable path.
+    """The decoded labels of one row, as returned by `ctc_greedy`.
 
     Attributes:
-        labels: the classes left after removing repeats and blanks, int64 (labels,).
-        first, last: the first and last frame of each label, int64 (labels,).
-        label_scores: the log probability of each label over its frames, float64 (labels,).
-        score: the log probability of the whole path, blanks included; NaN for a row with a NaN or +inf in
-        use.
+        labels: the classes that are left without repeats and blanks, int64, shape (labels,).
+        first: first frame of each label, int64, shape (labels,).
+        last: last frame of each label, int64, shape (labels,).
+        label_scores: log-probability of the frames of each label in nats, float64, shape (labels,).
+        score: log-probability of the whole path in nats, blanks included; NaN if a frame in use has a NaN or +inf.
     """
 
     labels: np.ndarray
@@ -30,45 +29,61 @@ class Greedy:
     score: float
 
 
-def ctc_greedy(logits: Any, logit_lengths: Any = None, *, blank: int = 0, normalize: bool = True) -> list[Greedy]:
-    """Read a network's output in the simplest way: the best class of each frame, repeats merged, blanks dropped.
+def ctc_greedy(
+    logits: FloatArray, logit_lengths: IntegerArray | None = None, *, blank: int = 0, normalize: bool = True
+) -> list[Greedy]:
+    """Decode labels from a network's output by the most probable class of each frame (greedy decoding).
 
-    This is the most probable *path*, not the most probable label sequence, which may be spread over many
-    paths.
+        pi_t = argmax_c logits[t, c]
+
+    Adjacent repeats of pi are merged and blanks are removed. This is best-path decoding: it finds the most probable
+    *path*, which is not always the most probable label sequence, because that sums over many paths. Among equal scores
+    in a frame the lower class wins.
 
     Args:
-        logits: scores (batch, time, classes), as `ctc_loss` takes them.
-        logit_lengths: frames in use, integers (batch,); None for all.
-        blank: the class that stands for no label; negative counts from the end.
-        normalize: take the softmax, or take the scores for log-probabilities as they stand.
+        logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16 (of
+            ml_dtypes), float32 or float64, any strides.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames. Later frames
+            are not read.
+        blank: class index of the blank; a negative index counts from the last class.
+        normalize: True applies log-softmax over the classes. False takes the logits as log-probabilities. This changes
+            the scores of the result, not its labels.
 
     Returns:
-        a `Greedy` for each row; among equal scores in a frame the lower class wins.
+        One `Greedy` per row: labels, first and last frame of each label, and log-probabilities in nats, as NumPy
+        arrays.
 
     Raises:
-        ShapeError, DTypeError, LengthError, LabelError: as `ctc_loss`.
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LabelError: `blank` is not a class.
+        LengthError: a length is negative or larger than the time axis.
 
     Example:
         >>> import numpy as np
         >>> from seqloss.numpy import ctc_greedy
         >>> frames = [0, 2, 2, 0, 2, 1]
-        >>> read = ctc_greedy(9.0 * np.eye(3)[None, frames])[0]
-        >>> read.labels.tolist(), read.first.tolist(), read.last.tolist()
+        >>> decoded = ctc_greedy(9.0 * np.eye(3)[None, frames])[0]
+        >>> decoded.labels.tolist(), decoded.first.tolist(), decoded.last.tolist()
         ([2, 2, 1], [1, 4, 5], [2, 4, 5])
+
+    References:
+        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006, section
+            3.2.
     """
-    values, _ = scores(logits)
+    values, _ = logits_to_numpy(logits)
     rows = values.shape[0] if values.ndim == 3 else 0
     batch = contract.validate(values.shape, np.zeros((rows, 0), np.int64), logit_lengths, blank=blank, values=True)
     return [
-        _read(row[:frames].astype(np.float64), batch.blank, normalize)
+        _decode_row(row[:frames].astype(np.float64), batch.blank, normalize)
         for row, frames in zip(values, batch.logit_lengths, strict=True)
     ]
 
 
-def _read(row: np.ndarray, blank: int, normalize: bool) -> Greedy:
-    """One row's scores (frames, classes)."""
+def _decode_row(row: np.ndarray, blank: int, normalize: bool) -> Greedy:
+    """Decode the logits of one row, (frames, classes)."""
     if not row.size:
-        return _assemble(np.zeros(0, np.int64), np.zeros(0), blank)
+        return _merge_repeats(np.zeros(0, np.int64), np.zeros(0), blank)
     classes = row.argmax(axis=1)
     best = row.max(axis=1)
     if not np.isfinite(best).all():
@@ -77,11 +92,11 @@ def _read(row: np.ndarray, blank: int, normalize: bool) -> Greedy:
     if normalize:
         with np.errstate(under="ignore"):
             best = -np.log(np.exp(row - best[:, None]).sum(axis=1))
-    return _assemble(classes, best, blank)
+    return _merge_repeats(classes, best, blank)
 
 
-def _assemble(classes: np.ndarray, log_probs: np.ndarray, blank: int) -> Greedy:
-    """Merge runs of one class, then drop the blanks."""
+def _merge_repeats(classes: np.ndarray, log_probs: np.ndarray, blank: int) -> Greedy:
+    """Merge adjacent repeats, then remove the blanks."""
     starts = np.flatnonzero(np.diff(classes, prepend=-1))
     ends = np.append(starts[1:], classes.size) - 1 if starts.size else starts
     kept = classes[starts] != blank

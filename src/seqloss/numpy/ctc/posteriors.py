@@ -1,40 +1,62 @@
-"""Where in time each class stands."""
+"""Class posteriors of each frame on NumPy arrays."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
 from seqloss import contract
 from seqloss.contract import Infeasible
-from seqloss.numpy.arrays import rounding, scores
-from seqloss.numpy.ctc.rows import compute
+from seqloss.numpy.arrays import FloatArray, IntegerArray, log_softmax_rounding, logits_to_numpy
+from seqloss.numpy.ctc.rows import compute_rows
 
 
 def ctc_posteriors(
-    logits: Any,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    logits: FloatArray,
+    targets: IntegerArray,
+    logit_lengths: IntegerArray | None = None,
+    target_lengths: IntegerArray | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,
     infeasible: Infeasible = "inf",
     validate: bool = True,
-) -> np.ndarray:
-    """See where in time a target stands in a network's output: the probability, given it, of each class in each frame.
+) -> npt.NDArray[np.floating]:
+    """Compute the probability of each class in each frame, given the target.
 
         posterior[t, c] = sum_{paths pi of the target, pi_t = c} prod p(pi) / sum_{paths pi of the target} prod p(pi)
 
-    Args: as `ctc_loss`.
+    Use it to see where in time each label is, or as soft frame labels.
+
+    Args:
+        logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16 (of
+            ml_dtypes), float32 or float64, any strides.
+        targets: labels, integers, shape (batch, labels), padded on the right with any value; or the labels of all rows
+            concatenated, shape (sum of target_lengths,), together with `target_lengths`.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames. Later frames
+            are not read.
+        target_lengths: number of labels in use of each row, integers, shape (batch,); None for all labels.
+        blank: class index of the blank; a negative index counts from the last class.
+        normalize: True applies log-softmax over the classes. False takes the logits as log-probabilities; then only the
+            classes of the blank and of the target are read.
+        infeasible: result for a row without a path of positive probability: 0 in all its frames ("inf" and "zero") or
+            an InfeasibleError ("raise").
+        validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
+            1. False skips these checks; the result of an invalid row is then NaN.
 
     Returns:
-        (batch, time, classes), float32, or float64 for float64 logits. A frame in use adds up to 1, or is NaN where its
-        row holds a NaN or +inf; a row that no path fits, and frames past a row's length, are all 0.
+        The posteriors, shape (batch, time, classes), float32, or float64 for float64 logits. Each frame in use adds up
+        to 1. All frames in use of a row with a NaN or +inf are NaN. Frames past the length of a row, and all frames of
+        a row without a path, are 0.
 
     Raises:
-        as `ctc_loss`.
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
+        LengthError: a length is negative or larger than its axis.
+        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
+        InfeasibleError: with infeasible="raise", a row has no path of positive probability.
+        OptionError: `infeasible` is unknown.
 
     Example:
         >>> import numpy as np
@@ -43,13 +65,13 @@ def ctc_posteriors(
         [[[0.333, 0.667], [0.333, 0.667]]]
 
     References:
-        A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4.
+        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006, section 4.
     """
     contract.check_options(infeasible, "none", None)
-    values, kind = scores(logits)
+    values, kind = logits_to_numpy(logits)
     batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
     if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, rounding(kind.name))
-    rows = compute(values, batch, normalize=normalize, softmax=False, infeasible=infeasible)
+        contract.check_normalized(values, batch.logit_lengths, log_softmax_rounding(kind.name))
+    rows = compute_rows(values, batch, normalize=normalize, softmax=False, infeasible=infeasible)
     assert rows.gradient is not None
     return np.abs(rows.gradient)  # minus the posterior, and no -0.0

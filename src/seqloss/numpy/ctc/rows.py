@@ -1,4 +1,4 @@
-"""From checked arguments to each row's loss and gradient: the CPU's path behind every frontend."""
+"""Losses and gradients of a checked batch on the CPU; every frontend calls this."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from seqloss.kernels.ctc.rows import Path
 
 @dataclass(frozen=True)
 class Rows:
-    """What a kernel found, with the contract's answer for rows that no path fits.
+    """Losses and gradients of a batch.
 
     Attributes:
-        losses: (batch,), of the scores' type.
-        gradient: of each row's own loss, as the scores, or None.
-        still: bool (batch, time), where the gradient is 0 whatever comes from upstream: frames past a row's length, and
-            rows that no path fits.
+        losses: (batch,), in the type of the logits.
+        gradient: of each row's own loss, (batch, time, classes), or None.
+        zero_gradient: bool (batch, time), True where the gradient is 0 for any upstream gradient: in frames past
+            the length of a row, and in rows without a path.
     """
 
     losses: np.ndarray
@@ -28,7 +28,7 @@ class Rows:
     zero_gradient: np.ndarray
 
 
-def compute(
+def compute_rows(
     values: np.ndarray,
     batch: Batch,
     *,
@@ -39,10 +39,12 @@ def compute(
     out: np.ndarray | None = None,
     weights: np.ndarray | None = None,
 ) -> Rows:
-    """Losses and gradients, times `weights`, of a batch: see `seqloss.kernels.ctc.batch.loss_and_grad`.
+    """Compute losses, and gradients times `weights`, of a batch.
+
+    Args: see `seqloss.kernels.ctc.batch.loss_and_grad`.
 
     Raises:
-        InfeasibleError: infeasible="raise", and no path fits.
+        InfeasibleError: infeasible="raise", and a row has no path.
     """
     losses, paths, found = loss_and_grad(
         values, batch, normalize=normalize, softmax=softmax, gradient=gradient, out=out, weights=weights

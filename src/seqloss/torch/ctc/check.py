@@ -1,38 +1,55 @@
-"""The explicit look at a batch: which rows cannot be trained on, and why."""
+"""The explicit check of a batch of tensors."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 
 from seqloss import contract
 from seqloss.numpy import Report
-from seqloss.numpy.ctc.check import look
-from seqloss.torch.arrays import integers, rounding, scores
+from seqloss.numpy.ctc.check import find_bad_rows
+from seqloss.torch.arrays import IntegerArray, integers_to_numpy, log_softmax_rounding, logits_to_numpy
 from seqloss.torch.tracing import untraced
 
 
 @untraced
 def ctc_check(
     logits: torch.Tensor,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    targets: IntegerArray,
+    logit_lengths: IntegerArray | None = None,
+    target_lengths: IntegerArray | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,
 ) -> Report:
-    """Look at a batch before you train on it: every row that `ctc_loss` would refuse, or answer with inf or NaN.
+    """Find the rows of a batch that cannot be trained on, with the reason for each.
 
-    Args: as `ctc_loss`.
+    `ctc_loss` raises for the first invalid row only, or returns inf or NaN without a reason. This function checks all
+    rows and gives the reason for each.
+
+    On a GPU, where `ctc_loss` does not check values, this function gives the reason for a NaN. It copies the tensors to
+    the host.
+
+    Args:
+        logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or
+            float64, any strides, any device.
+        targets: labels, integers, shape (batch, labels), padded on the right with any value; or the labels of all rows
+            concatenated, shape (sum of target_lengths,), together with `target_lengths`.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames. Later frames
+            are not read.
+        target_lengths: number of labels in use of each row, integers, shape (batch,); None for all labels.
+        blank: class index of the blank; a negative index counts from the last class.
+        normalize: True applies log-softmax over the classes. False takes the logits as log-probabilities; then only the
+            classes of the blank and of the target are read.
 
     Returns:
-        a `Report` with the rows, their number by kind, and the cause of each.
+        A `Report` with the findings (at most one per row), the number of rows of each kind, and the reason for each
+        row.
 
     Raises:
-        ShapeError, DTypeError: an argument's form, which is no single row's fault; LabelError for the blank itself;
-        LengthError for concatenated targets whose lengths do not add up.
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LabelError: `blank` is not a class.
+        LengthError: the target lengths of concatenated targets do not add up to the number of labels.
 
     Example:
         >>> import torch
@@ -43,7 +60,7 @@ def ctc_check(
         >>> report.findings[0].cause[:64]
         'row 1: no path fits: 2 labels with 1 adjacent repeats need 3 fra'
     """
-    values = scores(logits, "ctc_check")
-    lengths = integers(logit_lengths), integers(target_lengths)
-    batch = contract.validate(values.shape, integers(targets), *lengths, blank=blank, values=False)
-    return look(values, batch, normalize, rounding(logits.dtype))
+    values = logits_to_numpy(logits, "ctc_check")
+    lengths = integers_to_numpy(logit_lengths), integers_to_numpy(target_lengths)
+    batch = contract.validate(values.shape, integers_to_numpy(targets), *lengths, blank=blank, values=False)
+    return find_bad_rows(values, batch, normalize, log_softmax_rounding(logits.dtype))

@@ -17,7 +17,7 @@ from seqloss import contract
 from seqloss.errors import wrong_batch, wrong_dtype, wrong_rank
 from seqloss.kernels.triton.available import reason_against
 from seqloss.torch._compat import constant_for_dynamo
-from seqloss.torch.arrays import integers
+from seqloss.torch.arrays import integers_to_numpy
 
 INTEGERS = {
     getattr(torch, name): np.dtype(name)
@@ -49,7 +49,7 @@ class Given(NamedTuple):
     host: contract.Batch | None
 
 
-def takes(logits: Any) -> bool:
+def runs_on_triton(logits: Any) -> bool:
     """Whether scores go through the Triton kernels."""
     return isinstance(logits, torch.Tensor) and _runs(logits.device, logits.dtype)
 
@@ -59,7 +59,7 @@ def _runs(device: torch.device, kind: torch.dtype) -> bool:
     return reason_against(device, kind) is None
 
 
-def read(
+def read_device_arguments(
     logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, *, blank: int, validate: bool
 ) -> Given:
     """Check what can be checked without a wait, and bring the rest to the device.
@@ -68,7 +68,7 @@ def read(
         SeqLossError: as `seqloss.contract.validate`, about what the host knows.
     """
     targets, logit_lengths, target_lengths = arguments = tuple(
-        values if hidden(values) else integers(values) for values in (targets, logit_lengths, target_lengths)
+        values if hidden(values) else integers_to_numpy(values) for values in (targets, logit_lengths, target_lengths)
     )
     forms = tuple(map(_form, NAMES, arguments))
 
@@ -89,7 +89,7 @@ def read(
         elif target_lengths.shape[0] != logits.shape[0]:
             raise wrong_batch("target_lengths", target_lengths.shape[0], logits.shape[0])
         rows, row_counts = padded(logits, targets, target_lengths)
-        given = read(logits, rows, logit_lengths, row_counts, blank=blank, validate=validate)
+        given = read_device_arguments(logits, rows, logit_lengths, row_counts, blank=blank, validate=validate)
         return given._replace(label_counts=_placed(target_lengths, target_lengths, logits.device))
     checked = check()
     counts = _lengths(target_lengths, checked.target_lengths, logits.device)

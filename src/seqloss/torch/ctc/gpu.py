@@ -14,7 +14,7 @@ import torch
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
 from seqloss.torch._compat import is_batched, is_transformed
-from seqloss.torch.arrays import rounding, unreachable
+from seqloss.torch.arrays import log_softmax_rounding, unreachable_values
 from seqloss.torch.ctc import device_arguments
 from seqloss.torch.ctc.device_arguments import Given
 from seqloss.torch.no_double_backward import refuse_double_backward
@@ -39,7 +39,7 @@ class Options(NamedTuple):
     gradient: bool
 
 
-def losses(
+def compute_losses_on_gpu(
     name: str,
     logits: torch.Tensor,
     given: Given,
@@ -53,7 +53,7 @@ def losses(
 ) -> torch.Tensor:
     """The loss of each row, (batch,), or one number of them all, that brings its gradient to the logits.
 
-    Args: as `seqloss.torch.ctc.rows.losses`; `mode` is SOFTMAX or POSTERIOR, as `normalize` says, where it is None.
+    Args: as `seqloss.torch.ctc.rows.compute_losses`; a `mode` of None is SOFTMAX with `normalize`, else POSTERIOR.
     """
     logits = logits.resolve_neg()
     refuse(name, logits, given, normalize=normalize, infeasible=infeasible, validate=validate)
@@ -70,7 +70,7 @@ def losses(
     return found
 
 
-def posteriors(
+def compute_posteriors_on_gpu(
     name: str, logits: torch.Tensor, given: Given, *, normalize: bool, infeasible: Infeasible, validate: bool
 ) -> torch.Tensor:
     """The posteriors of all classes, float32 (batch, time, classes)."""
@@ -91,7 +91,7 @@ def posteriors(
 
 def slack(logits: torch.Tensor, normalize: bool, validate: bool) -> float | None:
     """With what slack a frame's sum is looked at, if at all."""
-    return rounding(logits.dtype) if validate and not normalize else None
+    return log_softmax_rounding(logits.dtype) if validate and not normalize else None
 
 
 def refuse(
@@ -105,12 +105,12 @@ def refuse(
         RuntimeError: one of torch.func's transforms.
     """
     if is_transformed(logits):
-        raise unreachable(name)
+        raise unreachable_values(name)
     if given.host is None:
         return
     if validate and not normalize and not device_arguments.hidden(logits):
         values = logits.detach().float().resolve_neg().numpy()
-        contract.check_normalized(values, given.host.logit_lengths, rounding(logits.dtype))
+        contract.check_normalized(values, given.host.logit_lengths, log_softmax_rounding(logits.dtype))
     if infeasible == "raise":
         contract.refuse_too_few_frames(tuple(logits.shape), given.host)
 

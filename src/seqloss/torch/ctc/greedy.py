@@ -1,4 +1,4 @@
-"""The most probable path, read as labels."""
+"""Greedy (best-path) decoding of tensors."""
 
 from __future__ import annotations
 
@@ -10,65 +10,81 @@ import torch
 import seqloss.numpy as host
 from seqloss import contract
 from seqloss.numpy import Greedy
-from seqloss.torch.arrays import integers, scores
-from seqloss.torch.ctc.device_arguments import read, takes
+from seqloss.torch.arrays import IntegerArray, integers_to_numpy, logits_to_numpy
+from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
 from seqloss.torch.tracing import refuse_tracing, untraced
 
 
 @untraced
 def ctc_greedy(
-    logits: torch.Tensor, logit_lengths: Any = None, *, blank: int = 0, normalize: bool = True
+    logits: torch.Tensor, logit_lengths: IntegerArray | None = None, *, blank: int = 0, normalize: bool = True
 ) -> list[Greedy]:
-    """Read a network's output in the simplest way: the best class of each frame, repeats merged, blanks dropped.
+    """Decode labels from a network's output by the most probable class of each frame (greedy decoding).
 
-    This is the most probable *path*, not the most probable label sequence, which may be spread over many
-    paths.
+        pi_t = argmax_c logits[t, c]
+
+    Adjacent repeats of pi are merged and blanks are removed. This is best-path decoding: it finds the most probable
+    *path*, which is not always the most probable label sequence, because that sums over many paths. Among equal scores
+    in a frame the lower class wins.
 
     Args:
-        logits: scores (batch, time, classes), as `ctc_loss` takes them.
-        logit_lengths: frames in use, integers (batch,); None for all.
-        blank: the class that stands for no label; negative counts from the end.
-        normalize: take the softmax, or take the scores for log-probabilities as they stand.
+        logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or
+            float64, any strides, any device.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames. Later frames
+            are not read.
+        blank: class index of the blank; a negative index counts from the last class.
+        normalize: True applies log-softmax over the classes. False takes the logits as log-probabilities. This changes
+            the scores of the result, not its labels.
 
     Returns:
-        a `Greedy` for each row; among equal scores in a frame the lower class wins.
+        One `Greedy` per row: labels, first and last frame of each label, and log-probabilities in nats, as NumPy
+        arrays.
 
     Raises:
-        ShapeError, DTypeError, LengthError, LabelError: as `ctc_loss`.
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LabelError: `blank` is not a class.
+        LengthError: a length is negative or larger than the time axis.
 
     Example:
         >>> import torch
         >>> from seqloss.torch import ctc_greedy
         >>> frames = torch.tensor([0, 2, 2, 0, 2, 1])
-        >>> read = ctc_greedy(9.0 * torch.nn.functional.one_hot(frames, 3)[None].float())[0]
-        >>> read.labels.tolist(), read.first.tolist(), read.last.tolist()
+        >>> decoded = ctc_greedy(9.0 * torch.nn.functional.one_hot(frames, 3)[None].float())[0]
+        >>> decoded.labels.tolist(), decoded.first.tolist(), decoded.last.tolist()
         ([2, 2, 1], [1, 4, 5], [2, 4, 5])
+
+    References:
+        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006, section
+            3.2.
     """
-    if takes(logits):
+    if runs_on_triton(logits):
         refuse_tracing("ctc_greedy", logits)
-        return _on_the_device(logits, logit_lengths, blank, normalize)
-    values = scores(logits, "ctc_greedy")
-    return host.ctc_greedy(values, integers(logit_lengths), blank=blank, normalize=normalize)
+        return _decode_on_gpu(logits, logit_lengths, blank, normalize)
+    values = logits_to_numpy(logits, "ctc_greedy")
+    return host.ctc_greedy(values, integers_to_numpy(logit_lengths), blank=blank, normalize=normalize)
 
 
-def _on_the_device(logits: torch.Tensor, logit_lengths: Any, blank: int, normalize: bool) -> list[Greedy]:
-    """By the Triton kernels; what the device held is looked at once it has come with the one transfer."""
+def _decode_on_gpu(
+    logits: torch.Tensor, logit_lengths: IntegerArray | None, blank: int, normalize: bool
+) -> list[Greedy]:
+    """Decode with the Triton kernels. Lengths on the GPU are checked after the one copy to the host."""
     from seqloss.kernels.triton.ctc import greedy
 
     rows = logits.shape[0] if logits.ndim == 3 else 0
     no_labels = np.zeros((rows, 0), np.int64)
-    given = read(logits, no_labels, logit_lengths, None, blank=blank, validate=True)
+    given = read_device_arguments(logits, no_labels, logit_lengths, None, blank=blank, validate=True)
     lengths = given.logit_lengths
     if lengths is None:
         lengths = torch.full((rows,), logits.shape[1], dtype=torch.int64, device=logits.device)
-    reading = greedy.read(logits.detach().resolve_neg(), lengths, blank=given.blank, normalize=normalize)
-    found = greedy.views(reading.whole.cpu())
+    decoded = greedy.read(logits.detach().resolve_neg(), lengths, blank=given.blank, normalize=normalize)
+    found = greedy.views(decoded.whole.cpu())
     contract.validate(tuple(logits.shape), no_labels, found.lengths.numpy(), blank=blank)
-    return [_row(found, n) for n in range(rows)]
+    return [_copy_row(found, n) for n in range(rows)]
 
 
-def _row(found: Any, n: int) -> Greedy:
-    """What was read off one row, in memory of its own."""
+def _copy_row(found: Any, n: int) -> Greedy:
+    """Return the result of row n, copied into its own memory."""
     count = int(found.counts[n])
     labels, first, last, label_scores = (
         part[n, :count].numpy().copy() for part in (found.labels, found.first, found.last, found.label_scores)

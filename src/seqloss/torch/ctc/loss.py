@@ -1,24 +1,23 @@
-"""CTC behind PyTorch's autograd."""
+"""The CTC loss with PyTorch's autograd."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
-from seqloss.torch.arrays import checked
-from seqloss.torch.ctc import device_arguments, gpu, operators
-from seqloss.torch.ctc.rows import losses
+from seqloss.torch.arrays import IntegerArray, read_host_arguments
+from seqloss.torch.ctc import gpu, operators
+from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
+from seqloss.torch.ctc.rows import compute_losses
 from seqloss.torch.tracing import is_traced, untraced
 
 
 def ctc_loss(
     logits: torch.Tensor,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    targets: IntegerArray,
+    logit_lengths: IntegerArray | None = None,
+    target_lengths: IntegerArray | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,
@@ -27,53 +26,66 @@ def ctc_loss(
     denominator: float | None = None,
     validate: bool = True,
 ) -> torch.Tensor:
-    """Train a network to emit a sequence of labels without being told when: connectionist temporal classification.
+    """Compute the CTC loss: score label sequences whose alignment with the frames is unknown.
 
-    A path assigns a class to each frame; removing its adjacent repeats, then its blanks, leaves a label
-    sequence. The loss of a target l is the negative log probability of all paths that leave it,
+    A path assigns one class to each frame. Merging its adjacent repeats and then removing its blanks leaves a label
+    sequence. The loss of a target l is the negative log-likelihood of all paths that leave it:
 
         loss = -log sum_{paths pi of l} prod_t p_t(pi_t),        p_t = softmax(logits[t])
 
-    and its gradient with respect to the logits is p - posterior, the posterior being the probability, given
-    the target, that frame t emits class c.
+    The gradient with respect to the logits is
+
+        p_t(c) - posterior[t, c]
+
+    where the posterior is the probability, given the target, that frame t has class c (see `ctc_posteriors`).
 
     Args:
-        logits: scores before softmax, (batch, time, classes), float16, bfloat16, float32 or float64, any
-            strides, any device. Log-probabilities give the same loss.
-        targets: integers (batch, labels), padded with anything; or all labels one row after another, with
-            `target_lengths`.
-        logit_lengths: frames in use, integers (batch,); None for all. What lies past them is never read, and
-            its gradient is 0.
-        target_lengths: labels in use, integers (batch,); None for all.
-        blank: the class that stands for no label; negative counts from the end.
-        normalize: True takes the softmax. False takes the scores for log-probabilities as they stand; only
-            the classes of blank and target are read, and the gradient is minus the posterior.
-        infeasible: for a row that no path of positive probability fits: "inf" (loss inf, gradient 0), "zero"
-            (both 0) or "raise".
-        reduction: "none" (batch,); "sum"; "mean" (each loss over its target length, then the batch's mean, as
-            torch.nn.CTCLoss has it); "batch" (sum over batch size); "labels" (sum over all labels).
-        denominator: with "sum", divide by this number: the count over all accumulation steps and ranks, so
-            that the gradient is that of one big batch.
-        validate: look at labels, lengths and, with normalize=False, at the frames' sums. With False a row
-            that breaks the contract gives NaN instead of an error.
+        logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or
+            float64, any strides, any device. Log-probabilities give the same loss.
+        targets: labels, integers, shape (batch, labels), padded on the right with any value; or the labels of all rows
+            concatenated, shape (sum of target_lengths,), together with `target_lengths`.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames. Later frames
+            are not read, and their gradient is 0.
+        target_lengths: number of labels in use of each row, integers, shape (batch,); None for all labels.
+        blank: class index of the blank; a negative index counts from the last class.
+        normalize: True applies log-softmax over the classes. False takes the logits as log-probabilities; then only the
+            classes of the blank and of the target are read, and the gradient is minus the posterior.
+        infeasible: result for a row without a path of positive probability: "inf" (loss inf, gradient 0), "zero" (loss
+            0, gradient 0) or "raise" (an InfeasibleError).
+        reduction: "none" returns one loss per row; "sum" their sum; "mean" the mean over the batch of each loss divided
+            by its target length (at least 1), as torch.nn.CTCLoss does; "batch" the sum divided by the batch size;
+            "labels" the sum divided by the number of all labels.
+        denominator: positive number that divides the sum; only with reduction="sum". Pass the number of rows or labels
+            over all gradient accumulation steps and ranks to get the gradient of one large batch.
+        validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
+            1. False skips these checks; the result of an invalid row is then NaN.
 
     Returns:
-        the loss in nats, (batch,) or a scalar; float32, or float64 for float64 logits, on the logits' device.
+        The loss in nats, shape (batch,), or a scalar after a reduction; float32, or float64 for float64 logits, on the
+        device of the logits. A NaN or +inf among the scores that a row reads makes the loss of this row NaN and leaves
+        other rows unchanged.
 
     Raises:
-        ShapeError, DTypeError: an argument's form.
-        LabelError: a label or the blank that is no class; a blank inside a target.
-        LengthError: a length below 0 or past its axis.
-        NormalizationError: normalize=False, and a frame's probabilities add up to more than 1.001.
-        InfeasibleError: infeasible="raise", and no path fits.
-        OptionError: an unknown word for `infeasible` or `reduction`, or a `denominator` without "sum".
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
+        LengthError: a length is negative or larger than its axis.
+        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
+        InfeasibleError: with infeasible="raise", a row has no path of positive probability.
+        OptionError: `infeasible` or `reduction` is unknown, or `denominator` is not positive or is given without
+            reduction="sum".
+        RuntimeError: the gradient is differentiated again (this loss has no second derivative), or the call is inside a
+            torch.func transform or torch.jit.trace.
+
+        Values that are stored on a GPU are not checked, because a check would wait for the device. There an invalid row
+        gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
 
     Example:
         >>> import torch
         >>> from seqloss.torch import ctc_loss
-        >>> logits = torch.zeros(1, 2, 3, requires_grad=True)  # two frames, three classes, all alike
+        >>> logits = torch.zeros(1, 2, 3, requires_grad=True)  # two frames, three equally probable classes
         >>> loss = ctc_loss(logits, torch.tensor([[1]]), reduction="sum")
-        >>> loss  # three of nine paths spell [1]: log 3
+        >>> loss  # three of nine paths leave [1]: log 3
         tensor(1.0986, grad_fn=<_LossesBackward>)
         >>> loss.backward()
         >>> logits.grad[0, 0, 1:]  # softmax 1/3 each, posterior (1/3, 2/3, 0)
@@ -83,14 +95,14 @@ def ctc_loss(
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
     contract.check_options(infeasible, reduction, denominator)
-    if device_arguments.takes(logits):
+    if runs_on_triton(logits):
         if is_traced("ctc_loss", logits):
             return operators.traced_losses(
                 logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, infeasible=infeasible,
                 validate=validate, reduction=reduction, denominator=denominator,
             )  # fmt: skip
-        given = device_arguments.read(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
-        return gpu.losses(
+        given = read_device_arguments(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
+        return gpu.compute_losses_on_gpu(
             "ctc_loss", logits, given, normalize=normalize, infeasible=infeasible, validate=validate,
             reduction=reduction, denominator=denominator,
         )  # fmt: skip
@@ -102,13 +114,14 @@ def ctc_loss(
 
 @untraced
 def _on_cpu(
-    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, *, blank: int, normalize: bool,
-    infeasible: Infeasible, reduction: Reduction, denominator: float | None, validate: bool,
+    logits: torch.Tensor, targets: IntegerArray, logit_lengths: IntegerArray | None,
+    target_lengths: IntegerArray | None, *, blank: int, normalize: bool, infeasible: Infeasible, reduction: Reduction,
+    denominator: float | None, validate: bool,
 ) -> torch.Tensor:  # fmt: skip
-    values, batch = checked(
+    values, batch = read_host_arguments(
         "ctc_loss", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate
     )
-    return losses(
+    return compute_losses(
         "ctc_loss", logits, values, batch, normalize=normalize, infeasible=infeasible, reduction=reduction,
         denominator=denominator,
     )  # fmt: skip

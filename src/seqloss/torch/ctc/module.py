@@ -1,10 +1,10 @@
-"""`torch.nn.CTCLoss`, as it is called, computed here."""
+"""A drop-in replacement for torch.nn.CTCLoss."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, NoReturn, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -12,75 +12,73 @@ import torch
 from seqloss import contract
 from seqloss.errors import SeqLossError, unknown_option, wrong_dtype, wrong_rank
 from seqloss.numpy.ctc.rows import Rows
-from seqloss.torch.arrays import integers, scores
-from seqloss.torch.ctc import device_arguments, gpu, operators
-from seqloss.torch.ctc.rows import losses
+from seqloss.torch.arrays import IntegerArray, integers_to_numpy, logits_to_numpy
+from seqloss.torch.ctc import gpu, operators
+from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
+from seqloss.torch.ctc.rows import compute_losses
 from seqloss.torch.runtime_errors import as_runtime_error
 from seqloss.torch.tracing import is_traced, untraced
 
 TorchReduction = Literal["none", "mean", "sum"]
 REDUCTIONS = get_args(TorchReduction)
+Lengths: TypeAlias = IntegerArray | int
+"""One length for each row; a number for a single row."""
 
-WORDS = {
+ARGUMENT_NAMES = {
     "logits are batch first: (batch, time, classes)": "log_probs are time first: (time, batch, classes)",
     "logit_lengths": "input_lengths",
     "logits": "log_probs",
 }
-"""What torch.nn.CTCLoss calls the contract's arguments, in the order in which to look for them."""
+"""The names of torch.nn.CTCLoss for the contract's arguments, in the order of replacement."""
 
 
 class CTCLoss(torch.nn.Module):
-    """Move a project over from torch.nn.CTCLoss by changing one import: its arguments, its value, its gradient.
+    """Replace torch.nn.CTCLoss by changing one import: the same arguments, value and gradient.
 
         loss = -log sum_{paths pi of the target} prod_t exp(log_probs[t, pi_t])
 
-    The scores are read as they stand, normalised or not, and the gradient with respect to them is torch's:
+    The scores are used as they are, normalised or not. The gradient with respect to them is the one of
+    torch.nn.CTCLoss:
 
         exp(log_probs[t, c]) - posterior[t, c]
 
-    That is the loss's gradient with respect to the scores *before* `log_softmax`, and passes through log_softmax's own
-    backward unchanged, since each frame adds up to 0. So it is right where log_probs come from log_softmax and
-    go nowhere else, and is not what `gradcheck` expects of log_probs themselves (pytorch issue #52241).
-    `seqloss.torch.ctc_loss` takes the scores before log_softmax, or, with normalize=False, gives the gradient with
-    respect to log-probabilities proper.
+    This is the gradient of the loss with respect to the scores *before* `log_softmax`. It adds up to 0 in each frame
+    and therefore passes through the backward of log_softmax unchanged. So it is right if log_probs come from
+    log_softmax and are used for nothing else. It is not the gradient with respect to log_probs that `gradcheck` expects
+    (PyTorch issue #52241). `seqloss.torch.ctc_loss` takes the scores before log_softmax; with normalize=False it
+    returns the true gradient with respect to log-probabilities.
 
-    Different from torch, on purpose:
+    Deliberate differences from torch.nn.CTCLoss:
 
-    * a row that no path fits has loss inf, or 0 with `zero_infinity`, and in both cases a gradient of 0, never NaN;
-    * a score of -inf has a gradient of 0 of its own while other paths fit, not NaN;
-    * labels and lengths that do not exist are errors, where torch reads past the row; labels are integers;
-    * float16 and bfloat16 are taken too: computed in float32, the gradient rounded once;
-    * a negative `blank` counts from the end.
+    * A row without a path has loss inf, or 0 with `zero_infinity`, and always a gradient of 0, never NaN.
+    * A score of -inf has a gradient of 0, not NaN, while other paths have a positive probability.
+    * Invalid labels and lengths raise errors; torch reads past the row. Labels must be integers.
+    * float16 and bfloat16 are supported: computed in float32, and the gradient is rounded once.
+    * A negative `blank` counts from the last class.
 
-    As in torch, a NaN or +inf in a class that a row does not read leaves its loss alone and is met again in
-    the gradient, in its own place; past a row's length nothing is read, and the gradient is 0.
+    As in torch, a NaN or +inf in a class that a row does not read leaves the loss of the row unchanged and makes its
+    own entry of the gradient non-finite. Frames past the length of a row are not read, and their gradient is 0.
 
     Args:
-        blank: the class that stands for no label.
-        reduction: "none"; "mean" (each loss over its target length, at least 1, then the batch's mean); "sum".
-        zero_infinity: answer a row that no path fits with loss 0.
-
-    A call takes:
-        log_probs: (time, batch, classes), or (time, classes) for a single row.
-        targets: integers (batch, labels), padded with anything; or all labels one row after another; or (labels,).
-        input_lengths: frames in use, integers (batch,), tensor, list or tuple; () for a single row.
-        target_lengths: labels in use, likewise.
+        blank: class index of the blank; a negative index counts from the last class.
+        reduction: "none" returns one loss per row; "mean" the mean over the batch of each loss divided by its target
+            length (at least 1); "sum" the sum.
+        zero_infinity: True returns a loss of 0 instead of inf for a row without a path.
 
     Returns:
-        from a call, the loss in nats: a scalar; with "none" (batch,), or () for a single row. float32, or float64 for
-        float64 log_probs.
+        A module. A call takes (log_probs, targets, input_lengths, target_lengths) and returns the loss in nats, see
+        `forward`.
 
     Raises:
-        OptionError: an unknown word for `reduction`, here or set later.
-        ShapeError, DTypeError, LabelError, LengthError: in a call, as `seqloss.torch.ctc_loss`. All of them are
-            RuntimeErrors too, as those of torch.nn.CTCLoss are.
+        OptionError: `reduction` is unknown, here or when it is set later. It is a RuntimeError too, like all errors of
+            a call.
 
     Example:
         >>> import torch
         >>> from seqloss.torch import CTCLoss
-        >>> logits = torch.zeros(2, 1, 3, requires_grad=True)  # two frames, three classes, all alike
+        >>> logits = torch.zeros(2, 1, 3, requires_grad=True)  # two frames, three equally probable classes
         >>> loss = CTCLoss()(logits.log_softmax(2), torch.tensor([[1]]), [2], [1])
-        >>> loss  # three of nine paths spell [1]: log 3
+        >>> loss  # three of nine paths leave [1]: log 3
         tensor(1.0986, grad_fn=<_LossesBackward>)
         >>> loss.backward()
         >>> logits.grad[0, 0, 1:]  # softmax 1/3 each, posterior (1/3, 2/3, 0)
@@ -98,32 +96,68 @@ class CTCLoss(torch.nn.Module):
         self.reduction = reduction
         self.zero_infinity = zero_infinity
 
-    def forward(self, log_probs: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> torch.Tensor:
-        """The loss of a batch, or of a single row: see the class."""
+    def forward(
+        self, log_probs: torch.Tensor, targets: IntegerArray, input_lengths: Lengths, target_lengths: Lengths
+    ) -> torch.Tensor:
+        """Compute the loss of a batch, or of a single row.
+
+        Args:
+            log_probs: log-probabilities, shape (time, batch, classes), or (time, classes) for a single row; float16,
+                bfloat16, float32 or float64.
+            targets: labels, integers, shape (batch, labels), padded on the right with any value; or the labels of all
+                rows concatenated, shape (sum of target_lengths,); or (labels,) for a single row.
+            input_lengths: number of frames in use of each row, integers: a tensor, list or tuple of shape (batch,);
+                a number or a scalar tensor for a single row.
+            target_lengths: number of labels in use of each row, like `input_lengths`.
+
+        Returns:
+            The loss in nats: a scalar; with reduction="none" shape (batch,), or a scalar for a single row. float32, or
+            float64 for float64 log_probs, on their device.
+
+        Raises:
+            ShapeError: an argument has the wrong rank or size.
+            DTypeError: an argument has an unsupported element type.
+            LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
+            LengthError: a length is negative or larger than its axis.
+            OptionError: `reduction` was set to an unknown value.
+            RuntimeError: the gradient is differentiated again, or the call is inside a torch.func transform or
+                torch.jit.trace. All errors above are RuntimeErrors too, like those of torch.nn.CTCLoss.
+
+        Example:
+            >>> import torch
+            >>> from seqloss.torch import CTCLoss
+            >>> log_probs = torch.zeros(2, 3).log_softmax(1)  # a single row: (time, classes)
+            >>> CTCLoss().forward(log_probs, torch.tensor([1]), torch.tensor(2), torch.tensor(1))
+            tensor(1.0986)
+        """
         _check_reduction(self.reduction)
         _check_log_probs(log_probs)
         single = log_probs.ndim == 2
         logits = log_probs[None] if single else log_probs.transpose(0, 1)  # (batch, time, classes)
-        if device_arguments.takes(logits):
+        if runs_on_triton(logits):
             found = self._on_device(logits, targets, input_lengths, target_lengths)
         else:
             found = self._on_cpu(logits, targets, input_lengths, target_lengths)
         return found[0] if single and self.reduction == "none" else found
 
     @untraced
-    def _on_cpu(self, logits: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> torch.Tensor:
-        with _torchs_words():
-            values = scores(logits, "CTCLoss")
-            lengths = [integers(input_lengths), integers(target_lengths)]
+    def _on_cpu(
+        self, logits: torch.Tensor, targets: IntegerArray, input_lengths: Lengths, target_lengths: Lengths
+    ) -> torch.Tensor:
+        with _torch_argument_names():
+            values = logits_to_numpy(logits, "CTCLoss")
+            lengths = [integers_to_numpy(input_lengths), integers_to_numpy(target_lengths)]
             if logits.shape[0] == 1:
                 lengths = [np.reshape(length, -1) for length in lengths]  # () or (1,)
-            batch = contract.validate(values.shape, integers(targets), *lengths, blank=self.blank)
-        return losses(
+            batch = contract.validate(values.shape, integers_to_numpy(targets), *lengths, blank=self.blank)
+        return compute_losses(
             "CTCLoss", logits, values, batch, normalize=False, infeasible="zero" if self.zero_infinity else "inf",
             reduction=self.reduction, finish=add_probabilities,
         )  # fmt: skip
 
-    def _on_device(self, logits: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> torch.Tensor:
+    def _on_device(
+        self, logits: torch.Tensor, targets: IntegerArray, input_lengths: Lengths, target_lengths: Lengths
+    ) -> torch.Tensor:
         lengths = [input_lengths, target_lengths]
         if logits.shape[0] == 1:  # () or (1,)
             lengths = [x.reshape(-1) if isinstance(x, torch.Tensor) else np.reshape(x, -1) for x in lengths]
@@ -133,15 +167,15 @@ class CTCLoss(torch.nn.Module):
                 infeasible="zero" if self.zero_infinity else "inf", validate=False, reduction=self.reduction,
                 denominator=None, mode=gpu.TORCHS,
             )  # fmt: skip
-        with _torchs_words():
-            given = device_arguments.read(logits, targets, *lengths, blank=self.blank, validate=True)
-        return gpu.losses(
+        with _torch_argument_names():
+            given = read_device_arguments(logits, targets, *lengths, blank=self.blank, validate=True)
+        return gpu.compute_losses_on_gpu(
             "CTCLoss", logits, given, normalize=False, infeasible="zero" if self.zero_infinity else "inf",
             validate=False, reduction=self.reduction, mode=gpu.TORCHS,
         )  # fmt: skip
 
     def __prepare_scriptable__(self) -> NoReturn:
-        """What torch.jit.script asks a module for."""
+        """Refuse torch.jit.script, which calls this method."""
         raise RuntimeError(
             "CTCLoss cannot be compiled by torch.jit.script: its kernels are no TorchScript. Script the network "
             "alone and call CTCLoss on its output, or take torch.compile."
@@ -167,16 +201,16 @@ def _check_log_probs(log_probs: Any) -> None:
 
 
 def add_probabilities(log_probs: np.ndarray, rows: Rows) -> None:
-    """Make torch's gradient of the contract's: from minus the posterior to exp(log_prob) less the posterior.
+    """Turn the gradient of the contract, -posterior, into the one of torch, exp(log_prob) - posterior, in place.
 
-    Both are near 1 where a model is sure and right. With x the log-probability and γ the posterior of a frame's
-    likeliest class, the difference is then taken by the complements, both known to their last digits:
+    Both terms are near 1 where a model is confident and right. There the difference of the complements is used, which
+    loses no digits. With x the log-probability and γ the posterior of the most probable class of a frame:
 
         exp(x) - γ = expm1(x) + Σ others' γ
 
     Args:
         log_probs: (batch, time, classes).
-        rows: their gradient; frames that are `zero_gradient` stay 0.
+        rows: the gradient to change; frames of `zero_gradient` stay 0.
     """
     assert rows.gradient is not None
     frames = (~rows.zero_gradient).sum(axis=1)  # (batch,)
@@ -193,18 +227,18 @@ def _add_frames(log_probs: np.ndarray, gradient: np.ndarray) -> None:
     gradient[frames, best] = -largest
     sure = np.flatnonzero(largest > 0.5)
     best = best[sure]
-    with np.errstate(all="ignore"):  # a score is whatever the caller made it
+    with np.errstate(all="ignore"):  # scores can have any value
         gradient += np.exp(log_probs)
         gradient[sure, best] = np.expm1(log_probs[sure, best].astype(np.float64)) - others[sure]
 
 
 @contextmanager
-def _torchs_words() -> Iterator[None]:
-    """An error of the contract as a RuntimeError too, with the names that torch.nn.CTCLoss has for its arguments."""
+def _torch_argument_names() -> Iterator[None]:
+    """Raise errors of the contract as RuntimeErrors too, with the argument names of torch.nn.CTCLoss."""
     try:
         yield
     except SeqLossError as error:
-        words = str(error)
-        for ours, torchs in WORDS.items():
-            words = words.replace(ours, torchs)
-        raise as_runtime_error(error, words) from None
+        message = str(error)
+        for name, torch_name in ARGUMENT_NAMES.items():
+            message = message.replace(name, torch_name)
+        raise as_runtime_error(error, message) from None

@@ -1,45 +1,71 @@
-"""Where in time each class stands."""
+"""Class posteriors of each frame for tensors."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
 
 from seqloss import contract
 from seqloss.contract import Infeasible
-from seqloss.numpy.ctc.rows import compute
-from seqloss.torch.arrays import checked
-from seqloss.torch.ctc import device_arguments, gpu
+from seqloss.numpy.ctc.rows import compute_rows
+from seqloss.torch.arrays import IntegerArray, read_host_arguments
+from seqloss.torch.ctc import gpu
+from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
 from seqloss.torch.tracing import refuse_tracing, untraced
 
 
 @untraced
 def ctc_posteriors(
     logits: torch.Tensor,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    targets: IntegerArray,
+    logit_lengths: IntegerArray | None = None,
+    target_lengths: IntegerArray | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,
     infeasible: Infeasible = "inf",
     validate: bool = True,
 ) -> torch.Tensor:
-    """See where in time a target stands in a network's output: the probability, given it, of each class in each frame.
+    """Compute the probability of each class in each frame, given the target.
 
         posterior[t, c] = sum_{paths pi of the target, pi_t = c} prod p(pi) / sum_{paths pi of the target} prod p(pi)
 
-    Args: as `ctc_loss`.
+    Use it to see where in time each label is, or as soft frame labels.
+
+    Args:
+        logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or
+            float64, any strides, any device.
+        targets: labels, integers, shape (batch, labels), padded on the right with any value; or the labels of all rows
+            concatenated, shape (sum of target_lengths,), together with `target_lengths`.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames. Later frames
+            are not read.
+        target_lengths: number of labels in use of each row, integers, shape (batch,); None for all labels.
+        blank: class index of the blank; a negative index counts from the last class.
+        normalize: True applies log-softmax over the classes. False takes the logits as log-probabilities; then only the
+            classes of the blank and of the target are read.
+        infeasible: result for a row without a path of positive probability: 0 in all its frames ("inf" and "zero") or
+            an InfeasibleError ("raise").
+        validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
+            1. False skips these checks; the result of an invalid row is then NaN.
 
     Returns:
-        (batch, time, classes), float32, or float64 for float64 logits, on the logits' device, without a graph. A frame
-        in use adds up to 1, or is NaN where its row holds a NaN or +inf; a row that no path fits, and frames past a
-        row's length, are all 0.
+        The posteriors, shape (batch, time, classes), float32, or float64 for float64 logits, on the device of the
+        logits, without a graph. Each frame in use adds up to 1. All frames in use of a row with a NaN or +inf are NaN.
+        Frames past the length of a row, and all frames of a row without a path, are 0.
 
     Raises:
-        as `ctc_loss`.
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
+        LengthError: a length is negative or larger than its axis.
+        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
+        InfeasibleError: with infeasible="raise", a row has no path of positive probability.
+        OptionError: `infeasible` is unknown.
+        RuntimeError: the call is inside a torch.func transform or is recorded by torch.jit.trace, torch.export or
+            make_fx.
+
+        Values that are stored on a GPU are not checked, because a check would wait for the device. There an invalid row
+        gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
 
     Example:
         >>> import torch
@@ -49,19 +75,19 @@ def ctc_posteriors(
                  [0.3333, 0.6667]]])
 
     References:
-        A. Graves et al.: Connectionist temporal classification. ICML 2006, section 4.
+        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006, section 4.
     """
     contract.check_options(infeasible, "none", None)
-    if device_arguments.takes(logits):
+    if runs_on_triton(logits):
         refuse_tracing("ctc_posteriors", logits)
-        given = device_arguments.read(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
-        return gpu.posteriors(
+        given = read_device_arguments(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
+        return gpu.compute_posteriors_on_gpu(
             "ctc_posteriors", logits, given, normalize=normalize, infeasible=infeasible, validate=validate
         )
-    values, batch = checked(
+    values, batch = read_host_arguments(
         "ctc_posteriors", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize,
         validate=validate,
     )  # fmt: skip
-    rows = compute(values, batch, normalize=normalize, softmax=False, infeasible=infeasible)
+    rows = compute_rows(values, batch, normalize=normalize, softmax=False, infeasible=infeasible)
     assert rows.gradient is not None
     return torch.from_numpy(np.abs(rows.gradient)).to(logits.device)  # minus the posterior, and no -0.0

@@ -1,4 +1,4 @@
-"""From checked arguments to each row's loss behind PyTorch's autograd, and their reduction."""
+"""Losses of a checked batch on the CPU, with autograd, and their reduction."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Batch, Infeasible, Reduction
-from seqloss.numpy.ctc.rows import Rows, compute
+from seqloss.numpy.ctc.rows import Rows, compute_rows
 from seqloss.torch._compat import graph_is_kept, is_batched
 from seqloss.torch.no_double_backward import anchor, refuse_double_backward
 
 
-def losses(
+def compute_losses(
     name: str,
     logits: torch.Tensor,
     values: np.ndarray,
@@ -64,7 +64,7 @@ class _Losses(torch.autograd.Function):
         finish: Callable[[np.ndarray, Rows], None] | None,
         source: tuple[torch.Tensor | None],
     ) -> torch.Tensor:
-        rows = compute(
+        rows = compute_rows(
             values, batch, normalize=normalize, infeasible=infeasible, gradient=ctx.needs_input_grad[0],
             weights=None if finish else weights,
         )  # fmt: skip

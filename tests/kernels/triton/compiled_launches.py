@@ -141,7 +141,7 @@ def compile_for(capability: int, call: str, folder: Path | None = None) -> list[
             self.__name__, kernel.metadata.num_warps, registers, stack, sum(counts(loop)["spills"] for loop in loops),
             kernel.metadata.shared, counts(instructions), counts(loops[0] if loops else []),
             sorted(set(re.findall(r"\.global\.gpu\.(\w+)", kernel.asm["ptx"]))), ahead(loops[0]) if loops else None,
-            series.agreed(kernel, [size for size in series.sizes_of(kernel) or () if size]),
+            series.declares_parameters(kernel, [size for size in series.parameter_sizes(kernel) or () if size]),
         )  # fmt: skip
         if folder is not None:
             (folder / f"{len(launches):02}-{self.__name__}.sass").write_text(code)
@@ -152,7 +152,7 @@ def compile_for(capability: int, call: str, folder: Path | None = None) -> list[
     from seqloss.kernels.triton import launch_list as series
     from seqloss.kernels.triton import tiles
 
-    tiles.interpreted = lambda device: False
+    tiles.is_interpreted = lambda device: False
     exec(call, {})
     return list(launches.values())
 

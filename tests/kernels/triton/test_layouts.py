@@ -98,7 +98,7 @@ def test_a_block_waits_for_every_frame_that_it_takes_over(
     device: torch.device, handed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited, taken = [0], []
-    bring = sums.bring
+    bring = sums.prefetch_frames
 
     def wait_for(done: Any, frames: Any) -> None:
         waited.append(int(frames))
@@ -197,10 +197,10 @@ def test_classes_are_fetched_together_as_far_as_all_frames_allow(
     kind: torch.dtype, shape: tuple[int, int, int], unit: int
 ) -> None:
     logits = torch.empty(shape, dtype=kind)
-    assert tiles.aligned(logits) == unit
-    assert tiles.aligned(logits.transpose(0, 1)) == unit
+    assert tiles.classes_per_access(logits) == unit
+    assert tiles.classes_per_access(logits.transpose(0, 1)) == unit
     wider = torch.empty((*shape[:2], shape[2] + 1), dtype=kind)
-    assert tiles.aligned(wider[..., :-1]) == (1 if shape[1] > 1 else unit)
+    assert tiles.classes_per_access(wider[..., :-1]) == (1 if shape[1] > 1 else unit)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="memory that nobody touches is free on the host alone")

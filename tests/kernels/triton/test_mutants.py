@@ -34,8 +34,8 @@ MUTANTS = {
     ),
     "the others meet the 1": (
         "ctc/frames.py",
-        "before + pairwise(lane_others, FRAMES, CLASSES)",
-        "(before + pairwise(lane_others, FRAMES, CLASSES) + 1.0) - 1.0",
+        "before + sum_pairwise(lane_others, FRAMES, CLASSES)",
+        "(before + sum_pairwise(lane_others, FRAMES, CLASSES) + 1.0) - 1.0",
         "test_float64.py::test_a_sure_models_loss_and_gradient_keep_their_digits",
     ),
     "a block with a larger score does not rescale what was before": (
@@ -52,8 +52,8 @@ MUTANTS = {
     ),
     "what a distance's rounding lacks is lost": (
         "ctc/frames.py",
-        "exp(distance, lacking, distance >= -MASKED)",
-        "exp(distance, 0.0, distance >= -MASKED)",
+        "exp_extended(distance, lacking, distance >= -MASKED)",
+        "exp_extended(distance, 0.0, distance >= -MASKED)",
         "test_float64.py::test_models_of_every_temper",
     ),
     "shares have no common exponent": (
@@ -172,7 +172,7 @@ MUTANTS = {
     ),
     "zero keeps an exponent": (
         "extended_exponent.py",
-        "tl.where(some, bits.to(tl.float32, bitcast=True), 0.0), tl.where(some, exponent, NOTHING)",
+        "tl.where(some, bits.to(tl.float32, bitcast=True), 0.0), tl.where(some, exponent, ZERO_EXPONENT)",
         "tl.where(some, bits.to(tl.float32, bitcast=True), 0.0), exponent",
         "test_wide.py::test_zero_and_zero_and_zero_times_anything_are_zero_however_often",
     ),
@@ -196,8 +196,8 @@ MUTANTS = {
     ),
     "a block does not wait for its first frames": (
         "ctc/sums.py",
-        "wait_for(done - of_block, tl.minimum(TOGETHER, most_frames))",
-        "wait_for(done - of_block, 0)",
+        "wait_for_frames(done - of_block, tl.minimum(TOGETHER, most_frames))",
+        "wait_for_frames(done - of_block, 0)",
         "test_layouts.py::test_a_block_waits_for_every_frame_that_it_takes_over",
     ),
     "a block takes nothing over from the one before": (

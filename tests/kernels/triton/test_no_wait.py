@@ -65,7 +65,7 @@ class Machine:
 
 @pytest.fixture
 def machine(started: list[Any], cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    machine, looked_at = Machine(), launch.looked_at
+    machine, looked_at = Machine(), launch.specialize_arguments
     for module in (align, ctc, greedy, planned):
         monkeypatch.setattr(module, "on", machine.on)
     active = SimpleNamespace(
@@ -169,7 +169,7 @@ def test_a_device_is_made_the_current_one_where_it_is_not(
 
     monkeypatch.setattr(torch.cuda, "current_device", lambda: current)
     monkeypatch.setattr(torch.cuda, "device", device)
-    with launch.on(torch.device("cuda", 1)):
+    with launch.on_device(torch.device("cuda", 1)):
         assert asked == entered
 
 

@@ -37,7 +37,7 @@ def left(found: planned.Forward) -> tuple[torch.Tensor, planned.Layout, planned.
 
 
 def unpacked(found: planned.Forward) -> Any:
-    return planned.unpacked(*left(found)[:2])
+    return planned.unpack_residuals(*left(found)[:2])
 
 
 def spans(launches: list[launch.Launch]) -> list[int]:
@@ -90,7 +90,7 @@ def test_a_third_call_starts_what_the_second_did_on_memory_laid_out_alike(
     options = {**OPTIONS, "reduction": reduction}
     planned.forward(*batch(time, labels), **options)
     started.clear()
-    with launch.recording() as launches:
+    with launch.record_launches() as launches:
         losses, kept = ctc.forward(*(second := batch(time, labels)), **options)
     before, with_numbers = addresses(started, launches), numbers(started, launches)
     planned.forward(*second, **options)

@@ -10,7 +10,7 @@ import numpy as np
 from seqloss.contract import Batch
 from seqloss.kernels.ctc import align, huge_rows, layout
 from seqloss.kernels.ctc.rows import Path, compute_rows, compute_rows_extended
-from seqloss.kernels.ctc.scratch import measuring, sums
+from seqloss.kernels.ctc.scratch import take_measuring, take_path_sums
 from seqloss.kernels.numba import threads
 from seqloss.kernels.numba.workspace import FLOAT, INTEGER, Workspace, allocate
 
@@ -49,55 +49,60 @@ def loss_and_grad(
     """
     rows, time, classes = logits.shape
     softmax = normalize if softmax is None else softmax
-    scores, steps = _memory(logits)
-    targets, logit_lengths, target_lengths = _integers(batch)
+    scores, steps = _flat_memory(logits)
+    targets, logit_lengths, target_lengths = _contiguous_integers(batch)
     result = allocate(logits.size if gradient else 0, logits.dtype) if out is None else out.reshape(-1)
     losses, paths = allocate(rows, FLOAT), allocate(rows, INTEGER)
     weights = np.ones(rows, logits.dtype) if weights is None else weights.astype(logits.dtype, copy=False)
-    frames, labels = _longest(batch, time)
+    frames, labels = _longest_row(batch, time)
     given = (
         scores, steps, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, softmax, gradient,
     )  # fmt: skip
     kind, sizes = logits.dtype.char, (frames, labels, classes)
 
-    def fast(chosen: np.ndarray) -> None:
+    def compute_fast(chosen: np.ndarray) -> None:
         with Workspace() as space:
             lent = space.take_set(
                 (kind, gradient),
                 sizes,
-                lambda: (sums(space, layout.space_sizes(*sizes, gradient)), *_scratch(space, kind, *sizes)),
+                lambda: (
+                    take_path_sums(space, layout.space_sizes(*sizes, gradient)),
+                    *_take_row_scratch(space, kind, *sizes),
+                ),
             )
             compute_rows(*given, chosen, losses, paths, result, weights, *lent)
 
-    def wide(chosen: np.ndarray) -> None:
+    def compute_extended(chosen: np.ndarray) -> None:
         with Workspace() as space:
             size = layout.extended_size(frames, labels, layout.most_slots(labels, classes), gradient)
             m, e = space.take("mantissas", size, FLOAT), space.take("binary exponents", size, INTEGER)
             totals = space.take("totals", 1, FLOAT)
             compute_rows_extended(
-                *given, chosen, losses, paths, result, weights, m, e, totals, *_scratch(space, kind, *sizes)
+                *given, chosen, losses, paths, result, weights, m, e, totals, *_take_row_scratch(space, kind, *sizes)
             )
 
     if rows and BLOCKED:
-        shares, apart, costs = _shares(batch, frames, classes, labels)
+        shares, apart, costs = _divide_rows(batch, frames, classes, labels)
         if shares:
-            threads.share(fast, shares)
+            threads.run_in_threads(compute_fast, shares)
         if apart.size:
             everything = (*given, losses, paths, result, weights)
-            huge_rows.compute(apart, costs, everything, classes, frames, labels, gradient, losses, paths)
+            huge_rows.compute_huge_rows(apart, costs, everything, classes, frames, labels, gradient, losses, paths)
     else:
         paths[:] = Path.DEEP
     left = np.flatnonzero((paths > Path.FAST) & (paths < Path.INFEASIBLE)) if paths.any() else paths[:0]
     if left.size:
-        threads.share(wide, [share for share in np.array_split(left, threads.get_num_threads()) if share.size])
+        threads.run_in_threads(
+            compute_extended, [share for share in np.array_split(left, threads.get_num_threads()) if share.size]
+        )
     gradients = result.reshape(logits.shape) if gradient else None
     return losses.astype(logits.dtype), paths, gradients
 
 
-def _scratch(space: Workspace, kind: str, frames: int, labels: int, classes: int) -> tuple[Any, ...]:
+def _take_row_scratch(space: Workspace, kind: str, frames: int, labels: int, classes: int) -> tuple[Any, ...]:
     """What rows of no more frames and labels need beside their sums: see `compute_rows`, from `scratch` on."""
     return (
-        measuring(space, np.dtype(kind), labels, classes),
+        take_measuring(space, np.dtype(kind), labels, classes),
         space.take(f"counted {kind}", classes, np.dtype(kind)),
         space.take("floats", layout.floats_size(frames, labels, classes), FLOAT),
         space.take("integers", layout.integers_size(labels, classes), INTEGER),
@@ -128,8 +133,8 @@ def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> B
     """The best path of each row; arguments as `loss_and_grad`."""
     rows, time, classes = logits.shape
     scores = _as_writable(np.require(logits, requirements="C")).reshape(-1)
-    targets, logit_lengths, target_lengths = _integers(batch)
-    frames, labels = _longest(batch, time)
+    targets, logit_lengths, target_lengths = _contiguous_integers(batch)
+    frames, labels = _longest_row(batch, time)
     found = BestPaths(
         np.full((rows, time), -1),
         np.full(targets.shape, -1),
@@ -148,19 +153,19 @@ def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> B
                 scores, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, chosen,
                 found.paths, found.classes, found.first, found.last, found.scores, found.totals,
                 space.take(f"counted {logits.dtype.char}", classes, logits.dtype),
-                measuring(space, logits.dtype, labels, classes),
+                take_measuring(space, logits.dtype, labels, classes),
                 space.take("floats", floats, np.dtype(np.float64)),
                 space.take("integers", classes + 2 * labels + 64, np.dtype(np.int64)),
                 space.take("steps", frames * states, np.dtype(np.uint8)),
             )  # fmt: skip
 
     if rows:
-        shares, apart, _ = _shares(batch, frames, classes, labels)
-        threads.share(work, [*shares, apart] if apart.size else shares)
+        shares, apart, _ = _divide_rows(batch, frames, classes, labels)
+        threads.run_in_threads(work, [*shares, apart] if apart.size else shares)
     return found
 
 
-def _memory(logits: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
+def _flat_memory(logits: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
     """Memory from an array's first entry on, and from each axis' entry to the next in it: nothing is copied."""
     if logits.flags.c_contiguous and logits.flags.writeable and logits.flags.aligned and logits.size:
         _, time, classes = logits.shape
@@ -168,10 +173,10 @@ def _memory(logits: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
     if not logits.flags.aligned or any(stride % logits.itemsize for stride in logits.strides):
         logits = np.ascontiguousarray(logits)
     batch, time, classes = (stride // logits.itemsize for stride in logits.strides)
-    return np.asarray(_Memory(logits, (1,))), (batch, time, classes if logits.shape[2] > 1 else 1)
+    return np.asarray(_WritableMemory(logits, (1,))), (batch, time, classes if logits.shape[2] > 1 else 1)
 
 
-def _integers(batch: Batch) -> list[np.ndarray]:
+def _contiguous_integers(batch: Batch) -> list[np.ndarray]:
     """Targets and both lengths, as the kernels take them."""
     return [
         array if array.dtype == np.int64 and array.flags.carray else _as_writable(np.require(array, np.int64, "C"))
@@ -179,7 +184,7 @@ def _integers(batch: Batch) -> list[np.ndarray]:
     ]
 
 
-def _longest(batch: Batch, time: int) -> tuple[int, int]:
+def _longest_row(batch: Batch, time: int) -> tuple[int, int]:
     """The most frames and labels that any row uses."""
     if not batch.logit_lengths.size:
         return 0, 0
@@ -187,7 +192,7 @@ def _longest(batch: Batch, time: int) -> tuple[int, int]:
     return max(0, min(time, frames)), max(0, min(batch.targets.shape[1], labels))
 
 
-class _Memory:
+class _WritableMemory:
     """An array's memory, not marked read-only and of a shape of its own; keeps the array alive."""
 
     def __init__(self, array: np.ndarray, shape: tuple[int, ...]) -> None:
@@ -202,10 +207,12 @@ class _Memory:
 
 def _as_writable(array: np.ndarray) -> np.ndarray:
     """The same entries, not marked read-only: Numba would compile the kernel, which only reads them, once more."""
-    return array if array.flags.writeable else np.asarray(_Memory(array, array.shape))
+    return array if array.flags.writeable else np.asarray(_WritableMemory(array, array.shape))
 
 
-def _shares(batch: Batch, frames: int, classes: int, labels: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+def _divide_rows(
+    batch: Batch, frames: int, classes: int, labels: int
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """The rows that each thread computes: long ones first, each to the thread that has least to do; and the huge ones.
 
     Of those their costs too, the largest first.
@@ -214,11 +221,11 @@ def _shares(batch: Batch, frames: int, classes: int, labels: int) -> tuple[list[
         frames, labels: the most of a row.
     """
     rows, count = np.arange(len(batch.logit_lengths)), threads.get_num_threads()
-    most = _nanoseconds(frames, classes, labels)
+    most = _estimate_nanoseconds(frames, classes, labels)
     if most < huge_rows.HUGE and (count == 1 or len(rows) * most < 2 * WORTH_A_THREAD):
         return [rows], rows[:0], rows[:0]
     used = np.minimum(np.maximum(batch.logit_lengths, 0), frames)
-    costs = _nanoseconds(used, classes, np.minimum(np.maximum(batch.target_lengths, 0), labels))
+    costs = _estimate_nanoseconds(used, classes, np.minimum(np.maximum(batch.target_lengths, 0), labels))
     order = np.argsort(-costs, kind="stable")
     apart = order[: np.count_nonzero(costs >= huge_rows.HUGE)]
     rest = order[len(apart) :]
@@ -232,6 +239,6 @@ def _shares(batch: Batch, frames: int, classes: int, labels: int) -> tuple[list[
     return [np.array(share) for share in shares if share], apart, costs[apart]
 
 
-def _nanoseconds(frames: Any, classes: int, labels: Any) -> Any:
+def _estimate_nanoseconds(frames: Any, classes: int, labels: Any) -> Any:
     """What a row of so many frames and labels costs, about."""
     return frames * (0.4 * classes + 1.5 * (labels + 32.0))

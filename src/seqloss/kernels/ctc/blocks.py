@@ -46,26 +46,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqloss.kernels.ctc.layout import BLOCK, LANES, chunks
-from seqloss.kernels.numba.bits import raw_exponent, two_to_each
+from seqloss.kernels.ctc.layout import BLOCK, LANES, chunk_count
+from seqloss.kernels.numba.bits import exp2_of_int32, raw_exponent
 from seqloss.kernels.numba.compilation import inlined
 from seqloss.kernels.numba.vectors import (
     any_lane,
-    either,
     equal,
     four_before,
+    full_like,
     less,
-    like,
     load,
+    load_one,
+    logical_or,
     maximum,
     minimum,
-    narrow,
     one_before,
-    pick,
     select,
     store,
+    to_int32,
+    to_int64,
     two_before,
-    widen,
 )
 
 BIAS = 1023
@@ -76,7 +76,7 @@ RAISED = 500
 WIDEST = 1480
 FURTHEST = 1000
 NEGLIGIBLE = 2.0**-200
-NOTHING = -(2**30)
+ZERO_EXPONENT = -(2**30)
 """The exponent of a label whose window is 0."""
 
 LONGEST = 2**20
@@ -162,67 +162,67 @@ def last_chunk(row, t):
 
 
 @inlined
-def zeros(row):
-    return like(load(row.skip, 0), 0.0)
+def zero_vector(row):
+    return full_like(load(row.skip, 0), 0.0)
 
 
 @inlined
-def scaled(x, up):
+def scale_by_power(x, up):
     """x * 2^up, |up| <= 2000, in two steps, of which neither leaves float64's range first; 0 stays 0 whatever up is."""
-    most, least = like(up, 1000), like(up, -1000)
+    most, least = full_like(up, 1000), full_like(up, -1000)
     first = maximum(minimum(up, most), least)
     second = maximum(minimum(up - first, most), least)
-    return x * two_to_each(first) * two_to_each(second)
+    return x * exp2_of_int32(first) * exp2_of_int32(second)
 
 
 @inlined
-def _highest_and_lowest(y, b, e):
+def _exponent_range(y, b, e):
     """The exponents of each label's larger and smaller state that is not 0."""
-    nought, most = like(e, 0), like(e, -NOTHING)
+    nought, most = full_like(e, 0), full_like(e, -ZERO_EXPONENT)
     larger, y, b = maximum(raw_exponent(y), raw_exponent(b)), raw_exponent(y), raw_exponent(b)
     smaller = minimum(select(equal(y, nought), most, y), select(equal(b, nought), most, b))
-    none, e = equal(larger, nought), e - like(e, BIAS)
-    return select(none, like(e, NOTHING), larger + e), select(none, most, smaller + e)
+    none, e = equal(larger, nought), e - full_like(e, BIAS)
+    return select(none, full_like(e, ZERO_EXPONENT), larger + e), select(none, most, smaller + e)
 
 
 @inlined
-def _scale(previous, own):
+def _block_scale(previous, own):
     """G of a chunk's labels, and whether it is too far from 1, given the exponents of those before them and theirs."""
-    none = like(own, NOTHING)
-    up = select(either(equal(own, none), equal(previous, none)), like(own, ABSENT), previous - own)
-    there = select(equal(up, like(up, ABSENT)), like(up, 0), up)
-    far = less(like(up, FURTHEST), maximum(there, like(up, 0) - there))
-    return two_to_each(maximum(minimum(up, like(up, FURTHEST)), like(up, ABSENT))), far
+    none = full_like(own, ZERO_EXPONENT)
+    up = select(logical_or(equal(own, none), equal(previous, none)), full_like(own, ABSENT), previous - own)
+    there = select(equal(up, full_like(up, ABSENT)), full_like(up, 0), up)
+    far = less(full_like(up, FURTHEST), maximum(there, full_like(up, 0) - there))
+    return exp2_of_int32(maximum(minimum(up, full_like(up, FURTHEST)), full_like(up, ABSENT))), far
 
 
 @inlined
-def set_scales(space, here, first, last):
+def write_block_scales(space, here, first, last):
     """Write G of a block, whose exponents stand at `here`."""
-    before = like(narrow(load(space.exponents, here)), NOTHING)
+    before = full_like(to_int32(load(space.exponents, here)), ZERO_EXPONENT)
     for l in range(first * LANES, (last + 1) * LANES, LANES):
-        own = narrow(load(space.exponents, here + l))
-        scale, _ = _scale(one_before(before, own), own)
+        own = to_int32(load(space.exponents, here + l))
+        scale, _ = _block_scale(one_before(before, own), own)
         store(space.scales, l, scale)
         before = own
 
 
 @inlined
-def choose(row, space, at, before, here, opened, first, last, k, depth):
+def try_block(row, space, at, before, here, opened, first, last, k, depth):
     """Write exponents, G and the start of a block of k frames; whether its windows are no wider than it may hold.
 
     A window of sixteen is made of two of eight, these of two of four, and so on: what each chunk's labels have there is
     carried to the next chunk.
     """
-    width, limit = chunks(row.labels) * LANES, np.int64(math.floor(WIDEST - depth))
-    none = like(narrow(load(space.exponents, before)), NOTHING)
+    width, limit = chunk_count(row.labels) * LANES, np.int64(math.floor(WIDEST - depth))
+    none = full_like(to_int32(load(space.exponents, before)), ZERO_EXPONENT)
     high1, high2, high4, high8, own_before = none, none, none, none, none
-    low1 = like(none, -NOTHING)
+    low1 = full_like(none, -ZERO_EXPONENT)
     low2, low4, low8 = low1, low1, low1
     wide = less(none, none)
     for l in range(first * LANES, (last + 1) * LANES, LANES):
         y, b = load(space.sums, at + l), load(space.sums, at + width + l)
-        e = narrow(load(space.exponents, before + l))
-        high, low = _highest_and_lowest(y, b, e)
+        e = to_int32(load(space.exponents, before + l))
+        high, low = _exponent_range(y, b, e)
         next1, next_low1 = high, low
         high, low = maximum(high, one_before(high1, high)), minimum(low, one_before(low1, low))
         high1, low1 = next1, next_low1
@@ -238,14 +238,14 @@ def choose(row, space, at, before, here, opened, first, last, k, depth):
             next8, next_low8 = high, low
             high, low = maximum(high, high8), minimum(low, low8)
             high8, low8 = next8, next_low8
-        own = select(equal(high, none), none, high - like(high, RAISED))
-        scale, far = _scale(one_before(own_before, own), own)
-        wide = either(wide, either(far, less(like(high, limit), high - low)))
+        own = select(equal(high, none), none, high - full_like(high, RAISED))
+        scale, far = _block_scale(one_before(own_before, own), own)
+        wide = logical_or(wide, logical_or(far, less(full_like(high, limit), high - low)))
         own_before = own
-        store(space.exponents, here + l, widen(own))
+        store(space.exponents, here + l, to_int64(own))
         store(space.scales, l, scale)
-        store(space.opened, opened + l, scaled(y, e - own))
-        store(space.opened, opened + width + l, scaled(b, e - own))
+        store(space.opened, opened + l, scale_by_power(y, e - own))
+        store(space.opened, opened + width + l, scale_by_power(b, e - own))
     return not any_lane(wide)
 
 
@@ -258,20 +258,20 @@ def open_block(row, space, t, end, at, before, here, opened, bottom, top):
         here, opened: where the block's exponents and its start are written.
         bottom, top: the chunks outside which nothing is computed.
     """
-    width = chunks(row.labels) * LANES
+    width = chunk_count(row.labels) * LANES
     k, depth = 0, 0.0
-    while k < BLOCK and t + k < end and depth + pick(row.depths, frame_number(row, t + k)) <= DEEPEST:
-        depth += pick(row.depths, frame_number(row, t + k))
+    while k < BLOCK and t + k < end and depth + load_one(row.depths, frame_number(row, t + k)) <= DEEPEST:
+        depth += load_one(row.depths, frame_number(row, t + k))
         k += 1
     first, last = max(bottom, first_chunk(row, t)), min(top, last_chunk(row, t + k))
-    zero = zeros(row)
+    zero = zero_vector(row)
     for l in range((min(top, last_chunk(row, t)) + 1) * LANES, (last + 1) * LANES, LANES):
         store(space.sums, at + l, zero)
         store(space.sums, at + width + l, zero)
-        store(space.exponents, before + l, like(load(space.exponents, before), 0))
-    while k > 0 and not choose(row, space, at, before, here, opened, first, last, k, depth):
+        store(space.exponents, before + l, full_like(load(space.exponents, before), 0))
+    while k > 0 and not try_block(row, space, at, before, here, opened, first, last, k, depth):
         k //= 2
         depth = 0.0
         for i in range(k):
-            depth += pick(row.depths, frame_number(row, t + i))
+            depth += load_one(row.depths, frame_number(row, t + i))
     return k

@@ -18,39 +18,48 @@ from seqloss.kernels.ctc.blocks import (
     frame_number,
     last_chunk,
     open_block,
-    zeros,
+    zero_vector,
 )
-from seqloss.kernels.ctc.layout import LANES, chunks, keeps_spread
-from seqloss.kernels.numba.compilation import inlined, part
-from seqloss.kernels.numba.vectors import like, load, multiply_add, one_before, pick, pick_wide, put, store
+from seqloss.kernels.ctc.layout import LANES, chunk_count, keeps_label_emissions
+from seqloss.kernels.numba.compilation import inlined, subroutine
+from seqloss.kernels.numba.vectors import (
+    full_like,
+    gather_float64,
+    load,
+    load_one,
+    multiply_add,
+    one_before,
+    store,
+    store_one,
+)
 
 
 @inlined
-def spread_at(row, t):
+def label_emissions_offset(row, t):
     """Where the emissions of a block's labels stand, if it begins with frame t."""
-    return t * chunks(row.labels) * LANES if keeps_spread(row.frames, row.labels) else 0
+    return t * chunk_count(row.labels) * LANES if keeps_label_emissions(row.frames, row.labels) else 0
 
 
-@part
-def spread_labels(row, space, t, k, first, last):
+@subroutine
+def write_label_emissions(row, space, t, k, first, last):
     """Write the emissions of the labels of chunks first..last in k frames from t on."""
-    width, begin = chunks(row.labels) * LANES, spread_at(row, t)
+    width, begin = chunk_count(row.labels) * LANES, label_emissions_offset(row, t)
     for l in range(first * LANES, (last + 1) * LANES, LANES):
         slots = load(row.slot, l)
         for i in range(k):
             store(
                 space.spread,
                 begin + i * width + l,
-                pick_wide(row.emissions, frame_number(row, t + i) * row.slots, slots),
+                gather_float64(row.emissions, frame_number(row, t + i) * row.slots, slots),
             )
 
 
 @inlined
-def _frame(row, space, from_, at, to, emitted, t, first, last):
+def _step_forward(row, space, from_, at, to, emitted, t, first, last):
     """The sums after frame t, whose labels' emissions stand at `emitted`, from those before it."""
-    width = chunks(row.labels) * LANES
-    before = zeros(row)
-    blank = like(before, pick(row.emissions, frame_number(row, t) * row.slots + row.blank))
+    width = chunk_count(row.labels) * LANES
+    before = zero_vector(row)
+    blank = full_like(before, load_one(row.emissions, frame_number(row, t) * row.slots + row.blank))
     for l in range(first * LANES, (last + 1) * LANES, LANES):
         y, b = load(from_, at + l), load(from_, at + width + l)
         v = one_before(before, y) * load(space.scales, l)
@@ -60,28 +69,30 @@ def _frame(row, space, from_, at, to, emitted, t, first, last):
         before = y
 
 
-@part
-def _block(row, space, t, k, opened, at, step, first, last):
+@subroutine
+def _sum_block(row, space, t, k, opened, at, step, first, last):
     """The sums of a block's k frames, from its start: the first at `at`, each next one `step` after it."""
-    width, emitted = chunks(row.labels) * LANES, spread_at(row, t)
-    _frame(row, space, space.opened, opened, at, emitted, t, first, last)
+    width, emitted = chunk_count(row.labels) * LANES, label_emissions_offset(row, t)
+    _step_forward(row, space, space.opened, opened, at, emitted, t, first, last)
     for i in range(1, k):
-        _frame(row, space, space.sums, at + (i - 1) * step, at + i * step, emitted + i * width, t + i, first, last)
+        _step_forward(
+            row, space, space.sums, at + (i - 1) * step, at + i * step, emitted + i * width, t + i, first, last
+        )
 
 
-@part
-def begin(row, space):
+@subroutine
+def start_alpha(row, space):
     """Before the first frame all mass is on the first blank."""
-    width = chunks(row.labels) * LANES
-    zero = zeros(row)
+    width = chunk_count(row.labels) * LANES
+    zero = zero_vector(row)
     store(space.sums, 0, zero)
     store(space.sums, width, zero)
-    put(space.sums, width, 1.0)
-    store(space.exponents, 0, like(load(space.exponents, 0), 0))
+    store_one(space.sums, width, 1.0)
+    store(space.exponents, 0, full_like(load(space.exponents, 0), 0))
 
 
-@part
-def forward(row, space, start, end, keep, bottom, top):
+@subroutine
+def sum_forward(row, space, start, end, keep, bottom, top):
     """Sum forward from frame `start`, whose states stand first in `sums`, to frame `end`.
 
     With `keep` the sums of all frames stay, and the starts of all blocks; else the sums of the last frame stand first.
@@ -89,11 +100,11 @@ def forward(row, space, start, end, keep, bottom, top):
     Returns:
         the number of blocks, and whether all are done or one is too deep or too steep.
     """
-    width = chunks(row.labels) * LANES
+    width = chunk_count(row.labels) * LANES
     step = 2 * width if keep else 0
     t, block, turn = start, 0, 0
     while t < end:
-        if pick(row.depths, frame_number(row, t)) > DEEPEST:
+        if load_one(row.depths, frame_number(row, t)) > DEEPEST:
             return block, TOO_DEEP
         before = turn * width
         block += 1
@@ -103,10 +114,10 @@ def forward(row, space, start, end, keep, bottom, top):
         if k == 0:
             return block, TOO_STEEP
         first, last = max(bottom, first_chunk(row, t)), min(top, last_chunk(row, t + k))
-        put(space.firsts, turn, t)
-        put(space.firsts, turn + 1, t + k)
-        spread_labels(row, space, t, k, first, last)
-        _block(row, space, t, k, turn * 2 * width, at + step, step, first, last)
+        store_one(space.firsts, turn, t)
+        store_one(space.firsts, turn + 1, t + k)
+        write_label_emissions(row, space, t, k, first, last)
+        _sum_block(row, space, t, k, turn * 2 * width, at + step, step, first, last)
         t += k
     if turn and not keep:  # the states of the last frame and their exponents become the first of what follows
         for l in range(0, width, LANES):
@@ -114,20 +125,20 @@ def forward(row, space, start, end, keep, bottom, top):
     return block, DONE
 
 
-@part
-def save(row, space, number):
+@subroutine
+def save_segment_start(row, space, number):
     """Keep the states that segment `number` starts with."""
-    width = chunks(row.labels) * LANES
+    width = chunk_count(row.labels) * LANES
     for l in range(0, width, LANES):
         store(space.saved, number * 2 * width + l, load(space.sums, l))
         store(space.saved, number * 2 * width + width + l, load(space.sums, width + l))
         store(space.saved_exponents, number * width + l, load(space.exponents, l))
 
 
-@part
-def restore(row, space, number):
+@subroutine
+def restore_segment_start(row, space, number):
     """Go back to the states that segment `number` starts with."""
-    width = chunks(row.labels) * LANES
+    width = chunk_count(row.labels) * LANES
     for l in range(0, width, LANES):
         store(space.sums, l, load(space.saved, number * 2 * width + l))
         store(space.sums, width + l, load(space.saved, number * 2 * width + width + l))
@@ -135,7 +146,7 @@ def restore(row, space, number):
 
 
 @inlined
-def scalar_sum(m1, e1, m2, e2):
+def add_scalars(m1, e1, m2, e2):
     """The sum of two numbers, mantissas and exponents, not normalised."""
     if m1 == 0.0:
         return m2, e2
@@ -145,17 +156,17 @@ def scalar_sum(m1, e1, m2, e2):
     return math.ldexp(m1, np.int32(max(e1 - top, -2000))) + math.ldexp(m2, np.int32(max(e2 - top, -2000))), top
 
 
-@part
-def total(row, space, at, here):
+@subroutine
+def sum_all_paths(row, space, at, here):
     """The sum over all paths, last label or last blank: a mantissa (0 if none) and an exponent.
 
     Args:
         at, here: where the sums of the last frame and their exponents stand.
     """
-    width = chunks(row.labels) * LANES
+    width = chunk_count(row.labels) * LANES
     m, e = math.frexp(space.sums[at + width + row.labels])
     e += space.exponents[here + row.labels]
     if row.labels > 0:
         m2, e2 = math.frexp(space.sums[at + row.labels - 1])
-        m, e = scalar_sum(m, e, m2, e2 + space.exponents[here + row.labels - 1])
+        m, e = add_scalars(m, e, m2, e2 + space.exponents[here + row.labels - 1])
     return m, e

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from seqloss.contract import SMALLEST
 from seqloss.kernels.ctc.layout import LANES
-from seqloss.kernels.numba.compilation import inlined, part
-from seqloss.kernels.numba.softmax import not_tiny, scale
+from seqloss.kernels.numba.compilation import inlined, subroutine
+from seqloss.kernels.numba.softmax import exponentials_to_softmax, flush_tiny
 from seqloss.kernels.numba.vectors import (
-    converted,
+    convert_like,
     equal,
-    fold_max,
-    fold_sum,
-    like,
+    full_like,
     load,
+    load_one,
     maximum,
     minimum,
     multiply_add,
-    pick,
-    put,
-    put_each,
+    reduce_max,
+    reduce_sum,
+    scatter,
     select,
     store,
     store_first,
+    store_one,
 )
 
 TOLERANCE = 1e-9
@@ -36,46 +36,46 @@ RARE = 0.25
 
 
 @inlined
-def _sure(frames, t, posterior, at, total, softmax):
+def _likeliest_entry(frames, t, posterior, at, total, softmax):
     """The number of frame t's class that has most of the posterior and, with `softmax`, of the softmax, and its entry.
 
     -1 if none has.
     """
-    rest = pick(frames.rests, t) if softmax else 0.0
+    rest = load_one(frames.rests, t) if softmax else 0.0
     if rest < RARE:
         most = load(posterior, at)
-        less_likely = like(most, 0.0)
+        less_likely = full_like(most, 0.0)
         for u in range(LANES, frames.slots, LANES):
             p = load(posterior, at + u)
             less_likely = less_likely + minimum(most, p)
             most = maximum(most, p)
-        likeliest = fold_max(most)
+        likeliest = reduce_max(most)
         if 2.0 * likeliest > total:
             u = 0
-            while pick(posterior, at + u) != likeliest:
+            while load_one(posterior, at + u) != likeliest:
                 u += 1
-            if not softmax or pick(frames.emissions, t * frames.slots + u) == 1.0:
-                most = select(equal(most, like(most, likeliest)), like(most, 0.0), most)
-                unlikely = fold_sum(less_likely + most)
+            if not softmax or load_one(frames.emissions, t * frames.slots + u) == 1.0:
+                most = select(equal(most, full_like(most, likeliest)), full_like(most, 0.0), most)
+                unlikely = reduce_sum(less_likely + most)
                 return u, unlikely / (unlikely + likeliest) - (rest / (1.0 + rest) if softmax else 1.0)
     return -1, 0.0
 
 
 @inlined
-def _write(result, at, g, weight):
-    put(result, at, g if abs(g) >= SMALLEST else 0.0)
-    put(result, at, pick(result, at) * weight)
+def _write_entry(result, at, g, weight):
+    store_one(result, at, g if abs(g) >= SMALLEST else 0.0)
+    store_one(result, at, load_one(result, at) * weight)
 
 
 @inlined
-def _entries(frames, em, posterior, at, share, inverse, weight):
+def _gradient_vector(frames, em, posterior, at, share, inverse, weight):
     """Eight entries: softmax less posterior, times a weight."""
     p = load(frames.emissions, em) * share
-    g = not_tiny(converted(multiply_add(load(posterior, at), inverse, p), frames.result))
-    return g * like(g, weight)
+    g = flush_tiny(convert_like(multiply_add(load(posterior, at), inverse, p), frames.result))
+    return g * full_like(g, weight)
 
 
-@part
+@subroutine
 def write_gradient(frames, first, sense, many, posterior, totals, softmax, weight):
     """Write the gradient of some frames, `many` from `first` on, where their exponentials stand unless `dense`.
 
@@ -95,31 +95,31 @@ def write_gradient(frames, first, sense, many, posterior, totals, softmax, weigh
     slots, result, classes = frames.slots, frames.result, frames.classes
     fine = True
     for i in range(many):
-        fine &= abs(pick(totals, i) - 1.0) <= TOLERANCE
+        fine &= abs(load_one(totals, i) - 1.0) <= TOLERANCE
     for i in range(many):
         t, at = first + sense * i, i * slots
         em, out = t * slots, frames.out + t * classes
-        total = pick(totals, i)
-        likely, small = _sure(frames, t, posterior, at, total, softmax)
-        largest = 1.0 / (1.0 + pick(frames.rests, t)) if softmax else 0.0
+        total = load_one(totals, i)
+        likely, small = _likeliest_entry(frames, t, posterior, at, total, softmax)
+        largest = 1.0 / (1.0 + load_one(frames.rests, t)) if softmax else 0.0
         lanes = load(posterior, at)
-        share, inverse = like(lanes, largest), like(lanes, -1.0 / total)
+        share, inverse = full_like(lanes, largest), full_like(lanes, -1.0 / total)
         if frames.dense:
             whole = classes - classes % LANES
             for c in range(0, whole, LANES):
-                store(result, out + c, _entries(frames, em + c, posterior, at + c, share, inverse, weight))
+                store(result, out + c, _gradient_vector(frames, em + c, posterior, at + c, share, inverse, weight))
             if whole < classes:
-                g = _entries(frames, em + whole, posterior, at + whole, share, inverse, weight)
+                g = _gradient_vector(frames, em + whole, posterior, at + whole, share, inverse, weight)
                 store_first(result, out + whole, g, classes - whole)
         else:
             if softmax:
-                distance = pick(frames.tops, t) - pick(frames.bottoms, t)
-                scale(result, out, classes, largest, distance, weight)
+                distance = load_one(frames.tops, t) - load_one(frames.bottoms, t)
+                exponentials_to_softmax(result, out, classes, largest, distance, weight)
             else:
                 result[out : out + classes] = 0.0
             for u in range(slots - LANES, -1, -LANES):
-                g = _entries(frames, em + u, posterior, at + u, share, inverse, weight)
-                put_each(result, out, load(frames.classes_used, u), g)
+                g = _gradient_vector(frames, em + u, posterior, at + u, share, inverse, weight)
+                scatter(result, out, load(frames.classes_used, u), g)
         if likely >= 0:
-            _write(result, out + pick(frames.classes_used, likely), small, weight)
+            _write_entry(result, out + load_one(frames.classes_used, likely), small, weight)
     return fine

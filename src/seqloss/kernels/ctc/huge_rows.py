@@ -10,9 +10,9 @@ import numpy as np
 from seqloss.kernels.ctc import layout
 from seqloss.kernels.ctc.blocks import Space
 from seqloss.kernels.ctc.emissions import Scratch
-from seqloss.kernels.ctc.halves import BACK, FINISH, MEASURE, MEET, NUMBER, SUM, halves
+from seqloss.kernels.ctc.halves import BACK, FINISH, MEASURE, MEET, NUMBER, SUM, compute_huge_row_step
 from seqloss.kernels.ctc.rows import Path
-from seqloss.kernels.ctc.scratch import measuring, sums
+from seqloss.kernels.ctc.scratch import take_measuring, take_path_sums
 from seqloss.kernels.numba import threads
 from seqloss.kernels.numba.workspace import FLOAT, INTEGER, Workspace
 
@@ -46,14 +46,14 @@ class _Row:
 
     def do(self, step: int, turn: int, turns: int, space: Space, scratch: Scratch) -> None:
         space = space._replace(saved=self.saved[0][turn % 2], saved_exponents=self.saved[1][turn % 2])
-        halves(step, turn, turns, self.n, *self.given, space, scratch, *self.own, self.found)
+        compute_huge_row_step(step, turn, turns, self.n, *self.given, space, scratch, *self.own, self.found)
 
     def worst(self, turns: int) -> int:
         """What became of the step that was done last."""
         return int(self.found[1 : 1 + turns].max())
 
 
-def compute(
+def compute_huge_rows(
     chosen: np.ndarray, costs: np.ndarray, given: tuple[Any, ...], classes: int, frames: int, labels: int,
     gradient: bool, losses: np.ndarray, paths: np.ndarray,
 ) -> None:  # fmt: skip
@@ -69,14 +69,14 @@ def compute(
         frames, labels: the most of a row.
     """
     count = threads.get_num_threads()
-    sizes = _sizes(frames, labels, classes, gradient)
+    sizes = _row_sizes(frames, labels, classes, gradient)
     half = layout.space_sizes(frames - frames // 2, labels, classes, gradient)
 
     def together(rows: list[int], count: int) -> None:
         with Workspace() as lent:
             going = [_Row(lent, place, n, given, sizes) for place, n in enumerate(rows)]
-            for step, some, turns in _steps(going, paths, count, gradient):
-                _do(step, some, turns, count, half, labels, classes)
+            for step, some, turns in _steps_in_order(going, paths, count, gradient):
+                _run_step(step, some, turns, count, half, labels, classes)
         for n in rows:
             if paths[n] >= Path.INFEASIBLE:
                 losses[n] = np.inf if paths[n] == Path.INFEASIBLE else np.nan
@@ -85,7 +85,7 @@ def compute(
     for begin in range(0, len(chosen), count):
         rows = chosen[begin : begin + count].tolist()
         if len(rows) == count and costs[begin + count - 1] > LIKE * costs[begin]:
-            threads.share(lambda n: together([n], 1), rows)
+            threads.run_in_threads(lambda n: together([n], 1), rows)
         else:
             split.extend(rows)
     at_a_time = (count + 1) // 2
@@ -93,7 +93,9 @@ def compute(
         together(split[begin : begin + at_a_time], count)
 
 
-def _steps(rows: list[_Row], paths: np.ndarray, count: int, gradient: bool) -> Iterator[tuple[int, list[_Row], int]]:
+def _steps_in_order(
+    rows: list[_Row], paths: np.ndarray, count: int, gradient: bool
+) -> Iterator[tuple[int, list[_Row], int]]:
     """Each step with the rows that take part in it, and in how many parts."""
     yield NUMBER, rows, 1
     there = [row for row in rows if paths[row.n] != Path.REFUSED]
@@ -114,23 +116,28 @@ def _steps(rows: list[_Row], paths: np.ndarray, count: int, gradient: bool) -> I
         yield FINISH, rows, 1
 
 
-def _do(step: int, rows: list[_Row], turns: int, count: int, sizes: dict[str, int], labels: int, classes: int) -> None:
+def _run_step(
+    step: int, rows: list[_Row], turns: int, count: int, sizes: dict[str, int], labels: int, classes: int
+) -> None:
     tasks = [(row, turn) for row in rows for turn in range(turns)]
 
     def work(share: list[tuple[_Row, int]]) -> None:
         with Workspace() as lent:
-            there, scratch = sums(lent, sizes), measuring(lent, share[0][0].given[0].dtype, labels, classes)
+            there, scratch = (
+                take_path_sums(lent, sizes),
+                take_measuring(lent, share[0][0].given[0].dtype, labels, classes),
+            )
             for row, turn in share:
                 row.do(step, turn, turns, there, scratch)
 
     if tasks:
-        threads.share(work, [tasks[k::count] for k in range(min(count, len(tasks)))])
+        threads.run_in_threads(work, [tasks[k::count] for k in range(min(count, len(tasks)))])
 
 
-def _sizes(frames: int, labels: int, classes: int, gradient: bool) -> dict[str, int]:
+def _row_sizes(frames: int, labels: int, classes: int, gradient: bool) -> dict[str, int]:
     """Elements of what belongs to one row."""
     half = layout.space_sizes(frames - frames // 2, labels, classes, gradient)
-    two, width = layout.pair(labels), layout.pair(labels) // 2
+    two, width = layout.pair_size(labels), layout.pair_size(labels) // 2
     return {
         "saved": 2 * half["saved"], "saved_exponents": 2 * half["saved_exponents"], "counted": classes,
         "floats": layout.floats_size(frames, labels, classes), "integers": layout.integers_size(labels, classes),

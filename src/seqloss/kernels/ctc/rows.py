@@ -13,23 +13,29 @@ import numpy as np
 
 from seqloss.contract import SMALLEST
 from seqloss.kernels.ctc import recursion
-from seqloss.kernels.ctc.backward import posteriors, start_back
+from seqloss.kernels.ctc.backward import compute_block_posteriors, start_beta
 from seqloss.kernels.ctc.blocks import DONE, LONGEST, TOO_DEEP, Row, frame_number
 from seqloss.kernels.ctc.emissions import (
     Frames,
-    certain,
     extended_emissions,
+    gather_scores,
     is_dense,
-    measure,
+    measure_frames,
     number_classes,
-    scores_used,
+    sum_largest_log_probabilities,
 )
-from seqloss.kernels.ctc.forward import begin, forward, restore, save, total
+from seqloss.kernels.ctc.forward import (
+    restore_segment_start,
+    save_segment_start,
+    start_alpha,
+    sum_all_paths,
+    sum_forward,
+)
 from seqloss.kernels.ctc.gradient import write_gradient
-from seqloss.kernels.ctc.layout import LANES, chunks, extended_section, pair, segment, slots_size
-from seqloss.kernels.ctc.recursion import log
-from seqloss.kernels.numba.compilation import inlined, kernel, part
-from seqloss.kernels.numba.extended_exponent import NOTHING
+from seqloss.kernels.ctc.layout import LANES, chunk_count, extended_frame_size, pair_size, segment_frames, slots_size
+from seqloss.kernels.ctc.recursion import log_of_extended
+from seqloss.kernels.numba.compilation import inlined, kernel, subroutine
+from seqloss.kernels.numba.extended_exponent import ZERO_EXPONENT
 
 
 class Path:
@@ -48,8 +54,8 @@ FAST, DEEP, STEEP, UNCERTAIN = Path.FAST, Path.DEEP, Path.STEEP, Path.UNCERTAIN
 INFEASIBLE, NON_FINITE, REFUSED = Path.INFEASIBLE, Path.NON_FINITE, Path.REFUSED
 
 
-@part
-def admissible(targets, labels, frames, time, classes, blank):
+@subroutine
+def keeps_contract(targets, labels, frames, time, classes, blank):
     """Whether lengths and labels keep the contract; the caller's own check, where nobody checked before."""
     if labels < 0 or labels > targets.shape[0] or frames < 0 or frames > time:
         return False
@@ -60,7 +66,7 @@ def admissible(targets, labels, frames, time, classes, blank):
 
 
 @inlined
-def laid_out(
+def lay_out_row(
     scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers, used
 ):  # fmt: skip
     """What is known of a row, in its workspace.
@@ -72,7 +78,7 @@ def laid_out(
         its frames; what its sums are made of; (slots,) twice, for extended-exponent numbers.
     """
     dense = is_dense(classes, labels, normalize)
-    width, most = chunks(labels) * LANES, slots_size(classes if dense else min(classes, labels + 1))
+    width, most = chunk_count(labels) * LANES, slots_size(classes if dense else min(classes, labels + 1))
     slots = slots_size(used)
     slot, classes_used = integers[:width], integers[width : width + most]
     floor, d, posterior = floats[:most], floats[most : 2 * most], floats[2 * most : 3 * most]
@@ -88,26 +94,26 @@ def laid_out(
     return measured, row, d, posterior
 
 
-@part
-def number(
+@subroutine
+def number_row(
     scores, origin, steps, time, classes, targets, frames, labels, blank, normalize, keep, result, out, counted,
     floats, integers,
 ):  # fmt: skip
     """Number a row's classes; FAST, or why there is nothing to sum, and `laid_out`."""
     path = FAST
-    if not admissible(targets, labels, frames, time, classes, blank):
+    if not keeps_contract(targets, labels, frames, time, classes, blank):
         path, frames, labels = REFUSED, 0, 0
     dense = is_dense(classes, labels, normalize)
-    measured, row, _, _ = laid_out(
+    measured, row, _, _ = lay_out_row(
         scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers,
         classes if dense else min(classes, labels + 1),
     )  # fmt: skip
-    seen = integers[chunks(labels) * LANES + measured.slots :]
+    seen = integers[chunk_count(labels) * LANES + measured.slots :]
     used = number_classes(
         targets, labels, blank, classes, dense, seen, measured.classes_used, measured.floor, counted, row.slot
     )
     repeats = 0
-    for l in range(chunks(labels) * LANES):
+    for l in range(chunk_count(labels) * LANES):
         row.skip[l] = 0.0
         if l >= labels:
             row.slot[l] = used
@@ -117,14 +123,14 @@ def number(
             row.skip[l] = 0.0 if same else 1.0
     if path == FAST and frames < labels + repeats:
         path = INFEASIBLE
-    measured, row, d, posterior = laid_out(
+    measured, row, d, posterior = lay_out_row(
         scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers,
         used,
     )  # fmt: skip
     return path, measured, row, d, posterior
 
 
-@part
+@subroutine
 def forward_by_segments(row, space, gradient, keep):
     """Sum forward through all frames; with `gradient` the states that each segment starts with are saved.
 
@@ -136,37 +142,37 @@ def forward_by_segments(row, space, gradient, keep):
     """
     if row.frames > LONGEST:
         return DEEP, 0
-    size = segment(row.frames, row.labels) if gradient else max(1, row.frames)
+    size = segment_frames(row.frames, row.labels) if gradient else max(1, row.frames)
     segments, many = (row.frames + size - 1) // size, 0
-    begin(row, space)
+    start_alpha(row, space)
     for s in range(segments):
         last = keep and s == segments - 1
         if gradient and not last:
-            save(row, space, s)
+            save_segment_start(row, space, s)
         end = min(row.frames, (s + 1) * size)
-        many, found = forward(row, space, s * size, end, last, 0, chunks(row.labels) - 1)
+        many, found = sum_forward(row, space, s * size, end, last, 0, chunk_count(row.labels) - 1)
         if found != DONE:
             return DEEP if found == TOO_DEEP else STEEP, 0
     return FAST, many
 
 
-@part
-def back_by_segments(row, space, measured, low, high, many, softmax, weight):
+@subroutine
+def backward_by_segments(row, space, measured, low, high, many, softmax, weight):
     """Write the gradient; whether the posteriors of each frame add up to 1.
 
     Args:
         low, high: the chunks outside which β is 0 or left out.
         many: the last segment's blocks, if its sums are there; else 0.
     """
-    size = segment(row.frames, row.labels)
+    size = segment_frames(row.frames, row.labels)
     for s in range((row.frames + size - 1) // size - 1, -1, -1):
         start, end, bottom = s * size, min(row.frames, (s + 1) * size), 0
         if many == 0:
             bottom = max(0, low - (end - start) // LANES - 2)
-            restore(row, space, s)
-            many, _ = forward(row, space, start, end, True, bottom, high)
+            restore_segment_start(row, space, s)
+            many, _ = sum_forward(row, space, start, end, True, bottom, high)
         for block in range(many, 0, -1):
-            low, high = posteriors(row, space, start, block, bottom, low, high)
+            low, high = compute_block_posteriors(row, space, start, block, bottom, low, high)
             first = space.firsts[block]
             if not write_gradient(
                 measured, frame_number(row, first), row.sense, space.firsts[block + 1] - first, space.posteriors,
@@ -177,30 +183,30 @@ def back_by_segments(row, space, measured, low, high, many, softmax, weight):
     return True
 
 
-@part
-def _block_sums(row, space, measured, softmax, gradient, weight):
+@subroutine
+def _compute_by_blocks(row, space, measured, softmax, gradient, weight):
     """The sum over all paths, a mantissa and an exponent, and the gradient if asked for; and the row's path."""
     path, many = forward_by_segments(row, space, gradient, gradient)
     if path != FAST:
         return 0.0, 0, path
     at, here = 0, 0
     if gradient and row.frames > 0:
-        size = segment(row.frames, row.labels)
-        at = ((row.frames - 1) % size + 1) * pair(row.labels)
-        here = many * chunks(row.labels) * LANES
-    m, e = total(row, space, at, here)
+        size = segment_frames(row.frames, row.labels)
+        at = ((row.frames - 1) % size + 1) * pair_size(row.labels)
+        here = many * chunk_count(row.labels) * LANES
+    m, e = sum_all_paths(row, space, at, here)
     if gradient and m > 0.0:
-        start_back(row, space, here, m, e)
-        if not back_by_segments(row, space, measured, 0, chunks(row.labels) - 1, many, softmax, weight):
+        start_beta(row, space, here, m, e)
+        if not backward_by_segments(row, space, measured, 0, chunk_count(row.labels) - 1, many, softmax, weight):
             path = UNCERTAIN
     return m, e, path
 
 
-@part
-def _extended_sums(row, measured, m, e, d, posterior, totals, softmax, gradient, weight):
+@subroutine
+def _compute_extended(row, measured, m, e, d, posterior, totals, softmax, gradient, weight):
     """The sum over all paths, a mantissa and an exponent, and the gradient if asked for, with extended exponents."""
     frames, labels, slots = row.frames, row.labels, row.slots
-    size = extended_section(labels)
+    size = extended_frame_size(labels)
     kept = (frames + 1 if gradient else 2) * size + LANES
     turns = 2 * size + LANES
     em, ee = m[: frames * slots], e[: frames * slots]
@@ -214,19 +220,21 @@ def _extended_sums(row, measured, m, e, d, posterior, totals, softmax, gradient,
     am, ae = m[:kept], e[:kept]
     bm, be = m[kept:], e[kept:]
     for l in range(size):
-        skip[l] = 1 if l < labels and row.skip[l] > 0.0 else NOTHING
+        skip[l] = 1 if l < labels and row.skip[l] > 0.0 else ZERO_EXPONENT
     for u in range(measured.used, slots):
         d[u] = -np.inf
     for t in range(frames):
         start = measured.origin + t * measured.step
-        scores_used(measured.scores, start, measured.class_step, measured.classes_used, measured.used, d, 0)
+        gather_scores(measured.scores, start, measured.class_step, measured.classes_used, measured.used, d, 0)
         for u in range(measured.used):
             d[u] -= measured.tops[t]
         extended_emissions(d, slots, em, ee, t * slots)
-    recursion.forward(frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, gradient)
-    total_m, total_e = recursion.total(frames, labels, am, ae, bm, be, size, gradient)
+    recursion.sum_forward_extended(
+        frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, gradient
+    )
+    total_m, total_e = recursion.sum_all_paths_extended(frames, labels, am, ae, bm, be, size, gradient)
     if gradient and total_m > 0.0:
-        recursion.backward(
+        recursion.backward_extended(
             measured, frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, ym, ye,
             zm, ze, q, total_e, posterior, totals, softmax, weight,
         )  # fmt: skip
@@ -234,8 +242,8 @@ def _extended_sums(row, measured, m, e, d, posterior, totals, softmax, gradient,
 
 
 @inlined
-def loss_of(certain, m, e, normalize):
-    loss = -(certain + log(m, e)) + 0.0  # never -0.0
+def loss_from_sum(certain, m, e, normalize):
+    loss = -(certain + log_of_extended(m, e)) + 0.0  # never -0.0
     if normalize:
         loss = loss if loss >= SMALLEST else 0.0
     return loss
@@ -273,17 +281,17 @@ def compute_rows(
     """
     for n in chosen:
         out, frames = n * time * classes, logit_lengths[n]
-        path, measured, row, _, _ = number(
+        path, measured, row, _, _ = number_row(
             scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], frames, target_lengths[n], blank,
             normalize, gradient and softmax, result, out, counted, floats, integers,
         )  # fmt: skip
-        if not measure(measured, 0, measured.count, scratch):
+        if not measure_frames(measured, 0, measured.count, scratch):
             path = NON_FINITE
         loss = np.inf if path == INFEASIBLE else np.nan
         if path == FAST:
-            m, e, path = _block_sums(row, space, measured, softmax, gradient, weights[n])
+            m, e, path = _compute_by_blocks(row, space, measured, softmax, gradient, weights[n])
             if path == FAST or path == UNCERTAIN:
-                loss = loss_of(certain(measured), m, e, normalize) if m > 0.0 else np.inf
+                loss = loss_from_sum(sum_largest_log_probabilities(measured), m, e, normalize) if m > 0.0 else np.inf
                 path = path if m > 0.0 else INFEASIBLE
         losses[n], paths[n] = loss, path
         if gradient:
@@ -303,17 +311,23 @@ def compute_rows_extended(
     """
     for n in chosen:
         out, frames, path = n * time * classes, logit_lengths[n], paths[n]
-        found, measured, row, d, posterior = number(
+        found, measured, row, d, posterior = number_row(
             scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], frames, target_lengths[n], blank,
             normalize, gradient and softmax, result, out, counted, floats, integers,
         )  # fmt: skip
-        if not measure(measured, 0, measured.count, scratch):
+        if not measure_frames(measured, 0, measured.count, scratch):
             found = NON_FINITE
         if found == FAST:
-            total_m, total_e = _extended_sums(row, measured, m, e, d, posterior, totals, softmax, gradient, weights[n])
+            total_m, total_e = _compute_extended(
+                row, measured, m, e, d, posterior, totals, softmax, gradient, weights[n]
+            )
             found = path
             if path != UNCERTAIN:
-                losses[n] = loss_of(certain(measured), total_m, total_e, normalize) if total_m > 0.0 else np.inf
+                losses[n] = (
+                    loss_from_sum(sum_largest_log_probabilities(measured), total_m, total_e, normalize)
+                    if total_m > 0.0
+                    else np.inf
+                )
                 found = path if total_m > 0.0 else INFEASIBLE
         else:
             losses[n] = np.inf if found == INFEASIBLE else np.nan

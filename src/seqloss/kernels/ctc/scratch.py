@@ -13,12 +13,12 @@ INTEGERS = {"exponents", "saved_exponents", "firsts", "beta_exponents"}
 RELATED = ("tops", "origins", "rounders", "rests")
 
 
-def sums(lent: Workspace, sizes: dict[str, int]) -> Space:
+def take_path_sums(lent: Workspace, sizes: dict[str, int]) -> Space:
     """Where a thread's path sums go: arrays of these sizes, see `seqloss.kernels.ctc.layout.space_sizes`."""
     return Space(*(lent.take(name, sizes[name], INTEGER if name in INTEGERS else FLOAT) for name in Space._fields))
 
 
-def measuring(lent: Workspace, kind: np.dtype, labels: int, classes: int) -> Scratch:
+def take_measuring(lent: Workspace, kind: np.dtype, labels: int, classes: int) -> Scratch:
     """What a thread needs to measure frames of so many classes for rows of no more labels."""
     related = {name: lent.take(f"{name} {kind.char}", layout.TOGETHER, kind) for name in RELATED}
     return Scratch(

@@ -11,7 +11,7 @@ BIAS = {types.float32: 127, types.float64: 1023}
 
 
 @intrinsic
-def bits_minus(typing, value, origin):
+def subtract_bits(typing, value, origin):
     """The bits of one float vector less those of another, as integers."""
 
     def build(context, builder, sig, args):
@@ -36,7 +36,7 @@ def raw_exponent(typing, value):
 
 
 @intrinsic
-def two_to_each(typing, power):
+def exp2_of_int32(typing, power):
     """2^power as float64, for powers of 32 bits from -1022 to 1023; -1023 stands for 0."""
     floats = power.of(types.float64)
 
@@ -49,7 +49,7 @@ def two_to_each(typing, power):
 
 
 @intrinsic
-def fraction(typing, value):
+def mantissa_in_one_to_two(typing, value):
     """m / 2^floor(log2 m) in [1, 2) for a float vector m >= 0; 0 stays 0."""
 
     def build(context, builder, sig, args):
@@ -81,7 +81,7 @@ def binary_exponent(typing, value, exponent, nothing):
 
 
 @intrinsic
-def raised(typing, value, shifted):
+def scale_by_low_bits(typing, value, shifted):
     """value * 2^n, where n is what stands in the lowest bits of the float `shifted`; the result must be normal."""
 
     def build(context, builder, sig, args):

@@ -12,7 +12,7 @@ from typing import Any
 from numba import njit
 
 from seqloss.kernels.numba import kernel_cache
-from seqloss.kernels.numba._compat import attach_cache, compile_part
+from seqloss.kernels.numba._compat import attach_cache, compile_subroutine
 
 OPTIONS = {"error_model": "numpy", "_nrt": False, "no_rewrites": True, "no_cfunc_wrapper": True}
 """No fastmath; and no reference counts, which cost a fifth of a small batch: a kernel allocates nothing, and who calls
@@ -20,14 +20,14 @@ it keeps its arrays. No search for array expressions, which no kernel has, and n
 compile."""
 
 
-def part(function: Callable, **options: Any) -> Any:
+def subroutine(function: Callable, **options: Any) -> Any:
     """For a kernel's larger parts."""
-    return compile_part(function, **OPTIONS, **options)
+    return compile_subroutine(function, **OPTIONS, **options)
 
 
 def inlined(function: Callable) -> Any:
     """For its small ones: compiled into their callers."""
-    return part(function, forceinline=True)
+    return subroutine(function, forceinline=True)
 
 
 def kernel(function: Callable) -> Callable:

@@ -18,22 +18,22 @@ Operands of `add` may carry mantissas up to 2^20: they need no normalisation bef
 
 from __future__ import annotations
 
-from seqloss.kernels.numba.bits import binary_exponent, fraction, power_of_two
+from seqloss.kernels.numba.bits import binary_exponent, mantissa_in_one_to_two, power_of_two
 from seqloss.kernels.numba.compilation import inlined
 from seqloss.kernels.numba.vectors import maximum
 
-NOTHING = -3 * 2**60
+ZERO_EXPONENT = -3 * 2**60
 """The exponent of zero."""
 
 
 @inlined
-def add(m1, e1, m2, e2):
+def add_extended(m1, e1, m2, e2):
     """Sum of two extended-exponent numbers, its mantissa not yet normalised."""
     top = maximum(e1, e2)
     return m1 * power_of_two(m1, e1 - top) + m2 * power_of_two(m2, e2 - top), top
 
 
 @inlined
-def normalise(m, e, zero):
+def normalize_extended(m, e, zero):
     """The same number with its mantissa in [1, 2), or (0, zero)."""
-    return fraction(m), binary_exponent(m, e, zero)
+    return mantissa_in_one_to_two(m), binary_exponent(m, e, zero)

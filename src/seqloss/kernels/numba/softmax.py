@@ -17,24 +17,24 @@ import numpy as np
 
 from seqloss.contract import SMALLEST
 from seqloss.kernels.numba.compilation import inlined
-from seqloss.kernels.numba.exponentials import exp_from, exp_from_near, whole_and_rest
+from seqloss.kernels.numba.exponentials import exp_difference, exp_difference_near, reduce_largest
 from seqloss.kernels.numba.vectors import (
+    absolute,
     any_lane,
     count_lanes,
     equal,
-    fold_max,
-    fold_min,
-    fold_sum,
-    lanes,
+    full_like,
+    lane_count,
     less,
-    like,
     load,
     load_first,
-    magnitude,
+    load_one,
     maximum,
     minimum,
     not_below,
-    pick,
+    reduce_max,
+    reduce_min,
+    reduce_sum,
     select,
     store,
     store_first,
@@ -54,14 +54,14 @@ SHALLOW = 70.0
 
 
 @inlined
-def span(scores, start, classes):
+def largest_and_smallest(scores, start, classes):
     """The largest score of a frame and the smallest.
 
     The largest is NaN if the frame holds a NaN or +inf, -inf if nothing else is there. A sum of all scores tells that
     there may be one; only then it is looked for.
     """
-    width = lanes(scores)
-    first, whole = pick(scores, start), classes - classes % width
+    width = lane_count(scores)
+    first, whole = load_one(scores, start), classes - classes % width
     x = load(scores, start) if whole > 0 else load_first(scores, start, classes, first)
     top, bottom, total = x, x, x
     for c in range(width, whole, width):
@@ -70,54 +70,54 @@ def span(scores, start, classes):
     if 0 < whole < classes:
         x = load_first(scores, start + whole, classes - whole, first)
         top, bottom, total = maximum(top, x), minimum(bottom, x), total + x
-    if any_lane(not_below(total, like(total, np.inf))):
+    if any_lane(not_below(total, full_like(total, np.inf))):
         for c in range(classes):
-            if not pick(scores, start + c) < np.inf:
+            if not load_one(scores, start + c) < np.inf:
                 return np.nan, np.nan
-    return np.float64(fold_max(top)), np.float64(fold_min(bottom))
+    return np.float64(reduce_max(top)), np.float64(reduce_min(bottom))
 
 
 @inlined
-def relate(tops, origins, rounders, rests, count):
+def prepare_exponentials(tops, origins, rounders, rests, count):
     """What exponentials relative to the largest scores of some frames need to be exact, see `exponential.exp_from`.
 
     Args:
         tops: (count, padded), of the scores' type, as the others.
         origins, rounders, rests: out; the first is taken away from a frame's scores.
     """
-    for i in range(0, count, lanes(tops)):
+    for i in range(0, count, lane_count(tops)):
         top = load(tops, i)
-        origin = select(less(magnitude(top), like(top, FAR)), like(top, 0.0), top)
-        rounder, rest = whole_and_rest(top - origin)
+        origin = select(less(absolute(top), full_like(top, FAR)), full_like(top, 0.0), top)
+        rounder, rest = reduce_largest(top - origin)
         store(origins, i, origin)
         store(rounders, i, rounder)
         store(rests, i, rest)
 
 
 @inlined
-def exponentials(scores, start, count, largest, smallest, origin, rounder, rest, result, at):
+def write_exponentials(scores, start, count, largest, smallest, origin, rounder, rest, result, at):
     """Write exp(score - largest) of some neighbours of a frame, whose smallest score is known too."""
     if largest - smallest < NEAR and origin == 0.0:
-        _exponentials(_close, scores, start, count, largest, origin, rounder, rest, result, at)
+        _write_exponentials(_exp_near, scores, start, count, largest, origin, rounder, rest, result, at)
     else:
-        _exponentials(_any, scores, start, count, largest, origin, rounder, rest, result, at)
+        _write_exponentials(_exp_any, scores, start, count, largest, origin, rounder, rest, result, at)
 
 
 @inlined
-def _close(x, origin, top, rounder, rest):
-    return exp_from_near(x, top, rounder, rest)
+def _exp_near(x, origin, top, rounder, rest):
+    return exp_difference_near(x, top, rounder, rest)
 
 
 @inlined
-def _any(x, origin, top, rounder, rest):
-    return exp_from(x - origin, top, rounder, rest)
+def _exp_any(x, origin, top, rounder, rest):
+    return exp_difference(x - origin, top, rounder, rest)
 
 
 @inlined
-def _exponentials(exponential, scores, start, count, largest, origin, rounder, rest, result, at):
-    width = lanes(scores)
-    origin = like(load_first(scores, start, 0, 0.0), origin)
-    top, rounder, rest = like(origin, largest) - origin, like(origin, rounder), like(origin, rest)
+def _write_exponentials(exponential, scores, start, count, largest, origin, rounder, rest, result, at):
+    width = lane_count(scores)
+    origin = full_like(load_first(scores, start, 0, 0.0), origin)
+    top, rounder, rest = full_like(origin, largest) - origin, full_like(origin, rounder), full_like(origin, rest)
     whole = count - count % width
     for c in range(0, whole, width):
         store(result, at + c, exponential(load(scores, start + c), origin, top, rounder, rest))
@@ -127,67 +127,67 @@ def _exponentials(exponential, scores, start, count, largest, origin, rounder, r
 
 
 @inlined
-def below_one(e):
+def separate_ones(e):
     """e where it is below 1, else 0; and in how many lanes it is not."""
-    one = like(e, 1.0)
+    one = full_like(e, 1.0)
     smaller = less(e, one)
-    return select(smaller, e, like(e, 0.0)), count_lanes(equal(one, one)) - count_lanes(smaller)
+    return select(smaller, e, full_like(e, 0.0)), count_lanes(equal(one, one)) - count_lanes(smaller)
 
 
 @inlined
-def others(exponentials, at, count, counted, first):
+def sum_other_exponentials(exponentials, at, count, counted, first):
     """Sum of some neighbours' exponentials that are below 1, and how many are 1.
 
     Only what is 1 in `counted`, from `first` on, and not 0, is added.
     """
-    width = lanes(exponentials)
+    width = lane_count(exponentials)
     total, ties = 0.0, 0
     whole = count - count % width
     for block in range(0, whole, BLOCK * width):
-        part = like(load_first(exponentials, at, 0, 0.0), 0.0)
+        part = full_like(load_first(exponentials, at, 0, 0.0), 0.0)
         for c in range(block, min(whole, block + BLOCK * width), width):
-            e, as_large = below_one(load(exponentials, at + c) * load(counted, first + c))
+            e, as_large = separate_ones(load(exponentials, at + c) * load(counted, first + c))
             part, ties = part + e, ties + as_large
-        total += np.float64(fold_sum(part))
+        total += np.float64(reduce_sum(part))
     if whole < count:
         there = load_first(counted, first + whole, count - whole, 0.0)
-        e, as_large = below_one(load_first(exponentials, at + whole, count - whole, 0.0) * there)
-        total, ties = total + np.float64(fold_sum(e)), ties + as_large
+        e, as_large = separate_ones(load_first(exponentials, at + whole, count - whole, 0.0) * there)
+        total, ties = total + np.float64(reduce_sum(e)), ties + as_large
     return total, ties
 
 
 @inlined
-def not_tiny(x):
+def flush_tiny(x):
     """x, but 0 where it would be under float32's smallest normal number, of either sign."""
-    return select(less(magnitude(x), like(x, SMALLEST)), like(x, 0.0), x)
+    return select(less(absolute(x), full_like(x, SMALLEST)), full_like(x, 0.0), x)
 
 
 @inlined
-def _normal(y):
+def _flush_tiny_positive(y):
     """y >= 0, but 0 where it would be under float32's smallest normal number."""
-    return select(less(y, like(y, SMALLEST)), like(y, 0.0), y)
+    return select(less(y, full_like(y, SMALLEST)), full_like(y, 0.0), y)
 
 
 @inlined
-def _as_it_is(y):
+def _unchanged(y):
     return y
 
 
 @inlined
-def scale(result, start, classes, scale, distance, weight):
+def exponentials_to_softmax(result, start, classes, scale, distance, weight):
     """Turn a frame's exponentials, whose scores lie within `distance`, into its softmax, then times a weight."""
     if distance < SHALLOW and scale > 1e-6:
-        _scale(_as_it_is, result, start, classes, scale, weight)
+        _scale_and_weight(_unchanged, result, start, classes, scale, weight)
     else:
-        _scale(_normal, result, start, classes, scale, weight)
+        _scale_and_weight(_flush_tiny_positive, result, start, classes, scale, weight)
 
 
 @inlined
-def _scale(kept, result, start, classes, scale, weight):
-    width = lanes(result)
+def _scale_and_weight(kept, result, start, classes, scale, weight):
+    width = lane_count(result)
     end = start + classes
     first = load_first(result, start, 0, 0.0)
-    scale, weight = like(first, scale), like(first, weight)
+    scale, weight = full_like(first, scale), full_like(first, weight)
     position = start
     while position + width <= end:
         store(result, position, kept(load(result, position) * scale) * weight)

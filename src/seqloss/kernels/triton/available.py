@@ -48,9 +48,9 @@ def _against_gpu(index: int | None) -> str | None:
     if found < OLDEST:
         return f"{name} has compute capability {found[0]}.{found[1]}, Triton needs {OLDEST[0]}.{OLDEST[1]}"
     try:
-        from seqloss.kernels.triton.probe import run
+        from seqloss.kernels.triton.probe import run_probe
 
-        run(device)
+        run_probe(device)
     except torch.OutOfMemoryError:
         raise  # passes; torch's own words are the caller's
     except Exception as error:  # a compiler that is missing, a driver that is too old: whatever it is, the CPU can

@@ -15,7 +15,7 @@ import triton.language as tl
 
 from seqloss import contract
 
-NOTHING = tl.constexpr(-(2**30) + 2**20)
+ZERO_EXPONENT = tl.constexpr(-(2**30) + 2**20)
 PACKED_ZERO = tl.constexpr((-(2**30) + 2**20) << 32)
 """Zero as `packed` has it."""
 MASKED = tl.constexpr(contract.MASKED)
@@ -31,7 +31,7 @@ ONE_BITS = tl.constexpr(127 << 23)
 
 
 @triton.jit
-def exp_of_rest(r):
+def exp_of_remainder(r):
     """e^r for r within ln(2)/2 of 0: 1 + r + r^2 (1/2 + ...), the small terms first."""
     total = tl.fma(r, 0.0013926250831497611, 0.008363232883682618)
     total = tl.fma(total, r, 0.04166655421298415)
@@ -41,20 +41,20 @@ def exp_of_rest(r):
 
 
 @triton.jit
-def exp_below(x):
+def exp_nonpositive(x):
     """e^x of a float32 from -inf to 0; exactly 0 where it would be no normal number, and for NaN."""
     some = x >= LOWEST
     x = tl.maximum(x, LOWEST)
     moved = tl.fma(x, LOG2E, ROUNDER)
     whole = moved - ROUNDER
     rest = tl.fma(whole, -LN2_LOW, tl.fma(whole, -LN2_HIGH, x))
-    power = exp_of_rest(rest)
+    power = exp_of_remainder(rest)
     bits = power.to(tl.int32, bitcast=True) + (moved.to(tl.int32, bitcast=True) << 23)
     return tl.where(some, bits.to(tl.float32, bitcast=True), 0.0)
 
 
 @triton.jit
-def exp_fast(x):
+def exp_approximate(x):
     """e^x of a float32 from -inf to 0 by the device's own 2^y, off by some 2^-22 of itself, or by 2^-126.
 
     What the rounding of x log2(e) lacks, a small r, is made up for by 1 + r.
@@ -66,7 +66,7 @@ def exp_fast(x):
 
 
 @triton.jit
-def exp_of_any(x):
+def exp_full_range(x):
     """e^x of any float32: inf and 0 where float32 ends, NaN for NaN."""
     inside = tl.minimum(tl.maximum(x, -104.0), 104.0)
     whole = tl.floor(inside * LOG2E + 0.5)
@@ -75,11 +75,11 @@ def exp_of_any(x):
     half = digits >> 1
     low = ((half << 23) + ONE_BITS).to(tl.float32, bitcast=True)
     high = (((digits - half) << 23) + ONE_BITS).to(tl.float32, bitcast=True)
-    return tl.where(x == x, (exp_of_rest(rest) * low) * high, x)
+    return tl.where(x == x, (exp_of_remainder(rest) * low) * high, x)
 
 
 @triton.jit
-def difference(x, y):
+def two_difference(x, y):
     """x - y, and what its rounding lacks."""
     found = x - y
     virtual = found - x
@@ -87,7 +87,7 @@ def difference(x, y):
 
 
 @triton.jit
-def exp(x, lacking, open_):
+def exp_extended(x, lacking, open_):
     """e^(x + lacking) as an extended-exponent number, for x from -1e8 to 0, where `open_`; else zero, whatever they
     are.
     """
@@ -96,40 +96,40 @@ def exp(x, lacking, open_):
     rest = ((x - whole * LN2_HIGH) - whole * LN2_LOW) + lacking
     digits = whole.to(tl.int32)
     steps = digits >> 5
-    power = exp_of_rest(rest)
+    power = exp_of_remainder(rest)
     # near a multiple of 32 digits e^rest may be under 1: such a value is a little under 1, which `multiply` allows
     bits = power.to(tl.int32, bitcast=True) + ((digits - (steps << 5)) << 23)
-    return tl.where(open_, bits.to(tl.float32, bitcast=True), 0.0), tl.where(open_, steps, NOTHING)
+    return tl.where(open_, bits.to(tl.float32, bitcast=True), 0.0), tl.where(open_, steps, ZERO_EXPONENT)
 
 
 @triton.jit
-def packed(value, exponent):
+def pack(value, exponent):
     """A extended-exponent number as one int64."""
     return (exponent.to(tl.int64) << 32) | (value.to(tl.int32, bitcast=True).to(tl.int64) & 0xFFFFFFFF)
 
 
 @triton.jit
-def unpacked(number):
+def unpack(number):
     """Value and exponent."""
     return number.to(tl.int32).to(tl.float32, bitcast=True), (number >> 32).to(tl.int32)
 
 
 @triton.jit
-def shifted(value, exponent, top):
+def shift_to(value, exponent, top):
     """The value that goes with another, not smaller, exponent."""
     factor = (tl.maximum(exponent - top, -3) << 28) + ONE_BITS
     return value * factor.to(tl.float32, bitcast=True)
 
 
 @triton.jit
-def add(x, x_exponent, y, y_exponent):
+def add_extended(x, x_exponent, y, y_exponent):
     """The sum, not normalised."""
     top = tl.maximum(x_exponent, y_exponent)
-    return shifted(x, x_exponent, top) + shifted(y, y_exponent, top), top
+    return shift_to(x, x_exponent, top) + shift_to(y, y_exponent, top), top
 
 
 @triton.jit
-def multiply(x, x_exponent, y, y_exponent):
+def multiply_extended(x, x_exponent, y, y_exponent):
     """The product, normalised; values of up to 2^60 each."""
     value = x * y
     bits = value.to(tl.int32, bitcast=True)
@@ -137,10 +137,10 @@ def multiply(x, x_exponent, y, y_exponent):
     some = value > 0.0
     bits = bits - (steps << 28)
     exponent = x_exponent + y_exponent + steps
-    return tl.where(some, bits.to(tl.float32, bitcast=True), 0.0), tl.where(some, exponent, NOTHING)
+    return tl.where(some, bits.to(tl.float32, bitcast=True), 0.0), tl.where(some, exponent, ZERO_EXPONENT)
 
 
 @triton.jit
 def indicator(condition):
     """1 where the condition holds, else zero."""
-    return tl.where(condition, 1.0, 0.0), tl.where(condition, 0, NOTHING)
+    return tl.where(condition, 1.0, 0.0), tl.where(condition, 0, ZERO_EXPONENT)

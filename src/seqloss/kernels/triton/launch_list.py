@@ -26,7 +26,7 @@ from seqloss.kernels.triton.launch import Launch
 WARP = 32
 SIZES = {"i32": 4, "u32": 4, "i64": 8, "u64": 8, "fp32": 4}
 """Bytes of a parameter, by Triton's name of its type; a pointer has 8."""
-OF_TRITON = 2
+TRITON_POINTERS = 2
 """Pointers behind a kernel's own parameters at the most, to memory that these kernels do not ask for."""
 DECLARED = re.compile(r"\.param\s+\.[a-z]+(\d+)\b")
 """A parameter in PTX, and its bits."""
@@ -52,7 +52,7 @@ class LaunchList:
         self._words = (ctypes.c_uint64 * len(words))(*[0] * len(self._addresses), *numbers)
         self._pack = struct.Struct(f"={len(self._addresses)}Q").pack_into
         self._stream, self._context, self._lock = ctypes.c_void_p(), ctypes.c_void_p(), threading.Lock()
-        _check("cuCtxGetCurrent", _cuda().cuCtxGetCurrent(ctypes.byref(self._context)))
+        _check_driver("cuCtxGetCurrent", _cuda_driver().cuCtxGetCurrent(ctypes.byref(self._context)))
         start = ctypes.addressof(self._words)
         at = {word: start + 8 * place for place, word in enumerate(words)}
         self._kernels = [launch.kernel for launch in launches]  # what is forgotten is unloaded
@@ -70,20 +70,20 @@ class LaunchList:
         Args:
             bases: addresses, in the order in which the parameters number them.
         """
-        launch = _cuda().cuLaunchKernel
+        launch = _cuda_driver().cuLaunchKernel
         with self._lock:  # the driver has copied the parameters when it returns
             self._pack(self._words, 0, *[bases[number] + offset for number, offset in self._addresses])
             self._stream.value = driver.active.get_current_stream(device)
             for call in self._calls:
                 code = launch(*call)
                 if code == NO_CONTEXT:
-                    _check("cuCtxSetCurrent", _cuda().cuCtxSetCurrent(self._context))
+                    _check_driver("cuCtxSetCurrent", _cuda_driver().cuCtxSetCurrent(self._context))
                     code = launch(*call)
                 if code:
-                    _check("cuLaunchKernel", code)
+                    _check_driver("cuLaunchKernel", code)
 
 
-def laid_out(launches: Sequence[Launch], known: Mapping[int, tuple[int, int]]) -> LaunchList | None:
+def lay_out_launches(launches: Sequence[Launch], known: Mapping[int, tuple[int, int]]) -> LaunchList | None:
     """The same kernels to start another time, on the current device; None where Triton's view of their parameters is
     not ours.
 
@@ -92,16 +92,16 @@ def laid_out(launches: Sequence[Launch], known: Mapping[int, tuple[int, int]]) -
     """
     parameters = []
     for launch in launches:
-        own = _parameters(launch, known)
-        if own is None or not agreed(launch.kernel, [size for size, _ in own]):
+        own = _parameter_words(launch, known)
+        if own is None or not declares_parameters(launch.kernel, [size for size, _ in own]):
             return None
-        parameters.append([word for _, word in own] + [0] * OF_TRITON)
+        parameters.append([word for _, word in own] + [0] * TRITON_POINTERS)
     return LaunchList(launches, parameters)
 
 
-def _parameters(launch: Launch, known: Mapping[int, tuple[int, int]]) -> list[tuple[int, int | Base]] | None:
+def _parameter_words(launch: Launch, known: Mapping[int, tuple[int, int]]) -> list[tuple[int, int | Base]] | None:
     """Size and value of each, in order."""
-    sizes = sizes_of(launch.kernel)
+    sizes = parameter_sizes(launch.kernel)
     if sizes is None:
         return None
     found: list[tuple[int, int | Base]] = []
@@ -115,7 +115,7 @@ def _parameters(launch: Launch, known: Mapping[int, tuple[int, int]]) -> list[tu
     return found
 
 
-def sizes_of(kernel: Any) -> list[int] | None:
+def parameter_sizes(kernel: Any) -> list[int] | None:
     """Bytes of each argument, 0 of what Triton has compiled in; None with one that is neither address nor number."""
     kinds = list(kernel.src.signature.values())
     known = {"constexpr": 0, **SIZES}
@@ -124,21 +124,23 @@ def sizes_of(kernel: Any) -> list[int] | None:
     return [known.get(kind, 8) for kind in kinds]
 
 
-def agreed(kernel: Any, sizes: list[int]) -> bool:
+def declares_parameters(kernel: Any, sizes: list[int]) -> bool:
     """Whether a kernel's code declares parameters of these sizes, and behind them none but Triton's own."""
     metadata = kernel.metadata
     if metadata.num_ctas != 1 or metadata.global_scratch_size or metadata.profile_scratch_size:
         return False
     _, _, entry = kernel.asm.get("ptx", "").partition(".entry")  # which Triton may be told not to keep
     declared = [int(bits) // 8 for bits in DECLARED.findall(entry.partition(")")[0])]
-    return declared[: len(sizes)] == sizes and declared[len(sizes) :] in ([8] * more for more in range(OF_TRITON + 1))
+    return declared[: len(sizes)] == sizes and declared[len(sizes) :] in (
+        [8] * more for more in range(TRITON_POINTERS + 1)
+    )
 
 
 @cache
-def _cuda() -> Any:
+def _cuda_driver() -> Any:
     return ctypes.CDLL("libcuda.so.1")
 
 
-def _check(call: str, code: int) -> None:
+def _check_driver(call: str, code: int) -> None:
     if code:
         raise RuntimeError(f"CUDA's driver refused {call} with error {code}; an earlier kernel may be the cause.")

@@ -4,7 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
-from seqloss.kernels.triton.launch import on
+from seqloss.kernels.triton.launch import on_device
 
 
 @triton.jit
@@ -12,7 +12,7 @@ def _one_kernel(out):
     tl.store(out, 1.0)
 
 
-def run(device: torch.device) -> None:
+def run_probe(device: torch.device) -> None:
     """Compile and start it; nothing waits for it to end."""
-    with on(device):
+    with on_device(device):
         _one_kernel[(1,)](torch.empty(1, device=device))

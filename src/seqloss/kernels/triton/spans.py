@@ -12,20 +12,20 @@ import torch
 import triton
 import triton.language as tl
 
-from seqloss.kernels.triton.launch import start
-from seqloss.kernels.triton.tiles import cdiv, interpreted, power_of_two
+from seqloss.kernels.triton.launch import launch_kernel
+from seqloss.kernels.triton.tiles import cdiv, is_interpreted, power_of_two
 
 LANES = 256
 """In which a row's frames are added up: always as many, so that bits depend on nothing else."""
 
 
-def flat_block(device: torch.device, size: int) -> int:
+def elements_per_program(device: torch.device, size: int) -> int:
     """Of things that stand one after another and know nothing of each other: how many a program takes."""
-    return min(1 << 14, power_of_two(size)) if interpreted(device) else 256
+    return min(1 << 14, power_of_two(size)) if is_interpreted(device) else 256
 
 
 @triton.jit
-def log_probability(others):
+def log_probability_of_best(others):
     """-log1p(others) in float64."""
     others = others.to(tl.float64)
     u = 1.0 + others
@@ -69,7 +69,7 @@ def _row_sums(log_probs, frame_counts, sums, sums_step, batch, time, ROWS: tl.co
     tl.store(sums + n * sums_step, tl.sum(total, 1), mask=n < batch)
 
 
-def add_labels(log_probs: torch.Tensor, first: torch.Tensor, last: torch.Tensor, sums: torch.Tensor) -> None:
+def sum_label_spans(log_probs: torch.Tensor, first: torch.Tensor, last: torch.Tensor, sums: torch.Tensor) -> None:
     """Into `sums` (batch, labels): of `log_probs`, float64 (batch, time), from each label's first frame to its last.
 
     Args:
@@ -78,20 +78,20 @@ def add_labels(log_probs: torch.Tensor, first: torch.Tensor, last: torch.Tensor,
     """
     count = first.numel()
     if count:
-        block = flat_block(sums.device, count)
-        start(
+        block = elements_per_program(sums.device, count)
+        launch_kernel(
             _label_sums, cdiv(count, block),
             log_probs, first, first.stride(0), last, last.stride(0), sums, sums.stride(0), count, log_probs.shape[1],
             first.shape[1], LABELS=block,
         )  # fmt: skip
 
 
-def add_rows(log_probs: torch.Tensor, frame_counts: torch.Tensor, sums: torch.Tensor) -> None:
+def sum_rows(log_probs: torch.Tensor, frame_counts: torch.Tensor, sums: torch.Tensor) -> None:
     """Into `sums` (batch,), float32 or float64: of `log_probs`, float64 (batch, time), as many frames as a row has."""
     batch, time = log_probs.shape
     if batch:
-        rows = power_of_two(min(batch, 64)) if interpreted(sums.device) else 1
-        start(
+        rows = power_of_two(min(batch, 64)) if is_interpreted(sums.device) else 1
+        launch_kernel(
             _row_sums,
             cdiv(batch, rows),
             log_probs,

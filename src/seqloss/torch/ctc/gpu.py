@@ -166,7 +166,7 @@ class _Losses(torch.autograd.Function):
         with torch.no_grad():
             weights = weighed(upstream.resolve_neg(), options.weight)
             if is_batched(weights):
-                gradient = _many(logits, planned.unpacked(residuals, ctx.layout), weights, options)
+                gradient = _many(logits, planned.unpack_residuals(residuals, ctx.layout), weights, options)
             else:
                 gradient = planned.backward(
                     logits, residuals, ctx.layout, ctx.plan, weights, blank=options.blank, mode=options.mode

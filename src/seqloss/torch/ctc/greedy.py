@@ -61,8 +61,8 @@ def _on_the_device(logits: torch.Tensor, logit_lengths: Any, blank: int, normali
     lengths = given.logit_lengths
     if lengths is None:
         lengths = torch.full((rows,), logits.shape[1], dtype=torch.int64, device=logits.device)
-    reading = greedy.read(logits.detach().resolve_neg(), lengths, blank=given.blank, normalize=normalize)
-    found = greedy.views(reading.whole.cpu())
+    reading = greedy.read_labels(logits.detach().resolve_neg(), lengths, blank=given.blank, normalize=normalize)
+    found = greedy.split_reading(reading.whole.cpu())
     contract.validate(tuple(logits.shape), no_labels, found.lengths.numpy(), blank=blank)
     return [_row(found, n) for n in range(rows)]
 

@@ -16,9 +16,9 @@ import triton.language as tl
 
 from seqloss.kernels.triton.ctc.loss import WITH_A_PATH, Losses
 from seqloss.kernels.triton.ctc.posteriors import Shares
-from seqloss.kernels.triton.ctc.prepared_targets import PreparedTargets, few_classes, leading
-from seqloss.kernels.triton.launch import start
-from seqloss.kernels.triton.pairs import pairwise
+from seqloss.kernels.triton.ctc.prepared_targets import PreparedTargets, has_few_classes, load_leader
+from seqloss.kernels.triton.launch import launch_kernel
+from seqloss.kernels.triton.pairs import sum_pairwise
 from seqloss.kernels.triton.tiles import cdiv, labels_tile, power_of_two
 
 NO_PLACE = tl.constexpr(2**31 - 1)
@@ -40,12 +40,12 @@ class Posteriors(NamedTuple):
 
 
 @triton.jit
-def _added_up(
+def _sum_chains(
     lines_of, leaders, following, row, unit, used, count, longest, classes, BY_CLASS: tl.constexpr,
     FRAMES: tl.constexpr, UNITS: tl.constexpr,
 ):  # fmt: skip
     """Units' places, whether they lead, and what their chains add up to, two members a turn."""
-    place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
+    place, leads = load_leader(leaders, row, unit, count, longest, classes, BY_CLASS)
     sums = tl.zeros([FRAMES, UNITS], tl.float32)
     member = tl.where(leads, place, -1)
     while tl.max(member, 0) >= 0:
@@ -57,7 +57,7 @@ def _added_up(
 
 
 @triton.jit
-def _likeliest(place, leads, sums, most, most_place):
+def _update_likeliest(place, leads, sums, most, most_place):
     """The largest sum so far, and whose it is."""
     sums = tl.where(leads[None, :], sums, -1.0)
     block_most = tl.max(sums, 1)
@@ -66,7 +66,7 @@ def _likeliest(place, leads, sums, most, most_place):
 
 
 @triton.jit
-def _others(place, leads, used, most_place):
+def _is_not_likeliest(place, leads, used, most_place):
     """Which sums are not the largest."""
     return leads[None, :] & used[:, None] & (place[None, :] != most_place[:, None])
 
@@ -88,7 +88,7 @@ def _by_class_kernel(
     chunk = tl.arange(0, LINES)
     there = (chunk < lines) & (chunk * columns <= count)
     of_lines = (blank_shares + (row * time + t) * lines)[:, None] + chunk[None, :]
-    of_blank = pairwise(tl.load(of_lines, mask=there[None, :] & used[:, None], other=0.0), FRAMES, LINES)
+    of_blank = sum_pairwise(tl.load(of_lines, mask=there[None, :] & used[:, None], other=0.0), FRAMES, LINES)
     most = tl.where(used, -1.0, 0.0)
     most_place = tl.full([FRAMES], NO_PLACE, tl.int32)
     units = count
@@ -98,35 +98,35 @@ def _by_class_kernel(
     unit = tl.arange(0, UNITS)
     if tl.max(used.to(tl.int32), 0) > 0:
         if ONE:  # sums stay in registers
-            place, leads, sums = _added_up(
+            place, leads, sums = _sum_chains(
                 lines_of, leaders, following, row, unit, used, count, longest, classes, BY_CLASS, FRAMES, UNITS
             )
-            most, most_place = _likeliest(place, leads, sums, most, most_place)
+            most, most_place = _update_likeliest(place, leads, sums, most, most_place)
         else:
             start = 0
             while start < units:
-                place, leads, sums = _added_up(
+                place, leads, sums = _sum_chains(
                     lines_of, leaders, following, row, start + unit, used, count, longest, classes, BY_CLASS, FRAMES,
                     UNITS,
                 )  # fmt: skip
                 at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
                 tl.store(at, sums, mask=leads[None, :] & used[:, None])
-                most, most_place = _likeliest(place, leads, sums, most, most_place)
+                most, most_place = _update_likeliest(place, leads, sums, most, most_place)
                 start += UNITS
         of_label = most > of_blank
         most = tl.maximum(most, of_blank)
         most_place = tl.where(of_label, most_place, NO_PLACE)
         rest = tl.where(of_label, of_blank, 0.0)
         if ONE:
-            rest += pairwise(tl.where(_others(place, leads, used, most_place), sums, 0.0), FRAMES, UNITS)
+            rest += sum_pairwise(tl.where(_is_not_likeliest(place, leads, used, most_place), sums, 0.0), FRAMES, UNITS)
         else:
             tl.debug_barrier()
             start = 0
             while start < units:
-                place, leads = leading(leaders, row, start + unit, count, longest, classes, BY_CLASS)
+                place, leads = load_leader(leaders, row, start + unit, count, longest, classes, BY_CLASS)
                 at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
-                found = tl.load(at, mask=_others(place, leads, used, most_place), other=0.0)
-                rest += pairwise(found, FRAMES, UNITS)
+                found = tl.load(at, mask=_is_not_likeliest(place, leads, used, most_place), other=0.0)
+                rest += sum_pairwise(found, FRAMES, UNITS)
                 start += UNITS
         total = tl.where(used, rest + most, 1.0)
         whole = tl.broadcast_to(total[:, None], [FRAMES, UNITS])
@@ -136,7 +136,7 @@ def _by_class_kernel(
         else:
             start = 0
             while start < units:
-                place, leads = leading(leaders, row, start + unit, count, longest, classes, BY_CLASS)
+                place, leads = load_leader(leaders, row, start + unit, count, longest, classes, BY_CLASS)
                 ours = leads[None, :] & used[:, None]
                 at = tl.max_contiguous(lines_of + place[None, :], [1, 2])
                 tl.store(at, tl.div_rn(tl.load(at, mask=ours, other=0.0), whole), mask=ours)
@@ -156,11 +156,11 @@ def find_posteriors(
     lines, device = shares.blanks.shape[2], shares.labels.device
     likeliest = torch.empty((batch, time), dtype=torch.int32, device=device)
     complement = torch.empty((batch, time), dtype=torch.float32, device=device)
-    few = few_classes(classes)
+    few = has_few_classes(classes)
     units = classes if few else labels - 1
     tile = labels_tile(device, time, units)
     if batch and time:
-        start(
+        launch_kernel(
             _by_class_kernel, batch * cdiv(time, tile.rows),
             shares.labels, shares.blanks, prepared.labels, *prepared.groups, prepared.counts, prepared.frames,
             losses.status, likeliest, complement, time, labels - 1, classes, blank, lines, shares.columns,

@@ -29,10 +29,17 @@ import triton
 import triton.language as tl
 
 from seqloss.contract import NORMALIZATION_SLACK
-from seqloss.kernels.triton.extended_exponent import MASKED, difference, exp, exp_below, exp_fast, packed
-from seqloss.kernels.triton.launch import start
-from seqloss.kernels.triton.pairs import pairwise
-from seqloss.kernels.triton.tiles import aligned, cdiv, classes_tile, power_of_two
+from seqloss.kernels.triton.extended_exponent import (
+    MASKED,
+    exp_approximate,
+    exp_extended,
+    exp_nonpositive,
+    pack,
+    two_difference,
+)
+from seqloss.kernels.triton.launch import launch_kernel
+from seqloss.kernels.triton.pairs import sum_pairwise
+from seqloss.kernels.triton.tiles import cdiv, classes_per_access, classes_tile, power_of_two
 
 NON_FINITE, NOT_NORMALIZED = 1, 2
 """A frame's flags: NaN, +inf or nothing but -inf; more probability than 1."""
@@ -64,7 +71,7 @@ class Frames(NamedTuple):
 
 
 @triton.jit
-def _merge(x, number, inside, top, best, bad):
+def _merge_block(x, number, inside, top, best, bad):
     """The largest of a frame with one more block of scores, (frames, classes)."""
     wrong = ((x != x) | (x == INF)) & inside
     bad = bad | (tl.max(wrong.to(tl.int32), 1) > 0)
@@ -76,7 +83,7 @@ def _merge(x, number, inside, top, best, bad):
 
 
 @triton.jit
-def _all_classes(
+def _scan_all_classes(
     logits, frame, used, stride_class, classes, FRAMES: tl.constexpr, CLASSES: tl.constexpr, PARTS: tl.constexpr
 ):  # fmt: skip
     """What a frame gives: PARTS times CLASSES scores at once, which stay in registers between their largest and the
@@ -101,7 +108,7 @@ def _all_classes(
         higher = block_top > top
         new_top = tl.maximum(top, block_top)
         base = tl.where(new_top == -INF, 0.0, new_top)
-        power = exp_below(top - base)
+        power = exp_nonpositive(top - base)
         before = tl.where(higher, (before + 1.0) * power, before)
         lane_others = lane_others * power[:, None]
         lane_best = tl.full([FRAMES, CLASSES], NO_CLASS, tl.int32)
@@ -109,7 +116,7 @@ def _all_classes(
         for i in tl.static_range(PARTS):
             x = scores[PARTS - 1 - i]
             equals = x == base[:, None]
-            lane_others = tl.where(equals, lane_others, lane_others + exp_fast(x - base[:, None]))
+            lane_others = tl.where(equals, lane_others, lane_others + exp_approximate(x - base[:, None]))
             lane_best = tl.where(equals, start + (PARTS - 1 - i) * CLASSES + lane[None, :], lane_best)
             lane_equals = tl.where(equals, lane_equals + 1.0, lane_equals)
         block_best = tl.min(lane_best, 1)
@@ -118,12 +125,12 @@ def _all_classes(
         best = tl.where(higher, block_best, best)
         top = new_top
         start += PARTS * CLASSES
-    others = before + pairwise(lane_others, FRAMES, CLASSES)
+    others = before + sum_pairwise(lane_others, FRAMES, CLASSES)
     return top, best, others, (top == INF) | (top == -INF)
 
 
 @triton.jit
-def _sum_of_all(logits, frame, used, stride_class, classes, FRAMES: tl.constexpr, CLASSES: tl.constexpr):
+def _sum_probabilities(logits, frame, used, stride_class, classes, FRAMES: tl.constexpr, CLASSES: tl.constexpr):
     """The probability that a frame holds in all, NaN where a score is none."""
     total = tl.zeros([FRAMES], tl.float32)
     start = 0
@@ -164,7 +171,9 @@ def _frames_kernel(
     if some:
         start = 0
         if NORMALIZE:
-            top, best, others, bad = _all_classes(logits, frame, used, stride_class, classes, FRAMES, CLASSES, PARTS)
+            top, best, others, bad = _scan_all_classes(
+                logits, frame, used, stride_class, classes, FRAMES, CLASSES, PARTS
+            )
         else:
             while start <= count:
                 place = start + tl.arange(0, GATHERED)
@@ -172,13 +181,13 @@ def _frames_kernel(
                 inside = (place <= count)[None, :] & used[:, None]
                 at = logits + frame[:, None] + number.to(tl.int64)[None, :] * stride_class
                 x = tl.load(at, mask=inside, other=-INF).to(tl.float32)
-                top, best, bad = _merge(x, number[None, :], inside, top, best, bad)
+                top, best, bad = _merge_block(x, number[None, :], inside, top, best, bad)
                 start += GATHERED
             closed = top < -MASKED
             top = tl.where(closed, 0.0, top)
             best = tl.where(closed, -1, best)
             if CHECK:
-                total = _sum_of_all(logits, frame, used, stride_class, classes, FRAMES, CLASSES)
+                total = _sum_probabilities(logits, frame, used, stride_class, classes, FRAMES, CLASSES)
                 flags = tl.where(used & (total > most), 2, 0)
         top = tl.where(bad | (used == 0), 0.0, top)
         flags = flags | tl.where(bad & used, 1, 0)
@@ -203,14 +212,14 @@ def _frames_kernel(
                 number = tl.load(labels + row * longest + place, mask=place < count, other=blank)
                 inside = own_used & (place <= count)
                 x = tl.load(own_frame + number.to(tl.int64) * stride_class, mask=inside, other=-INF).to(tl.float32)
-                distance, lacking = difference(x, own_top)
-                value, exponent = exp(distance, lacking, distance >= -MASKED)
+                distance, lacking = two_difference(x, own_top)
+                value, exponent = exp_extended(distance, lacking, distance >= -MASKED)
                 to = own_emissions + tl.where(place < count, place, longest)
-                tl.store(to, packed(value, exponent), mask=inside)
+                tl.store(to, pack(value, exponent), mask=inside)
                 start += GATHERED
 
 
-def frame_pass(
+def measure_frames(
     logits: torch.Tensor,
     logit_lengths: torch.Tensor,
     labels: torch.Tensor | None = None,
@@ -240,10 +249,10 @@ def frame_pass(
     emissions = None
     if labels is not None:
         emissions = torch.empty((batch, time, longest + 1), dtype=torch.int64, device=logits.device)
-    tile, unit = classes_tile(logits.device, time, classes, BLOCK, warps=2), aligned(logits)
+    tile, unit = classes_tile(logits.device, time, classes, BLOCK, warps=2), classes_per_access(logits)
     slack = 0.0 if rounding is None else NORMALIZATION_SLACK + rounding * math.log(max(1, classes))
     if batch and time:
-        start(
+        launch_kernel(
             _frames_kernel, batch * cdiv(time, tile.rows),
             logits, logit_lengths, labels, label_counts, top, others, best, flags, emissions,
             logits.stride(0) // unit, logits.stride(1) // unit, logits.stride(2), time, classes // unit, longest, blank,

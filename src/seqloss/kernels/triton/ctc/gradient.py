@@ -21,10 +21,10 @@ import triton
 import triton.language as tl
 
 from seqloss.kernels.triton.ctc.loss import BROKEN, SMALLEST, WITH_A_PATH
-from seqloss.kernels.triton.ctc.prepared_targets import few_classes, leading
-from seqloss.kernels.triton.extended_exponent import exp_below, exp_of_any
-from seqloss.kernels.triton.launch import start
-from seqloss.kernels.triton.tiles import aligned, cdiv, classes_tile, power_of_two
+from seqloss.kernels.triton.ctc.prepared_targets import has_few_classes, load_leader
+from seqloss.kernels.triton.extended_exponent import exp_full_range, exp_nonpositive
+from seqloss.kernels.triton.launch import launch_kernel
+from seqloss.kernels.triton.tiles import cdiv, classes_per_access, classes_tile, power_of_two
 
 SOFTMAX, POSTERIOR, TORCHS = 0, 1, 2
 """What the gradient is: softmax - posterior, -posterior, exp(log-probability) - posterior."""
@@ -75,7 +75,7 @@ def _to_bfloat16(x):
 
 
 @triton.jit
-def _finished(found, used, works, broken, factor):
+def _finish_entry(found, used, works, broken, factor):
     """An entry of the gradient as it is written, but for its type."""
     found = tl.where((found < SMALLEST) & (found > -SMALLEST), 0.0, found)
     found = tl.where(used & works, found * factor, 0.0)
@@ -83,7 +83,7 @@ def _finished(found, used, works, broken, factor):
 
 
 @triton.jit
-def _leave(to, found, inside):
+def _store_entries(to, found, inside):
     """Store entries, rounded to the gradient's own type; nothing reads them soon."""
     if to.dtype.element_ty == tl.bfloat16:
         found = _to_bfloat16(found)
@@ -128,8 +128,10 @@ def _gradient_kernel(
             elif MODE == 1:
                 found = tl.zeros([FRAMES, CLASSES], tl.float32)
             else:
-                found = exp_of_any(tl.load(at, mask=read, other=float("-inf")).to(tl.float32))
-            _leave(out[:, None] + number[None, :], _finished(found, used[:, None], works, broken, factor), inside)
+                found = exp_full_range(tl.load(at, mask=read, other=float("-inf")).to(tl.float32))
+            _store_entries(
+                out[:, None] + number[None, :], _finish_entry(found, used[:, None], works, broken, factor), inside
+            )
             start += CLASSES
         tl.debug_barrier()
     # one axis for frames and classes, so that neighbouring lanes have neighbouring classes whatever the compiler
@@ -150,7 +152,7 @@ def _gradient_kernel(
     start = 0
     while start < units:
         unit = start + flat % UNITS
-        place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
+        place, leads = load_leader(leaders, row, unit, count, longest, classes, BY_CLASS)
         if BY_CLASS:
             number = unit
             inside = (own_t < time) & (unit < classes)
@@ -169,14 +171,16 @@ def _gradient_kernel(
             x = tl.load(own_source + number.to(tl.int64) * stride_class, mask=read, other=float("-inf")).to(tl.float32)
             if MODE == 0:
                 whole = 1.0 + own_rest
-                probability = exp_below(x - own_top) * tl.div_rn(tl.full([FRAMES * UNITS], 1.0, tl.float32), whole)
+                probability = exp_nonpositive(x - own_top) * tl.div_rn(
+                    tl.full([FRAMES * UNITS], 1.0, tl.float32), whole
+                )
                 probability = tl.where(probability < SMALLEST, 0.0, probability)
                 missing = tl.where(probability > 0.5, tl.div_rn(own_rest, whole), 1.0 - probability)
                 found = tl.where(best, beside - missing, probability - posterior)
             else:
-                power = exp_of_any(x)
+                power = exp_full_range(x)
                 found = tl.where(best, beside + _expm1(x, power), power - posterior)
-        _leave(own_out + number, _finished(found, own_used, works, broken, factor), inside)
+        _store_entries(own_out + number, _finish_entry(found, own_used, works, broken, factor), inside)
         start += UNITS
 
 
@@ -200,10 +204,14 @@ def write_gradient(
     """
     batch, time, classes = logits.shape
     gradient = torch.empty((batch, time, classes), dtype=dtype or logits.dtype, device=logits.device)
-    tile, few, unit = classes_tile(logits.device, time, classes, BLOCK), few_classes(classes), aligned(logits)
+    tile, few, unit = (
+        classes_tile(logits.device, time, classes, BLOCK),
+        has_few_classes(classes),
+        classes_per_access(logits),
+    )
     units = tile.columns if few else min(tile.columns, power_of_two(residuals.labels.shape[1] + 1))
     if batch and time:
-        start(
+        launch_kernel(
             _gradient_kernel, batch * cdiv(time, tile.rows),
             logits, *residuals, upstream, gradient, upstream.stride(0) if upstream.ndim else 0, logits.stride(0) //
             unit, logits.stride(1) // unit, logits.stride(2), time, classes // unit, residuals.labels.shape[1], blank,

@@ -12,11 +12,11 @@ import torch
 import triton
 import triton.language as tl
 
-from seqloss.kernels.triton.ctc.frames import NON_FINITE, frame_pass
-from seqloss.kernels.triton.launch import on, start
-from seqloss.kernels.triton.pairs import pairwise
-from seqloss.kernels.triton.spans import add_labels, add_rows, log_probability
-from seqloss.kernels.triton.tiles import cdiv, classes_tile, interpreted, power_of_two
+from seqloss.kernels.triton.ctc.frames import NON_FINITE, measure_frames
+from seqloss.kernels.triton.launch import launch_kernel, on_device
+from seqloss.kernels.triton.pairs import sum_pairwise
+from seqloss.kernels.triton.spans import log_probability_of_best, sum_label_spans, sum_rows
+from seqloss.kernels.triton.tiles import cdiv, classes_tile, is_interpreted, power_of_two
 
 BLOCK = 1024
 """Classes at once."""
@@ -44,7 +44,7 @@ class Reading(NamedTuple):
     label_scores: torch.Tensor
 
 
-def views(whole: torch.Tensor) -> Reading:
+def split_reading(whole: torch.Tensor) -> Reading:
     """What stands where in a `Reading`'s tensor, on the device or fetched."""
     time, floats = (whole.shape[1] - 3) // 4, whole.view(torch.float64)
     labels, first, last, _ = whole[:, 3:].split(time, 1) if time else (whole[:, 3:],) * 4
@@ -73,9 +73,9 @@ def _log_probabilities(
         counted = inside[:, None] & (c < classes)[None, :] & (c[None, :] != its_class[:, None])
         at = line[:, None] + c.to(tl.int64)[None, :] * class_step
         x = tl.load(at, mask=counted, other=float("-inf")).to(tl.float32).to(tl.float64)
-        others += pairwise(tl.exp(x - largest[:, None]), FRAMES, CLASSES)
+        others += sum_pairwise(tl.exp(x - largest[:, None]), FRAMES, CLASSES)
         start += CLASSES
-    tl.store(result + n * time + t, log_probability(others), mask=inside)
+    tl.store(result + n * time + t, log_probability_of_best(others), mask=inside)
 
 
 @triton.jit(do_not_specialize=["batch", "time", "blank", "step"])
@@ -106,7 +106,7 @@ def _runs(
     tl.store(counts + n * step, found.to(tl.int64), mask=n < batch)
 
 
-def read(logits: torch.Tensor, logit_lengths: torch.Tensor, *, blank: int, normalize: bool) -> Reading:
+def read_labels(logits: torch.Tensor, logit_lengths: torch.Tensor, *, blank: int, normalize: bool) -> Reading:
     """Read each row's best classes.
 
     Args:
@@ -115,37 +115,37 @@ def read(logits: torch.Tensor, logit_lengths: torch.Tensor, *, blank: int, norma
         blank: from 0.
         normalize: take the softmax, or take the scores for log-probabilities as they stand.
     """
-    with on(logits.device):
-        return _read(logits, logit_lengths, blank, normalize)
+    with on_device(logits.device):
+        return _read_labels(logits, logit_lengths, blank, normalize)
 
 
-def _read(logits: torch.Tensor, logit_lengths: torch.Tensor, blank: int, normalize: bool) -> Reading:
+def _read_labels(logits: torch.Tensor, logit_lengths: torch.Tensor, blank: int, normalize: bool) -> Reading:
     batch, time, classes = logits.shape
-    found = views(torch.full((batch, 3 + 4 * time), -1, dtype=torch.int64, device=logits.device))
+    found = split_reading(torch.full((batch, 3 + 4 * time), -1, dtype=torch.int64, device=logits.device))
     found.lengths.copy_(logit_lengths)
     found.counts.zero_()
     found.scores.zero_()
     if not batch or not time:
         return found
     lengths = found.lengths.clamp(0, time).to(torch.int32)
-    frames = frame_pass(logits, lengths)
+    frames = measure_frames(logits, lengths)
     non_finite = (frames.flags & NON_FINITE > 0).any(1)
     lengths = lengths.masked_fill(non_finite, 0)
     log_probs = frames.top.double()
     if normalize:
         tile = classes_tile(logits.device, time, classes, BLOCK)
-        start(
+        launch_kernel(
             _log_probabilities, batch * cdiv(time, tile.rows),
             logits, *logits.stride(), frames.top, frames.best, lengths, log_probs, time, classes,
             FRAMES=tile.rows, CLASSES=tile.columns, warps=tile.warps,
         )  # fmt: skip
-    rows = power_of_two(min(batch, 64)) if interpreted(logits.device) else 1
-    start(
+    rows = power_of_two(min(batch, 64)) if is_interpreted(logits.device) else 1
+    launch_kernel(
         _runs, cdiv(batch, rows),
         frames.best, lengths, found.counts, found.labels, found.first, found.last, found.whole.stride(0), batch, time,
         blank, ROWS=rows, FRAMES=TOGETHER,
     )  # fmt: skip
-    add_labels(log_probs, found.first, found.last, found.label_scores)
-    add_rows(log_probs, lengths, found.scores)
+    sum_label_spans(log_probs, found.first, found.last, found.label_scores)
+    sum_rows(log_probs, lengths, found.scores)
     found.scores.masked_fill_(non_finite, torch.nan)
     return found

@@ -16,8 +16,8 @@ import triton.language as tl
 from seqloss import contract
 from seqloss.contract import Reduction
 from seqloss.kernels.triton.ctc.main_path import MainPath, log1p
-from seqloss.kernels.triton.extended_exponent import add, indicator
-from seqloss.kernels.triton.launch import start
+from seqloss.kernels.triton.extended_exponent import add_extended, indicator
+from seqloss.kernels.triton.launch import launch_kernel
 from seqloss.kernels.triton.tiles import power_of_two
 
 WITH_A_PATH, CLOSED, BROKEN = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
@@ -57,7 +57,7 @@ class Losses(NamedTuple):
 
 
 @triton.jit
-def _counted(label_counts, row, there, longest):
+def _load_label_counts(label_counts, row, there, longest):
     """Labels of each row, as they were given."""
     count = (longest + 0 * row).to(tl.int64)
     if label_counts is not None:
@@ -77,7 +77,7 @@ def _loss_kernel(
     start = 0
     if REDUCTION == "labels":
         while start < batch:
-            counted = _counted(label_counts, start + lane, start + lane < batch, longest)
+            counted = _load_label_counts(label_counts, start + lane, start + lane < batch, longest)
             all_labels += tl.sum(counted.to(tl.float64), 0)
             start += BLOCK
         start = 0
@@ -90,9 +90,9 @@ def _loss_kernel(
         label_exponent = tl.load(end + 1, mask=there, other=0)
         blank_exponent = tl.load(end + 3, mask=there, other=0)
         main = tl.load(spells + row, mask=there, other=0) > 0
-        rest, rest_exponent = add(label, label_exponent, blank, blank_exponent)
+        rest, rest_exponent = add_extended(label, label_exponent, blank, blank_exponent)
         one, one_exponent = indicator(main)
-        total, total_exponent = add(rest, rest_exponent, one, one_exponent)
+        total, total_exponent = add_extended(rest, rest_exponent, one, one_exponent)
         some = total > 0.0
         exponent = tl.maximum(tl.minimum(rest_exponent, 2), -8).to(tl.float64)
         near = log1p(rest.to(tl.float64) * tl.exp2(exponent * 32.0))
@@ -115,7 +115,7 @@ def _loss_kernel(
             if REDUCTION == "batch":
                 parts = parts * batch
             if REDUCTION == "mean":
-                parts = tl.maximum(_counted(label_counts, row, there, longest), 1).to(tl.float64) * batch
+                parts = tl.maximum(_load_label_counts(label_counts, row, there, longest), 1).to(tl.float64) * batch
             if REDUCTION == "labels":
                 parts = parts * tl.maximum(all_labels, 1.0)
             weight = (1.0 / parts).to(tl.float32)
@@ -127,7 +127,7 @@ def _loss_kernel(
         tl.store(total_out, reduced.to(tl.float32))
 
 
-def weighs(reduction: Reduction) -> bool:
+def has_weights(reduction: Reduction) -> bool:
     """Whether rows have weights other than 1."""
     return reduction not in ("none", "sum")
 
@@ -151,9 +151,9 @@ def find_losses(
     status = torch.empty(batch, dtype=torch.int8, device=device)
     references = torch.empty(batch, dtype=torch.int32, device=device)
     total = None if reduction == "none" else torch.empty((), dtype=torch.float32, device=device)
-    weights = torch.empty(batch, dtype=torch.float32, device=device) if weighs(reduction) else None
+    weights = torch.empty(batch, dtype=torch.float32, device=device) if has_weights(reduction) else None
     if batch or total is not None:
-        start(
+        launch_kernel(
             _loss_kernel, 1,
             ends, main.certain, main.spells, main.broken, label_counts, losses, status, references, total, weights,
             batch, longest,

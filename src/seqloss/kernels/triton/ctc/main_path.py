@@ -17,7 +17,7 @@ import triton.language as tl
 
 from seqloss.kernels.triton.ctc.frames import Frames
 from seqloss.kernels.triton.ctc.prepared_targets import PreparedTargets
-from seqloss.kernels.triton.launch import start
+from seqloss.kernels.triton.launch import launch_kernel
 
 BLOCK = 1024
 """Frames at once, always as many, so that no sum's order depends on what shares a batch."""
@@ -91,7 +91,7 @@ def _main_path_kernel(
     tl.store(walked_out + row, tl.where(fits, length, 0))
 
 
-def find(frames: Frames, prepared: PreparedTargets, *, blank: int, normalize: bool) -> MainPath:
+def find_main_path(frames: Frames, prepared: PreparedTargets, *, blank: int, normalize: bool) -> MainPath:
     """Read the best classes as labels, and compare."""
     batch, time = frames.best.shape
     new = {"device": frames.best.device}
@@ -100,7 +100,7 @@ def find(frames: Frames, prepared: PreparedTargets, *, blank: int, normalize: bo
     certain = torch.empty(batch, dtype=torch.float64, **new)
     walked = torch.empty(batch, dtype=torch.int32, **new)
     if batch:
-        start(
+        launch_kernel(
             _main_path_kernel, batch,
             frames.top, frames.others, frames.best, frames.flags, prepared.labels, prepared.frames, prepared.counts,
             prepared.required, prepared.refused, states, spells, certain, broken, walked,

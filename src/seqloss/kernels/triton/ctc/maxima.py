@@ -25,11 +25,11 @@ import triton.language as tl
 
 from seqloss.kernels.triton.extended_exponent import MASKED
 
-NO_WAY = tl.constexpr(float("-inf"))
+MINUS_INFINITY = tl.constexpr(float("-inf"))
 
 
 @triton.jit
-def _lines(texts, labels, column, labels_axis, PARTS: tl.constexpr):
+def _load_columns(texts, labels, column, labels_axis, PARTS: tl.constexpr):
     """Of each column its label's class, and whether the next label may follow at once."""
     k, skip = (), ()
     for i in tl.static_range(PARTS):
@@ -41,7 +41,7 @@ def _lines(texts, labels, column, labels_axis, PARTS: tl.constexpr):
 
 
 @triton.jit
-def _frame(logits, time_step, class_step, k, blank, tops, edge, t, frames, column, labels, more, LAST: tl.constexpr,
+def _load_frame(logits, time_step, class_step, k, blank, tops, edge, t, frames, column, labels, more, LAST: tl.constexpr,
            PARTS: tl.constexpr):  # fmt: skip
     """What frame t brings: its labels' scores, the blank's, the largest, and what stands right of the tile."""
     t = tl.maximum(t, 0)
@@ -54,17 +54,17 @@ def _frame(logits, time_step, class_step, k, blank, tops, edge, t, frames, colum
     top = tl.load(tops + t, mask=inside, other=0.0)
     e_right, b_right = top, top
     if not LAST:
-        e_right = tl.load(edge + 2 * t, mask=inside & more, other=NO_WAY)
-        b_right = tl.load(edge + 2 * t + 1, mask=inside & more, other=NO_WAY)
+        e_right = tl.load(edge + 2 * t, mask=inside & more, other=MINUS_INFINITY)
+        b_right = tl.load(edge + 2 * t + 1, mask=inside & more, other=MINUS_INFINITY)
     return x, b, top, e_right, b_right
 
 
 @triton.jit
-def _emission(x, top, NORMALIZE: tl.constexpr):
+def _emission_score(x, top, NORMALIZE: tl.constexpr):
     """A score relative to its frame's largest, or as it stands; -inf where it is masked."""
     x = x.to(tl.float32).to(tl.float64)
     relative = x - top.to(tl.float64)
-    return tl.where(relative < -MASKED, NO_WAY, relative if NORMALIZE else x)
+    return tl.where(relative < -MASKED, MINUS_INFINITY, relative if NORMALIZE else x)
 
 
 @triton.jit(do_not_specialize=["batch", "time", "labels_axis", "blank", "start"])
@@ -88,26 +88,28 @@ def best_steps(
     column = start + lane * PARTS  # (1, lanes)
     next_lane = tl.broadcast_to((lane + 1) % LANES, (ROWS, LANES))
     more = start + LANES * PARTS <= labels  # the row goes on right of the tile
-    k, may_skip = _lines(texts + n * labels_axis, labels, column, labels_axis, PARTS)
+    k, may_skip = _load_columns(texts + n * labels_axis, labels, column, labels_axis, PARTS)
     label_ahead, blank_ahead = (), ()
     for i in tl.static_range(PARTS):
-        label_ahead = label_ahead + (tl.where(column + i == labels - 1, 0.0, NO_WAY).to(tl.float64),)
-        blank_ahead = blank_ahead + (tl.where(column + i == labels, 0.0, NO_WAY).to(tl.float64),)
+        label_ahead = label_ahead + (tl.where(column + i == labels - 1, 0.0, MINUS_INFINITY).to(tl.float64),)
+        blank_ahead = blank_ahead + (tl.where(column + i == labels, 0.0, MINUS_INFINITY).to(tl.float64),)
     row, top, edge = logits + n * row_step, tops + n * time, edge_right + 2 * n * time
     noted = steps + n * time * (labels_axis + 1) + column
     left = edge_left + 2 * n * time + tl.zeros_like(lane)
     t = tl.max(frames) - 1
-    now = _frame(row, time_step, class_step, k, blank, top, edge, t, frames, column, labels, more, LAST, PARTS)
-    soon = _frame(row, time_step, class_step, k, blank, top, edge, t - 1, frames, column, labels, more, LAST, PARTS)
+    now = _load_frame(row, time_step, class_step, k, blank, top, edge, t, frames, column, labels, more, LAST, PARTS)
+    soon = _load_frame(
+        row, time_step, class_step, k, blank, top, edge, t - 1, frames, column, labels, more, LAST, PARTS
+    )
     while t >= 0:
-        later = _frame(
+        later = _load_frame(
             row, time_step, class_step, k, blank, top, edge, t - 2, frames, column, labels, more, LAST, PARTS
         )  # fmt: skip
         inside = t < frames
-        blank_score = _emission(now[1], now[2], NORMALIZE)
+        blank_score = _emission_score(now[1], now[2], NORMALIZE)
         e, b = (), ()
         for i in tl.static_range(PARTS):
-            score = tl.where(column + i < labels, _emission(now[0][i], now[2], NORMALIZE), NO_WAY)
+            score = tl.where(column + i < labels, _emission_score(now[0][i], now[2], NORMALIZE), MINUS_INFINITY)
             e, b = e + (score + label_ahead[i],), b + (blank_score + blank_ahead[i],)
         e_right, b_right = tl.gather(e[0], next_lane, 1), tl.gather(b[0], next_lane, 1)
         if not LAST:

@@ -10,13 +10,13 @@ import torch
 from seqloss.contract import Reduction
 from seqloss.kernels.triton.ctc import main_path
 from seqloss.kernels.triton.ctc.by_class import find_posteriors
-from seqloss.kernels.triton.ctc.frames import frame_pass
+from seqloss.kernels.triton.ctc.frames import measure_frames
 from seqloss.kernels.triton.ctc.gradient import Residuals, write_gradient
 from seqloss.kernels.triton.ctc.loss import INF, Losses, find_losses
 from seqloss.kernels.triton.ctc.posteriors import find_shares
-from seqloss.kernels.triton.ctc.prepared_targets import contiguous, prepare_targets
+from seqloss.kernels.triton.ctc.prepared_targets import contiguous_lengths, prepare_targets
 from seqloss.kernels.triton.ctc.sums import sum_paths
-from seqloss.kernels.triton.launch import on
+from seqloss.kernels.triton.launch import on_device
 
 
 def forward(
@@ -47,12 +47,12 @@ def forward(
         rounding: see `frames.frame_pass`.
     """
     classes = logits.shape[2]
-    counted = contiguous(target_lengths if label_counts is None else label_counts)
-    with on(logits.device):
+    counted = contiguous_lengths(target_lengths if label_counts is None else label_counts)
+    with on_device(logits.device):
         prepared = prepare_targets(
             targets, logit_lengths, target_lengths, time=logits.shape[1], classes=classes, blank=blank, grouped=gradient
         )
-        frames = frame_pass(
+        frames = measure_frames(
             logits,
             prepared.frames,
             prepared.labels,
@@ -61,7 +61,7 @@ def forward(
             normalize=normalize,
             rounding=rounding,
         )
-        main = main_path.find(frames, prepared, blank=blank, normalize=normalize)
+        main = main_path.find_main_path(frames, prepared, blank=blank, normalize=normalize)
         sums = sum_paths(frames, prepared, main, keep_states=gradient)
         losses = find_losses(
             sums.ends, main, counted, normalize=normalize, infeasible=infeasible, reduction=reduction,
@@ -88,5 +88,5 @@ def backward(
     dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
     """The gradient of sum(upstream * loss), or of upstream times what they were reduced to: see `write_gradient`."""
-    with on(logits.device):
+    with on_device(logits.device):
         return write_gradient(logits, residuals, upstream, blank=blank, mode=mode, dtype=dtype)

@@ -31,23 +31,23 @@ import triton.language as tl
 from seqloss.kernels.triton.ctc.frames import Frames
 from seqloss.kernels.triton.ctc.main_path import MainPath
 from seqloss.kernels.triton.ctc.prepared_targets import PreparedTargets
-from seqloss.kernels.triton.ctc.step import NOWHERE, emitted, step
+from seqloss.kernels.triton.ctc.step import NOWHERE, load_emissions, step_frame
 from seqloss.kernels.triton.ctc.sums import (
     Sums,
     first_columns,
-    in_own_order,
-    keep,
-    label_columns,
-    main_state,
-    most_of,
-    numbered,
-    pass_on,
+    load_edge,
+    load_label_columns,
+    load_main_state,
+    max_over_lines,
+    row_of_each_line,
     segment_frames,
-    take_over,
+    state_in_walk_order,
+    store_edge,
+    store_states,
 )
-from seqloss.kernels.triton.extended_exponent import NOTHING, ONE_BITS, PACKED_ZERO, unpacked
-from seqloss.kernels.triton.launch import start
-from seqloss.kernels.triton.pairs import pairs_of_lanes, pairs_of_parts
+from seqloss.kernels.triton.extended_exponent import ONE_BITS, PACKED_ZERO, ZERO_EXPONENT, unpack
+from seqloss.kernels.triton.launch import launch_kernel
+from seqloss.kernels.triton.pairs import sum_lanes_pairwise, sum_parts_pairwise
 from seqloss.kernels.triton.tiles import FEW, cdiv, segments_tile, walks_tile
 
 SCRATCH = 1 << 26
@@ -57,21 +57,21 @@ WORDS = 16
 
 
 @triton.jit
-def kept(out, place, count, longest, inside, PARTS: tl.constexpr):
+def load_states(out, place, count, longest, inside, PARTS: tl.constexpr):
     """States that `sums.keep` stored, zeros where none are."""
     a, a_exponent, b, b_exponent = (), (), (), ()
     for i in tl.static_range(PARTS):
         there = inside & (place + i <= count)
         at = tl.max_contiguous(out + (place + i), [1, 2])
-        value, exponent = unpacked(tl.load(at, mask=there, other=PACKED_ZERO))
+        value, exponent = unpack(tl.load(at, mask=there, other=PACKED_ZERO))
         a, a_exponent = a + (value,), a_exponent + (exponent,)
-        value, exponent = unpacked(tl.load(at + (longest + 1), mask=there, other=PACKED_ZERO))
+        value, exponent = unpack(tl.load(at + (longest + 1), mask=there, other=PACKED_ZERO))
         b, b_exponent = b + (value,), b_exponent + (exponent,)
     return a, a_exponent, b, b_exponent
 
 
 @triton.jit
-def product(x, x_exponent, y, y_exponent, reference):
+def scaled_product(x, x_exponent, y, y_exponent, reference):
     """x y / 2^(32 reference) as a float32, 0 where that is too small for one."""
     half = tl.minimum(tl.maximum(x_exponent + y_exponent - reference, -7), 2) << 27
     factor = (half + ONE_BITS).to(tl.float32, bitcast=True)
@@ -79,29 +79,29 @@ def product(x, x_exponent, y, y_exponent, reference):
 
 
 @triton.jit
-def forward_sums(lines, columns, inside, alive, line, count, place, PARTS: tl.constexpr):
+def load_forward_sums(lines, columns, inside, alive, line, count, place, PARTS: tl.constexpr):
     """A frame's forward sums that backward ones are to meet: of their labels, and of the blanks after them, which are
     those before them the other way."""
     a, a_exponent, b, b_exponent = (), (), (), ()
     for i in tl.static_range(PARTS):
         mine = tl.max_contiguous(lines + columns[i], [1, 2])
-        value, exponent = unpacked(tl.load(mine, mask=inside[i] & alive, other=PACKED_ZERO))
+        value, exponent = unpack(tl.load(mine, mask=inside[i] & alive, other=PACKED_ZERO))
         a, a_exponent = a + (value,), a_exponent + (exponent,)
-        value, exponent = unpacked(tl.load(mine + line + 1, mask=alive & (place + i <= count), other=PACKED_ZERO))
+        value, exponent = unpack(tl.load(mine + line + 1, mask=alive & (place + i <= count), other=PACKED_ZERO))
         b, b_exponent = b + (value,), b_exponent + (exponent,)
     return a, a_exponent, b, b_exponent
 
 
 @triton.jit
-def meet(
+def store_shares(
     at, columns, inside, alive, forward, a, a_exponent, b, b_exponent, reference, count, place, PARTS: tl.constexpr
 ):  # fmt: skip
     """Backward sums meet a frame's forward sums: the labels' shares are stored, the blanks' are returned."""
     of_blanks = ()
     for i in tl.static_range(PARTS):
-        share = product(forward[0][i], forward[1][i], a[i], a_exponent[i], reference)
+        share = scaled_product(forward[0][i], forward[1][i], a[i], a_exponent[i], reference)
         tl.store(tl.max_contiguous(at + columns[i], [1, 2]), share, mask=inside[i] & alive)
-        share = product(forward[2][i], forward[3][i], b[i], b_exponent[i], reference)
+        share = scaled_product(forward[2][i], forward[3][i], b[i], b_exponent[i], reference)
         of_blanks = of_blanks + (tl.where(alive & (place + i <= count), share, 0.0),)
     return of_blanks
 
@@ -115,7 +115,7 @@ def _posteriors_kernel(
     LINES: tl.constexpr = ROWS * CHUNKS
     chunk = (tl.arange(0, LINES) % CHUNKS)[:, None]
     lane = tl.arange(0, LANES)[None, :]
-    own = numbered(tl.program_id(0), ROWS, CHUNKS).to(tl.int64)
+    own = row_of_each_line(tl.program_id(0), ROWS, CHUNKS).to(tl.int64)
     item = own + first_item
     there = item < items
     row = tl.where(there, item // segments, 0)
@@ -126,10 +126,10 @@ def _posteriors_kernel(
     end = tl.minimum(begin + stride, length)
     some = there & (begin < end)
     main = some & (tl.load(spells + row, mask=there, other=0) > 0)
-    any_main = most_of(main.to(tl.int32), ROWS) > 0
+    any_main = max_over_lines(main.to(tl.int32), ROWS) > 0
     reference = tl.load(references + row, mask=there, other=0)
-    steps = most_of(tl.where(some, end - begin, 0), ROWS)
-    most_labels = most_of(tl.where(some, count, -1), ROWS)
+    steps = max_over_lines(tl.where(some, end - begin, 0), ROWS)
+    most_labels = max_over_lines(tl.where(some, count, -1), ROWS)
     line = longest + 1
     space = scratch + own * stride * (2 * line)
     near = checkpoints + ((row * 2) * segments + segment) * (2 * line)
@@ -138,28 +138,30 @@ def _posteriors_kernel(
     start = 0
     while start <= most_labels:
         place = first_columns(start, chunk, lane, LANES, PARTS)
-        columns, inside, skip = label_columns(labels, row, longest, count, there & (begin < 0), place, some, PARTS)
+        columns, inside, skip = load_label_columns(labels, row, longest, count, there & (begin < 0), place, some, PARTS)
         blanks = some & (place <= count)
-        a, a_exponent, b, b_exponent = kept(near, place, count, longest, some, PARTS)
+        a, a_exponent, b, b_exponent = load_states(near, place, count, longest, some, PARTS)
         at = row * time + begin
         out = space
-        p, q = emitted(emissions, at, columns, inside, blanks, begin < end, longest, PARTS)
+        p, q = load_emissions(emissions, at, columns, inside, blanks, begin < end, longest, PARTS)
         if MANY:
             enters = some & (place == start) & (start > 0)
-            entering = take_over(near + start - 1, enters, place)
+            entering = load_edge(near + start - 1, enters, place)
         u = 0
         while u < steps:
             alive = begin + u < end
-            next_p, next_q = emitted(emissions, at + 1, columns, inside, blanks, begin + u + 1 < end, longest, PARTS)
-            edge, edge_exponent = 0.0 * begin, 0 * begin + NOTHING
+            next_p, next_q = load_emissions(
+                emissions, at + 1, columns, inside, blanks, begin + u + 1 < end, longest, PARTS
+            )
+            edge, edge_exponent = 0.0 * begin, 0 * begin + ZERO_EXPONENT
             if MANY:
-                edge, edge_exponent = unpacked(entering)
-                entering = take_over(out + start - 1, enters & alive, place)
-            a, a_exponent, b, b_exponent, _a, _ae, _b, _be = step(
+                edge, edge_exponent = unpack(entering)
+                entering = load_edge(out + start - 1, enters & alive, place)
+            a, a_exponent, b, b_exponent, _a, _ae, _b, _be = step_frame(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, nowhere, nowhere, False, skip, place, lane,
                 LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
-            keep(out, place, count, longest, alive, a, a_exponent, b, b_exponent, PARTS)
+            store_states(out, place, count, longest, alive, a, a_exponent, b, b_exponent, PARTS)
             p, q = next_p, next_q
             at += 1
             out += 2 * line
@@ -175,40 +177,42 @@ def _posteriors_kernel(
     while start <= most_labels:
         place = first_columns(start, chunk, lane, LANES, PARTS)
         ends_block = (chunk == CHUNKS - 1) & (lane == LANES - 1)
-        columns, inside, skip = label_columns(labels, row, longest, count, there & (begin >= 0), place, some, PARTS)
+        columns, inside, skip = load_label_columns(
+            labels, row, longest, count, there & (begin >= 0), place, some, PARTS
+        )
         blanks = some & (place <= count)
-        a, a_exponent, b, b_exponent = kept(far, place, count, longest, some, PARTS)
+        a, a_exponent, b, b_exponent = load_states(far, place, count, longest, some, PARTS)
         frame = end - 1
         at = row * time + frame
         out = space + (frame - begin).to(tl.int64) * (2 * line)
-        state = main_state(states, at + 1, place, blanks, main & (end < length))
-        state = in_own_order(state, count, main, end < length)
-        p, q = emitted(emissions, at, columns, inside, blanks, frame >= begin, longest, PARTS)
-        stands = main_state(states, at, place, blanks, main & (frame >= begin))
+        state = load_main_state(states, at + 1, place, blanks, main & (end < length))
+        state = state_in_walk_order(state, count, main, end < length)
+        p, q = load_emissions(emissions, at, columns, inside, blanks, frame >= begin, longest, PARTS)
+        stands = load_main_state(states, at, place, blanks, main & (frame >= begin))
         if MANY:
             enters = some & (place == start) & (start > 0)
-            entering = take_over(odd, enters, place)
+            entering = load_edge(odd, enters, place)
         u = 0
         while u < steps:
             alive = frame >= begin
-            next_p, next_q = emitted(emissions, at - 1, columns, inside, blanks, frame > begin, longest, PARTS)
-            next_stands = main_state(states, at - 1, place, blanks, main & (frame > begin))
-            forward = forward_sums(out, columns, inside, alive, line, count, place, PARTS)
-            edge, edge_exponent = 0.0 * begin, 0 * begin + NOTHING
+            next_p, next_q = load_emissions(emissions, at - 1, columns, inside, blanks, frame > begin, longest, PARTS)
+            next_stands = load_main_state(states, at - 1, place, blanks, main & (frame > begin))
+            forward = load_forward_sums(out, columns, inside, alive, line, count, place, PARTS)
+            edge, edge_exponent = 0.0 * begin, 0 * begin + ZERO_EXPONENT
             if MANY:
-                pass_on(even, u, place, alive & ends_block, a, a_exponent, PARTS)
-                edge, edge_exponent = unpacked(entering)
-                entering = take_over(odd + (u + 1), enters & (frame > begin), place)
-            next_state = in_own_order(stands, count, main, alive)
-            a, a_exponent, b, b_exponent, all_a, all_a_exponent, all_b, all_b_exponent = step(
+                store_edge(even, u, place, alive & ends_block, a, a_exponent, PARTS)
+                edge, edge_exponent = unpack(entering)
+                entering = load_edge(odd + (u + 1), enters & (frame > begin), place)
+            next_state = state_in_walk_order(stands, count, main, alive)
+            a, a_exponent, b, b_exponent, all_a, all_a_exponent, all_b, all_b_exponent = step_frame(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, state, next_state, any_main, skip, place, lane,
                 LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
-            of_blanks = meet(
+            of_blanks = store_shares(
                 shares + at * line, columns, inside, alive, forward, all_a, all_a_exponent, all_b, all_b_exponent,
                 reference, count, place, PARTS,
             )  # fmt: skip
-            share = pairs_of_lanes(pairs_of_parts(of_blanks, PARTS), lane, LANES)
+            share = sum_lanes_pairwise(sum_parts_pairwise(of_blanks, PARTS), lane, LANES)
             to = tl.max_contiguous(blank_shares + at * lines + place // (LANES * PARTS), [1, 2])
             tl.store(to, share, mask=alive & (lane == 0))
             p, q, stands = next_p, next_q, next_stands
@@ -223,7 +227,7 @@ def _posteriors_kernel(
         start += CHUNKS * LANES * PARTS
 
 
-def wave(batch: int, time: int, labels: int) -> int:
+def segments_per_wave(batch: int, time: int, labels: int) -> int:
     """How many segments are walked through at once: as many as there is space for, shared out evenly among waves."""
     items = batch * -(-time // segment_frames(time))
     fits = SCRATCH // (segment_frames(time) * (labels + 1) * WORDS)
@@ -233,7 +237,7 @@ def wave(batch: int, time: int, labels: int) -> int:
 
 def stored_bytes(device: torch.device, batch: int, time: int, labels: int) -> int:
     """What is stored of the path sums, beside the scores of the labels themselves."""
-    stride, at_once = segment_frames(time), wave(batch, time, labels)
+    stride, at_once = segment_frames(time), segments_per_wave(batch, time, labels)
     states = (labels + 1) * (2 * batch * cdiv(time, stride) + at_once * stride)
     blocks = cdiv(labels + 1, walks_tile(device, 2 * batch, labels).columns)
     swept = labels + 1 > segments_tile(device, at_once, labels).columns
@@ -268,7 +272,7 @@ def find_shares(
     batch, time = frames.best.shape
     longest, device = prepared.labels.shape[1], frames.best.device
     segments = sums.checkpoints.shape[2]
-    items, at_once = batch * segments, wave(batch, time, longest)
+    items, at_once = batch * segments, segments_per_wave(batch, time, longest)
     tile = segments_tile(device, at_once, longest)
     many = longest + 1 > tile.columns
     lines = tile.chunks * cdiv(longest + 1, tile.columns)
@@ -280,7 +284,7 @@ def find_shares(
     scratch = torch.empty((at_once, sums.stride, 2, longest + 1), dtype=torch.int64, device=device)
     edges = torch.empty((at_once, 2, sums.stride), dtype=torch.int64, device=device) if many else None
     for first in range(0, items, at_once):
-        start(
+        launch_kernel(
             _posteriors_kernel, cdiv(at_once, tile.rows),
             frames.emissions, prepared.labels, prepared.counts, main.walked, main.states, main.spells, references,
             sums.checkpoints, scratch, edges, shares, blank_shares, first, min(items, first + at_once), time, longest,

@@ -16,8 +16,8 @@ import torch
 import triton
 import triton.language as tl
 
-from seqloss.kernels.triton.launch import start
-from seqloss.kernels.triton.tiles import cdiv, interpreted, power_of_two
+from seqloss.kernels.triton.launch import launch_kernel
+from seqloss.kernels.triton.tiles import cdiv, is_interpreted, power_of_two
 
 LAST = -1
 """The successor of the last label of its class; the leader of a class that no label is of."""
@@ -63,18 +63,18 @@ class PreparedTargets(NamedTuple):
     groups: Groups | None
 
 
-def few_classes(classes: int) -> bool:
+def has_few_classes(classes: int) -> bool:
     """Whether leaders are looked for among the classes."""
     return classes <= FEW_CLASSES
 
 
 def leaders_shape(batch: int, labels: int, classes: int) -> tuple[tuple[int, int], torch.dtype]:
     """Of `Groups.leaders`, and its type."""
-    return ((batch, classes), torch.int32) if few_classes(classes) else ((batch, labels), torch.int8)
+    return ((batch, classes), torch.int32) if has_few_classes(classes) else ((batch, labels), torch.int8)
 
 
 @triton.jit
-def leading(leaders, row, unit, count, longest, classes, BY_CLASS: tl.constexpr):
+def load_leader(leaders, row, unit, count, longest, classes, BY_CLASS: tl.constexpr):
     """The place of a class's leader (`unit` is a class), or of a label (`unit` is that), and whether it is a leader."""
     if BY_CLASS:
         place = tl.load(leaders + row * classes + unit, mask=unit < classes, other=-1)
@@ -86,7 +86,7 @@ def leading(leaders, row, unit, count, longest, classes, BY_CLASS: tl.constexpr)
 
 
 @triton.jit
-def _cut(lengths, row, whole):
+def _clamp_length(lengths, row, whole):
     """A row's length, cut to its axis, and whether it had to be; the whole axis where there are none."""
     given = (whole + 0 * row).to(tl.int64)
     if lengths is not None:
@@ -96,7 +96,7 @@ def _cut(lengths, row, whole):
 
 
 @triton.jit
-def _given(targets, row, place, inside, stride_row, stride_label, classes, blank):
+def _load_labels(targets, row, place, inside, stride_row, stride_label, classes, blank):
     """Labels in use as they were given, and which of them are none; each as a class, the blank where it is no label."""
     at = targets + row * stride_row + place.to(tl.int64) * stride_label
     label = tl.load(at, mask=inside, other=0).to(tl.int64)
@@ -105,13 +105,13 @@ def _given(targets, row, place, inside, stride_row, stride_label, classes, blank
 
 
 @triton.jit
-def _look(
+def _prepare_row(
     targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out, order_out,
     row, stride_row, stride_label, batch, time, classes, longest, blank, LABELS: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     """A row's labels and lengths, and its place among the rows."""
-    frames, wrong_frames = _cut(logit_lengths, row, time)
-    count, wrong_count = _cut(target_lengths, row, longest)
+    frames, wrong_frames = _clamp_length(logit_lengths, row, time)
+    count, wrong_count = _clamp_length(target_lengths, row, longest)
     wrong = (wrong_frames | wrong_count).to(tl.int32)
     repeats = 0
     start = 0
@@ -119,8 +119,8 @@ def _look(
         place = start + tl.arange(0, LABELS)
         inside = place < count
         follows = inside & (place > 0)
-        label, bad, clean = _given(targets, row, place, inside, stride_row, stride_label, classes, blank)
-        before = _given(targets, row, place - 1, follows, stride_row, stride_label, classes, blank)[0]
+        label, bad, clean = _load_labels(targets, row, place, inside, stride_row, stride_label, classes, blank)
+        before = _load_labels(targets, row, place - 1, follows, stride_row, stride_label, classes, blank)[0]
         wrong = tl.maximum(wrong, tl.max(bad.to(tl.int32), 0))
         repeats += tl.sum((follows & (label == before)).to(tl.int32), 0)
         tl.store(labels_out + row * longest + place, clean, mask=place < longest)
@@ -144,15 +144,15 @@ def _look(
 
 
 @triton.jit
-def _group(
+def _group_labels(
     targets, target_lengths, leaders, following_out, row, first_place, stride_row, stride_label, classes, longest,
     blank, UNITS: tl.constexpr, COMPARED: tl.constexpr, BY_CLASS: tl.constexpr,
 ):  # fmt: skip
     """UNITS labels' successors, and which of them lead; or UNITS classes' leaders."""
     place = first_place + tl.arange(0, UNITS)
-    count, _ = _cut(target_lengths, row, longest)
+    count, _ = _clamp_length(target_lengths, row, longest)
     inside = place < count
-    label = tl.where(inside, _given(targets, row, place, inside, stride_row, stride_label, classes, blank)[2], -1)
+    label = tl.where(inside, _load_labels(targets, row, place, inside, stride_row, stride_label, classes, blank)[2], -1)
     first = tl.full([UNITS], 2**31 - 1, tl.int32)
     following = tl.full([UNITS], 2**31 - 1, tl.int32)
     sought = label
@@ -162,7 +162,7 @@ def _group(
     while start < count:
         other_place = start + tl.arange(0, COMPARED)
         other_inside = other_place < count
-        other = _given(targets, row, other_place, other_inside, stride_row, stride_label, classes, blank)[2]
+        other = _load_labels(targets, row, other_place, other_inside, stride_row, stride_label, classes, blank)[2]
         other = tl.where(other_inside, other, -2)
         here = tl.where(other[None, :] == sought[:, None], other_place[None, :], 2**31 - 1)
         first = tl.minimum(first, tl.min(here, 1))
@@ -179,7 +179,7 @@ def _group(
 
 
 @triton.jit
-def _text_kernel(
+def _prepare_targets_kernel(
     targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out,
     order_out, leaders, following, stride_row, stride_label, batch, time, classes, longest, blank, parts,
     LABELS: tl.constexpr, ROWS: tl.constexpr, UNITS: tl.constexpr, COMPARED: tl.constexpr, BY_CLASS: tl.constexpr,
@@ -187,13 +187,13 @@ def _text_kernel(
     row = (tl.program_id(0) // parts).to(tl.int64)
     part = tl.program_id(0) % parts
     if part == 0:
-        _look(
+        _prepare_row(
             targets, logit_lengths, target_lengths, labels_out, frames_out, counts_out, required_out, refused_out,
             order_out, row, stride_row, stride_label, batch, time, classes, longest, blank, LABELS, ROWS,
         )  # fmt: skip
     else:
         if leaders is not None:
-            _group(
+            _group_labels(
                 targets, target_lengths, leaders, following, row, (part - 1) * UNITS, stride_row, stride_label, classes,
                 longest, blank, UNITS, COMPARED, BY_CLASS,
             )  # fmt: skip
@@ -223,7 +223,7 @@ def prepare_targets(
     labels = torch.empty((batch, longest), dtype=torch.int32, **new)
     frames, counts, required, order = (torch.empty(batch, dtype=torch.int32, **new) for _ in range(4))
     refused = torch.empty(batch, dtype=torch.int8, **new)
-    few, in_interpreter = few_classes(classes), interpreted(targets.device)
+    few, in_interpreter = has_few_classes(classes), is_interpreted(targets.device)
     groups, units = None, 0
     if grouped:
         shape, kind = leaders_shape(batch, longest, classes)
@@ -234,9 +234,9 @@ def prepare_targets(
         block, of_part, compared = (1 << 14, 512, 512) if in_interpreter else (1024, 8, 256)
         of_part = min(of_part, power_of_two(units))
         parts = 1 + cdiv(units, of_part)
-        start(
-            _text_kernel, batch * parts,
-            targets, *map(contiguous, (logit_lengths, target_lengths)), labels, frames, counts, required, refused,
+        launch_kernel(
+            _prepare_targets_kernel, batch * parts,
+            targets, *map(contiguous_lengths, (logit_lengths, target_lengths)), labels, frames, counts, required, refused,
             order, *(groups or (None, None)), *targets.stride(), batch, time, classes, longest, blank, parts,
             LABELS=min(block, power_of_two(longest)), ROWS=COMPARED, UNITS=of_part,
             COMPARED=min(compared, power_of_two(longest)), BY_CLASS=few,
@@ -244,6 +244,6 @@ def prepare_targets(
     return PreparedTargets(labels, frames, counts, required, refused, order, groups)
 
 
-def contiguous(lengths: torch.Tensor | None) -> torch.Tensor | None:
+def contiguous_lengths(lengths: torch.Tensor | None) -> torch.Tensor | None:
     """Lengths as kernels read them."""
     return None if lengths is None else lengths.contiguous()

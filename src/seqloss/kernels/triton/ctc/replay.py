@@ -20,11 +20,11 @@ import torch
 from seqloss.kernels.triton.ctc import pipeline as ctc
 from seqloss.kernels.triton.ctc.gradient import Residuals
 from seqloss.kernels.triton.ctc.loss import Losses
-from seqloss.kernels.triton.launch import Launch, on, recording
-from seqloss.kernels.triton.launch_list import LaunchList, laid_out
-from seqloss.kernels.triton.tiles import interpreted
+from seqloss.kernels.triton.launch import Launch, on_device, record_launches
+from seqloss.kernels.triton.launch_list import LaunchList, lay_out_launches
+from seqloss.kernels.triton.tiles import is_interpreted
 
-FORMS = 512
+MOST_SIGNATURES = 512
 """Of which it is known that they were seen; then all are forgotten. Of one form's upstreams no more are noted."""
 ALIGNMENT = 256
 """Bytes; what an allocator of CUDA's gives is aligned so."""
@@ -88,7 +88,7 @@ class Forward(NamedTuple):
     plan: Plan | None
 
 
-def enabled() -> bool:
+def replay_enabled() -> bool:
     """Whether calls may be replayed: the environment's SEQLOSS_CUDA_REPLAY is not 0."""
     return os.environ.get("SEQLOSS_CUDA_REPLAY", "1") != "0"
 
@@ -99,26 +99,26 @@ def forward(
 ) -> Forward:  # fmt: skip
     """As `ctc.forward`."""
     arguments: Arguments = (logits, targets, logit_lengths, target_lengths, label_counts)
-    if interpreted(logits.device) or not enabled():
-        return _packed(*ctc.forward(*arguments, **options))
-    form = (logits.device, *map(_form, arguments), *options.values())
+    if is_interpreted(logits.device) or not replay_enabled():
+        return _pack_result(*ctc.forward(*arguments, **options))
+    form = (logits.device, *map(_signature_of, arguments), *options.values())
     plan = _plans.get(form)
     if plan is Unplanned.SEEN:
-        with on(logits.device):
-            with recording() as launches:
+        with on_device(logits.device):
+            with record_launches() as launches:
                 losses, residuals = ctc.forward(*arguments, **options)
-            _plans[form] = _plan(launches, arguments, losses, residuals) or Unplanned.CANNOT
-            return _packed(losses, residuals)
+            _plans[form] = _make_plan(launches, arguments, losses, residuals) or Unplanned.CANNOT
+            return _pack_result(losses, residuals)
     if not isinstance(plan, Plan):
         if plan is None:
-            if len(_plans) >= FORMS:
+            if len(_plans) >= MOST_SIGNATURES:
                 _plans.clear()
             _plans[form] = Unplanned.SEEN
-        return _packed(*ctc.forward(*arguments, **options))
-    with on(logits.device):
+        return _pack_result(*ctc.forward(*arguments, **options))
+    with on_device(logits.device):
         result = torch.empty(plan.shape, dtype=torch.float32, device=logits.device)
-        memory = _bytes(plan.layout.size, logits.device)
-        temporary = _bytes(plan.temporary, logits.device)
+        memory = _allocate_bytes(plan.layout.size, logits.device)
+        temporary = _allocate_bytes(plan.temporary, logits.device)
         given = (0 if tensor is None else tensor.data_ptr() for tensor in (temporary, memory, result, *arguments))
         plan.launch_list.start((*given, 0, 0), logits.device.index)
     return Forward(result, memory, plan.layout, plan)
@@ -130,94 +130,96 @@ def backward(
     mode: int,
 ) -> torch.Tensor:  # fmt: skip
     """As `ctc.backward`, of what `forward` has left."""
-    residuals = _whole(residuals)
+    residuals = _in_one_piece(residuals)
 
     def ordinary() -> torch.Tensor:
-        return ctc.backward(logits, unpacked(residuals, layout), upstream, blank=blank, mode=mode)
+        return ctc.backward(logits, unpack_residuals(residuals, layout), upstream, blank=blank, mode=mode)
 
     if plan is None:
         return ordinary()
-    form = (logits.device, _form(logits), _form(residuals), _form(upstream), mode)
+    form = (logits.device, _signature_of(logits), _signature_of(residuals), _signature_of(upstream), mode)
     if form not in plan.backward:
-        if len(plan.backward) >= FORMS:
+        if len(plan.backward) >= MOST_SIGNATURES:
             return ordinary()
-        with on(logits.device), recording() as launches:
+        with on_device(logits.device), record_launches() as launches:
             gradient = ordinary()
             given = {LOGITS: logits, UPSTREAM: upstream, GRADIENT: gradient}
             known = {residuals.data_ptr() + field.offset: (RESIDUALS, field.offset) for field in layout.fields if field}
             others = {tensor.data_ptr(): (base, 0) for base, tensor in given.items()}
             if len(others) == len(given) and not others.keys() & known.keys():
-                plan.backward[form] = laid_out(launches, known | others)
+                plan.backward[form] = lay_out_launches(launches, known | others)
         return gradient
     launch_list = plan.backward[form]
     if launch_list is None:
         return ordinary()
-    with on(logits.device):
+    with on_device(logits.device):
         gradient = torch.empty(logits.shape, dtype=logits.dtype, device=logits.device)
         bases = (0, residuals.data_ptr(), 0, logits.data_ptr(), 0, 0, 0, 0, upstream.data_ptr(), gradient.data_ptr())
         launch_list.start(bases, logits.device.index)
     return gradient
 
 
-def unpacked(residuals: torch.Tensor, layout: Layout) -> Residuals:
+def unpack_residuals(residuals: torch.Tensor, layout: Layout) -> Residuals:
     """What `forward` has left as the tensors that it stands for."""
-    whole = _whole(residuals)
-    tensors: list[Any] = [field and _field(whole, *field) for field in layout.fields]
+    whole = _in_one_piece(residuals)
+    tensors: list[Any] = [field and _view_field(whole, *field) for field in layout.fields]
     return Residuals(*tensors)
 
 
-def _whole(residuals: torch.Tensor) -> torch.Tensor:
+def _in_one_piece(residuals: torch.Tensor) -> torch.Tensor:
     """What `forward` has left, in one piece: a hook may have brought it back in others, or to an odd address."""
     in_place = residuals.is_contiguous() and not (residuals.storage_offset() | residuals.data_ptr()) & 7
     return residuals if in_place else residuals.clone(memory_format=torch.contiguous_format)
 
 
-def _field(memory: torch.Tensor, offset: int, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
+def _view_field(memory: torch.Tensor, offset: int, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
     return memory[offset : offset + shape.numel() * dtype.itemsize].view(dtype).view(shape)
 
 
-def _packed(losses: Losses, residuals: Residuals | None) -> Forward:
+def _pack_result(losses: Losses, residuals: Residuals | None) -> Forward:
     """What a call leaves that was not planned, as one that was would leave it."""
     if residuals is None:
         return Forward(losses.result, None, None, None)
-    layout = _layout(residuals)
-    memory = _bytes(layout.size, losses.result.device)
+    layout = _lay_out_residuals(residuals)
+    memory = _allocate_bytes(layout.size, losses.result.device)
     for tensor, field in zip(residuals, layout.fields, strict=True):
         if tensor is not None and field is not None:
-            _field(memory, *field).copy_(tensor)
+            _view_field(memory, *field).copy_(tensor)
     return Forward(losses.result, memory, layout, None)
 
 
-def _layout(residuals: Residuals | None) -> Layout:
+def _lay_out_residuals(residuals: Residuals | None) -> Layout:
     fields: list[Field | None] = []
     size = 0
     for tensor in residuals or ():
         fields.append(None if tensor is None else Field(size, tensor.shape, tensor.dtype))
-        size += 0 if tensor is None else _aligned(tensor)
+        size += 0 if tensor is None else _aligned_bytes(tensor)
     return Layout(tuple(fields), size)
 
 
-def _aligned(tensor: torch.Tensor) -> int:
+def _aligned_bytes(tensor: torch.Tensor) -> int:
     """A tensor's bytes, and those up to where the next may begin."""
     return -(-tensor.numel() * tensor.itemsize // ALIGNMENT) * ALIGNMENT
 
 
-def _form(tensor: torch.Tensor | None) -> tuple[Any, ...] | None:
+def _signature_of(tensor: torch.Tensor | None) -> tuple[Any, ...] | None:
     return None if tensor is None else (tensor.dtype, tensor.shape, tensor.stride(), tensor.data_ptr() & 15 == 0)
 
 
-def _bytes(size: int, device: torch.device) -> torch.Tensor:
+def _allocate_bytes(size: int, device: torch.device) -> torch.Tensor:
     return torch.empty(size, dtype=torch.uint8, device=device)
 
 
-def _plan(launches: list[Launch], arguments: Arguments, losses: Losses, residuals: Residuals | None) -> Plan | None:
+def _make_plan(
+    launches: list[Launch], arguments: Arguments, losses: Losses, residuals: Residuals | None
+) -> Plan | None:
     """What to start another time; None where two arguments are the same memory, or one was copied for the kernels."""
     given = [(tensor, LOGITS + number) for number, tensor in enumerate(arguments) if tensor is not None]
     known = {tensor.data_ptr(): (base, 0) for tensor, base in given}
     if len(known) < len(given) or not all(tensor.is_contiguous() for tensor, _ in given if tensor.ndim == 1):
         return None
     known[losses.result.data_ptr()] = (RESULT, 0)
-    layout = _layout(residuals)
+    layout = _lay_out_residuals(residuals)
     for tensor, field in zip(residuals or (), layout.fields, strict=True):
         if tensor is not None and field is not None and tensor.numel():
             assert tensor.is_contiguous()
@@ -228,6 +230,6 @@ def _plan(launches: list[Launch], arguments: Arguments, losses: Losses, residual
             if isinstance(value, torch.Tensor) and value.numel() and value.data_ptr() not in known:
                 assert value.is_contiguous()
                 known[value.data_ptr()] = (TEMPORARY, temporary)
-                temporary += _aligned(value)
-    launch_list = laid_out(launches, known)
+                temporary += _aligned_bytes(value)
+    launch_list = lay_out_launches(launches, known)
     return None if launch_list is None else Plan(launch_list, losses.result.shape, temporary, layout, {})

@@ -36,14 +36,14 @@ import triton
 import triton.language as tl
 
 from seqloss.kernels.triton.extended_exponent import (
-    NOTHING,
     PACKED_ZERO,
-    add,
+    ZERO_EXPONENT,
+    add_extended,
     indicator,
-    multiply,
-    packed,
-    shifted,
-    unpacked,
+    multiply_extended,
+    pack,
+    shift_to,
+    unpack,
 )
 
 NOWHERE = tl.constexpr(-8)
@@ -51,7 +51,7 @@ NOWHERE = tl.constexpr(-8)
 
 
 @triton.jit
-def emitted(emissions, at, columns, inside, blanks, alive, longest, PARTS: tl.constexpr):
+def load_emissions(emissions, at, columns, inside, blanks, alive, longest, PARTS: tl.constexpr):
     """What a frame's labels emit, a tuple of packed extended-exponent numbers (lines, lanes), and its blank, where
     `blanks` are.
 
@@ -68,15 +68,15 @@ def emitted(emissions, at, columns, inside, blanks, alive, longest, PARTS: tl.co
 
 
 @triton.jit
-def line_before(value, exponent, LINES: tl.constexpr):
+def previous_line(value, exponent, LINES: tl.constexpr):
     """What each line holds, (lines,), one line on: (lines, 1), in the first line anything."""
-    moved = tl.gather(packed(value, exponent), tl.maximum(tl.arange(0, LINES) - 1, 0), 0)
-    value, exponent = unpacked(moved)
+    moved = tl.gather(pack(value, exponent), tl.maximum(tl.arange(0, LINES) - 1, 0), 0)
+    value, exponent = unpack(moved)
     return value[:, None], exponent[:, None]
 
 
 @triton.jit
-def label_before(
+def previous_label(
     a, a_exponent, edge, edge_exponent, lane, LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr,
     CHUNKS: tl.constexpr,
 ):  # fmt: skip
@@ -85,7 +85,7 @@ def label_before(
     if CHUNKS > 1:  # sums of whole numbers are one instruction
         leaving = tl.sum(tl.where(lane == LANES - 1, last.to(tl.int32, bitcast=True), 0), 1)
         leaving_exponent = tl.sum(tl.where(lane == LANES - 1, last_exponent, 0), 1)
-        value, exponent = line_before(leaving.to(tl.float32, bitcast=True), leaving_exponent, LINES)
+        value, exponent = previous_line(leaving.to(tl.float32, bitcast=True), leaving_exponent, LINES)
         first = (tl.arange(0, LINES) % CHUNKS == 0)[:, None]
         edge, edge_exponent = tl.where(first, edge, value), tl.where(first, edge_exponent, exponent)
     lane_before = tl.broadcast_to(tl.maximum(lane - 1, 0), last.shape)
@@ -97,46 +97,46 @@ def label_before(
 
 
 @triton.jit
-def entered(
+def sum_predecessors(
     a, a_exponent, b, b_exponent, edge, edge_exponent, skip, lane, LINES: tl.constexpr, LANES: tl.constexpr,
     PARTS: tl.constexpr, CHUNKS: tl.constexpr,
 ):  # fmt: skip
     """The sums that enter each label and each blank, before the frame emits; not normalised."""
-    previous, previous_exponent = label_before(
+    previous, previous_exponent = previous_label(
         a, a_exponent, edge, edge_exponent, lane, LINES, LANES, PARTS, CHUNKS
     )  # fmt: skip
     into_a, a_top, into_b, b_top = (), (), (), ()
     for i in tl.static_range(PARTS):
         top = tl.maximum(b_exponent[i], previous_exponent[i])
-        into_b = into_b + (shifted(b[i], b_exponent[i], top) + shifted(previous[i], previous_exponent[i], top),)
+        into_b = into_b + (shift_to(b[i], b_exponent[i], top) + shift_to(previous[i], previous_exponent[i], top),)
         b_top = b_top + (top,)
-        ahead_exponent = tl.where(skip[i], previous_exponent[i], NOTHING)
+        ahead_exponent = tl.where(skip[i], previous_exponent[i], ZERO_EXPONENT)
         top = tl.maximum(tl.maximum(a_exponent[i], b_exponent[i]), ahead_exponent)
-        ahead = shifted(tl.where(skip[i], previous[i], 0.0), ahead_exponent, top)
-        into_a = into_a + (shifted(b[i], b_exponent[i], top) + ahead + shifted(a[i], a_exponent[i], top),)
+        ahead = shift_to(tl.where(skip[i], previous[i], 0.0), ahead_exponent, top)
+        into_a = into_a + (shift_to(b[i], b_exponent[i], top) + ahead + shift_to(a[i], a_exponent[i], top),)
         a_top = a_top + (top,)
     return into_a, a_top, into_b, b_top
 
 
 @triton.jit
-def enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS: tl.constexpr):
+def add_main_path(into_a, a_top, into_b, b_top, state, skip, place, PARTS: tl.constexpr):
     """With what enters from the main path's `state`."""
     on_label = state & 1
     stands = state >> 1
     all_a, all_a_exponent, all_b, all_b_exponent = (), (), (), ()
     for i in tl.static_range(PARTS):
         x, x_exponent = indicator(place + i == stands + on_label)
-        x, x_exponent = add(into_b[i], b_top[i], x, x_exponent)
+        x, x_exponent = add_extended(into_b[i], b_top[i], x, x_exponent)
         all_b, all_b_exponent = all_b + (x,), all_b_exponent + (x_exponent,)
         onward = skip[i] & (on_label == 1) & (place + i == stands + 1)
         x, x_exponent = indicator((place + i == stands) | onward)
-        x, x_exponent = add(into_a[i], a_top[i], x, x_exponent)
+        x, x_exponent = add_extended(into_a[i], a_top[i], x, x_exponent)
         all_a, all_a_exponent = all_a + (x,), all_a_exponent + (x_exponent,)
     return all_a, all_a_exponent, all_b, all_b_exponent
 
 
 @triton.jit
-def besides(rest, rest_exponent, entered, entered_exponent, first, next_state, PARTS: tl.constexpr):
+def exclude_main_path(rest, rest_exponent, entered, entered_exponent, first, next_state, PARTS: tl.constexpr):
     """What entered, but in the main path's `next_state` what entered besides it; `first` numbers the first part."""
     value, exponent = (), ()
     for i in tl.static_range(PARTS):
@@ -147,7 +147,7 @@ def besides(rest, rest_exponent, entered, entered_exponent, first, next_state, P
 
 
 @triton.jit
-def step(
+def step_frame(
     a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, state, next_state, any_main, skip,
     place, lane, LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, CHUNKS: tl.constexpr,
 ):  # fmt: skip
@@ -167,21 +167,21 @@ def step(
     Returns:
         a, b after the frame, and what entered them, without what the frame itself emits.
     """
-    into_a, a_top, into_b, b_top = entered(
+    into_a, a_top, into_b, b_top = sum_predecessors(
         a, a_exponent, b, b_exponent, edge, edge_exponent, skip, lane, LINES, LANES, PARTS, CHUNKS
     )  # fmt: skip
     new_a, new_a_exponent, new_b, new_b_exponent = into_a, a_top, into_b, b_top
     if any_main:
-        all_a, all_a_top, all_b, all_b_top = enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS)
-        new_a, new_a_exponent = besides(into_a, a_top, all_a, all_a_top, 2 * place + 1, next_state, PARTS)
-        new_b, new_b_exponent = besides(into_b, b_top, all_b, all_b_top, 2 * place, next_state, PARTS)
+        all_a, all_a_top, all_b, all_b_top = add_main_path(into_a, a_top, into_b, b_top, state, skip, place, PARTS)
+        new_a, new_a_exponent = exclude_main_path(into_a, a_top, all_a, all_a_top, 2 * place + 1, next_state, PARTS)
+        new_b, new_b_exponent = exclude_main_path(into_b, b_top, all_b, all_b_top, 2 * place, next_state, PARTS)
         into_a, a_top, into_b, b_top = all_a, all_a_top, all_b, all_b_top
     a, a_exponent, b, b_exponent = (), (), (), ()
-    of_blank, of_blank_exponent = unpacked(q)
+    of_blank, of_blank_exponent = unpack(q)
     for i in tl.static_range(PARTS):
-        of_label, of_label_exponent = unpacked(p[i])
-        value, exponent = multiply(new_a[i], new_a_exponent[i], of_label, of_label_exponent)
+        of_label, of_label_exponent = unpack(p[i])
+        value, exponent = multiply_extended(new_a[i], new_a_exponent[i], of_label, of_label_exponent)
         a, a_exponent = a + (value,), a_exponent + (exponent,)
-        value, exponent = multiply(new_b[i], new_b_exponent[i], of_blank, of_blank_exponent)
+        value, exponent = multiply_extended(new_b[i], new_b_exponent[i], of_blank, of_blank_exponent)
         b, b_exponent = b + (value,), b_exponent + (exponent,)
     return a, a_exponent, b, b_exponent, into_a, a_top, into_b, b_top

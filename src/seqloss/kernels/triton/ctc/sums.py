@@ -30,9 +30,9 @@ import triton.language as tl
 from seqloss.kernels.triton.ctc.frames import Frames
 from seqloss.kernels.triton.ctc.main_path import MainPath
 from seqloss.kernels.triton.ctc.prepared_targets import PreparedTargets
-from seqloss.kernels.triton.ctc.step import NOWHERE, emitted, step
-from seqloss.kernels.triton.extended_exponent import NOTHING, PACKED_ZERO, indicator, packed, unpacked
-from seqloss.kernels.triton.launch import start
+from seqloss.kernels.triton.ctc.step import NOWHERE, load_emissions, step_frame
+from seqloss.kernels.triton.extended_exponent import PACKED_ZERO, ZERO_EXPONENT, indicator, pack, unpack
+from seqloss.kernels.triton.launch import launch_kernel
 from seqloss.kernels.triton.tiles import cdiv, walks_tile
 
 HANDED = 32
@@ -58,7 +58,7 @@ class Sums(NamedTuple):
 
 
 @triton.jit
-def numbered(program, ROWS: tl.constexpr, CHUNKS: tl.constexpr):
+def row_of_each_line(program, ROWS: tl.constexpr, CHUNKS: tl.constexpr):
     """Which of a program's ROWS each line is of, counted over all programs: (lines, 1), or a number."""
     number = program
     if ROWS > 1:
@@ -67,7 +67,7 @@ def numbered(program, ROWS: tl.constexpr, CHUNKS: tl.constexpr):
 
 
 @triton.jit
-def most_of(x, ROWS: tl.constexpr):
+def max_over_lines(x, ROWS: tl.constexpr):
     """The largest of all lines, a number."""
     if ROWS > 1:
         x = tl.max(x)
@@ -81,7 +81,7 @@ def first_columns(start, chunk, lane, LANES: tl.constexpr, PARTS: tl.constexpr):
 
 
 @triton.jit
-def label_columns(labels, row, longest, count, backward, place, there, PARTS: tl.constexpr):
+def load_label_columns(labels, row, longest, count, backward, place, there, PARTS: tl.constexpr):
     """In a walk's own order, as tuples of (lines, lanes): which label each column is, whether it is one, and whether
     that may follow the one before without a blank between."""
     columns, inside, skip = (), (), ()
@@ -97,20 +97,20 @@ def label_columns(labels, row, longest, count, backward, place, there, PARTS: tl
 
 
 @triton.jit
-def main_state(states, at, place, blanks, main):
+def load_main_state(states, at, place, blanks, main):
     """The main path's state in a frame, as a forward walk counts them, in each lane of `blanks`."""
     at = tl.max_contiguous(states + at + tl.where(blanks, 0, place), [1, 2])
     return tl.load(at, mask=blanks & main, other=0)
 
 
 @triton.jit
-def in_own_order(state, count, main, known):
+def state_in_walk_order(state, count, main, known):
     """It as a backward walk counts them; NOWHERE where the walk has none."""
     return tl.where(main, tl.where(known, 2 * count - state, 0), NOWHERE)
 
 
 @triton.jit
-def bring(
+def prefetch_frames(
     emissions, states, edges, row, time, frame, u, pace, left, columns, inside, blanks, main, enters, longest,
     MANY: tl.constexpr, PARTS: tl.constexpr, TOGETHER: tl.constexpr,
 ):  # fmt: skip
@@ -119,16 +119,16 @@ def bring(
     labels, of_blank, stands, entering = (), (), (), ()
     for j in tl.static_range(TOGETHER):
         now, alive = frame + j * pace, left > j
-        some, blank = emitted(emissions, row * time + now, columns, inside, blanks, alive, longest, PARTS)
+        some, blank = load_emissions(emissions, row * time + now, columns, inside, blanks, alive, longest, PARTS)
         labels, of_blank = labels + some, of_blank + (blank,)
-        stands = stands + (main_state(states, row * time + now, columns[0], blanks, main & alive),)
+        stands = stands + (load_main_state(states, row * time + now, columns[0], blanks, main & alive),)
         if MANY:
-            entering = entering + (take_over(edges + (u + j), enters & alive, columns[0]),)
+            entering = entering + (load_edge(edges + (u + j), enters & alive, columns[0]),)
     return labels, of_blank, stands, entering
 
 
 @triton.jit
-def of_frame(labels, j: tl.constexpr, PARTS: tl.constexpr):
+def labels_of_frame(labels, j: tl.constexpr, PARTS: tl.constexpr):
     """One frame's labels of those that were brought together."""
     found = ()
     for i in tl.static_range(PARTS):
@@ -137,17 +137,17 @@ def of_frame(labels, j: tl.constexpr, PARTS: tl.constexpr):
 
 
 @triton.jit
-def nothing(LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr):
+def zero_states(LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr):
     """A zero of each column."""
     value, exponent = (), ()
     for _ in tl.static_range(PARTS):
         value = value + (tl.zeros([LINES, LANES], tl.float32),)
-        exponent = exponent + (tl.full([LINES, LANES], NOTHING, tl.int32),)
+        exponent = exponent + (tl.full([LINES, LANES], ZERO_EXPONENT, tl.int32),)
     return value, exponent
 
 
 @triton.jit
-def on_first_blank(begins, place, PARTS: tl.constexpr):
+def start_states(begins, place, PARTS: tl.constexpr):
     """1 on the first blank of the rows that begin there."""
     value, exponent = (), ()
     for i in tl.static_range(PARTS):
@@ -157,31 +157,31 @@ def on_first_blank(begins, place, PARTS: tl.constexpr):
 
 
 @triton.jit
-def keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS: tl.constexpr):
+def store_states(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS: tl.constexpr):
     """Store states as two lines of packed extended-exponent numbers, labels and blanks."""
     for i in tl.static_range(PARTS):
         inside = kept & (place + i <= count)
         at = tl.max_contiguous(out + (place + i), [1, 2])
-        tl.store(at, packed(a[i], a_exponent[i]), mask=inside)
-        tl.store(at + (longest + 1), packed(b[i], b_exponent[i]), mask=inside)
+        tl.store(at, pack(a[i], a_exponent[i]), mask=inside)
+        tl.store(at + (longest + 1), pack(b[i], b_exponent[i]), mask=inside)
 
 
 @triton.jit
-def pass_on(edges, frame, place, last, a, a_exponent, PARTS: tl.constexpr):
+def store_edge(edges, frame, place, last, a, a_exponent, PARTS: tl.constexpr):
     """Leave the `last` label of the block for the next block."""
     at = tl.max_contiguous(edges + frame + tl.where(last, 0, place), [1, 2])
-    tl.store(at, packed(a[PARTS - 1], a_exponent[PARTS - 1]), mask=last)
+    tl.store(at, pack(a[PARTS - 1], a_exponent[PARTS - 1]), mask=last)
 
 
 @triton.jit
-def take_over(edge, enters, place):
+def load_edge(edge, enters, place):
     """The label that enters the block, a packed extended-exponent number, in each lane of `enters`."""
     at = tl.max_contiguous(edge + tl.where(enters, 0, place), [1, 2])
     return tl.load(at, mask=enters, other=PACKED_ZERO)
 
 
 @triton.jit
-def hand_over(done, frames):
+def signal_frames_done(done, frames):
     """Let the program of the next block read what `frames` frames have left at the edge: the barrier puts what one lane
     stored before the release, which is another's."""
     tl.debug_barrier()
@@ -189,14 +189,14 @@ def hand_over(done, frames):
 
 
 @triton.jit
-def wait_for(done, frames):
+def wait_for_frames(done, frames):
     """Until the program of the block before has handed over so many frames."""
     while tl.atomic_add(done, 0, sem="acquire") < frames:
         pass
 
 
 @triton.jit
-def going_on(alive, new, old, PARTS: tl.constexpr):
+def update_where_alive(alive, new, old, PARTS: tl.constexpr):
     """New values where a walk goes on."""
     chosen = ()
     for i in tl.static_range(PARTS):
@@ -227,15 +227,15 @@ def _sums_kernel(
         started = tl.atomic_add(done, 1)
         done += 1 + started
         program, block = started % of_block, started // of_block
-    walk = numbered(program, ROWS, CHUNKS)
+    walk = row_of_each_line(program, ROWS, CHUNKS)
     there = walk < walks
     row = tl.load(order + walk // WAYS, mask=there, other=0).to(tl.int64)
     backward = walk % WAYS == 0
     length = tl.load(frames + row, mask=there, other=0)
     count = tl.load(counts + row, mask=there, other=-1)
     main = backward & there & (tl.load(spells + row, mask=there, other=0) > 0)
-    any_main = most_of(main.to(tl.int32), ROWS) > 0
-    most_frames = most_of(length, ROWS)
+    any_main = max_over_lines(main.to(tl.int32), ROWS) > 0
+    most_frames = max_over_lines(length, ROWS)
     line = longest + 1
     pace = tl.where(backward, -1, 1)
     own_edges, edges_before = edges, edges
@@ -243,21 +243,21 @@ def _sums_kernel(
         own_edges = edges + (block.to(tl.int64) * walks + walk) * time
         edges_before = edges + ((block.to(tl.int64) - 1) * walks + walk) * time
     start = block * (CHUNKS * LANES * PARTS)
-    if start <= most_of(count, ROWS):
+    if start <= max_over_lines(count, ROWS):
         place = first_columns(start, chunk, lane, LANES, PARTS)
         ends_block = (chunk == CHUNKS - 1) & (lane == LANES - 1)
-        columns, inside, skip = label_columns(labels, row, longest, count, backward, place, there, PARTS)
+        columns, inside, skip = load_label_columns(labels, row, longest, count, backward, place, there, PARTS)
         blanks, enters = there & (place <= count), (place == start) & (block > 0)
-        a, a_exponent = nothing(LINES, LANES, PARTS)
-        b, b_exponent = on_first_blank(there & (main == 0), place, PARTS)
+        a, a_exponent = zero_states(LINES, LANES, PARTS)
+        b, b_exponent = start_states(there & (main == 0), place, PARTS)
         frame = tl.where(backward, length - 1, 0)
         state = tl.where(main & blanks, 0, NOWHERE)
         gap = tl.where(backward, (length - 1) % stride + 1, stride)
         border = 0 * gap
         if MANY:
             if block > 0:
-                wait_for(done - of_block, tl.minimum(TOGETHER, most_frames))
-        ps, qs, stands, entering = bring(
+                wait_for_frames(done - of_block, tl.minimum(TOGETHER, most_frames))
+        ps, qs, stands, entering = prefetch_frames(
             emissions, states, edges_before, row, time, frame, 0, pace, length, columns, inside, blanks, main, enters,
             longest, MANY, PARTS, TOGETHER,
         )  # fmt: skip
@@ -266,11 +266,11 @@ def _sums_kernel(
             until = most_frames
             if MANY:
                 until = tl.minimum(u + HANDED, most_frames)
-                hand_over(done, u)
+                signal_frames_done(done, u)
                 if block > 0:
-                    wait_for(done - of_block, tl.minimum(until + TOGETHER, most_frames))
+                    wait_for_frames(done - of_block, tl.minimum(until + TOGETHER, most_frames))
             while u < until:
-                next_ps, next_qs, next_stands, next_entering = bring(
+                next_ps, next_qs, next_stands, next_entering = prefetch_frames(
                     emissions, states, edges_before, row, time, frame + TOGETHER * pace, u + TOGETHER, pace,
                     length - (u + TOGETHER), columns, inside, blanks, main, enters, longest, MANY, PARTS, TOGETHER,
                 )  # fmt: skip
@@ -279,29 +279,35 @@ def _sums_kernel(
                     if KEEP:
                         here = u + j == border
                         kept = alive & here
-                        if most_of(kept.to(tl.int32), ROWS) > 0:
+                        if max_over_lines(kept.to(tl.int32), ROWS) > 0:
                             segment = (row * 2 + backward.to(tl.int64)) * segments + frame // stride
                             out = checkpoints + segment * (2 * line)
-                            keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS)
+                            store_states(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS)
                             border = tl.where(here, border + gap, border)
                             gap = tl.where(here, stride, gap)
-                    edge, edge_exponent = 0.0 * frame, 0 * frame + NOTHING
+                    edge, edge_exponent = 0.0 * frame, 0 * frame + ZERO_EXPONENT
                     if MANY:
-                        pass_on(own_edges, u + j, place, alive & ends_block, a, a_exponent, PARTS)
-                        edge, edge_exponent = unpacked(entering[j])
-                    next_state = in_own_order(stands[j], count, main, alive)
-                    new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step(
-                        a, a_exponent, b, b_exponent, edge, edge_exponent, of_frame(ps, j, PARTS), qs[j], state,
+                        store_edge(own_edges, u + j, place, alive & ends_block, a, a_exponent, PARTS)
+                        edge, edge_exponent = unpack(entering[j])
+                    next_state = state_in_walk_order(stands[j], count, main, alive)
+                    new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step_frame(
+                        a, a_exponent, b, b_exponent, edge, edge_exponent, labels_of_frame(ps, j, PARTS), qs[j], state,
                         next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
                     )  # fmt: skip
-                    a, a_exponent = going_on(alive, new_a, a, PARTS), going_on(alive, new_a_exponent, a_exponent, PARTS)
-                    b, b_exponent = going_on(alive, new_b, b, PARTS), going_on(alive, new_b_exponent, b_exponent, PARTS)
+                    a, a_exponent = (
+                        update_where_alive(alive, new_a, a, PARTS),
+                        update_where_alive(alive, new_a_exponent, a_exponent, PARTS),
+                    )
+                    b, b_exponent = (
+                        update_where_alive(alive, new_b, b, PARTS),
+                        update_where_alive(alive, new_b_exponent, b_exponent, PARTS),
+                    )
                     state = next_state
                     frame += pace
                 ps, qs, stands, entering = next_ps, next_qs, next_stands, next_entering
                 u += TOGETHER
         if MANY:
-            hand_over(done, most_frames)
+            signal_frames_done(done, most_frames)
         ours = backward & there
         final = ends + row * 4 + 0 * place
         for i in tl.static_range(PARTS):
@@ -312,7 +318,7 @@ def _sums_kernel(
             tl.store(final + 3, b_exponent[i], mask=on_blank)
         empty = ours & (place == 0) & (count == 0)
         tl.store(final, 0 * place, mask=empty)
-        tl.store(final + 1, 0 * place + NOTHING, mask=empty)
+        tl.store(final + 1, 0 * place + ZERO_EXPONENT, mask=empty)
 
 
 def segment_frames(time: int) -> int:
@@ -338,9 +344,9 @@ def sum_paths(frames: Frames, prepared: PreparedTargets, main: MainPath, *, keep
     edges = torch.empty((blocks, walks, time), **wide) if many else None
     done = torch.empty(1 + blocks * programs, **new) if many else None
     if done is not None and batch:
-        start(_clear_kernel, cdiv(len(done), CLEARED), done, len(done), BLOCK=CLEARED)
+        launch_kernel(_clear_kernel, cdiv(len(done), CLEARED), done, len(done), BLOCK=CLEARED)
     if batch:
-        start(
+        launch_kernel(
             _sums_kernel, blocks * programs,
             frames.emissions, prepared.labels, prepared.counts, main.walked, main.states, main.spells, prepared.order,
             ends, edges, done, checkpoints, walks, time, longest, segments, stride,

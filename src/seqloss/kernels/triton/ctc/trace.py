@@ -8,11 +8,11 @@ or ends there, all frames at once; each place is written by one frame alone.
 import triton
 import triton.language as tl
 
-from seqloss.kernels.triton.spans import log_probability
+from seqloss.kernels.triton.spans import log_probability_of_best
 
 
 @triton.jit(do_not_specialize=["batch", "time", "labels_axis"])
-def follow(steps, frame_counts, states, batch, time, labels_axis, ROWS: tl.constexpr):
+def follow_steps(steps, frame_counts, states, batch, time, labels_axis, ROWS: tl.constexpr):
     """The state of each frame, (batch, time): it waits for one byte a frame."""
     n = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
     frames = tl.load(frame_counts + n, mask=n < batch, other=0).to(tl.int32)
@@ -28,7 +28,7 @@ def follow(steps, frame_counts, states, batch, time, labels_axis, ROWS: tl.const
 
 
 @triton.jit(do_not_specialize=["count", "time", "labels_axis", "blank"])
-def read_off(
+def read_path(
     logits, row_step, time_step, class_step, labels, tops, others, frame_counts,
     states, blank, classes, log_probs, first, last, count, time, labels_axis,
     NORMALIZE: tl.constexpr, FRAMES: tl.constexpr,
@@ -47,7 +47,7 @@ def read_off(
     score = x.to(tl.float32).to(tl.float64)
     if NORMALIZE:
         top = tl.load(tops + place, mask=inside, other=0.0).to(tl.float64)
-        score = (score - top) + log_probability(tl.load(others + place, mask=inside, other=0.0))
+        score = (score - top) + log_probability_of_best(tl.load(others + place, mask=inside, other=0.0))
     tl.store(classes + place, tl.where(inside, k, -1), mask=there)
     tl.store(log_probs + place, score, mask=inside)
     before = tl.load(states + place - 1, mask=odd & (t > 0), other=-1)

@@ -1,0 +1,1 @@
+"""What both tables of mutants have in common: the text of each entry stands in its file, and its test exists."""

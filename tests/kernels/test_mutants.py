@@ -202,10 +202,10 @@ MUTANTS = {
     ),
     "emissions in float32": (
         "ctc/emissions.py",
-        "return gather_float64(scores, start, load(frames.classes_used, u)) - most\n\n\n@inlined\ndef _busy",
+        "return gather_float64(scores, start, load(frames.classes_used, u)) - most\n\n\n@inlined\ndef _sizes_in_use",
         "x = gather_float64(scores, start, load(frames.classes_used, u)) - most\n"
         "    y = x * full_like(x, 2.0**29 + 1.0)\n"
-        "    return select(less(x, full_like(x, -1e6)), x, y - (y - x))\n\n\n@inlined\ndef _busy",
+        "    return select(less(x, full_like(x, -1e6)), x, y - (y - x))\n\n\n@inlined\ndef _sizes_in_use",
         "ctc/test_rows.py::test_emissions_far_under_the_frames_largest_keep_their_ratios",
     ),
     "denormals stay": (

@@ -147,13 +147,13 @@ def who_does_what(monkeypatch: pytest.MonkeyPatch, frames: list[int]) -> dict[tu
     logits = rng.standard_normal((len(frames), max(frames), 40)).astype(np.float32)
     rows = contract.validate(logits.shape, rng.integers(1, 40, (len(frames), 700)), frames)
     seen: dict[tuple[int, int], set[int]] = {}
-    step_of = huge_rows.halves
+    step_of = huge_rows.compute_huge_row_step
 
     def watched(step: int, turn: int, turns: int, n: int, *arguments: object) -> None:
         seen.setdefault((n, step), set()).add(get_ident())
         step_of(step, turn, turns, n, *arguments)
 
-    monkeypatch.setattr(huge_rows, "halves", watched)
+    monkeypatch.setattr(huge_rows, "compute_huge_row_step", watched)
     loss_and_grad(logits, rows)
     return seen
 

@@ -67,7 +67,7 @@ def test_any_number_of_classes(device: torch.device, classes: int, time: int, la
 def test_any_number_of_classes_in_the_blocks_of_a_gpu(
     device: torch.device, classes: int, kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tiles, "interpreted", lambda device: False)
+    monkeypatch.setattr(tiles, "is_interpreted", lambda device: False)
     logits, *rest = drawn(classes, 2, 5, classes, 2)
     logits[0, 0] = 0.5  # all equal
     logits[0, 1, [3, 700, 1025]] = 40.0  # three best

@@ -12,7 +12,7 @@ from triton._C.libtriton import native_specialize_impl
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import CUDABackend
 
-from seqloss.kernels.triton import launch
+from seqloss.kernels.triton import _compat, launch
 
 NUMBERS = torch.zeros(64)
 ARGUMENTS = [
@@ -54,8 +54,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Counted:
     class Driver:
         active = type("Active", (), {"get_current_device": staticmethod(lambda: 0)})
 
-    monkeypatch.setattr(launch, "JITFunction", Counted)
-    monkeypatch.setattr(launch, "driver", Driver)
+    monkeypatch.setattr(_compat, "JITFunction", Counted)
+    monkeypatch.setattr(_compat, "driver", Driver)
     monkeypatch.setattr(launch, "_compiled", {})
     return Counted()
 

@@ -108,7 +108,7 @@ MUTANTS = {
         "extended_exponent.py",
         "LOWEST = tl.constexpr(-87.3)",
         "LOWEST = tl.constexpr(-95.0)",
-        "test_wide.py::test_powers_below_0_are_right_and_0_where_they_would_be_no_normal_number",
+        "test_extended_exponent.py::test_powers_below_0_are_right_and_0_where_they_would_be_no_normal_number",
     ),
     "bfloat16 is cut": (
         "ctc/gradient.py",
@@ -162,19 +162,19 @@ MUTANTS = {
         "extended_exponent.py",
         "tl.maximum(exponent - top, -3) << 28",
         "tl.maximum(exponent - top, -1) << 28",
-        "test_wide.py::test_sums_are_right_to_two_roundings",
+        "test_extended_exponent.py::test_sums_are_right_to_two_roundings",
     ),
     "a product keeps the exponent that it had": (
         "extended_exponent.py",
         "exponent = x_exponent + y_exponent + steps",
         "exponent = x_exponent + y_exponent",
-        "test_wide.py::test_products_are_right_to_a_rounding",
+        "test_extended_exponent.py::test_products_are_right_to_a_rounding",
     ),
     "zero keeps an exponent": (
         "extended_exponent.py",
         "tl.where(some, bits.to(tl.float32, bitcast=True), 0.0), tl.where(some, exponent, ZERO_EXPONENT)",
         "tl.where(some, bits.to(tl.float32, bitcast=True), 0.0), exponent",
-        "test_wide.py::test_zero_and_zero_and_zero_times_anything_are_zero_however_often",
+        "test_extended_exponent.py::test_zero_and_zero_and_zero_times_anything_are_zero_however_often",
     ),
     "ties end late": (
         "ctc/maxima.py",

@@ -19,7 +19,7 @@ CacheImplementation = caching.CompileResultCacheImpl
 FunctionCache = caching.FunctionCache
 
 
-class _Part(JITCodeLibrary):
+class _SubroutineLibrary(JITCodeLibrary):
     """Code that is linked into its callers alone.
 
     They optimise it with their own, and it never becomes machine code by itself, which would be done again for each
@@ -44,15 +44,15 @@ class _Part(JITCodeLibrary):
         pass
 
 
-class _PartCompiler(Compiler):
+class _SubroutineCompiler(Compiler):
     def compile_extra(self, function):
-        self.state.library = _Part(self.state.targetctx.codegen(), function.__qualname__)
+        self.state.library = _SubroutineLibrary(self.state.targetctx.codegen(), function.__qualname__)
         return super().compile_extra(function)
 
 
-def compile_part(function: Callable, **options: Any) -> Any:
+def compile_subroutine(function: Callable, **options: Any) -> Any:
     """A dispatcher whose code is linked into its callers alone."""
-    dispatcher = njit(no_cpython_wrapper=True, pipeline_class=_PartCompiler, **options)(function)
+    dispatcher = njit(no_cpython_wrapper=True, pipeline_class=_SubroutineCompiler, **options)(function)
     resolve = dispatcher.get_call_template
 
     def resolve_any(arguments: Iterable[types.Type], keywords: dict[str, types.Type]) -> Any:

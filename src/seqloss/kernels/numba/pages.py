@@ -17,7 +17,7 @@ WORTH_BYTES = 4 * 2**20
 """Under this, a large page may hold more of other arrays than of this one."""
 
 
-def ask_for_large(array: np.ndarray) -> None:
+def request_large_pages(array: np.ndarray) -> None:
     """Ask for large pages under a contiguous array that nothing has been written to: a hint, which may be ignored."""
     begin = -(-array.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
     size = (array.ctypes.data + array.nbytes - begin) // mmap.PAGESIZE * mmap.PAGESIZE

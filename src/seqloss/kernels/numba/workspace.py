@@ -16,7 +16,7 @@ KEPT_BYTES = 64 * 2**20
 _kept = local()
 
 FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
-LINE = 64
+CACHE_LINE = 64
 """Bytes that a processor reads at once; a vector that lies across two lines costs two reads."""
 
 
@@ -25,10 +25,10 @@ def allocate(size: int, dtype: np.dtype) -> np.ndarray:
     return np.empty(size, dtype)
 
 
-def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
+def _allocate_aligned(size: int, dtype: np.dtype) -> np.ndarray:
     """Fresh memory that begins with a line."""
-    found = allocate(size + LINE // dtype.itemsize, dtype)
-    skip = -found.ctypes.data % LINE // dtype.itemsize
+    found = allocate(size + CACHE_LINE // dtype.itemsize, dtype)
+    skip = -found.ctypes.data % CACHE_LINE // dtype.itemsize
     return found[skip : skip + size]
 
 
@@ -37,7 +37,7 @@ class Workspace:
 
     def __enter__(self) -> Workspace:
         if not hasattr(_kept, "arrays"):
-            release()
+            release_workspace()
         self._arrays: dict[str, np.ndarray] = _kept.arrays
         self._sets: dict[Hashable, tuple[tuple[int, ...], object]] = _kept.sets
         return self
@@ -46,7 +46,7 @@ class Workspace:
         found = self._arrays.get(name)
         if found is None or found.size < size or found.dtype != dtype:
             _kept.bytes -= found.nbytes if found is not None else 0
-            found = self._arrays[name] = _aligned(size, np.dtype(dtype))
+            found = self._arrays[name] = _allocate_aligned(size, np.dtype(dtype))
             _kept.bytes += found.nbytes
             self._sets.clear()
         return found
@@ -62,9 +62,9 @@ class Workspace:
 
     def __exit__(self, *error: object) -> None:
         if _kept.bytes > KEPT_BYTES:
-            release()
+            release_workspace()
 
 
-def release() -> None:
+def release_workspace() -> None:
     """Give this thread's scratch back."""
     _kept.arrays, _kept.sets, _kept.bytes = {}, {}, 0

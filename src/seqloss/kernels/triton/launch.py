@@ -14,14 +14,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
-from triton.runtime import driver
-from triton.runtime.jit import JITFunction
+
+from seqloss.kernels.triton import _compat
 
 _compiled: dict[tuple[Any, ...], Any] = {}
 """By kernel, device, and all that Triton compiles anew for."""
 
 
-_AS_IT_IS = nullcontext()
+_NO_CHANGE = nullcontext()
 
 
 class Launch(NamedTuple):
@@ -33,32 +33,32 @@ class Launch(NamedTuple):
     constants: tuple[Any, ...]
 
 
-class _Recorded(threading.local):
+class _Recording(threading.local):
     launches: list[Launch] | None = None
 
 
-_recorded = _Recorded()
+_recording = _Recording()
 
 
 @contextmanager
-def recording() -> Iterator[list[Launch]]:
+def record_launches() -> Iterator[list[Launch]]:
     """A list of what this thread starts meanwhile; what runs in the interpreter is not in it."""
     launches: list[Launch] = []
-    _recorded.launches = launches
+    _recording.launches = launches
     try:
         yield launches
     finally:
-        _recorded.launches = None
+        _recording.launches = None
 
 
-def on(device: torch.device) -> AbstractContextManager[Any]:
+def on_device(device: torch.device) -> AbstractContextManager[Any]:
     """Make a device the current one, which is where Triton starts kernels."""
     if device.type != "cuda" or device.index == torch.cuda.current_device():
-        return _AS_IT_IS
+        return _NO_CHANGE
     return torch.cuda.device(device)
 
 
-def start(
+def launch_kernel(
     kernel: Any, programs: int, *args: Any, warps: int = 4, registers: int | None = None, **constants: Any
 ) -> None:
     """Start a kernel of one axis of programs.
@@ -71,25 +71,25 @@ def start(
         registers: of a thread, at the most; None for as many as the compiler likes.
         constants: what follows them in the kernel, all of it, in order.
     """
-    if not isinstance(kernel, JITFunction):  # in the interpreter
+    if not _compat.is_compiled(kernel):  # in the interpreter
         kernel[(programs,)](*args, **constants)
         return
-    kinds, values = looked_at(args)
-    key = (id(kernel), driver.active.get_current_device(), warps, registers, kinds, *constants.values())
+    kinds, values = specialize_arguments(args)
+    key = (id(kernel), _compat.current_device(), warps, registers, kinds, *constants.values())
     found = _compiled.get(key)
     if found is None:
-        assert kernel.arg_names[len(args) :] == list(constants)
-        found = kernel[(programs,)](*args, **constants, num_warps=warps, maxnreg=registers, enable_fp_fusion=False)
+        assert _compat.argument_names(kernel)[len(args) :] == list(constants)
+        found = _compat.compile_and_launch(kernel, programs, args, constants, warps=warps, registers=registers)
         if found is None:
             return
         _compiled[key] = found
     else:
-        found[(programs, 1, 1)](*values, *constants.values())
-    if _recorded.launches is not None:
-        _recorded.launches.append(Launch(found, programs, args, tuple(constants.values())))
+        _compat.launch_compiled(found, programs, values, constants.values())
+    if _recording.launches is not None:
+        _recording.launches.append(Launch(found, programs, args, tuple(constants.values())))
 
 
-def looked_at(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+def specialize_arguments(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
     """What Triton compiles anew for, if not more; and the arguments as a compiled kernel takes them, tensors as their
     addresses."""
     kinds: list[Any] = []

@@ -19,8 +19,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from triton.runtime import driver
 
+from seqloss.kernels.triton import _compat
 from seqloss.kernels.triton.launch import Launch
 
 WARP = 32
@@ -58,11 +58,22 @@ class LaunchList:
         self._kernels = [launch.kernel for launch in launches]  # what is forgotten is unloaded
         self._calls = []
         for launch, own in zip(launches, parameters, strict=True):
-            kernel, one = launch.kernel, ctypes.c_uint(1)
-            threads, shared = ctypes.c_uint(WARP * kernel.metadata.num_warps), ctypes.c_uint(kernel.metadata.shared)
+            one = ctypes.c_uint(1)
+            warps, shared_bytes = _compat.warps_and_shared_bytes(launch.kernel)
+            threads, shared = ctypes.c_uint(WARP * warps), ctypes.c_uint(shared_bytes)
             grid, block = (ctypes.c_uint(launch.programs), one, one), (threads, one, one)
             pointers = (ctypes.c_void_p * len(own))(*(at[word] for word in own))
-            self._calls.append((ctypes.c_void_p(kernel.function), *grid, *block, shared, self._stream, pointers, None))
+            self._calls.append(
+                (
+                    ctypes.c_void_p(_compat.function_handle(launch.kernel)),
+                    *grid,
+                    *block,
+                    shared,
+                    self._stream,
+                    pointers,
+                    None,
+                )
+            )
 
     def start(self, bases: Sequence[int], device: int) -> None:
         """Start all on the device's current stream; the device is the current one.
@@ -73,7 +84,7 @@ class LaunchList:
         launch = _cuda_driver().cuLaunchKernel
         with self._lock:  # the driver has copied the parameters when it returns
             self._pack(self._words, 0, *[bases[number] + offset for number, offset in self._addresses])
-            self._stream.value = driver.active.get_current_stream(device)
+            self._stream.value = _compat.current_stream(device)
             for call in self._calls:
                 code = launch(*call)
                 if code == NO_CONTEXT:
@@ -117,7 +128,7 @@ def _parameter_words(launch: Launch, known: Mapping[int, tuple[int, int]]) -> li
 
 def parameter_sizes(kernel: Any) -> list[int] | None:
     """Bytes of each argument, 0 of what Triton has compiled in; None with one that is neither address nor number."""
-    kinds = list(kernel.src.signature.values())
+    kinds = _compat.argument_types(kernel)
     known = {"constexpr": 0, **SIZES}
     if not all(kind in known or kind.startswith("*") for kind in kinds):
         return None
@@ -126,10 +137,9 @@ def parameter_sizes(kernel: Any) -> list[int] | None:
 
 def declares_parameters(kernel: Any, sizes: list[int]) -> bool:
     """Whether a kernel's code declares parameters of these sizes, and behind them none but Triton's own."""
-    metadata = kernel.metadata
-    if metadata.num_ctas != 1 or metadata.global_scratch_size or metadata.profile_scratch_size:
+    if not _compat.has_plain_launch(kernel):
         return False
-    _, _, entry = kernel.asm.get("ptx", "").partition(".entry")  # which Triton may be told not to keep
+    _, _, entry = _compat.ptx(kernel).partition(".entry")
     declared = [int(bits) // 8 for bits in DECLARED.findall(entry.partition(")")[0])]
     return declared[: len(sizes)] == sizes and declared[len(sizes) :] in (
         [8] * more for more in range(TRITON_POINTERS + 1)

@@ -11,7 +11,7 @@ import triton.language as tl
 
 
 @triton.jit
-def pairwise(x, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+def sum_pairwise(x, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """The sum of each row, (rows,), of (rows, columns); columns is a power of two, up to 2^12."""
     for level in tl.static_range(12):
         if COLUMNS >> level > 1:
@@ -20,7 +20,7 @@ def pairwise(x, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
 
 
 @triton.jit
-def pairs_of_parts(parts, PARTS: tl.constexpr):
+def sum_parts_pairwise(parts, PARTS: tl.constexpr):
     """The same of neighbours that lie in a tuple."""
     for level in tl.static_range(4):
         if PARTS >> level > 1:
@@ -32,7 +32,7 @@ def pairs_of_parts(parts, PARTS: tl.constexpr):
 
 
 @triton.jit
-def pairs_of_lanes(x, lane, LANES: tl.constexpr):
+def sum_lanes_pairwise(x, lane, LANES: tl.constexpr):
     """The same of the lanes of a warp, (lines, lanes), in each of them: a shuffle for each step."""
     for level in tl.static_range(10):
         if LANES >> level > 1:

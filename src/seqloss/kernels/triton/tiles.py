@@ -54,7 +54,7 @@ def cdiv(size: int, block: int) -> int:
     return -(-size // block)
 
 
-def interpreted(device: torch.device) -> bool:
+def is_interpreted(device: torch.device) -> bool:
     """Whether kernels on this device's tensors run in Triton's interpreter."""
     return device.type == "cpu"
 
@@ -66,7 +66,7 @@ def classes_tile(device: torch.device, time: int, classes: int, block: int, warp
     Microseconds on an H200 of both passes for 32 rows of 1,000 frames and 128 classes: 512 scores with 2 warps 27 and
     23, with 4 warps 30 and 20; 1,024 with 4 warps 28 and 24.
     """
-    if interpreted(device):
+    if is_interpreted(device):
         columns = min(1 << 12, power_of_two(classes))
         return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns)
     columns = min(block, max(16, power_of_two(classes)))
@@ -77,7 +77,7 @@ def classes_tile(device: torch.device, time: int, classes: int, block: int, warp
     return Tile(max(1, 512 // columns), columns, parts, warps=max(warps, columns // 256))
 
 
-def aligned(logits: torch.Tensor) -> int:
+def classes_per_access(logits: torch.Tensor) -> int:
     """How many neighbouring classes lie in memory as one access takes them, 16 bytes' worth at most, in every frame.
 
     Kernels are given class count and strides in units of it: so the compiler knows what it may fetch together, also of
@@ -93,7 +93,7 @@ def aligned(logits: torch.Tensor) -> int:
 
 def labels_tile(device: torch.device, time: int, labels: int) -> Tile:
     """Frames by labels, for what is gathered from the classes and back."""
-    if interpreted(device):
+    if is_interpreted(device):
         columns = min(2048, power_of_two(labels))
         return Tile(min(power_of_two(time), max(1, (1 << 18) // columns)), columns)
     columns = min(512, max(16, power_of_two(labels)))
@@ -125,12 +125,12 @@ def walks_tile(device: torch.device, walks: int, labels: int) -> Walks:
     """For walks through whole rows, with targets of up to so many labels, the blank after the last one included."""
     few = walks <= FEW
     longest = next((columns for columns in SIDE_BY_SIDE if walks * cdiv(labels + 1, columns) <= FEW), LONGEST)
-    columns = _columns(device, labels, min(LONGEST, longest))
+    columns = _block_columns(device, labels, min(LONGEST, longest))
     if few and columns > 64:  # 64 columns need no second warp, nor a barrier
         parts = PARTS_OF_FEW[columns]
     else:  # many fill the schedulers: the fewest instructions are best
         parts = 2 if columns <= 64 else 4
-    return _laid_out(device, walks, columns, parts, alone=few)
+    return _arrange_lanes(device, walks, columns, parts, alone=few)
 
 
 def segments_tile(device: torch.device, segments: int, labels: int) -> Walks:
@@ -141,21 +141,21 @@ def segments_tile(device: torch.device, segments: int, labels: int) -> Walks:
     had fewer than 96.) Microseconds on an H100 with 1, 2 and 4 parts: 143, 163 and 218 for 32 rows of 1,000
     frames and 200 labels; 1,507 and 2,004 with 2 and 4 for 4 rows of 8,000 frames and 1,500 labels.
     """
-    columns = _columns(device, labels, LONGEST)
+    columns = _block_columns(device, labels, LONGEST)
     if columns > 256:
-        return _laid_out(device, segments, columns, 2, alone=True)
-    tile = _laid_out(device, segments, columns, 1, alone=True)
+        return _arrange_lanes(device, segments, columns, 2, alone=True)
+    tile = _arrange_lanes(device, segments, columns, 1, alone=True)
     return tile._replace(registers=64 if tile.warps > 1 else 96)
 
 
-def _columns(device: torch.device, labels: int, longest: int) -> int:
+def _block_columns(device: torch.device, labels: int, longest: int) -> int:
     """Of a block; on a GPU four at least: of a single lane Triton 3.6 cannot say how its places lie."""
-    return max(1 if interpreted(device) else 4, min(longest, power_of_two(labels + 1)))
+    return max(1 if is_interpreted(device) else 4, min(longest, power_of_two(labels + 1)))
 
 
-def _laid_out(device: torch.device, walks: int, columns: int, parts: int, *, alone: bool) -> Walks:
+def _arrange_lanes(device: torch.device, walks: int, columns: int, parts: int, *, alone: bool) -> Walks:
     """With a program for each, or, if not `alone`, for as many as a warp holds."""
-    if interpreted(device):
+    if is_interpreted(device):
         return Walks(power_of_two(max(1, walks)), 1, columns, 1, warps=1)
     parts = min(max(1, columns // 32), parts)
     chunks = max(1, columns // (32 * parts))

@@ -41,8 +41,10 @@ def _load_columns(texts, labels, column, labels_axis, PARTS: tl.constexpr):
 
 
 @triton.jit
-def _load_frame(logits, time_step, class_step, k, blank, tops, edge, t, frames, column, labels, more, LAST: tl.constexpr,
-           PARTS: tl.constexpr):  # fmt: skip
+def _load_frame(
+    logits, time_step, class_step, k, blank, tops, edge, t, frames, column, labels, more, LAST: tl.constexpr,
+    PARTS: tl.constexpr,
+):  # fmt: skip
     """What frame t brings: its labels' scores, the blank's, the largest, and what stands right of the tile."""
     t = tl.maximum(t, 0)
     inside = t < frames  # (rows, 1)

@@ -236,8 +236,8 @@ def prepare_targets(
         parts = 1 + cdiv(units, of_part)
         launch_kernel(
             _prepare_targets_kernel, batch * parts,
-            targets, *map(contiguous_lengths, (logit_lengths, target_lengths)), labels, frames, counts, required, refused,
-            order, *(groups or (None, None)), *targets.stride(), batch, time, classes, longest, blank, parts,
+            targets, *map(contiguous_lengths, (logit_lengths, target_lengths)), labels, frames, counts, required,
+            refused, order, *(groups or (None, None)), *targets.stride(), batch, time, classes, longest, blank, parts,
             LABELS=min(block, power_of_two(longest)), ROWS=COMPARED, UNITS=of_part,
             COMPARED=min(compared, power_of_two(longest)), BY_CLASS=few,
         )  # fmt: skip

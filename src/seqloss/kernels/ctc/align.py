@@ -2,11 +2,12 @@
 
     β_t(s) = max over the states s' that may follow s of  x_t(s') + β_{t+1}(s')
 
-is the score of the best way on from state s; x are the scores relative to their frame's largest, so that softmax's
-own rounding stays out of it (or, not normalised, as they stand). In each state the step that attains the maximum is
-noted, the furthest if several do, and the path follows the notes from the first frame. Why that is the contract's rule
-for ties (label starts lexicographically earliest, then spans shortest) is shown in `seqloss.reference.alignment`, with
-which every decision agrees: both add up the same float64 numbers in the same order.
+is the score of the best path from state s to the end. x are the scores relative to the frame's largest, so that the
+rounding of the softmax has no influence; with normalize=False, the scores as they are. For each frame and state, the
+step that attains the maximum is stored, the largest of equal ones. The path follows these steps from the first frame
+(Viterbi). `seqloss.reference.alignment` shows why this is the contract's rule for ties: label starts lexicographically
+earliest, then spans shortest. Every decision agrees with it, because both add the same float64 numbers in the same
+order.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ FAST, INFEASIBLE, NON_FINITE, REFUSED = Path.FAST, Path.INFEASIBLE, Path.NON_FIN
 
 @subroutine
 def _find_largest_scores(scores, origin, classes, frames, classes_used, count, counted, scratch, d, tops, normalize):
-    """Largest score and `others` of each frame into `tops`; whether no frame is non-finite."""
+    """Write the largest score and `others` of each frame to `tops`; whether all frames are finite."""
     for t in range(frames):
         start = origin + t * classes
         rest = 0.0
@@ -66,7 +67,12 @@ def _find_largest_scores(scores, origin, classes, frames, classes_used, count, c
 def _find_best_steps(
     scores, origin, classes, frames, targets, labels, slot, classes_used, count, tops, normalize, d, here, ahead, steps
 ):  # fmt: skip
-    """How many states on each state's best way goes in each frame; the score of the whole, -inf without any."""
+    """Write the best step of each frame and state: 0, 1 or 2 states ahead; returns the best score, -inf without a path.
+
+    Args:
+        d: scratch, the scores of the classes in use; here, ahead: scratch, β of this frame and of the next.
+        steps: (frames, states), out.
+    """
     states = 2 * labels + 1
     for s in range(states):
         ahead[s] = 0.0 if s >= states - 2 else -np.inf
@@ -100,7 +106,11 @@ def _find_best_steps(
 def _follow_steps(
     scores, origin, classes, frames, targets, labels, blank, tops, normalize, steps, path, first, last, label_scores
 ):  # fmt: skip
-    """Write the path that the steps lead along, label by label; its log probability."""
+    """Follow the steps from the first state; writes classes, first and last frames and label scores of the path.
+
+    Returns:
+        the log-probability of the path.
+    """
     total = 0.0
     state = 0
     for t in range(frames):
@@ -126,7 +136,7 @@ def align_rows(
     scores, time, classes, targets, logit_lengths, target_lengths, blank, normalize, chosen,
     paths, best, first, last, label_scores, totals, counted, scratch, floats, integers, steps,
 ):  # fmt: skip
-    """The chosen rows of a batch.
+    """Find the best path of the chosen rows of a batch.
 
     Args:
         scores: (batch * time * classes,) float32 or float64, contiguous.

@@ -1,6 +1,7 @@
-"""Back through a row's blocks: the posteriors of each frame, from the sums that the way forward has left.
+"""The backward pass over a row's blocks: β, and from the stored forward sums the posteriors of each frame.
 
-What a block is, and why nothing is lost in it, stands in `blocks.py`.
+`blocks.py` explains blocks, their exponents, and why no term is lost. Here β of a state does not contain the emission
+of its own frame: posterior = α β (Graves' β does, and he divides by it).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from seqloss.kernels.numba.vectors import (
 
 @subroutine
 def start_beta(row, space, here, total_m, total_e):
-    """β after the last frame: the path has ended in the last label or the last blank."""
+    """β after the last frame: 1 / p(l|x) on the last label and on the last blank, 0 elsewhere."""
     width = chunk_count(row.labels) * LANES
     zero = zero_vector(row)
     for l in range(0, width, LANES):
@@ -56,20 +57,21 @@ def start_beta(row, space, here, total_m, total_e):
 
 @subroutine
 def compute_block_posteriors(row, space, start, block, bottom, low, high):
-    """Write the posteriors of a block's frames, not yet normalised, and their totals, and take β through it.
+    """Write the posteriors of a block's frames, not normalised, and their totals, and take β to the block's start.
 
     Args:
         start, bottom: the segment's first frame and first chunk.
-        low, high: the chunks outside which β is 0 or left out.
+        low, high: the first and the last chunk in which β may be other than 0, at the block's end.
 
     Returns:
-        those at the block's start.
+        low and high at the block's start.
     """
     width = chunk_count(row.labels) * LANES
     begin, here = load_one(space.firsts, block), block * width
     frames = load_one(space.firsts, block + 1) - begin
     first = max(bottom, first_chunk(row, begin), low - 2)
     last = min(last_chunk(row, begin + frames), high)
+    # 1. β from the units of the later block to this block's; a label without paths (absent) has β 0
     zero = zero_vector(row)
     for l in range(first * LANES, (last + 1) * LANES, LANES):
         own = to_int32(load(space.exponents, here + l))
@@ -78,9 +80,11 @@ def compute_block_posteriors(row, space, start, block, bottom, low, high):
         for at in (l, width + l):
             store(space.beta, at, select(absent, zero, scale_by_power(load(space.beta, at), up)))
         store(space.beta_exponents, l, select(absent, full_like(to_int64(own), 0), to_int64(own)))
+    # 2. G and the label emissions of this block, which the forward pass may have overwritten
     write_block_scales(space, here, first, last)
     if not keeps_label_emissions(row.frames, row.labels):
         write_label_emissions(row, space, begin, frames, first, last)
+    # 3. the recursion, last frame first: α of each label becomes its posterior, in place; blanks are summed at once
     for u in range(0, row.slots * FRAMES, LANES):
         store(space.by_number, u, zero)
     sums = (begin - start + 1) * 2 * width
@@ -88,12 +92,15 @@ def compute_block_posteriors(row, space, start, block, bottom, low, high):
         emitted = label_emissions_offset(row, begin) + i * width
         blank = _step_back(row, space, begin + i, emitted, sums + i * 2 * width, first, last)
         store_one(space.by_number, row.blank * FRAMES + i, blank)
+    # 4. posteriors by class: eight labels by eight frames are transposed, so that a label adds eight frames at once to
+    #    its class, and labels of one class are added in order
     for l in range(first * LANES, (last + 1) * LANES, LANES):
         for i in range(0, frames, LANES):
             by_label = transpose_rows(space.sums, _row_offsets(sums + l, 2 * width, i, frames))
             for j in range(LANES):
                 to = load_one(row.slot, l + j) * FRAMES + i
                 store(space.by_number, to, load(space.by_number, to) + by_label[j])
+    # 5. (slots, frames) to (frames, slots), and the total of each frame
     for i in range(0, frames, LANES):
         total = zero
         for u in range(0, row.slots, LANES):
@@ -108,7 +115,7 @@ def compute_block_posteriors(row, space, start, block, bottom, low, high):
 
 @inlined
 def _row_offsets(start, step, first, end):
-    """Where eight rows begin, from number `first` on of those from `start` on, `step` apart; past the end, the last."""
+    """The offsets of rows first..first+7, row r at start + r * step; past `end`, those of the last row."""
     a, b, c, d = first, min(first + 1, end - 1), min(first + 2, end - 1), min(first + 3, end - 1)
     e, f, g, h = min(first + 4, end - 1), min(first + 5, end - 1), min(first + 6, end - 1), min(first + 7, end - 1)
     return (
@@ -119,6 +126,7 @@ def _row_offsets(start, step, first, end):
 
 @inlined
 def _sum_rows(array, places):
+    """The sum of eight vectors, in pairs."""
     a, b, c, d, e, f, g, h = places
     left = (load(array, a) + load(array, b)) + (load(array, c) + load(array, d))
     return left + ((load(array, e) + load(array, f)) + (load(array, g) + load(array, h)))
@@ -126,16 +134,21 @@ def _sum_rows(array, places):
 
 @inlined
 def _step_back(row, space, t, emitted, at, first, last):
-    """Turn the sums of frame t's labels into their posteriors, and take β one frame back; the blanks' posterior."""
+    """One step of β; the α of frame t's labels become their posteriors; returns the posterior of the blank.
+
+    Chunks are visited from the last to the first, because β of a label needs the label after it.
+    """
     width = chunk_count(row.labels) * LANES
     zero = zero_vector(row)
     blank = full_like(zero, load_one(row.emissions, frame_number(row, t) * row.slots + row.blank))
     after, blanks = zero, zero
     for l in range(last * LANES, first * LANES - LANES, -LANES):
+        # posterior = α β, before the frame's emission enters β
         y, b = load(space.beta, l), load(space.beta, width + l)
         store(space.sums, at + l, load(space.sums, at + l) * y)
         blanks = multiply_add(load(space.sums, at + width + l), b, blanks)
-        y = y * load(space.spread, emitted + l)
+        # β one frame earlier: label l leads to itself and to the next label (after u), blank l to itself and to label l
+        y = y * load(space.label_emissions, emitted + l)
         b = b * blank
         u = multiply_add(load(row.skip, l), y, b) * load(space.scales, l)
         store(space.beta, l, y + one_after(u, after))
@@ -146,7 +159,7 @@ def _step_back(row, space, t, emitted, at, first, last):
 
 @inlined
 def drop_negligible_chunks(row, space, opened, first, last):
-    """The chunks that still matter at a block's start; those at the edges that do not are cleared."""
+    """The first and the last chunk whose posterior at a block's start is not NEGLIGIBLE; first chunks are cleared."""
     width = chunk_count(row.labels) * LANES
     zero = zero_vector(row)
     while first < last and _posterior_of_chunk(space, opened, width, first) < NEGLIGIBLE:
@@ -160,6 +173,7 @@ def drop_negligible_chunks(row, space, opened, first, last):
 
 @inlined
 def _posterior_of_chunk(space, opened, width, c):
+    """The posterior of all states of a chunk at a block's start."""
     l = c * LANES
     labels = load(space.opened, opened + l) * load(space.beta, l)
     return reduce_sum(labels + load(space.opened, opened + width + l) * load(space.beta, width + l))

@@ -1,12 +1,17 @@
-"""What each frame gives to a row's sums: its largest score, and the probabilities of the classes in use.
+"""The emissions of each frame: its largest score, and the probabilities of the classes in use relative to it.
 
-Only the classes of blank and target are needed, each once however often the target repeats it: they are numbered, a
-frame's probabilities are computed by number, and labels look theirs up. Where most classes are in use anyway, a class
-is its own number: then nothing is gathered, and the same exponentials serve softmax and sums (`is_dense`).
+**Numbers and slots.** The recursion needs the classes of blank and target only, each once, however often the target
+repeats it. These classes get numbers 0, 1, ...; a frame's emissions are computed by number and stored in slots, and
+each label has the slot of its class. If most classes are in use, a class is its own number (`is_dense`). Then nothing
+is gathered, and the same exponentials serve the softmax and the sums.
 
-Probabilities are relative to the frame's largest score, in float64 whatever the scores are. So are their part in the
-sum over all classes: what a target's classes add to it, the sum over paths takes back, and where a model is sure only a
-thousandth may remain of either. Float32 exponentials are left for the classes that no path uses.
+**Precision.** Emissions are exp(score - largest), in float64 for any type of scores. The softmax denominator uses these
+float64 values for the classes in use: the sum over paths cancels against what the target's classes add to the
+denominator, and for a confident model a thousandth of either may remain. Float32 exponentials are used only for the
+classes that no path uses.
+
+**The row's loss.** p(l|x) = product over frames of softmax(largest) * (sum over paths of products of emissions). The
+first factor is 1 / (1 + others), where `others` is the sum of exp(score - largest) over all other classes.
 """
 
 from __future__ import annotations
@@ -49,18 +54,18 @@ from seqloss.kernels.numba.vectors import (
 )
 
 MANY = 2.0**200
-"""Where a product of others is larger its logarithm is taken at once, before four of them leave float64's range."""
+"""Where a product grows beyond this, its logarithm is taken, before a product of four overflows."""
 STRETCH = 512
-"""Neighbours whose exponentials are added up while they are still at hand."""
+"""Neighbouring classes whose exponentials are added up while they are in the cache."""
 
 
 class Scratch(NamedTuple):
-    """What measuring needs and leaves behind.
+    """The scratch of `measure_frames`.
 
     Attributes:
-        line: (classes,), as scores; exponentials: (TOGETHER or classes,), as scores.
-        tops, origins, rounders, rests: (TOGETHER,), as scores, see `softmax.relate`.
-        powers: (TOGETHER or slots,), float64.
+        line: (classes,), one frame of scores that are not contiguous; exponentials: (TOGETHER or classes,).
+        tops, origins, rounders, rests: (TOGETHER,), see `softmax.prepare_exponentials`. All have the scores' type.
+        powers: (TOGETHER or slots,) float64, see `exponentials.reduce_near`.
     """
 
     line: np.ndarray
@@ -73,19 +78,22 @@ class Scratch(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """A row's frames: its scores, which classes matter, and what is known of a frame once it is measured.
+    """A row's frames: its scores, the classes in use, and what `measure_frames` writes about each frame.
 
     Attributes:
-        scores, origin, step, class_step: what stands in memory, where the row's first score does, and how far
-            the next frame's and the next class' are from it.
-        count, classes: frames in use, classes.
+        scores, origin, step, class_step: the memory of the batch, the place of the row's first score in it, and the
+            distance to the next frame and to the next class, in elements.
+        count, classes: frames in use; all classes.
         normalize: as in the contract; dense: a class is its own number.
-        used, slots: numbers in use, and places of a frame's emissions.
-        classes_used: (slots,), the class of a number.
-        floor: (slots,), -inf for the numbers in use, else 0; counted: (classes,), 1 for the classes without a number.
-        emissions: (count, slots).
-        tops, bottoms, rests, depths: (count,), the largest score and the smallest, `others`, and the depth in bits.
-        result, out: where the gradient goes, the row's from `out` on; keep: its exponentials are put there first.
+        used, slots: numbers in use; slots of a frame's emissions, at least one more, in whole vectors.
+        classes_used: (slots,), the class of each number.
+        floor: (slots,), -inf for slots of blank and target, else 0: a maximum with it leaves these classes alone.
+        counted: (classes,), 1 for the classes without a number, else 0: a product with it leaves these classes alone.
+        emissions: (count, slots), 0 in slots without a class.
+        tops, bottoms: (count,), the largest and the smallest score. rests: (count,), `others`. depths: (count,), -log2
+            of the smallest emission in use that is not 0.
+        result, out: the gradient of the batch, and the place of the row's in it; keep: whether the exponentials of all
+            classes are stored there first, for `gradient.write_gradient` to scale.
     """
 
     scores: np.ndarray
@@ -113,16 +121,18 @@ class Frames(NamedTuple):
 
 @inlined
 def is_dense(classes, labels, normalize):
-    """Whether a class is its own number; without softmax no class is looked at that is not in use."""
+    """Whether a class is its own number; without the softmax, classes not in use are never read."""
     return normalize and classes <= 2 * (labels + 1)
 
 
 @inlined
 def number_classes(targets, labels, blank, classes, dense, seen, classes_used, floor, counted, slot):
-    """Number the classes in use; returns how many numbers there are.
+    """Number the classes in use, the blank first unless `dense`; returns how many numbers there are.
 
-    Written are `slot[l]`, the number of label l, `classes_used`, the class of a number, and `floor`: -inf for the
-    numbers in use, 0 for others, to the end of their vector; and `counted`, 1 for the classes that have no number.
+    Args:
+        targets, labels: the row's labels, and how many.
+        seen: (classes,), scratch.
+        classes_used, floor, counted: out, see `Frames`; slot: (labels,), out, the number of each label.
     """
     for c in range(classes):
         counted[c] = 1.0
@@ -138,7 +148,7 @@ def number_classes(targets, labels, blank, classes, dense, seen, classes_used, f
             floor[targets[l]] = -np.inf
     else:
         floor[0], counted[blank] = -np.inf, 0.0
-        for l in range(labels):
+        for l in range(labels):  # clears the classes of the target alone: there may be 50,000 others
             seen[targets[l]] = -1
         for u in range(slots_size(min(classes, labels + 1))):
             classes_used[u] = blank
@@ -155,7 +165,7 @@ def number_classes(targets, labels, blank, classes, dense, seen, classes_used, f
 
 @inlined
 def gather_scores(scores, start, step, classes_used, count, d, at):
-    """Write the scores of the classes in use to `d` from `at` on; their largest, NaN if one of them is NaN or +inf."""
+    """Write the scores of the classes in use to `d` from `at` on; returns the largest, NaN if one is NaN or +inf."""
     top = -np.inf
     wrong = False
     for u in range(count):
@@ -168,7 +178,7 @@ def gather_scores(scores, start, step, classes_used, count, d, at):
 
 @inlined
 def _load_distances(frames, scores, start, u, most):
-    """How far eight classes are from a frame's largest score, from number u on."""
+    """score - largest of eight numbers from u on, in float64."""
     if frames.dense:
         return load_float64(scores, start + u) - most
     return gather_float64(scores, start, load(frames.classes_used, u)) - most
@@ -176,7 +186,7 @@ def _load_distances(frames, scores, start, u, most):
 
 @inlined
 def _load_last_distances(frames, scores, start, u, most):
-    """Likewise in a frame's last vector, where some lanes stand for no class and hold another's distance."""
+    """The same for the last vector of a frame; lanes without a class hold the distance of another class."""
     if frames.dense:
         return load_first_float64(scores, start + u, frames.classes - u, load_one(scores, start)) - most
     return gather_float64(scores, start, load(frames.classes_used, u)) - most
@@ -184,14 +194,17 @@ def _load_last_distances(frames, scores, start, u, most):
 
 @inlined
 def _sizes_in_use(frames):
-    """Elements of a frame's emissions in use, in vectors that are not empty, and in those that are full."""
+    """Slots of a frame that hold a class, slots in vectors with at least one, and slots in full vectors."""
     count = frames.classes if frames.dense else frames.used
     return count, (count + LANES - 1) // LANES * LANES, count // LANES * LANES
 
 
 @inlined
 def _begin_exp_near(frames, powers, em, at, x):
-    """Begin the exponentials of a vector of distances up to `NEAR`; those that count for the depth."""
+    """First half of the exponentials of distances within `NEAR`; returns the distances that count for the depth.
+
+    The remainder goes to the emissions, the power of two to `powers`; `_finish_exp_frame` combines them.
+    """
     r, power = reduce_near(frames.scores, x)
     store(frames.emissions, em, r)
     store(powers, at, power)
@@ -200,7 +213,7 @@ def _begin_exp_near(frames, powers, em, at, x):
 
 @inlined
 def _begin_exp_any(frames, powers, em, at, x):
-    """Likewise of distances that may be any; 0 for those that do not count."""
+    """The same for any distances; masked classes return 0, because their emission is 0."""
     r, power = reduce_any(frames.scores, x)
     store(frames.emissions, em, r)
     store(powers, at, power)
@@ -209,7 +222,7 @@ def _begin_exp_any(frames, powers, em, at, x):
 
 @inlined
 def _begin_exp_frame(begin, frames, scores, start, t, powers, at):
-    """Begin the exponentials of frame t, whose scores stand from `start` on, and tell its depth."""
+    """First half of the exponentials of frame t, whose scores begin at `start`; writes the frame's depth."""
     em, (count, busy, full) = t * frames.slots, _sizes_in_use(frames)
     most = full_like(load(frames.floor, 0), load_one(frames.tops, t))
     lowest = full_like(most, 0.0)
@@ -226,7 +239,7 @@ def _begin_exp_frame(begin, frames, scores, start, t, powers, at):
 
 @inlined
 def _finish_exp_frame(frames, t, powers, at):
-    """Finish the exponentials of frame t; lanes that stand for no class hold 0."""
+    """Second half of the exponentials of frame t; slots without a class become 0."""
     em, (count, _, full) = t * frames.slots, _sizes_in_use(frames)
     for u in range(0, full, LANES):
         store(
@@ -239,7 +252,10 @@ def _finish_exp_frame(frames, t, powers, at):
 
 @inlined
 def _sum_exponentials_in_use(frames, t):
-    """Add a frame's exponentials below 1 to its `others`, and how many more than one are 1."""
+    """Add a frame's emissions to its `others`: those below 1, and 1 for each class that ties with the largest.
+
+    One class is the largest itself; it is not among the others. So the count of ties starts at -1.
+    """
     em, (_, busy, _) = t * frames.slots, _sizes_in_use(frames)
     rest, ties = full_like(load(frames.emissions, em), 0.0), -1
     for u in range(0, busy, LANES):
@@ -250,7 +266,10 @@ def _sum_exponentials_in_use(frames, t):
 
 @inlined
 def _sum_exponentials_not_in_use(frames, scores, start, step, first, some, scratch):
-    """What these add to `others` of some frames; their exponentials go to where the gradient will be, if it will."""
+    """Add the exponentials of classes without a number to `others` of `some` frames, in the scores' own precision.
+
+    They are stored where the gradient will be, if there is one. The sum skips the classes that have a number.
+    """
     classes = frames.classes
     kept, at = (frames.result, frames.out + first * classes) if frames.keep else (scratch.exponentials, 0)
     prepare_exponentials(scratch.tops, scratch.origins, scratch.rounders, scratch.rests, some)
@@ -272,10 +291,12 @@ def _sum_exponentials_not_in_use(frames, scores, start, step, first, some, scrat
 
 @subroutine
 def _measure_softmax_frames(frames, scores, start, step, first, some, scratch):
-    """Some frames from `first` on, which stand `step` apart from `start` on; whether none is non-finite.
+    """Measure `some` frames from number `first` on, at start + i * step; whether all are finite.
 
-    What is done for each frame is done for all before the next thing: so the processor has several at hand.
+    Each operation is done for all frames before the next operation. The frames are independent, so that a processor
+    works on several at once instead of waiting for the last digits of one.
     """
+    # 1. the largest and the smallest score
     non_finite = False
     for i in range(some):
         top, bottom = largest_and_smallest(scores, start + i * step, frames.classes)
@@ -286,8 +307,10 @@ def _measure_softmax_frames(frames, scores, start, step, first, some, scratch):
         store_one(frames.rests, first + i, 0.0)
     if non_finite:
         return False
+    # 2. classes without a number: exponentials in the scores' type, and their sum
     if not frames.dense:
         _sum_exponentials_not_in_use(frames, scores, start, step, first, some, scratch)
+    # 3. classes in use: emissions in float64, in two halves; if no exponential can underflow, without masks
     for i in range(some):
         t, powers, at = first + i, scratch.powers, i * frames.slots
         if load_one(frames.tops, t) - load_one(frames.bottoms, t) < NEAR:
@@ -296,6 +319,7 @@ def _measure_softmax_frames(frames, scores, start, step, first, some, scratch):
             _begin_exp_frame(_begin_exp_any, frames, scores, start + i * step, t, powers, at)
     for i in range(some):
         _finish_exp_frame(frames, first + i, scratch.powers, i * frames.slots)
+    # 4. their sum
     for i in range(some):
         _sum_exponentials_in_use(frames, first + i)
     return True
@@ -303,10 +327,13 @@ def _measure_softmax_frames(frames, scores, start, step, first, some, scratch):
 
 @subroutine
 def measure_frames(frames, first, end, scratch):
-    """Write what is known of frames first..end-1, once they are measured; whether none is non-finite."""
+    """Write emissions, tops, bottoms, rests and depths of frames first..end-1; whether all frames are finite.
+
+    A frame is not finite if a class that it reads is NaN or +inf, or if all classes are -inf and `normalize` is set.
+    """
     if not frames.normalize:
         return _measure_log_probabilities(frames, first, end, scratch.powers)
-    apart = frames.class_step != 1
+    apart = frames.class_step != 1  # classes that are not neighbours are copied, frame by frame
     together = 1 if apart else max(1, TOGETHER // max(frames.classes, frames.slots))
     for t in range(first, end, together):
         some, start = min(together, end - t), frames.origin + t * frames.step
@@ -323,7 +350,7 @@ def measure_frames(frames, first, end, scratch):
 
 @subroutine
 def _measure_log_probabilities(frames, first, end, powers):
-    """As `measure`, of scores that are log-probabilities."""
+    """`measure_frames` for scores that are log-probabilities: only the classes in use are read, `others` is 0."""
     slots, em = frames.slots, frames.emissions
     for t in range(first, end):
         start, at = frames.origin + t * frames.step, t * slots
@@ -347,16 +374,17 @@ def _measure_log_probabilities(frames, first, end, powers):
 
 @inlined
 def _multiply_excess(product, rest):
-    """(1 + product) (1 + rest) - 1, as a sum of positive terms."""
+    """(1 + product) (1 + rest) - 1 as a sum of positive terms, so that small arguments keep their digits."""
     return product + rest * (1.0 + product)
 
 
 @subroutine
 def sum_largest_log_probabilities(frames):
-    """The sum over frames of the largest log-probability.
+    """The sum over frames of the largest log-probability, -log1p(others) each; without the softmax, of the top scores.
 
-    Others r_1, r_2, ... go into one logarithm as (1 + r_1) (1 + r_2) ... - 1, a sum of positive terms that keeps its
-    digits where all of them are small. Four such products grow side by side: none waits for another.
+    One logarithm serves many frames: their others r_1, r_2, ... are multiplied as (1 + r_1) (1 + r_2) ... - 1, a sum of
+    positive terms that keeps its digits where all r are small. Four products grow independently of each other, so that
+    no multiplication waits for the one before.
     """
     found = 0.0
     if not frames.normalize:
@@ -378,7 +406,7 @@ def sum_largest_log_probabilities(frames):
 
 @inlined
 def extended_emissions(d, slots, em, ee, start):
-    """Write exp(d) of a frame as extended-exponent numbers."""
+    """Write exp(d) of a frame as extended-exponent numbers, masked classes as 0."""
     for u in range(0, slots, LANES):
         x = load(d, u)
         masked = less(x, full_like(x, -MASKED))
@@ -390,7 +418,7 @@ def extended_emissions(d, slots, em, ee, start):
 
 @inlined
 def write_label_emissions_extended(em, ee, start, slot, first, last, pm, pe):
-    """The emissions of labels first..last-1, from those of their classes."""
+    """Write the emissions of labels first..last-1, from those of their classes, as extended-exponent numbers."""
     for l in range(first, last):
         pm[l] = em[start + slot[l]]
         pe[l] = ee[start + slot[l]]

@@ -1,14 +1,14 @@
-"""A huge row, in steps that threads can share: frames are measured in parts, and paths are summed from both ends.
+"""A huge row in steps that threads can share: frames are measured in parts, paths are summed from both ends.
 
-The way back through a target is a way forward through its mirror: labels and frames in reverse. So the row's first half
-is summed forward, and its second half, mirrored, is too; neither needs the other. Where they meet, one step more
-without emissions turns either's sums into the other's β, and their products add up to the sum over all paths. From
-there each half goes back by itself, and writes its own frames.
+The backward pass over a target is a forward pass over its mirror image: labels and frames in reverse. So the first half
+of the frames and the mirrored second half are both summed forward, independently. Where they meet, one more step
+without emissions turns the sums of either half into the β of the other, and the products of sums and β add up to the
+sum over all paths. From there each half runs its own backward pass and writes its own frames.
 
-A mirror has blank L - l where the row has blank l, the one before label l, and label L - 1 - l for label l.
+The mirror image has blank L - l for blank l (the blank before label l), and label L - 1 - l for label l.
 
-The steps are NUMBER, MEASURE, SUM, MEET, BACK and FINISH, each done for all parts or both halves before the next. Which
-rows are summed so depends on their sizes alone (`batch.py`), never on how many threads there are, and so do their bits.
+The steps are NUMBER, MEASURE, SUM, MEET, BACK and FINISH. Each is done for all parts or both halves before the next.
+Which rows are summed this way depends only on their sizes (`batch.py`), never on the number of threads. So do the bits.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ NUMBER, MEASURE, SUM, MEET, BACK, FINISH = range(6)
 
 @inlined
 def _half_of_row(row, mirrored_slot, mirrored_skip, side):
-    """A row's first half, or the mirror of its second."""
+    """The first half of a row (side 0), or the mirror image of the second (side 1)."""
     frames, half = row.frames, row.frames // 2
     if side == 0:
         return Row(half, frames, row.labels, row.blank, row.slots, row.slot, row.skip, row.emissions, row.depths, 0, 1)
@@ -53,7 +53,7 @@ def _half_of_row(row, mirrored_slot, mirrored_skip, side):
 
 @subroutine
 def _write_mirror(row, slot, skip):
-    """Write labels' numbers and skips as the mirror has them."""
+    """Write the slots and skips of the mirrored labels; padding stays as it is."""
     for l in range(chunk_count(row.labels) * LANES):
         inside = l < row.labels
         slot[l] = row.slot[row.labels - 1 - l] if inside else row.slot[l]
@@ -62,14 +62,14 @@ def _write_mirror(row, slot, skip):
 
 @inlined
 def _load_state(ends, end_exponents, at, here, place, l):
-    """A state's sum as a mantissa and an exponent."""
+    """The sum of a state as mantissa and exponent."""
     m, e = math.frexp(ends[at + place])
     return m, e + end_exponents[here + l]
 
 
 @subroutine
 def _step_without_emissions(labels, ends, end_exponents, side, skip, m, e):
-    """What a step without emissions makes of a half's sums, by the other half's numbering: mantissas and exponents."""
+    """One step of α without emissions, from the sums of a half; written in the order of the other half's states."""
     width = chunk_count(labels) * LANES
     at, here = side * 2 * width, side * width
     for l in range(labels + 1):
@@ -88,7 +88,7 @@ def _step_without_emissions(labels, ends, end_exponents, side, skip, m, e):
 
 @subroutine
 def _sum_products(labels, ends, end_exponents, side, m, e):
-    """The sum over all paths, a mantissa and an exponent, from a half's sums and the other's, one step more."""
+    """The sum over all paths as mantissa and exponent: the sums of a half times those of the other after its step."""
     width = chunk_count(labels) * LANES
     total, top = 0.0, np.int64(0)
     for l in range(labels + 1):
@@ -101,7 +101,7 @@ def _sum_products(labels, ends, end_exponents, side, m, e):
 
 @subroutine
 def _write_beta(labels, ends, end_exponents, side, m, e, total_m, total_e, betas):
-    """Write a half's β in the posterior's own scale."""
+    """Write β of a half as the backward pass expects it: in units of the sum over all paths / 2^exponent."""
     width = chunk_count(labels) * LANES
     at, here = side * 2 * width, side * width
     for place in range(2 * width):
@@ -120,13 +120,13 @@ def compute_huge_row_step(
     softmax, gradient, losses, paths, result, weights, space, scratch, counted, floats, integers, mirrored_slot,
     mirrored_skip, ends, end_exponents, betas, m, e, found,
 ):  # fmt: skip
-    """One step of row n: its part `turn` of `turns`, which are halves but for MEASURE.
+    """Do one step for part `turn` of `turns` of row n; parts are halves, except in MEASURE.
 
     Args:
-        space, scratch: the thread's own, but for `space.saved` and `space.saved_exponents`.
-        found: int64 (1 + parts,), the numbers in use, and what became of each part, from the last step.
-        ends, end_exponents: the halves' sums where they meet; betas: likewise; m, e: a pair of float64, int64. These
-            and what follows `scratch` are the row's own.
+        space, scratch: of the thread, except `space.saved` and `space.saved_exponents`, which belong to the row.
+        found: int64 (1 + parts,), the numbers in use, then the `Path` of each part after the last step.
+        ends, end_exponents: the sums of both halves where they meet; betas: their β there.
+        m, e: float64 and int64, one pair. These and all that follows `scratch` belong to the row.
         The others as for `seqloss.kernels.ctc.rows.compute_rows`.
     """
     frames, labels, out = logit_lengths[n], target_lengths[n], n * time * classes
@@ -155,6 +155,7 @@ def compute_huge_row_step(
         half = _half_of_row(row, mirrored_slot, mirrored_skip, turn)
         found[1 + turn], _ = forward_by_segments(half, space, gradient, False)
         for l in range(width):
+            # chunks that the half does not reach hold whatever the scratch held
             reached = l // LANES <= last_chunk(half, half.frames)
             ends[turn * 2 * width + l] = space.sums[l] if reached else 0.0
             ends[turn * 2 * width + width + l] = space.sums[width + l] if reached else 0.0

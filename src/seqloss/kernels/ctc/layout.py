@@ -1,6 +1,6 @@
-"""How the scratch of one row is laid out: states in whole vectors, emissions by class, sums of a few frames or of all.
+"""The layout of one row's scratch: states in whole vectors, emissions by class, sums of some frames or of all.
 
-A row's labels 0..L stand in chunks of `LANES`; label L, which does not exist, lends its place to the last blank.
+A row's labels 0..L are stored in chunks of `LANES`. Label L does not exist; its blank is the last blank of the target.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TOGETHER = 1024
 """Scores of the frames that are measured together."""
 
 KEPT_BYTES, KEPT_EMISSIONS_BYTES = 2**21, 2**18
-"""What the sums of a row's segment may take, and the emissions of its labels; see `blocks.py`."""
+"""The most bytes for the sums of a segment, and for the label emissions of a row; see `blocks.py`."""
 
 
 @register_jitable
@@ -37,7 +37,7 @@ def pair_size(labels):
 
 @register_jitable
 def slots_size(count):
-    """Elements of one frame's emissions: those of `count` classes, at least one that is empty, in whole vectors."""
+    """Elements of one frame's emissions: `count` classes and at least one empty slot, in whole vectors."""
     return (count // LANES + 1) * LANES
 
 
@@ -51,19 +51,22 @@ def segment_frames(frames, labels):
 
 @register_jitable
 def keeps_label_emissions(frames, labels):
-    """Whether the emissions of a row's labels are kept for the way back; elsewhere they are looked up again."""
+    """Whether a row's label emissions are kept for the backward pass; otherwise they are gathered again."""
     return 8 * frames * chunk_count(labels) * LANES <= KEPT_EMISSIONS_BYTES
 
 
 @register_jitable
 def extended_frame_size(labels):
-    """Elements of one frame's wide sums: an empty chunk, then those of labels 0..L; the next row's ends it."""
+    """Elements of one frame's sums in extended-exponent numbers: an empty chunk, then labels 0..L.
+
+    The empty chunk of the next frame ends it.
+    """
     return (labels // LANES + 2) * LANES
 
 
 @register_jitable
 def extended_size(frames, labels, slots, keep):
-    """Elements that a row's wide sums need, of mantissas and of exponents each."""
+    """Elements of a row's workspace for extended-exponent numbers, for mantissas and for exponents each."""
     rows = frames + 1 if keep else 2
     return frames * slots + (2 * rows + 7) * extended_frame_size(labels) + 4 * LANES
 
@@ -80,7 +83,7 @@ def space_sizes(frames, labels, classes, keep):
         "saved": saved,
         "saved_exponents": saved // 2,
         "firsts": frames + 3,
-        "spread": max(BLOCK * width, min(frames * width, KEPT_EMISSIONS_BYTES // 8)),
+        "label_emissions": max(BLOCK * width, min(frames * width, KEPT_EMISSIONS_BYTES // 8)),
         "scales": width,
         "beta": two,
         "beta_exponents": width,
@@ -96,10 +99,10 @@ def most_slots(labels, classes):
 
 
 def floats_size(frames, labels, classes):
-    """float64 elements of what else a row needs."""
+    """float64 elements of a row's workspace, see `rows.lay_out_row`."""
     return chunk_count(labels) * LANES + (frames + 3) * most_slots(labels, classes) + 4 * frames
 
 
 def integers_size(labels, classes):
-    """int64 elements of what else a row needs."""
+    """int64 elements of a row's workspace, see `rows.lay_out_row`."""
     return chunk_count(labels) * LANES + most_slots(labels, classes) + classes

@@ -1,4 +1,4 @@
-"""Numba's private interfaces that compilation stands on; `tests/kernels/numba/test_compat.py` fails when one moves.
+"""Numba's private interfaces that compilation depends on; `tests/kernels/numba/test_compat.py` fails when one moves.
 
 * `numba.core.codegen.JITCodeLibrary` and `numba.core.compiler.Compiler`: code that is linked into its callers alone.
 * `numba.core.caching`: a disk cache whose key is ours.
@@ -22,8 +22,8 @@ FunctionCache = caching.FunctionCache
 class _SubroutineLibrary(JITCodeLibrary):
     """Code that is linked into its callers alone.
 
-    They optimise it with their own, and it never becomes machine code by itself, which would be done again for each
-    level of calls: a fifth of the time to compile.
+    It is optimised together with its callers and never becomes machine code by itself. Numba would do that again for
+    each level of calls, which takes a fifth of the compile time.
     """
 
     def _optimize_final_module(self):
@@ -56,7 +56,7 @@ def compile_subroutine(function: Callable, **options: Any) -> Any:
     resolve = dispatcher.get_call_template
 
     def resolve_any(arguments: Iterable[types.Type], keywords: dict[str, types.Type]) -> Any:
-        """A constant argument is one of its type, not one more reason to compile the part."""
+        """A constant argument counts as its type: the subroutine is not compiled anew for each constant."""
         return resolve(tuple(map(types.unliteral, arguments)), keywords)
 
     dispatcher.get_call_template = resolve_any

@@ -1,4 +1,4 @@
-"""The bits of floats, lane by lane: their exponents, their mantissas, powers of two made of nothing but bits."""
+"""The bits of floats, lane by lane: exponents, mantissas, and powers of two made from bits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BIAS = {types.float32: 127, types.float64: 1023}
 
 @intrinsic
 def subtract_bits(typing, value, origin):
-    """The bits of one float vector less those of another, as integers."""
+    """The bits of one float vector minus those of another, as integers."""
 
     def build(context, builder, sig, args):
         integers = sig.args[0].of(INTEGER[sig.args[0].element])
@@ -24,7 +24,7 @@ def subtract_bits(typing, value, origin):
 
 @intrinsic
 def raw_exponent(typing, value):
-    """floor(log2 x) + 1023 of float64 x that are normal and above 0, and 0 of 0, in 32 bits."""
+    """The biased exponent floor(log2 x) + 1023 of normal float64 x > 0, and 0 for 0, as int32."""
     exponents = value.of(types.int32)
 
     def build(context, builder, sig, args):
@@ -37,7 +37,7 @@ def raw_exponent(typing, value):
 
 @intrinsic
 def exp2_of_int32(typing, power):
-    """2^power as float64, for powers of 32 bits from -1022 to 1023; -1023 stands for 0."""
+    """2^power as float64, for int32 powers from -1022 to 1023; 0 for -1023."""
     floats = power.of(types.float64)
 
     def build(context, builder, sig, args):
@@ -82,7 +82,7 @@ def binary_exponent(typing, value, exponent, nothing):
 
 @intrinsic
 def scale_by_low_bits(typing, value, shifted):
-    """value * 2^n, where n is what stands in the lowest bits of the float `shifted`; the result must be normal."""
+    """value * 2^n, where n is the integer in the lowest bits of the float `shifted`; the result must be normal."""
 
     def build(context, builder, sig, args):
         vector = sig.args[0]

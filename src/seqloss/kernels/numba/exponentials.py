@@ -1,14 +1,16 @@
-"""exp, lane by lane, with operations of our own choice, so that no vector library decides its digits.
+"""exp, lane by lane, in operations chosen here, so that its digits do not depend on a vector library.
 
-exp(x) = 2^n * exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2. Adding 1.5 * 2^fraction_bits rounds, and
-leaves n in the lowest bits. ln 2 is split in two, its upper part so short that n times it is exact even where a
-machine has no fused multiply-add. exp(r) is 1 + r + r^2 p(r), p being Chebyshev's approximation of
-(exp(r) - 1 - r) / r^2 on that interval: of degree 4 for float32, 1.0e-8 of the result off, a sixth of a rounding; of
-degree 9 for float64, 1.7e-17. Probabilities of float32 scores that are taken in float64 are spared a sixth of the work:
-p is of degree 7, 7.4e-14 off, and ln 2 in one piece, which for n down to -1022 is 8e-14 off at most.
+1. Range reduction (Cody-Waite): exp(x) = 2^n * exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2. Adding
+   1.5 * 2^fraction_bits rounds to an integer and leaves n in the lowest bits. ln 2 is split into two parts; the upper
+   part is so short that n times it is exact, even on a machine without fused multiply-add.
+2. Polynomial: exp(r) = 1 + r + r^2 p(r), where p is a Chebyshev approximation of (exp(r) - 1 - r) / r^2: degree 4 for
+   float32 (relative error 1.0e-8, a sixth of a rounding), degree 9 for float64 (1.7e-17). For float32 scores whose
+   emissions are computed in float64, degree 7 (7.4e-14) and ln 2 in one part (8e-14 for n down to -1022) save a sixth
+   of the work.
+3. Reconstruction: n is added to the exponent bits.
 
-A processor holds few vectors on their way at a time, and so waits for each one's last digits. Where an exponential is
-followed by more, or is long, it goes faster in pieces: all vectors are reduced to r and n, then all are rebuilt.
+A processor has few vectors in flight at a time and otherwise waits for the last digits of each. So long sequences of
+exponentials are faster in two loops: first all vectors are reduced to r and n, then all are rebuilt.
 """
 
 from __future__ import annotations
@@ -25,12 +27,12 @@ UPPER32, LOWER32 = 355.0 / 512.0, -0.00021219444005469057  # 9 bits: exact times
 UPPER64, LOWER64 = 11629079.0 / 2.0**24, 5.7699990475432854e-08  # 24 bits: exact times |n| < 2^29
 LN2 = math.log(2.0)
 LOWEST32, LOWEST64 = -87.3, -708.3
-"""Below these, exp is under the type's smallest normal number and counts as 0."""
+"""Below these, exp is below the type's smallest normal number and becomes 0."""
 
 
 @inlined
 def _finish_polynomial(r, square, total):
-    """1 + r + r^2 total, the small terms first."""
+    """1 + r + r^2 total, small terms first."""
     return multiply_add(total, square, r) + full_like(r, 1.0)
 
 
@@ -79,7 +81,7 @@ def _exp_polynomial(r):
 
 @inlined
 def rounding_constant(x):
-    """What a vector is added to to be rounded to whole numbers."""
+    """The number whose addition rounds a vector to integers."""
     return full_like(x, ROUNDER32 if is_float32(x) else ROUNDER64)
 
 
@@ -102,24 +104,24 @@ def _reduce(x):
 
 @inlined
 def _flush_below(x, lowest, r, power):
-    """(r, power) of x, but those of 0 where x is below `lowest`."""
+    """(r, power), replaced where x is below `lowest` by a pair from which `scale_by_low_bits` makes 0."""
     gone, vanished = less(x, lowest), full_like(x, ROUNDER32 - 127.0 if is_float32(x) else ROUNDER64 - 1023.0)
     return select(gone, full_like(x, 0.0), r), select(gone, vanished, power)
 
 
 @inlined
 def split_exp(x):
-    """exp of float64 x in (-3e8, 0] as (m, n), m in [0.7, 1.5]: m * 2^n, which may be far out of float64's range."""
+    """exp of float64 x in (-3e8, 0] as (m, n) with m in [0.7, 1.5]: m * 2^n may be far below float64's range."""
     r, shifted = _reduce(x)
     return _exp_polynomial11(r), subtract_bits(shifted, rounding_constant(x))
 
 
 @inlined
 def reduce_near(scores, x):
-    """(r, power) that `rebuilt` makes exp(x) of, for float64 x in [LOWEST64, 0]; what is further down is garbage.
+    """(r, power) for `rebuild_exp`, for float64 x in [LOWEST64, 0]; below that the result is undefined.
 
     Args:
-        scores: an array of the type that x was computed from.
+        scores: an array of the type from which x was computed; it selects the precision.
     """
     if is_float32(scores):
         shifted = multiply_add(x, full_like(x, LOG2E), rounding_constant(x))
@@ -129,7 +131,7 @@ def reduce_near(scores, x):
 
 @inlined
 def reduce_any(scores, x):
-    """Likewise for any x <= 0: what would be under the smallest normal number becomes 0."""
+    """The same for any x <= 0: results below the smallest normal number become 0."""
     lowest = full_like(x, LOWEST64)
     r, power = reduce_near(scores, maximum(x, lowest))
     return _flush_below(x, lowest, r, power)
@@ -137,15 +139,15 @@ def reduce_any(scores, x):
 
 @inlined
 def rebuild_exp(scores, r, power):
-    """2^n exp(r), n being in the lowest bits of `power`."""
+    """2^n exp(r), where n is in the lowest bits of `power`."""
     return scale_by_low_bits(_exp_polynomial9(r) if is_float32(scores) else _exp_polynomial11(r), power)
 
 
 @inlined
 def reduce_largest(top):
-    """`rounder` and `rest` for exponentials relative to `top`, which is less than 2^9 in size.
+    """`rounder_back` and `rest` for exponentials relative to `top`, |top| < 2^9.
 
-    With k the whole number next to top / ln 2: what rounds less k, and top less k times the upper part of ln 2.
+    With k = round(top / ln 2), these are the rounding constant minus k, and top minus k times the upper part of ln 2.
     """
     shifted = multiply_add(top, full_like(top, LOG2E), rounding_constant(top))
     k = shifted - rounding_constant(top)
@@ -154,7 +156,7 @@ def reduce_largest(top):
 
 @inlined
 def _reduce_difference(x, distance, rounder_back, rest):
-    """(r, power) of x - top, `distance` being that, rounded."""
+    """(r, power) of x - top, without the rounding of `distance` = x - top: see `exp_difference_near`."""
     power = multiply_add(distance, full_like(x, LOG2E), rounding_constant(x))
     n, m = power - rounding_constant(x), power - rounder_back
     return multiply_add(n, _minus_ln2_lower(x), multiply_add(m, _minus_ln2_upper(x), x) - rest), power
@@ -162,13 +164,13 @@ def _reduce_difference(x, distance, rounder_back, rest):
 
 @inlined
 def exp_difference_near(x, top, rounder_back, rest):
-    """exp(x - top) of a vector, less than 87 below; what is further down is garbage.
+    """exp(x - top) for x less than 87 below top; further below, the result is undefined.
 
-    Of r = x - top - n ln 2 the upper part of ln 2 is taken away from x and from top, m = n + k times and k times: both
-    are small then, and exact.
+    r = x - top - n ln 2 is computed as (x - m ln 2) - (top - k ln 2) with m = n + k and the upper part of ln 2. Both
+    terms are small and exact, so that r has no rounding of x - top.
 
     Args:
-        rounder_back, rest: of top, from `whole_and_rest`.
+        rounder_back, rest: of top, from `reduce_largest`.
     """
     r, power = _reduce_difference(x, x - top, rounder_back, rest)
     return scale_by_low_bits(_exp_polynomial(r), power)
@@ -176,7 +178,7 @@ def exp_difference_near(x, top, rounder_back, rest):
 
 @inlined
 def exp_difference(x, top, rounder_back, rest):
-    """Likewise of any x <= top: 0 where it would be under the smallest normal number."""
+    """The same for any x <= top: results below the smallest normal number become 0."""
     lowest = full_like(x, LOWEST32 if is_float32(x) else LOWEST64)
     r, power = _reduce_difference(x, maximum(x - top, lowest), rounder_back, rest)
     r, power = _flush_below(x - top, lowest, r, power)

@@ -1,14 +1,13 @@
-"""One frame of scores: its largest, the exponentials relative to it, the sum of the others', and its softmax.
+"""The softmax of one frame: largest score, exponentials relative to it, their sum without the largest, scaling.
 
-The exponentials are taken relative to the largest score, so the sum is 1 + others. `others` is kept apart: a
-sure model's is 1e-7 or less, and log p(largest) = -log1p(others) keeps its digits only if it never met the 1. The
-exponentials are written to where the gradient will be, so that they need not be computed again: later a frame is
-scaled.
+Exponentials are relative to the largest score, so that the denominator is 1 + others. `others` is stored without the 1:
+for a confident model it is 1e-7 or less, and log p(largest) = -log1p(others) keeps its digits only if the 1 was never
+added. The exponentials are written where the gradient will be, so that they are computed once and scaled later.
 
-score - largest has more digits than a score: rounded, that of -20.77 and 2.345 costs seven roundings of its
-exponential. What is left of it once n ln 2 are taken away is small, and is not computed from it, but from the score
-less m ln 2 and the largest less (m - n) ln 2: two small numbers without an error. With a largest score from `FAR` on
-that does not hold; but there the difference itself is exact.
+score - largest has more digits than a score. If the difference of -20.77 and 2.345 is rounded, the exponential is off
+by seven roundings. Therefore the remainder after subtracting n ln 2 is computed from score - m ln 2 and
+largest - (m - n) ln 2, two small numbers without rounding errors. This does not hold for a largest score from `FAR` on.
+There the difference itself is exact, and it replaces the score.
 """
 
 from __future__ import annotations
@@ -41,24 +40,25 @@ from seqloss.kernels.numba.vectors import (
 )
 
 BLOCK = 32
-"""Vectors that are summed in the scores' own precision before the sum moves to float64."""
+"""Vectors that are summed in the scores' own precision before the sum is continued in float64."""
 
 NEAR = 87.0
-"""Nats that a frame's scores may lie apart so that none of its exponentials vanishes, in float32 either."""
+"""If a frame's scores lie within so many nats, none of its exponentials underflows, in float32 either."""
 
 FAR = 256.0
-"""From here on, in size, a largest score is taken away: what lies 87 nats from it is less than twice as large."""
+"""From this magnitude on, the largest score is subtracted first: a score within 87 nats of it is at least half as
+large, so that the difference is exact."""
 
 SHALLOW = 70.0
-"""Nats that a frame's scores may lie apart so that no entry of its softmax is tiny, if the largest is above 1e-6."""
+"""If a frame's scores lie within so many nats and its largest softmax is above 1e-6, no softmax is below SMALLEST."""
 
 
 @inlined
 def largest_and_smallest(scores, start, classes):
-    """The largest score of a frame and the smallest.
+    """The largest and the smallest score of a frame.
 
-    The largest is NaN if the frame holds a NaN or +inf, -inf if nothing else is there. A sum of all scores tells that
-    there may be one; only then it is looked for.
+    The largest is NaN if a score is NaN or +inf, and -inf if all are. The sum of all scores shows whether there may be
+    NaN or inf; only then they are searched for, one by one.
     """
     width = lane_count(scores)
     first, whole = load_one(scores, start), classes - classes % width
@@ -79,11 +79,11 @@ def largest_and_smallest(scores, start, classes):
 
 @inlined
 def prepare_exponentials(tops, origins, rounders, rests, count):
-    """What exponentials relative to the largest scores of some frames need to be exact, see `exponential.exp_from`.
+    """Precompute, for the largest scores of some frames, the arguments of `exponentials.exp_difference`.
 
     Args:
-        tops: (count, padded), of the scores' type, as the others.
-        origins, rounders, rests: out; the first is taken away from a frame's scores.
+        tops: (count, padded), the largest scores, of the scores' type.
+        origins, rounders, rests: (count, padded), out; `origins` is subtracted from a frame's scores first.
     """
     for i in range(0, count, lane_count(tops)):
         top = load(tops, i)
@@ -96,7 +96,12 @@ def prepare_exponentials(tops, origins, rounders, rests, count):
 
 @inlined
 def write_exponentials(scores, start, count, largest, smallest, origin, rounder, rest, result, at):
-    """Write exp(score - largest) of some neighbours of a frame, whose smallest score is known too."""
+    """Write exp(score - largest) of `count` neighbouring classes.
+
+    Args:
+        largest, smallest: of the frame; if they are close, no exponential can underflow, and the loop is shorter.
+        origin, rounder, rest: from `prepare_exponentials`.
+    """
     if largest - smallest < NEAR and origin == 0.0:
         _write_exponentials(_exp_near, scores, start, count, largest, origin, rounder, rest, result, at)
     else:
@@ -128,7 +133,7 @@ def _write_exponentials(exponential, scores, start, count, largest, origin, roun
 
 @inlined
 def separate_ones(e):
-    """e where it is below 1, else 0; and in how many lanes it is not."""
+    """e where it is below 1, else 0; and the number of lanes where it is 1."""
     one = full_like(e, 1.0)
     smaller = less(e, one)
     return select(smaller, e, full_like(e, 0.0)), count_lanes(equal(one, one)) - count_lanes(smaller)
@@ -136,9 +141,10 @@ def separate_ones(e):
 
 @inlined
 def sum_other_exponentials(exponentials, at, count, counted, first):
-    """Sum of some neighbours' exponentials that are below 1, and how many are 1.
+    """The sum of the exponentials below 1 of `count` neighbouring classes, and the number of those that are 1.
 
-    Only what is 1 in `counted`, from `first` on, and not 0, is added.
+    Args:
+        counted: 1 for classes to add, 0 for the others; that of the first class is at `first`.
     """
     width = lane_count(exponentials)
     total, ties = 0.0, 0
@@ -158,13 +164,13 @@ def sum_other_exponentials(exponentials, at, count, counted, first):
 
 @inlined
 def flush_tiny(x):
-    """x, but 0 where it would be under float32's smallest normal number, of either sign."""
+    """x, but 0 where its magnitude is below float32's smallest normal number."""
     return select(less(absolute(x), full_like(x, SMALLEST)), full_like(x, 0.0), x)
 
 
 @inlined
 def _flush_tiny_positive(y):
-    """y >= 0, but 0 where it would be under float32's smallest normal number."""
+    """The same for y >= 0."""
     return select(less(y, full_like(y, SMALLEST)), full_like(y, 0.0), y)
 
 
@@ -175,7 +181,11 @@ def _unchanged(y):
 
 @inlined
 def exponentials_to_softmax(result, start, classes, scale, distance, weight):
-    """Turn a frame's exponentials, whose scores lie within `distance`, into its softmax, then times a weight."""
+    """Multiply a frame's exponentials by `scale`, the softmax of the largest class, and by a weight, in place.
+
+    Args:
+        distance: largest minus smallest score; if it is small, no entry can be tiny, and the check is left out.
+    """
     if distance < SHALLOW and scale > 1e-6:
         _scale_and_weight(_unchanged, result, start, classes, scale, weight)
     else:

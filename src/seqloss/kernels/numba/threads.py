@@ -1,7 +1,7 @@
-"""The threads that share out a batch: one pool of our own, one setting.
+"""The thread pool of the CPU kernels, and its size.
 
-Numba's threading layers abort under concurrent callers or kill forked children; a pool of Python threads over
-kernels that release the GIL does neither. The caller works too, so n threads are a pool of n - 1.
+Numba's threading layers abort under concurrent callers or kill forked children. A pool of Python threads does neither,
+because kernels release the GIL. The calling thread works too, so that n threads are a pool of n - 1.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def get_num_threads() -> int:
 
 
 def run_in_threads(work: Callable[[T], None], parts: Sequence[T]) -> None:
-    """Call work(part) for each part, one a thread at the same time, and wait for all."""
+    """Call work(part) for each part, each in its own thread, and wait for all."""
     others: list[Future[None]] = []
     if len(parts) > 1:
-        with _lock, suppress(RuntimeError):  # no thread starts once Python is on its way out
+        with _lock, suppress(RuntimeError):  # while Python exits, no thread can start: this thread does all
             others.extend(_thread_pool().submit(work, part) for part in parts[1:])
     try:
         for part in (parts[0], *parts[1 + len(others) :]):
@@ -70,7 +70,7 @@ def _thread_pool() -> ThreadPoolExecutor:
 
 
 def _reset_pool() -> None:
-    """After a fork the parent's threads do not exist in the child, and its lock may be held for ever."""
+    """After a fork, the parent's threads do not exist in the child, and its lock may never be released."""
     global _pool, _lock
     _pool, _lock = None, Lock()
 

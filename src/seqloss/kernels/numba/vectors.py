@@ -1,12 +1,12 @@
-"""Explicit vectors for Numba: 16 x float32, 8 x float64 and their integers, as values of a kernel.
+"""Explicit vectors for Numba: 16 x float32, 8 x float64 and their integers, as values in a kernel.
 
-LLVM vectorises a loop only if it can prove that arrays do not overlap and that no sum changes its order,
-which for a path sum over a dozen arrays it cannot. With vector values there is nothing to prove: `load` eight
-or sixteen neighbours, compute, `store`. Widths are fixed (`LANES`); a machine with narrower registers splits
-them. Nothing here is reordered, and nothing fused but what says so (`multiply_add`): no fastmath, no contraction.
+LLVM vectorises a loop only if it can prove that arrays do not overlap and that no sum changes its order. For a path sum
+over a dozen arrays it cannot. With vector values there is nothing to prove: `load` eight or sixteen neighbours,
+compute, `store`. Widths are fixed (`LANES`); a machine with narrower registers splits a vector. Nothing is reordered,
+and only `multiply_add` is fused: no fastmath, no contraction.
 
-A pointer is computed from the array's own, without bounds or negative-index checks: the caller answers for
-it.
+Pointers are computed from the array's data without bounds checks and without wrap-around of negative indices. The
+caller must pass valid indices.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def _splat(builder, vector, scalar):
 
 
 def _eight(vector, array):
-    """Eight of an array's elements, as they stand there."""
+    """Eight neighbours of an array, in its own type."""
     return Vector(array.dtype, vector.lanes)
 
 
@@ -210,7 +210,7 @@ def load_float64(typing, array, index):
 
 @intrinsic
 def load_first_float64(typing, array, index, count, fill):
-    """As `load_wide`, but only the first `count` lanes are read; the others hold `fill`."""
+    """As `load_float64`, but only the first `count` lanes are read; the others hold `fill`."""
     vector = Vector(types.float64, LANES[types.float64])
 
     def build(context, builder, sig, args):
@@ -226,7 +226,7 @@ def load_first_float64(typing, array, index, count, fill):
 
 @intrinsic
 def load_one(typing, array, index):
-    """One element, at an index that may be negative: counted from the array's data, in memory."""
+    """One element; a negative index counts back from the array's first element in memory, without wrap-around."""
 
     def build(context, builder, sig, args):
         index_value = context.cast(builder, args[1], sig.args[1], types.intp)
@@ -238,7 +238,7 @@ def load_one(typing, array, index):
 
 @intrinsic
 def gather_float64(typing, array, start, indices):
-    """A vector of a float array's elements, one from each of the places `indices` after `start`, as float64."""
+    """The elements of a float array at start + indices, as float64."""
     vector = Vector(types.float64, indices.lanes)
 
     def build(context, builder, sig, args):
@@ -257,7 +257,7 @@ def gather_float64(typing, array, start, indices):
 
 @intrinsic
 def scatter(typing, array, start, indices, value):
-    """Write a vector's lanes to the places `indices` after `start`, the last lane first."""
+    """Write a vector's lanes to start + indices; where indices are equal, the first lane wins."""
 
     def build(context, builder, sig, args):
         start_value = context.cast(builder, args[1], sig.args[1], types.intp)
@@ -274,7 +274,7 @@ def scatter(typing, array, start, indices, value):
 
 @intrinsic
 def store_one(typing, array, index, value):
-    """Write one element, at an index as `pick` takes it."""
+    """Write one element; indices as for `load_one`."""
 
     def build(context, builder, sig, args):
         index_value = context.cast(builder, args[1], sig.args[1], types.intp)
@@ -297,7 +297,7 @@ def full_like(typing, vector, value):
 
 
 def _operator(symbol, floating, integral):
-    """Teach Numba `vector symbol vector`, lane by lane, for two vectors of one type."""
+    """Define the operator `symbol` in Numba, lane by lane, for two vectors of the same type."""
 
     @infer_global(symbol)
     class Template(AbstractTemplate):
@@ -343,7 +343,7 @@ equal = _comparison("==")
 
 @intrinsic
 def not_below(typing, left, right):
-    """Mask of the lanes where left < right does not hold: larger, equal, or NaN."""
+    """Mask of the lanes where left < right is false: larger, equal, or NaN."""
 
     def build(context, builder, sig, args):
         return builder.fcmp_unordered(">=", *args)
@@ -353,13 +353,13 @@ def not_below(typing, left, right):
 
 @intrinsic
 def logical_or(typing, left, right):
-    """Mask of the lanes where one of two masks holds."""
+    """Mask of the lanes where one of two masks is true."""
     return left(left, right), lambda context, builder, sig, args: builder.or_(*args)
 
 
 @intrinsic
 def any_lane(typing, mask):
-    """Whether a mask holds in some lane."""
+    """Whether a mask is true in any lane."""
 
     def build(context, builder, sig, args):
         whole = ir.IntType(sig.args[0].lanes)
@@ -370,7 +370,7 @@ def any_lane(typing, mask):
 
 @intrinsic
 def count_lanes(typing, mask):
-    """In how many lanes a mask holds."""
+    """The number of lanes where a mask is true."""
 
     def build(context, builder, sig, args):
         whole = ir.IntType(sig.args[0].lanes)
@@ -381,13 +381,13 @@ def count_lanes(typing, mask):
 
 @intrinsic
 def select(typing, mask, yes, no):
-    """`yes` in the lanes where the mask holds, else `no`."""
+    """`yes` in the lanes where the mask is true, else `no`."""
     return yes(mask, yes, no), lambda context, builder, sig, args: builder.select(*args)
 
 
 @intrinsic
 def maximum(typing, left, right):
-    """The larger of each pair; of a NaN on the left nothing remains."""
+    """The larger of each pair; if the left one is NaN, the right one."""
 
     def build(context, builder, sig, args):
         return builder.select(_compare(builder, sig.args[0], ">", *args), *args)
@@ -397,7 +397,7 @@ def maximum(typing, left, right):
 
 @intrinsic
 def minimum(typing, left, right):
-    """The smaller of each pair; of a NaN on the left nothing remains."""
+    """The smaller of each pair; if the left one is NaN, the right one."""
 
     def build(context, builder, sig, args):
         return builder.select(_compare(builder, sig.args[0], "<", *args), *args)
@@ -407,7 +407,7 @@ def minimum(typing, left, right):
 
 @intrinsic
 def absolute(typing, value):
-    """A vector's numbers without their signs."""
+    """The absolute value of each lane."""
 
     def build(context, builder, sig, args):
         vector = sig.args[0]
@@ -417,7 +417,7 @@ def absolute(typing, value):
 
 
 def _concatenate_from(first):
-    """A vector's worth of two that follow each other in memory, from lane first(lanes) of the two on."""
+    """One vector out of two that are neighbours in memory, from lane first(lanes) of both on."""
 
     @intrinsic
     def joined(typing, left, right):
@@ -433,21 +433,21 @@ def _concatenate_from(first):
 
 
 one_before = _concatenate_from(lambda lanes: lanes - 1)
-"""The last lane of the left vector, then the right one's but for its last: what stands one place before the right."""
+"""The vector one element before the right one: the last lane of the left, then the right one without its last."""
 
 two_before = _concatenate_from(lambda lanes: lanes - 2)
-"""Likewise two places before it."""
+"""The vector two elements before the right one."""
 
 four_before = _concatenate_from(lambda lanes: lanes - 4)
-"""Likewise four."""
+"""The vector four elements before the right one."""
 
 one_after = _concatenate_from(lambda lanes: 1)
-"""The left vector but for its first lane, then the first of the right: what stands one place after the left."""
+"""The vector one element after the left one: the left vector without its first lane, then the first of the right."""
 
 
 @intrinsic
 def transpose_rows(typing, array, places):
-    """The columns of eight rows of float64, each of which stands in `array` from one of the eight `places` on.
+    """Eight rows of eight float64, transposed; row i begins at places[i] of `array`.
 
     Rows are read in pairs of neighbours, so that no pair has to move from one half of a register to the other.
     """
@@ -469,7 +469,7 @@ def transpose_rows(typing, array, places):
 
 
 def _pairs(builder, vector, rows, column):
-    """Two neighbours of each of four rows, one pair after the other."""
+    """Two neighbouring elements of each of four rows, joined to one vector."""
     pair = ir.VectorType(ir.DoubleType(), 2)
     found = []
     for row in rows:
@@ -483,7 +483,7 @@ def _pairs(builder, vector, rows, column):
 
 
 def _reduction(combine):
-    """Halve a vector until one number is left, in the same order on every machine."""
+    """A horizontal reduction: halves are combined until one number is left, in the same order on every machine."""
 
     @intrinsic
     def fold(typing, vector):
@@ -532,21 +532,21 @@ reduce_min = _reduction(_smallest)
 
 @intrinsic
 def to_int32(typing, value):
-    """Integers of 64 bits that 32 can hold, in 32: half the registers, and a larger of two in one operation."""
+    """int64 values within int32 as int32: half the registers, and the maximum is one instruction."""
     narrowed = value.of(types.int32)
     return narrowed(value), lambda context, builder, sig, args: builder.trunc(args[0], narrowed.llvm)
 
 
 @intrinsic
 def to_int64(typing, value):
-    """Integers of 32 bits in 64."""
+    """int32 values as int64."""
     widened = value.of(types.int64)
     return widened(value), lambda context, builder, sig, args: builder.sext(args[0], widened.llvm)
 
 
 @intrinsic
 def convert_like(typing, value, array):
-    """A vector's numbers in an array's element type."""
+    """A vector converted to an array's element type."""
 
     def build(context, builder, sig, args):
         old, new = sig.args[0], sig.return_type
@@ -562,7 +562,7 @@ def convert_like(typing, value, array):
 
 @intrinsic
 def multiply_add(typing, left, right, added):
-    """left * right + added, rounded once where the machine can, else twice."""
+    """left * right + added, rounded once on machines with fused multiply-add, otherwise twice."""
 
     def build(context, builder, sig, args):
         vector = sig.args[0]

@@ -1,9 +1,9 @@
-"""How a kernel starts: on the tensors' own device, on whatever stream is current there, without being looked up anew.
+"""Kernel launches on the device of the tensors and its current stream, with a cache of compiled kernels.
 
-Triton finds out with every launch which of its compiled kernels goes with these arguments: it compiles anew for another
-type, for a pointer or number that 16 divides, and for the number 1. That takes Python some 100 µs, more than most of
-these kernels take. Here the same is asked in a few, and the compiled kernel, once Triton has found it, is started as it
-is.
+For each launch, Triton looks up which compiled kernel fits the arguments: it specialises for types, for pointers and
+integers that are multiples of 16, and for the integer 1. In Python this takes some 100 µs, more than most of these
+kernels. Here the same properties are read in a few µs, and the compiled kernel is launched directly once Triton has
+found it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import torch
 from seqloss.kernels.triton import _compat
 
 _compiled: dict[tuple[Any, ...], Any] = {}
-"""By kernel, device, and all that Triton compiles anew for."""
+"""Compiled kernels by kernel, device, options, and all that Triton specialises for."""
 
 
 _NO_CHANGE = nullcontext()
 
 
 class Launch(NamedTuple):
-    """A kernel that was started: a compiled one and its programs, tensors and numbers, and constants."""
+    """A recorded launch: the compiled kernel, the number of programs, the arguments, and the constants."""
 
     kernel: Any
     programs: int
@@ -42,7 +42,7 @@ _recording = _Recording()
 
 @contextmanager
 def record_launches() -> Iterator[list[Launch]]:
-    """A list of what this thread starts meanwhile; what runs in the interpreter is not in it."""
+    """Record the launches of this thread; those in the interpreter are not recorded."""
     launches: list[Launch] = []
     _recording.launches = launches
     try:
@@ -52,7 +52,7 @@ def record_launches() -> Iterator[list[Launch]]:
 
 
 def on_device(device: torch.device) -> AbstractContextManager[Any]:
-    """Make a device the current one, which is where Triton starts kernels."""
+    """Make a device the current one: Triton launches kernels there."""
     if device.type != "cuda" or device.index == torch.cuda.current_device():
         return _NO_CHANGE
     return torch.cuda.device(device)
@@ -61,15 +61,15 @@ def on_device(device: torch.device) -> AbstractContextManager[Any]:
 def launch_kernel(
     kernel: Any, programs: int, *args: Any, warps: int = 4, registers: int | None = None, **constants: Any
 ) -> None:
-    """Start a kernel of one axis of programs.
+    """Launch a kernel on a grid with one axis.
 
-    No multiplication is fused with an addition but where the source says so: each rounding is where it has it, whatever
-    a block's size, so that no bit depends on it.
+    The compiler does not fuse multiplications and additions, except where the source uses `tl.fma`. So the roundings
+    do not depend on the block size.
 
     Args:
-        args: tensors, whole numbers, float numbers or None, in the kernel's order.
-        registers: of a thread, at the most; None for as many as the compiler likes.
-        constants: what follows them in the kernel, all of it, in order.
+        args: tensors, integers, floats or None, in the kernel's order.
+        registers: the most registers of a thread; None for no limit.
+        constants: the remaining arguments of the kernel, all of them, in its order.
     """
     if not _compat.is_compiled(kernel):  # in the interpreter
         kernel[(programs,)](*args, **constants)
@@ -90,8 +90,7 @@ def launch_kernel(
 
 
 def specialize_arguments(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
-    """What Triton compiles anew for, if not more; and the arguments as a compiled kernel takes them, tensors as their
-    addresses."""
+    """A key that differs whenever Triton specialises differently, and the arguments with addresses for tensors."""
     kinds: list[Any] = []
     values: list[Any] = []
     for value in args:

@@ -1,4 +1,4 @@
-"""The smallest kernel there is, to see whether Triton compiles and starts one on a device."""
+"""A minimal kernel, to find out whether Triton can compile and launch kernels on a device."""
 
 import torch
 import triton
@@ -13,6 +13,6 @@ def _one_kernel(out):
 
 
 def run_probe(device: torch.device) -> None:
-    """Compile and start it; nothing waits for it to end."""
+    """Compile and launch the kernel, without waiting for it to end."""
     with on_device(device):
         _one_kernel[(1,)](torch.empty(1, device=device))

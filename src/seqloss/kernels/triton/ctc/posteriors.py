@@ -1,22 +1,21 @@
-"""Posteriors by label: each segment of frames is walked through again, from the states kept on both sides of it.
+"""Posteriors by label: each segment of frames is walked again, from the states stored on both sides of it.
 
-Forward first, each frame's sums into scratch; then backward, and each backward sum, its frame's emission left out,
-meets the forward sum of its state, emission included:
+First forward, storing each frame's sums in scratch; then backward. Each backward sum, without its frame's emission,
+meets the forward sum of its state, with the emission:
 
-    share[t, s] = alpha_t(s) * beta_t(s) / 2^(32 k),    k of the row, so that a frame's shares add up to some 1 to 2^32
+    share[t, s] = α_t(s) * β_t(s) / 2^(32 k),    k per row, so that the shares of a frame add up to between 1 and 2^32
 
-The blanks' shares are added up, in pairs, as far as a warp holds them. All segments of a wave are independent programs:
-beside the walks, which wait for their own last frame, they are short. Walking again costs about
+The shares of the blanks are added pairwise, as far as a warp holds them. All segments of a wave are independent
+programs, and short compared with the walks of `sums.py`, which are sequential over all frames. They take about
 
     (batch * ceil(time / stride) / programs that run at once) * 2 stride frames.
 
-Scratch holds a wave's states, and waves are as large as `tiles.FEW` or `SCRATCH` allows. So,
-with `sums.py`,
+Scratch holds the states of a wave; the size of a wave is limited by `tiles.FEW` and `SCRATCH`. Together with `sums.py`,
 
-    stored bytes = 16 (labels + 1) * (2 batch * segments + wave * stride),    segments and stride some sqrt(time),
+    stored bytes = 16 (labels + 1) * (2 batch * segments + wave * stride),    segments and stride about sqrt(time),
 
-and what blocks of long targets leave to each other: 16 blocks * batch * time where the walks of `sums.py` have more
-than one, 16 wave * stride where segments have.
+and the edges of the blocks of long targets: 16 blocks * batch * time if the walks of `sums.py` have several blocks,
+16 wave * stride if those of segments have.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
@@ -51,14 +50,14 @@ from seqloss.kernels.triton.pairs import sum_lanes_pairwise, sum_parts_pairwise
 from seqloss.kernels.triton.tiles import FEW, cdiv, segments_tile, walks_tile
 
 SCRATCH = 1 << 26
-"""Bytes of scratch that a wave may take in any case."""
+"""Bytes of scratch that a wave may always take."""
 WORDS = 16
 """Bytes of a label and the blank before it."""
 
 
 @triton.jit
 def load_states(out, place, count, longest, inside, PARTS: tl.constexpr):
-    """States that `sums.keep` stored, zeros where none are."""
+    """Load states that `sums.store_states` stored; zeros where there are none."""
     a, a_exponent, b, b_exponent = (), (), (), ()
     for i in tl.static_range(PARTS):
         there = inside & (place + i <= count)
@@ -72,7 +71,10 @@ def load_states(out, place, count, longest, inside, PARTS: tl.constexpr):
 
 @triton.jit
 def scaled_product(x, x_exponent, y, y_exponent, reference):
-    """x y / 2^(32 reference) as a float32, 0 where that is too small for one."""
+    """x y / 2^(32 reference) as a float32, 0 where that is too small.
+
+    Half of the power of two goes to each factor, so that neither overflows.
+    """
     half = tl.minimum(tl.maximum(x_exponent + y_exponent - reference, -7), 2) << 27
     factor = (half + ONE_BITS).to(tl.float32, bitcast=True)
     return (x * factor) * (y * factor)
@@ -80,8 +82,10 @@ def scaled_product(x, x_exponent, y, y_exponent, reference):
 
 @triton.jit
 def load_forward_sums(lines, columns, inside, alive, line, count, place, PARTS: tl.constexpr):
-    """A frame's forward sums that backward ones are to meet: of their labels, and of the blanks after them, which are
-    those before them the other way."""
+    """Load a frame's forward sums in the order of the backward walk.
+
+    A blank before a label in the backward order is the one after it in the forward order: hence one place further.
+    """
     a, a_exponent, b, b_exponent = (), (), (), ()
     for i in tl.static_range(PARTS):
         mine = tl.max_contiguous(lines + columns[i], [1, 2])
@@ -96,7 +100,7 @@ def load_forward_sums(lines, columns, inside, alive, line, count, place, PARTS: 
 def store_shares(
     at, columns, inside, alive, forward, a, a_exponent, b, b_exponent, reference, count, place, PARTS: tl.constexpr
 ):  # fmt: skip
-    """Backward sums meet a frame's forward sums: the labels' shares are stored, the blanks' are returned."""
+    """Multiply backward and forward sums of a frame: stores the labels' shares, returns those of the blanks."""
     of_blanks = ()
     for i in tl.static_range(PARTS):
         share = scaled_product(forward[0][i], forward[1][i], a[i], a_exponent[i], reference)
@@ -112,6 +116,7 @@ def _posteriors_kernel(
     first_item, items, time, longest, segments, stride, lines,
     MANY: tl.constexpr, ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
+    # 1. which segment of which row: values per line, (lines, 1) or scalars
     LINES: tl.constexpr = ROWS * CHUNKS
     chunk = (tl.arange(0, LINES) % CHUNKS)[:, None]
     lane = tl.arange(0, LANES)[None, :]
@@ -131,10 +136,13 @@ def _posteriors_kernel(
     steps = max_over_lines(tl.where(some, end - begin, 0), ROWS)
     most_labels = max_over_lines(tl.where(some, count, -1), ROWS)
     line = longest + 1
+    # 2. scratch for the segment's states; the checkpoints before its first frame (near) and after its last (far)
     space = scratch + own * stride * (2 * line)
     near = checkpoints + ((row * 2) * segments + segment) * (2 * line)
     far = checkpoints + ((row * 2 + 1) * segments + segment) * (2 * line)
     nowhere = 0 * begin + NOWHERE
+    # 3. forward, block by block of columns: each frame's states go to scratch; a block reads the last label of the
+    #    block before from there
     start = 0
     while start <= most_labels:
         place = first_columns(start, chunk, lane, LANES, PARTS)
@@ -169,6 +177,7 @@ def _posteriors_kernel(
         if MANY:
             tl.debug_barrier()
         start += CHUNKS * LANES * PARTS
+    # 4. backward, block by block: edges go to one of two arrays and come from the other, in turn
     tl.debug_barrier()
     if MANY:
         even = edges + own * (2 * stride)
@@ -185,6 +194,7 @@ def _posteriors_kernel(
         frame = end - 1
         at = row * time + frame
         out = space + (frame - begin).to(tl.int64) * (2 * line)
+        # 5. the main path's state after the segment, then in each frame, as in `sums.py`
         state = load_main_state(states, at + 1, place, blanks, main & (end < length))
         state = state_in_walk_order(state, count, main, end < length)
         p, q = load_emissions(emissions, at, columns, inside, blanks, frame >= begin, longest, PARTS)
@@ -208,6 +218,7 @@ def _posteriors_kernel(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, state, next_state, any_main, skip, place, lane,
                 LINES, LANES, PARTS, CHUNKS,
             )  # fmt: skip
+            # 6. α β: sums with the main path, before the frame's emission, times forward sums
             of_blanks = store_shares(
                 shares + at * line, columns, inside, alive, forward, all_a, all_a_exponent, all_b, all_b_exponent,
                 reference, count, place, PARTS,
@@ -228,7 +239,7 @@ def _posteriors_kernel(
 
 
 def segments_per_wave(batch: int, time: int, labels: int) -> int:
-    """How many segments are walked through at once: as many as there is space for, shared out evenly among waves."""
+    """Segments that are walked at once: as many as scratch allows, evenly divided among waves."""
     items = batch * -(-time // segment_frames(time))
     fits = SCRATCH // (segment_frames(time) * (labels + 1) * WORDS)
     even = cdiv(items, max(1, cdiv(items, max(1, fits))))
@@ -236,7 +247,7 @@ def segments_per_wave(batch: int, time: int, labels: int) -> int:
 
 
 def stored_bytes(device: torch.device, batch: int, time: int, labels: int) -> int:
-    """What is stored of the path sums, beside the scores of the labels themselves."""
+    """Bytes stored for path sums, without the emissions."""
     stride, at_once = segment_frames(time), segments_per_wave(batch, time, labels)
     states = (labels + 1) * (2 * batch * cdiv(time, stride) + at_once * stride)
     blocks = cdiv(labels + 1, walks_tile(device, 2 * batch, labels).columns)
@@ -246,12 +257,12 @@ def stored_bytes(device: torch.device, batch: int, time: int, labels: int) -> in
 
 
 class Shares(NamedTuple):
-    """Of the frames of rows with a path; elsewhere as it was allocated.
+    """Shares of states in their frames, for rows with a path; the rest is not initialised.
 
     Attributes:
-        labels: float32 (batch, time, labels + 1), each label's share of its frame; the last place is free.
-        blanks: float32 (batch, time, lines), the blanks' of each line of columns, as far as the row has any.
-        columns: of a line.
+        labels: float32 (batch, time, labels + 1), the share of each label; the last place is free.
+        blanks: float32 (batch, time, lines), the sum of the blanks' shares of each line of columns of the row.
+        columns: columns of a line.
     """
 
     labels: torch.Tensor
@@ -262,10 +273,10 @@ class Shares(NamedTuple):
 def find_shares(
     frames: Frames, prepared: PreparedTargets, main: MainPath, sums: Sums, references: torch.Tensor
 ) -> Shares:
-    """Each label's share of each frame, and the blanks'.
+    """Compute the shares of labels and blanks in each frame.
 
     Args:
-        references: int32 (batch,), the exponent of each row's sum over all paths.
+        references: int32 (batch,), the exponent k of each row's sum over all paths.
     """
     assert frames.emissions is not None
     assert sums.checkpoints is not None

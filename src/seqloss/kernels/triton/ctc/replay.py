@@ -120,7 +120,7 @@ def forward(
         memory = _allocate_bytes(plan.layout.size, logits.device)
         temporary = _allocate_bytes(plan.temporary, logits.device)
         given = (0 if tensor is None else tensor.data_ptr() for tensor in (temporary, memory, result, *arguments))
-        plan.launch_list.start((*given, 0, 0), logits.device.index)
+        plan.launch_list.launch_all((*given, 0, 0), logits.device.index)
     return Forward(result, memory, plan.layout, plan)
 
 
@@ -155,7 +155,7 @@ def backward(
     with on_device(logits.device):
         gradient = torch.empty(logits.shape, dtype=logits.dtype, device=logits.device)
         bases = (0, residuals.data_ptr(), 0, logits.data_ptr(), 0, 0, 0, 0, upstream.data_ptr(), gradient.data_ptr())
-        launch_list.start(bases, logits.device.index)
+        launch_list.launch_all(bases, logits.device.index)
     return gradient
 
 

@@ -1,4 +1,4 @@
-"""A form that was seen before starts the same kernels, on memory that is laid out as it was."""
+"""A call with a known signature launches the same kernels, on memory that is laid out as it was."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_numbers_that_are_not_whole_are_handed_over_as_float32(started: list[Any
     assert calls[2] == [pytest.approx(calls[1][0], rel=2**-24)]
 
 
-def test_a_call_of_a_known_form_goes_to_the_current_stream(started: list[Any], cuda: Cuda) -> None:
+def test_a_call_of_a_known_signature_goes_to_the_current_stream(started: list[Any], cuda: Cuda) -> None:
     for _ in range(3):
         replay.forward(*batch(20, 3), **OPTIONS)
     assert set(cuda.streams) == {5}
@@ -172,7 +172,7 @@ def test_kernels_whose_code_triton_was_told_not_to_keep_are_never_replayed(
 
 
 @pytest.mark.parametrize("losses", [1, 2])
-def test_a_checkpoint_may_see_a_form_first_here_and_later_there(started: list[Any], losses: int) -> None:
+def test_a_checkpoint_may_see_a_signature_first_here_and_later_there(started: list[Any], losses: int) -> None:
     logits, *rest = batch(20, 3)
     for _ in range(3):
         x = logits.clone().requires_grad_()
@@ -182,7 +182,9 @@ def test_a_checkpoint_may_see_a_form_first_here_and_later_there(started: list[An
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean"])
-def test_what_is_left_for_the_gradient_looks_alike_in_every_call_of_a_form(started: list[Any], reduction: str) -> None:
+def test_what_is_left_for_the_gradient_looks_alike_in_every_call_of_a_signature(
+    started: list[Any], reduction: str
+) -> None:
     forms = set()
     for _ in range(4):
         kept, layout, _ = left(replay.forward(*batch(20, 3), **{**OPTIONS, "reduction": reduction}))
@@ -263,7 +265,7 @@ def test_arguments_that_are_the_same_memory_are_never_replayed(started: list[Any
 
 
 @pytest.mark.parametrize("other", [{"time": 21}, {"labels": 4}, {"rows": 4}, {"classes": 8}], ids=str)
-def test_another_form_has_a_plan_of_its_own(started: list[Any], other: dict[str, int]) -> None:
+def test_another_signature_has_a_plan_of_its_own(started: list[Any], other: dict[str, int]) -> None:
     for _ in range(3):
         replay.forward(*batch(20, 3), **OPTIONS)
     assert replay.forward(*batch(**{"time": 20, "labels": 3, **other}), **OPTIONS).plan is None

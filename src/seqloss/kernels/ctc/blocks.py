@@ -10,7 +10,7 @@ only multiplications and additions. With y_l and b_l, the α of label l and of i
 
 **Nothing is lost.** In K frames, only labels at most K before a state contribute to it: its *window* (rounded up to a
 power of two). Let hi_l be the largest exponent of a state in the window of l that is not 0 at the block's start, lo_l
-the smallest, and D the block's *depth*: the sum over its frames of a number r_t such that no emission in use that is not 0
+the smallest, and D the block's *depth*: the sum over its frames of r_t, where no emission in use that is not 0
 is below 2^-r_t. `open_block` chooses K <= 15 so that D <= DEEPEST, and E_l = hi_l - RAISED, so that
 
 * no sum overflows: a state is a sum of at most 3^K <= 2^24 terms, each below 2^(hi + 1), so it stays below

@@ -1,8 +1,8 @@
-"""The best path of each row of a batch: the launches, in order; nothing waits for the device.
+"""The best path of each row of a batch: the launches in order; nothing waits for the device.
 
-`maxima.best_steps` goes back in time, a launch for each tile of a target's columns; `trace` follows the steps and
-reads off the path; `spans` adds up. A row that breaks the contract, or holds a NaN or +inf in use, goes through all of
-it as a row of no frames, and is marked in the end.
+`maxima.best_steps` goes backward in time, one launch per tile of columns; `trace` follows the steps and reads the path;
+`spans` adds log-probabilities. A row that breaks the contract, or has a NaN or +inf in use, is computed as a row
+without frames, and marked at the end.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from seqloss.kernels.triton.tiles import cdiv, is_interpreted, power_of_two
 
 WARP = 32
 DEEPEST = 8
-"""Columns of a lane at most: what it carries, and the scores of three frames, stay in registers."""
+"""The most columns of a lane: its states and the scores of three frames stay in registers."""
 
 
 class BestPaths(NamedTuple):
-    """Of each row; without a path, and past a row's lengths, -1 (scores: 0).
+    """The best path of each row; -1 (scores: 0) without a path and past a row's lengths.
 
     Attributes:
         classes: int64 (batch, time); first, last: int64 (batch, labels); scores: float32 (batch, labels).
@@ -57,7 +57,7 @@ def best_paths(
             the logits' device. Rows in which they break the contract are NaN.
         blank: from 0.
         normalize: as in the contract.
-        rounding: see `frames.frame_pass`; rows with a frame that it flags are NaN.
+        rounding: see `frames.measure_frames`; rows with a flagged frame are NaN.
     """
     with on_device(logits.device):
         prepared = prepare_targets(
@@ -86,7 +86,7 @@ def _best_paths(
 def _find_steps(
     logits: torch.Tensor, top: torch.Tensor, prepared: PreparedTargets, blank: int, normalize: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Steps, (batch, time, columns), and the score of each row's best path from its first frame to its last."""
+    """Steps, (batch, time, columns), and the score of each row's best path."""
     batch, time, _ = logits.shape
     columns, new = prepared.labels.shape[1] + 1, {"device": logits.device}
     steps = torch.empty((batch, time, columns), dtype=torch.uint8, **new)
@@ -114,7 +114,7 @@ def _read_path(
     blank: int,
     normalize: bool,
 ) -> BestPaths:
-    """What the steps lead along, from the first state on."""
+    """Follow the steps from the first state; classes, spans and scores of the path."""
     batch, time, _ = logits.shape
     longest, new = prepared.labels.shape[1], {"device": logits.device}
     states = torch.empty((batch, time), dtype=torch.int32, **new)
@@ -142,7 +142,7 @@ def _read_path(
 
 
 def _lanes_and_parts(device: torch.device, columns: int) -> tuple[int, int]:
-    """How many lanes hold a tile, and how many columns each."""
+    """Lanes of a tile, and columns of a lane."""
     if is_interpreted(device):
         return power_of_two(columns), 1
     lanes = min(WARP, power_of_two(columns))
@@ -150,5 +150,5 @@ def _lanes_and_parts(device: torch.device, columns: int) -> tuple[int, int]:
 
 
 def _rows_per_program(device: torch.device, batch: int, on_a_gpu: int) -> int:
-    """Rows of a program: in the interpreter, where a program costs the same whatever it holds, all of them."""
+    """Rows of a program; in the interpreter, where a program takes the same time for any size, all rows."""
     return power_of_two(min(batch, 64)) if is_interpreted(device) else max(1, on_a_gpu)

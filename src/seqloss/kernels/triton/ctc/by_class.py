@@ -1,11 +1,12 @@
-"""Posteriors by class: the shares of all labels of a class, added up in a fixed order, over their frame's own sum.
+"""Posteriors by class: the shares of all labels of a class, added in a fixed order, divided by their frame's sum.
 
-A class's labels form a chain in ascending order (`prepared.group`): its leader's place takes their sum. Dividing by the
-frame's own sum cancels what drifted over the frames before and after. Of a frame's likeliest class the complement
-is kept too, the sum of all others over the whole, so that a posterior near 1 loses no digit in the gradient.
+The labels of a class form a chain in ascending order (`prepared_targets.Groups`); the sum goes to the place of the
+first, its leader. Dividing by the frame's own sum cancels the drift over the frames before and after. For the likeliest
+class of a frame, the complement is stored too: the sum of all others divided by the whole. So a posterior near 1 loses
+no digits in the gradient.
 
-Places are said to lie along the second axis as in `step.py`. Here a lane has several, in any order, and yet no access
-spans two: nothing says of a place that was looked up that it is a multiple of 2, without which the compiler joins none.
+`tl.max_contiguous` is used as in `step.py`. Here a lane has several addresses in any order. No access spans two of
+them: the compiler joins accesses only if it knows that an address is even, and for loaded places it does not.
 """
 
 from typing import NamedTuple
@@ -25,11 +26,11 @@ NO_PLACE = tl.constexpr(2**31 - 1)
 
 
 class Posteriors(NamedTuple):
-    """Of the frames in use of rows with a path; elsewhere as it was allocated.
+    """Posteriors of the frames in use of rows with a path; the rest is not initialised.
 
     Attributes:
-        labels: float32 (batch, time, labels + 1), of each class in the place of its leader; in the last place of the
-            blank.
+        labels: float32 (batch, time, labels + 1), the posterior of each class in the place of its leader, and of the
+            blank in the last place.
         likeliest: int32 (batch, time), the likeliest class where its posterior is over one half, else -1.
         complement: float32 (batch, time), the sum of the other posteriors.
     """
@@ -44,7 +45,10 @@ def _sum_chains(
     lines_of, leaders, following, row, unit, used, count, longest, classes, BY_CLASS: tl.constexpr,
     FRAMES: tl.constexpr, UNITS: tl.constexpr,
 ):  # fmt: skip
-    """Units' places, whether they lead, and what their chains add up to, two members a turn."""
+    """The places of units (classes, or labels), whether they are leaders, and the sums of their chains.
+
+    Each iteration adds two members of every chain: (frames, units).
+    """
     place, leads = load_leader(leaders, row, unit, count, longest, classes, BY_CLASS)
     sums = tl.zeros([FRAMES, UNITS], tl.float32)
     member = tl.where(leads, place, -1)
@@ -58,7 +62,7 @@ def _sum_chains(
 
 @triton.jit
 def _update_likeliest(place, leads, sums, most, most_place):
-    """The largest sum so far, and whose it is."""
+    """The largest sum so far of each frame, and its place; of equals, the first."""
     sums = tl.where(leads[None, :], sums, -1.0)
     block_most = tl.max(sums, 1)
     block_place = tl.min(tl.where(sums == block_most[:, None], place[None, :], NO_PLACE), 1)
@@ -67,7 +71,7 @@ def _update_likeliest(place, leads, sums, most, most_place):
 
 @triton.jit
 def _is_not_likeliest(place, leads, used, most_place):
-    """Which sums are not the largest."""
+    """Mask of the sums that are not the likeliest class's."""
     return leads[None, :] & used[:, None] & (place[None, :] != most_place[:, None])
 
 
@@ -84,6 +88,7 @@ def _by_class_kernel(
     length = tl.where(tl.load(status + row) == WITH_A_PATH, length, 0)
     count = tl.load(counts + row)
     used = t < length
+    # 1. the blank's share: lines of columns, added pairwise
     line = (row * time + t) * (longest + 1)
     chunk = tl.arange(0, LINES)
     there = (chunk < lines) & (chunk * columns <= count)
@@ -97,7 +102,9 @@ def _by_class_kernel(
     lines_of = (shares + line)[:, None]
     unit = tl.arange(0, UNITS)
     if tl.max(used.to(tl.int32), 0) > 0:
-        if ONE:  # sums stay in registers
+        # 2. the sum of each class and the likeliest class; in one block of units, sums stay in registers, otherwise
+        #    they are stored in the leader's place and loaded again
+        if ONE:
             place, leads, sums = _sum_chains(
                 lines_of, leaders, following, row, unit, used, count, longest, classes, BY_CLASS, FRAMES, UNITS
             )
@@ -113,6 +120,7 @@ def _by_class_kernel(
                 tl.store(at, sums, mask=leads[None, :] & used[:, None])
                 most, most_place = _update_likeliest(place, leads, sums, most, most_place)
                 start += UNITS
+        # 3. the likeliest may be the blank; `rest` is the sum of all others, pairwise
         of_label = most > of_blank
         most = tl.maximum(most, of_blank)
         most_place = tl.where(of_label, most_place, NO_PLACE)
@@ -128,6 +136,7 @@ def _by_class_kernel(
                 found = tl.load(at, mask=_is_not_likeliest(place, leads, used, most_place), other=0.0)
                 rest += sum_pairwise(found, FRAMES, UNITS)
                 start += UNITS
+        # 4. divide by the frame's sum, correctly rounded
         total = tl.where(used, rest + most, 1.0)
         whole = tl.broadcast_to(total[:, None], [FRAMES, UNITS])
         if ONE:
@@ -150,7 +159,7 @@ def _by_class_kernel(
 def find_posteriors(
     shares: Shares, prepared: PreparedTargets, losses: Losses, *, classes: int, blank: int
 ) -> Posteriors:
-    """Turn shares by label into posteriors by class, in place."""
+    """Turn shares of labels into posteriors of classes, in place."""
     assert prepared.groups is not None
     batch, time, labels = shares.labels.shape
     lines, device = shares.blanks.shape[2], shares.labels.device

@@ -1,9 +1,9 @@
-"""The best class of each frame, read as labels, on the device: repeats merged, blanks dropped, one tensor to fetch.
+"""Greedy decoding on the device: the best class of each frame, repeats merged, blanks dropped; one tensor to fetch.
 
-The row pass gives each frame's best class. A run of one class that is not the blank is a label: it begins where the
-class before is another, ends where the class after is, and its number is the count of beginnings so far. A frame's log
-probability is -log1p of the exponentials of all others, here in float64, in a second pass over the scores: what is read
-is looked at, not trained with, and its scores are the definition's to 1e-12.
+The first pass gives the best class of each frame. A run of one class that is not the blank is a label. It begins where
+the class before differs, ends where the class after differs, and its number is the count of beginnings so far. The
+log-probability of a frame is -log1p of the sum of the other exponentials. Here it is computed in float64, in a second
+pass over the scores, so that label scores agree with the definition to 1e-12.
 """
 
 from typing import NamedTuple
@@ -19,17 +19,17 @@ from seqloss.kernels.triton.spans import log_probability_of_best, sum_label_span
 from seqloss.kernels.triton.tiles import cdiv, classes_tile, is_interpreted, power_of_two
 
 BLOCK = 1024
-"""Classes at once."""
+"""Classes of a block."""
 TOGETHER = 1024
-"""Frames that are read as labels at once."""
+"""Frames that are decoded at once."""
 
 
 class Reading(NamedTuple):
-    """Of each row; all are views of `whole`, int64 (batch, 3 + 4 time), so that one transfer brings them all.
+    """Decoded labels; all are views of `whole`, int64 (batch, 3 + 4 time), so that one transfer fetches them all.
 
     Attributes:
-        lengths: int64 (batch,), frames as they were given.
-        counts: int64 (batch,), labels found; in what follows only as many of a row mean anything.
+        lengths: int64 (batch,), lengths as given.
+        counts: int64 (batch,), labels found; of the following, only so many per row are defined.
         labels, first, last: int64 (batch, time).
         label_scores: float64 (batch, time); scores: float64 (batch,), NaN in a non-finite row.
     """
@@ -45,7 +45,7 @@ class Reading(NamedTuple):
 
 
 def split_reading(whole: torch.Tensor) -> Reading:
-    """What stands where in a `Reading`'s tensor, on the device or fetched."""
+    """Split a `Reading`'s tensor into its views, on the device or on the host."""
     time, floats = (whole.shape[1] - 3) // 4, whole.view(torch.float64)
     labels, first, last, _ = whole[:, 3:].split(time, 1) if time else (whole[:, 3:],) * 4
     return Reading(
@@ -58,7 +58,7 @@ def _log_probabilities(
     logits, row_step, time_step, class_step, top, best, frame_counts, result, time, classes,
     FRAMES: tl.constexpr, CLASSES: tl.constexpr,
 ):  # fmt: skip
-    """Of each frame's best class, float64 (batch, time)."""
+    """Store the log-probability of each frame's best class, float64 (batch, time)."""
     blocks = tl.cdiv(time, FRAMES)
     n = (tl.program_id(0) // blocks).to(tl.int64)
     t = (tl.program_id(0) % blocks) * FRAMES + tl.arange(0, FRAMES)
@@ -82,7 +82,7 @@ def _log_probabilities(
 def _runs(
     best, frame_counts, counts, labels, first, last, step, batch, time, blank, ROWS: tl.constexpr, FRAMES: tl.constexpr
 ):
-    """Labels with their first and last frames, one after another; `step` from a row's to the next row's."""
+    """Store labels and their first and last frames one after another; rows are `step` apart."""
     n = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]  # (rows, 1)
     frames = tl.load(frame_counts + n, mask=n < batch, other=0)
     most = tl.max(frames)
@@ -107,13 +107,13 @@ def _runs(
 
 
 def read_labels(logits: torch.Tensor, logit_lengths: torch.Tensor, *, blank: int, normalize: bool) -> Reading:
-    """Read each row's best classes.
+    """Decode the best classes of each row.
 
     Args:
         logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
-        logit_lengths: integers (batch,), on the logits' device; what lies past the axis is cut to it.
+        logit_lengths: integers (batch,), on the logits' device; clamped to the axis.
         blank: from 0.
-        normalize: take the softmax, or take the scores for log-probabilities as they stand.
+        normalize: as in the contract.
     """
     with on_device(logits.device):
         return _read_labels(logits, logit_lengths, blank, normalize)

@@ -1,8 +1,8 @@
-"""CTC from logits to loss, and from there, once upstream is known, to the gradient.
+"""CTC from logits to loss, and, once the upstream gradient is known, to the gradient.
 
-Kernel after kernel on the current stream, each finding on the device what the one before left: nothing is copied to the
-host, no size depends on a value, so that a call may be captured in a CUDA graph. What does not fit is torch's own
-out-of-memory error; all outputs are allocated by then or nothing has been handed out.
+The kernels run one after another on the current stream and pass their results in device memory. Nothing is copied to
+the host, and no size depends on a value, so that a call can be captured in a CUDA graph. If memory runs out, torch
+raises its own error before any result is returned.
 """
 
 import torch
@@ -33,18 +33,18 @@ def forward(
     rounding: float | None = None,
     gradient: bool,
 ) -> tuple[Losses, Residuals | None]:
-    """Each row's loss, and their reduction; with `gradient`, what `backward` needs.
+    """The loss of each row and the reduction; with `gradient`, also the residuals for `backward`.
 
     Args:
         logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
         targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,), None for all of an axis; on
             the logits' device. Rows in which they break the contract are NaN.
-        label_counts: integers (batch,), what the reduction counts where that is not target_lengths.
+        label_counts: integers (batch,), the labels that count for the reduction; None for target_lengths.
         blank: from 0.
         normalize: as in the contract.
         infeasible: `loss.INF`, `ZERO` or `NAN`.
         reduction: as in the contract.
-        rounding: see `frames.frame_pass`.
+        rounding: see `frames.measure_frames`.
     """
     classes = logits.shape[2]
     counted = contiguous_lengths(target_lengths if label_counts is None else label_counts)
@@ -87,6 +87,6 @@ def backward(
     mode: int,
     dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
-    """The gradient of sum(upstream * loss), or of upstream times what they were reduced to: see `write_gradient`."""
+    """The gradient of sum(upstream * loss), or of upstream times the reduced loss: see `write_gradient`."""
     with on_device(logits.device):
         return write_gradient(logits, residuals, upstream, blank=blank, mode=mode, dtype=dtype)

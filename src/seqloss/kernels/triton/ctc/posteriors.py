@@ -198,7 +198,7 @@ def _posteriors_kernel(
         state = load_main_state(states, at + 1, place, blanks, main & (end < length))
         state = state_in_walk_order(state, count, main, end < length)
         p, q = load_emissions(emissions, at, columns, inside, blanks, frame >= begin, longest, PARTS)
-        stands = load_main_state(states, at, place, blanks, main & (frame >= begin))
+        main_states = load_main_state(states, at, place, blanks, main & (frame >= begin))
         if MANY:
             enters = some & (place == start) & (start > 0)
             entering = load_edge(odd, enters, place)
@@ -206,14 +206,14 @@ def _posteriors_kernel(
         while u < steps:
             alive = frame >= begin
             next_p, next_q = load_emissions(emissions, at - 1, columns, inside, blanks, frame > begin, longest, PARTS)
-            next_stands = load_main_state(states, at - 1, place, blanks, main & (frame > begin))
+            next_main_states = load_main_state(states, at - 1, place, blanks, main & (frame > begin))
             forward = load_forward_sums(out, columns, inside, alive, line, count, place, PARTS)
             edge, edge_exponent = 0.0 * begin, 0 * begin + ZERO_EXPONENT
             if MANY:
                 store_edge(even, u, place, alive & ends_block, a, a_exponent, PARTS)
                 edge, edge_exponent = unpack(entering)
                 entering = load_edge(odd + (u + 1), enters & (frame > begin), place)
-            next_state = state_in_walk_order(stands, count, main, alive)
+            next_state = state_in_walk_order(main_states, count, main, alive)
             a, a_exponent, b, b_exponent, all_a, all_a_exponent, all_b, all_b_exponent = step_frame(
                 a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, state, next_state, any_main, skip, place, lane,
                 LINES, LANES, PARTS, CHUNKS,
@@ -226,7 +226,7 @@ def _posteriors_kernel(
             share = sum_lanes_pairwise(sum_parts_pairwise(of_blanks, PARTS), lane, LANES)
             to = tl.max_contiguous(blank_shares + at * lines + place // (LANES * PARTS), [1, 2])
             tl.store(to, share, mask=alive & (lane == 0))
-            p, q, stands = next_p, next_q, next_stands
+            p, q, main_states = next_p, next_q, next_main_states
             at -= 1
             out -= 2 * line
             frame -= 1

@@ -130,14 +130,14 @@ def sum_predecessors(
 def add_main_path(into_a, a_top, into_b, b_top, state, skip, place, PARTS: tl.constexpr):
     """Add 1 to the states that follow the main path's `state`: itself, the next, and the next label where `skip`."""
     on_label = state & 1
-    stands = state >> 1
+    main_label = state >> 1
     all_a, all_a_exponent, all_b, all_b_exponent = (), (), (), ()
     for i in tl.static_range(PARTS):
-        x, x_exponent = indicator(place + i == stands + on_label)
+        x, x_exponent = indicator(place + i == main_label + on_label)
         x, x_exponent = add_extended(into_b[i], b_top[i], x, x_exponent)
         all_b, all_b_exponent = all_b + (x,), all_b_exponent + (x_exponent,)
-        onward = skip[i] & (on_label == 1) & (place + i == stands + 1)
-        x, x_exponent = indicator((place + i == stands) | onward)
+        onward = skip[i] & (on_label == 1) & (place + i == main_label + 1)
+        x, x_exponent = indicator((place + i == main_label) | onward)
         x, x_exponent = add_extended(into_a[i], a_top[i], x, x_exponent)
         all_a, all_a_exponent = all_a + (x,), all_a_exponent + (x_exponent,)
     return all_a, all_a_exponent, all_b, all_b_exponent

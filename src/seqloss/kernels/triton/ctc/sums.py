@@ -124,15 +124,15 @@ def prefetch_frames(
         emissions of labels, frame by frame; emissions of blanks; states of the main path; with `MANY`, the last label
         of the block before in each frame.
     """
-    labels, of_blank, stands, entering = (), (), (), ()
+    labels, of_blank, main_states, entering = (), (), (), ()
     for j in tl.static_range(TOGETHER):
         now, alive = frame + j * pace, left > j
         some, blank = load_emissions(emissions, row * time + now, columns, inside, blanks, alive, longest, PARTS)
         labels, of_blank = labels + some, of_blank + (blank,)
-        stands = stands + (load_main_state(states, row * time + now, columns[0], blanks, main & alive),)
+        main_states = main_states + (load_main_state(states, row * time + now, columns[0], blanks, main & alive),)
         if MANY:
             entering = entering + (load_edge(edges + (u + j), enters & alive, columns[0]),)
-    return labels, of_blank, stands, entering
+    return labels, of_blank, main_states, entering
 
 
 @triton.jit
@@ -266,13 +266,15 @@ def _sums_kernel(
         b, b_exponent = start_states(there & (main == 0), place, PARTS)
         frame = tl.where(backward, length - 1, 0)
         state = tl.where(main & blanks, 0, NOWHERE)
+        # 5. checkpoints: forward before frames 0, stride, 2 stride, ...; backward after the last frame of each segment,
+        #    so that the first gap is the length of the last segment
         gap = tl.where(backward, (length - 1) % stride + 1, stride)
         border = 0 * gap
         # 6. the first group of frames
         if MANY:
             if block > 0:
                 wait_for_frames(done - of_block, tl.minimum(TOGETHER, most_frames))
-        ps, qs, stands, entering = prefetch_frames(
+        ps, qs, main_states, entering = prefetch_frames(
             emissions, states, edges_before, row, time, frame, 0, pace, length, columns, inside, blanks, main, enters,
             longest, MANY, PARTS, TOGETHER,
         )  # fmt: skip
@@ -287,7 +289,7 @@ def _sums_kernel(
                     wait_for_frames(done - of_block, tl.minimum(until + TOGETHER, most_frames))
             while u < until:
                 # 8. load the next group while this one is computed
-                next_ps, next_qs, next_stands, next_entering = prefetch_frames(
+                next_ps, next_qs, next_main_states, next_entering = prefetch_frames(
                     emissions, states, edges_before, row, time, frame + TOGETHER * pace, u + TOGETHER, pace,
                     length - (u + TOGETHER), columns, inside, blanks, main, enters, longest, MANY, PARTS, TOGETHER,
                 )  # fmt: skip
@@ -309,7 +311,7 @@ def _sums_kernel(
                         store_edge(own_edges, u + j, place, alive & ends_block, a, a_exponent, PARTS)
                         edge, edge_exponent = unpack(entering[j])
                     # 11. one step; walks that have ended keep their states
-                    next_state = state_in_walk_order(stands[j], count, main, alive)
+                    next_state = state_in_walk_order(main_states[j], count, main, alive)
                     new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step_frame(
                         a, a_exponent, b, b_exponent, edge, edge_exponent, labels_of_frame(ps, j, PARTS), qs[j], state,
                         next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
@@ -324,7 +326,7 @@ def _sums_kernel(
                     )
                     state = next_state
                     frame += pace
-                ps, qs, stands, entering = next_ps, next_qs, next_stands, next_entering
+                ps, qs, main_states, entering = next_ps, next_qs, next_main_states, next_entering
                 u += TOGETHER
         # 12. the end: the last label and the last blank of backward walks
         if MANY:

@@ -1,8 +1,8 @@
-"""The path that noted steps lead along, and what is to be read off it.
+"""The path along the stored steps, and its classes, spans and log-probabilities.
 
-Following is serial in time and waits for a byte a frame, so nothing else is done meanwhile: it writes states. Then
-every frame knows from its own state, the one before and the one after which class it shows and whether a label starts
-or ends there, all frames at once; each place is written by one frame alone.
+Following the steps is sequential in time and waits for one byte per frame, so this kernel only stores states. The next
+kernel processes all frames at once: the state of a frame, the one before and the one after determine its class and whether a
+label begins or ends there. Each place is written by one frame only.
 """
 
 import triton
@@ -13,7 +13,7 @@ from seqloss.kernels.triton.spans import log_probability_of_best
 
 @triton.jit(do_not_specialize=["batch", "time", "labels_axis"])
 def follow_steps(steps, frame_counts, states, batch, time, labels_axis, ROWS: tl.constexpr):
-    """The state of each frame, (batch, time): it waits for one byte a frame."""
+    """Store the state of each frame, (batch, time)."""
     n = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
     frames = tl.load(frame_counts + n, mask=n < batch, other=0).to(tl.int32)
     most = tl.max(frames, 0)
@@ -33,7 +33,7 @@ def read_path(
     states, blank, classes, log_probs, first, last, count, time, labels_axis,
     NORMALIZE: tl.constexpr, FRAMES: tl.constexpr,
 ):  # fmt: skip
-    """Class and log probability of each frame, the first and the last frame of each label."""
+    """Store class and log-probability of each frame, and the first and the last frame of each label."""
     place = tl.program_id(0).to(tl.int64) * FRAMES + tl.arange(0, FRAMES)
     there = place < count
     n, t = place // time, place % time

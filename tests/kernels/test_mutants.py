@@ -78,13 +78,13 @@ MUTANTS = {
         "ctc/gradient.py",
         "fine &= abs(load_one(totals, i) - 1.0) <= TOLERANCE",
         "fine &= True",
-        "ctc/test_blocks.py::test_a_way_back_that_leaves_float64_is_uncertain_and_told_again",
+        "ctc/test_blocks.py::test_a_backward_pass_that_leaves_float64_is_uncertain_and_computed_again",
     ),
     "what is left out matters": (
         "ctc/blocks.py",
         "NEGLIGIBLE = 2.0**-200",
         "NEGLIGIBLE = 2.0**-20",
-        "ctc/test_blocks.py::test_a_sure_model_of_a_long_target_visits_a_band_and_loses_nothing",
+        "ctc/test_blocks.py::test_a_confident_model_of_a_long_target_visits_a_band_and_loses_nothing",
     ),
     "a segment begins too high": (
         "ctc/rows.py",
@@ -96,7 +96,7 @@ MUTANTS = {
         "ctc/backward.py",
         "first_chunk(row, begin), low - 2)",
         "first_chunk(row, begin), low)",
-        "ctc/test_blocks.py::test_a_sure_model_of_a_long_target_visits_a_band_and_loses_nothing",
+        "ctc/test_blocks.py::test_a_confident_model_of_a_long_target_visits_a_band_and_loses_nothing",
     ),
     "a mirror's labels may follow one another as the row's": (
         "ctc/halves.py",
@@ -120,7 +120,7 @@ MUTANTS = {
         "numba/softmax.py",
         "if any_lane(not_below(total, full_like(total, np.inf))):",
         "if classes < 0:",
-        "ctc/test_rows.py::test_a_poisonous_score_anywhere_in_a_frame_poisons_its_row_alone",
+        "ctc/test_rows.py::test_a_non_finite_score_anywhere_in_a_frame_makes_its_row_alone_nan",
     ),
     "the others meet the 1": (
         "numba/softmax.py",
@@ -150,7 +150,7 @@ MUTANTS = {
         "numba/softmax.py",
         "if not load_one(scores, start + c) < np.inf:",
         "if True:",
-        "ctc/test_rows.py::test_finite_scores_whose_sum_is_not_are_no_poison",
+        "ctc/test_rows.py::test_finite_scores_whose_sum_overflows_are_finite",
     ),
     "a distance is rounded": (
         "numba/exponentials.py",
@@ -198,7 +198,7 @@ MUTANTS = {
         "ctc/gradient.py",
         "if 2.0 * likeliest > total:",
         "if likeliest > 2.0 * total:",
-        "ctc/test_rows.py::test_a_sure_and_right_models_loss_and_gradient_keep_their_digits",
+        "ctc/test_rows.py::test_the_loss_and_gradient_of_a_confident_model_keep_their_digits",
     ),
     "emissions in float32": (
         "ctc/emissions.py",
@@ -212,7 +212,7 @@ MUTANTS = {
         "ctc/gradient.py",
         "store_one(result, at, g if abs(g) >= SMALLEST else 0.0)",
         "store_one(result, at, g)",
-        "ctc/test_rows.py::test_a_sure_class_has_exactly_zero_for_an_entry_under_the_smallest_normal_number",
+        "ctc/test_rows.py::test_a_likely_class_has_exactly_zero_for_an_entry_under_the_smallest_normal_number",
     ),
     "denormals stay in eight entries": (
         "ctc/gradient.py",

@@ -106,7 +106,7 @@ def test_states_that_drift_apart_are_steep() -> None:
 
 
 @pytest.mark.parametrize("classes", [6, 60])
-def test_a_way_back_that_leaves_float64_is_uncertain_and_told_again(classes) -> None:
+def test_a_backward_pass_that_leaves_float64_is_uncertain_and_computed_again(classes) -> None:
     """Behind a label that is closed for 99 frames all is free, before it each frame takes 100 bits: β at the wall is
     2^9900 times what it is where paths can be, and the wall's forward sum is 0."""
     logits = np.zeros((1, 110, classes))
@@ -222,7 +222,7 @@ def test_exponents_of_32_bits_take_so_many_frames_and_no_more(frames, path, monk
 
 
 @pytest.mark.parametrize("margin", [5.0, 20.0])
-def test_a_sure_model_of_a_long_target_visits_a_band_and_loses_nothing(margin) -> None:
+def test_a_confident_model_of_a_long_target_visits_a_band_and_loses_nothing(margin) -> None:
     frames, labels = 2000, 400
     rng = np.random.default_rng(0)
     logits, targets = rng.standard_normal((1, frames, 30)), rng.integers(1, 30, (1, labels))

@@ -147,7 +147,7 @@ def test_half_types_are_off_by_one_unit_of_their_own(device: torch.device, name:
     check(device, MODELS[name](), kind)
 
 
-def test_a_sure_models_loss_and_gradient_keep_their_digits(device: torch.device) -> None:
+def test_a_confident_models_loss_and_gradient_keep_their_digits(device: torch.device) -> None:
     """All entries are under 1e-5: an absolute bound would let zeros pass."""
     for margin in (14.0, 20.0, 26.0):
         batch = sure(margin)

@@ -36,7 +36,7 @@ MUTANTS = {
         "ctc/frames.py",
         "before + sum_pairwise(lane_others, FRAMES, CLASSES)",
         "(before + sum_pairwise(lane_others, FRAMES, CLASSES) + 1.0) - 1.0",
-        "test_float64.py::test_a_sure_models_loss_and_gradient_keep_their_digits",
+        "test_float64.py::test_a_confident_models_loss_and_gradient_keep_their_digits",
     ),
     "a block with a larger score does not rescale what was before": (
         "ctc/frames.py",
@@ -90,7 +90,7 @@ MUTANTS = {
         "ctc/gradient.py",
         "found = tl.where(best, beside - missing, probability - posterior)",
         "found = probability - posterior",
-        "test_float64.py::test_a_sure_models_loss_and_gradient_keep_their_digits",
+        "test_float64.py::test_a_confident_models_loss_and_gradient_keep_their_digits",
     ),
     "upstream is forgotten": (
         "ctc/gradient.py",

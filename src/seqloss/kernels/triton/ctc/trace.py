@@ -1,8 +1,8 @@
 """The path along the stored steps, and its classes, spans and log-probabilities.
 
 Following the steps is sequential in time and waits for one byte per frame, so this kernel only stores states. The next
-kernel processes all frames at once: the state of a frame, the one before and the one after determine its class and whether a
-label begins or ends there. Each place is written by one frame only.
+kernel processes all frames at once: the states of a frame and of its neighbours determine its class and whether a label
+begins or ends there. Each place is written by one frame only.
 """
 
 import triton

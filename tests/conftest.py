@@ -39,7 +39,7 @@ def poisoned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         dtype = np.dtype(dtype)
         return np.full(size, np.nan if dtype.kind == "f" else np.iinfo(dtype).max // 3, dtype)
 
-    workspace.release()
+    workspace.release_workspace()
     monkeypatch.setattr(workspace, "allocate", allocate)
     monkeypatch.setattr(ctc_batch, "allocate", allocate)
 

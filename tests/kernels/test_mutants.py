@@ -40,8 +40,8 @@ MUTANTS = {
     ),
     "an emission that vanishes in float64 is none": (
         "ctc/emissions.py",
-        "return select(less(x, like(x, -MASKED)), like(x, 0.0), x)",
-        "return select(less(x, like(x, -708.0)), like(x, 0.0), x)",
+        "return select(less(x, full_like(x, -MASKED)), full_like(x, 0.0), x)",
+        "return select(less(x, full_like(x, -708.0)), full_like(x, 0.0), x)",
         "ctc/test_rows.py::test_masks_of_ten_thousand_do_not_wrap_a_million_frames",
     ),
     "windows of any width": (
@@ -52,8 +52,8 @@ MUTANTS = {
     ),
     "neighbours any distance apart": (
         "ctc/blocks.py",
-        "either(wide, either(far, less(like(high, limit), high - low)))",
-        "either(wide, less(like(high, limit), high - low))",
+        "logical_or(wide, logical_or(far, less(full_like(high, limit), high - low)))",
+        "logical_or(wide, less(full_like(high, limit), high - low))",
         "ctc/test_blocks.py::test_neighbouring_exponents_may_be_so_far_apart_and_no_further",
     ),
     "a window is the label's own": (
@@ -64,27 +64,27 @@ MUTANTS = {
     ),
     "a label without a window takes part": (
         "ctc/blocks.py",
-        "select(either(equal(own, none), equal(previous, none)), like(own, ABSENT), previous - own)",
+        "select(logical_or(equal(own, none), equal(previous, none)), full_like(own, ABSENT), previous - own)",
         "previous - own",
         "ctc/test_blocks.py::test_a_label_whose_window_is_empty_takes_no_part",
     ),
     "a scale in one step": (
         "ctc/blocks.py",
-        "return x * two_to_each(first) * two_to_each(second)",
-        "return x * two_to_each(first)",
+        "return x * exp2_of_int32(first) * exp2_of_int32(second)",
+        "return x * exp2_of_int32(first)",
         "ctc/test_blocks.py::test_a_step_of_more_than_a_power_of_two_can_be_is_made_in_two",
     ),
     "no certificate": (
         "ctc/gradient.py",
-        "fine &= abs(pick(totals, i) - 1.0) <= TOLERANCE",
+        "fine &= abs(load_one(totals, i) - 1.0) <= TOLERANCE",
         "fine &= True",
-        "ctc/test_blocks.py::test_a_way_back_that_leaves_float64_is_uncertain_and_told_again",
+        "ctc/test_blocks.py::test_a_backward_pass_that_leaves_float64_is_uncertain_and_computed_again",
     ),
     "what is left out matters": (
         "ctc/blocks.py",
         "NEGLIGIBLE = 2.0**-200",
         "NEGLIGIBLE = 2.0**-20",
-        "ctc/test_blocks.py::test_a_sure_model_of_a_long_target_visits_a_band_and_loses_nothing",
+        "ctc/test_blocks.py::test_a_confident_model_of_a_long_target_visits_a_band_and_loses_nothing",
     ),
     "a segment begins too high": (
         "ctc/rows.py",
@@ -96,7 +96,7 @@ MUTANTS = {
         "ctc/backward.py",
         "first_chunk(row, begin), low - 2)",
         "first_chunk(row, begin), low)",
-        "ctc/test_blocks.py::test_a_sure_model_of_a_long_target_visits_a_band_and_loses_nothing",
+        "ctc/test_blocks.py::test_a_confident_model_of_a_long_target_visits_a_band_and_loses_nothing",
     ),
     "a mirror's labels may follow one another as the row's": (
         "ctc/halves.py",
@@ -118,9 +118,9 @@ MUTANTS = {
     ),
     "NaN is laundered": (
         "numba/softmax.py",
-        "if any_lane(not_below(total, like(total, np.inf))):",
+        "if any_lane(not_below(total, full_like(total, np.inf))):",
         "if classes < 0:",
-        "ctc/test_rows.py::test_a_poisonous_score_anywhere_in_a_frame_poisons_its_row_alone",
+        "ctc/test_rows.py::test_a_non_finite_score_anywhere_in_a_frame_makes_its_row_alone_nan",
     ),
     "the others meet the 1": (
         "numba/softmax.py",
@@ -148,14 +148,14 @@ MUTANTS = {
     ),
     "what a sum of scores says is not looked into": (
         "numba/softmax.py",
-        "if not pick(scores, start + c) < np.inf:",
+        "if not load_one(scores, start + c) < np.inf:",
         "if True:",
-        "ctc/test_rows.py::test_finite_scores_whose_sum_is_not_are_no_poison",
+        "ctc/test_rows.py::test_finite_scores_whose_sum_overflows_are_finite",
     ),
     "a distance is rounded": (
         "numba/exponentials.py",
-        "multiply_add(m, _less_upper(x), x) - rest), power",
-        "multiply_add(n, _less_upper(x), distance)), power",
+        "multiply_add(m, _minus_ln2_upper(x), x) - rest), power",
+        "multiply_add(n, _minus_ln2_upper(x), distance)), power",
         "ctc/test_rows.py::test_a_loss_is_right_to_two_roundings_however_sure_the_model_and_wherever_its_scores_lie",
     ),
     "a large score is not taken away": (
@@ -172,7 +172,7 @@ MUTANTS = {
     ),
     "places without a class hold an emission": (
         "ctc/emissions.py",
-        "first_lanes(e, count - full)",
+        "keep_first_lanes(e, count - full)",
         "e",
         "ctc/test_rows.py::test_loss_and_gradient_are_the_definitions_around_every_vector_width",
     ),
@@ -190,58 +190,58 @@ MUTANTS = {
     ),
     "posteriors are not normalised": (
         "ctc/gradient.py",
-        "like(lanes, -1.0 / total)",
-        "like(lanes, -1.0)",
+        "full_like(lanes, -1.0 / total)",
+        "full_like(lanes, -1.0)",
         "ctc/test_blocks.py::test_no_batch_is_found_on_which_the_two_paths_disagree",
     ),
     "posteriors near 1 cancel": (
         "ctc/gradient.py",
         "if 2.0 * likeliest > total:",
         "if likeliest > 2.0 * total:",
-        "ctc/test_rows.py::test_a_sure_and_right_models_loss_and_gradient_keep_their_digits",
+        "ctc/test_rows.py::test_the_loss_and_gradient_of_a_confident_model_keep_their_digits",
     ),
     "emissions in float32": (
         "ctc/emissions.py",
-        "return pick_wide(scores, start, load(frames.classes_used, u)) - most\n\n\n@inlined\ndef _busy",
-        "x = pick_wide(scores, start, load(frames.classes_used, u)) - most\n"
-        "    y = x * like(x, 2.0**29 + 1.0)\n"
-        "    return select(less(x, like(x, -1e6)), x, y - (y - x))\n\n\n@inlined\ndef _busy",
+        "return gather_float64(scores, start, load(frames.classes_used, u)) - most\n\n\n@inlined\ndef _sizes_in_use",
+        "x = gather_float64(scores, start, load(frames.classes_used, u)) - most\n"
+        "    y = x * full_like(x, 2.0**29 + 1.0)\n"
+        "    return select(less(x, full_like(x, -1e6)), x, y - (y - x))\n\n\n@inlined\ndef _sizes_in_use",
         "ctc/test_rows.py::test_emissions_far_under_the_frames_largest_keep_their_ratios",
     ),
     "denormals stay": (
         "ctc/gradient.py",
-        "put(result, at, g if abs(g) >= SMALLEST else 0.0)",
-        "put(result, at, g)",
-        "ctc/test_rows.py::test_a_sure_class_has_exactly_zero_for_an_entry_under_the_smallest_normal_number",
+        "store_one(result, at, g if abs(g) >= SMALLEST else 0.0)",
+        "store_one(result, at, g)",
+        "ctc/test_rows.py::test_a_likely_class_has_exactly_zero_for_an_entry_under_the_smallest_normal_number",
     ),
     "denormals stay in eight entries": (
         "ctc/gradient.py",
-        "g = not_tiny(converted(multiply_add(load(posterior, at), inverse, p), frames.result))",
-        "g = converted(multiply_add(load(posterior, at), inverse, p), frames.result)",
+        "g = flush_tiny(convert_like(multiply_add(load(posterior, at), inverse, p), frames.result))",
+        "g = convert_like(multiply_add(load(posterior, at), inverse, p), frames.result)",
         "ctc/test_rows.py::test_entries_under_the_smallest_normal_number_are_exactly_zero",
     ),
     "float64 with float32's series": (
         "numba/exponentials.py",
-        "return _series6(r) if single(r) else _series11(r)",
-        "return _series6(r)",
+        "return _exp_polynomial6(r) if is_float32(r) else _exp_polynomial11(r)",
+        "return _exp_polynomial6(r)",
         "numba/test_extended_exponent.py::test_exp_is_right_to_two_roundings_over_its_whole_range",
     ),
     "float64 scores with the digits of float32 ones": (
         "numba/exponentials.py",
-        "return raised(_series9(r) if single(scores) else _series11(r), power)",
-        "return raised(_series9(r), power)",
+        "return scale_by_low_bits(_exp_polynomial9(r) if is_float32(scores) else _exp_polynomial11(r), power)",
+        "return scale_by_low_bits(_exp_polynomial9(r), power)",
         "ctc/test_rows.py::test_one_frames_probabilities_have_all_digits_of_the_scores_type",
     ),
     "ln 2 in one piece": (
         "numba/exponentials.py",
-        "multiply_add(n, _less_lower(x),",
-        "multiply_add(n, like(x, 0.0),",
+        "multiply_add(n, _minus_ln2_lower(x),",
+        "multiply_add(n, full_like(x, 0.0),",
         "numba/test_extended_exponent.py::test_exp_is_right_to_two_roundings_over_its_whole_range",
     ),
     "a frame of nothing but -inf passes": (
         "ctc/emissions.py",
-        "poisoned |= not (top > -np.inf)",
-        "poisoned |= np.isnan(top)",
+        "non_finite |= not (top > -np.inf)",
+        "non_finite |= np.isnan(top)",
         "../contract/test_poison.py",
     ),
     "scratch for fewer numbers than there are": (
@@ -264,7 +264,7 @@ MUTANTS = {
     ),
     "a fork keeps the parent's pool": (
         "numba/threads.py",
-        "    os.register_at_fork(after_in_child=_forget_pool)",
+        "    os.register_at_fork(after_in_child=_reset_pool)",
         "    pass",
         "numba/test_threads.py::test_a_forked_child_makes_a_pool_of_its_own",
     ),

@@ -145,7 +145,7 @@ class Machine:
         monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: self.name)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: self.capability)
-        monkeypatch.setitem(sys.modules, "seqloss.kernels.triton.probe", types.SimpleNamespace(run=self.probe))
+        monkeypatch.setitem(sys.modules, "seqloss.kernels.triton.probe", types.SimpleNamespace(run_probe=self.probe))
         monkeypatch.setattr(available, "find_spec", lambda name: types.SimpleNamespace(name=name))
 
     def probe(self, device: torch.device) -> None:

@@ -141,11 +141,11 @@ def test_without_a_graph_the_loss_has_the_same_bits_and_no_history(mode: type) -
 
 
 def test_scores_that_need_no_gradient_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    from seqloss.kernels.triton.ctc import replay as planned
+    from seqloss.kernels.triton.ctc import replay
 
-    asked, real = [], planned.forward
+    asked, real = [], replay.forward
     monkeypatch.setattr(
-        planned, "forward", lambda *args, **options: asked.append(options["gradient"]) or real(*args, **options)
+        replay, "forward", lambda *args, **options: asked.append(options["gradient"]) or real(*args, **options)
     )
     ctc_loss(leaf().detach(), TARGETS, FRAMES, LABELS)
     ctc_loss(leaf(), TARGETS, FRAMES, LABELS)

@@ -14,10 +14,10 @@ from seqloss import contract
 from seqloss.kernels.ctc import batch as ctc_batch
 from seqloss.kernels.ctc import blocks, huge_rows, layout
 from seqloss.kernels.ctc.batch import loss_and_grad
-from seqloss.kernels.ctc.blocks import DEEPEST, FURTHEST, LONGEST, NOTHING, RAISED, WIDEST
+from seqloss.kernels.ctc.blocks import DEEPEST, FURTHEST, LONGEST, RAISED, WIDEST, ZERO_EXPONENT
 from seqloss.kernels.ctc.rows import Path
 from seqloss.kernels.numba import workspace
-from seqloss.kernels.numba.vectors import load, narrow, store
+from seqloss.kernels.numba.vectors import load, store, to_int32
 
 BITS = math.log(2.0)
 """A score this much lower is a probability half as large."""
@@ -106,7 +106,7 @@ def test_states_that_drift_apart_are_steep() -> None:
 
 
 @pytest.mark.parametrize("classes", [6, 60])
-def test_a_way_back_that_leaves_float64_is_uncertain_and_told_again(classes) -> None:
+def test_a_backward_pass_that_leaves_float64_is_uncertain_and_computed_again(classes) -> None:
     """Behind a label that is closed for 99 frames all is free, before it each frame takes 100 bits: β at the wall is
     2^9900 times what it is where paths can be, and the wall's forward sum is 0."""
     logits = np.zeros((1, 110, classes))
@@ -118,7 +118,7 @@ def test_a_way_back_that_leaves_float64_is_uncertain_and_told_again(classes) -> 
 
 @njit
 def choose(row, space, last, k, depth):
-    return blocks.choose(row, space, 0, 0, 0, 0, 0, last, k, depth)
+    return blocks.try_block(row, space, 0, 0, 0, 0, 0, last, k, depth)
 
 
 def chosen(highest, lowest=None, k=3, depth=0.0):
@@ -127,11 +127,11 @@ def chosen(highest, lowest=None, k=3, depth=0.0):
     A label is 2^highest and its blank 2^lowest, both about their mean; NOTHING stands for 0.
     """
     labels = len(highest)
-    width = layout.chunks(labels) * layout.LANES
+    width = layout.chunk_count(labels) * layout.LANES
     lowest = highest if lowest is None else lowest
     states, exponents, scales = np.zeros(2 * width), np.zeros(width, int), np.full(width, np.nan)
     for place, (high, low) in enumerate(zip(highest, lowest, strict=True)):
-        if high != NOTHING:
+        if high != ZERO_EXPONENT:
             exponents[place] = (high + low) // 2
             states[place], states[width + place] = (math.ldexp(1.0, int(e - exponents[place])) for e in (high, low))
     there = exponents.copy()
@@ -146,7 +146,7 @@ def chosen(highest, lowest=None, k=3, depth=0.0):
         for place in range(2 * width):
             own = exponents[place % width]
             assert opened[place] == (
-                math.ldexp(states[place], int(there[place % width] - own)) if own != NOTHING else 0.0
+                math.ldexp(states[place], int(there[place % width] - own)) if own != ZERO_EXPONENT else 0.0
             )
     return holds, exponents[:labels].tolist(), scales[:labels].tolist()
 
@@ -162,9 +162,9 @@ def test_a_label_has_the_largest_exponent_of_its_window_less_the_raise(k, window
 
 
 def test_a_label_whose_window_is_empty_takes_no_part() -> None:
-    holds, exponents, scales = chosen([5, NOTHING, NOTHING, NOTHING, 3], k=1)
+    holds, exponents, scales = chosen([5, ZERO_EXPONENT, ZERO_EXPONENT, ZERO_EXPONENT, 3], k=1)
     assert holds
-    assert exponents == [5 - RAISED, 5 - RAISED, NOTHING, NOTHING, 3 - RAISED]
+    assert exponents == [5 - RAISED, 5 - RAISED, ZERO_EXPONENT, ZERO_EXPONENT, 3 - RAISED]
     assert scales == [0.0, 1.0, 0.0, 0.0, 0.0]
 
 
@@ -189,7 +189,7 @@ def test_neighbouring_exponents_may_be_so_far_apart_and_no_further(label) -> Non
 
 @njit
 def scale(x, up):
-    store(x, 0, blocks.scaled(load(x, 0), narrow(load(up, 0))))
+    store(x, 0, blocks.scale_by_power(load(x, 0), to_int32(load(up, 0))))
 
 
 def test_a_step_of_more_than_a_power_of_two_can_be_is_made_in_two() -> None:
@@ -203,7 +203,7 @@ def test_a_step_of_more_than_a_power_of_two_can_be_is_made_in_two() -> None:
 @pytest.mark.parametrize("scale", [0.3, 3.0])
 def test_a_row_that_is_summed_again_segment_by_segment_agrees(shape, scale) -> None:
     frames, classes, labels = shape
-    assert layout.segment(frames, labels) < frames
+    assert layout.segment_frames(frames, labels) < frames
     rng = np.random.default_rng(frames)
     logits = scale * rng.standard_normal((2, frames, classes))
     agree(logits, rng.integers(1, classes, (2, labels)), np.array([frames, frames - 33]), path=Path.FAST)
@@ -222,7 +222,7 @@ def test_exponents_of_32_bits_take_so_many_frames_and_no_more(frames, path, monk
 
 
 @pytest.mark.parametrize("margin", [5.0, 20.0])
-def test_a_sure_model_of_a_long_target_visits_a_band_and_loses_nothing(margin) -> None:
+def test_a_confident_model_of_a_long_target_visits_a_band_and_loses_nothing(margin) -> None:
     frames, labels = 2000, 400
     rng = np.random.default_rng(0)
     logits, targets = rng.standard_normal((1, frames, 30)), rng.integers(1, 30, (1, labels))

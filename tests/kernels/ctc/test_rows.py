@@ -90,7 +90,7 @@ def test_masks_of_ten_thousand_do_not_wrap_a_million_frames() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("margin", [4.0, 9.0, 14.0, 18.0])
-def test_a_sure_and_right_models_loss_and_gradient_keep_their_digits(margin, kind) -> None:
+def test_the_loss_and_gradient_of_a_confident_model_keep_their_digits(margin, kind) -> None:
     frames, labels = 600, 80
     logits, targets = draw(1, frames, 30, labels, scale=0.5)
     for position, label in enumerate(targets[0]):
@@ -168,7 +168,7 @@ def test_a_loss_is_right_to_two_roundings_however_sure_the_model_and_wherever_it
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_finite_scores_whose_sum_is_not_are_no_poison(kind) -> None:
+def test_finite_scores_whose_sum_overflows_are_finite(kind) -> None:
     logits = np.zeros((1, 3, 40), kind)
     logits[..., 1:] = np.finfo(kind).max
     losses, paths, _ = loss_and_grad(logits, contract.validate(logits.shape, [[1]]))
@@ -179,7 +179,7 @@ def test_finite_scores_whose_sum_is_not_are_no_poison(kind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("poison", [np.nan, -np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 15, 16, 36])
-def test_a_poisonous_score_anywhere_in_a_frame_poisons_its_row_alone(place, poison, kind) -> None:
+def test_a_non_finite_score_anywhere_in_a_frame_makes_its_row_alone_nan(place, poison, kind) -> None:
     logits, targets = (array[:3] for array in draw(3, 20, 37, 4))
     logits = logits.astype(kind)
     logits[:, 7, place - 1] = -np.inf
@@ -207,7 +207,7 @@ def test_entries_under_the_smallest_normal_number_are_exactly_zero(labels, kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_sure_class_has_exactly_zero_for_an_entry_under_the_smallest_normal_number(kind) -> None:
+def test_a_likely_class_has_exactly_zero_for_an_entry_under_the_smallest_normal_number(kind) -> None:
     """A label in frame 1, else blank, and the others' share of a frame is 1e-36 to 1e-43."""
     logits = np.empty((40, 4, 20), kind)
     logits[:] = np.linspace(-83.0, -100.0, 40)[:, None, None]

@@ -62,7 +62,7 @@ def test_nothing_is_written_beside_the_scratch_that_was_asked_for(monkeypatch, n
     monkeypatch.setattr(huge_rows, "HUGE", huge_from)
     rng = np.random.default_rng(0)
     for _ in range(150):
-        workspace.release()
+        workspace.release_workspace()
         batch, frames, classes, labels = rng.integers(1, (4, 40, 40, 30))
         labels = min(labels, frames) if classes > 1 else 0
         logits = rng.standard_normal((batch, frames, classes)).astype(rng.choice([np.float32, np.float64]))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from seqloss.kernels.numba import bits, exponentials, extended_exponent, vectors
-from seqloss.kernels.numba.vectors import like, load, store
+from seqloss.kernels.numba.vectors import full_like, load, store
 
 FLOATS = {np.float32: np.int32, np.float64: np.int64}
 WIDTH = {np.float32: 16, np.float64: 8}
@@ -19,16 +19,20 @@ WIDTH = {np.float32: 16, np.float64: 8}
 
 @njit
 def _add(m1, e1, m2, e2, m, e):
-    sum_m, sum_e = extended_exponent.add(load(m1, 0), load(e1, 0), load(m2, 0), load(e2, 0))
-    sum_m, sum_e = extended_exponent.normalise(sum_m, sum_e, vectors.like(sum_e, extended_exponent.NOTHING))
+    sum_m, sum_e = extended_exponent.add_extended(load(m1, 0), load(e1, 0), load(m2, 0), load(e2, 0))
+    sum_m, sum_e = extended_exponent.normalize_extended(
+        sum_m, sum_e, vectors.full_like(sum_e, extended_exponent.ZERO_EXPONENT)
+    )
     store(m, 0, sum_m)
     store(e, 0, sum_e)
 
 
 @njit
 def _multiply(m1, e1, m2, e2, m, e):
-    none = vectors.like(load(e1, 0), extended_exponent.NOTHING)
-    product_m, product_e = extended_exponent.normalise(load(m1, 0) * load(m2, 0), load(e1, 0) + load(e2, 0), none)
+    none = vectors.full_like(load(e1, 0), extended_exponent.ZERO_EXPONENT)
+    product_m, product_e = extended_exponent.normalize_extended(
+        load(m1, 0) * load(m2, 0), load(e1, 0) + load(e2, 0), none
+    )
     store(m, 0, product_m)
     store(e, 0, product_e)
 
@@ -36,8 +40,8 @@ def _multiply(m1, e1, m2, e2, m, e):
 @njit
 def _exp(x, result):
     given = load(x, 0)
-    zero = like(given, 0.0)
-    store(result, 0, exponentials.exp_from(given, zero, exponentials.rounder(given), zero))
+    zero = full_like(given, 0.0)
+    store(result, 0, exponentials.exp_difference(given, zero, exponentials.rounding_constant(given), zero))
 
 
 @njit
@@ -58,7 +62,7 @@ def run(operation, first, second) -> tuple[float, int]:
     return float(m[0]), int(e[0])
 
 
-ZERO = 0.0, extended_exponent.NOTHING
+ZERO = 0.0, extended_exponent.ZERO_EXPONENT
 exponents = st.one_of(st.integers(-300, 300), st.integers(-(2**60), 2**20))
 mantissas = st.floats(1.0, 2.0, exclude_max=True)
 

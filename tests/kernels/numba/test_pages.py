@@ -33,11 +33,11 @@ def asked_for(memory: mmap.mmap) -> int:
 def test_the_whole_pages_of_an_array_are_asked_for(offset: int, pages_there: int) -> None:
     memory = mmap.mmap(-1, 2049 * mmap.PAGESIZE)
     inner = np.frombuffer(memory, np.uint8)[offset : offset + 2048 * mmap.PAGESIZE]
-    pages.ask_for_large(inner)
+    pages.request_large_pages(inner)
     assert asked_for(memory) == pages_there * mmap.PAGESIZE
 
 
 def test_a_small_array_keeps_small_pages() -> None:
     memory = mmap.mmap(-1, pages.WORTH_BYTES)
-    pages.ask_for_large(np.frombuffer(memory, np.uint8)[: pages.WORTH_BYTES - 1])
+    pages.request_large_pages(np.frombuffer(memory, np.uint8)[: pages.WORTH_BYTES - 1])
     assert asked_for(memory) == 0

@@ -11,14 +11,14 @@ from seqloss.kernels.numba import softmax
 
 @njit
 def sums(scores, exponentials):
-    largest, smallest = softmax.span(scores, 0, scores.size)
+    largest, smallest = softmax.largest_and_smallest(scores, 0, scores.size)
     tops = np.full(16, largest).astype(scores.dtype)
     origins, rounders, rests = np.empty_like(tops), np.empty_like(tops), np.empty_like(tops)
-    softmax.relate(tops, origins, rounders, rests, 1)
-    softmax.exponentials(
+    softmax.prepare_exponentials(tops, origins, rounders, rests, 1)
+    softmax.write_exponentials(
         scores, 0, scores.size, largest, smallest, origins[0], rounders[0], rests[0], exponentials, 0
     )  # fmt: skip
-    return largest, *softmax.others(exponentials, 0, scores.size, np.ones_like(scores), 0)
+    return largest, *softmax.sum_other_exponentials(exponentials, 0, scores.size, np.ones_like(scores), 0)
 
 
 def frame(scores):

@@ -52,7 +52,7 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch: Any, count: int,
 def test_every_share_of_the_work_is_done_once() -> None:
     seqloss.set_num_threads(4)
     done: list[int] = []
-    threads.share(done.append, [3, 1, 4, 2])
+    threads.run_in_threads(done.append, [3, 1, 4, 2])
     assert sorted(done) == [1, 2, 3, 4]
 
 
@@ -64,7 +64,7 @@ def test_an_error_in_any_share_reaches_the_caller() -> None:
             raise RuntimeError("share 2")
 
     with pytest.raises(RuntimeError, match="share 2"):
-        threads.share(work, [0, 1, 2])
+        threads.run_in_threads(work, [0, 1, 2])
 
 
 def test_concurrent_callers_do_not_disturb_one_another() -> None:
@@ -126,7 +126,7 @@ def test_small_work_stays_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None
     def shares(frames: int, classes: int, labels: int) -> int:
         targets = np.zeros((8, labels), int)
         rows = contract.validate((8, frames, classes), targets, blank=classes - 1)
-        return len(ctc_batch._shares(rows, frames, classes, labels)[0])
+        return len(ctc_batch._divide_rows(rows, frames, classes, labels)[0])
 
     assert shares(frames=10, classes=10, labels=3) == 1
     assert shares(frames=1000, classes=32, labels=120) == 8
@@ -135,7 +135,7 @@ def test_small_work_stays_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None
 def test_long_rows_are_shared_out_first_and_each_to_who_has_least() -> None:
     seqloss.set_num_threads(2)
     rows = contract.validate((5, 1000, 4), np.ones((5, 10), int), [100, 1000, 400, 300, 200], [10] * 5)
-    shares, apart, _ = ctc_batch._shares(rows, 1000, 4, 10)
+    shares, apart, _ = ctc_batch._divide_rows(rows, 1000, 4, 10)
     assert [share.tolist() for share in shares] == [[1], [2, 3, 4, 0]]
     assert apart.tolist() == []
 
@@ -147,13 +147,13 @@ def who_does_what(monkeypatch: pytest.MonkeyPatch, frames: list[int]) -> dict[tu
     logits = rng.standard_normal((len(frames), max(frames), 40)).astype(np.float32)
     rows = contract.validate(logits.shape, rng.integers(1, 40, (len(frames), 700)), frames)
     seen: dict[tuple[int, int], set[int]] = {}
-    step_of = huge_rows.halves
+    step_of = huge_rows.compute_huge_row_step
 
     def watched(step: int, turn: int, turns: int, n: int, *arguments: object) -> None:
         seen.setdefault((n, step), set()).add(get_ident())
         step_of(step, turn, turns, n, *arguments)
 
-    monkeypatch.setattr(huge_rows, "halves", watched)
+    monkeypatch.setattr(huge_rows, "compute_huge_row_step", watched)
     loss_and_grad(logits, rows)
     return seen
 

@@ -35,7 +35,7 @@ class Launch:
         orders: words by which its accesses to memory are ordered for other programs.
         ahead: how many instructions that loop has at the least between a load and the first one that needs it; None
             without loads.
-        laid_out: whether its code declares the parameters that `series.py` lays out for it.
+        laid_out: whether its code declares the parameters that `launch_list.py` lays out for it.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Launch:
     laid_out: bool
 
 
-class Pretended:
+class FakeDriver:
     """A driver for a device that is not there."""
 
     def __init__(self, capability: int) -> None:
@@ -67,7 +67,7 @@ class Pretended:
         return 0
 
 
-def said(option: str, cubin: bytes) -> str:
+def cuobjdump(option: str, cubin: bytes) -> str:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
@@ -133,7 +133,7 @@ def compile_for(capability: int, call: str, folder: Path | None = None) -> list[
         if kernel.hash in launches:
             return
         cubin = kernel.asm["cubin"]
-        usage, code = said("-res-usage", cubin), said("-sass", cubin)
+        usage, code = cuobjdump("-res-usage", cubin), cuobjdump("-sass", cubin)
         registers, stack = (int(usage.split(word)[1].split()[0]) for word in ("REG:", "STACK:"))
         instructions = [(int(place, 16), text) for place, text in INSTRUCTION.findall(code)]
         loops = innermost_loops(instructions)
@@ -141,18 +141,17 @@ def compile_for(capability: int, call: str, folder: Path | None = None) -> list[
             self.__name__, kernel.metadata.num_warps, registers, stack, sum(counts(loop)["spills"] for loop in loops),
             kernel.metadata.shared, counts(instructions), counts(loops[0] if loops else []),
             sorted(set(re.findall(r"\.global\.gpu\.(\w+)", kernel.asm["ptx"]))), ahead(loops[0]) if loops else None,
-            series.agreed(kernel, [size for size in series.sizes_of(kernel) or () if size]),
+            launch_list.declares_parameters(kernel, [n for n in launch_list.parameter_sizes(kernel) or () if n]),
         )  # fmt: skip
         if folder is not None:
             (folder / f"{len(launches):02}-{self.__name__}.sass").write_text(code)
             (folder / f"{len(launches):02}-{self.__name__}.cubin").write_bytes(cubin)
 
-    driver.set_active(Pretended(capability))
+    driver.set_active(FakeDriver(capability))
     JITFunction.run = compile_instead
-    from seqloss.kernels.triton import launch_list as series
-    from seqloss.kernels.triton import tiles
+    from seqloss.kernels.triton import launch_list, tiles
 
-    tiles.interpreted = lambda device: False
+    tiles.is_interpreted = lambda device: False
     exec(call, {})
     return list(launches.values())
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 if TYPE_CHECKING:
-    from tests.kernels.triton.pretended import Cuda
+    from tests.kernels.triton.fake_driver import Cuda
 
 HERE = Path(__file__).parent
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -46,7 +46,7 @@ def poisoned_tensors() -> Iterator[None]:
 
 @pytest.fixture
 def cuda() -> Cuda:
-    from tests.kernels.triton.pretended import Cuda
+    from tests.kernels.triton.fake_driver import Cuda
 
     return Cuda([])
 
@@ -54,10 +54,10 @@ def cuda() -> Cuda:
 @pytest.fixture
 def started(cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What kernels are started with, as on a GPU, but that nothing runs."""
-    from tests.kernels.triton.pretended import starting
+    from tests.kernels.triton.fake_driver import starting
 
-    with starting(cuda, monkeypatch) as noted:
-        yield noted
+    with starting(cuda, monkeypatch) as recorded:
+        yield recorded
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_every_decision_among_ties_is_that_of_the_cpu(device: torch.device, seed
 def test_a_target_of_several_tiles_has_the_same_path(
     device: torch.device, lanes: int, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(align, "_lanes", lambda device, columns: (lanes, parts))
+    monkeypatch.setattr(align, "_lanes_and_parts", lambda device, columns: (lanes, parts))
     for seed in range(2):
         scores, *rest = drawn(seed, 5, 14, 4, 7)
         check(device, torch.from_numpy(scores), *rest)

@@ -22,7 +22,7 @@ losses, kept = ctc.forward(
 ctc.backward(logits, kept, torch.ones_like(losses.result), blank=0, mode=0)
 """
 ALL = {
-    "_text_kernel", "_frames_kernel", "_main_path_kernel", "_sums_kernel", "_loss_kernel",
+    "_prepare_targets_kernel", "_frames_kernel", "_main_path_kernel", "_sums_kernel", "_loss_kernel",
     "_posteriors_kernel", "_by_class_kernel", "_gradient_kernel",
 }  # fmt: skip
 SEVERAL = {"_clear_kernel"}

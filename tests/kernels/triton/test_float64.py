@@ -67,7 +67,7 @@ def test_any_number_of_classes(device: torch.device, classes: int, time: int, la
 def test_any_number_of_classes_in_the_blocks_of_a_gpu(
     device: torch.device, classes: int, kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tiles, "interpreted", lambda device: False)
+    monkeypatch.setattr(tiles, "is_interpreted", lambda device: False)
     logits, *rest = drawn(classes, 2, 5, classes, 2)
     logits[0, 0] = 0.5  # all equal
     logits[0, 1, [3, 700, 1025]] = 40.0  # three best
@@ -147,7 +147,7 @@ def test_half_types_are_off_by_one_unit_of_their_own(device: torch.device, name:
     check(device, MODELS[name](), kind)
 
 
-def test_a_sure_models_loss_and_gradient_keep_their_digits(device: torch.device) -> None:
+def test_a_confident_models_loss_and_gradient_keep_their_digits(device: torch.device) -> None:
     """All entries are under 1e-5: an absolute bound would let zeros pass."""
     for margin in (14.0, 20.0, 26.0):
         batch = sure(margin)

@@ -20,8 +20,8 @@ def drawn(seed: int, batch: int, time: int, classes: int) -> tuple[np.ndarray, n
 
 
 def check(device: torch.device, logits: torch.Tensor, frames: Any, blank: int = 0, normalize: bool = True) -> Any:
-    found = greedy.read(logits.to(device), torch.as_tensor(frames).to(device), blank=blank, normalize=normalize)
-    found = greedy.views(found.whole.cpu())
+    found = greedy.read_labels(logits.to(device), torch.as_tensor(frames).to(device), blank=blank, normalize=normalize)
+    found = greedy.split_reading(found.whole.cpu())
     expected = on_the_cpu(logits.float().numpy(), frames, blank=blank, normalize=normalize)
     for n, row in enumerate(expected):
         count = int(found.counts[n])
@@ -52,7 +52,9 @@ def test_a_run_may_cross_the_blocks_that_time_is_read_in(device: torch.device) -
 def test_a_sure_model_s_scores_keep_their_digits(device: torch.device) -> None:
     scores, tops = np.zeros((1, 4, 3), np.float32), np.array([5.0, 20.0, 30.0, 60.0])
     scores[0, np.arange(4), [1, 2, 1, 2]] = tops
-    found = greedy.read(torch.from_numpy(scores).to(device), torch.tensor([4]).to(device), blank=0, normalize=True)
+    found = greedy.read_labels(
+        torch.from_numpy(scores).to(device), torch.tensor([4]).to(device), blank=0, normalize=True
+    )
     np.testing.assert_allclose(found.label_scores[0].cpu(), -np.log1p(2 * np.exp(-tops)), rtol=1e-13)
 
 
@@ -86,7 +88,7 @@ def test_padding_is_not_read(device: torch.device) -> None:
 def test_lengths_past_the_axis_read_nothing_outside_and_come_back_as_given(device: torch.device) -> None:
     scores, _ = drawn(5, 3, 6, 4)
     lengths = torch.tensor([7, -1, 6]).to(device)
-    found = greedy.read(torch.from_numpy(scores).to(device), lengths, blank=0, normalize=True)
+    found = greedy.read_labels(torch.from_numpy(scores).to(device), lengths, blank=0, normalize=True)
     assert found.lengths.tolist() == [7, -1, 6]
     assert found.counts[1] == 0
 

@@ -12,7 +12,7 @@ from triton._C.libtriton import native_specialize_impl
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import CUDABackend
 
-from seqloss.kernels.triton import launch
+from seqloss.kernels.triton import _compat, launch
 
 NUMBERS = torch.zeros(64)
 ARGUMENTS = [
@@ -25,7 +25,7 @@ ARGUMENTS = [
 def test_arguments_that_triton_compiles_anew_for_are_told_apart() -> None:
     backend = CUDABackend(GPUTarget("cuda", 90, 32))
     for one, other in itertools.combinations(ARGUMENTS, 2):
-        if launch.looked_at((one,))[0] == launch.looked_at((other,))[0]:
+        if launch.specialize_arguments((one,))[0] == launch.specialize_arguments((other,))[0]:
             ours, theirs = (native_specialize_impl(backend, value, False, True, True) for value in (one, other))
             assert ours == theirs, (one, other)
 
@@ -54,8 +54,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Counted:
     class Driver:
         active = type("Active", (), {"get_current_device": staticmethod(lambda: 0)})
 
-    monkeypatch.setattr(launch, "JITFunction", Counted)
-    monkeypatch.setattr(launch, "driver", Driver)
+    monkeypatch.setattr(_compat, "JITFunction", Counted)
+    monkeypatch.setattr(_compat, "driver", Driver)
     monkeypatch.setattr(launch, "_compiled", {})
     return Counted()
 
@@ -63,7 +63,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Counted:
 def test_triton_is_asked_once_for_arguments_of_a_kind(kernel: Counted) -> None:
     other = torch.ones(64)
     for x, n in ((NUMBERS, 3), (other, 5), (NUMBERS, 7)):
-        launch.start(kernel, n, x, n, SIZE=8)
+        launch.launch_kernel(kernel, n, x, n, SIZE=8)
     assert len(kernel.asked) == 1
     assert [(grid, args[1:]) for grid, args in kernel.started] == [((5, 1, 1), (5, 8)), ((7, 1, 1), (7, 8))]
     assert kernel.started[0][1][0] == other.data_ptr()
@@ -73,17 +73,17 @@ def test_triton_is_asked_once_for_arguments_of_a_kind(kernel: Counted) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda kernel: launch.start(kernel, 1, NUMBERS, 3, SIZE=16),
-        lambda kernel: launch.start(kernel, 1, NUMBERS, 3, warps=8, SIZE=8),
-        lambda kernel: launch.start(kernel, 1, NUMBERS, 3, registers=64, SIZE=8),
-        lambda kernel: launch.start(kernel, 1, NUMBERS[1:], 3, SIZE=8),
-        lambda kernel: launch.start(kernel, 1, NUMBERS.int(), 3, SIZE=8),
-        lambda kernel: launch.start(kernel, 1, NUMBERS, 1, SIZE=8),
-        lambda kernel: launch.start(kernel, 1, NUMBERS, 16, SIZE=8),
-        lambda kernel: launch.start(kernel, 1, NUMBERS, None, SIZE=8),
+        lambda kernel: launch.launch_kernel(kernel, 1, NUMBERS, 3, SIZE=16),
+        lambda kernel: launch.launch_kernel(kernel, 1, NUMBERS, 3, warps=8, SIZE=8),
+        lambda kernel: launch.launch_kernel(kernel, 1, NUMBERS, 3, registers=64, SIZE=8),
+        lambda kernel: launch.launch_kernel(kernel, 1, NUMBERS[1:], 3, SIZE=8),
+        lambda kernel: launch.launch_kernel(kernel, 1, NUMBERS.int(), 3, SIZE=8),
+        lambda kernel: launch.launch_kernel(kernel, 1, NUMBERS, 1, SIZE=8),
+        lambda kernel: launch.launch_kernel(kernel, 1, NUMBERS, 16, SIZE=8),
+        lambda kernel: launch.launch_kernel(kernel, 1, NUMBERS, None, SIZE=8),
     ],
 )
 def test_triton_is_asked_anew_for_another_kind(kernel: Counted, call: Callable[[Counted], None]) -> None:
-    launch.start(kernel, 1, NUMBERS, 3, SIZE=8)
+    launch.launch_kernel(kernel, 1, NUMBERS, 3, SIZE=8)
     call(kernel)
     assert len(kernel.asked) == 2

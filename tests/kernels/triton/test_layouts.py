@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from seqloss.kernels.triton import tiles
-from seqloss.kernels.triton.ctc import by_class, gradient, loss, posteriors, sums
+from seqloss.kernels.triton.ctc import by_class, gradient, loss, posteriors, prepared_targets, sums
 from seqloss.kernels.triton.ctc import pipeline as ctc
-from seqloss.kernels.triton.ctc import prepared_targets as text
 from seqloss.kernels.triton.tiles import Walks
 
 
@@ -98,22 +97,22 @@ def test_a_block_waits_for_every_frame_that_it_takes_over(
     device: torch.device, handed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited, taken = [0], []
-    bring = sums.bring
+    prefetch = sums.prefetch_frames
 
     def wait_for(done: Any, frames: Any) -> None:
         waited.append(int(frames))
 
-    def looked_at(*args: Any) -> Any:
-        given = dict(zip(bring.arg_names, args, strict=True))
+    def recorded(*args: Any) -> Any:
+        given = dict(zip(prefetch.arg_names, args, strict=True))
         if given["enters"].handle.data.any():
             taken.append(int(given["u"]) + min(int(given["TOGETHER"]), int(given["left"].handle.data.max())))
             assert taken[-1] <= waited[-1]
-        return bring(*args)
+        return prefetch(*args)
 
     monkeypatch.setattr(sums, "HANDED", handed)
     monkeypatch.setattr(sums, "walks_tile", lambda *sizes: LAYOUTS["some rows, in blocks"])
-    monkeypatch.setattr(sums, "wait_for", wait_for)
-    monkeypatch.setattr(sums, "bring", looked_at)
+    monkeypatch.setattr(sums, "wait_for_frames", wait_for)
+    monkeypatch.setattr(sums, "prefetch_frames", recorded)
     answer(device, drawn(3, 7, 17))
     assert max(taken) == max(waited) == 17
 
@@ -124,8 +123,8 @@ def test_the_blocks_of_a_gpu_give_the_bits_of_the_interpreters(
 ) -> None:
     args = drawn(labels, labels, 2 * labels + 8, sure=True)
     expected = answer(device, args)
-    for module in (tiles, text):
-        monkeypatch.setattr(module, "interpreted", lambda device: False)
+    for module in (tiles, prepared_targets):
+        monkeypatch.setattr(module, "is_interpreted", lambda device: False)
     assert_same(answer(device, args), expected)
 
 
@@ -134,8 +133,8 @@ def test_sums_by_class_are_the_same_in_one_block_and_in_several(
     device: torch.device, few: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     args = drawn(7, 12, 40, sure=True)
-    for module in (text, by_class, gradient):
-        monkeypatch.setattr(module, "few_classes", lambda classes: few)
+    for module in (prepared_targets, by_class, gradient):
+        monkeypatch.setattr(module, "has_few_classes", lambda classes: few)
     expected = answer(device, args)
     monkeypatch.setattr(by_class, "labels_tile", lambda *sizes: tiles.Tile(8, 4, warps=1))
     for found, one in zip(answer(device, args), expected, strict=True):
@@ -148,8 +147,8 @@ def test_leaders_found_among_classes_or_among_labels_give_the_same_gradient(
     args = drawn(7, 12, 40, sure=True)
     answers = []
     for few in (True, False):
-        for module in (text, by_class, gradient):
-            monkeypatch.setattr(module, "few_classes", lambda classes, few=few: few)
+        for module in (prepared_targets, by_class, gradient):
+            monkeypatch.setattr(module, "has_few_classes", lambda classes, few=few: few)
         answers.append(answer(device, args))
     for one, other in zip(*answers, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
@@ -168,7 +167,7 @@ def test_waves_of_any_size_give_the_same_bits(device: torch.device, monkeypatch:
     args = drawn(1, 7, 30, sure=True)
     expected = answer(device, args)
     for size in (3, 7):
-        monkeypatch.setattr(posteriors, "wave", lambda *sizes, size=size: size)
+        monkeypatch.setattr(posteriors, "segments_per_wave", lambda *sizes, size=size: size)
         assert_same(answer(device, args), expected)
 
 
@@ -197,10 +196,10 @@ def test_classes_are_fetched_together_as_far_as_all_frames_allow(
     kind: torch.dtype, shape: tuple[int, int, int], unit: int
 ) -> None:
     logits = torch.empty(shape, dtype=kind)
-    assert tiles.aligned(logits) == unit
-    assert tiles.aligned(logits.transpose(0, 1)) == unit
+    assert tiles.classes_per_access(logits) == unit
+    assert tiles.classes_per_access(logits.transpose(0, 1)) == unit
     wider = torch.empty((*shape[:2], shape[2] + 1), dtype=kind)
-    assert tiles.aligned(wider[..., :-1]) == (1 if shape[1] > 1 else unit)
+    assert tiles.classes_per_access(wider[..., :-1]) == (1 if shape[1] > 1 else unit)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="memory that nobody touches is free on the host alone")

@@ -18,21 +18,19 @@ import numpy as np
 import pytest
 import torch
 
-from seqloss.kernels.triton import launch
-from seqloss.kernels.triton import launch_list as series
-from seqloss.kernels.triton.ctc import align, greedy
+from seqloss.kernels.triton import _compat, launch
+from seqloss.kernels.triton.ctc import align, greedy, replay
 from seqloss.kernels.triton.ctc import pipeline as ctc
-from seqloss.kernels.triton.ctc import replay as planned
 from seqloss.torch import CTCLoss, ctc_align, ctc_loss, ctc_posteriors
-from seqloss.torch.ctc import device_arguments as on_device
-from tests.kernels.triton.pretended import Cuda
+from seqloss.torch.ctc import device_arguments
+from tests.kernels.triton.fake_driver import Cuda
 
 THERE, ITS_NUMBER = torch.device("meta"), 1
 STREAM, CONTEXT = 50, 70
 """Those of the other device."""
 OF_THE_HOST = torch.tensor([[1, 2, 2], [3, 1, 0], [4, 4, 4]]), [9, 5, 6], np.array([3, 2, 3])
 CALLS_OF_A_FORM = 4
-"""The first two in Triton's way, the second noted; two that start what was noted."""
+"""The first two in Triton's way, the second recorded; two that start what was recorded."""
 
 
 class Machine:
@@ -65,27 +63,26 @@ class Machine:
 
 @pytest.fixture
 def machine(started: list[Any], cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    machine, looked_at = Machine(), launch.looked_at
-    for module in (align, ctc, greedy, planned):
-        monkeypatch.setattr(module, "on", machine.on)
+    machine, specialize = Machine(), launch.specialize_arguments
+    for module in (align, ctc, greedy, replay):
+        monkeypatch.setattr(module, "on_device", machine.on)
     active = SimpleNamespace(
         get_current_device=lambda: machine.current, get_current_stream=lambda device: STREAM + machine.current
     )
-    for module in (launch, series):
-        monkeypatch.setattr(module, "driver", SimpleNamespace(active=active))
-    monkeypatch.setattr(on_device, "reason_against", lambda device, kind: None)
+    monkeypatch.setattr(_compat, "driver", SimpleNamespace(active=active))
+    monkeypatch.setattr(device_arguments, "reason_against", lambda device, kind: None)
     monkeypatch.setattr(torch.Tensor, "data_ptr", lambda tensor: machine.address(tensor))
 
-    def noted(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+    def recorded(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
         machine.starting.add(machine.current)
-        return looked_at(args)
+        return specialize(args)
 
     def get_context(context: Any) -> int:
         context._obj.value = CONTEXT + machine.current
         machine.contexts.add(context._obj.value)
         return 0
 
-    monkeypatch.setattr(launch, "looked_at", noted)
+    monkeypatch.setattr(launch, "specialize_arguments", recorded)
     monkeypatch.setattr(cuda, "cuCtxGetCurrent", get_context)
     return machine
 
@@ -169,7 +166,7 @@ def test_a_device_is_made_the_current_one_where_it_is_not(
 
     monkeypatch.setattr(torch.cuda, "current_device", lambda: current)
     monkeypatch.setattr(torch.cuda, "device", device)
-    with launch.on(torch.device("cuda", 1)):
+    with launch.on_device(torch.device("cuda", 1)):
         assert asked == entered
 
 

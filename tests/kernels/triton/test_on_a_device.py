@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from seqloss.kernels.triton.ctc import replay as planned
+from seqloss.kernels.triton.ctc import replay
 from seqloss.numpy import ctc_loss_and_grad
 from seqloss.torch import CTCLoss, ctc_align, ctc_greedy, ctc_loss, ctc_posteriors
 
@@ -109,11 +109,11 @@ def test_a_hundred_calls_give_the_same_bits(shape: tuple[int, int, int]) -> None
 @pytest.mark.parametrize("shape", [*SHAPES, (1400, 32, 1100)], ids=str)
 def test_calls_of_a_form_that_was_seen_before_give_the_bits_of_a_first_one(shape: tuple[int, int, int]) -> None:
     batches = [on_device(drawn(seed, shape, rows=8)) for seed in range(5)]
-    planned._plans.clear()
+    replay._plans.clear()
     later = [answer(*arrays) for arrays in batches]
-    assert any(plan is not None for plan in planned._plans.values())
+    assert any(plan is not None for plan in replay._plans.values())
     for arrays, found in zip(batches, later, strict=True):
-        planned._plans.clear()
+        replay._plans.clear()
         assert_same(found, answer(*arrays))
 
 
@@ -156,7 +156,7 @@ def test_any_call_of_a_form_is_captured_in_a_graph_and_replayed_on_other_numbers
     fixed = [array.clone() for array in first]
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
-    planned._plans.clear()
+    replay._plans.clear()
     with torch.cuda.stream(stream):
         for _ in range(before):
             answer(*fixed)
@@ -186,7 +186,7 @@ def test_a_stream_of_ones_own_orders_all_kernels() -> None:
 def test_a_checkpoint_has_the_gradient_that_is_had_without_one() -> None:
     arrays = on_device(drawn(11, (40, 17, 12)))
     expected = answer(*arrays)[1]
-    planned._plans.clear()
+    replay._plans.clear()
     for _ in range(3):
         x = arrays[0].detach().requires_grad_()
         checkpoint(lambda x: ctc_loss(x, *arrays[1:]).sum(), x, use_reentrant=False).backward()

@@ -153,7 +153,7 @@ def _host(options: Options, _context: Any, results: tuple[Any, ...], *buffers: A
     if options.rounding is not None:
         contract.check_normalized(values, batch.logit_lengths, options.rounding)
     if len(out) > 1:
-        pages.ask_for_large(out[1])
+        pages.request_large_pages(out[1])
     infeasible: Infeasible = "raise" if options.raises else "inf"
     found = compute_rows(
         values, batch, normalize=options.normalize, softmax=options.softmax, infeasible=infeasible,

@@ -1,7 +1,7 @@
 """The CPU kernels of CTC.
 
-To be read in this order: `emissions.py` (what a frame contributes), `blocks.py`, `forward.py` and `backward.py` (the
-sums over paths, fast), `recursion.py` (the same with extended exponents), `gradient.py`, `rows.py` (a row, a batch),
-`batch.py` (what the frontends call). `align.py` finds the best path; `halves.py` and `huge_rows.py` compute rows that
-are worth several threads; `layout.py` and `scratch.py` say where a row's numbers are stored.
+Suggested reading order: `rows.py` (the steps of a row), `emissions.py` (the emissions of a frame), `blocks.py`,
+`forward.py` and `backward.py` (the sums over paths, fast), `recursion.py` (the same in extended-exponent numbers),
+`gradient.py`, `batch.py` (the entry points for the frontends). `align.py` finds the best path; `halves.py` and
+`huge_rows.py` compute rows that are worth several threads; `layout.py` and `scratch.py` lay out the scratch of a row.
 """

@@ -2,11 +2,12 @@
 
     β_t(s) = max over the states s' that may follow s of  x_t(s') + β_{t+1}(s')
 
-is the score of the best way on from state s; x are the scores relative to their frame's largest, so that softmax's
-own rounding stays out of it (or, not normalised, as they stand). In each state the step that attains the maximum is
-noted, the furthest if several do, and the path follows the notes from the first frame. Why that is the contract's rule
-for ties (label starts lexicographically earliest, then spans shortest) is shown in `seqloss.reference.alignment`, with
-which every decision agrees: both add up the same float64 numbers in the same order.
+is the score of the best path from state s to the end. x are the scores relative to the frame's largest, so that the
+rounding of the softmax has no influence; with normalize=False, the scores as they are. For each frame and state, the
+step that attains the maximum is stored, the largest of equal ones. The path follows these steps from the first frame
+(Viterbi). `seqloss.reference.alignment` shows why this is the contract's rule for ties: label starts lexicographically
+earliest, then spans shortest. Every decision agrees with it, because both add the same float64 numbers in the same
+order.
 """
 
 from __future__ import annotations
@@ -16,34 +17,43 @@ import math
 import numpy as np
 
 from seqloss.contract import MASKED
-from seqloss.kernels.ctc.emissions import number_classes, scores_used
+from seqloss.kernels.ctc.emissions import gather_scores, number_classes
 from seqloss.kernels.ctc.layout import slots_size
-from seqloss.kernels.ctc.rows import Path, admissible
-from seqloss.kernels.numba.compilation import kernel, part
-from seqloss.kernels.numba.softmax import exponentials, others, relate, span
-from seqloss.kernels.numba.vectors import pick, put
+from seqloss.kernels.ctc.rows import Path, keeps_contract
+from seqloss.kernels.numba.compilation import kernel, subroutine
+from seqloss.kernels.numba.softmax import (
+    largest_and_smallest,
+    prepare_exponentials,
+    sum_other_exponentials,
+    write_exponentials,
+)
+from seqloss.kernels.numba.vectors import load_one, store_one
 
 FAST, INFEASIBLE, NON_FINITE, REFUSED = Path.FAST, Path.INFEASIBLE, Path.NON_FINITE, Path.REFUSED
 
 
-@part
-def _tops(scores, origin, classes, frames, classes_used, count, counted, scratch, d, tops, normalize):
-    """Largest score and `others` of each frame into `tops`; whether no frame is non-finite."""
+@subroutine
+def _find_largest_scores(scores, origin, classes, frames, classes_used, count, counted, scratch, d, tops, normalize):
+    """Write the largest score and `others` of each frame to `tops`; whether all frames are finite."""
     for t in range(frames):
         start = origin + t * classes
         rest = 0.0
         if normalize:
-            top, bottom = span(scores, start, classes)
+            top, bottom = largest_and_smallest(scores, start, classes)
             if not (top > -np.inf):
                 return False
-            put(scratch.tops, 0, top)
-            relate(scratch.tops, scratch.origins, scratch.rounders, scratch.rests, 1)
-            taken, rounder, small = pick(scratch.origins, 0), pick(scratch.rounders, 0), pick(scratch.rests, 0)
-            exponentials(scores, start, classes, top, bottom, taken, rounder, small, scratch.exponentials, 0)
-            rest, ties = others(scratch.exponentials, 0, classes, counted, 0)
+            store_one(scratch.tops, 0, top)
+            prepare_exponentials(scratch.tops, scratch.origins, scratch.rounders, scratch.rests, 1)
+            taken, rounder, small = (
+                load_one(scratch.origins, 0),
+                load_one(scratch.rounders, 0),
+                load_one(scratch.rests, 0),
+            )
+            write_exponentials(scores, start, classes, top, bottom, taken, rounder, small, scratch.exponentials, 0)
+            rest, ties = sum_other_exponentials(scratch.exponentials, 0, classes, counted, 0)
             rest += ties - 1
         else:
-            top = scores_used(scores, start, 1, classes_used, count, d, 0)
+            top = gather_scores(scores, start, 1, classes_used, count, d, 0)
             if np.isnan(top):
                 return False
             if top < -MASKED:  # every class that is read is masked
@@ -53,11 +63,16 @@ def _tops(scores, origin, classes, frames, classes_used, count, counted, scratch
     return True
 
 
-@part
-def _steps(
+@subroutine
+def _find_best_steps(
     scores, origin, classes, frames, targets, labels, slot, classes_used, count, tops, normalize, d, here, ahead, steps
 ):  # fmt: skip
-    """How many states on each state's best way goes in each frame; the score of the whole, -inf without any."""
+    """Write the best step of each frame and state: 0, 1 or 2 states ahead; returns the best score, -inf without a path.
+
+    Args:
+        d: scratch, the scores of the classes in use; here, ahead: scratch, β of this frame and of the next.
+        steps: (frames, states), out.
+    """
     states = 2 * labels + 1
     for s in range(states):
         ahead[s] = 0.0 if s >= states - 2 else -np.inf
@@ -87,11 +102,15 @@ def _steps(
     return ahead[0]
 
 
-@part
-def _follow(
+@subroutine
+def _follow_steps(
     scores, origin, classes, frames, targets, labels, blank, tops, normalize, steps, path, first, last, label_scores
 ):  # fmt: skip
-    """Write the path that the steps lead along, label by label; its log probability."""
+    """Follow the steps from the first state; writes classes, first and last frames and label scores of the path.
+
+    Returns:
+        the log-probability of the path.
+    """
     total = 0.0
     state = 0
     for t in range(frames):
@@ -117,7 +136,7 @@ def align_rows(
     scores, time, classes, targets, logit_lengths, target_lengths, blank, normalize, chosen,
     paths, best, first, last, label_scores, totals, counted, scratch, floats, integers, steps,
 ):  # fmt: skip
-    """The chosen rows of a batch.
+    """Find the best path of the chosen rows of a batch.
 
     Args:
         scores: (batch * time * classes,) float32 or float64, contiguous.
@@ -132,7 +151,7 @@ def align_rows(
     for n in chosen:
         frames, labels, origin = logit_lengths[n], target_lengths[n], n * time * classes
         totals[n] = np.nan
-        if not admissible(targets[n], labels, frames, time, classes, blank):
+        if not keeps_contract(targets[n], labels, frames, time, classes, blank):
             paths[n] = REFUSED
             continue
         seen, slot, classes_used = (
@@ -146,18 +165,20 @@ def align_rows(
         slots, states = slots_size(count), 2 * labels + 1
         d, here, ahead = floats[:slots], floats[slots : slots + states], floats[slots + states : slots + 2 * states]
         tops = floats[slots + 2 * states :]
-        if not _tops(scores, origin, classes, frames, classes_used, count, counted, scratch, d, tops, normalize):
+        if not _find_largest_scores(
+            scores, origin, classes, frames, classes_used, count, counted, scratch, d, tops, normalize
+        ):
             paths[n] = NON_FINITE
             label_scores[n, :labels] = np.nan
             continue
-        reached = _steps(
+        reached = _find_best_steps(
             scores, origin, classes, frames, targets[n], labels, slot, classes_used, count, tops, normalize, d, here,
             ahead, steps,
         )  # fmt: skip
         paths[n] = FAST if reached > -np.inf else INFEASIBLE
         totals[n] = -np.inf
         if reached > -np.inf:
-            totals[n] = _follow(
+            totals[n] = _follow_steps(
                 scores, origin, classes, frames, targets[n], labels, blank, tops, normalize, steps, best[n],
                 first[n], last[n], label_scores[n],
             )  # fmt: skip

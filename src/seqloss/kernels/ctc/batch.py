@@ -1,4 +1,4 @@
-"""CTC of a batch on the CPU, its loss and its best path: what the frontends call."""
+"""The loss and the best paths of a batch on the CPU: the entry points for the frontends."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from seqloss.contract import Batch
 from seqloss.kernels.ctc import align, huge_rows, layout
 from seqloss.kernels.ctc.rows import Path, compute_rows, compute_rows_extended
-from seqloss.kernels.ctc.scratch import measuring, sums
+from seqloss.kernels.ctc.scratch import take_measuring_scratch, take_path_sums
 from seqloss.kernels.numba import threads
 from seqloss.kernels.numba.workspace import FLOAT, INTEGER, Workspace, allocate
 
 BLOCKED = True
-"""False computes all rows in extended-exponent numbers, so that these can be held against the fast path."""
+"""False computes all rows in extended-exponent numbers, so that tests can compare them with the fast path."""
 
 WORTH_A_THREAD = 200_000.0
-"""Nanoseconds of estimated work per thread, under which a thread costs more than it brings."""
+"""Nanoseconds of estimated work per thread, below which a thread costs more than it saves."""
 
 
 def loss_and_grad(
@@ -35,13 +35,13 @@ def loss_and_grad(
 
     Args:
         logits: float32 or float64 (batch, time, classes), any strides.
-        batch: lengths and targets; a row that breaks the contract is answered with NaN.
+        batch: lengths and targets; a row that breaks the contract gets NaN.
         normalize: as in the contract.
-        softmax: whether the gradient is the softmax less the posterior, or minus the posterior; None for what the
-            contract says, `normalize`.
-        gradient: compute it, or only the loss.
-        out: contiguous, as logits: where to write the gradient; None for fresh memory.
-        weights: (batch,), what each row's gradient is multiplied by; None for 1.
+        softmax: the gradient is softmax - posterior, or -posterior; None for the contract's, which is `normalize`. True
+            needs `normalize`.
+        gradient: compute the gradient too.
+        out: contiguous, of the shape and type of logits: the gradient is written there; None for new memory.
+        weights: (batch,), the factor of each row's gradient; None for 1.
 
     Returns:
         losses (batch,) of the logits' type; paths (batch,) int64, see `seqloss.kernels.ctc.rows.Path`; the
@@ -49,55 +49,60 @@ def loss_and_grad(
     """
     rows, time, classes = logits.shape
     softmax = normalize if softmax is None else softmax
-    scores, steps = _memory(logits)
-    targets, logit_lengths, target_lengths = _integers(batch)
+    scores, steps = _flat_memory(logits)
+    targets, logit_lengths, target_lengths = _contiguous_integers(batch)
     result = allocate(logits.size if gradient else 0, logits.dtype) if out is None else out.reshape(-1)
     losses, paths = allocate(rows, FLOAT), allocate(rows, INTEGER)
     weights = np.ones(rows, logits.dtype) if weights is None else weights.astype(logits.dtype, copy=False)
-    frames, labels = _longest(batch, time)
+    frames, labels = _longest_row(batch, time)
     given = (
         scores, steps, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, softmax, gradient,
     )  # fmt: skip
     kind, sizes = logits.dtype.char, (frames, labels, classes)
 
-    def fast(chosen: np.ndarray) -> None:
+    def compute_fast(chosen: np.ndarray) -> None:
         with Workspace() as space:
-            lent = space.take_set(
+            scratch = space.take_set(
                 (kind, gradient),
                 sizes,
-                lambda: (sums(space, layout.space_sizes(*sizes, gradient)), *_scratch(space, kind, *sizes)),
+                lambda: (
+                    take_path_sums(space, layout.space_sizes(*sizes, gradient)),
+                    *_take_row_scratch(space, kind, *sizes),
+                ),
             )
-            compute_rows(*given, chosen, losses, paths, result, weights, *lent)
+            compute_rows(*given, chosen, losses, paths, result, weights, *scratch)
 
-    def wide(chosen: np.ndarray) -> None:
+    def compute_extended(chosen: np.ndarray) -> None:
         with Workspace() as space:
             size = layout.extended_size(frames, labels, layout.most_slots(labels, classes), gradient)
             m, e = space.take("mantissas", size, FLOAT), space.take("binary exponents", size, INTEGER)
             totals = space.take("totals", 1, FLOAT)
             compute_rows_extended(
-                *given, chosen, losses, paths, result, weights, m, e, totals, *_scratch(space, kind, *sizes)
+                *given, chosen, losses, paths, result, weights, m, e, totals, *_take_row_scratch(space, kind, *sizes)
             )
 
     if rows and BLOCKED:
-        shares, apart, costs = _shares(batch, frames, classes, labels)
+        shares, apart, costs = _divide_rows(batch, frames, classes, labels)
         if shares:
-            threads.share(fast, shares)
+            threads.run_in_threads(compute_fast, shares)
         if apart.size:
             everything = (*given, losses, paths, result, weights)
-            huge_rows.compute(apart, costs, everything, classes, frames, labels, gradient, losses, paths)
+            huge_rows.compute_huge_rows(apart, costs, everything, classes, frames, labels, gradient, losses, paths)
     else:
         paths[:] = Path.DEEP
     left = np.flatnonzero((paths > Path.FAST) & (paths < Path.INFEASIBLE)) if paths.any() else paths[:0]
     if left.size:
-        threads.share(wide, [share for share in np.array_split(left, threads.get_num_threads()) if share.size])
+        threads.run_in_threads(
+            compute_extended, [share for share in np.array_split(left, threads.get_num_threads()) if share.size]
+        )
     gradients = result.reshape(logits.shape) if gradient else None
     return losses.astype(logits.dtype), paths, gradients
 
 
-def _scratch(space: Workspace, kind: str, frames: int, labels: int, classes: int) -> tuple[Any, ...]:
-    """What rows of no more frames and labels need beside their sums: see `compute_rows`, from `scratch` on."""
+def _take_row_scratch(space: Workspace, kind: str, frames: int, labels: int, classes: int) -> tuple[Any, ...]:
+    """The arguments of `compute_rows` from `scratch` on, for rows with up to so many frames and labels."""
     return (
-        measuring(space, np.dtype(kind), labels, classes),
+        take_measuring_scratch(space, np.dtype(kind), labels, classes),
         space.take(f"counted {kind}", classes, np.dtype(kind)),
         space.take("floats", layout.floats_size(frames, labels, classes), FLOAT),
         space.take("integers", layout.integers_size(labels, classes), INTEGER),
@@ -106,13 +111,13 @@ def _scratch(space: Workspace, kind: str, frames: int, labels: int, classes: int
 
 @dataclass(frozen=True)
 class BestPaths:
-    """The best path of each row; what lies past a row's lengths, or has no path, is -1 (scores: 0).
+    """The best path of each row; -1 (scores: 0) past a row's lengths and in rows without a path.
 
     Attributes:
-        classes: (batch, time) int64, of each frame.
-        first, last: (batch, labels) int64, the frames of each label.
-        scores: (batch, labels) float64, the log probability of each label's frames; NaN in a non-finite row.
-        totals: (batch,) float64, that of the whole path; -inf without one, NaN in a non-finite row.
+        classes: (batch, time) int64, the class of each frame.
+        first, last: (batch, labels) int64, the first and the last frame of each label.
+        scores: (batch, labels) float64, the log-probability of each label's frames; NaN in a non-finite row.
+        totals: (batch,) float64, the log-probability of the path; -inf without a path, NaN in a non-finite row.
         paths: (batch,) int64, see `seqloss.kernels.ctc.rows.Path`.
     """
 
@@ -128,8 +133,8 @@ def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> B
     """The best path of each row; arguments as `loss_and_grad`."""
     rows, time, classes = logits.shape
     scores = _as_writable(np.require(logits, requirements="C")).reshape(-1)
-    targets, logit_lengths, target_lengths = _integers(batch)
-    frames, labels = _longest(batch, time)
+    targets, logit_lengths, target_lengths = _contiguous_integers(batch)
+    frames, labels = _longest_row(batch, time)
     found = BestPaths(
         np.full((rows, time), -1),
         np.full(targets.shape, -1),
@@ -148,47 +153,47 @@ def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> B
                 scores, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, chosen,
                 found.paths, found.classes, found.first, found.last, found.scores, found.totals,
                 space.take(f"counted {logits.dtype.char}", classes, logits.dtype),
-                measuring(space, logits.dtype, labels, classes),
+                take_measuring_scratch(space, logits.dtype, labels, classes),
                 space.take("floats", floats, np.dtype(np.float64)),
                 space.take("integers", classes + 2 * labels + 64, np.dtype(np.int64)),
                 space.take("steps", frames * states, np.dtype(np.uint8)),
             )  # fmt: skip
 
     if rows:
-        shares, apart, _ = _shares(batch, frames, classes, labels)
-        threads.share(work, [*shares, apart] if apart.size else shares)
+        shares, apart, _ = _divide_rows(batch, frames, classes, labels)
+        threads.run_in_threads(work, [*shares, apart] if apart.size else shares)
     return found
 
 
-def _memory(logits: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
-    """Memory from an array's first entry on, and from each axis' entry to the next in it: nothing is copied."""
+def _flat_memory(logits: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """An array's memory from its first entry on, and each axis' step in elements; copies only unaligned arrays."""
     if logits.flags.c_contiguous and logits.flags.writeable and logits.flags.aligned and logits.size:
         _, time, classes = logits.shape
         return logits.reshape(-1), (time * classes, classes, 1)
     if not logits.flags.aligned or any(stride % logits.itemsize for stride in logits.strides):
         logits = np.ascontiguousarray(logits)
     batch, time, classes = (stride // logits.itemsize for stride in logits.strides)
-    return np.asarray(_Memory(logits, (1,))), (batch, time, classes if logits.shape[2] > 1 else 1)
+    return np.asarray(_WritableMemory(logits, (1,))), (batch, time, classes if logits.shape[2] > 1 else 1)
 
 
-def _integers(batch: Batch) -> list[np.ndarray]:
-    """Targets and both lengths, as the kernels take them."""
+def _contiguous_integers(batch: Batch) -> list[np.ndarray]:
+    """Targets and both lengths as the kernels take them: int64, contiguous, not read-only."""
     return [
         array if array.dtype == np.int64 and array.flags.carray else _as_writable(np.require(array, np.int64, "C"))
         for array in (batch.targets, batch.logit_lengths, batch.target_lengths)
     ]
 
 
-def _longest(batch: Batch, time: int) -> tuple[int, int]:
-    """The most frames and labels that any row uses."""
+def _longest_row(batch: Batch, time: int) -> tuple[int, int]:
+    """The most frames and labels in use in any row."""
     if not batch.logit_lengths.size:
         return 0, 0
     frames, labels = int(batch.logit_lengths.max()), int(batch.target_lengths.max())
     return max(0, min(time, frames)), max(0, min(batch.targets.shape[1], labels))
 
 
-class _Memory:
-    """An array's memory, not marked read-only and of a shape of its own; keeps the array alive."""
+class _WritableMemory:
+    """An array's memory in another shape, not marked read-only; keeps the array alive."""
 
     def __init__(self, array: np.ndarray, shape: tuple[int, ...]) -> None:
         self.array = array
@@ -201,24 +206,27 @@ class _Memory:
 
 
 def _as_writable(array: np.ndarray) -> np.ndarray:
-    """The same entries, not marked read-only: Numba would compile the kernel, which only reads them, once more."""
-    return array if array.flags.writeable else np.asarray(_Memory(array, array.shape))
+    """The same entries, not marked read-only: for read-only arrays, Numba would compile the kernel a second time."""
+    return array if array.flags.writeable else np.asarray(_WritableMemory(array, array.shape))
 
 
-def _shares(batch: Batch, frames: int, classes: int, labels: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """The rows that each thread computes: long ones first, each to the thread that has least to do; and the huge ones.
-
-    Of those their costs too, the largest first.
+def _divide_rows(
+    batch: Batch, frames: int, classes: int, labels: int
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Divide the rows among threads: longest first, each to the thread with the least work.
 
     Args:
-        frames, labels: the most of a row.
+        frames, labels: the most of any row.
+
+    Returns:
+        the rows of each thread; the huge rows and their costs, the largest first.
     """
     rows, count = np.arange(len(batch.logit_lengths)), threads.get_num_threads()
-    most = _nanoseconds(frames, classes, labels)
+    most = _estimate_nanoseconds(frames, classes, labels)
     if most < huge_rows.HUGE and (count == 1 or len(rows) * most < 2 * WORTH_A_THREAD):
         return [rows], rows[:0], rows[:0]
     used = np.minimum(np.maximum(batch.logit_lengths, 0), frames)
-    costs = _nanoseconds(used, classes, np.minimum(np.maximum(batch.target_lengths, 0), labels))
+    costs = _estimate_nanoseconds(used, classes, np.minimum(np.maximum(batch.target_lengths, 0), labels))
     order = np.argsort(-costs, kind="stable")
     apart = order[: np.count_nonzero(costs >= huge_rows.HUGE)]
     rest = order[len(apart) :]
@@ -232,6 +240,6 @@ def _shares(batch: Batch, frames: int, classes: int, labels: int) -> tuple[list[
     return [np.array(share) for share in shares if share], apart, costs[apart]
 
 
-def _nanoseconds(frames: Any, classes: int, labels: Any) -> Any:
-    """What a row of so many frames and labels costs, about."""
+def _estimate_nanoseconds(frames: Any, classes: int, labels: Any) -> Any:
+    """The estimated cost of a row, in nanoseconds."""
     return frames * (0.4 * classes + 1.5 * (labels + 32.0))

@@ -1,16 +1,16 @@
-"""The sums over paths of one row in plain float64, by block exponents: the fast path.
+"""The sums over paths of one row in plain float64, with block exponents: the fast path.
 
-States and steps are those of `recursion.py`. There each state carries an exponent of its own and is normalised in
-every frame. Here a label and the blank before it share an exponent, which stands for a *block* of K frames; within a
-block a frame is multiplications and additions alone. With y_l and b_l worth 2^E_l,
+States and steps are those of `recursion.py`. There each state has an exponent of its own and is normalised in every
+frame. Here a label and the blank before it share an exponent for a *block* of K frames. Within a block, a frame takes
+only multiplications and additions. With y_l and b_l, the α of label l and of its blank, in units of 2^E_l:
 
     v_l  = G_l y_{l-1},  G_l = 2^(E_{l-1} - E_l)
     b_l' = (b_l + v_l) p(blank)
     y_l' = (y_l + b_l + skip_l v_l) p(l)          skip_l = 1 where l differs from its predecessor, else 0
 
-**Nothing is lost.** In K frames a state is fed by labels at most K before it, its *window* (rounded up to a power of
-two). Let hi_l be the largest exponent of a state in the window of l that is not 0 at the block's start, lo_l the
-smallest, and D the block's *depth*: the sum over its frames of a number r_t such that no emission in use that is not 0
+**Nothing is lost.** In K frames, only labels at most K before a state contribute to it: its *window* (rounded up to a
+power of two). Let hi_l be the largest exponent of a state in the window of l that is not 0 at the block's start, lo_l
+the smallest, and D the block's *depth*: the sum over its frames of r_t, where no emission in use that is not 0
 is below 2^-r_t. `open_block` chooses K <= 15 so that D <= DEEPEST, and E_l = hi_l - RAISED, so that
 
 * no sum overflows: a state is a sum of at most 3^K <= 2^24 terms, each below 2^(hi + 1), so it stays below
@@ -19,24 +19,26 @@ is below 2^-r_t. `open_block` chooses K <= 15 so that D <= DEEPEST, and E_l = hi
   2^(RAISED - WIDEST) = 2^-980;
 * G is a power of two that float64 has: it is asked that |E_{l-1} - E_l| <= FURTHEST.
 
-If a bound does not hold, K is halved; if it does not hold for one frame, the row is computed in extended-exponent
-numbers, which have no limits. A label whose whole window is 0 stays 0 throughout the block; it takes no part (its G is
-0).
+If a bound does not hold, K is halved. If it does not hold for one frame, the row is computed in extended-exponent
+numbers, which have no limits. A label whose whole window is 0 stays 0 throughout the block. Its G is 0, so that nothing
+passes through it.
 
-**The way back** carries β in the posterior's own scale, 2^E / (the sum of all paths), so that the posterior of a state
-is its forward sum times its β. Forward sums are below 2^525: what underflows in β is a posterior under 2^-497. Where a
-forward sum is not 0, it is above 2^-980, and β, since their product is a probability, below 2^980. β of a state that
-cannot be reached has no such bound and may become inf, and inf times 0 is NaN; but then a frame's posteriors do not
-add up to 1. They must in every frame, within `gradient.TOLERANCE`: a certificate that costs nothing, since the gradient
-is normalised by that sum. Without it the row's gradient is computed again in extended-exponent numbers.
+**The backward pass** computes β in units of 2^-E times the sum over all paths. The posterior of a state is then one
+product: its forward sum times its β. Forward sums are below 2^525, so a β that underflows belongs to a posterior below
+2^-497. A forward sum that is not 0 is above 2^-980, so its β is below 2^980, because the product is a probability. The
+β of a state that no path reaches has no such bound. It may become inf, and inf times 0 is NaN. But then the posteriors
+of that frame do not add up to 1. They are checked in every frame, within `gradient.TOLERANCE`. The check costs nothing,
+because the gradient is normalised by that sum anyway. If it fails, the row's gradient is computed again in
+extended-exponent numbers.
 
-At a block's start, chunks of labels at either edge whose posterior is below NEGLIGIBLE together are left out from
-there on down: what goes through them is less than that of the whole, and the contract's smallest posterior is 2^-126.
+At the start of a block, chunks of labels at either edge are dropped from the earlier frames if their posterior is
+below NEGLIGIBLE in total. The posteriors of earlier frames lose at most that much, and the smallest posterior of the
+contract is 2^-126.
 
-**Memory.** The sums of all frames are kept for the way back where they fit into `layout.KEPT_BYTES`. A longer row is
-cut into *segments* that do; only the states at their starts are kept, and a segment is summed again when the way back
-reaches it: those labels alone that can still matter there. Exponents may then be others than the first time; values
-are the same to the bit, because all scales are powers of two.
+**Memory.** The sums of all frames are kept for the backward pass if they fit into `layout.KEPT_BYTES`. A longer row is
+cut into *segments* that fit. Only the states at the start of each segment are saved. The backward pass sums a segment
+again when it reaches it, and only the labels that still matter there. The exponents may differ from the first time; the
+values are bitwise the same, because all scales are powers of two.
 """
 
 from __future__ import annotations
@@ -46,57 +48,63 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqloss.kernels.ctc.layout import BLOCK, LANES, chunks
-from seqloss.kernels.numba.bits import raw_exponent, two_to_each
+from seqloss.kernels.ctc.layout import BLOCK, LANES, chunk_count
+from seqloss.kernels.numba.bits import exp2_of_int32, raw_exponent
 from seqloss.kernels.numba.compilation import inlined
 from seqloss.kernels.numba.vectors import (
     any_lane,
-    either,
     equal,
     four_before,
+    full_like,
     less,
-    like,
     load,
+    load_one,
+    logical_or,
     maximum,
     minimum,
-    narrow,
     one_before,
-    pick,
     select,
     store,
+    to_int32,
+    to_int64,
     two_before,
-    widen,
 )
 
 BIAS = 1023
 """Of float64's exponents."""
 
 DEEPEST = 480.0
+"""The largest depth D of a block, in bits."""
 RAISED = 500
+"""How far a block's exponent lies below the largest exponent of its window: headroom for small terms."""
 WIDEST = 1480
+"""The largest hi - lo + D of a window."""
 FURTHEST = 1000
+"""The largest difference between the exponents of neighbouring labels, so that G is a normal float64."""
 NEGLIGIBLE = 2.0**-200
-NOTHING = -(2**30)
+"""Chunks whose posterior is below this are dropped."""
+ZERO_EXPONENT = -(2**30)
 """The exponent of a label whose window is 0."""
 
 LONGEST = 2**20
-"""Frames of a row: each takes an exponent down by DEEPEST at most, and NOTHING must stay far below all of them."""
+"""The most frames of a row: each lowers an exponent by DEEPEST at most, and ZERO_EXPONENT must stay below all."""
 
 ABSENT = -1023
-"""The power of two that stands for 0."""
+"""The power of two that `exp2_of_int32` turns into 0."""
 
 DONE, TOO_DEEP, TOO_STEEP = 0, 1, 2
 
 
 class Row(NamedTuple):
-    """What a row's sums are made of.
+    """The input of a row's sums: a whole row, or one half of it, forward or mirrored.
 
     Attributes:
-        frames: that are summed; whole: those of the row that they begin; labels: of the row.
-        blank: the blank's number; slots: numbers in a frame.
-        slot: (labels, padded), each label's number; skip: likewise, 1 where a label may follow the one before it.
-        emissions, depths: of the frames, see `emissions.Frames`.
-        origin, sense: frame t is number origin + sense * t there.
+        frames: frames to sum; whole: frames of the whole row; labels: labels of the row.
+        blank: the slot of the blank; slots: slots of a frame's emissions.
+        slot: (labels, padded), the slot of each label; skip: (labels, padded), 1 where a label may follow the one
+            before it without a blank between, else 0.
+        emissions, depths: see `emissions.Frames`.
+        origin, sense: frame t of the sums is frame origin + sense * t of the row.
     """
 
     frames: int
@@ -113,19 +121,18 @@ class Row(NamedTuple):
 
 
 class Space(NamedTuple):
-    """Where a row's sums go; a pair is the states of a frame, labels before blanks.
+    """The scratch of a row's sums; a pair holds the states of one frame, labels before blanks.
 
     Attributes:
-        sums: pairs of a segment's frames, the one before its first included.
-        opened: pairs at the start of each of its blocks, by its exponents; blocks count from 1.
-        exponents: (blocks, labels), those of the states that the segment starts with first.
-        saved, saved_exponents: (segments), the states that each starts with.
-        firsts: the first frame of each block, and one past the last.
-        spread: (BLOCK, labels), the emissions of a block's labels, or of all frames'; scales: (labels,), a block's G.
-        beta: a pair; beta_exponents: (labels,), those it is scaled by.
-        by_number: (slots, FRAMES), the posteriors of a block's frames, lanes being frames.
-        posteriors: (FRAMES, slots), likewise, lanes being numbers; totals: (FRAMES,), each
-            frame's, added up.
+        sums: (frames + 1) pairs, the α of a segment's frames, first the states that the segment starts with.
+        opened: (blocks + 1) pairs, the states at the start of each block, in units of its exponents; from block 1 on.
+        exponents: (blocks + 1, labels), E of each block; number 0 belongs to the states that the segment starts with.
+        saved, saved_exponents: the states that each segment starts with.
+        firsts: the first frame of each block, and the end of the last block.
+        label_emissions: (BLOCK, labels) or (frames, labels), of each label; scales: (labels,), G of a block.
+        beta: one pair; beta_exponents: (labels,), the exponents of its units.
+        by_number: (slots, FRAMES), the posteriors of a block's frames; lanes are frames.
+        posteriors: (FRAMES, slots), the same transposed; lanes are slots. totals: (FRAMES,), their sum per frame.
     """
 
     sums: np.ndarray
@@ -134,7 +141,7 @@ class Space(NamedTuple):
     saved: np.ndarray
     saved_exponents: np.ndarray
     firsts: np.ndarray
-    spread: np.ndarray
+    label_emissions: np.ndarray
     scales: np.ndarray
     beta: np.ndarray
     beta_exponents: np.ndarray
@@ -145,84 +152,95 @@ class Space(NamedTuple):
 
 @inlined
 def frame_number(row, t):
-    """Where frame t of those that are summed stands among the row's."""
+    """The number in the row of frame t of the sums."""
     return row.origin + row.sense * t
 
 
 @inlined
 def first_chunk(row, t):
-    """The first chunk that matters after t frames: from a label before it no path ends in time."""
+    """The first chunk in use after t frames: from a label before it, no path ends in time."""
     return max(0, row.labels - 1 - (row.whole - t)) // LANES
 
 
 @inlined
 def last_chunk(row, t):
-    """The last chunk that t frames reach."""
+    """The last chunk that a path can reach in t frames."""
     return min(row.labels, t) // LANES
 
 
 @inlined
-def zeros(row):
-    return like(load(row.skip, 0), 0.0)
+def zero_vector(row):
+    """A vector of zeros for path sums."""
+    return full_like(load(row.skip, 0), 0.0)
 
 
 @inlined
-def scaled(x, up):
-    """x * 2^up, |up| <= 2000, in two steps, of which neither leaves float64's range first; 0 stays 0 whatever up is."""
-    most, least = like(up, 1000), like(up, -1000)
+def scale_by_power(x, up):
+    """x * 2^up for |up| <= 2000; 0 stays 0 for any up.
+
+    Two factors, because 2^up itself may exceed the range of float64 where the product does not.
+    """
+    most, least = full_like(up, 1000), full_like(up, -1000)
     first = maximum(minimum(up, most), least)
     second = maximum(minimum(up - first, most), least)
-    return x * two_to_each(first) * two_to_each(second)
+    return x * exp2_of_int32(first) * exp2_of_int32(second)
 
 
 @inlined
-def _highest_and_lowest(y, b, e):
-    """The exponents of each label's larger and smaller state that is not 0."""
-    nought, most = like(e, 0), like(e, -NOTHING)
+def _exponent_range(y, b, e):
+    """Per label, the exponents of the larger and of the smaller of its two states that are not 0."""
+    nought, most = full_like(e, 0), full_like(e, -ZERO_EXPONENT)
     larger, y, b = maximum(raw_exponent(y), raw_exponent(b)), raw_exponent(y), raw_exponent(b)
     smaller = minimum(select(equal(y, nought), most, y), select(equal(b, nought), most, b))
-    none, e = equal(larger, nought), e - like(e, BIAS)
-    return select(none, like(e, NOTHING), larger + e), select(none, most, smaller + e)
+    none, e = equal(larger, nought), e - full_like(e, BIAS)
+    return select(none, full_like(e, ZERO_EXPONENT), larger + e), select(none, most, smaller + e)
 
 
 @inlined
-def _scale(previous, own):
-    """G of a chunk's labels, and whether it is too far from 1, given the exponents of those before them and theirs."""
-    none = like(own, NOTHING)
-    up = select(either(equal(own, none), equal(previous, none)), like(own, ABSENT), previous - own)
-    there = select(equal(up, like(up, ABSENT)), like(up, 0), up)
-    far = less(like(up, FURTHEST), maximum(there, like(up, 0) - there))
-    return two_to_each(maximum(minimum(up, like(up, FURTHEST)), like(up, ABSENT))), far
+def _block_scale(previous, own):
+    """G of a chunk's labels, and the mask of those that differ too much from the label before.
+
+    Args:
+        previous: E of the label before each; own: E of the labels.
+    """
+    none = full_like(own, ZERO_EXPONENT)
+    up = select(logical_or(equal(own, none), equal(previous, none)), full_like(own, ABSENT), previous - own)
+    there = select(equal(up, full_like(up, ABSENT)), full_like(up, 0), up)
+    far = less(full_like(up, FURTHEST), maximum(there, full_like(up, 0) - there))
+    return exp2_of_int32(maximum(minimum(up, full_like(up, FURTHEST)), full_like(up, ABSENT))), far
 
 
 @inlined
-def set_scales(space, here, first, last):
-    """Write G of a block, whose exponents stand at `here`."""
-    before = like(narrow(load(space.exponents, here)), NOTHING)
+def write_block_scales(space, here, first, last):
+    """Write G of a block whose exponents are at `here`."""
+    before = full_like(to_int32(load(space.exponents, here)), ZERO_EXPONENT)
     for l in range(first * LANES, (last + 1) * LANES, LANES):
-        own = narrow(load(space.exponents, here + l))
-        scale, _ = _scale(one_before(before, own), own)
+        own = to_int32(load(space.exponents, here + l))
+        scale, _ = _block_scale(one_before(before, own), own)
         store(space.scales, l, scale)
         before = own
 
 
 @inlined
-def choose(row, space, at, before, here, opened, first, last, k, depth):
-    """Write exponents, G and the start of a block of k frames; whether its windows are no wider than it may hold.
+def try_block(row, space, at, before, here, opened, first, last, k, depth):
+    """Write exponents, G and the states at the start of a block of k frames; whether all bounds hold.
 
-    A window of sixteen is made of two of eight, these of two of four, and so on: what each chunk's labels have there is
-    carried to the next chunk.
+    A window of sixteen labels is the union of two of eight, each the union of two of four, and so on. So four shifts by
+    1, 2, 4 and 8 labels find the largest and the smallest exponent of each window. What a shift takes from the chunk
+    before is carried from one iteration to the next.
     """
-    width, limit = chunks(row.labels) * LANES, np.int64(math.floor(WIDEST - depth))
-    none = like(narrow(load(space.exponents, before)), NOTHING)
+    width, limit = chunk_count(row.labels) * LANES, np.int64(math.floor(WIDEST - depth))
+    none = full_like(to_int32(load(space.exponents, before)), ZERO_EXPONENT)
     high1, high2, high4, high8, own_before = none, none, none, none, none
-    low1 = like(none, -NOTHING)
+    low1 = full_like(none, -ZERO_EXPONENT)
     low2, low4, low8 = low1, low1, low1
-    wide = less(none, none)
+    wide = less(none, none)  # nowhere true
     for l in range(first * LANES, (last + 1) * LANES, LANES):
         y, b = load(space.sums, at + l), load(space.sums, at + width + l)
-        e = narrow(load(space.exponents, before + l))
-        high, low = _highest_and_lowest(y, b, e)
+        e = to_int32(load(space.exponents, before + l))
+        # 1. the exponents of the label's own two states, in absolute terms
+        high, low = _exponent_range(y, b, e)
+        # 2. double the window until it covers k labels before: 1, 2, 4, 8
         next1, next_low1 = high, low
         high, low = maximum(high, one_before(high1, high)), minimum(low, one_before(low1, low))
         high1, low1 = next1, next_low1
@@ -238,40 +256,45 @@ def choose(row, space, at, before, here, opened, first, last, k, depth):
             next8, next_low8 = high, low
             high, low = maximum(high, high8), minimum(low, low8)
             high8, low8 = next8, next_low8
-        own = select(equal(high, none), none, high - like(high, RAISED))
-        scale, far = _scale(one_before(own_before, own), own)
-        wide = either(wide, either(far, less(like(high, limit), high - low)))
+        # 3. E = hi - RAISED, and the bounds: neighbours within FURTHEST, windows within WIDEST - D
+        own = select(equal(high, none), none, high - full_like(high, RAISED))
+        scale, far = _block_scale(one_before(own_before, own), own)
+        wide = logical_or(wide, logical_or(far, less(full_like(high, limit), high - low)))
         own_before = own
-        store(space.exponents, here + l, widen(own))
+        # 4. the states at the block's start, in units of 2^E
+        store(space.exponents, here + l, to_int64(own))
         store(space.scales, l, scale)
-        store(space.opened, opened + l, scaled(y, e - own))
-        store(space.opened, opened + width + l, scaled(b, e - own))
+        store(space.opened, opened + l, scale_by_power(y, e - own))
+        store(space.opened, opened + width + l, scale_by_power(b, e - own))
     return not any_lane(wide)
 
 
 @inlined
 def open_block(row, space, t, end, at, before, here, opened, bottom, top):
-    """Begin a block after t frames: its number of frames, 0 if not even one is possible.
+    """Begin a block after t frames; returns its number of frames K, 0 if a bound fails even for one frame.
 
     Args:
-        at, before: where the sums of frame t and their exponents stand.
-        here, opened: where the block's exponents and its start are written.
-        bottom, top: the chunks outside which nothing is computed.
+        at, before: the places of the sums of frame t and of their exponents.
+        here, opened: the places for the block's exponents and for the states at its start.
+        bottom, top: the first and the last chunk to compute.
     """
-    width = chunks(row.labels) * LANES
+    width = chunk_count(row.labels) * LANES
+    # 1. as many frames as the depth D allows
     k, depth = 0, 0.0
-    while k < BLOCK and t + k < end and depth + pick(row.depths, frame_number(row, t + k)) <= DEEPEST:
-        depth += pick(row.depths, frame_number(row, t + k))
+    while k < BLOCK and t + k < end and depth + load_one(row.depths, frame_number(row, t + k)) <= DEEPEST:
+        depth += load_one(row.depths, frame_number(row, t + k))
         k += 1
     first, last = max(bottom, first_chunk(row, t)), min(top, last_chunk(row, t + k))
-    zero = zeros(row)
+    # 2. chunks that these frames reach for the first time hold whatever the scratch held: clear them
+    zero = zero_vector(row)
     for l in range((min(top, last_chunk(row, t)) + 1) * LANES, (last + 1) * LANES, LANES):
         store(space.sums, at + l, zero)
         store(space.sums, at + width + l, zero)
-        store(space.exponents, before + l, like(load(space.exponents, before), 0))
-    while k > 0 and not choose(row, space, at, before, here, opened, first, last, k, depth):
+        store(space.exponents, before + l, full_like(load(space.exponents, before), 0))
+    # 3. halve K until the bounds on windows and neighbours hold
+    while k > 0 and not try_block(row, space, at, before, here, opened, first, last, k, depth):
         k //= 2
         depth = 0.0
         for i in range(k):
-            depth += pick(row.depths, frame_number(row, t + i))
+            depth += load_one(row.depths, frame_number(row, t + i))
     return k

@@ -1,12 +1,17 @@
-"""What each frame gives to a row's sums: its largest score, and the probabilities of the classes in use.
+"""The emissions of each frame: its largest score, and the probabilities of the classes in use relative to it.
 
-Only the classes of blank and target are needed, each once however often the target repeats it: they are numbered, a
-frame's probabilities are computed by number, and labels look theirs up. Where most classes are in use anyway, a class
-is its own number: then nothing is gathered, and the same exponentials serve softmax and sums (`is_dense`).
+**Numbers and slots.** The recursion needs the classes of blank and target only, each once, however often the target
+repeats it. These classes get numbers 0, 1, ...; a frame's emissions are computed by number and stored in slots, and
+each label has the slot of its class. If most classes are in use, a class is its own number (`is_dense`). Then nothing
+is gathered, and the same exponentials serve the softmax and the sums.
 
-Probabilities are relative to the frame's largest score, in float64 whatever the scores are. So are their part in the
-sum over all classes: what a target's classes add to it, the sum over paths takes back, and where a model is sure only a
-thousandth may remain of either. Float32 exponentials are left for the classes that no path uses.
+**Precision.** Emissions are exp(score - largest), in float64 for any type of scores. The softmax denominator uses these
+float64 values for the classes in use: the sum over paths cancels against what the target's classes add to the
+denominator, and for a confident model a thousandth of either may remain. Float32 exponentials are used only for the
+classes that no path uses.
+
+**The row's loss.** p(l|x) = product over frames of softmax(largest) * (sum over paths of products of emissions). The
+first factor is 1 / (1 + others), where `others` is the sum of exp(score - largest) over all other classes.
 """
 
 from __future__ import annotations
@@ -18,42 +23,49 @@ import numpy as np
 
 from seqloss.contract import MASKED
 from seqloss.kernels.ctc.layout import LANES, TOGETHER, slots_size
-from seqloss.kernels.numba.bits import binary_exponent, fraction
-from seqloss.kernels.numba.compilation import inlined, part
-from seqloss.kernels.numba.exponentials import LOG2E, rebuilt, reduced, reduced_near, split_exp
-from seqloss.kernels.numba.extended_exponent import NOTHING
-from seqloss.kernels.numba.softmax import NEAR, below_one, exponentials, others, relate, span
+from seqloss.kernels.numba.bits import binary_exponent, mantissa_in_one_to_two
+from seqloss.kernels.numba.compilation import inlined, subroutine
+from seqloss.kernels.numba.exponentials import LOG2E, rebuild_exp, reduce_any, reduce_near, split_exp
+from seqloss.kernels.numba.extended_exponent import ZERO_EXPONENT
+from seqloss.kernels.numba.softmax import (
+    NEAR,
+    largest_and_smallest,
+    prepare_exponentials,
+    separate_ones,
+    sum_other_exponentials,
+    write_exponentials,
+)
 from seqloss.kernels.numba.vectors import (
-    first_lanes,
-    fold_min,
-    fold_sum,
+    full_like,
+    gather_float64,
+    keep_first_lanes,
     less,
-    like,
     load,
-    load_wide,
-    load_wide_first,
+    load_first_float64,
+    load_float64,
+    load_one,
     maximum,
     minimum,
-    pick,
-    pick_wide,
-    put,
+    reduce_min,
+    reduce_sum,
     select,
     store,
+    store_one,
 )
 
 MANY = 2.0**200
-"""Where a product of others is larger its logarithm is taken at once, before four of them leave float64's range."""
+"""Where a product grows beyond this, its logarithm is taken, before a product of four overflows."""
 STRETCH = 512
-"""Neighbours whose exponentials are added up while they are still at hand."""
+"""Neighbouring classes whose exponentials are added up while they are in the cache."""
 
 
 class Scratch(NamedTuple):
-    """What measuring needs and leaves behind.
+    """The scratch of `measure_frames`.
 
     Attributes:
-        line: (classes,), as scores; exponentials: (TOGETHER or classes,), as scores.
-        tops, origins, rounders, rests: (TOGETHER,), as scores, see `softmax.relate`.
-        powers: (TOGETHER or slots,), float64.
+        line: (classes,), one frame of scores that are not contiguous; exponentials: (TOGETHER or classes,).
+        tops, origins, rounders, rests: (TOGETHER,), see `softmax.prepare_exponentials`. All have the scores' type.
+        powers: (TOGETHER or slots,) float64, see `exponentials.reduce_near`.
     """
 
     line: np.ndarray
@@ -66,19 +78,22 @@ class Scratch(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """A row's frames: its scores, which classes matter, and what is known of a frame once it is measured.
+    """A row's frames: its scores, the classes in use, and what `measure_frames` writes about each frame.
 
     Attributes:
-        scores, origin, step, class_step: what stands in memory, where the row's first score does, and how far
-            the next frame's and the next class' are from it.
-        count, classes: frames in use, classes.
+        scores, origin, step, class_step: the memory of the batch, the place of the row's first score in it, and the
+            distance to the next frame and to the next class, in elements.
+        count, classes: frames in use; all classes.
         normalize: as in the contract; dense: a class is its own number.
-        used, slots: numbers in use, and places of a frame's emissions.
-        classes_used: (slots,), the class of a number.
-        floor: (slots,), -inf for the numbers in use, else 0; counted: (classes,), 1 for the classes without a number.
-        emissions: (count, slots).
-        tops, bottoms, rests, depths: (count,), the largest score and the smallest, `others`, and the depth in bits.
-        result, out: where the gradient goes, the row's from `out` on; keep: its exponentials are put there first.
+        used, slots: numbers in use; slots of a frame's emissions, at least one more, in whole vectors.
+        classes_used: (slots,), the class of each number.
+        floor: (slots,), -inf for slots of blank and target, else 0: a maximum with it leaves these classes alone.
+        counted: (classes,), 1 for the classes without a number, else 0: a product with it leaves these classes alone.
+        emissions: (count, slots), 0 in slots without a class.
+        tops, bottoms: (count,), the largest and the smallest score. rests: (count,), `others`. depths: (count,), -log2
+            of the smallest emission in use that is not 0.
+        result, out: the gradient of the batch, and the place of the row's in it; keep: whether the exponentials of all
+            classes are stored there first, for `gradient.write_gradient` to scale.
     """
 
     scores: np.ndarray
@@ -106,16 +121,18 @@ class Frames(NamedTuple):
 
 @inlined
 def is_dense(classes, labels, normalize):
-    """Whether a class is its own number; without softmax no class is looked at that is not in use."""
+    """Whether a class is its own number; without the softmax, classes not in use are never read."""
     return normalize and classes <= 2 * (labels + 1)
 
 
 @inlined
 def number_classes(targets, labels, blank, classes, dense, seen, classes_used, floor, counted, slot):
-    """Number the classes in use; returns how many numbers there are.
+    """Number the classes in use, the blank first unless `dense`; returns how many numbers there are.
 
-    Written are `slot[l]`, the number of label l, `classes_used`, the class of a number, and `floor`: -inf for the
-    numbers in use, 0 for others, to the end of their vector; and `counted`, 1 for the classes that have no number.
+    Args:
+        targets, labels: the row's labels, and how many.
+        seen: (classes,), scratch.
+        classes_used, floor, counted: out, see `Frames`; slot: (labels,), out, the number of each label.
     """
     for c in range(classes):
         counted[c] = 1.0
@@ -131,7 +148,7 @@ def number_classes(targets, labels, blank, classes, dense, seen, classes_used, f
             floor[targets[l]] = -np.inf
     else:
         floor[0], counted[blank] = -np.inf, 0.0
-        for l in range(labels):
+        for l in range(labels):  # clears the classes of the target alone: there may be 50,000 others
             seen[targets[l]] = -1
         for u in range(slots_size(min(classes, labels + 1))):
             classes_used[u] = blank
@@ -147,237 +164,261 @@ def number_classes(targets, labels, blank, classes, dense, seen, classes_used, f
 
 
 @inlined
-def scores_used(scores, start, step, classes_used, count, d, at):
-    """Write the scores of the classes in use to `d` from `at` on; their largest, NaN if one of them is NaN or +inf."""
+def gather_scores(scores, start, step, classes_used, count, d, at):
+    """Write the scores of the classes in use to `d` from `at` on; returns the largest, NaN if one is NaN or +inf."""
     top = -np.inf
     wrong = False
     for u in range(count):
-        x = np.float64(pick(scores, start + classes_used[u] * step))
+        x = np.float64(load_one(scores, start + classes_used[u] * step))
         wrong |= not (x < np.inf)
         top = x if x > top else top
-        put(d, at + u, x)
+        store_one(d, at + u, x)
     return np.nan if wrong else top
 
 
 @inlined
-def _distances(frames, scores, start, u, most):
-    """How far eight classes are from a frame's largest score, from number u on."""
+def _load_distances(frames, scores, start, u, most):
+    """score - largest of eight numbers from u on, in float64."""
     if frames.dense:
-        return load_wide(scores, start + u) - most
-    return pick_wide(scores, start, load(frames.classes_used, u)) - most
+        return load_float64(scores, start + u) - most
+    return gather_float64(scores, start, load(frames.classes_used, u)) - most
 
 
 @inlined
-def _last_distances(frames, scores, start, u, most):
-    """Likewise in a frame's last vector, where some lanes stand for no class and hold another's distance."""
+def _load_last_distances(frames, scores, start, u, most):
+    """The same for the last vector of a frame; lanes without a class hold the distance of another class."""
     if frames.dense:
-        return load_wide_first(scores, start + u, frames.classes - u, pick(scores, start)) - most
-    return pick_wide(scores, start, load(frames.classes_used, u)) - most
+        return load_first_float64(scores, start + u, frames.classes - u, load_one(scores, start)) - most
+    return gather_float64(scores, start, load(frames.classes_used, u)) - most
 
 
 @inlined
-def _busy(frames):
-    """Elements of a frame's emissions in use, in vectors that are not empty, and in those that are full."""
+def _sizes_in_use(frames):
+    """Slots of a frame that hold a class, slots in vectors with at least one, and slots in full vectors."""
     count = frames.classes if frames.dense else frames.used
     return count, (count + LANES - 1) // LANES * LANES, count // LANES * LANES
 
 
 @inlined
-def _begin_near(frames, powers, em, at, x):
-    """Begin the exponentials of a vector of distances up to `NEAR`; those that count for the depth."""
-    r, power = reduced_near(frames.scores, x)
+def _begin_exp_near(frames, powers, em, at, x):
+    """First half of the exponentials of distances within `NEAR`; returns the distances that count for the depth.
+
+    The remainder goes to the emissions, the power of two to `powers`; `_finish_exp_frame` combines them.
+    """
+    r, power = reduce_near(frames.scores, x)
     store(frames.emissions, em, r)
     store(powers, at, power)
     return x
 
 
 @inlined
-def _begin_any(frames, powers, em, at, x):
-    """Likewise of distances that may be any; 0 for those that do not count."""
-    r, power = reduced(frames.scores, x)
+def _begin_exp_any(frames, powers, em, at, x):
+    """The same for any distances; masked classes return 0, because their emission is 0."""
+    r, power = reduce_any(frames.scores, x)
     store(frames.emissions, em, r)
     store(powers, at, power)
-    return select(less(x, like(x, -MASKED)), like(x, 0.0), x)
+    return select(less(x, full_like(x, -MASKED)), full_like(x, 0.0), x)
 
 
 @inlined
-def _begin_frame(begin, frames, scores, start, t, powers, at):
-    """Begin the exponentials of frame t, whose scores stand from `start` on, and tell its depth."""
-    em, (count, busy, full) = t * frames.slots, _busy(frames)
-    most = like(load(frames.floor, 0), pick(frames.tops, t))
-    lowest = like(most, 0.0)
+def _begin_exp_frame(begin, frames, scores, start, t, powers, at):
+    """First half of the exponentials of frame t, whose scores begin at `start`; writes the frame's depth."""
+    em, (count, busy, full) = t * frames.slots, _sizes_in_use(frames)
+    most = full_like(load(frames.floor, 0), load_one(frames.tops, t))
+    lowest = full_like(most, 0.0)
     for u in range(0, full, LANES):
-        x = begin(frames, powers, em + u, at + u, _distances(frames, scores, start, u, most))
+        x = begin(frames, powers, em + u, at + u, _load_distances(frames, scores, start, u, most))
         lowest = minimum(lowest, maximum(x, load(frames.floor, u)))
     if full < count:
-        x = begin(frames, powers, em + full, at + full, _last_distances(frames, scores, start, full, most))
+        x = begin(frames, powers, em + full, at + full, _load_last_distances(frames, scores, start, full, most))
         lowest = minimum(lowest, maximum(x, load(frames.floor, full)))
     if busy < frames.slots:
-        store(frames.emissions, em + busy, like(most, 0.0))
-    put(frames.depths, t, -LOG2E * fold_min(lowest))
+        store(frames.emissions, em + busy, full_like(most, 0.0))
+    store_one(frames.depths, t, -LOG2E * reduce_min(lowest))
 
 
 @inlined
-def _finish_frame(frames, t, powers, at):
-    """Finish the exponentials of frame t; lanes that stand for no class hold 0."""
-    em, (count, _, full) = t * frames.slots, _busy(frames)
+def _finish_exp_frame(frames, t, powers, at):
+    """Second half of the exponentials of frame t; slots without a class become 0."""
+    em, (count, _, full) = t * frames.slots, _sizes_in_use(frames)
     for u in range(0, full, LANES):
-        store(frames.emissions, em + u, rebuilt(frames.scores, load(frames.emissions, em + u), load(powers, at + u)))
+        store(
+            frames.emissions, em + u, rebuild_exp(frames.scores, load(frames.emissions, em + u), load(powers, at + u))
+        )
     if full < count:
-        e = rebuilt(frames.scores, load(frames.emissions, em + full), load(powers, at + full))
-        store(frames.emissions, em + full, first_lanes(e, count - full))
+        e = rebuild_exp(frames.scores, load(frames.emissions, em + full), load(powers, at + full))
+        store(frames.emissions, em + full, keep_first_lanes(e, count - full))
 
 
 @inlined
-def _add_up(frames, t):
-    """Add a frame's exponentials below 1 to its `others`, and how many more than one are 1."""
-    em, (_, busy, _) = t * frames.slots, _busy(frames)
-    rest, ties = like(load(frames.emissions, em), 0.0), -1
+def _sum_exponentials_in_use(frames, t):
+    """Add a frame's emissions to its `others`: those below 1, and 1 for each class that ties with the largest.
+
+    One class is the largest itself; it is not among the others. So the count of ties starts at -1.
+    """
+    em, (_, busy, _) = t * frames.slots, _sizes_in_use(frames)
+    rest, ties = full_like(load(frames.emissions, em), 0.0), -1
     for u in range(0, busy, LANES):
-        e, as_large = below_one(load(frames.emissions, em + u))
+        e, as_large = separate_ones(load(frames.emissions, em + u))
         rest, ties = rest + e, ties + as_large
-    put(frames.rests, t, pick(frames.rests, t) + fold_sum(rest) + ties)
+    store_one(frames.rests, t, load_one(frames.rests, t) + reduce_sum(rest) + ties)
 
 
 @inlined
-def _add_classes_without_number(frames, scores, start, step, first, some, scratch):
-    """What these add to `others` of some frames; their exponentials go to where the gradient will be, if it will."""
+def _sum_exponentials_not_in_use(frames, scores, start, step, first, some, scratch):
+    """Add the exponentials of classes without a number to `others` of `some` frames, in the scores' own precision.
+
+    They are stored where the gradient will be, if there is one. The sum skips the classes that have a number.
+    """
     classes = frames.classes
     kept, at = (frames.result, frames.out + first * classes) if frames.keep else (scratch.exponentials, 0)
-    relate(scratch.tops, scratch.origins, scratch.rounders, scratch.rests, some)
+    prepare_exponentials(scratch.tops, scratch.origins, scratch.rounders, scratch.rests, some)
     for stretch in range(0, classes, STRETCH):
         count = min(STRETCH, classes - stretch)
         for i in range(some):
-            top, bottom = pick(frames.tops, first + i), pick(frames.bottoms, first + i)
-            origin, rounder, rest = pick(scratch.origins, i), pick(scratch.rounders, i), pick(scratch.rests, i)
+            top, bottom = load_one(frames.tops, first + i), load_one(frames.bottoms, first + i)
+            origin, rounder, rest = (
+                load_one(scratch.origins, i),
+                load_one(scratch.rounders, i),
+                load_one(scratch.rests, i),
+            )
             x, e = start + i * step + stretch, at + i * classes + stretch
-            exponentials(scores, x, count, top, bottom, origin, rounder, rest, kept, e)
+            write_exponentials(scores, x, count, top, bottom, origin, rounder, rest, kept, e)
         for i in range(some):
-            rest, ties = others(kept, at + i * classes + stretch, count, frames.counted, stretch)
-            put(frames.rests, first + i, pick(frames.rests, first + i) + rest + ties)
+            rest, ties = sum_other_exponentials(kept, at + i * classes + stretch, count, frames.counted, stretch)
+            store_one(frames.rests, first + i, load_one(frames.rests, first + i) + rest + ties)
 
 
-@part
-def _softmax_frames(frames, scores, start, step, first, some, scratch):
-    """Some frames from `first` on, which stand `step` apart from `start` on; whether none is non-finite.
+@subroutine
+def _measure_softmax_frames(frames, scores, start, step, first, some, scratch):
+    """Measure `some` frames from number `first` on, at start + i * step; whether all are finite.
 
-    What is done for each frame is done for all before the next thing: so the processor has several at hand.
+    Each operation is done for all frames before the next operation. The frames are independent, so that a processor
+    works on several at once instead of waiting for the last digits of one.
     """
+    # 1. the largest and the smallest score
     non_finite = False
     for i in range(some):
-        top, bottom = span(scores, start + i * step, frames.classes)
+        top, bottom = largest_and_smallest(scores, start + i * step, frames.classes)
         non_finite |= not (top > -np.inf)
-        put(scratch.tops, i, top)
-        put(frames.tops, first + i, top)
-        put(frames.bottoms, first + i, bottom)
-        put(frames.rests, first + i, 0.0)
+        store_one(scratch.tops, i, top)
+        store_one(frames.tops, first + i, top)
+        store_one(frames.bottoms, first + i, bottom)
+        store_one(frames.rests, first + i, 0.0)
     if non_finite:
         return False
+    # 2. classes without a number: exponentials in the scores' type, and their sum
     if not frames.dense:
-        _add_classes_without_number(frames, scores, start, step, first, some, scratch)
+        _sum_exponentials_not_in_use(frames, scores, start, step, first, some, scratch)
+    # 3. classes in use: emissions in float64, in two halves; if no exponential can underflow, without masks
     for i in range(some):
         t, powers, at = first + i, scratch.powers, i * frames.slots
-        if pick(frames.tops, t) - pick(frames.bottoms, t) < NEAR:
-            _begin_frame(_begin_near, frames, scores, start + i * step, t, powers, at)
+        if load_one(frames.tops, t) - load_one(frames.bottoms, t) < NEAR:
+            _begin_exp_frame(_begin_exp_near, frames, scores, start + i * step, t, powers, at)
         else:
-            _begin_frame(_begin_any, frames, scores, start + i * step, t, powers, at)
+            _begin_exp_frame(_begin_exp_any, frames, scores, start + i * step, t, powers, at)
     for i in range(some):
-        _finish_frame(frames, first + i, scratch.powers, i * frames.slots)
+        _finish_exp_frame(frames, first + i, scratch.powers, i * frames.slots)
+    # 4. their sum
     for i in range(some):
-        _add_up(frames, first + i)
+        _sum_exponentials_in_use(frames, first + i)
     return True
 
 
-@part
-def measure(frames, first, end, scratch):
-    """Write what is known of frames first..end-1, once they are measured; whether none is non-finite."""
+@subroutine
+def measure_frames(frames, first, end, scratch):
+    """Write emissions, tops, bottoms, rests and depths of frames first..end-1; whether all frames are finite.
+
+    A frame is not finite if a class that it reads is NaN or +inf, or if all classes are -inf and `normalize` is set.
+    """
     if not frames.normalize:
-        return _as_they_stand(frames, first, end, scratch.powers)
-    apart = frames.class_step != 1
+        return _measure_log_probabilities(frames, first, end, scratch.powers)
+    apart = frames.class_step != 1  # classes that are not neighbours are copied, frame by frame
     together = 1 if apart else max(1, TOGETHER // max(frames.classes, frames.slots))
     for t in range(first, end, together):
         some, start = min(together, end - t), frames.origin + t * frames.step
         if apart:
             for c in range(frames.classes):
-                scratch.line[c] = pick(frames.scores, start + c * frames.class_step)
-            fine = _softmax_frames(frames, scratch.line, 0, 0, t, some, scratch)
+                scratch.line[c] = load_one(frames.scores, start + c * frames.class_step)
+            fine = _measure_softmax_frames(frames, scratch.line, 0, 0, t, some, scratch)
         else:
-            fine = _softmax_frames(frames, frames.scores, start, frames.step, t, some, scratch)
+            fine = _measure_softmax_frames(frames, frames.scores, start, frames.step, t, some, scratch)
         if not fine:
             return False
     return True
 
 
-@part
-def _as_they_stand(frames, first, end, powers):
-    """As `measure`, of scores that are log-probabilities."""
+@subroutine
+def _measure_log_probabilities(frames, first, end, powers):
+    """`measure_frames` for scores that are log-probabilities: only the classes in use are read, `others` is 0."""
     slots, em = frames.slots, frames.emissions
     for t in range(first, end):
         start, at = frames.origin + t * frames.step, t * slots
-        top = scores_used(frames.scores, start, frames.class_step, frames.classes_used, frames.used, em, at)
+        top = gather_scores(frames.scores, start, frames.class_step, frames.classes_used, frames.used, em, at)
         if np.isnan(top):
             return False
         if top < -MASKED:  # every class that is read is masked
             top = 0.0
         for u in range(frames.used, slots):
-            put(em, at + u, -np.inf)
-        lowest = like(load(em, at), 0.0)
+            store_one(em, at + u, -np.inf)
+        lowest = full_like(load(em, at), 0.0)
         for u in range(0, slots, LANES):
-            x = _begin_any(frames, powers, at + u, u, load(em, at + u) - like(lowest, top))
+            x = _begin_exp_any(frames, powers, at + u, u, load(em, at + u) - full_like(lowest, top))
             lowest = minimum(lowest, maximum(x, load(frames.floor, u)))
-        put(frames.depths, t, -LOG2E * fold_min(lowest))
-        _finish_frame(frames, t, powers, 0)
-        put(frames.tops, t, top)
-        put(frames.rests, t, 0.0)
+        store_one(frames.depths, t, -LOG2E * reduce_min(lowest))
+        _finish_exp_frame(frames, t, powers, 0)
+        store_one(frames.tops, t, top)
+        store_one(frames.rests, t, 0.0)
     return True
 
 
 @inlined
-def _with(product, rest):
-    """(1 + product) (1 + rest) - 1, as a sum of positive terms."""
+def _multiply_excess(product, rest):
+    """(1 + product) (1 + rest) - 1 as a sum of positive terms, so that small arguments keep their digits."""
     return product + rest * (1.0 + product)
 
 
-@part
-def certain(frames):
-    """The sum over frames of the largest log-probability.
+@subroutine
+def sum_largest_log_probabilities(frames):
+    """The sum over frames of the largest log-probability, -log1p(others) each; without the softmax, of the top scores.
 
-    Others r_1, r_2, ... go into one logarithm as (1 + r_1) (1 + r_2) ... - 1, a sum of positive terms that keeps its
-    digits where all of them are small. Four such products grow side by side: none waits for another.
+    One logarithm serves many frames: their others r_1, r_2, ... are multiplied as (1 + r_1) (1 + r_2) ... - 1, a sum of
+    positive terms that keeps its digits where all r are small. Four products grow independently of each other, so that
+    no multiplication waits for the one before.
     """
     found = 0.0
     if not frames.normalize:
         for t in range(frames.count):
-            found += pick(frames.tops, t)
+            found += load_one(frames.tops, t)
         return found
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
     whole = frames.count - frames.count % 4
     for t in range(0, whole, 4):
-        a, b = _with(a, pick(frames.rests, t)), _with(b, pick(frames.rests, t + 1))
-        c, d = _with(c, pick(frames.rests, t + 2)), _with(d, pick(frames.rests, t + 3))
+        a, b = _multiply_excess(a, load_one(frames.rests, t)), _multiply_excess(b, load_one(frames.rests, t + 1))
+        c, d = _multiply_excess(c, load_one(frames.rests, t + 2)), _multiply_excess(d, load_one(frames.rests, t + 3))
         if max(max(a, b), max(c, d)) > MANY:
-            found -= math.log1p(_with(_with(a, b), _with(c, d)))
+            found -= math.log1p(_multiply_excess(_multiply_excess(a, b), _multiply_excess(c, d)))
             a, b, c, d = 0.0, 0.0, 0.0, 0.0
     for t in range(whole, frames.count):
-        a = _with(a, pick(frames.rests, t))
-    return found - math.log1p(_with(_with(a, b), _with(c, d)))
+        a = _multiply_excess(a, load_one(frames.rests, t))
+    return found - math.log1p(_multiply_excess(_multiply_excess(a, b), _multiply_excess(c, d)))
 
 
 @inlined
 def extended_emissions(d, slots, em, ee, start):
-    """Write exp(d) of a frame as extended-exponent numbers."""
+    """Write exp(d) of a frame as extended-exponent numbers, masked classes as 0."""
     for u in range(0, slots, LANES):
         x = load(d, u)
-        masked = less(x, like(x, -MASKED))
-        m, n = split_exp(select(masked, like(x, 0.0), x))
-        m = select(masked, like(m, 0.0), m)
-        store(em, start + u, fraction(m))
-        store(ee, start + u, binary_exponent(m, n, like(n, NOTHING)))
+        masked = less(x, full_like(x, -MASKED))
+        m, n = split_exp(select(masked, full_like(x, 0.0), x))
+        m = select(masked, full_like(m, 0.0), m)
+        store(em, start + u, mantissa_in_one_to_two(m))
+        store(ee, start + u, binary_exponent(m, n, full_like(n, ZERO_EXPONENT)))
 
 
 @inlined
-def spread(em, ee, start, slot, first, last, pm, pe):
-    """The emissions of labels first..last-1, from those of their classes."""
+def write_label_emissions_extended(em, ee, start, slot, first, last, pm, pe):
+    """Write the emissions of labels first..last-1, from those of their classes, as extended-exponent numbers."""
     for l in range(first, last):
         pm[l] = em[start + slot[l]]
         pe[l] = ee[start + slot[l]]

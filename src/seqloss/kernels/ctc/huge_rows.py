@@ -1,4 +1,4 @@
-"""Huge rows of a batch, by the steps of `halves.py`: one a thread, or each on several threads."""
+"""The huge rows of a batch, in the steps of `halves.py`: one row per thread, or one row on several threads."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import numpy as np
 from seqloss.kernels.ctc import layout
 from seqloss.kernels.ctc.blocks import Space
 from seqloss.kernels.ctc.emissions import Scratch
-from seqloss.kernels.ctc.halves import BACK, FINISH, MEASURE, MEET, NUMBER, SUM, halves
+from seqloss.kernels.ctc.halves import BACK, FINISH, MEASURE, MEET, NUMBER, SUM, compute_huge_row_step
 from seqloss.kernels.ctc.rows import Path
-from seqloss.kernels.ctc.scratch import measuring, sums
+from seqloss.kernels.ctc.scratch import take_measuring_scratch, take_path_sums
 from seqloss.kernels.numba import threads
 from seqloss.kernels.numba.workspace import FLOAT, INTEGER, Workspace
 
 HUGE = 3e6
-"""Nanoseconds of estimated work from which on a row is summed from both ends."""
+"""Rows with at least so many nanoseconds of estimated work are summed from both ends."""
 LIKE = 0.8
-"""How much of a row's cost another's must be at the least, so that neither thread waits for long."""
+"""Rows are computed one per thread if the smallest costs at least this fraction of the largest."""
 
 
 class _Row:
-    """A row on its way, with memory of its own in the caller's workspace.
+    """A row between two steps, and its memory in the caller's workspace.
 
     Args:
-        place: among the rows that are computed together, which names its memory.
-        given: what `halves` is told of the batch, from `scores` to `weights`.
+        place: its number among the rows that are computed together, part of the names of its arrays.
+        given: the arguments of `compute_huge_row_step` from `scores` to `weights`.
     """
 
-    def __init__(self, lent: Workspace, place: int, n: int, given: tuple[Any, ...], sizes: dict[str, int]) -> None:
+    def __init__(self, workspace: Workspace, place: int, n: int, given: tuple[Any, ...], sizes: dict[str, int]) -> None:
         self.n, self.given = n, given
 
         def take(name: str, dtype: np.dtype = FLOAT) -> np.ndarray:
-            return lent.take(f"{name} of huge row {place}", sizes[name], dtype)
+            return workspace.take(f"{name} of huge row {place}", sizes[name], dtype)
 
         self.saved = take("saved").reshape(2, -1), take("saved_exponents", INTEGER).reshape(2, -1)
         self.own = (
@@ -44,39 +44,40 @@ class _Row:
         )  # fmt: skip
         self.found = np.zeros(1 + max(2, threads.get_num_threads()), np.int64)
 
-    def do(self, step: int, turn: int, turns: int, space: Space, scratch: Scratch) -> None:
+    def run_step(self, step: int, turn: int, turns: int, space: Space, scratch: Scratch) -> None:
         space = space._replace(saved=self.saved[0][turn % 2], saved_exponents=self.saved[1][turn % 2])
-        halves(step, turn, turns, self.n, *self.given, space, scratch, *self.own, self.found)
+        compute_huge_row_step(step, turn, turns, self.n, *self.given, space, scratch, *self.own, self.found)
 
     def worst(self, turns: int) -> int:
-        """What became of the step that was done last."""
+        """The worst `Path` of all parts after the last step."""
         return int(self.found[1 : 1 + turns].max())
 
 
-def compute(
+def compute_huge_rows(
     chosen: np.ndarray, costs: np.ndarray, given: tuple[Any, ...], classes: int, frames: int, labels: int,
     gradient: bool, losses: np.ndarray, paths: np.ndarray,
 ) -> None:  # fmt: skip
-    """Losses, paths and gradients of the chosen rows; what is DEEP, STEEP or UNCERTAIN is left to extended-exponent
-    numbers.
+    """Write losses, paths and gradients of the chosen rows.
 
-    As many rows of like cost as there are threads go one to each thread, which need not wait for each other; the rest
-    is split.
+    Rows whose path is then DEEP, STEEP or UNCERTAIN are to be computed in extended-exponent numbers.
+
+    If there are as many rows of similar cost as threads, each thread computes one, without waiting for the others. The
+    remaining rows are divided among all threads.
 
     Args:
-        costs: of the chosen rows, the largest first.
-        given: what `halves` is told of the batch, from `scores` to `weights`.
-        frames, labels: the most of a row.
+        costs: estimated costs of the chosen rows, the largest first.
+        given: the arguments of `compute_huge_row_step` from `scores` to `weights`.
+        frames, labels: the most of any row.
     """
     count = threads.get_num_threads()
-    sizes = _sizes(frames, labels, classes, gradient)
+    sizes = _row_sizes(frames, labels, classes, gradient)
     half = layout.space_sizes(frames - frames // 2, labels, classes, gradient)
 
     def together(rows: list[int], count: int) -> None:
-        with Workspace() as lent:
-            going = [_Row(lent, place, n, given, sizes) for place, n in enumerate(rows)]
-            for step, some, turns in _steps(going, paths, count, gradient):
-                _do(step, some, turns, count, half, labels, classes)
+        with Workspace() as workspace:
+            going = [_Row(workspace, place, n, given, sizes) for place, n in enumerate(rows)]
+            for step, some, turns in _steps_in_order(going, paths, count, gradient):
+                _run_step(step, some, turns, count, half, labels, classes)
         for n in rows:
             if paths[n] >= Path.INFEASIBLE:
                 losses[n] = np.inf if paths[n] == Path.INFEASIBLE else np.nan
@@ -85,7 +86,7 @@ def compute(
     for begin in range(0, len(chosen), count):
         rows = chosen[begin : begin + count].tolist()
         if len(rows) == count and costs[begin + count - 1] > LIKE * costs[begin]:
-            threads.share(lambda n: together([n], 1), rows)
+            threads.run_in_threads(lambda n: together([n], 1), rows)
         else:
             split.extend(rows)
     at_a_time = (count + 1) // 2
@@ -93,8 +94,13 @@ def compute(
         together(split[begin : begin + at_a_time], count)
 
 
-def _steps(rows: list[_Row], paths: np.ndarray, count: int, gradient: bool) -> Iterator[tuple[int, list[_Row], int]]:
-    """Each step with the rows that take part in it, and in how many parts."""
+def _steps_in_order(
+    rows: list[_Row], paths: np.ndarray, count: int, gradient: bool
+) -> Iterator[tuple[int, list[_Row], int]]:
+    """Each step in order, the rows that take part in it, and the number of parts.
+
+    Paths are updated between two steps, so that rows drop out as soon as they have no sum.
+    """
     yield NUMBER, rows, 1
     there = [row for row in rows if paths[row.n] != Path.REFUSED]
     yield MEASURE, there, count
@@ -114,23 +120,29 @@ def _steps(rows: list[_Row], paths: np.ndarray, count: int, gradient: bool) -> I
         yield FINISH, rows, 1
 
 
-def _do(step: int, rows: list[_Row], turns: int, count: int, sizes: dict[str, int], labels: int, classes: int) -> None:
+def _run_step(
+    step: int, rows: list[_Row], turns: int, count: int, sizes: dict[str, int], labels: int, classes: int
+) -> None:
+    """Run a step for all parts of all rows, on up to `count` threads."""
     tasks = [(row, turn) for row in rows for turn in range(turns)]
 
     def work(share: list[tuple[_Row, int]]) -> None:
-        with Workspace() as lent:
-            there, scratch = sums(lent, sizes), measuring(lent, share[0][0].given[0].dtype, labels, classes)
+        with Workspace() as workspace:
+            there, scratch = (
+                take_path_sums(workspace, sizes),
+                take_measuring_scratch(workspace, share[0][0].given[0].dtype, labels, classes),
+            )
             for row, turn in share:
-                row.do(step, turn, turns, there, scratch)
+                row.run_step(step, turn, turns, there, scratch)
 
     if tasks:
-        threads.share(work, [tasks[k::count] for k in range(min(count, len(tasks)))])
+        threads.run_in_threads(work, [tasks[k::count] for k in range(min(count, len(tasks)))])
 
 
-def _sizes(frames: int, labels: int, classes: int, gradient: bool) -> dict[str, int]:
-    """Elements of what belongs to one row."""
+def _row_sizes(frames: int, labels: int, classes: int, gradient: bool) -> dict[str, int]:
+    """Elements of the arrays that belong to one row."""
     half = layout.space_sizes(frames - frames // 2, labels, classes, gradient)
-    two, width = layout.pair(labels), layout.pair(labels) // 2
+    two, width = layout.pair_size(labels), layout.pair_size(labels) // 2
     return {
         "saved": 2 * half["saved"], "saved_exponents": 2 * half["saved_exponents"], "counted": classes,
         "floats": layout.floats_size(frames, labels, classes), "integers": layout.integers_size(labels, classes),

@@ -1,10 +1,15 @@
-"""CTC on the CPU: loss and gradient of every row of a batch, from scores, in one call.
+"""CTC on the CPU: the loss and the gradient of each row of a batch, from scores.
 
-What each frame gives to the sums is in `emissions.py`. The sums over paths are in `forward.py` and `backward.py`, by
-the blocks of `blocks.py`, and for rows that these shut out in `recursion.py`; `gradient.py` writes. Here they become
-one row, and rows a batch.
+One row takes these steps:
 
-A row is computed alone and in one order of operations: its bits depend on nothing else in the batch.
+1. number the classes of blank and target (`number_row`);
+2. measure the frames: largest scores and emissions (`emissions.py`);
+3. sum forward over all paths, block by block (`forward.py`, `blocks.py`): the loss;
+4. go backward, segment by segment: posteriors (`backward.py`) and gradient (`gradient.py`).
+
+If a bound of `blocks.py` fails, steps 3 and 4 are done in extended-exponent numbers (`recursion.py`).
+
+Each row is computed separately, in one order of operations: its bits do not depend on the rest of the batch.
 """
 
 from __future__ import annotations
@@ -13,27 +18,33 @@ import numpy as np
 
 from seqloss.contract import SMALLEST
 from seqloss.kernels.ctc import recursion
-from seqloss.kernels.ctc.backward import posteriors, start_back
+from seqloss.kernels.ctc.backward import compute_block_posteriors, start_beta
 from seqloss.kernels.ctc.blocks import DONE, LONGEST, TOO_DEEP, Row, frame_number
 from seqloss.kernels.ctc.emissions import (
     Frames,
-    certain,
     extended_emissions,
+    gather_scores,
     is_dense,
-    measure,
+    measure_frames,
     number_classes,
-    scores_used,
+    sum_largest_log_probabilities,
 )
-from seqloss.kernels.ctc.forward import begin, forward, restore, save, total
+from seqloss.kernels.ctc.forward import (
+    restore_segment_start,
+    save_segment_start,
+    start_alpha,
+    sum_all_paths,
+    sum_forward,
+)
 from seqloss.kernels.ctc.gradient import write_gradient
-from seqloss.kernels.ctc.layout import LANES, chunks, extended_section, pair, segment, slots_size
-from seqloss.kernels.ctc.recursion import log
-from seqloss.kernels.numba.compilation import inlined, kernel, part
-from seqloss.kernels.numba.extended_exponent import NOTHING
+from seqloss.kernels.ctc.layout import LANES, chunk_count, extended_frame_size, pair_size, segment_frames, slots_size
+from seqloss.kernels.ctc.recursion import log_of_extended
+from seqloss.kernels.numba.compilation import inlined, kernel, subroutine
+from seqloss.kernels.numba.extended_exponent import ZERO_EXPONENT
 
 
 class Path:
-    """What happened to a row (the kernel's `paths` output)."""
+    """How a row was computed, or why it has no loss (the kernels' output `paths`)."""
 
     FAST = 0  # plain float64 sums, by blocks
     DEEP = 1  # extended exponents: a class in use is 2^-480 of its frame's largest, or there are over a million frames
@@ -48,9 +59,9 @@ FAST, DEEP, STEEP, UNCERTAIN = Path.FAST, Path.DEEP, Path.STEEP, Path.UNCERTAIN
 INFEASIBLE, NON_FINITE, REFUSED = Path.INFEASIBLE, Path.NON_FINITE, Path.REFUSED
 
 
-@part
-def admissible(targets, labels, frames, time, classes, blank):
-    """Whether lengths and labels keep the contract; the caller's own check, where nobody checked before."""
+@subroutine
+def keeps_contract(targets, labels, frames, time, classes, blank):
+    """Whether a row's lengths and labels keep the contract: with validate=False nothing has checked them."""
     if labels < 0 or labels > targets.shape[0] or frames < 0 or frames > time:
         return False
     for l in range(labels):
@@ -60,19 +71,19 @@ def admissible(targets, labels, frames, time, classes, blank):
 
 
 @inlined
-def laid_out(
+def lay_out_row(
     scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers, used
 ):  # fmt: skip
-    """What is known of a row, in its workspace.
+    """Divide a row's workspace into arrays; nothing is computed.
 
     Args:
-        used: numbers in use; where they are not known yet, the most there can be.
+        used: numbers in use; before they are known, the most there can be.
 
     Returns:
-        its frames; what its sums are made of; (slots,) twice, for extended-exponent numbers.
+        its `emissions.Frames`; its `blocks.Row`; two arrays (slots,) for the recursion in extended-exponent numbers.
     """
     dense = is_dense(classes, labels, normalize)
-    width, most = chunks(labels) * LANES, slots_size(classes if dense else min(classes, labels + 1))
+    width, most = chunk_count(labels) * LANES, slots_size(classes if dense else min(classes, labels + 1))
     slots = slots_size(used)
     slot, classes_used = integers[:width], integers[width : width + most]
     floor, d, posterior = floats[:most], floats[most : 2 * most], floats[2 * most : 3 * most]
@@ -88,26 +99,28 @@ def laid_out(
     return measured, row, d, posterior
 
 
-@part
-def number(
+@subroutine
+def number_row(
     scores, origin, steps, time, classes, targets, frames, labels, blank, normalize, keep, result, out, counted,
     floats, integers,
 ):  # fmt: skip
-    """Number a row's classes; FAST, or why there is nothing to sum, and `laid_out`."""
+    """Number a row's classes and find out which labels may follow each other; FAST or why not, and `lay_out_row`'s."""
     path = FAST
-    if not admissible(targets, labels, frames, time, classes, blank):
+    if not keeps_contract(targets, labels, frames, time, classes, blank):
         path, frames, labels = REFUSED, 0, 0
     dense = is_dense(classes, labels, normalize)
-    measured, row, _, _ = laid_out(
+    measured, row, _, _ = lay_out_row(
         scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers,
         classes if dense else min(classes, labels + 1),
     )  # fmt: skip
-    seen = integers[chunks(labels) * LANES + measured.slots :]
+    # 1. lay the row out for the most numbers, and number the classes
+    seen = integers[chunk_count(labels) * LANES + measured.slots :]
     used = number_classes(
         targets, labels, blank, classes, dense, seen, measured.classes_used, measured.floor, counted, row.slot
     )
+    # 2. slots past the last label are empty; a label that repeats the one before needs a blank, so one frame more
     repeats = 0
-    for l in range(chunks(labels) * LANES):
+    for l in range(chunk_count(labels) * LANES):
         row.skip[l] = 0.0
         if l >= labels:
             row.slot[l] = used
@@ -117,56 +130,59 @@ def number(
             row.skip[l] = 0.0 if same else 1.0
     if path == FAST and frames < labels + repeats:
         path = INFEASIBLE
-    measured, row, d, posterior = laid_out(
+    # 3. lay it out again: with fewer numbers, frames lie closer together
+    measured, row, d, posterior = lay_out_row(
         scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers,
         used,
     )  # fmt: skip
     return path, measured, row, d, posterior
 
 
-@part
+@subroutine
 def forward_by_segments(row, space, gradient, keep):
-    """Sum forward through all frames; with `gradient` the states that each segment starts with are saved.
+    """Run the forward pass over all frames.
 
     Args:
-        keep: leave the last segment's sums where they are.
+        gradient: save the states that each segment starts with, for the backward pass.
+        keep: store the sums of the last segment's frames, so that the backward pass need not sum it again.
 
     Returns:
-        FAST, or why it could not be done; the last segment's blocks.
+        FAST, or which bound failed: DEEP or STEEP; the number of blocks of the last segment.
     """
     if row.frames > LONGEST:
         return DEEP, 0
-    size = segment(row.frames, row.labels) if gradient else max(1, row.frames)
+    size = segment_frames(row.frames, row.labels) if gradient else max(1, row.frames)
     segments, many = (row.frames + size - 1) // size, 0
-    begin(row, space)
+    start_alpha(row, space)
     for s in range(segments):
         last = keep and s == segments - 1
         if gradient and not last:
-            save(row, space, s)
+            save_segment_start(row, space, s)
         end = min(row.frames, (s + 1) * size)
-        many, found = forward(row, space, s * size, end, last, 0, chunks(row.labels) - 1)
+        many, found = sum_forward(row, space, s * size, end, last, 0, chunk_count(row.labels) - 1)
         if found != DONE:
             return DEEP if found == TOO_DEEP else STEEP, 0
     return FAST, many
 
 
-@part
-def back_by_segments(row, space, measured, low, high, many, softmax, weight):
-    """Write the gradient; whether the posteriors of each frame add up to 1.
+@subroutine
+def backward_by_segments(row, space, measured, low, high, many, softmax, weight):
+    """Run the backward pass over all frames and write the gradient; whether each frame's posteriors add up to 1.
 
     Args:
-        low, high: the chunks outside which β is 0 or left out.
-        many: the last segment's blocks, if its sums are there; else 0.
+        low, high: the first and the last chunk in which β may be other than 0.
+        many: the number of blocks of the last segment, if its sums are stored; otherwise 0.
     """
-    size = segment(row.frames, row.labels)
+    size = segment_frames(row.frames, row.labels)
     for s in range((row.frames + size - 1) // size - 1, -1, -1):
         start, end, bottom = s * size, min(row.frames, (s + 1) * size), 0
-        if many == 0:
+        if many == 0:  # sum the segment again, from the states at its start
+            # a label moves by at most one in a frame, so a chunk by frames / LANES: lower chunks cannot reach `low`
             bottom = max(0, low - (end - start) // LANES - 2)
-            restore(row, space, s)
-            many, _ = forward(row, space, start, end, True, bottom, high)
-        for block in range(many, 0, -1):
-            low, high = posteriors(row, space, start, block, bottom, low, high)
+            restore_segment_start(row, space, s)
+            many, _ = sum_forward(row, space, start, end, True, bottom, high)
+        for block in range(many, 0, -1):  # β and posteriors of a block, then its gradient
+            low, high = compute_block_posteriors(row, space, start, block, bottom, low, high)
             first = space.firsts[block]
             if not write_gradient(
                 measured, frame_number(row, first), row.sense, space.firsts[block + 1] - first, space.posteriors,
@@ -177,30 +193,32 @@ def back_by_segments(row, space, measured, low, high, many, softmax, weight):
     return True
 
 
-@part
-def _block_sums(row, space, measured, softmax, gradient, weight):
-    """The sum over all paths, a mantissa and an exponent, and the gradient if asked for; and the row's path."""
+@subroutine
+def _compute_by_blocks(row, space, measured, softmax, gradient, weight):
+    """The sum over all paths as mantissa and exponent, and the row's `Path`; with `gradient`, writes the gradient."""
     path, many = forward_by_segments(row, space, gradient, gradient)
     if path != FAST:
         return 0.0, 0, path
+    # the sums of the last frame: first in `sums`, or, if the last segment is stored, at its end
     at, here = 0, 0
     if gradient and row.frames > 0:
-        size = segment(row.frames, row.labels)
-        at = ((row.frames - 1) % size + 1) * pair(row.labels)
-        here = many * chunks(row.labels) * LANES
-    m, e = total(row, space, at, here)
+        size = segment_frames(row.frames, row.labels)
+        at = ((row.frames - 1) % size + 1) * pair_size(row.labels)
+        here = many * chunk_count(row.labels) * LANES
+    m, e = sum_all_paths(row, space, at, here)
     if gradient and m > 0.0:
-        start_back(row, space, here, m, e)
-        if not back_by_segments(row, space, measured, 0, chunks(row.labels) - 1, many, softmax, weight):
+        start_beta(row, space, here, m, e)
+        if not backward_by_segments(row, space, measured, 0, chunk_count(row.labels) - 1, many, softmax, weight):
             path = UNCERTAIN
     return m, e, path
 
 
-@part
-def _extended_sums(row, measured, m, e, d, posterior, totals, softmax, gradient, weight):
-    """The sum over all paths, a mantissa and an exponent, and the gradient if asked for, with extended exponents."""
+@subroutine
+def _compute_extended(row, measured, m, e, d, posterior, totals, softmax, gradient, weight):
+    """The same in extended-exponent numbers, which no row leaves: the sum over all paths as mantissa and exponent."""
+    # 1. divide the workspace: emissions; emissions of labels; scratch; β * p of labels and blanks; α of both
     frames, labels, slots = row.frames, row.labels, row.slots
-    size = extended_section(labels)
+    size = extended_frame_size(labels)
     kept = (frames + 1 if gradient else 2) * size + LANES
     turns = 2 * size + LANES
     em, ee = m[: frames * slots], e[: frames * slots]
@@ -213,20 +231,25 @@ def _extended_sums(row, measured, m, e, d, posterior, totals, softmax, gradient,
     m, e = m[2 * turns :], e[2 * turns :]
     am, ae = m[:kept], e[:kept]
     bm, be = m[kept:], e[kept:]
+    # 2. skips as exponents
     for l in range(size):
-        skip[l] = 1 if l < labels and row.skip[l] > 0.0 else NOTHING
+        skip[l] = 1 if l < labels and row.skip[l] > 0.0 else ZERO_EXPONENT
+    # 3. emissions again, from the scores: those of `measured` have no exponent of their own
     for u in range(measured.used, slots):
         d[u] = -np.inf
     for t in range(frames):
         start = measured.origin + t * measured.step
-        scores_used(measured.scores, start, measured.class_step, measured.classes_used, measured.used, d, 0)
+        gather_scores(measured.scores, start, measured.class_step, measured.classes_used, measured.used, d, 0)
         for u in range(measured.used):
             d[u] -= measured.tops[t]
         extended_emissions(d, slots, em, ee, t * slots)
-    recursion.forward(frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, gradient)
-    total_m, total_e = recursion.total(frames, labels, am, ae, bm, be, size, gradient)
+    # 4. forward, and backward with the gradient
+    recursion.sum_forward_extended(
+        frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, gradient
+    )
+    total_m, total_e = recursion.sum_all_paths_extended(frames, labels, am, ae, bm, be, size, gradient)
     if gradient and total_m > 0.0:
-        recursion.backward(
+        recursion.backward_extended(
             measured, frames, labels, row.blank, row.slot, slots, skip, em, ee, pm, pe, am, ae, bm, be, size, ym, ye,
             zm, ze, q, total_e, posterior, totals, softmax, weight,
         )  # fmt: skip
@@ -234,8 +257,9 @@ def _extended_sums(row, measured, m, e, d, posterior, totals, softmax, gradient,
 
 
 @inlined
-def loss_of(certain, m, e, normalize):
-    loss = -(certain + log(m, e)) + 0.0  # never -0.0
+def loss_from_sum(certain, m, e, normalize):
+    """-ln p(l|x), from the sum of the largest log-probabilities and the sum over all paths relative to them."""
+    loss = -(certain + log_of_extended(m, e)) + 0.0  # never -0.0
     if normalize:
         loss = loss if loss >= SMALLEST else 0.0
     return loss
@@ -243,7 +267,7 @@ def loss_of(certain, m, e, normalize):
 
 @inlined
 def write_zero_gradient(result, out, path, frames, time, classes):
-    """The gradient of frames past a row's length, and of a row that has no sums."""
+    """Write 0 past a row's length; a whole row without a path is 0 (infeasible) or NaN (non-finite or refused)."""
     used = min(max(frames, 0), time) * classes
     if path == INFEASIBLE:
         result[out : out + used] = 0.0
@@ -257,33 +281,35 @@ def compute_rows(
     scores, steps, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, chosen,
     losses, paths, result, weights, space, scratch, counted, floats, integers,
 ):  # fmt: skip
-    """The chosen rows of a batch, by blocks; those with the path DEEP, STEEP or UNCERTAIN are left to `wide_rows`.
+    """Compute the chosen rows of a batch by blocks.
+
+    Rows whose path is then DEEP, STEEP or UNCERTAIN are to be computed by `compute_rows_extended`.
 
     Args:
-        scores: float32 or float64, whatever stands in memory from a batch's first score on; steps: from a row's,
-            a frame's and a class's first score to the next one's, in elements.
+        scores: float32 or float64, the memory of the batch from its first score on.
+        steps: the distances of neighbouring rows, frames and classes in it, in elements.
         targets: int64 (batch, labels); logit_lengths, target_lengths: int64 (batch,).
-        softmax: subtract the posterior from the softmax, or from 0.
-        chosen: the rows to compute, int64.
+        softmax: the gradient is softmax - posterior, or -posterior.
+        chosen: int64, the rows to compute.
         losses: (batch,) float64, out; paths: (batch,) int64, out: see `Path`.
-        result: the gradient, (batch * time * classes,), contiguous, as scores, out; empty unless `gradient`.
-        weights: (batch,) of the scores' type, what a row's gradient is multiplied by.
-        space: where sums go; scratch: see `emissions.Scratch`; counted: (classes,) as scores; floats:
-            float64, integers: int64: workspace, see `layout`.
+        result: (batch * time * classes,), contiguous, of the scores' type, out: the gradient; empty unless `gradient`.
+        weights: (batch,) of the scores' type, the factor of each row's gradient.
+        space: see `blocks.Space`; scratch: see `emissions.Scratch`; counted: (classes,) of the scores' type.
+        floats: float64, integers: int64: workspace, see `layout.floats_size` and `layout.integers_size`.
     """
     for n in chosen:
         out, frames = n * time * classes, logit_lengths[n]
-        path, measured, row, _, _ = number(
+        path, measured, row, _, _ = number_row(
             scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], frames, target_lengths[n], blank,
             normalize, gradient and softmax, result, out, counted, floats, integers,
         )  # fmt: skip
-        if not measure(measured, 0, measured.count, scratch):
+        if not measure_frames(measured, 0, measured.count, scratch):
             path = NON_FINITE
         loss = np.inf if path == INFEASIBLE else np.nan
         if path == FAST:
-            m, e, path = _block_sums(row, space, measured, softmax, gradient, weights[n])
+            m, e, path = _compute_by_blocks(row, space, measured, softmax, gradient, weights[n])
             if path == FAST or path == UNCERTAIN:
-                loss = loss_of(certain(measured), m, e, normalize) if m > 0.0 else np.inf
+                loss = loss_from_sum(sum_largest_log_probabilities(measured), m, e, normalize) if m > 0.0 else np.inf
                 path = path if m > 0.0 else INFEASIBLE
         losses[n], paths[n] = loss, path
         if gradient:
@@ -295,25 +321,33 @@ def compute_rows_extended(
     scores, steps, time, classes, targets, logit_lengths, target_lengths, blank, normalize, softmax, gradient, chosen,
     losses, paths, result, weights, m, e, totals, scratch, counted, floats, integers,
 ):  # fmt: skip
-    """The chosen rows of a batch in extended-exponent numbers, after `rows` has said why; the loss of an UNCERTAIN one
-    stands.
+    """Compute the chosen rows of a batch in extended-exponent numbers.
+
+    Their paths, from `compute_rows`, remain. An UNCERTAIN row keeps its loss: only its gradient was in doubt.
 
     Args:
-        m: float64, e: int64, workspace of `layout.extended_size`; totals: float64, one; the others as for `rows`.
+        m: float64, e: int64, workspace of `layout.extended_size` elements; totals: float64 (1,).
+        The others as for `compute_rows`.
     """
     for n in chosen:
         out, frames, path = n * time * classes, logit_lengths[n], paths[n]
-        found, measured, row, d, posterior = number(
+        found, measured, row, d, posterior = number_row(
             scores, n * steps[0], (steps[1], steps[2]), time, classes, targets[n], frames, target_lengths[n], blank,
             normalize, gradient and softmax, result, out, counted, floats, integers,
         )  # fmt: skip
-        if not measure(measured, 0, measured.count, scratch):
+        if not measure_frames(measured, 0, measured.count, scratch):
             found = NON_FINITE
         if found == FAST:
-            total_m, total_e = _extended_sums(row, measured, m, e, d, posterior, totals, softmax, gradient, weights[n])
+            total_m, total_e = _compute_extended(
+                row, measured, m, e, d, posterior, totals, softmax, gradient, weights[n]
+            )
             found = path
             if path != UNCERTAIN:
-                losses[n] = loss_of(certain(measured), total_m, total_e, normalize) if total_m > 0.0 else np.inf
+                losses[n] = (
+                    loss_from_sum(sum_largest_log_probabilities(measured), total_m, total_e, normalize)
+                    if total_m > 0.0
+                    else np.inf
+                )
                 found = path if total_m > 0.0 else INFEASIBLE
         else:
             losses[n] = np.inf if found == INFEASIBLE else np.nan

@@ -1,4 +1,4 @@
-"""The scratch that rows of CTC need, taken from a thread's workspace."""
+"""The scratch of CTC rows, taken from a thread's workspace."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ INTEGERS = {"exponents", "saved_exponents", "firsts", "beta_exponents"}
 RELATED = ("tops", "origins", "rounders", "rests")
 
 
-def sums(lent: Workspace, sizes: dict[str, int]) -> Space:
-    """Where a thread's path sums go: arrays of these sizes, see `seqloss.kernels.ctc.layout.space_sizes`."""
-    return Space(*(lent.take(name, sizes[name], INTEGER if name in INTEGERS else FLOAT) for name in Space._fields))
+def take_path_sums(workspace: Workspace, sizes: dict[str, int]) -> Space:
+    """Scratch for path sums: arrays of the sizes of `seqloss.kernels.ctc.layout.space_sizes`."""
+    return Space(*(workspace.take(name, sizes[name], INTEGER if name in INTEGERS else FLOAT) for name in Space._fields))
 
 
-def measuring(lent: Workspace, kind: np.dtype, labels: int, classes: int) -> Scratch:
-    """What a thread needs to measure frames of so many classes for rows of no more labels."""
-    related = {name: lent.take(f"{name} {kind.char}", layout.TOGETHER, kind) for name in RELATED}
+def take_measuring_scratch(workspace: Workspace, kind: np.dtype, labels: int, classes: int) -> Scratch:
+    """Scratch to measure frames of `classes` classes, for rows with up to `labels` labels."""
+    related = {name: workspace.take(f"{name} {kind.char}", layout.TOGETHER, kind) for name in RELATED}
     return Scratch(
-        line=lent.take(f"line {kind.char}", classes, kind),
-        exponentials=lent.take(f"exponentials {kind.char}", max(layout.TOGETHER, classes), kind),
-        powers=lent.take("powers", max(layout.TOGETHER, layout.most_slots(labels, classes)), FLOAT),
+        line=workspace.take(f"line {kind.char}", classes, kind),
+        exponentials=workspace.take(f"exponentials {kind.char}", max(layout.TOGETHER, classes), kind),
+        powers=workspace.take("powers", max(layout.TOGETHER, layout.most_slots(labels, classes)), FLOAT),
         **related,
     )

@@ -1,4 +1,4 @@
-"""Numba's private interfaces that compilation stands on; `tests/kernels/numba/test_compat.py` fails when one moves.
+"""Numba's private interfaces that compilation depends on; `tests/kernels/numba/test_compat.py` fails when one moves.
 
 * `numba.core.codegen.JITCodeLibrary` and `numba.core.compiler.Compiler`: code that is linked into its callers alone.
 * `numba.core.caching`: a disk cache whose key is ours.
@@ -19,11 +19,11 @@ CacheImplementation = caching.CompileResultCacheImpl
 FunctionCache = caching.FunctionCache
 
 
-class _Part(JITCodeLibrary):
+class _SubroutineLibrary(JITCodeLibrary):
     """Code that is linked into its callers alone.
 
-    They optimise it with their own, and it never becomes machine code by itself, which would be done again for each
-    level of calls: a fifth of the time to compile.
+    It is optimised together with its callers and never becomes machine code by itself. Numba would do that again for
+    each level of calls, which takes a fifth of the compile time.
     """
 
     def _optimize_final_module(self):
@@ -44,19 +44,19 @@ class _Part(JITCodeLibrary):
         pass
 
 
-class _PartCompiler(Compiler):
+class _SubroutineCompiler(Compiler):
     def compile_extra(self, function):
-        self.state.library = _Part(self.state.targetctx.codegen(), function.__qualname__)
+        self.state.library = _SubroutineLibrary(self.state.targetctx.codegen(), function.__qualname__)
         return super().compile_extra(function)
 
 
-def compile_part(function: Callable, **options: Any) -> Any:
+def compile_subroutine(function: Callable, **options: Any) -> Any:
     """A dispatcher whose code is linked into its callers alone."""
-    dispatcher = njit(no_cpython_wrapper=True, pipeline_class=_PartCompiler, **options)(function)
+    dispatcher = njit(no_cpython_wrapper=True, pipeline_class=_SubroutineCompiler, **options)(function)
     resolve = dispatcher.get_call_template
 
     def resolve_any(arguments: Iterable[types.Type], keywords: dict[str, types.Type]) -> Any:
-        """A constant argument is one of its type, not one more reason to compile the part."""
+        """A constant argument counts as its type: the subroutine is not compiled anew for each constant."""
         return resolve(tuple(map(types.unliteral, arguments)), keywords)
 
     dispatcher.get_call_template = resolve_any

@@ -1,4 +1,4 @@
-"""The bits of floats, lane by lane: their exponents, their mantissas, powers of two made of nothing but bits."""
+"""The bits of floats, lane by lane: exponents, mantissas, and powers of two made from bits."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ BIAS = {types.float32: 127, types.float64: 1023}
 
 
 @intrinsic
-def bits_minus(typing, value, origin):
-    """The bits of one float vector less those of another, as integers."""
+def subtract_bits(typing, value, origin):
+    """The bits of one float vector minus those of another, as integers."""
 
     def build(context, builder, sig, args):
         integers = sig.args[0].of(INTEGER[sig.args[0].element])
@@ -24,7 +24,7 @@ def bits_minus(typing, value, origin):
 
 @intrinsic
 def raw_exponent(typing, value):
-    """floor(log2 x) + 1023 of float64 x that are normal and above 0, and 0 of 0, in 32 bits."""
+    """The biased exponent floor(log2 x) + 1023 of normal float64 x > 0, and 0 for 0, as int32."""
     exponents = value.of(types.int32)
 
     def build(context, builder, sig, args):
@@ -36,8 +36,8 @@ def raw_exponent(typing, value):
 
 
 @intrinsic
-def two_to_each(typing, power):
-    """2^power as float64, for powers of 32 bits from -1022 to 1023; -1023 stands for 0."""
+def exp2_of_int32(typing, power):
+    """2^power as float64, for int32 powers from -1022 to 1023; 0 for -1023."""
     floats = power.of(types.float64)
 
     def build(context, builder, sig, args):
@@ -49,7 +49,7 @@ def two_to_each(typing, power):
 
 
 @intrinsic
-def fraction(typing, value):
+def mantissa_in_one_to_two(typing, value):
     """m / 2^floor(log2 m) in [1, 2) for a float vector m >= 0; 0 stays 0."""
 
     def build(context, builder, sig, args):
@@ -81,8 +81,8 @@ def binary_exponent(typing, value, exponent, nothing):
 
 
 @intrinsic
-def raised(typing, value, shifted):
-    """value * 2^n, where n is what stands in the lowest bits of the float `shifted`; the result must be normal."""
+def scale_by_low_bits(typing, value, shifted):
+    """value * 2^n, where n is the integer in the lowest bits of the float `shifted`; the result must be normal."""
 
     def build(context, builder, sig, args):
         vector = sig.args[0]

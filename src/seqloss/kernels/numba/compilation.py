@@ -1,6 +1,6 @@
 """How a kernel is compiled.
 
-`kernel` is for what Python calls, `part` and `inlined` for what a kernel calls.
+`kernel` is for functions that Python calls, `subroutine` and `inlined` for functions that a kernel calls.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from typing import Any
 from numba import njit
 
 from seqloss.kernels.numba import kernel_cache
-from seqloss.kernels.numba._compat import attach_cache, compile_part
+from seqloss.kernels.numba._compat import attach_cache, compile_subroutine
 
 OPTIONS = {"error_model": "numpy", "_nrt": False, "no_rewrites": True, "no_cfunc_wrapper": True}
-"""No fastmath; and no reference counts, which cost a fifth of a small batch: a kernel allocates nothing, and who calls
-it keeps its arrays. No search for array expressions, which no kernel has, and no entry for C: a sixth of the time to
-compile."""
+"""No fastmath. No reference counts, which cost a fifth of a small batch: a kernel allocates nothing, and its caller
+keeps the arrays alive. No search for array expressions, which no kernel has, and no entry for C: a sixth of the compile
+time."""
 
 
-def part(function: Callable, **options: Any) -> Any:
-    """For a kernel's larger parts."""
-    return compile_part(function, **OPTIONS, **options)
+def subroutine(function: Callable, **options: Any) -> Any:
+    """Compile a function that kernels call."""
+    return compile_subroutine(function, **OPTIONS, **options)
 
 
 def inlined(function: Callable) -> Any:
-    """For its small ones: compiled into their callers."""
-    return part(function, forceinline=True)
+    """Compile a small function that is always inlined into its callers."""
+    return subroutine(function, forceinline=True)
 
 
 def kernel(function: Callable) -> Callable:
-    """Compile a kernel's entry on its first call: without the GIL, without fastmath, from the disk if it is there."""
+    """Compile a function that Python calls, on its first call, or load it from the disk cache; it releases the GIL."""
 
     @cache
     def compiled() -> Callable:

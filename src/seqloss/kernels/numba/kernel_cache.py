@@ -1,10 +1,10 @@
 """Compiled kernels on disk.
 
-Numba's own disk cache looks at the modification time of the one file that a function stands in, and so would
-serve a stale kernel after an edit in a file that it calls. Here a compiled kernel is filed under a hash of all that it
-can be compiled from: its own package with all subfolders, this package, the contract's constants, and Numba's version.
-An edit in the kernels of one loss leaves those of the others compiled. Where no folder can be written, nothing is
-cached and everything works.
+Numba's own disk cache checks the modification time of the one file that contains the function. It would load a stale
+kernel after an edit in another file that the kernel calls. Here the key is a hash of all sources from which a kernel
+can be compiled: its own package with all subfolders, this package, the contract's constants, and Numba's version. After
+an edit in the kernels of one loss, those of the others stay cached. If no folder is writable, nothing is cached, and
+kernels are compiled in each process.
 
 The folder is `SEQLOSS_CACHE_DIR`, else `XDG_CACHE_HOME/seqloss`, else `~/.cache/seqloss`; in it each package of kernels
 has a folder of its own, named after the package and its hash.
@@ -95,7 +95,7 @@ class KernelCache(FunctionCache):
     def load_overload(self, sig, target_context):
         try:
             found = super().load_overload(sig, target_context)
-        except Exception:  # whatever a torn file does to its reader, the kernel can be compiled again
+        except Exception:  # a torn file may raise anything; the kernel can be compiled again
             self.flush()
             found = None
         if found is None:

@@ -1,7 +1,7 @@
-"""Large pages for memory that somebody else has just allocated.
+"""Large pages for memory that was allocated elsewhere.
 
-A fresh page costs a fault when it is first written to, and with pages of 4 KiB a large result pays more for faults than
-for its numbers. NumPy asks the system for large pages where it allocates; XLA does not.
+The first write to a new page causes a page fault. With pages of 4 KiB, a large result takes more time for page faults
+than for its numbers. NumPy requests large pages for its own allocations; XLA does not.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from functools import cache
 import numpy as np
 
 WORTH_BYTES = 4 * 2**20
-"""Under this, a large page may hold more of other arrays than of this one."""
+"""Below this size, a large page might hold more of other arrays than of this one."""
 
 
-def ask_for_large(array: np.ndarray) -> None:
-    """Ask for large pages under a contiguous array that nothing has been written to: a hint, which may be ignored."""
+def request_large_pages(array: np.ndarray) -> None:
+    """Request large pages for a contiguous array that was not written to yet: a hint, which may be ignored."""
     begin = -(-array.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
     size = (array.ctypes.data + array.nbytes - begin) // mmap.PAGESIZE * mmap.PAGESIZE
     libc = _libc()

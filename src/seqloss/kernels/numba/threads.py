@@ -1,7 +1,7 @@
-"""The threads that share out a batch: one pool of our own, one setting.
+"""The thread pool of the CPU kernels, and its size.
 
-Numba's threading layers abort under concurrent callers or kill forked children; a pool of Python threads over
-kernels that release the GIL does neither. The caller works too, so n threads are a pool of n - 1.
+Numba's threading layers abort under concurrent callers or kill forked children. A pool of Python threads does neither,
+because kernels release the GIL. The calling thread works too, so that n threads are a pool of n - 1.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def get_num_threads() -> int:
     return int(asked)
 
 
-def share(work: Callable[[T], None], parts: Sequence[T]) -> None:
-    """Call work(part) for each part, one a thread at the same time, and wait for all."""
+def run_in_threads(work: Callable[[T], None], parts: Sequence[T]) -> None:
+    """Call work(part) for each part, each in its own thread, and wait for all."""
     others: list[Future[None]] = []
     if len(parts) > 1:
-        with _lock, suppress(RuntimeError):  # no thread starts once Python is on its way out
-            others.extend(_workers().submit(work, part) for part in parts[1:])
+        with _lock, suppress(RuntimeError):  # while Python exits, no thread can start: this thread does all
+            others.extend(_thread_pool().submit(work, part) for part in parts[1:])
     try:
         for part in (parts[0], *parts[1 + len(others) :]):
             work(part)
@@ -62,18 +62,18 @@ def share(work: Callable[[T], None], parts: Sequence[T]) -> None:
             other.result()
 
 
-def _workers() -> ThreadPoolExecutor:
+def _thread_pool() -> ThreadPoolExecutor:
     global _pool
     if _pool is None:
         _pool = ThreadPoolExecutor(max(1, get_num_threads() - 1), thread_name_prefix="seqloss")
     return _pool
 
 
-def _forget_pool() -> None:
-    """After a fork the parent's threads do not exist in the child, and its lock may be held for ever."""
+def _reset_pool() -> None:
+    """After a fork, the parent's threads do not exist in the child, and its lock may never be released."""
     global _pool, _lock
     _pool, _lock = None, Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_reset_pool)

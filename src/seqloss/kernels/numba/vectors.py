@@ -1,12 +1,12 @@
-"""Explicit vectors for Numba: 16 x float32, 8 x float64 and their integers, as values of a kernel.
+"""Explicit vectors for Numba: 16 x float32, 8 x float64 and their integers, as values in a kernel.
 
-LLVM vectorises a loop only if it can prove that arrays do not overlap and that no sum changes its order,
-which for a path sum over a dozen arrays it cannot. With vector values there is nothing to prove: `load` eight
-or sixteen neighbours, compute, `store`. Widths are fixed (`LANES`); a machine with narrower registers splits
-them. Nothing here is reordered, and nothing fused but what says so (`multiply_add`): no fastmath, no contraction.
+LLVM vectorises a loop only if it can prove that arrays do not overlap and that no sum changes its order. For a path sum
+over a dozen arrays it cannot. With vector values there is nothing to prove: `load` eight or sixteen neighbours,
+compute, `store`. Widths are fixed (`LANES`); a machine with narrower registers splits a vector. Nothing is reordered,
+and only `multiply_add` is fused: no fastmath, no contraction.
 
-A pointer is computed from the array's own, without bounds or negative-index checks: the caller answers for
-it.
+Pointers are computed from the array's data without bounds checks and without wrap-around of negative indices. The
+caller must pass valid indices.
 """
 
 from __future__ import annotations
@@ -63,19 +63,19 @@ def _pointer(context, builder, array_type, array, index, vector):
     return builder.bitcast(builder.gep(data, [index]), vector.llvm.as_pointer())
 
 
-def _size(vector):
+def _element_bytes(vector):
     return vector.element.bitwidth // 8
 
 
 @intrinsic
-def lanes(typing, array):
+def lane_count(typing, array):
     """How many elements of an array one vector holds: a compile-time constant."""
     width = LANES[array.dtype]
     return types.intp(array), lambda context, builder, sig, args: context.get_constant(types.intp, width)
 
 
 @intrinsic
-def single(typing, numbers):
+def is_float32(typing, numbers):
     """Whether a vector's or an array's elements are float32: a compile-time constant."""
     found = (numbers.element if isinstance(numbers, Vector) else numbers.dtype) == types.float32
     return types.boolean(numbers), lambda context, builder, sig, args: context.get_constant(types.boolean, found)
@@ -89,7 +89,7 @@ def load(typing, array, index):
     def build(context, builder, sig, args):
         index_value = context.cast(builder, args[1], sig.args[1], types.intp)
         pointer = _pointer(context, builder, sig.args[0], args[0], index_value, vector)
-        return builder.load(pointer, align=_size(vector))
+        return builder.load(pointer, align=_element_bytes(vector))
 
     return vector(array, index), build
 
@@ -101,13 +101,13 @@ def store(typing, array, index, value):
     def build(context, builder, sig, args):
         index_value = context.cast(builder, args[1], sig.args[1], types.intp)
         pointer = _pointer(context, builder, sig.args[0], args[0], index_value, sig.args[2])
-        builder.store(args[2], pointer, align=_size(sig.args[2]))
+        builder.store(args[2], pointer, align=_element_bytes(sig.args[2]))
         return context.get_dummy_value()
 
     return types.void(array, index, value), build
 
 
-def _first(builder, vector, count):
+def _first_lanes_mask(builder, vector, count):
     """The mask of the first `count` lanes."""
     wide = ir.VectorType(ir.IntType(64), vector.lanes)
     steps = ir.Constant(wide, list(range(vector.lanes)))
@@ -117,7 +117,7 @@ def _first(builder, vector, count):
     return builder.icmp_signed("<", steps, limit)
 
 
-def _named(builder, name, result, arguments):
+def _call_intrinsic(builder, name, result, arguments):
     """Call an LLVM intrinsic by its full name (llvmlite's own declaration refuses vector types)."""
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
@@ -140,18 +140,18 @@ def load_first(typing, array, index, count, fill):
 
 def _load_first(builder, vector, pointer, count, fill):
     name = f"llvm.masked.load.v{vector.lanes}f{vector.element.bitwidth}.p0"
-    alignment = ir.Constant(ir.IntType(32), _size(vector))
-    arguments = [pointer, alignment, _first(builder, vector, count), _splat(builder, vector, fill)]
-    return _named(builder, name, vector.llvm, arguments)
+    alignment = ir.Constant(ir.IntType(32), _element_bytes(vector))
+    arguments = [pointer, alignment, _first_lanes_mask(builder, vector, count), _splat(builder, vector, fill)]
+    return _call_intrinsic(builder, name, vector.llvm, arguments)
 
 
 @intrinsic
-def first_lanes(typing, value, count):
+def keep_first_lanes(typing, value, count):
     """The first `count` lanes of a vector; the others hold 0."""
 
     def build(context, builder, sig, args):
         count_value = context.cast(builder, args[1], sig.args[1], types.int64)
-        return builder.select(_first(builder, sig.args[0], count_value), args[0], constant(sig.args[0], 0))
+        return builder.select(_first_lanes_mask(builder, sig.args[0], count_value), args[0], constant(sig.args[0], 0))
 
     return value(value, count), build
 
@@ -166,12 +166,12 @@ def store_first(typing, array, index, value, count):
         count_value = context.cast(builder, args[3], sig.args[3], types.int64)
         pointer = _pointer(context, builder, sig.args[0], args[0], index_value, vector)
         name = f"llvm.masked.store.v{vector.lanes}f{vector.element.bitwidth}.p0"
-        mask = _first(builder, vector, count_value)
-        _named(
+        mask = _first_lanes_mask(builder, vector, count_value)
+        _call_intrinsic(
             builder,
             name,
             ir.VoidType(),
-            [args[2], pointer, ir.Constant(ir.IntType(32), _size(vector)), mask],
+            [args[2], pointer, ir.Constant(ir.IntType(32), _element_bytes(vector)), mask],
         )
         return context.get_dummy_value()
 
@@ -186,16 +186,16 @@ def _splat(builder, vector, scalar):
 
 
 def _eight(vector, array):
-    """Eight of an array's elements, as they stand there."""
+    """Eight neighbours of an array, in its own type."""
     return Vector(array.dtype, vector.lanes)
 
 
-def _widened(builder, vector, value):
+def _as_float64(builder, vector, value):
     return value if value.type == vector.llvm else builder.fpext(value, vector.llvm)
 
 
 @intrinsic
-def load_wide(typing, array, index):
+def load_float64(typing, array, index):
     """Eight neighbours of a float array, as float64."""
     vector = Vector(types.float64, LANES[types.float64])
 
@@ -203,14 +203,14 @@ def load_wide(typing, array, index):
         stored = _eight(vector, sig.args[0])
         index_value = context.cast(builder, args[1], sig.args[1], types.intp)
         pointer = _pointer(context, builder, sig.args[0], args[0], index_value, stored)
-        return _widened(builder, vector, builder.load(pointer, align=_size(stored)))
+        return _as_float64(builder, vector, builder.load(pointer, align=_element_bytes(stored)))
 
     return vector(array, index), build
 
 
 @intrinsic
-def load_wide_first(typing, array, index, count, fill):
-    """As `load_wide`, but only the first `count` lanes are read; the others hold `fill`."""
+def load_first_float64(typing, array, index, count, fill):
+    """As `load_float64`, but only the first `count` lanes are read; the others hold `fill`."""
     vector = Vector(types.float64, LANES[types.float64])
 
     def build(context, builder, sig, args):
@@ -219,14 +219,14 @@ def load_wide_first(typing, array, index, count, fill):
         count_value = context.cast(builder, args[2], sig.args[2], types.int64)
         fill_value = context.cast(builder, args[3], sig.args[3], stored.element)
         pointer = _pointer(context, builder, sig.args[0], args[0], index_value, stored)
-        return _widened(builder, vector, _load_first(builder, stored, pointer, count_value, fill_value))
+        return _as_float64(builder, vector, _load_first(builder, stored, pointer, count_value, fill_value))
 
     return vector(array, index, count, fill), build
 
 
 @intrinsic
-def pick(typing, array, index):
-    """One element, at an index that may be negative: counted from the array's data, in memory."""
+def load_one(typing, array, index):
+    """One element; a negative index counts back from the array's first element in memory, without wrap-around."""
 
     def build(context, builder, sig, args):
         index_value = context.cast(builder, args[1], sig.args[1], types.intp)
@@ -237,8 +237,8 @@ def pick(typing, array, index):
 
 
 @intrinsic
-def pick_wide(typing, array, start, indices):
-    """A vector of a float array's elements, one from each of the places `indices` after `start`, as float64."""
+def gather_float64(typing, array, start, indices):
+    """The elements of a float array at start + indices, as float64."""
     vector = Vector(types.float64, indices.lanes)
 
     def build(context, builder, sig, args):
@@ -250,14 +250,14 @@ def pick_wide(typing, array, start, indices):
             place = ir.Constant(ir.IntType(32), lane)
             one = builder.load(builder.gep(data, [builder.extract_element(args[2], place)]))
             found = builder.insert_element(found, one, place)
-        return _widened(builder, vector, found)
+        return _as_float64(builder, vector, found)
 
     return vector(array, start, indices), build
 
 
 @intrinsic
-def put_each(typing, array, start, indices, value):
-    """Write a vector's lanes to the places `indices` after `start`, the last lane first."""
+def scatter(typing, array, start, indices, value):
+    """Write a vector's lanes to start + indices; where indices are equal, the first lane wins."""
 
     def build(context, builder, sig, args):
         start_value = context.cast(builder, args[1], sig.args[1], types.intp)
@@ -273,8 +273,8 @@ def put_each(typing, array, start, indices, value):
 
 
 @intrinsic
-def put(typing, array, index, value):
-    """Write one element, at an index as `pick` takes it."""
+def store_one(typing, array, index, value):
+    """Write one element; indices as for `load_one`."""
 
     def build(context, builder, sig, args):
         index_value = context.cast(builder, args[1], sig.args[1], types.intp)
@@ -286,7 +286,7 @@ def put(typing, array, index, value):
 
 
 @intrinsic
-def like(typing, vector, value):
+def full_like(typing, vector, value):
     """A vector of `vector`'s type with `value` in every lane."""
 
     def build(context, builder, sig, args):
@@ -297,7 +297,7 @@ def like(typing, vector, value):
 
 
 def _operator(symbol, floating, integral):
-    """Teach Numba `vector symbol vector`, lane by lane, for two vectors of one type."""
+    """Define the operator `symbol` in Numba, lane by lane, for two vectors of the same type."""
 
     @infer_global(symbol)
     class Template(AbstractTemplate):
@@ -343,7 +343,7 @@ equal = _comparison("==")
 
 @intrinsic
 def not_below(typing, left, right):
-    """Mask of the lanes where left < right does not hold: larger, equal, or NaN."""
+    """Mask of the lanes where left < right is false: larger, equal, or NaN."""
 
     def build(context, builder, sig, args):
         return builder.fcmp_unordered(">=", *args)
@@ -352,14 +352,14 @@ def not_below(typing, left, right):
 
 
 @intrinsic
-def either(typing, left, right):
-    """Mask of the lanes where one of two masks holds."""
+def logical_or(typing, left, right):
+    """Mask of the lanes where one of two masks is true."""
     return left(left, right), lambda context, builder, sig, args: builder.or_(*args)
 
 
 @intrinsic
 def any_lane(typing, mask):
-    """Whether a mask holds in some lane."""
+    """Whether a mask is true in any lane."""
 
     def build(context, builder, sig, args):
         whole = ir.IntType(sig.args[0].lanes)
@@ -370,7 +370,7 @@ def any_lane(typing, mask):
 
 @intrinsic
 def count_lanes(typing, mask):
-    """In how many lanes a mask holds."""
+    """The number of lanes where a mask is true."""
 
     def build(context, builder, sig, args):
         whole = ir.IntType(sig.args[0].lanes)
@@ -381,13 +381,13 @@ def count_lanes(typing, mask):
 
 @intrinsic
 def select(typing, mask, yes, no):
-    """`yes` in the lanes where the mask holds, else `no`."""
+    """`yes` in the lanes where the mask is true, else `no`."""
     return yes(mask, yes, no), lambda context, builder, sig, args: builder.select(*args)
 
 
 @intrinsic
 def maximum(typing, left, right):
-    """The larger of each pair; of a NaN on the left nothing remains."""
+    """The larger of each pair; if the left one is NaN, the right one."""
 
     def build(context, builder, sig, args):
         return builder.select(_compare(builder, sig.args[0], ">", *args), *args)
@@ -397,7 +397,7 @@ def maximum(typing, left, right):
 
 @intrinsic
 def minimum(typing, left, right):
-    """The smaller of each pair; of a NaN on the left nothing remains."""
+    """The smaller of each pair; if the left one is NaN, the right one."""
 
     def build(context, builder, sig, args):
         return builder.select(_compare(builder, sig.args[0], "<", *args), *args)
@@ -406,18 +406,18 @@ def minimum(typing, left, right):
 
 
 @intrinsic
-def magnitude(typing, value):
-    """A vector's numbers without their signs."""
+def absolute(typing, value):
+    """The absolute value of each lane."""
 
     def build(context, builder, sig, args):
         vector = sig.args[0]
-        return _named(builder, f"llvm.fabs.v{vector.lanes}f{vector.element.bitwidth}", vector.llvm, list(args))
+        return _call_intrinsic(builder, f"llvm.fabs.v{vector.lanes}f{vector.element.bitwidth}", vector.llvm, list(args))
 
     return value(value), build
 
 
-def _joined(first):
-    """A vector's worth of two that follow each other in memory, from lane first(lanes) of the two on."""
+def _concatenate_from(first):
+    """One vector out of two that are neighbours in memory, from lane first(lanes) of both on."""
 
     @intrinsic
     def joined(typing, left, right):
@@ -432,22 +432,22 @@ def _joined(first):
     return joined
 
 
-one_before = _joined(lambda lanes: lanes - 1)
-"""The last lane of the left vector, then the right one's but for its last: what stands one place before the right."""
+one_before = _concatenate_from(lambda lanes: lanes - 1)
+"""The vector one element before the right one: the last lane of the left, then the right one without its last."""
 
-two_before = _joined(lambda lanes: lanes - 2)
-"""Likewise two places before it."""
+two_before = _concatenate_from(lambda lanes: lanes - 2)
+"""The vector two elements before the right one."""
 
-four_before = _joined(lambda lanes: lanes - 4)
-"""Likewise four."""
+four_before = _concatenate_from(lambda lanes: lanes - 4)
+"""The vector four elements before the right one."""
 
-one_after = _joined(lambda lanes: 1)
-"""The left vector but for its first lane, then the first of the right: what stands one place after the left."""
+one_after = _concatenate_from(lambda lanes: 1)
+"""The vector one element after the left one: the left vector without its first lane, then the first of the right."""
 
 
 @intrinsic
-def columns(typing, array, places):
-    """The columns of eight rows of float64, each of which stands in `array` from one of the eight `places` on.
+def transpose_rows(typing, array, places):
+    """Eight rows of eight float64, transposed; row i begins at places[i] of `array`.
 
     Rows are read in pairs of neighbours, so that no pair has to move from one half of a register to the other.
     """
@@ -469,12 +469,12 @@ def columns(typing, array, places):
 
 
 def _pairs(builder, vector, rows, column):
-    """Two neighbours of each of four rows, one pair after the other."""
+    """Two neighbouring elements of each of four rows, joined to one vector."""
     pair = ir.VectorType(ir.DoubleType(), 2)
     found = []
     for row in rows:
         pointer = builder.bitcast(builder.gep(row, [ir.Constant(ir.IntType(64), column)]), pair.as_pointer())
-        found.append(builder.load(pointer, align=_size(vector)))
+        found.append(builder.load(pointer, align=_element_bytes(vector)))
     while len(found) > 1:
         width = 2 * found[0].type.count
         index = ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(width)))
@@ -482,8 +482,8 @@ def _pairs(builder, vector, rows, column):
     return found[0]
 
 
-def _fold(combine):
-    """Halve a vector until one number is left, in the same order on every machine."""
+def _reduction(combine):
+    """A horizontal reduction: halves are combined until one number is left, in the same order on every machine."""
 
     @intrinsic
     def fold(typing, vector):
@@ -520,33 +520,33 @@ def _smallest(builder, vector, left, right):
     return builder.select(_compare(builder, vector, "<", left, right), left, right)
 
 
-fold_sum = _fold(_sum)
+reduce_sum = _reduction(_sum)
 """The sum of a vector's lanes, pairwise."""
 
-fold_max = _fold(_largest)
+reduce_max = _reduction(_largest)
 """The largest of a vector's lanes."""
 
-fold_min = _fold(_smallest)
+reduce_min = _reduction(_smallest)
 """The smallest of a vector's lanes."""
 
 
 @intrinsic
-def narrow(typing, value):
-    """Integers of 64 bits that 32 can hold, in 32: half the registers, and a larger of two in one operation."""
+def to_int32(typing, value):
+    """int64 values within int32 as int32: half the registers, and the maximum is one instruction."""
     narrowed = value.of(types.int32)
     return narrowed(value), lambda context, builder, sig, args: builder.trunc(args[0], narrowed.llvm)
 
 
 @intrinsic
-def widen(typing, value):
-    """Integers of 32 bits in 64."""
+def to_int64(typing, value):
+    """int32 values as int64."""
     widened = value.of(types.int64)
     return widened(value), lambda context, builder, sig, args: builder.sext(args[0], widened.llvm)
 
 
 @intrinsic
-def converted(typing, value, array):
-    """A vector's numbers in an array's element type."""
+def convert_like(typing, value, array):
+    """A vector converted to an array's element type."""
 
     def build(context, builder, sig, args):
         old, new = sig.args[0], sig.return_type
@@ -562,11 +562,11 @@ def converted(typing, value, array):
 
 @intrinsic
 def multiply_add(typing, left, right, added):
-    """left * right + added, rounded once where the machine can, else twice."""
+    """left * right + added, rounded once on machines with fused multiply-add, otherwise twice."""
 
     def build(context, builder, sig, args):
         vector = sig.args[0]
         name = f"llvm.fmuladd.v{vector.lanes}f{vector.element.bitwidth}"
-        return _named(builder, name, vector.llvm, list(args))
+        return _call_intrinsic(builder, name, vector.llvm, list(args))
 
     return left(left, right, added), build

@@ -1,6 +1,6 @@
-"""Whether the Triton kernels run on a device, found out once; if not, why, in words for whoever waits for a GPU.
+"""Whether the Triton kernels run on a device, determined once; if not, the reason, as text for a warning.
 
-This is the one file of the folder that does without Triton.
+This is the only file of the folder that does not import Triton.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import torch
 
 KINDS = (torch.float32, torch.float16, torch.bfloat16)
 OLDEST = (7, 0)
-"""The compute capability that Triton compiles for at the least."""
+"""The lowest compute capability for which Triton compiles."""
 
 
 def reason_against(device: torch.device, kind: torch.dtype) -> str | None:
-    """Why scores of this type on this device do not go through the Triton kernels; None if they do.
+    """Why the Triton kernels do not compute scores of this type on this device; None if they do.
 
-    Tensors on the CPU do where TRITON_INTERPRET=1 is set before Triton is imported: that is how the kernels are tested.
+    They compute CPU tensors if TRITON_INTERPRET=1 is set before Triton is imported: this is how they are tested.
     """
     against = _against_device(device.type, device.index)
     if against is None and kind not in KINDS:
@@ -48,12 +48,12 @@ def _against_gpu(index: int | None) -> str | None:
     if found < OLDEST:
         return f"{name} has compute capability {found[0]}.{found[1]}, Triton needs {OLDEST[0]}.{OLDEST[1]}"
     try:
-        from seqloss.kernels.triton.probe import run
+        from seqloss.kernels.triton.probe import run_probe
 
-        run(device)
+        run_probe(device)
     except torch.OutOfMemoryError:
-        raise  # passes; torch's own words are the caller's
-    except Exception as error:  # a compiler that is missing, a driver that is too old: whatever it is, the CPU can
+        raise  # temporary; the caller gets torch's own error
+    except Exception as error:  # no compiler, an old driver: whatever it is, the CPU can compute instead
         words = " ".join(f"{type(error).__name__}: {error}".split())
         return f"Triton cannot run a kernel on {name} ({words[:200]})"
     return None

@@ -1,9 +1,9 @@
-"""How a kernel starts: on the tensors' own device, on whatever stream is current there, without being looked up anew.
+"""Kernel launches on the device of the tensors and its current stream, with a cache of compiled kernels.
 
-Triton finds out with every launch which of its compiled kernels goes with these arguments: it compiles anew for another
-type, for a pointer or number that 16 divides, and for the number 1. That takes Python some 100 µs, more than most of
-these kernels take. Here the same is asked in a few, and the compiled kernel, once Triton has found it, is started as it
-is.
+For each launch, Triton looks up which compiled kernel fits the arguments: it specialises for types, for pointers and
+integers that are multiples of 16, and for the integer 1. In Python this takes some 100 µs, more than most of these
+kernels. Here the same properties are read in a few µs, and the compiled kernel is launched directly once Triton has
+found it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
-from triton.runtime import driver
-from triton.runtime.jit import JITFunction
+
+from seqloss.kernels.triton import _compat
 
 _compiled: dict[tuple[Any, ...], Any] = {}
-"""By kernel, device, and all that Triton compiles anew for."""
+"""Compiled kernels by kernel, device, options, and all that Triton specialises for."""
 
 
-_AS_IT_IS = nullcontext()
+_NO_CHANGE = nullcontext()
 
 
 class Launch(NamedTuple):
-    """A kernel that was started: a compiled one and its programs, tensors and numbers, and constants."""
+    """A recorded launch: the compiled kernel, the number of programs, the arguments, and the constants."""
 
     kernel: Any
     programs: int
@@ -33,65 +33,64 @@ class Launch(NamedTuple):
     constants: tuple[Any, ...]
 
 
-class _Recorded(threading.local):
+class _Recording(threading.local):
     launches: list[Launch] | None = None
 
 
-_recorded = _Recorded()
+_recording = _Recording()
 
 
 @contextmanager
-def recording() -> Iterator[list[Launch]]:
-    """A list of what this thread starts meanwhile; what runs in the interpreter is not in it."""
+def record_launches() -> Iterator[list[Launch]]:
+    """Record the launches of this thread; those in the interpreter are not recorded."""
     launches: list[Launch] = []
-    _recorded.launches = launches
+    _recording.launches = launches
     try:
         yield launches
     finally:
-        _recorded.launches = None
+        _recording.launches = None
 
 
-def on(device: torch.device) -> AbstractContextManager[Any]:
-    """Make a device the current one, which is where Triton starts kernels."""
+def on_device(device: torch.device) -> AbstractContextManager[Any]:
+    """Make a device the current one: Triton launches kernels there."""
     if device.type != "cuda" or device.index == torch.cuda.current_device():
-        return _AS_IT_IS
+        return _NO_CHANGE
     return torch.cuda.device(device)
 
 
-def start(
+def launch_kernel(
     kernel: Any, programs: int, *args: Any, warps: int = 4, registers: int | None = None, **constants: Any
 ) -> None:
-    """Start a kernel of one axis of programs.
+    """Launch a kernel on a grid with one axis.
 
-    No multiplication is fused with an addition but where the source says so: each rounding is where it has it, whatever
-    a block's size, so that no bit depends on it.
+    The compiler does not fuse multiplications and additions, except where the source uses `tl.fma`. So the roundings
+    do not depend on the block size.
 
     Args:
-        args: tensors, whole numbers, float numbers or None, in the kernel's order.
-        registers: of a thread, at the most; None for as many as the compiler likes.
-        constants: what follows them in the kernel, all of it, in order.
+        args: tensors, integers, floats or None, in the kernel's order.
+        registers: the most registers of a thread; None for no limit.
+        constants: the remaining arguments of the kernel, all of them, in its order.
     """
-    if not isinstance(kernel, JITFunction):  # in the interpreter
+    if not _compat.is_compiled(kernel):  # in the interpreter
         kernel[(programs,)](*args, **constants)
         return
-    kinds, values = looked_at(args)
-    key = (id(kernel), driver.active.get_current_device(), warps, registers, kinds, *constants.values())
+    kinds, values = specialize_arguments(args)
+    key = (id(kernel), _compat.current_device(), warps, registers, kinds, *constants.values())
     found = _compiled.get(key)
     if found is None:
-        assert kernel.arg_names[len(args) :] == list(constants)
-        found = kernel[(programs,)](*args, **constants, num_warps=warps, maxnreg=registers, enable_fp_fusion=False)
+        assert _compat.argument_names(kernel)[len(args) :] == list(constants)
+        found = _compat.compile_and_launch(kernel, programs, args, constants, warps=warps, registers=registers)
         if found is None:
             return
         _compiled[key] = found
     else:
-        found[(programs, 1, 1)](*values, *constants.values())
-    if _recorded.launches is not None:
-        _recorded.launches.append(Launch(found, programs, args, tuple(constants.values())))
+        _compat.launch_compiled(found, programs, values, constants.values())
+    if _recording.launches is not None:
+        _recording.launches.append(Launch(found, programs, args, tuple(constants.values())))
 
 
-def looked_at(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
-    """What Triton compiles anew for, if not more; and the arguments as a compiled kernel takes them, tensors as their
-    addresses."""
+def specialize_arguments(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+    """A key that differs whenever Triton specialises differently, and the arguments with addresses for tensors."""
     kinds: list[Any] = []
     values: list[Any] = []
     for value in args:

@@ -1,31 +1,31 @@
-"""Log probabilities of frames, and their sums over the spans of labels and over whole rows, in a fixed order.
+"""Log-probabilities of frames, and their sums over the spans of labels and over whole rows, in a fixed order.
 
-A frame's best class has the probability 1 / (1 + others), `others` being the sum of exp(x - top) over the other
-classes. log1p is taken as log(u) others / (u - 1), with u = 1 + others as it is rounded: then the rounding of u
-cancels, and a sure model's 1e-12 keeps its digits.
+The best class of a frame has the probability 1 / (1 + others), where `others` is the sum of exp(x - top) over the other
+classes. log1p(others) is computed as log(u) others / (u - 1) with u = 1 + others, rounded: then the rounding of u
+cancels, and the 1e-12 of a confident model keeps its digits.
 
-A label's frames are added up one after another, the frames of a row in lanes and these then as a tree. Neither depends
-on anything but the row, so neither do its bits.
+The frames of a label are added one after another. The frames of a row are added in a fixed number of lanes, then the
+lanes as a tree. Both orders depend on the row alone, and so do the bits.
 """
 
 import torch
 import triton
 import triton.language as tl
 
-from seqloss.kernels.triton.launch import start
-from seqloss.kernels.triton.tiles import cdiv, interpreted, power_of_two
+from seqloss.kernels.triton.launch import launch_kernel
+from seqloss.kernels.triton.tiles import cdiv, is_interpreted, power_of_two
 
 LANES = 256
-"""In which a row's frames are added up: always as many, so that bits depend on nothing else."""
+"""Lanes in which a row's frames are added: always the same number, so that bits depend on nothing else."""
 
 
-def flat_block(device: torch.device, size: int) -> int:
-    """Of things that stand one after another and know nothing of each other: how many a program takes."""
-    return min(1 << 14, power_of_two(size)) if interpreted(device) else 256
+def elements_per_program(device: torch.device, size: int) -> int:
+    """How many elements of a flat array a program computes, where elements are independent."""
+    return min(1 << 14, power_of_two(size)) if is_interpreted(device) else 256
 
 
 @triton.jit
-def log_probability(others):
+def log_probability_of_best(others):
     """-log1p(others) in float64."""
     others = others.to(tl.float64)
     u = 1.0 + others
@@ -69,29 +69,30 @@ def _row_sums(log_probs, frame_counts, sums, sums_step, batch, time, ROWS: tl.co
     tl.store(sums + n * sums_step, tl.sum(total, 1), mask=n < batch)
 
 
-def add_labels(log_probs: torch.Tensor, first: torch.Tensor, last: torch.Tensor, sums: torch.Tensor) -> None:
-    """Into `sums` (batch, labels): of `log_probs`, float64 (batch, time), from each label's first frame to its last.
+def sum_label_spans(log_probs: torch.Tensor, first: torch.Tensor, last: torch.Tensor, sums: torch.Tensor) -> None:
+    """Write to `sums` (batch, labels) the sum of `log_probs` over each label's span.
 
     Args:
-        first, last: int64 (batch, labels), -1 where there is no label: 0 is added up there.
-        sums: float32 or float64; of first, last and sums each row is contiguous.
+        log_probs: float64 (batch, time).
+        first, last: int64 (batch, labels), first and last frame of each label; -1 without one, where the sum is 0.
+        sums: float32 or float64, out; the rows of first, last and sums are contiguous.
     """
     count = first.numel()
     if count:
-        block = flat_block(sums.device, count)
-        start(
+        block = elements_per_program(sums.device, count)
+        launch_kernel(
             _label_sums, cdiv(count, block),
             log_probs, first, first.stride(0), last, last.stride(0), sums, sums.stride(0), count, log_probs.shape[1],
             first.shape[1], LABELS=block,
         )  # fmt: skip
 
 
-def add_rows(log_probs: torch.Tensor, frame_counts: torch.Tensor, sums: torch.Tensor) -> None:
-    """Into `sums` (batch,), float32 or float64: of `log_probs`, float64 (batch, time), as many frames as a row has."""
+def sum_rows(log_probs: torch.Tensor, frame_counts: torch.Tensor, sums: torch.Tensor) -> None:
+    """Write to `sums` (batch,) the sum of `log_probs`, float64 (batch, time), over each row's frames."""
     batch, time = log_probs.shape
     if batch:
-        rows = power_of_two(min(batch, 64)) if interpreted(sums.device) else 1
-        start(
+        rows = power_of_two(min(batch, 64)) if is_interpreted(sums.device) else 1
+        launch_kernel(
             _row_sums,
             cdiv(batch, rows),
             log_probs,

@@ -143,9 +143,9 @@ class _Losses(torch.autograd.Function):
         label_counts: torch.Tensor | None,
         options: Options,
     ) -> torch.Tensor:
-        from seqloss.kernels.triton.ctc import replay as planned
+        from seqloss.kernels.triton.ctc import replay
 
-        found = planned.forward(
+        found = replay.forward(
             logits, targets, logit_lengths, target_lengths, label_counts, blank=options.blank,
             normalize=options.normalize, infeasible=options.infeasible, reduction=options.reduction,
             rounding=options.rounding, gradient=options.gradient,
@@ -157,7 +157,7 @@ class _Losses(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        from seqloss.kernels.triton.ctc import replay as planned
+        from seqloss.kernels.triton.ctc import replay
 
         logits, residuals = (
             tensor.resolve_neg() for tensor in ctx.saved_tensors
@@ -166,9 +166,9 @@ class _Losses(torch.autograd.Function):
         with torch.no_grad():
             weights = weighed(upstream.resolve_neg(), options.weight)
             if is_batched(weights):
-                gradient = _many(logits, planned.unpacked(residuals, ctx.layout), weights, options)
+                gradient = _many(logits, replay.unpack_residuals(residuals, ctx.layout), weights, options)
             else:
-                gradient = planned.backward(
+                gradient = replay.backward(
                     logits, residuals, ctx.layout, ctx.plan, weights, blank=options.blank, mode=options.mode
                 )
         return refuse_double_backward(gradient, options.name, logits, upstream), None, None, None, None, None

@@ -77,8 +77,8 @@ def _decode_on_gpu(
     lengths = given.logit_lengths
     if lengths is None:
         lengths = torch.full((rows,), logits.shape[1], dtype=torch.int64, device=logits.device)
-    decoded = greedy.read(logits.detach().resolve_neg(), lengths, blank=given.blank, normalize=normalize)
-    found = greedy.views(decoded.whole.cpu())
+    decoded = greedy.read_labels(logits.detach().resolve_neg(), lengths, blank=given.blank, normalize=normalize)
+    found = greedy.split_reading(decoded.whole.cpu())
     contract.validate(tuple(logits.shape), no_labels, found.lengths.numpy(), blank=blank)
     return [_copy_row(found, n) for n in range(rows)]
 

@@ -60,7 +60,7 @@ def _(
     label_counts: torch.Tensor, blank: int, normalize: bool, infeasible: int, reduction: Reduction, rounding: float,
     gradient: bool, mode: int,
 ) -> tuple[torch.Tensor, ...]:  # fmt: skip
-    from seqloss.kernels.triton.ctc.loss import weighs
+    from seqloss.kernels.triton.ctc.loss import has_weights
     from seqloss.kernels.triton.ctc.prepared_targets import leaders_shape
 
     batch, time, classes = logits.shape
@@ -76,7 +76,7 @@ def _(
     leaders = logits.new_empty(shape, dtype=kind)
     frames, counts = (logits.new_empty(batch, dtype=torch.int32) for _ in range(2))
     status = logits.new_empty(batch, dtype=torch.int8)
-    weights = logits.new_empty(batch if weighs(reduction) else 0, dtype=torch.float32)
+    weights = logits.new_empty(batch if has_weights(reduction) else 0, dtype=torch.float32)
     return result, *floats, likeliest, complement, labels, leaders, frames, counts, status, weights
 
 

@@ -1,8 +1,7 @@
 """CTC on the GPU, in Triton: deterministic, and never waits for the device.
 
-To be read in this order: `frames.py` (what each frame contributes), `prepared_targets.py` (what each target
-contributes), `main_path.py`, `step.py` (one frame of the recursion), `sums.py` (all frames, both directions),
-`posteriors.py`, `by_class.py`, `gradient.py`, `pipeline.py` (from logits to loss and gradient), `replay.py` (a call
-with a known signature, for less host time). `maxima.py`, `trace.py` and `align.py` find the best path, `greedy.py`
-decodes.
+Suggested reading order: `pipeline.py` (from logits to loss and gradient), `prepared_targets.py` (labels and lengths),
+`frames.py` (the emissions of each frame), `main_path.py`, `step.py` (one frame of the recursion), `sums.py` (all
+frames, both directions), `loss.py`, `posteriors.py`, `by_class.py`, `gradient.py`. `replay.py` replays a recorded call
+to save host time. `maxima.py`, `trace.py` and `align.py` find the best path, `greedy.py` decodes.
 """

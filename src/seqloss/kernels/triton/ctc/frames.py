@@ -1,21 +1,25 @@
-"""The row pass: each logit is read once, and of each frame remains what the path sums and the gradient need.
+"""The first pass over the logits: each is read once, and per frame the input of path sums and gradient remains.
 
     top     the largest score        best    its class, the lowest of equals
     others  sum over all classes but best of exp(score - top)
 
-log p(best) = -log1p(others), so that a sure frame keeps its digits. Some thousand classes are in registers at once:
-their largest first, then what the others are below it; a larger score in a later block rescales what was before:
-others = (others + 1) exp(top - new top). Each lane adds up what it holds, and in the end they meet in pairs, whatever
-layout the compiler chose. One exponential for each class is what the pass spends most instructions on: it is the
-device's own, right to some 2^-22 (`extended_exponent.exp_fast`).
+log p(best) = -log1p(others), so that a confident frame keeps its digits. About a thousand classes are in registers at
+once (an online softmax):
 
-With the target's labels at hand the same program gathers their scores, which the caches still hold, and leaves what
-they emit beside the frame's best class, exp(score - top), as extended-exponent numbers: all that the sums over paths
-read, and what a walk of one frame after another does not have to wait for. What the rounding of score - top lacks is
-added to the exponential's remainder. Without the softmax (`normalize=False`) only the classes of blank and target are
-read, others is 0, and a frame in which all of them lie under -1e8 is closed: top 0, best -1.
+1. find their largest score; if it exceeds the largest so far, rescale: others = (others + 1) exp(top - new top);
+2. add the exponentials of the scores below it, each lane its own;
+3. in the end, add the lanes pairwise, in an order that does not depend on the layout.
 
-Frames past a row's length are not read. Any strides do.
+Most instructions of the pass are one exponential per class. It is the device's own, accurate to about 2^-22
+(`extended_exponent.exp_approximate`).
+
+With labels, the same program then gathers the scores of blank and labels, which are still in the caches, and stores
+their emissions exp(score - top) as extended-exponent numbers. The sums over paths read nothing else, so that their
+sequential recursion does not wait for a gather. The rounding error of score - top is added to the remainder of the
+exponential. With `normalize=False`, only the classes of blank and target are read, and others is 0. A frame in which
+all of them are below -1e8 has top 0 and best -1.
+
+Frames past a row's length are not read. Any strides are allowed.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
@@ -29,31 +33,38 @@ import triton
 import triton.language as tl
 
 from seqloss.contract import NORMALIZATION_SLACK
-from seqloss.kernels.triton.extended_exponent import MASKED, difference, exp, exp_below, exp_fast, packed
-from seqloss.kernels.triton.launch import start
-from seqloss.kernels.triton.pairs import pairwise
-from seqloss.kernels.triton.tiles import aligned, cdiv, classes_tile, power_of_two
+from seqloss.kernels.triton.extended_exponent import (
+    MASKED,
+    exp_approximate,
+    exp_extended,
+    exp_nonpositive,
+    pack,
+    two_difference,
+)
+from seqloss.kernels.triton.launch import launch_kernel
+from seqloss.kernels.triton.pairs import sum_pairwise
+from seqloss.kernels.triton.tiles import cdiv, classes_per_access, classes_tile, power_of_two
 
 NON_FINITE, NOT_NORMALIZED = 1, 2
-"""A frame's flags: NaN, +inf or nothing but -inf; more probability than 1."""
+"""Flags of a frame: it has a NaN, +inf or only -inf; its probabilities add up to more than 1."""
 
 BLOCK = 512
-"""Classes at once. 64 rows of 500 frames and 5,000 classes take 176 µs on an H200, 191 with 1,024 at once."""
+"""Classes of a block. 64 rows of 500 frames and 5,000 classes take 176 µs on an H200, 191 with 1,024 at once."""
 
 INF = tl.constexpr(float("inf"))
 NO_CLASS = tl.constexpr(2**31 - 1)
 
 
 class Frames(NamedTuple):
-    """What the row pass leaves; in frames past a row's length top and others are 0, best is -1.
+    """The result of the first pass; past a row's length top and others are 0, best is -1.
 
     Attributes:
         top, others: float32 (batch, time).
         best: int32 (batch, time).
-        flags: int8 (batch, time), POISONED and NOT_NORMALIZED; numbers in non-finite frames mean nothing.
-        emissions: int64 (batch, time, labels + 1): of each label in use, and in the last place of the blank,
-            exp(score - top) as an extended-exponent number (`extended_exponent.packed`), zero under -1e8; the rest, and
-            frames past a row's length, are as they were allocated. None without labels.
+        flags: int8 (batch, time), NON_FINITE and NOT_NORMALIZED; the numbers of non-finite frames are undefined.
+        emissions: int64 (batch, time, labels + 1), exp(score - top) of each label in use, and of the blank in the last
+            place, as packed extended-exponent numbers (`extended_exponent.pack`), zero below -1e8. The rest, and frames
+            past a row's length, are not initialised. None without labels.
     """
 
     top: torch.Tensor
@@ -64,8 +75,8 @@ class Frames(NamedTuple):
 
 
 @triton.jit
-def _merge(x, number, inside, top, best, bad):
-    """The largest of a frame with one more block of scores, (frames, classes)."""
+def _merge_block(x, number, inside, top, best, bad):
+    """Update top, best and bad of each frame with one more block of scores, (frames, classes)."""
     wrong = ((x != x) | (x == INF)) & inside
     bad = bad | (tl.max(wrong.to(tl.int32), 1) > 0)
     x = tl.where(wrong | (inside == 0), -INF, x)
@@ -76,18 +87,22 @@ def _merge(x, number, inside, top, best, bad):
 
 
 @triton.jit
-def _all_classes(
+def _scan_all_classes(
     logits, frame, used, stride_class, classes, FRAMES: tl.constexpr, CLASSES: tl.constexpr, PARTS: tl.constexpr
 ):  # fmt: skip
-    """What a frame gives: PARTS times CLASSES scores at once, which stay in registers between their largest and the
-    exponentials below it; each lane adds up by itself what it holds, and they meet once."""
+    """top, best, others and whether a frame is non-finite, PARTS * CLASSES scores at a time.
+
+    The scores stay in registers between the search for the largest and the exponentials. The layout of a block is
+    chosen by the compiler, so that each lane adds only its own classes until the pairwise sum at the end.
+    """
     top = tl.full([FRAMES], -INF, tl.float32)
     best = tl.full([FRAMES], NO_CLASS, tl.int32)
-    before = tl.zeros([FRAMES], tl.float32)  # the best classes of earlier blocks, while they were that
+    before = tl.zeros([FRAMES], tl.float32)  # best classes of earlier blocks that are no longer the best
     lane_others = tl.zeros([FRAMES, CLASSES], tl.float32)
     lane = tl.arange(0, CLASSES)
     start = 0
     while start < classes:
+        # 1. load PARTS blocks; lane_top: (frames, classes), NaN if a score is NaN
         scores = ()
         lane_top = tl.full([FRAMES, CLASSES], -INF, tl.float32)
         for i in tl.static_range(PARTS):
@@ -97,34 +112,39 @@ def _all_classes(
             x = tl.load(at, mask=inside, other=-INF).to(tl.float32)
             lane_top = tl.maximum(lane_top, x, propagate_nan=tl.PropagateNan.ALL)
             scores = scores + (x,)
+        # 2. the largest so far; NaN counts as +inf, which marks the frame at the end
         block_top = tl.max(tl.where(lane_top != lane_top, INF, lane_top), 1)
         higher = block_top > top
         new_top = tl.maximum(top, block_top)
+        # 3. rescale the sums of earlier blocks; their best class, whose exponential was 1, becomes one of the others
         base = tl.where(new_top == -INF, 0.0, new_top)
-        power = exp_below(top - base)
+        power = exp_nonpositive(top - base)
         before = tl.where(higher, (before + 1.0) * power, before)
         lane_others = lane_others * power[:, None]
+        # 4. add the exponentials below the largest; scores equal to it are counted, and the lowest class remembered.
+        #    Parts are visited from the last to the first, so that the lowest class of a lane is written last
         lane_best = tl.full([FRAMES, CLASSES], NO_CLASS, tl.int32)
         lane_equals = tl.zeros([FRAMES, CLASSES], tl.float32)
         for i in tl.static_range(PARTS):
             x = scores[PARTS - 1 - i]
             equals = x == base[:, None]
-            lane_others = tl.where(equals, lane_others, lane_others + exp_fast(x - base[:, None]))
+            lane_others = tl.where(equals, lane_others, lane_others + exp_approximate(x - base[:, None]))
             lane_best = tl.where(equals, start + (PARTS - 1 - i) * CLASSES + lane[None, :], lane_best)
             lane_equals = tl.where(equals, lane_equals + 1.0, lane_equals)
+        # 5. of all scores equal to the largest, one is the best class, the others count 1 each
         block_best = tl.min(lane_best, 1)
         is_best = (lane_best == block_best[:, None]) & higher[:, None]
         lane_others += tl.where(is_best, lane_equals - 1.0, lane_equals)
         best = tl.where(higher, block_best, best)
         top = new_top
         start += PARTS * CLASSES
-    others = before + pairwise(lane_others, FRAMES, CLASSES)
+    others = before + sum_pairwise(lane_others, FRAMES, CLASSES)
     return top, best, others, (top == INF) | (top == -INF)
 
 
 @triton.jit
-def _sum_of_all(logits, frame, used, stride_class, classes, FRAMES: tl.constexpr, CLASSES: tl.constexpr):
-    """The probability that a frame holds in all, NaN where a score is none."""
+def _sum_probabilities(logits, frame, used, stride_class, classes, FRAMES: tl.constexpr, CLASSES: tl.constexpr):
+    """The sum of a frame's probabilities, given their logarithms; NaN if a score is NaN or +inf."""
     total = tl.zeros([FRAMES], tl.float32)
     start = 0
     while start < classes:
@@ -145,6 +165,7 @@ def _frames_kernel(
     ALIGNED: tl.constexpr, NORMALIZE: tl.constexpr, LABELS: tl.constexpr, CHECK: tl.constexpr,
     FRAMES: tl.constexpr, CLASSES: tl.constexpr, PARTS: tl.constexpr, GATHERED: tl.constexpr,
 ):  # fmt: skip
+    # classes and strides come in units of ALIGNED, see `tiles.classes_per_access`
     classes = classes * ALIGNED
     blocks = tl.cdiv(time, FRAMES)
     row = (tl.program_id(0) // blocks).to(tl.int64)
@@ -161,27 +182,31 @@ def _frames_kernel(
     if LABELS:
         count = tl.load(counts + row)
     some = tl.max(used.to(tl.int32), 0) > 0
+    # 1. top, best and others of each frame: (frames,)
     if some:
         start = 0
         if NORMALIZE:
-            top, best, others, bad = _all_classes(logits, frame, used, stride_class, classes, FRAMES, CLASSES, PARTS)
-        else:
+            top, best, others, bad = _scan_all_classes(
+                logits, frame, used, stride_class, classes, FRAMES, CLASSES, PARTS
+            )
+        else:  # the classes of labels 0..count-1 and, in place `count`, of the blank
             while start <= count:
                 place = start + tl.arange(0, GATHERED)
                 number = tl.load(labels + row * longest + place, mask=place < count, other=blank)
                 inside = (place <= count)[None, :] & used[:, None]
                 at = logits + frame[:, None] + number.to(tl.int64)[None, :] * stride_class
                 x = tl.load(at, mask=inside, other=-INF).to(tl.float32)
-                top, best, bad = _merge(x, number[None, :], inside, top, best, bad)
+                top, best, bad = _merge_block(x, number[None, :], inside, top, best, bad)
                 start += GATHERED
             closed = top < -MASKED
             top = tl.where(closed, 0.0, top)
             best = tl.where(closed, -1, best)
             if CHECK:
-                total = _sum_of_all(logits, frame, used, stride_class, classes, FRAMES, CLASSES)
+                total = _sum_probabilities(logits, frame, used, stride_class, classes, FRAMES, CLASSES)
                 flags = tl.where(used & (total > most), 2, 0)
         top = tl.where(bad | (used == 0), 0.0, top)
         flags = flags | tl.where(bad & used, 1, 0)
+    # 2. store them, also past the row's length
     out = row * time + t
     tl.store(top_out + out, tl.where(used, top, 0.0), mask=t < time)
     tl.store(others_out + out, tl.where(used, others, 0.0), mask=t < time)
@@ -189,8 +214,9 @@ def _frames_kernel(
     tl.store(flags_out + out, flags.to(tl.int8), mask=t < time)
     if LABELS:
         if some:
+            # 3. emissions. `top` is read again in another layout: the barrier makes the stores above visible to all
+            #    lanes. One flat axis for frames and labels gives neighbouring lanes neighbouring labels in any layout
             tl.debug_barrier()
-            # one axis for frames and labels, so that neighbouring lanes have neighbouring labels whatever the compiler
             flat = tl.arange(0, FRAMES * GATHERED)
             own_t = (tl.program_id(0) % blocks) * FRAMES + flat // GATHERED
             own_used = (own_t < length) & (own_t < time)
@@ -203,14 +229,14 @@ def _frames_kernel(
                 number = tl.load(labels + row * longest + place, mask=place < count, other=blank)
                 inside = own_used & (place <= count)
                 x = tl.load(own_frame + number.to(tl.int64) * stride_class, mask=inside, other=-INF).to(tl.float32)
-                distance, lacking = difference(x, own_top)
-                value, exponent = exp(distance, lacking, distance >= -MASKED)
+                distance, lacking = two_difference(x, own_top)
+                value, exponent = exp_extended(distance, lacking, distance >= -MASKED)
                 to = own_emissions + tl.where(place < count, place, longest)
-                tl.store(to, packed(value, exponent), mask=inside)
+                tl.store(to, pack(value, exponent), mask=inside)
                 start += GATHERED
 
 
-def frame_pass(
+def measure_frames(
     logits: torch.Tensor,
     logit_lengths: torch.Tensor,
     labels: torch.Tensor | None = None,
@@ -220,17 +246,17 @@ def frame_pass(
     normalize: bool = True,
     rounding: float | None = None,
 ) -> Frames:
-    """Read each frame in use once.
+    """Run the first pass over the logits.
 
     Args:
         logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
-        logit_lengths: integers (batch,) on the same device, of any type; what lies past an axis counts as all of it.
-        labels: int32 (batch, labels), contiguous, all of them classes; with them their emissions are gathered.
+        logit_lengths: integers (batch,) of any type, on the same device; larger ones count as the whole axis.
+        labels: int32 (batch, labels), contiguous, valid classes; their emissions are stored too.
         label_counts: int32 (batch,), from 0 to the labels axis.
         blank: from 0.
-        normalize: False reads the classes of blank and labels alone, and needs labels.
-        rounding: with normalize=False, flag frames that add up to more than 1.001 and log(classes) times this number;
-            None does not look.
+        normalize: as in the contract; False reads the classes of blank and labels only, and needs labels.
+        rounding: with normalize=False, flag frames whose probabilities add up to more than
+            1.001 + rounding * log(classes); None does not check.
     """
     batch, time, classes = logits.shape
     longest = 0 if labels is None else labels.shape[1]
@@ -240,10 +266,10 @@ def frame_pass(
     emissions = None
     if labels is not None:
         emissions = torch.empty((batch, time, longest + 1), dtype=torch.int64, device=logits.device)
-    tile, unit = classes_tile(logits.device, time, classes, BLOCK, warps=2), aligned(logits)
+    tile, unit = classes_tile(logits.device, time, classes, BLOCK, warps=2), classes_per_access(logits)
     slack = 0.0 if rounding is None else NORMALIZATION_SLACK + rounding * math.log(max(1, classes))
     if batch and time:
-        start(
+        launch_kernel(
             _frames_kernel, batch * cdiv(time, tile.rows),
             logits, logit_lengths, labels, label_counts, top, others, best, flags, emissions,
             logits.stride(0) // unit, logits.stride(1) // unit, logits.stride(2), time, classes // unit, longest, blank,

@@ -1,17 +1,17 @@
-"""The second row pass: the logits read once more, the gradient written once, with what comes from upstream in it.
+"""The second pass over the logits: each is read again, and the gradient is written once, times the upstream gradient.
 
-    softmax,                for a class that is none of the target's
-    softmax - posterior,    or between their complements where the posterior is the larger part of 1:
-    sum of the other posteriors - (1 - softmax)
+    softmax                                     for a class that is not in the target
+    softmax - posterior                         for blank and target
+    others' posteriors - (1 - softmax)          the same from complements, where the posterior is above one half
 
-Of many classes most are the first kind: a program takes its frames for all of them so, some instructions each, and then
-those of blank and target anew, while the caches hold what was read and take what is written. Of few classes all are
-taken the second way.
+With many classes, most are of the first kind. A program writes all classes of its frames that way, with few
+instructions each, and then blank and target again, while the data are in the caches. With few classes, all are written
+the second way.
 
-It runs when the loss is differentiated, so that the gradient is rounded once, to the input's own type, after it was
-multiplied. What is under 2^-126 before that is 0. Frames past a row's length, and rows that no path fits, are 0
-whatever comes from upstream; broken rows are NaN. Without the softmax the gradient is minus the posterior, or
-torch.nn.CTCLoss' own, exp(log-probability) - posterior.
+The pass runs when the upstream gradient is known, so that the product is rounded once, to the type of the logits.
+Entries below 2^-126 before the multiplication are 0. Frames past a row's length and rows without a path are 0 for any
+upstream gradient; broken rows are NaN. Without the softmax, the gradient is -posterior, or that of torch.nn.CTCLoss,
+exp(log-probability) - posterior.
 """
 
 from typing import NamedTuple
@@ -21,28 +21,28 @@ import triton
 import triton.language as tl
 
 from seqloss.kernels.triton.ctc.loss import BROKEN, SMALLEST, WITH_A_PATH
-from seqloss.kernels.triton.ctc.prepared_targets import few_classes, leading
-from seqloss.kernels.triton.extended_exponent import exp_below, exp_of_any
-from seqloss.kernels.triton.launch import start
-from seqloss.kernels.triton.tiles import aligned, cdiv, classes_tile, power_of_two
+from seqloss.kernels.triton.ctc.prepared_targets import has_few_classes, load_leader
+from seqloss.kernels.triton.extended_exponent import exp_full_range, exp_nonpositive
+from seqloss.kernels.triton.launch import launch_kernel
+from seqloss.kernels.triton.tiles import cdiv, classes_per_access, classes_tile, power_of_two
 
 SOFTMAX, POSTERIOR, TORCHS = 0, 1, 2
-"""What the gradient is: softmax - posterior, -posterior, exp(log-probability) - posterior."""
+"""Modes of the gradient: softmax - posterior, -posterior, exp(log-probability) - posterior."""
 
 
 BLOCK = 2048
-"""Classes at once. 64 rows of 500 frames and 5,000 classes take 337 µs on an H200, 394 with 1,024 at once."""
+"""Classes of a block. 64 rows of 500 frames and 5,000 classes take 337 µs on an H200, 394 with 1,024 at once."""
 
 
 class Residuals(NamedTuple):
-    """What the gradient needs beside the logits.
+    """What the backward pass needs besides the logits.
 
     Attributes:
         top, others: float32 (batch, time), see `frames.Frames`.
         posteriors: float32 (batch, time, labels + 1), likeliest: int32 (batch, time), complement: float32 (batch,
             time), see `by_class.Posteriors`.
-        labels: int32 (batch, labels), see `prepared.PreparedTargets`; leaders: see `prepared.Groups`.
-        frames, counts: int32 (batch,), in use.
+        labels: int32 (batch, labels), see `prepared_targets.PreparedTargets`; leaders: see `prepared_targets.Groups`.
+        frames, counts: int32 (batch,), frames and labels in use.
         status: int8 (batch,); weights: float32 (batch,) or None: see `loss.Losses`.
     """
 
@@ -68,23 +68,23 @@ def _expm1(x, power):
 
 @triton.jit
 def _to_bfloat16(x):
-    """The nearest bfloat16, even among equals, still as a float32: Triton's interpreter would cut."""
+    """Round to the nearest bfloat16, ties to even, as float32: Triton's interpreter would truncate."""
     bits = x.to(tl.int32, bitcast=True)
     bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & -0x10000
     return tl.where(x == x, bits.to(tl.float32, bitcast=True), x)
 
 
 @triton.jit
-def _finished(found, used, works, broken, factor):
-    """An entry of the gradient as it is written, but for its type."""
+def _finish_entry(found, used, works, broken, factor):
+    """An entry of the gradient before its conversion: flushed, multiplied, 0 past the length, NaN in broken rows."""
     found = tl.where((found < SMALLEST) & (found > -SMALLEST), 0.0, found)
     found = tl.where(used & works, found * factor, 0.0)
     return tl.where(used & broken, float("nan"), found) + 0.0  # no -0.0
 
 
 @triton.jit
-def _leave(to, found, inside):
-    """Store entries, rounded to the gradient's own type; nothing reads them soon."""
+def _store_entries(to, found, inside):
+    """Store entries, rounded to the gradient's type; `.cs` marks them for early eviction from the caches."""
     if to.dtype.element_ty == tl.bfloat16:
         found = _to_bfloat16(found)
     tl.store(to, found.to(to.dtype.element_ty), mask=inside, cache_modifier=".cs")
@@ -97,6 +97,7 @@ def _gradient_kernel(
     ALIGNED: tl.constexpr, MODE: tl.constexpr, BY_CLASS: tl.constexpr, FRAMES: tl.constexpr, CLASSES: tl.constexpr,
     UNITS: tl.constexpr,
 ):  # fmt: skip
+    # 1. the row's state and the factor of its gradient: upstream gradient times the weight of the reduction
     classes = classes * ALIGNED
     blocks = tl.cdiv(time, FRAMES)
     row = (tl.program_id(0) // blocks).to(tl.int64)
@@ -108,6 +109,7 @@ def _gradient_kernel(
     factor = tl.load(upstream + row * upstream_step)
     if weights is not None:
         factor *= tl.load(weights + row)
+    # 2. with many classes: all as if they were not in the target, (frames, classes) at a time
     if BY_CLASS == 0:
         t = begin + tl.arange(0, FRAMES)
         used = t < length
@@ -128,11 +130,14 @@ def _gradient_kernel(
             elif MODE == 1:
                 found = tl.zeros([FRAMES, CLASSES], tl.float32)
             else:
-                found = exp_of_any(tl.load(at, mask=read, other=float("-inf")).to(tl.float32))
-            _leave(out[:, None] + number[None, :], _finished(found, used[:, None], works, broken, factor), inside)
+                found = exp_full_range(tl.load(at, mask=read, other=float("-inf")).to(tl.float32))
+            _store_entries(
+                out[:, None] + number[None, :], _finish_entry(found, used[:, None], works, broken, factor), inside
+            )
             start += CLASSES
-        tl.debug_barrier()
-    # one axis for frames and classes, so that neighbouring lanes have neighbouring classes whatever the compiler
+        tl.debug_barrier()  # some of these entries are stored again below, by other lanes
+    # 3. then blank and target, or with few classes all. One flat axis for frames and units gives neighbouring lanes
+    #    neighbouring classes in any layout
     flat = tl.arange(0, FRAMES * UNITS)
     own_t = begin + flat // UNITS
     own_used = own_t < length
@@ -150,7 +155,8 @@ def _gradient_kernel(
     start = 0
     while start < units:
         unit = start + flat % UNITS
-        place, leads = leading(leaders, row, unit, count, longest, classes, BY_CLASS)
+        # 4. which class a unit is, where its posterior is stored, and whether it has one
+        place, leads = load_leader(leaders, row, unit, count, longest, classes, BY_CLASS)
         if BY_CLASS:
             number = unit
             inside = (own_t < time) & (unit < classes)
@@ -163,20 +169,23 @@ def _gradient_kernel(
             place = tl.where(unit == count, longest, place)
         read = inside & own_used & works
         posterior = tl.load(posteriors + own_frame * (longest + 1) + place, mask=read & has_posterior, other=0.0)
+        # 5. the entry; for the likeliest class from complements: beside = others' posteriors, missing = 1 - softmax
         best = number == own_likeliest
         found = -posterior
         if MODE != 1:
             x = tl.load(own_source + number.to(tl.int64) * stride_class, mask=read, other=float("-inf")).to(tl.float32)
             if MODE == 0:
                 whole = 1.0 + own_rest
-                probability = exp_below(x - own_top) * tl.div_rn(tl.full([FRAMES * UNITS], 1.0, tl.float32), whole)
+                probability = exp_nonpositive(x - own_top) * tl.div_rn(
+                    tl.full([FRAMES * UNITS], 1.0, tl.float32), whole
+                )
                 probability = tl.where(probability < SMALLEST, 0.0, probability)
                 missing = tl.where(probability > 0.5, tl.div_rn(own_rest, whole), 1.0 - probability)
                 found = tl.where(best, beside - missing, probability - posterior)
             else:
-                power = exp_of_any(x)
+                power = exp_full_range(x)
                 found = tl.where(best, beside + _expm1(x, power), power - posterior)
-        _leave(own_out + number, _finished(found, own_used, works, broken, factor), inside)
+        _store_entries(own_out + number, _finish_entry(found, own_used, works, broken, factor), inside)
         start += UNITS
 
 
@@ -192,7 +201,7 @@ def write_gradient(
     """The gradient of sum(upstream * weights * loss), of the logits' shape, contiguous.
 
     Args:
-        logits: (batch, time, classes), the very scores that `residuals` is of.
+        logits: (batch, time, classes), the scores from which `residuals` was computed.
         upstream: float32 (batch,), any stride; or () for all rows.
         blank: from 0.
         mode: SOFTMAX, POSTERIOR or TORCHS.
@@ -200,10 +209,14 @@ def write_gradient(
     """
     batch, time, classes = logits.shape
     gradient = torch.empty((batch, time, classes), dtype=dtype or logits.dtype, device=logits.device)
-    tile, few, unit = classes_tile(logits.device, time, classes, BLOCK), few_classes(classes), aligned(logits)
+    tile, few, unit = (
+        classes_tile(logits.device, time, classes, BLOCK),
+        has_few_classes(classes),
+        classes_per_access(logits),
+    )
     units = tile.columns if few else min(tile.columns, power_of_two(residuals.labels.shape[1] + 1))
     if batch and time:
-        start(
+        launch_kernel(
             _gradient_kernel, batch * cdiv(time, tile.rows),
             logits, *residuals, upstream, gradient, upstream.stride(0) if upstream.ndim else 0, logits.stride(0) //
             unit, logits.stride(1) // unit, logits.stride(2), time, classes // unit, residuals.labels.shape[1], blank,

@@ -1,10 +1,10 @@
-"""From the sum over all paths to each row's loss, in float64, and to their sum.
+"""From the sum over all paths to the loss of each row, in float64, and to their reduction.
 
-loss = -(certain + log1p(rest)) where the main path reads as the target, of weight 1 beside `rest`,
+loss = -(certain + log1p(rest)) where the main path, of weight 1, spells the target and `rest` sums all other paths,
 loss = -(certain + log(total))  elsewhere.
 
-A reduction is sum(weight * loss), added up in float64 by one program, so in one order; the weights go into the gradient
-too.
+A reduction is sum(weight * loss), added in float64 by one program, so in one order. The weights also multiply the
+gradient.
 """
 
 from typing import NamedTuple
@@ -16,21 +16,21 @@ import triton.language as tl
 from seqloss import contract
 from seqloss.contract import Reduction
 from seqloss.kernels.triton.ctc.main_path import MainPath, log1p
-from seqloss.kernels.triton.extended_exponent import add, indicator
-from seqloss.kernels.triton.launch import start
+from seqloss.kernels.triton.extended_exponent import add_extended, indicator
+from seqloss.kernels.triton.launch import launch_kernel
 from seqloss.kernels.triton.tiles import power_of_two
 
 WITH_A_PATH, CLOSED, BROKEN = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
-"""What becomes of a row: a number, nothing (infeasible), NaN."""
+"""Status of a row: its loss is a number, it is infeasible, its loss is NaN."""
 
 INF, ZERO, NAN = 0, 1, 2
-"""The loss of a row that no path fits; NAN makes it a broken one."""
+"""The loss of an infeasible row; NAN gives it the status BROKEN."""
 
 SMALLEST = tl.constexpr(contract.SMALLEST)
 LN2_32 = tl.constexpr(22.18070977791825)
 """32 ln 2."""
 BLOCK = 1024
-"""Rows at once."""
+"""Rows of a block."""
 
 
 class Losses(NamedTuple):
@@ -40,8 +40,8 @@ class Losses(NamedTuple):
         losses: float32 (batch,), NaN in broken rows.
         status: int8 (batch,), WITH_A_PATH, CLOSED or BROKEN.
         references: int32 (batch,), the exponent of the sum over all paths.
-        total: float32 (), the reduced loss; None where nothing is reduced.
-        weights: float32 (batch,), of the rows in it; None where they are 1.
+        total: float32 (), the reduced loss; None without a reduction.
+        weights: float32 (batch,), the weights of the rows in the reduction; None if they are 1.
     """
 
     losses: torch.Tensor
@@ -52,13 +52,13 @@ class Losses(NamedTuple):
 
     @property
     def result(self) -> torch.Tensor:
-        """What was asked for, each row's loss or the reduced one."""
+        """The reduced loss, or each row's without a reduction."""
         return self.losses if self.total is None else self.total
 
 
 @triton.jit
-def _counted(label_counts, row, there, longest):
-    """Labels of each row, as they were given."""
+def _load_label_counts(label_counts, row, there, longest):
+    """The number of labels of each row, as given; negative ones count as 0."""
     count = (longest + 0 * row).to(tl.int64)
     if label_counts is not None:
         count = tl.load(label_counts + row, mask=there, other=0).to(tl.int64)
@@ -75,13 +75,15 @@ def _loss_kernel(
     reduced = tl.sum(tl.zeros([BLOCK], tl.float64), 0)
     all_labels = tl.sum(tl.zeros([BLOCK], tl.float64), 0)
     start = 0
+    # 1. a mean over all labels needs their number first
     if REDUCTION == "labels":
         while start < batch:
-            counted = _counted(label_counts, start + lane, start + lane < batch, longest)
+            counted = _load_label_counts(label_counts, start + lane, start + lane < batch, longest)
             all_labels += tl.sum(counted.to(tl.float64), 0)
             start += BLOCK
         start = 0
     while start < batch:
+        # 2. the sum over all paths: `rest` from the walk, and the main path's 1
         row = start + lane
         there = row < batch
         end = ends + row.to(tl.int64) * 4
@@ -90,10 +92,11 @@ def _loss_kernel(
         label_exponent = tl.load(end + 1, mask=there, other=0)
         blank_exponent = tl.load(end + 3, mask=there, other=0)
         main = tl.load(spells + row, mask=there, other=0) > 0
-        rest, rest_exponent = add(label, label_exponent, blank, blank_exponent)
+        rest, rest_exponent = add_extended(label, label_exponent, blank, blank_exponent)
         one, one_exponent = indicator(main)
-        total, total_exponent = add(rest, rest_exponent, one, one_exponent)
+        total, total_exponent = add_extended(rest, rest_exponent, one, one_exponent)
         some = total > 0.0
+        # 3. the logarithm: log1p near 1, where the main path dominates, log elsewhere
         exponent = tl.maximum(tl.minimum(rest_exponent, 2), -8).to(tl.float64)
         near = log1p(rest.to(tl.float64) * tl.exp2(exponent * 32.0))
         far = tl.log(tl.where(some, total, 1.0).to(tl.float64)) + total_exponent.to(tl.float64) * LN2_32
@@ -101,6 +104,7 @@ def _loss_kernel(
         loss = loss.to(tl.float32) + 0.0
         if NORMALIZE:
             loss = tl.where(loss >= SMALLEST, loss, 0.0)
+        # 4. rows without a number
         wrong = tl.load(broken + row, mask=there, other=0) > 0
         if INFEASIBLE == 2:
             wrong = wrong | (some == 0)
@@ -110,12 +114,13 @@ def _loss_kernel(
         tl.store(losses_out + row, loss, mask=there)
         tl.store(status_out + row, status.to(tl.int8), mask=there)
         tl.store(references_out + row, tl.where(some, total_exponent, 0), mask=there)
+        # 5. the reduction, with the weight that the gradient gets, rounded to float32
         if REDUCTION != "none":
             parts = tl.full([BLOCK], 1.0, tl.float64)
             if REDUCTION == "batch":
                 parts = parts * batch
             if REDUCTION == "mean":
-                parts = tl.maximum(_counted(label_counts, row, there, longest), 1).to(tl.float64) * batch
+                parts = tl.maximum(_load_label_counts(label_counts, row, there, longest), 1).to(tl.float64) * batch
             if REDUCTION == "labels":
                 parts = parts * tl.maximum(all_labels, 1.0)
             weight = (1.0 / parts).to(tl.float32)
@@ -127,8 +132,8 @@ def _loss_kernel(
         tl.store(total_out, reduced.to(tl.float32))
 
 
-def weighs(reduction: Reduction) -> bool:
-    """Whether rows have weights other than 1."""
+def has_weights(reduction: Reduction) -> bool:
+    """Whether a reduction has weights other than 1."""
     return reduction not in ("none", "sum")
 
 
@@ -136,13 +141,13 @@ def find_losses(
     ends: torch.Tensor, main: MainPath, label_counts: torch.Tensor | None, *, normalize: bool, infeasible: int,
     reduction: Reduction, longest: int,
 ) -> Losses:  # fmt: skip
-    """Each row's loss, and what they add up to.
+    """Compute the loss of each row and the reduction.
 
     Args:
         ends: int32 (batch, 4), the last states of the backward walks, see `sums.Sums`.
         label_counts: integers (batch,), contiguous, the labels that count for a reduction; None for `longest`.
         normalize: as in the contract.
-        infeasible: what a row is that no path fits: INF, ZERO or NAN.
+        infeasible: the loss of an infeasible row: INF, ZERO or NAN.
         reduction: as in the contract. The weights are 1, 1 / batch, 1 / (batch * labels of the row), or 1 / labels of
             all rows; no labels count as one.
     """
@@ -151,9 +156,9 @@ def find_losses(
     status = torch.empty(batch, dtype=torch.int8, device=device)
     references = torch.empty(batch, dtype=torch.int32, device=device)
     total = None if reduction == "none" else torch.empty((), dtype=torch.float32, device=device)
-    weights = torch.empty(batch, dtype=torch.float32, device=device) if weighs(reduction) else None
+    weights = torch.empty(batch, dtype=torch.float32, device=device) if has_weights(reduction) else None
     if batch or total is not None:
-        start(
+        launch_kernel(
             _loss_kernel, 1,
             ends, main.certain, main.spells, main.broken, label_counts, losses, status, references, total, weights,
             batch, longest,

@@ -3,18 +3,18 @@
     β_t(s) = max over the states s' that may follow s of  x_t(s') + β_{t+1}(s')
 
 is `seqloss.kernels.ctc.align`'s recursion, on the same float64 numbers added up in the same order, so that every
-decision is the same: the furthest of the steps that attain the maximum (why that is the contract's rule for ties is
-shown in `seqloss.reference.alignment`). Column l holds two states: the blank before label l, and label l; one past the
+decision is the same: the largest of the steps that attain the maximum (`seqloss.reference.alignment` shows why that is
+the contract's rule for ties). Column l holds two states: the blank before label l, and label l; one past the
 last label holds the last blank. With e the label's x + β and b the blank's, a frame is
 
     β(blank l) = max(b_l, e_l)        β(label l) = max(e_l, b_{l+1}, e_{l+1} if label l+1 is another class)
 
-so that what moves is one column to the left, and both steps of a column fit into one byte.
+so that values move by one column to the left, and both steps of a column fit into one byte.
 
-A tile of columns is the lanes of one warp, each with PARTS neighbouring columns, in a tuple of as many tensors: of all
-that moves, only what leaves a lane is gathered from the next one. Short targets leave lanes free, for other rows.
-Targets longer than a tile go tile by tile, the last first, each in a launch of its own: what its first column is, frame
-by frame, the next launch reads. The scores of two frames ahead are on their way while a frame is computed.
+A tile of columns is one warp; each lane has PARTS neighbouring columns, in a tuple of PARTS tensors. Only the first
+column of a lane is gathered by the lane before. With short targets, several rows share a warp. Targets longer than a
+tile are computed tile by tile, the last first, each in its own launch, which stores its first column in each frame for
+the next launch. The scores of two frames ahead are loaded while a frame is computed.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
@@ -25,25 +25,27 @@ import triton.language as tl
 
 from seqloss.kernels.triton.extended_exponent import MASKED
 
-NO_WAY = tl.constexpr(float("-inf"))
+MINUS_INFINITY = tl.constexpr(float("-inf"))
 
 
 @triton.jit
-def _lines(texts, labels, column, labels_axis, PARTS: tl.constexpr):
-    """Of each column its label's class, and whether the next label may follow at once."""
+def _load_columns(targets, labels, column, labels_axis, PARTS: tl.constexpr):
+    """Load the class of each column's label, and whether the next label may follow without a blank."""
     k, skip = (), ()
     for i in tl.static_range(PARTS):
         l = column + i
-        this = tl.load(texts + l, mask=l < labels, other=0)
+        this = tl.load(targets + l, mask=l < labels, other=0)
         k = k + (this.to(tl.int64),)
-        skip = skip + ((l + 1 < labels) & (this != tl.load(texts + l + 1, mask=l + 1 < labels, other=0)),)
+        skip = skip + ((l + 1 < labels) & (this != tl.load(targets + l + 1, mask=l + 1 < labels, other=0)),)
     return k, skip
 
 
 @triton.jit
-def _frame(logits, time_step, class_step, k, blank, tops, edge, t, frames, column, labels, more, LAST: tl.constexpr,
-           PARTS: tl.constexpr):  # fmt: skip
-    """What frame t brings: its labels' scores, the blank's, the largest, and what stands right of the tile."""
+def _load_frame(
+    logits, time_step, class_step, k, blank, tops, edge, t, frames, column, labels, more, LAST: tl.constexpr,
+    PARTS: tl.constexpr,
+):  # fmt: skip
+    """Load frame t: the scores of labels and blank, the largest score, the first column of the tile to the right."""
     t = tl.maximum(t, 0)
     inside = t < frames  # (rows, 1)
     at = logits + t.to(tl.int64) * time_step
@@ -54,31 +56,33 @@ def _frame(logits, time_step, class_step, k, blank, tops, edge, t, frames, colum
     top = tl.load(tops + t, mask=inside, other=0.0)
     e_right, b_right = top, top
     if not LAST:
-        e_right = tl.load(edge + 2 * t, mask=inside & more, other=NO_WAY)
-        b_right = tl.load(edge + 2 * t + 1, mask=inside & more, other=NO_WAY)
+        e_right = tl.load(edge + 2 * t, mask=inside & more, other=MINUS_INFINITY)
+        b_right = tl.load(edge + 2 * t + 1, mask=inside & more, other=MINUS_INFINITY)
     return x, b, top, e_right, b_right
 
 
 @triton.jit
-def _emission(x, top, NORMALIZE: tl.constexpr):
-    """A score relative to its frame's largest, or as it stands; -inf where it is masked."""
+def _emission_score(x, top, NORMALIZE: tl.constexpr):
+    """A score relative to its frame's largest, or with normalize=False as it is; -inf if masked."""
     x = x.to(tl.float32).to(tl.float64)
     relative = x - top.to(tl.float64)
-    return tl.where(relative < -MASKED, NO_WAY, relative if NORMALIZE else x)
+    return tl.where(relative < -MASKED, MINUS_INFINITY, relative if NORMALIZE else x)
 
 
 @triton.jit(do_not_specialize=["batch", "time", "labels_axis", "blank", "start"])
 def best_steps(
-    logits, row_step, time_step, class_step, texts, tops, frame_counts, label_counts, blank,
+    logits, row_step, time_step, class_step, targets, tops, frame_counts, label_counts, blank,
     edge_right, edge_left, steps, reached, batch, time, labels_axis, start,
     NORMALIZE: tl.constexpr, FIRST: tl.constexpr, LAST: tl.constexpr,
     ROWS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    """One tile of columns, from the last frame to the first.
+    """Compute one tile of columns, from the last frame to the first.
 
-    Written are `steps` (batch, time, columns), a label's step in the lower two bits, its blank's in the next;
-    `edge_left` (batch, time, 2), what the tile further left will ask for; by the first tile `reached` (batch,), β of
-    the start.
+    Args:
+        edge_right: (batch, time, 2), label and blank of the first column of the tile to the right.
+        edge_left: (batch, time, 2), out, the same of this tile.
+        steps: uint8 (batch, time, columns), out, the label's step in the two lowest bits, the blank's in the next.
+        reached: (batch,), out, written by the first tile: the score of the best path.
     """
     n = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]  # (rows, 1)
     frames = tl.load(frame_counts + n, mask=n < batch, other=0).to(tl.int32)
@@ -88,26 +92,30 @@ def best_steps(
     column = start + lane * PARTS  # (1, lanes)
     next_lane = tl.broadcast_to((lane + 1) % LANES, (ROWS, LANES))
     more = start + LANES * PARTS <= labels  # the row goes on right of the tile
-    k, may_skip = _lines(texts + n * labels_axis, labels, column, labels_axis, PARTS)
+    k, may_skip = _load_columns(targets + n * labels_axis, labels, column, labels_axis, PARTS)
+    # 1. after the last frame: 0 on the last label and on the last blank
     label_ahead, blank_ahead = (), ()
     for i in tl.static_range(PARTS):
-        label_ahead = label_ahead + (tl.where(column + i == labels - 1, 0.0, NO_WAY).to(tl.float64),)
-        blank_ahead = blank_ahead + (tl.where(column + i == labels, 0.0, NO_WAY).to(tl.float64),)
+        label_ahead = label_ahead + (tl.where(column + i == labels - 1, 0.0, MINUS_INFINITY).to(tl.float64),)
+        blank_ahead = blank_ahead + (tl.where(column + i == labels, 0.0, MINUS_INFINITY).to(tl.float64),)
     row, top, edge = logits + n * row_step, tops + n * time, edge_right + 2 * n * time
-    noted = steps + n * time * (labels_axis + 1) + column
+    step_of_column = steps + n * time * (labels_axis + 1) + column
     left = edge_left + 2 * n * time + tl.zeros_like(lane)
     t = tl.max(frames) - 1
-    now = _frame(row, time_step, class_step, k, blank, top, edge, t, frames, column, labels, more, LAST, PARTS)
-    soon = _frame(row, time_step, class_step, k, blank, top, edge, t - 1, frames, column, labels, more, LAST, PARTS)
+    now = _load_frame(row, time_step, class_step, k, blank, top, edge, t, frames, column, labels, more, LAST, PARTS)
+    soon = _load_frame(
+        row, time_step, class_step, k, blank, top, edge, t - 1, frames, column, labels, more, LAST, PARTS
+    )
     while t >= 0:
-        later = _frame(
+        later = _load_frame(
             row, time_step, class_step, k, blank, top, edge, t - 2, frames, column, labels, more, LAST, PARTS
         )  # fmt: skip
+        # 2. e, b: score and β of each column's label and blank, and of the column right of the tile
         inside = t < frames
-        blank_score = _emission(now[1], now[2], NORMALIZE)
+        blank_score = _emission_score(now[1], now[2], NORMALIZE)
         e, b = (), ()
         for i in tl.static_range(PARTS):
-            score = tl.where(column + i < labels, _emission(now[0][i], now[2], NORMALIZE), NO_WAY)
+            score = tl.where(column + i < labels, _emission_score(now[0][i], now[2], NORMALIZE), MINUS_INFINITY)
             e, b = e + (score + label_ahead[i],), b + (blank_score + blank_ahead[i],)
         e_right, b_right = tl.gather(e[0], next_lane, 1), tl.gather(b[0], next_lane, 1)
         if not LAST:
@@ -117,6 +125,7 @@ def best_steps(
             tl.store(left + 2 * t, e[0], mask=inside & (lane == 0))
             tl.store(left + 2 * t + 1, b[0], mask=inside & (lane == 0))
         e, b = e + (e_right,), b + (b_right,)
+        # 3. the best step of each state; >= prefers the larger step
         label_before, blank_before = (), ()
         for i in tl.static_range(PARTS):
             used = column + i < labels
@@ -126,7 +135,7 @@ def best_steps(
             best = tl.where(skips, e[i + 1], best)
             enters = used & (e[i] >= b[i])
             step = tl.where(skips, 2, tl.where(leaves, 1, 0)) + tl.where(enters, 4, 0)
-            there = noted + t.to(tl.int64) * (labels_axis + 1) + i
+            there = step_of_column + t.to(tl.int64) * (labels_axis + 1) + i
             tl.store(there, step.to(tl.uint8), mask=inside & (column + i <= labels))
             label_before = label_before + (tl.where(inside & used, best, label_ahead[i]),)
             blank_before = blank_before + (tl.where(inside, tl.where(enters, e[i], b[i]), blank_ahead[i]),)

@@ -1,8 +1,8 @@
-"""CTC from logits to loss, and from there, once upstream is known, to the gradient.
+"""CTC from logits to loss, and, once the upstream gradient is known, to the gradient.
 
-Kernel after kernel on the current stream, each finding on the device what the one before left: nothing is copied to the
-host, no size depends on a value, so that a call may be captured in a CUDA graph. What does not fit is torch's own
-out-of-memory error; all outputs are allocated by then or nothing has been handed out.
+The kernels run one after another on the current stream and pass their results in device memory. Nothing is copied to
+the host, and no size depends on a value, so that a call can be captured in a CUDA graph. If memory runs out, torch
+raises its own error before any result is returned.
 """
 
 import torch
@@ -10,13 +10,13 @@ import torch
 from seqloss.contract import Reduction
 from seqloss.kernels.triton.ctc import main_path
 from seqloss.kernels.triton.ctc.by_class import find_posteriors
-from seqloss.kernels.triton.ctc.frames import frame_pass
+from seqloss.kernels.triton.ctc.frames import measure_frames
 from seqloss.kernels.triton.ctc.gradient import Residuals, write_gradient
 from seqloss.kernels.triton.ctc.loss import INF, Losses, find_losses
 from seqloss.kernels.triton.ctc.posteriors import find_shares
-from seqloss.kernels.triton.ctc.prepared_targets import contiguous, prepare_targets
+from seqloss.kernels.triton.ctc.prepared_targets import contiguous_lengths, prepare_targets
 from seqloss.kernels.triton.ctc.sums import sum_paths
-from seqloss.kernels.triton.launch import on
+from seqloss.kernels.triton.launch import on_device
 
 
 def forward(
@@ -33,26 +33,26 @@ def forward(
     rounding: float | None = None,
     gradient: bool,
 ) -> tuple[Losses, Residuals | None]:
-    """Each row's loss, and their reduction; with `gradient`, what `backward` needs.
+    """The loss of each row and the reduction; with `gradient`, also the residuals for `backward`.
 
     Args:
         logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
         targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,), None for all of an axis; on
             the logits' device. Rows in which they break the contract are NaN.
-        label_counts: integers (batch,), what the reduction counts where that is not target_lengths.
+        label_counts: integers (batch,), the labels that count for the reduction; None for target_lengths.
         blank: from 0.
         normalize: as in the contract.
         infeasible: `loss.INF`, `ZERO` or `NAN`.
         reduction: as in the contract.
-        rounding: see `frames.frame_pass`.
+        rounding: see `frames.measure_frames`.
     """
     classes = logits.shape[2]
-    counted = contiguous(target_lengths if label_counts is None else label_counts)
-    with on(logits.device):
+    counted = contiguous_lengths(target_lengths if label_counts is None else label_counts)
+    with on_device(logits.device):
         prepared = prepare_targets(
             targets, logit_lengths, target_lengths, time=logits.shape[1], classes=classes, blank=blank, grouped=gradient
         )
-        frames = frame_pass(
+        frames = measure_frames(
             logits,
             prepared.frames,
             prepared.labels,
@@ -61,7 +61,7 @@ def forward(
             normalize=normalize,
             rounding=rounding,
         )
-        main = main_path.find(frames, prepared, blank=blank, normalize=normalize)
+        main = main_path.find_main_path(frames, prepared, blank=blank, normalize=normalize)
         sums = sum_paths(frames, prepared, main, keep_states=gradient)
         losses = find_losses(
             sums.ends, main, counted, normalize=normalize, infeasible=infeasible, reduction=reduction,
@@ -87,6 +87,6 @@ def backward(
     mode: int,
     dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
-    """The gradient of sum(upstream * loss), or of upstream times what they were reduced to: see `write_gradient`."""
-    with on(logits.device):
+    """The gradient of sum(upstream * loss), or of upstream times the reduced loss: see `write_gradient`."""
+    with on_device(logits.device):
         return write_gradient(logits, residuals, upstream, blank=blank, mode=mode, dtype=dtype)

@@ -1,32 +1,32 @@
-"""One frame of the recursion, in registers: labels a[l] and the blanks before them b[l], in two arrays.
+"""One frame of the recursion, in registers: labels a[l] and the blanks before them b[l] (Graves' α), in two arrays.
 
     b'[l] = (b[l] + a[l-1]) * p(blank)
     a'[l] = (a[l] + b[l] + a[l-1] where l differs from its predecessor) * p(l)
 
-`seqloss.formulas.ctc.recursion.step` says it in whole arrays. Both ways use it: a backward walk reads the row's frames
-and labels in reverse, from its own last ones, so that every walk begins on its first blank, and ends on label count - 1
-or blank count.
+`seqloss.formulas.ctc.recursion.step` is the same with whole arrays. Both directions use it: a backward walk reads the
+row's own frames and labels in reverse. So every walk begins on its first blank, and ends on label count - 1 or on blank
+count.
 
-A block of columns l lies in the lanes of a warp, each with PARTS neighbours, in a tuple of as many tensors (lines,
-lanes). The only shifted operand is the label before: that of a part is the part before, and what leaves a lane alone is
-gathered from the lane before. (A gather along the whole axis would cost a shuffle for each pair of registers of a
-warp.) What a warp holds is a line: short targets share a warp, one line each; a long target's lines follow each other,
-one in each warp, and what leaves a line goes through shared memory. What enters a block's first line, its `edge`, comes
-from the block before.
+**Layout.** A column l is a label and the blank before it. Each lane of a warp holds PARTS neighbouring columns, in a
+tuple of PARTS tensors (lines, lanes). The only shifted operand is the label before. Within a lane it is the part
+before; only the last part of a lane is gathered from the lane before. (A gather along the whole axis would take a
+shuffle for each pair of registers.) The lanes of a warp are a line. Short targets share a warp, one line each. A long
+target has several lines, one per warp; the last label of a line passes through shared memory to the next. The last
+label of a block, its `edge`, passes to the next block.
 
-What each line has one of (a length, a count, a frame's number) is (lines, 1) where the lines are several rows', and a
-plain number where they are one row's: a number needs no layout, and so no barrier between warps. But what is fetched
-for a frame to come each lane fetches by itself, where it has a use for it, even if it is the same for all: a number
-would go to a register that a warp's lanes share, and the move there waits until it has come.
+**Values per line**, such as a length, a count or the number of a frame, are (lines, 1) if the lines belong to several
+rows, and a scalar if they belong to one row: a scalar has no layout and needs no barrier between warps. But values that
+are loaded ahead for a later frame are loaded by each lane that needs them, even if all are equal: a scalar would go to
+a register that the lanes of a warp share, and the move there waits for the load.
 
-`tl.max_contiguous(places, [1, 2])` says of places in memory (lines, lanes) that the lanes of a warp share the second
-axis. Each lane has one of them, so that no access spans two, and neighbours need not be neighbours in memory. Left to
-itself, Triton 3.6 shares out what lies in no ascending order along the first axis, and what it loads so goes from warp
-to warp. What is said counts for the operation that makes the places, in the same function.
+**`tl.max_contiguous(places, [1, 2])`** tells the compiler that the lanes of a warp lie along the second axis of the
+addresses (lines, lanes). Each lane has one of them, so no access spans two, and neighbours need not be neighbours in
+memory. Without it, Triton 3.6 distributes addresses in no ascending order along the first axis, and the loaded values
+move between warps. The hint applies to the operation that computes the addresses, in the same function.
 
-A backward walk of a row whose main path reads as the target sums all *other* paths; the main path's own weight, 1,
-enters where it leaves that path, and is left out where it stays. In other walks there is nothing to add, and the
-program skips it.
+**The main path.** If the best classes of a row spell the target, its backward walk sums all *other* paths. The weight
+of the main path, 1, is added where a path leaves it, and excluded where it stays. Other walks have nothing to add and
+skip this.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
@@ -36,27 +36,28 @@ import triton
 import triton.language as tl
 
 from seqloss.kernels.triton.extended_exponent import (
-    NOTHING,
     PACKED_ZERO,
-    add,
+    ZERO_EXPONENT,
+    add_extended,
     indicator,
-    multiply,
-    packed,
-    shifted,
-    unpacked,
+    multiply_extended,
+    pack,
+    shift_to,
+    unpack,
 )
 
 NOWHERE = tl.constexpr(-8)
-"""The main path's state in walks that have none: none that a label or blank could have, or be entered from."""
+"""The state of the main path in walks without one: no label or blank has it, nor can be entered from it."""
 
 
 @triton.jit
-def emitted(emissions, at, columns, inside, blanks, alive, longest, PARTS: tl.constexpr):
-    """What a frame's labels emit, a tuple of packed extended-exponent numbers (lines, lanes), and its blank, where
-    `blanks` are.
+def load_emissions(emissions, at, columns, inside, blanks, alive, longest, PARTS: tl.constexpr):
+    """Load the emissions of a frame: of its labels, a tuple of tensors (lines, lanes), and of its blank.
+
+    Both are packed extended-exponent numbers. The blank's is loaded in each lane of `blanks`.
 
     Args:
-        at: the frame's number among those of all rows.
+        at: the number of the frame among the frames of all rows.
     """
     labels = ()
     line = emissions + at * (longest + 1)
@@ -68,76 +69,87 @@ def emitted(emissions, at, columns, inside, blanks, alive, longest, PARTS: tl.co
 
 
 @triton.jit
-def line_before(value, exponent, LINES: tl.constexpr):
-    """What each line holds, (lines,), one line on: (lines, 1), in the first line anything."""
-    moved = tl.gather(packed(value, exponent), tl.maximum(tl.arange(0, LINES) - 1, 0), 0)
-    value, exponent = unpacked(moved)
+def previous_line(value, exponent, LINES: tl.constexpr):
+    """The value of the line before: (lines,) to (lines, 1); undefined in the first line."""
+    moved = tl.gather(pack(value, exponent), tl.maximum(tl.arange(0, LINES) - 1, 0), 0)
+    value, exponent = unpack(moved)
     return value[:, None], exponent[:, None]
 
 
 @triton.jit
-def label_before(
+def previous_label(
     a, a_exponent, edge, edge_exponent, lane, LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr,
     CHUNKS: tl.constexpr,
 ):  # fmt: skip
-    """a[l-1] of each part."""
+    """a[l-1] of each part, a tuple of tensors (lines, lanes)."""
     last, last_exponent = a[PARTS - 1], a_exponent[PARTS - 1]
-    if CHUNKS > 1:  # sums of whole numbers are one instruction
+    # 1. what enters a line: the last lane of the line before, or `edge` in the first line of a row.
+    #    The sum selects the last lane: a sum of integers over a warp is one instruction
+    if CHUNKS > 1:
         leaving = tl.sum(tl.where(lane == LANES - 1, last.to(tl.int32, bitcast=True), 0), 1)
         leaving_exponent = tl.sum(tl.where(lane == LANES - 1, last_exponent, 0), 1)
-        value, exponent = line_before(leaving.to(tl.float32, bitcast=True), leaving_exponent, LINES)
+        value, exponent = previous_line(leaving.to(tl.float32, bitcast=True), leaving_exponent, LINES)
         first = (tl.arange(0, LINES) % CHUNKS == 0)[:, None]
         edge, edge_exponent = tl.where(first, edge, value), tl.where(first, edge_exponent, exponent)
+    # 2. the first part: the last part of the lane before
     lane_before = tl.broadcast_to(tl.maximum(lane - 1, 0), last.shape)
     value = (tl.where(lane == 0, edge, tl.gather(last, lane_before, 1)),)
     exponent = (tl.where(lane == 0, edge_exponent, tl.gather(last_exponent, lane_before, 1)),)
+    # 3. the other parts: the part before
     for i in tl.static_range(PARTS - 1):
         value, exponent = value + (a[i],), exponent + (a_exponent[i],)
     return value, exponent
 
 
 @triton.jit
-def entered(
+def sum_predecessors(
     a, a_exponent, b, b_exponent, edge, edge_exponent, skip, lane, LINES: tl.constexpr, LANES: tl.constexpr,
     PARTS: tl.constexpr, CHUNKS: tl.constexpr,
 ):  # fmt: skip
-    """The sums that enter each label and each blank, before the frame emits; not normalised."""
-    previous, previous_exponent = label_before(
+    """The sum of each state's predecessors, before the frame's emissions; not normalised.
+
+    Terms are shifted to the largest exponent among them and added.
+    """
+    previous, previous_exponent = previous_label(
         a, a_exponent, edge, edge_exponent, lane, LINES, LANES, PARTS, CHUNKS
     )  # fmt: skip
     into_a, a_top, into_b, b_top = (), (), (), ()
     for i in tl.static_range(PARTS):
         top = tl.maximum(b_exponent[i], previous_exponent[i])
-        into_b = into_b + (shifted(b[i], b_exponent[i], top) + shifted(previous[i], previous_exponent[i], top),)
+        into_b = into_b + (shift_to(b[i], b_exponent[i], top) + shift_to(previous[i], previous_exponent[i], top),)
         b_top = b_top + (top,)
-        ahead_exponent = tl.where(skip[i], previous_exponent[i], NOTHING)
+        ahead_exponent = tl.where(skip[i], previous_exponent[i], ZERO_EXPONENT)
         top = tl.maximum(tl.maximum(a_exponent[i], b_exponent[i]), ahead_exponent)
-        ahead = shifted(tl.where(skip[i], previous[i], 0.0), ahead_exponent, top)
-        into_a = into_a + (shifted(b[i], b_exponent[i], top) + ahead + shifted(a[i], a_exponent[i], top),)
+        ahead = shift_to(tl.where(skip[i], previous[i], 0.0), ahead_exponent, top)
+        into_a = into_a + (shift_to(b[i], b_exponent[i], top) + ahead + shift_to(a[i], a_exponent[i], top),)
         a_top = a_top + (top,)
     return into_a, a_top, into_b, b_top
 
 
 @triton.jit
-def enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS: tl.constexpr):
-    """With what enters from the main path's `state`."""
+def add_main_path(into_a, a_top, into_b, b_top, state, skip, place, PARTS: tl.constexpr):
+    """Add 1 to the states that follow the main path's `state`: itself, the next, and the next label where `skip`."""
     on_label = state & 1
-    stands = state >> 1
+    main_label = state >> 1
     all_a, all_a_exponent, all_b, all_b_exponent = (), (), (), ()
     for i in tl.static_range(PARTS):
-        x, x_exponent = indicator(place + i == stands + on_label)
-        x, x_exponent = add(into_b[i], b_top[i], x, x_exponent)
+        x, x_exponent = indicator(place + i == main_label + on_label)
+        x, x_exponent = add_extended(into_b[i], b_top[i], x, x_exponent)
         all_b, all_b_exponent = all_b + (x,), all_b_exponent + (x_exponent,)
-        onward = skip[i] & (on_label == 1) & (place + i == stands + 1)
-        x, x_exponent = indicator((place + i == stands) | onward)
-        x, x_exponent = add(into_a[i], a_top[i], x, x_exponent)
+        onward = skip[i] & (on_label == 1) & (place + i == main_label + 1)
+        x, x_exponent = indicator((place + i == main_label) | onward)
+        x, x_exponent = add_extended(into_a[i], a_top[i], x, x_exponent)
         all_a, all_a_exponent = all_a + (x,), all_a_exponent + (x_exponent,)
     return all_a, all_a_exponent, all_b, all_b_exponent
 
 
 @triton.jit
-def besides(rest, rest_exponent, entered, entered_exponent, first, next_state, PARTS: tl.constexpr):
-    """What entered, but in the main path's `next_state` what entered besides it; `first` numbers the first part."""
+def exclude_main_path(rest, rest_exponent, entered, entered_exponent, first, next_state, PARTS: tl.constexpr):
+    """`rest`, without the main path, in the main path's `next_state`, and `entered`, with it, elsewhere.
+
+    Args:
+        first: the state of each lane's first part.
+    """
     value, exponent = (), ()
     for i in tl.static_range(PARTS):
         stays = first + 2 * i == next_state
@@ -147,41 +159,43 @@ def besides(rest, rest_exponent, entered, entered_exponent, first, next_state, P
 
 
 @triton.jit
-def step(
+def step_frame(
     a, a_exponent, b, b_exponent, edge, edge_exponent, p, q, state, next_state, any_main, skip,
     place, lane, LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, CHUNKS: tl.constexpr,
 ):  # fmt: skip
-    """One frame on.
+    """One step of the recursion.
 
     Args:
-        a, b: labels and the blanks before them, tuples of (lines, lanes); edge: the label before the block, in its
-            first lane at least.
-        p, q: what the frame's labels emit, a tuple of packed extended-exponent numbers (lines, lanes), and its blank,
-        in each lane
-            that has a use for it.
-        state, next_state: the main path's, before the frame and in it, so too, or NOWHERE; any_main: whether any row
-            has one.
-        skip: labels that may follow the one before without a blank between.
-        place: of each lane's first column in the target, (lines, lanes).
+        a, b: labels and the blanks before them, tuples of tensors (lines, lanes).
+        edge: the label before the block, needed in its first lane only.
+        p, q: the emissions of the frame, packed: of its labels, a tuple of tensors (lines, lanes), and of its blank, in
+            each lane that needs it.
+        state, next_state: the states of the main path before the frame and in it, or NOWHERE, in each lane that needs
+            them; any_main: whether any row has a main path.
+        skip: masks of the labels that may follow the one before without a blank between.
+        place: (lines, lanes), the first column of each lane.
 
     Returns:
-        a, b after the frame, and what entered them, without what the frame itself emits.
+        a, b after the frame; the sums of their predecessors, without the emissions of the frame.
     """
-    into_a, a_top, into_b, b_top = entered(
+    # 1. predecessors
+    into_a, a_top, into_b, b_top = sum_predecessors(
         a, a_exponent, b, b_exponent, edge, edge_exponent, skip, lane, LINES, LANES, PARTS, CHUNKS
     )  # fmt: skip
     new_a, new_a_exponent, new_b, new_b_exponent = into_a, a_top, into_b, b_top
+    # 2. the main path's weight enters wherever a path leaves it, and never where it stays on it
     if any_main:
-        all_a, all_a_top, all_b, all_b_top = enter_from_main(into_a, a_top, into_b, b_top, state, skip, place, PARTS)
-        new_a, new_a_exponent = besides(into_a, a_top, all_a, all_a_top, 2 * place + 1, next_state, PARTS)
-        new_b, new_b_exponent = besides(into_b, b_top, all_b, all_b_top, 2 * place, next_state, PARTS)
+        all_a, all_a_top, all_b, all_b_top = add_main_path(into_a, a_top, into_b, b_top, state, skip, place, PARTS)
+        new_a, new_a_exponent = exclude_main_path(into_a, a_top, all_a, all_a_top, 2 * place + 1, next_state, PARTS)
+        new_b, new_b_exponent = exclude_main_path(into_b, b_top, all_b, all_b_top, 2 * place, next_state, PARTS)
         into_a, a_top, into_b, b_top = all_a, all_a_top, all_b, all_b_top
+    # 3. times the emissions, normalised
     a, a_exponent, b, b_exponent = (), (), (), ()
-    of_blank, of_blank_exponent = unpacked(q)
+    of_blank, of_blank_exponent = unpack(q)
     for i in tl.static_range(PARTS):
-        of_label, of_label_exponent = unpacked(p[i])
-        value, exponent = multiply(new_a[i], new_a_exponent[i], of_label, of_label_exponent)
+        of_label, of_label_exponent = unpack(p[i])
+        value, exponent = multiply_extended(new_a[i], new_a_exponent[i], of_label, of_label_exponent)
         a, a_exponent = a + (value,), a_exponent + (exponent,)
-        value, exponent = multiply(new_b[i], new_b_exponent[i], of_blank, of_blank_exponent)
+        value, exponent = multiply_extended(new_b[i], new_b_exponent[i], of_blank, of_blank_exponent)
         b, b_exponent = b + (value,), b_exponent + (exponent,)
     return a, a_exponent, b, b_exponent, into_a, a_top, into_b, b_top

@@ -1,20 +1,21 @@
-"""The sums over paths: one walk forward and one backward through each row, side by side.
+"""The sums over paths: one walk forward (α) and one backward (β) over each row, at the same time.
 
-A walk holds a block of states in registers and goes frame by frame; the scores of the next frames are on their way
-meanwhile. Several walks share a program where targets are short, so that a warp is full; walks of rows of like length
-share one, the longest first.
+A walk holds a block of states in registers and goes frame by frame, while the emissions of later frames are loaded. If
+targets are short, several walks share a program, so that a warp is full. Rows are sorted by length, longest first, so
+that walks of similar length share a program.
 
-A target longer than a block is walked through by several programs, one for each block, side by side: a block leaves,
-frame by frame, what its last label holds, and hands that over some frames at a time; the next block's program waits for
-it (`hand_over`, `wait_for`). Programs take their numbers as they start, first blocks first, and each waits for a lower
-number alone: so the one that waits for nobody runs, however few of them a device has room for.
+A target longer than a block is walked by several programs at the same time, one per block. In each frame, a block
+stores its last label. Every `HANDED` frames it signals how far it is (`signal_frames_done`), and the program of the
+next block waits for that (`wait_for_frames`). Programs take their numbers as they start, first blocks first, and each
+waits for a lower number only. So there is always a running program that need not wait, however few programs fit on the
+device at once.
 
-For the posteriors, the states are kept every `stride` frames, as a packed extended-exponent number each:
+For the posteriors, the states of every `stride`-th frame are stored as packed extended-exponent numbers:
 
-    2 walks * batch * ceil(time / stride) * (labels + 1) * 16 bytes,        stride = ceil(sqrt(time)),
+    2 walks * batch * ceil(time / stride) * (labels + 1) * 16 bytes,        stride = ceil(sqrt(time)).
 
-from where `posteriors.py` walks again. A walk's last states give the sum over all paths. For a loss alone backward
-walks do, and nothing is kept.
+`posteriors.py` walks again from there. The last states of a walk give the sum over all paths. The loss alone needs the
+backward walks only, and stores no states.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
@@ -30,25 +31,25 @@ import triton.language as tl
 from seqloss.kernels.triton.ctc.frames import Frames
 from seqloss.kernels.triton.ctc.main_path import MainPath
 from seqloss.kernels.triton.ctc.prepared_targets import PreparedTargets
-from seqloss.kernels.triton.ctc.step import NOWHERE, emitted, step
-from seqloss.kernels.triton.extended_exponent import NOTHING, PACKED_ZERO, indicator, packed, unpacked
-from seqloss.kernels.triton.launch import start
+from seqloss.kernels.triton.ctc.step import NOWHERE, load_emissions, step_frame
+from seqloss.kernels.triton.extended_exponent import PACKED_ZERO, ZERO_EXPONENT, indicator, pack, unpack
+from seqloss.kernels.triton.launch import launch_kernel
 from seqloss.kernels.triton.tiles import cdiv, walks_tile
 
 HANDED = 32
-"""Frames that the program of a block hands over at a time."""
+"""Frames between two signals of a block."""
 CLEARED = 256
-"""Counters that a program clears."""
+"""Counters that a program sets to 0."""
 
 
 class Sums(NamedTuple):
-    """What the walks leave.
+    """The result of the walks.
 
     Attributes:
-        ends: int32 (batch, 4), of the backward walk: last label and last blank, value's bits and exponent; in rows that
-            spell their target without the main path.
-        checkpoints: int64 (batch, 2, segments, 2, labels + 1), states before each segment's first frame, forward, and
-            after its last, backward; labels and blanks, as packed extended-exponent numbers. None for a loss alone.
+        ends: int32 (batch, 4), the last states of the backward walk: bits of the value and exponent of the last label,
+            then of the last blank. Without the main path in rows whose main path spells the target.
+        checkpoints: int64 (batch, 2, segments, 2, labels + 1), packed states of labels and blanks: forward those before
+            the first frame of each segment, backward those after its last. None for a loss alone.
         stride: frames of a segment.
     """
 
@@ -58,8 +59,8 @@ class Sums(NamedTuple):
 
 
 @triton.jit
-def numbered(program, ROWS: tl.constexpr, CHUNKS: tl.constexpr):
-    """Which of a program's ROWS each line is of, counted over all programs: (lines, 1), or a number."""
+def row_of_each_line(program, ROWS: tl.constexpr, CHUNKS: tl.constexpr):
+    """The number of each line's row among the rows of all programs: (lines, 1), or a scalar if ROWS is 1."""
     number = program
     if ROWS > 1:
         number = (number * ROWS + tl.arange(0, ROWS * CHUNKS) // CHUNKS)[:, None]
@@ -67,8 +68,8 @@ def numbered(program, ROWS: tl.constexpr, CHUNKS: tl.constexpr):
 
 
 @triton.jit
-def most_of(x, ROWS: tl.constexpr):
-    """The largest of all lines, a number."""
+def max_over_lines(x, ROWS: tl.constexpr):
+    """The largest value of all lines, a scalar."""
     if ROWS > 1:
         x = tl.max(x)
     return x
@@ -76,14 +77,17 @@ def most_of(x, ROWS: tl.constexpr):
 
 @triton.jit
 def first_columns(start, chunk, lane, LANES: tl.constexpr, PARTS: tl.constexpr):
-    """Each lane's first column of a block, in the target, (lines, lanes)."""
+    """The first column of each lane of a block that begins at column `start`, (lines, lanes)."""
     return start + (chunk * LANES + lane) * PARTS
 
 
 @triton.jit
-def label_columns(labels, row, longest, count, backward, place, there, PARTS: tl.constexpr):
-    """In a walk's own order, as tuples of (lines, lanes): which label each column is, whether it is one, and whether
-    that may follow the one before without a blank between."""
+def load_label_columns(labels, row, longest, count, backward, place, there, PARTS: tl.constexpr):
+    """The labels of a block in the order of its walk, as tuples of tensors (lines, lanes).
+
+    Returns:
+        the number of each column's label; whether it exists; whether it may follow the one before without a blank.
+    """
     columns, inside, skip = (), (), ()
     line = labels + row * longest
     for i in tl.static_range(PARTS):
@@ -97,39 +101,43 @@ def label_columns(labels, row, longest, count, backward, place, there, PARTS: tl
 
 
 @triton.jit
-def main_state(states, at, place, blanks, main):
-    """The main path's state in a frame, as a forward walk counts them, in each lane of `blanks`."""
+def load_main_state(states, at, place, blanks, main):
+    """Load the state of the main path in a frame, in the order of a forward walk, in each lane of `blanks`."""
     at = tl.max_contiguous(states + at + tl.where(blanks, 0, place), [1, 2])
     return tl.load(at, mask=blanks & main, other=0)
 
 
 @triton.jit
-def in_own_order(state, count, main, known):
-    """It as a backward walk counts them; NOWHERE where the walk has none."""
+def state_in_walk_order(state, count, main, known):
+    """The main path's state in the order of a backward walk; NOWHERE in walks without a main path."""
     return tl.where(main, tl.where(known, 2 * count - state, 0), NOWHERE)
 
 
 @triton.jit
-def bring(
+def prefetch_frames(
     emissions, states, edges, row, time, frame, u, pace, left, columns, inside, blanks, main, enters, longest,
     MANY: tl.constexpr, PARTS: tl.constexpr, TOGETHER: tl.constexpr,
 ):  # fmt: skip
-    """What the next frames need, `left` of them at the most: what their labels emit, one after another, their blanks,
-    the main path's states, and with `MANY` blocks what the one before left at its edge."""
-    labels, of_blank, stands, entering = (), (), (), ()
+    """Load the data of the next TOGETHER frames, of which `left` exist, in one group.
+
+    Returns:
+        emissions of labels, frame by frame; emissions of blanks; states of the main path; with `MANY`, the last label
+        of the block before in each frame.
+    """
+    labels, of_blank, main_states, entering = (), (), (), ()
     for j in tl.static_range(TOGETHER):
         now, alive = frame + j * pace, left > j
-        some, blank = emitted(emissions, row * time + now, columns, inside, blanks, alive, longest, PARTS)
+        some, blank = load_emissions(emissions, row * time + now, columns, inside, blanks, alive, longest, PARTS)
         labels, of_blank = labels + some, of_blank + (blank,)
-        stands = stands + (main_state(states, row * time + now, columns[0], blanks, main & alive),)
+        main_states = main_states + (load_main_state(states, row * time + now, columns[0], blanks, main & alive),)
         if MANY:
-            entering = entering + (take_over(edges + (u + j), enters & alive, columns[0]),)
-    return labels, of_blank, stands, entering
+            entering = entering + (load_edge(edges + (u + j), enters & alive, columns[0]),)
+    return labels, of_blank, main_states, entering
 
 
 @triton.jit
-def of_frame(labels, j: tl.constexpr, PARTS: tl.constexpr):
-    """One frame's labels of those that were brought together."""
+def labels_of_frame(labels, j: tl.constexpr, PARTS: tl.constexpr):
+    """The label emissions of frame j, of those that `prefetch_frames` loaded."""
     found = ()
     for i in tl.static_range(PARTS):
         found = found + (labels[j * PARTS + i],)
@@ -137,18 +145,18 @@ def of_frame(labels, j: tl.constexpr, PARTS: tl.constexpr):
 
 
 @triton.jit
-def nothing(LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr):
-    """A zero of each column."""
+def zero_states(LINES: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr):
+    """Zero in each column, as tuples of values and of exponents."""
     value, exponent = (), ()
     for _ in tl.static_range(PARTS):
         value = value + (tl.zeros([LINES, LANES], tl.float32),)
-        exponent = exponent + (tl.full([LINES, LANES], NOTHING, tl.int32),)
+        exponent = exponent + (tl.full([LINES, LANES], ZERO_EXPONENT, tl.int32),)
     return value, exponent
 
 
 @triton.jit
-def on_first_blank(begins, place, PARTS: tl.constexpr):
-    """1 on the first blank of the rows that begin there."""
+def start_states(begins, place, PARTS: tl.constexpr):
+    """1 on the first blank, 0 on the others; 0 everywhere where `begins` is false."""
     value, exponent = (), ()
     for i in tl.static_range(PARTS):
         one, one_exponent = indicator((place + i == 0) & begins)
@@ -157,47 +165,49 @@ def on_first_blank(begins, place, PARTS: tl.constexpr):
 
 
 @triton.jit
-def keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS: tl.constexpr):
-    """Store states as two lines of packed extended-exponent numbers, labels and blanks."""
+def store_states(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS: tl.constexpr):
+    """Store states as packed extended-exponent numbers: labels, then blanks, `longest` + 1 each."""
     for i in tl.static_range(PARTS):
         inside = kept & (place + i <= count)
         at = tl.max_contiguous(out + (place + i), [1, 2])
-        tl.store(at, packed(a[i], a_exponent[i]), mask=inside)
-        tl.store(at + (longest + 1), packed(b[i], b_exponent[i]), mask=inside)
+        tl.store(at, pack(a[i], a_exponent[i]), mask=inside)
+        tl.store(at + (longest + 1), pack(b[i], b_exponent[i]), mask=inside)
 
 
 @triton.jit
-def pass_on(edges, frame, place, last, a, a_exponent, PARTS: tl.constexpr):
-    """Leave the `last` label of the block for the next block."""
+def store_edge(edges, frame, place, last, a, a_exponent, PARTS: tl.constexpr):
+    """Store the last label of the block, in lane `last`, for the program of the next block."""
     at = tl.max_contiguous(edges + frame + tl.where(last, 0, place), [1, 2])
-    tl.store(at, packed(a[PARTS - 1], a_exponent[PARTS - 1]), mask=last)
+    tl.store(at, pack(a[PARTS - 1], a_exponent[PARTS - 1]), mask=last)
 
 
 @triton.jit
-def take_over(edge, enters, place):
-    """The label that enters the block, a packed extended-exponent number, in each lane of `enters`."""
+def load_edge(edge, enters, place):
+    """Load the label before the block, packed, in each lane of `enters`; zero elsewhere."""
     at = tl.max_contiguous(edge + tl.where(enters, 0, place), [1, 2])
     return tl.load(at, mask=enters, other=PACKED_ZERO)
 
 
 @triton.jit
-def hand_over(done, frames):
-    """Let the program of the next block read what `frames` frames have left at the edge: the barrier puts what one lane
-    stored before the release, which is another's."""
+def signal_frames_done(done, frames):
+    """Signal the program of the next block that the edges of `frames` frames are stored.
+
+    One lane stored them, another one signals: the barrier orders the stores before the release.
+    """
     tl.debug_barrier()
     tl.atomic_xchg(done, frames, sem="release")
 
 
 @triton.jit
-def wait_for(done, frames):
-    """Until the program of the block before has handed over so many frames."""
+def wait_for_frames(done, frames):
+    """Wait until the program of the block before has stored the edges of `frames` frames; acquires its stores."""
     while tl.atomic_add(done, 0, sem="acquire") < frames:
         pass
 
 
 @triton.jit
-def going_on(alive, new, old, PARTS: tl.constexpr):
-    """New values where a walk goes on."""
+def update_where_alive(alive, new, old, PARTS: tl.constexpr):
+    """`new` where the walk has not ended, else `old`."""
     chosen = ()
     for i in tl.static_range(PARTS):
         chosen = chosen + (tl.where(alive, new[i], old[i]),)
@@ -218,6 +228,7 @@ def _sums_kernel(
     ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, TOGETHER: tl.constexpr,
     HANDED: tl.constexpr,
 ):  # fmt: skip
+    # 1. which walks: with several blocks, programs take numbers as they start; `done` then points to the own counter
     LINES: tl.constexpr = ROWS * CHUNKS
     chunk = (tl.arange(0, LINES) % CHUNKS)[:, None]
     lane = tl.arange(0, LANES)[None, :]
@@ -227,81 +238,99 @@ def _sums_kernel(
         started = tl.atomic_add(done, 1)
         done += 1 + started
         program, block = started % of_block, started // of_block
-    walk = numbered(program, ROWS, CHUNKS)
+    # 2. values per line, (lines, 1) or scalars: the walk's row, its length, its labels
+    walk = row_of_each_line(program, ROWS, CHUNKS)
     there = walk < walks
     row = tl.load(order + walk // WAYS, mask=there, other=0).to(tl.int64)
     backward = walk % WAYS == 0
     length = tl.load(frames + row, mask=there, other=0)
     count = tl.load(counts + row, mask=there, other=-1)
     main = backward & there & (tl.load(spells + row, mask=there, other=0) > 0)
-    any_main = most_of(main.to(tl.int32), ROWS) > 0
-    most_frames = most_of(length, ROWS)
+    any_main = max_over_lines(main.to(tl.int32), ROWS) > 0
+    most_frames = max_over_lines(length, ROWS)
     line = longest + 1
     pace = tl.where(backward, -1, 1)
     own_edges, edges_before = edges, edges
     if MANY:
         own_edges = edges + (block.to(tl.int64) * walks + walk) * time
         edges_before = edges + ((block.to(tl.int64) - 1) * walks + walk) * time
+    # 3. blocks past the row's last column have nothing to do
     start = block * (CHUNKS * LANES * PARTS)
-    if start <= most_of(count, ROWS):
+    if start <= max_over_lines(count, ROWS):
         place = first_columns(start, chunk, lane, LANES, PARTS)
         ends_block = (chunk == CHUNKS - 1) & (lane == LANES - 1)
-        columns, inside, skip = label_columns(labels, row, longest, count, backward, place, there, PARTS)
+        columns, inside, skip = load_label_columns(labels, row, longest, count, backward, place, there, PARTS)
         blanks, enters = there & (place <= count), (place == start) & (block > 0)
-        a, a_exponent = nothing(LINES, LANES, PARTS)
-        b, b_exponent = on_first_blank(there & (main == 0), place, PARTS)
+        # 4. before the first frame: 1 on the first blank, unless that is the main path, which is excluded
+        a, a_exponent = zero_states(LINES, LANES, PARTS)
+        b, b_exponent = start_states(there & (main == 0), place, PARTS)
         frame = tl.where(backward, length - 1, 0)
         state = tl.where(main & blanks, 0, NOWHERE)
+        # 5. checkpoints: forward before frames 0, stride, 2 stride, ...; backward after the last frame of each segment,
+        #    so that the first gap is the length of the last segment
         gap = tl.where(backward, (length - 1) % stride + 1, stride)
         border = 0 * gap
+        # 6. the first group of frames
         if MANY:
             if block > 0:
-                wait_for(done - of_block, tl.minimum(TOGETHER, most_frames))
-        ps, qs, stands, entering = bring(
+                wait_for_frames(done - of_block, tl.minimum(TOGETHER, most_frames))
+        ps, qs, main_states, entering = prefetch_frames(
             emissions, states, edges_before, row, time, frame, 0, pace, length, columns, inside, blanks, main, enters,
             longest, MANY, PARTS, TOGETHER,
         )  # fmt: skip
+        # 7. rounds of HANDED frames, each of groups of TOGETHER frames; with one block, one round of all frames
         u = 0
         while u < most_frames:
             until = most_frames
             if MANY:
                 until = tl.minimum(u + HANDED, most_frames)
-                hand_over(done, u)
+                signal_frames_done(done, u)
                 if block > 0:
-                    wait_for(done - of_block, tl.minimum(until + TOGETHER, most_frames))
+                    wait_for_frames(done - of_block, tl.minimum(until + TOGETHER, most_frames))
             while u < until:
-                next_ps, next_qs, next_stands, next_entering = bring(
+                # 8. load the next group while this one is computed
+                next_ps, next_qs, next_main_states, next_entering = prefetch_frames(
                     emissions, states, edges_before, row, time, frame + TOGETHER * pace, u + TOGETHER, pace,
                     length - (u + TOGETHER), columns, inside, blanks, main, enters, longest, MANY, PARTS, TOGETHER,
                 )  # fmt: skip
                 for j in tl.static_range(TOGETHER):
                     alive = u + j < length
+                    # 9. store the states before the frame where a segment begins
                     if KEEP:
                         here = u + j == border
                         kept = alive & here
-                        if most_of(kept.to(tl.int32), ROWS) > 0:
+                        if max_over_lines(kept.to(tl.int32), ROWS) > 0:
                             segment = (row * 2 + backward.to(tl.int64)) * segments + frame // stride
                             out = checkpoints + segment * (2 * line)
-                            keep(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS)
+                            store_states(out, place, count, longest, kept, a, a_exponent, b, b_exponent, PARTS)
                             border = tl.where(here, border + gap, border)
                             gap = tl.where(here, stride, gap)
-                    edge, edge_exponent = 0.0 * frame, 0 * frame + NOTHING
+                    # 10. exchange edges with the neighbouring blocks
+                    edge, edge_exponent = 0.0 * frame, 0 * frame + ZERO_EXPONENT
                     if MANY:
-                        pass_on(own_edges, u + j, place, alive & ends_block, a, a_exponent, PARTS)
-                        edge, edge_exponent = unpacked(entering[j])
-                    next_state = in_own_order(stands[j], count, main, alive)
-                    new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step(
-                        a, a_exponent, b, b_exponent, edge, edge_exponent, of_frame(ps, j, PARTS), qs[j], state,
+                        store_edge(own_edges, u + j, place, alive & ends_block, a, a_exponent, PARTS)
+                        edge, edge_exponent = unpack(entering[j])
+                    # 11. one step; walks that have ended keep their states
+                    next_state = state_in_walk_order(main_states[j], count, main, alive)
+                    new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step_frame(
+                        a, a_exponent, b, b_exponent, edge, edge_exponent, labels_of_frame(ps, j, PARTS), qs[j], state,
                         next_state, any_main, skip, place, lane, LINES, LANES, PARTS, CHUNKS,
                     )  # fmt: skip
-                    a, a_exponent = going_on(alive, new_a, a, PARTS), going_on(alive, new_a_exponent, a_exponent, PARTS)
-                    b, b_exponent = going_on(alive, new_b, b, PARTS), going_on(alive, new_b_exponent, b_exponent, PARTS)
+                    a, a_exponent = (
+                        update_where_alive(alive, new_a, a, PARTS),
+                        update_where_alive(alive, new_a_exponent, a_exponent, PARTS),
+                    )
+                    b, b_exponent = (
+                        update_where_alive(alive, new_b, b, PARTS),
+                        update_where_alive(alive, new_b_exponent, b_exponent, PARTS),
+                    )
                     state = next_state
                     frame += pace
-                ps, qs, stands, entering = next_ps, next_qs, next_stands, next_entering
+                ps, qs, main_states, entering = next_ps, next_qs, next_main_states, next_entering
                 u += TOGETHER
+        # 12. the end: the last label and the last blank of backward walks
         if MANY:
-            hand_over(done, most_frames)
+            signal_frames_done(done, most_frames)
         ours = backward & there
         final = ends + row * 4 + 0 * place
         for i in tl.static_range(PARTS):
@@ -310,18 +339,19 @@ def _sums_kernel(
             tl.store(final + 1, a_exponent[i], mask=on_label)
             tl.store(final + 2, b[i].to(tl.int32, bitcast=True), mask=on_blank)
             tl.store(final + 3, b_exponent[i], mask=on_blank)
+        # an empty target has no label: zero
         empty = ours & (place == 0) & (count == 0)
         tl.store(final, 0 * place, mask=empty)
-        tl.store(final + 1, 0 * place + NOTHING, mask=empty)
+        tl.store(final + 1, 0 * place + ZERO_EXPONENT, mask=empty)
 
 
 def segment_frames(time: int) -> int:
-    """How many frames lie between two kept states."""
+    """Frames between two stored states: the stride."""
     return max(1, math.isqrt(max(0, time - 1)) + 1)
 
 
 def sum_paths(frames: Frames, prepared: PreparedTargets, main: MainPath, *, keep_states: bool) -> Sums:
-    """Walk through every row; with `keep_states` both ways."""
+    """Walk over every row: backward, and with `keep_states` also forward, storing checkpoints."""
     assert frames.emissions is not None
     batch, time = frames.best.shape
     longest = prepared.labels.shape[1]
@@ -338,9 +368,9 @@ def sum_paths(frames: Frames, prepared: PreparedTargets, main: MainPath, *, keep
     edges = torch.empty((blocks, walks, time), **wide) if many else None
     done = torch.empty(1 + blocks * programs, **new) if many else None
     if done is not None and batch:
-        start(_clear_kernel, cdiv(len(done), CLEARED), done, len(done), BLOCK=CLEARED)
+        launch_kernel(_clear_kernel, cdiv(len(done), CLEARED), done, len(done), BLOCK=CLEARED)
     if batch:
-        start(
+        launch_kernel(
             _sums_kernel, blocks * programs,
             frames.emissions, prepared.labels, prepared.counts, main.walked, main.states, main.spells, prepared.order,
             ends, edges, done, checkpoints, walks, time, longest, segments, stride,

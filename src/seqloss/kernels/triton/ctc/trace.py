@@ -1,19 +1,19 @@
-"""The path that noted steps lead along, and what is to be read off it.
+"""The path along the stored steps, and its classes, spans and log-probabilities.
 
-Following is serial in time and waits for a byte a frame, so nothing else is done meanwhile: it writes states. Then
-every frame knows from its own state, the one before and the one after which class it shows and whether a label starts
-or ends there, all frames at once; each place is written by one frame alone.
+Following the steps is sequential in time and waits for one byte per frame, so this kernel only stores states. The next
+kernel processes all frames at once: the states of a frame and of its neighbours determine its class and whether a label
+begins or ends there. Each place is written by one frame only.
 """
 
 import triton
 import triton.language as tl
 
-from seqloss.kernels.triton.spans import log_probability
+from seqloss.kernels.triton.spans import log_probability_of_best
 
 
 @triton.jit(do_not_specialize=["batch", "time", "labels_axis"])
-def follow(steps, frame_counts, states, batch, time, labels_axis, ROWS: tl.constexpr):
-    """The state of each frame, (batch, time): it waits for one byte a frame."""
+def follow_steps(steps, frame_counts, states, batch, time, labels_axis, ROWS: tl.constexpr):
+    """Store the state of each frame, (batch, time)."""
     n = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
     frames = tl.load(frame_counts + n, mask=n < batch, other=0).to(tl.int32)
     most = tl.max(frames, 0)
@@ -28,12 +28,12 @@ def follow(steps, frame_counts, states, batch, time, labels_axis, ROWS: tl.const
 
 
 @triton.jit(do_not_specialize=["count", "time", "labels_axis", "blank"])
-def read_off(
+def read_path(
     logits, row_step, time_step, class_step, labels, tops, others, frame_counts,
     states, blank, classes, log_probs, first, last, count, time, labels_axis,
     NORMALIZE: tl.constexpr, FRAMES: tl.constexpr,
 ):  # fmt: skip
-    """Class and log probability of each frame, the first and the last frame of each label."""
+    """Store class and log-probability of each frame, and the first and the last frame of each label."""
     place = tl.program_id(0).to(tl.int64) * FRAMES + tl.arange(0, FRAMES)
     there = place < count
     n, t = place // time, place % time
@@ -47,7 +47,7 @@ def read_off(
     score = x.to(tl.float32).to(tl.float64)
     if NORMALIZE:
         top = tl.load(tops + place, mask=inside, other=0.0).to(tl.float64)
-        score = (score - top) + log_probability(tl.load(others + place, mask=inside, other=0.0))
+        score = (score - top) + log_probability_of_best(tl.load(others + place, mask=inside, other=0.0))
     tl.store(classes + place, tl.where(inside, k, -1), mask=there)
     tl.store(log_probs + place, score, mask=inside)
     before = tl.load(states + place - 1, mask=odd & (t > 0), other=-1)

@@ -15,20 +15,20 @@ import triton.language as tl
 
 from seqloss.kernels.triton import extended_exponent
 from seqloss.kernels.triton.extended_exponent import (
-    add,
-    difference,
-    exp,
-    exp_below,
-    exp_fast,
-    exp_of_any,
+    add_extended,
+    exp_approximate,
+    exp_extended,
+    exp_full_range,
+    exp_nonpositive,
     indicator,
-    multiply,
-    shifted,
+    multiply_extended,
+    shift_to,
+    two_difference,
 )
-from seqloss.kernels.triton.launch import start
+from seqloss.kernels.triton.launch import launch_kernel
 
 STEP = 32
-NOTHING = int(extended_exponent.NOTHING.value)
+NOTHING = int(extended_exponent.ZERO_EXPONENT.value)
 UNIT = 2.0**-24
 
 
@@ -39,11 +39,11 @@ def _pairs_kernel(x, x_exponent, y, y_exponent, value, exponent, MULTIPLY: tl.co
         tl.load(x + at), tl.load(x_exponent + at), tl.load(y + at), tl.load(y_exponent + at)
     )  # fmt: skip
     if MULTIPLY:
-        found, found_exponent = multiply(one, one_exponent, other, other_exponent)
+        found, found_exponent = multiply_extended(one, one_exponent, other, other_exponent)
     else:
-        found, found_exponent = add(one, one_exponent, other, other_exponent)
+        found, found_exponent = add_extended(one, one_exponent, other, other_exponent)
         unit, unit_exponent = indicator(found >= 0.0)  # normalised by a product with 1
-        found, found_exponent = multiply(found, found_exponent, unit, unit_exponent)
+        found, found_exponent = multiply_extended(found, found_exponent, unit, unit_exponent)
     tl.store(value + at, found)
     tl.store(exponent + at, found_exponent)
 
@@ -52,18 +52,18 @@ def _pairs_kernel(x, x_exponent, y, y_exponent, value, exponent, MULTIPLY: tl.co
 def _powers_kernel(x, value, exponent, below, any_, fast, SIZE: tl.constexpr):
     at = tl.arange(0, SIZE)
     distance = tl.load(x + at)
-    found, found_exponent = exp(distance, 0.0, distance >= -1e8)
+    found, found_exponent = exp_extended(distance, 0.0, distance >= -1e8)
     tl.store(value + at, found)
     tl.store(exponent + at, found_exponent)
-    tl.store(below + at, exp_below(distance))
-    tl.store(any_ + at, exp_of_any(distance))
-    tl.store(fast + at, exp_fast(distance))
+    tl.store(below + at, exp_nonpositive(distance))
+    tl.store(any_ + at, exp_full_range(distance))
+    tl.store(fast + at, exp_approximate(distance))
 
 
 @triton.jit
 def _difference_kernel(x, y, found, lacking, SIZE: tl.constexpr):
     at = tl.arange(0, SIZE)
-    rounded, rest = difference(tl.load(x + at), tl.load(y + at))
+    rounded, rest = two_difference(tl.load(x + at), tl.load(y + at))
     tl.store(found + at, rounded)
     tl.store(lacking + at, rest)
 
@@ -71,7 +71,7 @@ def _difference_kernel(x, y, found, lacking, SIZE: tl.constexpr):
 @triton.jit
 def _shifts_kernel(value, exponent, top, out, SIZE: tl.constexpr):
     at = tl.arange(0, SIZE)
-    tl.store(out + at, shifted(tl.load(value + at), tl.load(exponent + at), tl.load(top + at)))
+    tl.store(out + at, shift_to(tl.load(value + at), tl.load(exponent + at), tl.load(top + at)))
 
 
 def pairs(
@@ -208,7 +208,7 @@ def test_a_difference_and_what_its_rounding_lacks_are_exact(device: torch.device
     x, y = (rng.choice([1e-3, 1.0, 3e3, 1e6], 512) * rng.standard_normal(512) for _ in range(2))
     x, y = (torch.from_numpy(values.astype(np.float32)).to(device) for values in (x, y))
     found, lacking = torch.empty_like(x), torch.empty_like(x)
-    start(_difference_kernel, 1, x, y, found, lacking, SIZE=512)
+    launch_kernel(_difference_kernel, 1, x, y, found, lacking, SIZE=512)
     assert (lacking != 0).any()
     torch.testing.assert_close(found.double() + lacking.double(), x.double() - y.double(), rtol=0, atol=0)
 

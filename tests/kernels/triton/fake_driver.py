@@ -1,4 +1,4 @@
-"""Kernels that are started as on a GPU, but that nothing runs: what they were started with is noted."""
+"""Kernels that are started as on a GPU, but that nothing runs: what they were started with is recorded."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from seqloss.kernels.triton import launch, tiles
-from seqloss.kernels.triton import launch_list as series
-from seqloss.kernels.triton.ctc import by_class, frames, gradient, main_path, sums
+from seqloss.kernels.triton import _compat, launch, launch_list, tiles
+from seqloss.kernels.triton.ctc import by_class, frames, gradient, main_path, prepared_targets, replay, sums
 from seqloss.kernels.triton.ctc import pipeline as ctc
-from seqloss.kernels.triton.ctc import prepared_targets as text
-from seqloss.kernels.triton.ctc import replay as planned
 
 
 class Compiled:
@@ -25,8 +22,8 @@ class Compiled:
     Its signature follows from what it was looked for with: kinds of its arguments, and constants.
     """
 
-    def __init__(self, key: tuple[Any, ...], noted: list[Any]) -> None:
-        self.name, self.noted, self.function = str(key[0]), noted, id(self)
+    def __init__(self, key: tuple[Any, ...], recorded: list[Any]) -> None:
+        self.name, self.recorded, self.function = str(key[0]), recorded, id(self)
         signature, kinds = [], iter(key[4])
         for kind in kinds:
             if isinstance(kind, torch.dtype):
@@ -42,14 +39,14 @@ class Compiled:
         )
 
     def __getitem__(self, grid: tuple[int, ...]) -> Any:
-        return lambda *values: self.noted.append((self.name, grid, values))
+        return lambda *values: self.recorded.append((self.name, grid, values))
 
 
 class Cuda:
     """A driver that notes what it starts, as `Compiled` does: numbers in their place, None for what is compiled in."""
 
-    def __init__(self, noted: list[Any]) -> None:
-        self.noted, self.kernels, self.answers = noted, dict[int, Compiled](), list[int]()
+    def __init__(self, recorded: list[Any]) -> None:
+        self.recorded, self.kernels, self.answers = recorded, dict[int, Compiled](), list[int]()
         self.streams, self.contexts = list[int](), list[Any]()
         self.pointer, self.extra = ".u64 .ptr .global .align 16", 2
 
@@ -87,7 +84,7 @@ class Cuda:
             None if kind == "constexpr" else types.get(kind, ctypes.c_uint64).from_address(next(at)).value
             for kind in kinds
         ]
-        self.noted.append((kernel.name, (x.value, y.value, z.value), values))
+        self.recorded.append((kernel.name, (x.value, y.value, z.value), values))
         return 0
 
 
@@ -97,16 +94,15 @@ def starting(cuda: Cuda, patch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
     class AllCompiled(dict[Any, Any]):
         def get(self, key: Any, default: Any = None) -> Any:
-            return self.setdefault(key, cuda.compiled(Compiled(key, cuda.noted)))
+            return self.setdefault(key, cuda.compiled(Compiled(key, cuda.recorded)))
 
     active = SimpleNamespace(get_current_device=lambda: 0, get_current_stream=lambda device: 5)
-    for module in (launch, series):
-        patch.setattr(module, "driver", SimpleNamespace(active=active))
-    patch.setattr(launch, "JITFunction", object)
+    patch.setattr(_compat, "driver", SimpleNamespace(active=active))
+    patch.setattr(_compat, "JITFunction", object)
     patch.setattr(launch, "_compiled", AllCompiled())
-    patch.setattr(series, "_cuda", lambda: cuda)
-    patch.setattr(planned, "_plans", {})
-    for module in (tiles, frames, text, planned):
-        patch.setattr(module, "interpreted", lambda device: False, raising=False)
-    yield cuda.noted
+    patch.setattr(launch_list, "_cuda_driver", lambda: cuda)
+    patch.setattr(replay, "_plans", {})
+    for module in (tiles, frames, prepared_targets, replay):
+        patch.setattr(module, "is_interpreted", lambda device: False, raising=False)
+    yield cuda.recorded
     assert {by_class, gradient, main_path, sums, ctc}  # imported before they are started

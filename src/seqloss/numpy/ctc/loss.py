@@ -137,9 +137,7 @@ def _ctc(
     batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
     if validate and not normalize:
         contract.check_normalized(values, batch.logit_lengths, rounding(kind.name))
-    weights = np.ones(values.shape[0], values.dtype)
-    if reduction != "none":
-        weights = contract.reduction_weights(reduction, batch.target_lengths, denominator).astype(values.dtype)
+    weights = contract.reduction_weights(reduction, batch.target_lengths, denominator).astype(values.dtype)
     asked = weights * _upstream(upstream, weights.shape if reduction == "none" else ()).astype(values.dtype)
     rows = compute(values, batch, normalize=normalize, infeasible=infeasible, gradient=gradient, weights=asked)
     loss = rows.losses

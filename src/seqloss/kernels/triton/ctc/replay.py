@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import torch
 
 from seqloss.kernels.triton.ctc import pipeline as ctc
-from seqloss.kernels.triton.ctc.gradient import Residuals
 from seqloss.kernels.triton.ctc.loss import Losses
+from seqloss.kernels.triton.ctc.residuals import Residuals
 from seqloss.kernels.triton.launch import Launch, on, recording
 from seqloss.kernels.triton.launch_list import LaunchList, laid_out
 from seqloss.kernels.triton.tiles import interpreted
@@ -43,7 +43,7 @@ class Field(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where the tensors of `gradient.Residuals` are in that memory, None for what is none, and its bytes."""
+    """Where the tensors of `residuals.Residuals` are in that memory, None for what is none, and its bytes."""
 
     fields: tuple[Field | None, ...]
     size: int

@@ -99,7 +99,7 @@ def test_any_number_of_frames_a_turn_gives_the_loss_and_the_gradient(unroll: int
 @pytest.fixture
 def forced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is compiled takes the accelerators' path."""
-    monkeypatch.setattr(kernel, "CPU_KERNEL", False)
+    monkeypatch.setattr(kernel, "program", kernel.whole_array_program)
 
 
 def test_repeated_runs_give_the_same_bits(forced: None) -> None:

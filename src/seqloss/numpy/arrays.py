@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from seqloss import contract
+from seqloss.contract import Batch
 from seqloss.errors import ShapeError, wrong_dtype
 
 COMPUTED_IN: dict[str, np.dtype[Any]] = {
@@ -40,3 +42,26 @@ def scores(logits: Any) -> tuple[np.ndarray, np.dtype]:
 def rounding(name: str) -> float:
     """How far a half type's `log_softmax` may be off, see `contract.check_normalized`; 0 for other types."""
     return 2 * UNIT_ROUNDOFF.get(name, 0.0)
+
+
+def checked(
+    values: np.ndarray,
+    targets: Any,
+    logit_lengths: Any,
+    target_lengths: Any,
+    *,
+    blank: int,
+    normalize: bool,
+    validate: bool,
+    rounding: float,
+) -> Batch:
+    """Hold a call against the contract as `ctc_loss` describes it.
+
+    Args:
+        values: the scores, float32 or float64.
+        rounding: of the type that they came in.
+    """
+    batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
+    if validate and not normalize:
+        contract.check_normalized(values, batch.logit_lengths, rounding)
+    return batch

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqloss import contract
 from seqloss.contract import Batch
 from seqloss.errors import SeqLossWarning, wrong_dtype
 from seqloss.kernels.triton.available import reason_against
+from seqloss.numpy import arrays
 from seqloss.torch.tracing import refuse_tracing
 
 COMPUTED_IN = {
@@ -66,10 +66,10 @@ def checked(
 ) -> tuple[np.ndarray, Batch]:
     """The scores on the host, and the batch, held against the contract as `ctc_loss` describes it."""
     values = scores(logits, purpose)
-    lengths = integers(logit_lengths), integers(target_lengths)
-    batch = contract.validate(values.shape, integers(targets), *lengths, blank=blank, values=validate)
-    if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, rounding(logits.dtype))
+    batch = arrays.checked(
+        values, *map(integers, (targets, logit_lengths, target_lengths)), blank=blank, normalize=normalize,
+        validate=validate, rounding=rounding(logits.dtype),
+    )  # fmt: skip
     return values, batch
 
 

@@ -11,7 +11,7 @@ from seqloss import contract
 from seqloss.contract import Batch, Infeasible
 from seqloss.kernels.ctc.batch import best_paths
 from seqloss.kernels.ctc.rows import Path
-from seqloss.numpy.arrays import rounding, scores
+from seqloss.numpy.arrays import checked, rounding, scores
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,10 @@ def ctc_align(
     """
     contract.check_options(infeasible, "none", None)
     values, kind = scores(logits)
-    batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
-    if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, rounding(kind.name))
+    batch = checked(
+        values, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate,
+        rounding=rounding(kind.name),
+    )  # fmt: skip
     return aligned(values, batch, normalize=normalize, infeasible=infeasible)
 
 

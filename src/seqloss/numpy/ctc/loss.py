@@ -9,7 +9,7 @@ import numpy as np
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
 from seqloss.errors import ShapeError
-from seqloss.numpy.arrays import rounding, scores
+from seqloss.numpy.arrays import checked, rounding, scores
 from seqloss.numpy.ctc.rows import compute
 
 
@@ -134,9 +134,10 @@ def _ctc(
 ) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
     contract.check_options(infeasible, reduction, denominator)
     values, kind = scores(logits)
-    batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
-    if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, rounding(kind.name))
+    batch = checked(
+        values, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate,
+        rounding=rounding(kind.name),
+    )  # fmt: skip
     weights = contract.reduction_weights(reduction, batch.target_lengths, denominator).astype(values.dtype)
     asked = weights * _upstream(upstream, weights.shape if reduction == "none" else ()).astype(values.dtype)
     rows = compute(values, batch, normalize=normalize, infeasible=infeasible, gradient=gradient, weights=asked)

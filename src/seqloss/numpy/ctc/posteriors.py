@@ -8,7 +8,7 @@ import numpy as np
 
 from seqloss import contract
 from seqloss.contract import Infeasible
-from seqloss.numpy.arrays import rounding, scores
+from seqloss.numpy.arrays import checked, rounding, scores
 from seqloss.numpy.ctc.rows import compute
 
 
@@ -47,9 +47,10 @@ def ctc_posteriors(
     """
     contract.check_options(infeasible, "none", None)
     values, kind = scores(logits)
-    batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
-    if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, rounding(kind.name))
+    batch = checked(
+        values, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate,
+        rounding=rounding(kind.name),
+    )  # fmt: skip
     rows = compute(values, batch, normalize=normalize, softmax=False, infeasible=infeasible)
     assert rows.gradient is not None
     return np.abs(rows.gradient)  # minus the posterior, and no -0.0

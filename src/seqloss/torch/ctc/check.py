@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 
-from seqloss import contract
 from seqloss.numpy import Report
 from seqloss.numpy.ctc.check import look
-from seqloss.torch.arrays import integers, rounding, scores
+from seqloss.torch.arrays import checked, rounding
 from seqloss.torch.tracing import untraced
 
 
@@ -43,7 +42,7 @@ def ctc_check(
         >>> report.findings[0].cause[:64]
         'row 1: no path fits: 2 labels with 1 adjacent repeats need 3 fra'
     """
-    values = scores(logits, "ctc_check")
-    lengths = integers(logit_lengths), integers(target_lengths)
-    batch = contract.validate(values.shape, integers(targets), *lengths, blank=blank, values=False)
+    values, batch = checked(
+        "ctc_check", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=False
+    )
     return look(values, batch, normalize, rounding(logits.dtype))

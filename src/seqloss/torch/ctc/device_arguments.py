@@ -60,7 +60,7 @@ def read(
         SeqLossError: as `seqloss.contract.validate`, about what the host knows.
     """
     given = tuple(values if hidden(values) else integers(values) for values in (targets, logit_lengths, target_lengths))
-    forms = tuple(_form(values) if hidden(values) else None for values in given)
+    forms: tuple[Any, ...] = tuple(_form(values) if hidden(values) else None for values in given)
     if forms[0] and all(values is None or form for values, form in zip(given, forms, strict=True)):
         blank = contract.check_forms(tuple(logits.shape), *forms, blank=blank)
         return _laid_out(logits, given, blank, None)

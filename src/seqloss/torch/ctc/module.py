@@ -9,10 +9,9 @@ from typing import Any, Literal, NoReturn, get_args
 import numpy as np
 import torch
 
-from seqloss import contract
 from seqloss.errors import SeqLossError, unknown_option, wrong_dtype, wrong_rank
 from seqloss.numpy.ctc.rows import Rows
-from seqloss.torch.arrays import integers, scores
+from seqloss.torch.arrays import checked
 from seqloss.torch.ctc import device_arguments, gpu, operators
 from seqloss.torch.ctc.rows import losses
 from seqloss.torch.runtime_errors import as_runtime_error
@@ -113,20 +112,17 @@ class CTCLoss(torch.nn.Module):
     @untraced
     def _on_cpu(self, logits: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> torch.Tensor:
         with _torchs_words():
-            values = scores(logits, "CTCLoss")
-            lengths = [integers(input_lengths), integers(target_lengths)]
-            if logits.shape[0] == 1:
-                lengths = [np.reshape(length, -1) for length in lengths]  # () or (1,)
-            batch = contract.validate(values.shape, integers(targets), *lengths, blank=self.blank)
+            values, batch = checked(
+                "CTCLoss", logits, targets, *_lengths(logits, input_lengths, target_lengths), blank=self.blank,
+                normalize=True, validate=True,
+            )  # fmt: skip
         return losses(
             "CTCLoss", logits, values, batch, normalize=False, infeasible="zero" if self.zero_infinity else "inf",
             reduction=self.reduction, finish=add_probabilities,
         )  # fmt: skip
 
     def _on_device(self, logits: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> torch.Tensor:
-        lengths = [input_lengths, target_lengths]
-        if logits.shape[0] == 1:  # () or (1,)
-            lengths = [x.reshape(-1) if isinstance(x, torch.Tensor) else np.reshape(x, -1) for x in lengths]
+        lengths = _lengths(logits, input_lengths, target_lengths)
         if is_traced("CTCLoss", logits):
             return operators.traced_losses(
                 logits, targets, *lengths, blank=self.blank, normalize=False,
@@ -155,6 +151,13 @@ def _check_reduction(reduction: str) -> None:
     if reduction not in REDUCTIONS:
         error = unknown_option("reduction", reduction, REDUCTIONS)
         raise as_runtime_error(error, str(error))
+
+
+def _lengths(logits: torch.Tensor, *lengths: Any) -> list[Any]:
+    """Of a batch as they are; of a single row () or (1,), as (1,)."""
+    if logits.shape[0] != 1:
+        return list(lengths)
+    return [x.reshape(-1) if isinstance(x, torch.Tensor) else np.reshape(x, -1) for x in lengths]
 
 
 def _check_log_probs(log_probs: Any) -> None:

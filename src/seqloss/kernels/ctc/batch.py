@@ -14,9 +14,6 @@ from seqloss.kernels.ctc.scratch import measuring, sums
 from seqloss.kernels.numba import threads
 from seqloss.kernels.numba.workspace import FLOAT, INTEGER, Workspace, allocate
 
-BLOCKED = True
-"""False computes all rows in extended-exponent numbers, so that these can be held against the fast path."""
-
 WORTH_A_THREAD = 200_000.0
 """Nanoseconds of estimated work per thread, under which a thread costs more than it brings."""
 
@@ -78,15 +75,13 @@ def loss_and_grad(
                 *given, chosen, losses, paths, result, weights, m, e, totals, *_scratch(space, kind, *sizes)
             )
 
-    if rows and BLOCKED:
+    if rows:
         shares, apart, costs = _shares(batch, frames, classes, labels)
         if shares:
             threads.share(fast, shares)
         if apart.size:
             everything = (*given, losses, paths, result, weights)
             huge_rows.compute(apart, costs, everything, classes, frames, labels, gradient, losses, paths)
-    else:
-        paths[:] = Path.DEEP
     left = np.flatnonzero((paths > Path.FAST) & (paths < Path.INFEASIBLE)) if paths.any() else paths[:0]
     if left.size:
         threads.share(wide, [share for share in np.array_split(left, threads.get_num_threads()) if share.size])

@@ -75,6 +75,29 @@ class TestValid:
         refused(errors.ShapeError, "targets", args=(SHAPE, [[1]]), values=False)
 
 
+class TestForms:
+    """Arguments whose values cannot be seen."""
+
+    def test_a_form_is_checked_as_an_array_is(self) -> None:
+        form = contract.form_of
+        refused(errors.DTypeError, "targets: expected integers, found float32", args=(SHAPE, form("float32", (2, 3))))
+        refused(errors.ShapeError, "targets: expected 2 rows", args=(SHAPE, form("int64", (3, 3))))
+        refused(errors.ShapeError, "need target_lengths", args=(SHAPE, form("int64", (3,))))
+        refused(errors.ShapeError, "logit_lengths: expected 2 rows", args=(SHAPE, [[1], [1]], form("int8", (3,))))
+        refused(errors.ShapeError, "target_lengths", args=(SHAPE, [[1], [1]], None, form("int8", (2, 1))))
+
+    def test_what_can_be_seen_beside_a_form_is_checked(self) -> None:
+        unseen, lengths = contract.form_of("int32", (2, 3)), contract.form_of("int32", (2,))
+        refused(errors.LengthError, "logit_lengths[1]: found 7", args=(SHAPE, unseen, [6, 7]))
+        refused(errors.LengthError, "target_lengths[0]: found 4", args=(SHAPE, unseen, lengths, [4, 1]))
+        refused(errors.LengthError, "add up to 4", args=(SHAPE, contract.form_of("int32", (5,)), None, [3, 1]))
+        refused(errors.LabelError, "targets[0, 0]: found label 9", args=(SHAPE, [[9], [1]], lengths))
+
+    def test_labels_of_unseen_lengths_are_not_looked_at(self) -> None:
+        contract.validate(SHAPE, [[9], [1]], None, contract.form_of("int32", (2,)))
+        contract.validate(SHAPE, [9, 1, 1], None, contract.form_of("int32", (2,)))
+
+
 class TestLabels:
     @pytest.mark.parametrize(
         ("label", "cause"),

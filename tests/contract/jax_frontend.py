@@ -53,7 +53,7 @@ class JaxFrontend(Frontend):
             if integers is None:
                 result = function(x, *args, upstream=upstream, **options)
             else:
-                result = program(function, tuple(options.items()), kernel.CPU_KERNEL)(x, *integers, upstream)
+                result = program(function, tuple(options.items()), kernel.program)(x, *integers, upstream)
             return jax.tree.map(np.asarray, result)
 
     def loss(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
@@ -96,8 +96,8 @@ def loss_and_grad(x: jax.Array, *args: Any, upstream: Any, **options: Any) -> tu
 
 
 @cache
-def program(function: Callable[..., Any], options: tuple[tuple[str, Any], ...], cpu_kernel: bool) -> Callable[..., Any]:
-    """Compiled once for each shape; whether on the CPU kernel is decided when it is."""
+def program(function: Callable[..., Any], options: tuple[tuple[str, Any], ...], inner: Any) -> Callable[..., Any]:
+    """Compiled once for each shape and each `inner`, the `kernel.program` that it is compiled with."""
     return jax.jit(lambda x, *args: function(x, *args[:-1], upstream=args[-1], **dict(options)))
 
 
@@ -133,14 +133,14 @@ class JaxArraysFrontend(JaxFrontend):
     long = True
 
     def call(self, function: Callable[..., Any], logits: Any, *args: Any, upstream: Any = None, **options: Any) -> Any:
-        kernel.CPU_KERNEL = False
+        on_cpu, kernel.program = kernel.program, kernel.whole_array_program
         try:
             few = few_sizes(logits, *args, **options)
             if few is None:
                 return super().call(function, logits, *args, upstream=upstream, **options)
             result = super().call(function, few.logits, *few.args, upstream=upstream, **few.options)
         finally:
-            kernel.CPU_KERNEL = True
+            kernel.program = on_cpu
         return tuple(map(few.restored, result)) if isinstance(result, tuple) else few.restored(result)
 
 

@@ -17,11 +17,12 @@ from jax.sharding import Mesh, PartitionSpec
 
 import seqloss.numpy as host
 from seqloss.formulas.ctc.emissions import prepare_targets
+from seqloss.formulas.extended_exponent import NOTHING, Extended
 from seqloss.jax import ctc_loss, ctc_posteriors
 from seqloss.jax.ctc import kernel
 from seqloss.jax.ctc.accelerator import by_class, extended_exponent, scores, total, walk
-from seqloss.jax.ctc.accelerator.extended_exponent import NOTHING, Extended
-from seqloss.jax.ctc.accelerator.loss import XP, losses_and_grads
+from seqloss.jax.ctc.accelerator.loss import losses_and_grads
+from seqloss.jax.namespace import XP
 
 RNG = np.random.default_rng(0)
 LOGITS = 2 * RNG.normal(size=(3, 9, 5)).astype(np.float32)
@@ -99,7 +100,7 @@ def test_any_number_of_frames_a_turn_gives_the_loss_and_the_gradient(unroll: int
 @pytest.fixture
 def forced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is compiled takes the accelerators' path."""
-    monkeypatch.setattr(kernel, "CPU_KERNEL", False)
+    monkeypatch.setattr(kernel, "program", kernel.whole_array_program)
 
 
 def test_repeated_runs_give_the_same_bits(forced: None) -> None:

@@ -39,7 +39,7 @@ def test_traced_values_are_refused_by_the_running_program_in_the_same_words(name
 
 @pytest.mark.parametrize("name", BAD)
 def test_elsewhere_a_bad_row_is_nan_and_no_other_row_is_touched(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "CPU_KERNEL", False)
+    monkeypatch.setattr(kernel, "program", kernel.whole_array_program)
     targets, frames, labels = BAD[name][0]
     frames = np.array([6, 6]) if frames is None else frames
     labels = np.array([2, 2]) if labels is None else labels
@@ -71,7 +71,7 @@ def test_traced_scores_that_are_no_log_probabilities_are_refused(monkeypatch: py
     compiled = jax.jit(lambda x: ctc_loss(x, GOOD, normalize=False))
     with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match="apply log_softmax once"):
         compiled(LOGITS).block_until_ready()
-    monkeypatch.setattr(kernel, "CPU_KERNEL", False)
+    monkeypatch.setattr(kernel, "program", kernel.whole_array_program)
     one = np.stack([LOGITS[0], np.log(np.full((6, 4), 0.25, np.float32))])
     losses = jax.jit(lambda x: ctc_loss(x, GOOD, normalize=False))(one)
     assert np.isnan(losses).tolist() == [True, False]
@@ -84,7 +84,7 @@ def test_infeasible_raise_is_an_error_on_the_cpu_and_nan_elsewhere(monkeypatch: 
     compiled = jax.jit(lambda x, t: ctc_loss(x, t, infeasible="raise"))
     with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match="row 0: no path fits"):
         compiled(LOGITS, long).block_until_ready()
-    monkeypatch.setattr(kernel, "CPU_KERNEL", False)
+    monkeypatch.setattr(kernel, "program", kernel.whole_array_program)
     losses = jax.jit(lambda x, t: ctc_loss(x, t, infeasible="raise"))(LOGITS, long)
     assert np.isnan(losses).tolist() == [True, False]
 
@@ -125,7 +125,8 @@ def test_without_jax_the_frontend_names_the_extra() -> None:
 def test_too_few_frames_are_known_without_scores_and_refused_under_grad(
     path: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel, "CPU_KERNEL", path)
+    if not path:
+        monkeypatch.setattr(kernel, "program", kernel.whole_array_program)
     loss = lambda x: ctc_loss(x, GOOD, [1, 6], infeasible="raise", reduction="sum")  # noqa: E731
     with pytest.raises(errors.InfeasibleError, match="row 0: no path fits: 2 labels with 0 adjacent repeats need 2"):
         jax.grad(loss)(LOGITS)
@@ -134,7 +135,8 @@ def test_too_few_frames_are_known_without_scores_and_refused_under_grad(
 @pytest.mark.parametrize("path", [True, False], ids=["CPU kernel", "whole arrays"])
 @pytest.mark.parametrize("kind", [jnp.int8, jnp.uint8, jnp.uint32, jnp.int64, jnp.uint64], ids=str)
 def test_traced_labels_and_lengths_of_any_integer_type(kind: type, path: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "CPU_KERNEL", path)
+    if not path:
+        monkeypatch.setattr(kernel, "program", kernel.whole_array_program)
     expected = ctc_loss(LOGITS, GOOD, np.array([6, 5]))
     with jax.enable_x64(True):
         found = jax.jit(ctc_loss)(LOGITS, jnp.asarray(GOOD, kind), jnp.asarray([6, 5], kind))

@@ -118,6 +118,13 @@ def test_what_breaks_the_contract_is_nan_and_its_form_an_error() -> None:
         assert kind.__name__ in f"{type(caught.value)} {caught.value}"
 
 
+def test_a_blank_of_another_type_is_refused_while_a_program_is_traced() -> None:
+    for blank in (True, 1.5):
+        torch.compiler.reset()
+        with pytest.raises(Exception, match="blank: expected an int"):
+            compiled(lambda x, blank=blank: ctc_loss(x, TARGETS, FRAMES, LABELS, blank=blank))(leaf())
+
+
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 @pytest.mark.parametrize("gradient", [True, False])
 def test_the_operators_are_what_they_are_registered_as(gradient: bool, reduction: str) -> None:

@@ -1,6 +1,6 @@
 """The contract that every frontend keeps, as code.
 
-* `arrays.py`: targets and lengths, checked once.
+* `arrays.py`: targets and lengths, checked once; `forms.py`: what of them is checked without their values.
 * `reductions.py`: how the losses of a batch become one number.
 * `ctc.py`: what CTC asks beyond that: enough frames, normalised log-probabilities.
 * `constants.py`: the numbers that it fixes.
@@ -20,22 +20,28 @@ from seqloss.contract.ctc import (
     refuse_too_few_frames,
     required_frames,
 )
-from seqloss.contract.reductions import Reduction, check_reduction, reduction_weights
+from seqloss.contract.forms import Form, check_forms, form_of
+from seqloss.contract.reductions import DIVISORS, Reduction, check_reduction, reduction_divisor, reduction_weights
 
 __all__ = [
+    "DIVISORS",
     "MASKED",
     "NORMALIZATION_SLACK",
     "SMALLEST",
     "Batch",
+    "Form",
     "Infeasible",
     "Reduction",
     "adjacent_repeats",
     "bad_rows",
+    "check_forms",
     "check_normalized",
     "check_options",
     "check_reduction",
+    "form_of",
     "infeasible_row",
     "not_normalized",
+    "reduction_divisor",
     "reduction_weights",
     "refuse_too_few_frames",
     "required_frames",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from seqloss import errors
+from seqloss.contract.forms import Form, check_forms, form_of
 
 
 @dataclass(frozen=True)
@@ -53,32 +54,33 @@ def validate(
         values: look at labels and lengths too; without it only ranks, sizes and types are checked, and a
             kernel answers a row that breaks the contract with NaN.
 
+    A `Form` stands for an argument that cannot be seen: no value of it is checked, and the `Batch` has zeros there.
+
     Returns:
         the `Batch` for a kernel.
 
     Raises:
         ShapeError, DTypeError, LengthError, LabelError: as the contract says.
     """
-    if len(shape) != 3:
-        raise errors.wrong_rank("logits", shape, "(batch, time, classes)", "Add a batch axis with logits[None].")
+    given = (
+        _array("targets", targets), _optional("logit_lengths", logit_lengths),
+        _optional("target_lengths", target_lengths),
+    )  # fmt: skip
+    blank = check_forms(shape, *map(_form, given), blank=blank)
     batch, time, classes = shape
-    blank = _blank(blank, classes)
-    labels = _integers("targets", targets)
-    frames = _lengths("logit_lengths", logit_lengths, batch, time)
+    labels, frames, counts = map(_seen, given)
+    frames = np.full(batch, time, np.int64) if frames is None else frames
     if labels.ndim == 1:
-        labels, counts = _pad(labels, target_lengths, batch)
-    elif labels.ndim == 2:
-        if labels.shape[0] != batch:
-            raise errors.wrong_batch("targets", labels.shape[0], batch)
-        counts = _lengths("target_lengths", target_lengths, batch, labels.shape[1])
-    else:
-        raise errors.wrong_rank("targets", labels.shape, "(batch, labels) or (sum of target_lengths,)")
+        labels, counts = _pad(labels, counts, isinstance(target_lengths, Form))
+    elif counts is None:
+        counts = np.full(batch, labels.shape[1], np.int64)
     if values:
         if logit_lengths is not None:
             _check_lengths("logit_lengths", frames, time, "time")
         if target_lengths is not None:
             _check_lengths("target_lengths", counts, labels.shape[1], "labels")
-        _check_labels(labels, counts, classes, blank)
+        if not isinstance(targets, Form):
+            _check_labels(labels, counts, classes, blank)
     targets, frames, counts = (np.ascontiguousarray(array, np.int64) for array in (labels, frames, counts))
     return Batch(targets, frames, counts, blank)
 
@@ -107,54 +109,45 @@ def bad_rows(shape: tuple[int, ...], batch: Batch) -> dict[int, errors.SeqLossEr
     return dict(sorted(found.items()))
 
 
-def _blank(blank: Any, classes: int) -> int:
-    if isinstance(blank, bool) or not isinstance(blank, (int, np.integer)):
-        raise errors.wrong_dtype("blank", type(blank).__name__, "an int")
-    if not -classes <= blank < classes:
-        raise errors.wrong_blank(int(blank), classes)
-    return int(blank) % classes
-
-
-def _integers(name: str, values: Any) -> np.ndarray:
+def _array(name: str, values: Any) -> Any:
+    """Values as an array, of integers if there are none; a `Form` as it is."""
+    if isinstance(values, Form):
+        return values
     try:
         array = np.asarray(values)
     except ValueError:  # rows of uneven length
         raise errors.ShapeError(
             f"{name}: found rows of uneven length; pad them to one length and give target_lengths."
         ) from None
-    if array.dtype.kind in "iu":
-        return array
-    if array.size == 0 and not isinstance(values, np.ndarray):  # an empty list has no type of its own
-        return array.astype(np.int64)
-    raise errors.wrong_dtype(name, array.dtype, "integers")
+    untyped = array.size == 0 and not isinstance(values, np.ndarray)  # an empty list has no type of its own
+    return array.astype(np.int64) if untyped else array
 
 
-def _lengths(name: str, values: Any, batch: int, whole: int) -> np.ndarray:
-    if values is None:
-        return np.full(batch, whole, np.int64)
-    array = _integers(name, values)
-    if array.ndim != 1:
-        raise errors.wrong_rank(name, array.shape, "(batch,)")
-    if array.shape[0] != batch:
-        raise errors.wrong_batch(name, array.shape[0], batch)
-    return array
+def _optional(name: str, values: Any) -> Any:
+    return None if values is None else _array(name, values)
 
 
-def _pad(labels: np.ndarray, target_lengths: Any, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows one after another, (sum of lengths,), into (batch, longest)."""
-    if target_lengths is None:
-        raise errors.wrong_rank(
-            "targets", labels.shape, "(batch, labels)", "Concatenated 1-D targets need target_lengths."
-        )
-    counts = _lengths("target_lengths", target_lengths, batch, 0)
-    _check_lengths("target_lengths", counts, labels.shape[0], "labels")
-    if counts.sum() != labels.shape[0]:
+def _form(array: Any) -> Any:
+    return array if array is None or isinstance(array, Form) else form_of(array.dtype, array.shape)
+
+
+def _seen(array: Any) -> Any:
+    """Zeros for a `Form`: as a length 0 is always right, and then no label is looked at."""
+    return np.zeros(array.shape, np.int64) if isinstance(array, Form) else array
+
+
+def _pad(labels: np.ndarray, counts: np.ndarray, unseen: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Rows one after another, (sum of lengths,), into (batch, longest); no labels where lengths are unseen."""
+    if not unseen:
+        _check_lengths("target_lengths", counts, labels.shape[0], "labels")
+    if not unseen and counts.sum() != labels.shape[0]:
         raise errors.LengthError(
             f"target_lengths: they add up to {counts.sum()}, expected {labels.shape[0]}, "
             "the number of concatenated labels; a concatenated target has no padding."
         )
-    padded = np.zeros((batch, int(counts.max(initial=0))), labels.dtype)
-    padded[np.arange(padded.shape[1]) < counts[:, None]] = labels
+    padded = np.zeros((len(counts), int(counts.max(initial=0))), labels.dtype)
+    inside = np.arange(padded.shape[1]) < counts[:, None]
+    padded[inside] = labels[: np.count_nonzero(inside)]
     return padded, counts
 
 

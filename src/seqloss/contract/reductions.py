@@ -1,9 +1,13 @@
-"""The one definition of how the losses of a batch become one number."""
+"""The one definition of how the losses of a batch become one number: the sum of loss over divisor.
+
+Each frontend multiplies the factors of `DIVISORS` in its own arithmetic, the Triton kernel on the device.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -11,6 +15,34 @@ from seqloss import errors
 from seqloss.contract.constants import SMALLEST
 
 Reduction = Literal["none", "sum", "mean", "batch", "labels"]
+
+
+class Divisor(NamedTuple):
+    """The factors of what a row's loss is divided by.
+
+    Attributes:
+        own_labels: the row's target length, at least 1.
+        rows: the batch size, at least 1.
+        all_labels: the sum of all target lengths, at least 1.
+    """
+
+    own_labels: bool = False
+    rows: bool = False
+    all_labels: bool = False
+
+    @property
+    def counts_labels(self) -> bool:
+        """Whether it depends on target lengths."""
+        return self.own_labels or self.all_labels
+
+
+DIVISORS: dict[Reduction, Divisor] = {
+    "none": Divisor(),
+    "sum": Divisor(),  # and the denominator, if there is one
+    "mean": Divisor(own_labels=True, rows=True),
+    "batch": Divisor(rows=True),
+    "labels": Divisor(all_labels=True),
+}
 
 
 def check_reduction(reduction: str, denominator: float | None) -> None:
@@ -26,26 +58,39 @@ def check_reduction(reduction: str, denominator: float | None) -> None:
         raise errors.OptionError(f"denominator: expected a positive number, found {denominator!r}.")
 
 
-def reduction_weights(reduction: Reduction, target_lengths: np.ndarray, denominator: float | None = None) -> np.ndarray:
-    """The weight of each row in the reduced loss, which is the sum of weight times loss.
-
-    =========  ==================================================
-    reduction  weight of row n
-    =========  ==================================================
-    "sum"      1 / denominator (1 without one)
-    "mean"     1 / (max(1, its target length) * batch)
-    "batch"    1 / batch
-    "labels"   1 / max(1, all target lengths)
-    =========  ==================================================
+def reduction_divisor(
+    reduction: Reduction,
+    target_lengths: Any,
+    rows: Any,
+    denominator: float | None = None,
+    *,
+    maximum: Callable[[Any, Any], Any] = np.maximum,
+    total: Callable[[Any], Any] = np.sum,
+) -> Any:
+    """What each row's loss is divided by in the reduced loss: (batch,), or one number for all rows.
 
     Lengths that break the contract (possible with `validate=False` alone) count as 0.
+
+    Args:
+        target_lengths: (batch,), an array of any framework.
+        rows: the batch size; a number, or a scalar of that framework.
+        maximum, total: the framework's operations: of two arrays, and the sum of one.
     """
+    factors = DIVISORS[reduction]
+    divisor: Any = denominator or 1
+    if factors.own_labels:
+        divisor = divisor * maximum(target_lengths, 1)
+    if factors.rows:
+        divisor = divisor * maximum(rows, 1)
+    if factors.all_labels:
+        divisor = divisor * maximum(total(maximum(target_lengths, 0)), 1)
+    return divisor
+
+
+def reduction_weights(reduction: Reduction, target_lengths: np.ndarray, denominator: float | None = None) -> np.ndarray:
+    """The weight of each row in the reduced loss, which is the sum of weight times loss; float64 (batch,)."""
     rows = target_lengths.shape[0]
-    counts = np.maximum(target_lengths, 0).astype(np.float64)
-    if reduction == "mean":
-        return 1.0 / (np.maximum(counts, 1.0) * max(1, rows))
-    divisors = {"sum": denominator or 1.0, "batch": max(1, rows), "labels": max(1.0, counts.sum())}
-    return np.full(rows, 1.0 / divisors[reduction])
+    return np.ones(rows) / reduction_divisor(reduction, target_lengths.astype(np.float64), rows, denominator)
 
 
 def _positive(value: Any) -> bool:

@@ -40,13 +40,17 @@ def indicator(xp: Namespace, condition: Array, like: Array) -> Extended:
 
 def exp(xp: Namespace, x: Array, open_: Array) -> Extended:
     """e^x, for x from -1e8 to 0, where `open_`; else zero, whatever x is."""
-    x = xp.where(open_, x, 0.0)
-    whole = xp.round(x * (1.0 / LN2))
-    rest = (x - whole * LN2_HIGH) - whole * LN2_LOW
-    digits = xp.as_int(whole)
+    digits, rest = split_exp(xp, x, open_)
     steps = xp.shift_right(digits, STEP_LOG2)
     value = xp.scale(xp.exp(rest), digits - steps * STEP)
     return Extended(xp.where(open_, value, 0.0), xp.where(open_, steps, NOTHING))
+
+
+def split_exp(xp: Namespace, x: Array, open_: Array) -> tuple[Array, Array]:
+    """Binary digits and a rest with e^x = 2^digits e^rest, where `open_`; else both 0."""
+    x = xp.where(open_, x, 0.0)
+    whole = xp.round(x * (1.0 / LN2))
+    return xp.as_int(whole), (x - whole * LN2_HIGH) - whole * LN2_LOW
 
 
 def add(xp: Namespace, x: Extended, y: Extended) -> Extended:

@@ -68,10 +68,12 @@ def read_arguments(
     given = [targets, logit_lengths, target_lengths]
     known = [host_value(value) for value in given]
     whole = all(value is not None for value in known)
-    stand_ins = [_stand_in(value, host) for value, host in zip(given, known, strict=True)]
-    stand_ins = [None if value is None else stand_in for value, stand_in in zip(given, stand_ins, strict=True)]
-    _refuse_concatenated(stand_ins[0], scores.shape)
-    batch = contract.validate(scores.shape, *stand_ins, blank=blank, values=validate and whole)
+    _refuse_concatenated(targets, scores.shape)
+    seen = [
+        None if value is None else contract.form_of(value.dtype, value.shape) if host is None else host
+        for value, host in zip(given, known, strict=True)
+    ]
+    batch = contract.validate(scores.shape, *seen, blank=blank, values=validate and whole)
     slack = log_softmax_rounding(scores.dtype.name) if validate and not normalize else None
     raises, values = infeasible == "raise", scores.astype(COMPUTED_IN[scores.dtype.name])
     if raises and whole:
@@ -130,11 +132,6 @@ def host_value(value: Any) -> Any:
         return None
     on_host = all(device.platform == "cpu" for device in value.devices())
     return np.asarray(value) if on_host else None
-
-
-def _stand_in(value: Any, host: Any) -> Any:
-    """Return the value on the host, or zeros of the same shape and type if the values are not known."""
-    return np.zeros(value.shape, value.dtype) if host is None else host
 
 
 def _refuse_concatenated(targets: Any, shape: tuple[int, ...]) -> None:

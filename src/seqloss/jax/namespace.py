@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from seqloss.formulas.namespace import Namespace
+
 LAYOUT = {4: (jnp.int32, 23, 127), 8: (jnp.int64, 52, 1023)}
 """By the bytes of a float: the integer type of this size, the first bit of the exponent, and the exponent's bias."""
 
@@ -53,7 +55,7 @@ class JaxNamespace:
         return jnp.concatenate(arrays, axis)
 
     def take(self, x: jax.Array, indices: jax.Array) -> jax.Array:
-        return jnp.take_along_axis(x, indices[:, None, :], 2)
+        return jnp.take_along_axis(x, indices[:, None, :], 2, mode="promise_in_bounds")
 
     def sum_by_class(self, x: jax.Array, labels: jax.Array, classes: int) -> jax.Array:
         return jnp.einsum(
@@ -71,3 +73,6 @@ class JaxNamespace:
 
     def shift_right(self, x: jax.Array, count: int) -> jax.Array:
         return x >> count
+
+
+XP: Namespace = JaxNamespace()

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from seqloss import contract
+from seqloss.contract import Batch
 from seqloss.errors import ShapeError, wrong_dtype
 
 FloatArray: TypeAlias = npt.NDArray[np.generic] | Sequence[Sequence[Sequence[float]]]
@@ -52,3 +54,26 @@ def logits_to_numpy(logits: FloatArray) -> tuple[np.ndarray, np.dtype]:
 def log_softmax_rounding(name: str) -> float:
     """Return the `rounding` of `contract.check_normalized` for logits of a type: 0 unless it is a half type."""
     return 2 * UNIT_ROUNDOFF.get(name, 0.0)
+
+
+def check_call(
+    values: np.ndarray,
+    targets: Any,
+    logit_lengths: Any,
+    target_lengths: Any,
+    *,
+    blank: int,
+    normalize: bool,
+    validate: bool,
+    rounding: float,
+) -> Batch:
+    """Hold a call against the contract as `ctc_loss` describes it.
+
+    Args:
+        values: the scores, float32 or float64.
+        rounding: of the type that they came in.
+    """
+    batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
+    if validate and not normalize:
+        contract.check_normalized(values, batch.logit_lengths, rounding)
+    return batch

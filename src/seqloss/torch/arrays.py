@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from seqloss import contract
 from seqloss.contract import Batch
 from seqloss.errors import SeqLossWarning, wrong_dtype
 from seqloss.kernels.triton.available import reason_against
+from seqloss.numpy import arrays
 from seqloss.torch.tracing import refuse_tracing
 
 IntegerArray: TypeAlias = torch.Tensor | npt.NDArray[np.integer] | Sequence[int] | Sequence[Sequence[int]]
@@ -78,10 +78,10 @@ def read_host_arguments(
 ) -> tuple[np.ndarray, Batch]:
     """Copy the arguments to the host and check them; return the logits and the batch."""
     values = logits_to_numpy(logits, purpose)
-    lengths = integers_to_numpy(logit_lengths), integers_to_numpy(target_lengths)
-    batch = contract.validate(values.shape, integers_to_numpy(targets), *lengths, blank=blank, values=validate)
-    if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, log_softmax_rounding(logits.dtype))
+    batch = arrays.check_call(
+        values, *map(integers_to_numpy, (targets, logit_lengths, target_lengths)), blank=blank, normalize=normalize,
+        validate=validate, rounding=log_softmax_rounding(logits.dtype),
+    )  # fmt: skip
     return values, batch
 
 

@@ -146,11 +146,11 @@ def run(
     if html is not None:
         page.write(reports, html)
         err.print(f"wrote {html}", soft_wrap=True)
-    _refuse_skipped(chosen, reports)
+    _refuse_skipped(reports)
     return all(report.ok or report.skipped for report in reports)
 
 
-def _refuse_skipped(chosen: Sequence[Implementation], reports: Sequence[Report]) -> None:
+def _refuse_skipped(reports: Sequence[Report]) -> None:
     """Whoever asks for implementations, none of which can be tried, has no answer."""
     if reports and all(report.skipped for report in reports):
         raise errors.VerifyError(f"nothing could be verified: {reports[0].name}: {reports[0].skipped}")
@@ -177,7 +177,7 @@ def hold_outputs(chosen: Sequence[Implementation], file: Path, err: Console, as_
         for report in reports:
             if report.skipped:
                 console.print(Text(f"{report.name}: skipped, {report.skipped}", "dim"), soft_wrap=True)
-    _refuse_skipped(chosen, reports)
+    _refuse_skipped(reports)
     return all(not report.skipped and not any(x.apart for x in report.agreement) for report in reports)
 
 

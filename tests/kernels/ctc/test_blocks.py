@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from numba import njit
 
 from seqloss import contract
-from seqloss.kernels.ctc import batch as ctc_batch
 from seqloss.kernels.ctc import blocks, huge_rows, layout
 from seqloss.kernels.ctc.batch import loss_and_grad
 from seqloss.kernels.ctc.blocks import DEEPEST, FURTHEST, LONGEST, RAISED, WIDEST, ZERO_EXPONENT
@@ -19,13 +18,15 @@ from seqloss.kernels.ctc.rows import Path
 from seqloss.kernels.numba import workspace
 from seqloss.kernels.numba.vectors import load, store, to_int32
 
+from .extended_rows import leave_all_rows_to_extended_exponents
+
 BITS = math.log(2.0)
 """A score this much lower is a probability half as large."""
 
 
 def in_wide_numbers(*args, **options):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ctc_batch, "BLOCKED", False)
+        leave_all_rows_to_extended_exponents(patch)
         return loss_and_grad(*args, **options)
 
 

@@ -12,6 +12,8 @@ from seqloss.kernels.ctc.batch import loss_and_grad
 from seqloss.kernels.numba import workspace
 from seqloss.kernels.numba.workspace import Workspace
 
+from .extended_rows import leave_all_rows_to_extended_exponents
+
 
 def kept_bytes() -> int:
     return sum(array.nbytes for array in workspace._kept.arrays.values())
@@ -46,9 +48,9 @@ def test_what_an_earlier_call_left_does_not_show() -> None:
         assert before.tobytes() == after.tobytes()
 
 
-@pytest.mark.parametrize(("blocked", "huge_from"), [(True, huge_rows.HUGE), (True, -1.0), (False, huge_rows.HUGE)])
+@pytest.mark.parametrize("way", ["ordinary", "huge", "extended-exponent"])
 @pytest.mark.parametrize("normalize", [True, False])
-def test_nothing_is_written_beside_the_scratch_that_was_asked_for(monkeypatch, normalize, blocked, huge_from) -> None:
+def test_nothing_is_written_beside_the_scratch_that_was_asked_for(monkeypatch, normalize, way) -> None:
     """Each array has 64 numbers of the test's own behind it."""
     mark, given = 77, []
 
@@ -58,8 +60,10 @@ def test_nothing_is_written_beside_the_scratch_that_was_asked_for(monkeypatch, n
         return memory[:size]
 
     monkeypatch.setattr(workspace, "allocate", allocate)
-    monkeypatch.setattr(ctc_batch, "BLOCKED", blocked)
-    monkeypatch.setattr(huge_rows, "HUGE", huge_from)
+    if way == "huge":
+        monkeypatch.setattr(huge_rows, "HUGE", -1.0)
+    if way == "extended-exponent":
+        leave_all_rows_to_extended_exponents(monkeypatch)
     rng = np.random.default_rng(0)
     for _ in range(150):
         workspace.release_workspace()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from seqloss.contract import MASKED
+from seqloss.contract import MASKED, NORMALIZATION_SLACK
 from seqloss.formulas.namespace import Array, Namespace
 
 INF = float("inf")
@@ -86,3 +86,16 @@ def read_frames(xp: Namespace, logits: Array, prepared: PreparedTargets, blank: 
         distances, others, certain = x - top, 0.0 * top, top
     certain = xp.where(prepared.used[:, :, None], certain, 0.0)
     return Frames(distances, best, others, certain, non_finite[:, 0, 0])
+
+
+def has_frame_above_one(xp: Namespace, logits: Array, prepared: PreparedTargets, rounding: float) -> Array:
+    """Rows of which a frame in use holds more probability than 1, bool (batch,).
+
+    Args:
+        rounding: the slack for scores rounded to a half type, see `seqloss.contract.check_normalized`.
+    """
+    classes = xp.as_float(xp.arange(1) + xp.size(logits, 2), logits)
+    most = 1.0 + NORMALIZATION_SLACK + rounding * xp.log(classes)
+    totals = xp.sum(xp.exp(xp.minimum(logits, 80.0)), 2)  # (batch, time, 1)
+    wrong = (totals > most) & (xp.max(logits, 2) < INF) & prepared.used[:, :, None]
+    return xp.sum(xp.as_int(wrong), 1)[:, 0, 0] > 0

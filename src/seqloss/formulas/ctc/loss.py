@@ -20,8 +20,8 @@ in float64.
 
 from __future__ import annotations
 
-from seqloss.contract import NORMALIZATION_SLACK, SMALLEST
-from seqloss.formulas.ctc.emissions import Frames, PreparedTargets, prepare_targets, read_frames
+from seqloss.contract import SMALLEST
+from seqloss.formulas.ctc.emissions import Frames, PreparedTargets, has_frame_above_one, prepare_targets, read_frames
 from seqloss.formulas.ctc.recursion import Sums, run
 from seqloss.formulas.extended_exponent import add, indicator, log
 from seqloss.formulas.namespace import Array, Namespace
@@ -66,7 +66,7 @@ def loss_and_grad(
         loss = xp.where(loss >= SMALLEST, loss, 0.0)
     broken = frames.non_finite | prepared.refused  # (batch,)
     if rounding is not None:
-        broken = broken | _more_than_one(xp, logits, prepared, rounding)
+        broken = broken | has_frame_above_one(xp, logits, prepared, rounding)
     gradient = _gradient(xp, frames, prepared, sums, blank, normalize if softmax is None else softmax)
     gradient = xp.where((prepared.used & (loss < INF)[:, None])[:, :, None], gradient, 0.0)
     gradient = xp.where((prepared.used & broken[:, None])[:, :, None], NAN, gradient)
@@ -101,12 +101,3 @@ def _gradient(xp: Namespace, frames: Frames, prepared: PreparedTargets, sums: Su
     else:
         gradient = 0.0 - posterior / total
     return xp.where((gradient < SMALLEST) & (gradient > -SMALLEST), 0.0, gradient)
-
-
-def _more_than_one(xp: Namespace, logits: Array, prepared: PreparedTargets, rounding: float) -> Array:
-    """Rows of which a frame in use holds more probability than 1, bool (batch,)."""
-    classes = xp.as_float(xp.arange(1) + xp.size(logits, 2), logits)
-    most = 1.0 + NORMALIZATION_SLACK + rounding * xp.log(classes)
-    totals = xp.sum(xp.exp(xp.minimum(logits, 80.0)), 2)  # (batch, time, 1)
-    wrong = (totals > most) & (xp.max(logits, 2) < INF) & prepared.used[:, :, None]
-    return xp.sum(xp.as_int(wrong), 1)[:, 0, 0] > 0

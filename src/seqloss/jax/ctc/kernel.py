@@ -27,9 +27,6 @@ from seqloss.jax.ctc.second_derivative import hessian_vector_product
 from seqloss.kernels.numba import pages
 from seqloss.numpy.ctc.rows import compute_rows
 
-CPU_KERNEL = True
-"""False compiles the other path on the CPU too: there it can be held against the definition."""
-
 UNROLL = 8
 """Frames in each turn of an accelerator's loop: with eight a turn launches seven or eight kernels, with one four."""
 
@@ -102,17 +99,21 @@ def _directional(loss: jax.Array, gradient: jax.Array, frames: jax.Array, direct
 
 
 def _run(arguments: Arguments, options: Options, gradient: bool) -> tuple[jax.Array, ...]:
-    return _program(options, gradient, CPU_KERNEL)(*arguments)
+    return program(options, gradient)(*arguments)
 
 
 @cache
-def _program(options: Options, gradient: bool, cpu_kernel: bool) -> Callable[..., tuple[jax.Array, ...]]:
+def program(options: Options, gradient: bool) -> Callable[..., tuple[jax.Array, ...]]:
     """One function object for each set of options, so that JAX compiles it once for each shape."""
     elsewhere = partial(_whole_arrays, options=options, gradient=gradient, unroll=UNROLL)
-    if not cpu_kernel:
-        return jax.jit(partial(elsewhere, unroll=1))
     on_cpu = partial(_call_back, options=options, gradient=gradient)
     return jax.jit(lambda *arguments: lax.platform_dependent(*arguments, cpu=on_cpu, default=elsewhere))
+
+
+@cache
+def whole_array_program(options: Options, gradient: bool) -> Callable[..., tuple[jax.Array, ...]]:
+    """What an accelerator runs, on any platform; one frame a turn compiles sooner."""
+    return jax.jit(partial(_whole_arrays, options=options, gradient=gradient, unroll=1))
 
 
 def _whole_arrays(

@@ -113,9 +113,8 @@ def ctc_loss(
 def _weights(
     reduction: Reduction, target_lengths: jax.Array, denominator: float | None, logits: jax.Array
 ) -> jax.Array:
-    """Compute `seqloss.contract.reduction_weights` for lengths that may be traced; 1 for "none"."""
-    counts, rows = jnp.maximum(target_lengths, 0), max(1, logits.shape[0])
-    if reduction == "mean":
-        return 1.0 / (jnp.maximum(counts, 1) * rows).astype(logits.dtype)
-    divisors = {"none": 1.0, "sum": denominator or 1.0, "batch": rows, "labels": jnp.maximum(jnp.sum(counts), 1)}
-    return jnp.ones(logits.shape[0], logits.dtype) / jnp.asarray(divisors[reduction], logits.dtype)
+    """Compute `seqloss.contract.reduction_weights` for lengths that may be traced."""
+    divisor = contract.reduction_divisor(
+        reduction, target_lengths, logits.shape[0], denominator, maximum=jnp.maximum, total=jnp.sum
+    )
+    return jnp.ones(logits.shape[0], logits.dtype) / jnp.asarray(divisor, logits.dtype)

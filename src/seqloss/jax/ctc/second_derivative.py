@@ -23,10 +23,7 @@ from jax import lax
 from seqloss.formulas.ctc import recursion
 from seqloss.formulas.ctc.emissions import Frames, PreparedTargets, prepare_targets, read_frames
 from seqloss.formulas.extended_exponent import NOTHING, Extended, add, choose, indicator, multiply, shifted
-from seqloss.formulas.namespace import Namespace
-from seqloss.jax.namespace import JaxNamespace
-
-xp: Namespace = JaxNamespace()
+from seqloss.jax.namespace import XP as xp
 
 
 @jax.custom_jvp

@@ -239,18 +239,18 @@ def _computed(logits: tf.Tensor) -> tf.Tensor:
 
 
 def _forms(logits: tf.Tensor, given: list[Any]) -> list[Any]:
-    """The scores' shape, and something of the form of each argument; sizes that are not known yet are taken to fit."""
+    """The scores' shape, and each argument or its form; sizes that are not known yet are taken to fit."""
     shapes = [tuple(value.shape) for value in (logits, *given) if hasattr(value, "shape")]  # lists are as they are
     row_count = next((shape[0] for shape in shapes if shape and shape[0] is not None), 0)
 
     def sizes(shape: Any) -> tuple[int, ...]:
         return tuple((0 if axis else row_count) if size is None else size for axis, size in enumerate(shape))
 
-    stand_ins = [np.zeros(sizes(x.shape), x.dtype.as_numpy_dtype) if tf.is_tensor(x) else x for x in given]
+    seen = [contract.form_of(x.dtype.as_numpy_dtype, sizes(x.shape)) if tf.is_tensor(x) else x for x in given]
     shape = sizes(logits.shape)
     if logits.shape[2:] == [None]:
         shape = (*shape[:2], INT32.max)  # any blank is taken to be a class
-    return [shape, *stand_ins]
+    return [shape, *seen]
 
 
 def _tensors(logits: tf.Tensor, given: list[Any]) -> list[tf.Tensor]:
@@ -269,11 +269,9 @@ def _narrowed(values: tf.Tensor) -> tf.Tensor:
 
 
 def _weights(reduction: Reduction, lengths: tf.Tensor, denominator: float | None, logits: tf.Tensor) -> tf.Tensor:
-    """`seqloss.contract.reduction_weights` for lengths that may not be known yet; 1 where nothing is reduced."""
-    kind = COMPUTED_IN[logits.dtype.name]
-    counts = tf.cast(tf.maximum(tf.cast(lengths, tf.int64), 0), kind)
-    rows = tf.cast(tf.maximum(tf.shape(logits)[0], 1), kind)
-    if reduction == "mean":
-        return 1.0 / (tf.maximum(counts, 1.0) * rows)
-    divisors = {"none": 1.0, "sum": denominator or 1.0, "batch": rows, "labels": tf.maximum(tf.reduce_sum(counts), 1.0)}
-    return tf.ones(tf.shape(logits)[:1], kind) / tf.cast(divisors[reduction], kind)
+    """`seqloss.contract.reduction_weights` for lengths that may not be known yet."""
+    kind, rows = COMPUTED_IN[logits.dtype.name], tf.shape(logits)[:1]
+    divisor = contract.reduction_divisor(
+        reduction, tf.cast(lengths, kind), tf.cast(rows[0], kind), denominator, maximum=tf.maximum, total=tf.reduce_sum
+    )
+    return tf.ones(rows, kind) / tf.cast(divisor, kind)

@@ -14,9 +14,6 @@ from seqloss.kernels.ctc.scratch import take_measuring_scratch, take_path_sums
 from seqloss.kernels.numba import threads
 from seqloss.kernels.numba.workspace import FLOAT, INTEGER, Workspace, allocate
 
-BLOCKED = True
-"""False computes all rows in extended-exponent numbers, so that tests can compare them with the fast path."""
-
 WORTH_A_THREAD = 200_000.0
 """Nanoseconds of estimated work per thread, below which a thread costs more than it saves."""
 
@@ -81,15 +78,13 @@ def loss_and_grad(
                 *given, chosen, losses, paths, result, weights, m, e, totals, *_take_row_scratch(space, kind, *sizes)
             )
 
-    if rows and BLOCKED:
+    if rows:
         shares, apart, costs = _divide_rows(batch, frames, classes, labels)
         if shares:
             threads.run_in_threads(compute_fast, shares)
         if apart.size:
             everything = (*given, losses, paths, result, weights)
             huge_rows.compute_huge_rows(apart, costs, everything, classes, frames, labels, gradient, losses, paths)
-    else:
-        paths[:] = Path.DEEP
     left = np.flatnonzero((paths > Path.FAST) & (paths < Path.INFEASIBLE)) if paths.any() else paths[:0]
     if left.size:
         threads.run_in_threads(

@@ -10,7 +10,7 @@ from seqloss import contract
 from seqloss.contract import Batch, Infeasible
 from seqloss.kernels.ctc.batch import best_paths
 from seqloss.kernels.ctc.rows import Path
-from seqloss.numpy.arrays import FloatArray, IntegerArray, log_softmax_rounding, logits_to_numpy
+from seqloss.numpy.arrays import FloatArray, IntegerArray, check_call, log_softmax_rounding, logits_to_numpy
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,15 @@ def ctc_align(
     """
     contract.check_options(infeasible, "none", None)
     values, kind = logits_to_numpy(logits)
-    batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
-    if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, log_softmax_rounding(kind.name))
+    batch = check_call(
+        values, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate,
+        rounding=log_softmax_rounding(kind.name),
+    )  # fmt: skip
     return align_batch(values, batch, normalize=normalize, infeasible=infeasible)
 
 
 def align_batch(values: np.ndarray, batch: Batch, *, normalize: bool, infeasible: Infeasible) -> Alignment:
-    """Align a batch whose arguments are checked already."""
+    """Align a batch whose arguments are check_call already."""
     found = best_paths(values, batch, normalize=normalize)
     infeasible_rows = found.paths == Path.INFEASIBLE
     if infeasible == "raise" and infeasible_rows.any():

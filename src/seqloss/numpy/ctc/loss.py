@@ -10,7 +10,7 @@ import numpy.typing as npt
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
 from seqloss.errors import ShapeError
-from seqloss.numpy.arrays import FloatArray, IntegerArray, Upstream, log_softmax_rounding, logits_to_numpy
+from seqloss.numpy.arrays import FloatArray, IntegerArray, Upstream, check_call, log_softmax_rounding, logits_to_numpy
 from seqloss.numpy.ctc.rows import compute_rows
 
 Reduced: TypeAlias = Literal["sum", "mean", "batch", "labels"]
@@ -213,12 +213,11 @@ def _loss_and_grad(
 ) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
     contract.check_options(infeasible, reduction, denominator)
     values, kind = logits_to_numpy(logits)
-    batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
-    if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, log_softmax_rounding(kind.name))
-    weights = np.ones(values.shape[0], values.dtype)
-    if reduction != "none":
-        weights = contract.reduction_weights(reduction, batch.target_lengths, denominator).astype(values.dtype)
+    batch = check_call(
+        values, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate,
+        rounding=log_softmax_rounding(kind.name),
+    )  # fmt: skip
+    weights = contract.reduction_weights(reduction, batch.target_lengths, denominator).astype(values.dtype)
     asked = weights * _upstream_array(upstream, weights.shape if reduction == "none" else ()).astype(values.dtype)
     rows = compute_rows(values, batch, normalize=normalize, infeasible=infeasible, gradient=gradient, weights=asked)
     loss = rows.losses

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from seqloss import contract
 from seqloss.contract import Infeasible
-from seqloss.numpy.arrays import FloatArray, IntegerArray, log_softmax_rounding, logits_to_numpy
+from seqloss.numpy.arrays import FloatArray, IntegerArray, check_call, log_softmax_rounding, logits_to_numpy
 from seqloss.numpy.ctc.rows import compute_rows
 
 
@@ -69,9 +69,10 @@ def ctc_posteriors(
     """
     contract.check_options(infeasible, "none", None)
     values, kind = logits_to_numpy(logits)
-    batch = contract.validate(values.shape, targets, logit_lengths, target_lengths, blank=blank, values=validate)
-    if validate and not normalize:
-        contract.check_normalized(values, batch.logit_lengths, log_softmax_rounding(kind.name))
+    batch = check_call(
+        values, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate,
+        rounding=log_softmax_rounding(kind.name),
+    )  # fmt: skip
     rows = compute_rows(values, batch, normalize=normalize, softmax=False, infeasible=infeasible)
     assert rows.gradient is not None
     return np.abs(rows.gradient)  # minus the posterior, and no -0.0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from seqloss import contract
 from seqloss.numpy import Report
 from seqloss.numpy.ctc.check import find_bad_rows
-from seqloss.torch.arrays import IntegerArray, integers_to_numpy, log_softmax_rounding, logits_to_numpy
+from seqloss.torch.arrays import IntegerArray, log_softmax_rounding, read_host_arguments
 from seqloss.torch.tracing import untraced
 
 
@@ -60,7 +59,7 @@ def ctc_check(
         >>> report.findings[0].cause[:64]
         'row 1: no path fits: 2 labels with 1 adjacent repeats need 3 fra'
     """
-    values = logits_to_numpy(logits, "ctc_check")
-    lengths = integers_to_numpy(logit_lengths), integers_to_numpy(target_lengths)
-    batch = contract.validate(values.shape, integers_to_numpy(targets), *lengths, blank=blank, values=False)
+    values, batch = read_host_arguments(
+        "ctc_check", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=False
+    )
     return find_bad_rows(values, batch, normalize, log_softmax_rounding(logits.dtype))

@@ -6,28 +6,20 @@ are checked all the same; of its values the kernels take care: a row in which th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from seqloss import contract
-from seqloss.errors import wrong_batch, wrong_dtype, wrong_rank
+from seqloss.contract import Form
 from seqloss.kernels.triton.available import reason_against
 from seqloss.torch._compat import constant_for_dynamo
 from seqloss.torch.arrays import integers_to_numpy
 
-INTEGERS = {
-    getattr(torch, name): np.dtype(name)
-    for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
-}
-
-
-NAMES = ("targets", "logit_lengths", "target_lengths")
-Form = tuple[tuple[int, ...], np.dtype[Any]]
-"""Shape and type of an argument."""
+INTEGERS = frozenset(
+    getattr(torch, name) for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+)
 
 
 class Given(NamedTuple):
@@ -67,37 +59,32 @@ def read_device_arguments(
     Raises:
         SeqLossError: as `seqloss.contract.validate`, about what the host knows.
     """
-    targets, logit_lengths, target_lengths = arguments = tuple(
-        values if hidden(values) else integers_to_numpy(values) for values in (targets, logit_lengths, target_lengths)
+    arguments = (targets, logit_lengths, target_lengths)
+    given = tuple(values if hidden(values) else integers_to_numpy(values) for values in arguments)
+    forms: tuple[Any, ...] = tuple(_form(values) if hidden(values) else None for values in given)
+    if forms[0] and all(values is None or form for values, form in zip(given, forms, strict=True)):
+        blank = contract.check_forms(tuple(logits.shape), *forms, blank=blank)
+        return _place_on_device(logits, given, blank, None)
+    seen = (form or values for values, form in zip(given, forms, strict=True))
+    batch = contract.validate(tuple(logits.shape), *seen, blank=blank, values=validate)
+    in_rows = not any(forms) or np.ndim(given[0]) == 2
+    arrays = (batch.targets if in_rows else given[0], batch.logit_lengths, batch.target_lengths)
+    tensors = tuple(
+        values if values is None or form else _copy_to_device(array, logits.device)
+        for values, array, form in zip(given, arrays, forms, strict=True)
     )
-    forms = tuple(map(_form, NAMES, arguments))
+    return _place_on_device(logits, tensors, batch.blank, None if any(forms) else batch)
 
-    def check() -> contract.Batch:
-        shape = tuple(logits.shape)
-        if isinstance(blank, int) and all(
-            values is None or form for values, form in zip(arguments, forms, strict=True)
-        ):
-            return _validate_forms(shape, forms, blank, validate)
-        return contract.validate(shape, *_stand_ins(shape, blank, forms, arguments), blank=blank, values=validate)
 
-    one_row = logits.ndim == 3 and target_lengths is not None and _axes(targets) == 1
-    if one_row and (forms[0] or forms[2]):
-        if not forms[2]:  # otherwise whether they add up is seen on the device
-            check()
-        elif target_lengths.ndim != 1:
-            raise wrong_rank("target_lengths", target_lengths.shape, "(batch,)")
-        elif target_lengths.shape[0] != logits.shape[0]:
-            raise wrong_batch("target_lengths", target_lengths.shape[0], logits.shape[0])
-        rows, row_counts = padded(logits, targets, target_lengths)
-        given = read_device_arguments(logits, rows, logit_lengths, row_counts, blank=blank, validate=validate)
-        return given._replace(label_counts=_placed(target_lengths, target_lengths, logits.device))
-    checked = check()
-    counts = _lengths(target_lengths, checked.target_lengths, logits.device)
-    return Given(
-        _placed(targets, checked.targets, logits.device),
-        _lengths(logit_lengths, checked.logit_lengths, logits.device),
-        counts, counts, checked.blank, None if any(forms) else checked,
-    )  # fmt: skip
+def read_traced_arguments(
+    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, *, blank: int
+) -> Given:
+    """The same while a program is traced: no value is known, on whatever device it lives."""
+    labels = torch.as_tensor(targets)
+    frames, counts = (None if x is None else torch.as_tensor(x) for x in (logit_lengths, target_lengths))
+    lengths = (None if x is None else _form(x) for x in (frames, counts))
+    blank = contract.check_forms(tuple(logits.shape), _form(labels), *lengths, blank=blank)
+    return _place_on_device(logits, (labels, frames, counts), blank, None)
 
 
 def hidden(values: Any) -> bool:
@@ -105,69 +92,37 @@ def hidden(values: Any) -> bool:
     return isinstance(values, torch.Tensor) and not values.is_cpu
 
 
-def _axes(values: Any) -> int | None:
-    """How many axes values have; None for rows of uneven length."""
-    try:
-        return np.ndim(values)
-    except ValueError:
-        return None
+def _form(values: torch.Tensor) -> Form:
+    return Form(tuple(values.shape), str(values.dtype).removeprefix("torch."), values.dtype in INTEGERS)
 
 
-def _form(name: str, values: Any) -> Form | None:
-    """Shape and type of values that cannot be seen."""
-    if not hidden(values):
-        return None
-    if values.dtype not in INTEGERS:
-        raise wrong_dtype(name, str(values.dtype).removeprefix("torch."), "integers")
-    return tuple(values.shape), INTEGERS[values.dtype]
-
-
-def _stand_ins(shape: tuple[int, ...], blank: Any, forms: Iterable[Form | None], arguments: Iterable[Any]) -> list[Any]:
-    """For values that cannot be seen, others of their form that no check objects to."""
-    label = 1 if blank in (0, -shape[-1] if shape else 0) else 0
-    return [
-        values if form is None else np.full(form[0], number, form[1])
-        for form, values, number in zip(forms, arguments, (label, 0, 0), strict=True)
-    ]
-
-
-@lru_cache(64, typed=True)
-def _validate_forms(shape: tuple[int, ...], forms: tuple[Form | None, ...], blank: int, values: bool) -> contract.Batch:
-    """Arguments of which nothing but their forms can be seen, held against the contract; kept without their space."""
-    batch = contract.validate(shape, *_stand_ins(shape, blank, forms, (None, None, None)), blank=blank, values=values)
-    targets, frames, counts = (
-        np.broadcast_to(np.int64(0), array.shape)
-        for array in (batch.targets, batch.logit_lengths, batch.target_lengths)
-    )
-    return contract.Batch(targets, frames, counts, batch.blank)
-
-
-def _placed(given: Any, checked: Any, device: torch.device) -> torch.Tensor:
-    """On the logits' device; a copy from the host is handed to the stream, and nothing waits for it."""
-    if hidden(given):
-        return given if given.device == device else given.to(device, non_blocking=True)
-    own = torch.from_numpy(np.array(checked))  # the caller may fill pinned memory anew before it is copied
+def _copy_to_device(array: Any, device: torch.device) -> torch.Tensor:
+    """A copy of the host's, which is handed to the stream, and nothing waits for it."""
+    own = torch.from_numpy(np.array(array))  # the caller may fill pinned memory anew before it is copied
     return own.to(device, non_blocking=True)
 
 
-def _lengths(given: Any, checked: np.ndarray, device: torch.device) -> torch.Tensor | None:
-    return None if given is None else _placed(given, checked, device)
+def _place_on_device(logits: torch.Tensor, given: tuple[Any, ...], blank: int, host: contract.Batch | None) -> Given:
+    """Targets and lengths, tensors of checked forms or None, on the logits' device; labels in rows."""
+    targets, logit_lengths, counts = (
+        values if values is None or values.device == logits.device else values.to(logits.device, non_blocking=True)
+        for values in given
+    )
+    label_counts = counts
+    if targets.ndim == 1:
+        targets, counts = _pad_rows(targets, counts, logits.shape[1])
+    return Given(targets, logit_lengths, counts, label_counts, blank, host)
 
 
-def padded(logits: torch.Tensor, targets: Any, target_lengths: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def _pad_rows(targets: torch.Tensor, counts: torch.Tensor, time: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Labels one row after another as rows: a row of more labels than frames fits no path, however many they are.
 
     Where the lengths do not add up to the labels, every row's length becomes one that breaks the contract.
     """
-    device = logits.device
-    targets, counts = (
-        values if hidden(values) else _placed(values, np.asarray(values), device)
-        for values in (targets, target_lengths)
-    )
     targets, counts = targets.to(torch.int64), counts.to(torch.int64)  # CUDA cannot index all types
     total = targets.shape[0]
     right = (counts.sum() == total) & (counts >= 0).all()
-    longest = min(total, logits.shape[1] + 1)
-    places = (counts.cumsum(0) - counts)[:, None] + torch.arange(longest, device=device)
+    longest = min(total, time + 1)
+    places = (counts.cumsum(0) - counts)[:, None] + torch.arange(longest, device=targets.device)
     rows = targets[places.clamp(0, max(0, total - 1))] if total else targets.new_zeros((len(counts), 0))
     return rows, torch.where(right, counts.clamp(max=longest), -1)

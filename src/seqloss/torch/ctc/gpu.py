@@ -62,9 +62,7 @@ def compute_losses_on_gpu(
         slack(logits, normalize, validate), (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
         torch.is_grad_enabled() and logits.requires_grad,
     )  # fmt: skip
-    other_counts = reduction in ("mean", "labels") and given.label_counts is not given.target_lengths
-    counts = given.label_counts if other_counts else None
-    found: torch.Tensor = _Losses.apply(logits, *given[:3], counts, options)
+    found: torch.Tensor = _Losses.apply(logits, *given[:3], counted(given, reduction), options)
     if infeasible == "raise":
         _raise_if_closed(found, logits, given, normalize)
     return found
@@ -87,6 +85,12 @@ def compute_posteriors_on_gpu(
         _raise_if_closed(found.losses, logits, given, normalize)
     upstream = torch.full_like(found.losses, -1.0)
     return ctc.backward(logits, residuals, upstream, blank=given.blank, mode=POSTERIOR, dtype=torch.float32)
+
+
+def counted(given: Given, reduction: Reduction) -> torch.Tensor | None:
+    """What a reduction counts for labels where that is not the targets' lengths."""
+    others = contract.DIVISORS[reduction].counts_labels and given.label_counts is not given.target_lengths
+    return given.label_counts if others else None
 
 
 def slack(logits: torch.Tensor, normalize: bool, validate: bool) -> float | None:

@@ -9,10 +9,9 @@ from typing import Any, Literal, NoReturn, TypeAlias, get_args
 import numpy as np
 import torch
 
-from seqloss import contract
 from seqloss.errors import SeqLossError, unknown_option, wrong_dtype, wrong_rank
 from seqloss.numpy.ctc.rows import Rows
-from seqloss.torch.arrays import IntegerArray, integers_to_numpy, logits_to_numpy
+from seqloss.torch.arrays import IntegerArray, read_host_arguments
 from seqloss.torch.ctc import gpu, operators
 from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
 from seqloss.torch.ctc.rows import compute_losses
@@ -145,11 +144,10 @@ class CTCLoss(torch.nn.Module):
         self, logits: torch.Tensor, targets: IntegerArray, input_lengths: Lengths, target_lengths: Lengths
     ) -> torch.Tensor:
         with _torch_argument_names():
-            values = logits_to_numpy(logits, "CTCLoss")
-            lengths = [integers_to_numpy(input_lengths), integers_to_numpy(target_lengths)]
-            if logits.shape[0] == 1:
-                lengths = [np.reshape(length, -1) for length in lengths]  # () or (1,)
-            batch = contract.validate(values.shape, integers_to_numpy(targets), *lengths, blank=self.blank)
+            values, batch = read_host_arguments(
+                "CTCLoss", logits, targets, *_lengths(logits, input_lengths, target_lengths), blank=self.blank,
+                normalize=True, validate=True,
+            )  # fmt: skip
         return compute_losses(
             "CTCLoss", logits, values, batch, normalize=False, infeasible="zero" if self.zero_infinity else "inf",
             reduction=self.reduction, finish=add_probabilities,
@@ -158,9 +156,7 @@ class CTCLoss(torch.nn.Module):
     def _on_device(
         self, logits: torch.Tensor, targets: IntegerArray, input_lengths: Lengths, target_lengths: Lengths
     ) -> torch.Tensor:
-        lengths = [input_lengths, target_lengths]
-        if logits.shape[0] == 1:  # () or (1,)
-            lengths = [x.reshape(-1) if isinstance(x, torch.Tensor) else np.reshape(x, -1) for x in lengths]
+        lengths = _lengths(logits, input_lengths, target_lengths)
         if is_traced("CTCLoss", logits):
             return operators.traced_losses(
                 logits, targets, *lengths, blank=self.blank, normalize=False,
@@ -189,6 +185,13 @@ def _check_reduction(reduction: str) -> None:
     if reduction not in REDUCTIONS:
         error = unknown_option("reduction", reduction, REDUCTIONS)
         raise as_runtime_error(error, str(error))
+
+
+def _lengths(logits: torch.Tensor, *lengths: Any) -> list[Any]:
+    """Of a batch as they are; of a single row () or (1,), as (1,)."""
+    if logits.shape[0] != 1:
+        return list(lengths)
+    return [x.reshape(-1) if isinstance(x, torch.Tensor) else np.reshape(x, -1) for x in lengths]
 
 
 def _check_log_probs(log_probs: Any) -> None:

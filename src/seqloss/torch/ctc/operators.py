@@ -11,37 +11,31 @@ from typing import Any
 import torch
 
 from seqloss.contract import Infeasible, Reduction
-from seqloss.errors import wrong_batch, wrong_blank, wrong_dtype, wrong_rank
-from seqloss.torch.ctc.device_arguments import INTEGERS, padded
-from seqloss.torch.ctc.gpu import INFEASIBLE, POSTERIOR, SOFTMAX, TORCHS, slack, weighed
+from seqloss.kernels.triton.ctc.residuals import Residuals, empty_residuals
+from seqloss.torch.ctc.device_arguments import read_traced_arguments
+from seqloss.torch.ctc.gpu import INFEASIBLE, POSTERIOR, SOFTMAX, TORCHS, counted, slack, weighed
 from seqloss.torch.no_double_backward import no_second_derivative
 
 UNCHECKED = -1.0
 """For the `rounding` that is None."""
 
-_schema = "(Tensor logits, Tensor targets, Tensor logit_lengths, Tensor target_lengths, Tensor label_counts, "
-_residuals = (
-    "top", "others", "posteriors", "likeliest", "complement", "labels", "leaders", "frames", "counts", "status",
-    "weights",
-)  # fmt: skip
-
 
 @torch.library.custom_op(
     "seqloss::ctc_losses",
     mutates_args=(),
-    schema=_schema
+    schema="(Tensor logits, Tensor targets, Tensor? logit_lengths, Tensor? target_lengths, Tensor? label_counts, "
     + "int blank, bool normalize, int infeasible, str reduction, float rounding, bool gradient, int mode) -> "
-    + f"({', '.join(['Tensor'] * (1 + len(_residuals)))})",
+    + f"({', '.join(['Tensor'] * (1 + len(Residuals._fields)))})",
 )
 def ctc_losses(
-    logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor, target_lengths: torch.Tensor,
-    label_counts: torch.Tensor, blank: int, normalize: bool, infeasible: int, reduction: Reduction, rounding: float,
-    gradient: bool, mode: int,
+    logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor | None,
+    target_lengths: torch.Tensor | None, label_counts: torch.Tensor | None, blank: int, normalize: bool,
+    infeasible: int, reduction: Reduction, rounding: float, gradient: bool, mode: int,
 ) -> tuple[torch.Tensor, ...]:  # fmt: skip
     """The loss of each row, or what they are reduced to, and what the gradient needs: see
     `seqloss.kernels.triton.ctc.pipeline`.
 
-    A tensor that there is not is one without numbers.
+    A residual that there is not is one without numbers.
     """
     from seqloss.kernels.triton.ctc import pipeline as ctc
 
@@ -50,46 +44,35 @@ def ctc_losses(
         infeasible=infeasible, reduction=reduction, rounding=None if rounding == UNCHECKED else rounding,
         gradient=gradient,
     )  # fmt: skip
-    found = residuals or (None,) * len(_residuals)
-    return losses.result, *(logits.new_empty(0) if tensor is None else tensor for tensor in found)
+    return losses.result, *_all_tensors(logits, residuals)
 
 
 @ctc_losses.register_fake
 def _(
-    logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor, target_lengths: torch.Tensor,
-    label_counts: torch.Tensor, blank: int, normalize: bool, infeasible: int, reduction: Reduction, rounding: float,
-    gradient: bool, mode: int,
+    logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor | None,
+    target_lengths: torch.Tensor | None, label_counts: torch.Tensor | None, blank: int, normalize: bool,
+    infeasible: int, reduction: Reduction, rounding: float, gradient: bool, mode: int,
 ) -> tuple[torch.Tensor, ...]:  # fmt: skip
-    from seqloss.kernels.triton.ctc.loss import has_weights
-    from seqloss.kernels.triton.ctc.prepared_targets import leaders_shape
+    result = logits.new_empty(logits.shape[0] if reduction == "none" else (), dtype=torch.float32)
+    residuals = empty_residuals(logits, targets.shape[1], reduction) if gradient else None
+    return result, *_all_tensors(logits, residuals)
 
-    batch, time, classes = logits.shape
-    result = logits.new_empty(batch if reduction == "none" else (), dtype=torch.float32)
-    if not gradient:
-        return result, *(logits.new_empty(0) for _ in _residuals)
-    frame = (batch, time)
-    floats = [logits.new_empty(shape, dtype=torch.float32) for shape in (frame, frame, (*frame, targets.shape[1] + 1))]
-    likeliest = logits.new_empty(frame, dtype=torch.int32)
-    complement = logits.new_empty(frame, dtype=torch.float32)
-    labels = logits.new_empty((batch, targets.shape[1]), dtype=torch.int32)
-    shape, kind = leaders_shape(batch, targets.shape[1], classes)
-    leaders = logits.new_empty(shape, dtype=kind)
-    frames, counts = (logits.new_empty(batch, dtype=torch.int32) for _ in range(2))
-    status = logits.new_empty(batch, dtype=torch.int8)
-    weights = logits.new_empty(batch if has_weights(reduction) else 0, dtype=torch.float32)
-    return result, *floats, likeliest, complement, labels, leaders, frames, counts, status, weights
+
+def _all_tensors(logits: torch.Tensor, residuals: Residuals | None) -> list[torch.Tensor]:
+    """Residuals as an operator returns them."""
+    found = residuals or (None,) * len(Residuals._fields)
+    return [logits.new_empty(0) if tensor is None else tensor for tensor in found]
 
 
 @torch.library.custom_op(
     "seqloss::ctc_gradient",
     mutates_args=(),
-    schema=f"(Tensor logits, {', '.join('Tensor ' + name for name in _residuals)}, Tensor upstream, "
+    schema=f"(Tensor logits, {', '.join('Tensor ' + name for name in Residuals._fields)}, Tensor upstream, "
     + "int blank, int mode) -> Tensor",
 )
 def ctc_gradient(logits: torch.Tensor, *rest: Any) -> torch.Tensor:
     """The gradient of sum(upstream * loss)."""
     from seqloss.kernels.triton.ctc import pipeline as ctc
-    from seqloss.kernels.triton.ctc.gradient import Residuals
 
     *residuals, weights, upstream, blank, mode = rest
     own = Residuals(*(*residuals, weights if weights.numel() else None))
@@ -134,45 +117,12 @@ def traced_losses(
     Raises:
         ShapeError, DTypeError, LabelError: an argument's form, or the blank.
     """
-    if logits.ndim != 3:
-        raise wrong_rank("logits", logits.shape, "(batch, time, classes)", "Add a batch axis with logits[None].")
-    batch, time, classes = logits.shape
-    if not -classes <= blank < classes:
-        raise wrong_blank(blank, classes)
-    targets = _tensor("targets", targets, logits)
-    frames = _lengths("logit_lengths", logit_lengths, time, logits)
-    if targets.ndim == 1 and target_lengths is not None:
-        label_counts = _lengths("target_lengths", target_lengths, 0, logits)
-        targets, counts = padded(logits, targets, label_counts)
-    else:
-        label_counts = counts = _lengths("target_lengths", target_lengths, targets.shape[-1], logits)
-    if targets.ndim != 2:
-        raise wrong_rank("targets", targets.shape, "(batch, labels) or (sum of target_lengths,)")
-    if targets.shape[0] != batch:
-        raise wrong_batch("targets", targets.shape[0], batch)
+    given = read_traced_arguments(logits, targets, logit_lengths, target_lengths, blank=blank)
     allowed = slack(logits, normalize, validate)
     found: torch.Tensor = ctc_losses(
-        logits, targets, frames, counts, label_counts, blank % classes, normalize, INFEASIBLE[infeasible],
+        logits, *given[:3], counted(given, reduction), given.blank, normalize, INFEASIBLE[infeasible],
         reduction, UNCHECKED if allowed is None else allowed,
         torch.is_grad_enabled() and logits.requires_grad,
         (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
     )[0]  # fmt: skip
     return weighed(found, 1.0 / (denominator or 1.0))
-
-
-def _tensor(name: str, values: Any, logits: torch.Tensor) -> torch.Tensor:
-    tensor = torch.as_tensor(values).to(logits.device, non_blocking=True)
-    if tensor.dtype not in INTEGERS:
-        raise wrong_dtype(name, str(tensor.dtype).removeprefix("torch."), "integers")
-    return tensor
-
-
-def _lengths(name: str, values: Any, whole: int, logits: torch.Tensor) -> torch.Tensor:
-    if values is None:
-        return torch.full((logits.shape[0],), whole, dtype=torch.int64, device=logits.device)
-    lengths = _tensor(name, values, logits)
-    if lengths.ndim != 1:
-        raise wrong_rank(name, lengths.shape, "(batch,)")
-    if lengths.shape[0] != logits.shape[0]:
-        raise wrong_batch(name, lengths.shape[0], logits.shape[0])
-    return lengths

@@ -9,7 +9,7 @@ is said outside. In the order to read:
 * `walk.py`: the sums over paths, both ways in one scan.
 * `total.py`: the loss, to its own digits where it is small.
 * `by_class.py`: what the labels of one class have in common, in one order on every run.
-* `ctc.py`: losses and gradients.
+* `loss.py`: losses and gradients.
 
 No callback, no custom call, nothing that depends on a race: the same program gives the same bits on every run.
 """

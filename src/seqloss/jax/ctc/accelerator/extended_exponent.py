@@ -12,30 +12,14 @@ first sum that it meets, and no select is needed anywhere. Exponents never fall 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-NOTHING = -(2**30) + 2**20
+from seqloss.formulas.extended_exponent import LN2, NOTHING, Extended, split_exp
+from seqloss.jax.namespace import LAYOUT, XP
+
 ZERO_BELOW = -(2**29) - 2**28
-
-LN2 = 0.6931471805599453
-LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440054690583e-4
-"""They add up to ln 2; the first has nine binary digits, so that its products with 1..2^15 are exact in float32."""
-
-INTEGER = {4: jnp.int32, 8: jnp.int64}
-FRACTION = {4: 23, 8: 52}
-BIAS = {4: 127, 8: 1023}
-"""By a float's bytes: the integer of its size, where its exponent begins, and what that counts from."""
-
-
-class Extended(NamedTuple):
-    """value * 2^(32 * exponent)."""
-
-    value: jax.Array
-    exponent: jax.Array
 
 
 def add(x: Extended, y: Extended) -> Extended:
@@ -55,13 +39,10 @@ def multiply(x: Extended, y: Extended) -> Extended:
 
 def exp(x: jax.Array, open_: jax.Array) -> Extended:
     """e^x, its value from 2^-32 to 2^0.5, for x from -1e8 to 0, where `open_`; else zero, whatever x is."""
-    x = jnp.where(open_, x, 0.0)
-    whole = jnp.round(x * (1.0 / LN2))
-    rest = (x - whole * LN2_HIGH) - whole * LN2_LOW
-    digits = whole.astype(jnp.int32)
+    digits, rest = split_exp(XP, x, open_)
     steps = (digits + 31) >> 5
     pattern = bits(jnp.exp(rest))
-    pattern = pattern + ((digits - (steps << 5)).astype(pattern.dtype) << FRACTION[x.dtype.itemsize])
+    pattern = pattern + ((digits - (steps << 5)).astype(pattern.dtype) << LAYOUT[x.dtype.itemsize][1])
     return Extended(from_bits(pattern, x.dtype), jnp.where(open_, steps, NOTHING))
 
 
@@ -79,19 +60,15 @@ def narrowed(x: jax.Array, y: jax.Array, exponent: jax.Array) -> jax.Array:
     """x y 2^(32 exponent) as a float, down to the smallest normal float32; for x and y within 2^±33, exponents to 2."""
     kind = x.dtype
     half = jnp.clip(exponent, -8, 2) * 16
-    pattern = (jnp.maximum(half, -126) + BIAS[kind.itemsize]).astype(INTEGER[kind.itemsize])
-    power = jnp.where(half < -126, 0.0, from_bits(pattern << FRACTION[kind.itemsize], kind))
+    integer, start, bias = LAYOUT[kind.itemsize]
+    pattern = (jnp.maximum(half, -126) + bias).astype(integer)
+    power = jnp.where(half < -126, 0.0, from_bits(pattern << start, kind))
     return (x * power) * (y * power)
-
-
-def choose(condition: jax.Array, x: Extended, y: Extended) -> Extended:
-    """x where the condition holds, else y."""
-    return Extended(jnp.where(condition, x.value, y.value), jnp.where(condition, x.exponent, y.exponent))
 
 
 def bits(x: jax.Array) -> jax.Array:
     """A float's pattern as an integer of its size."""
-    return lax.bitcast_convert_type(x, INTEGER[x.dtype.itemsize])
+    return lax.bitcast_convert_type(x, LAYOUT[x.dtype.itemsize][0])
 
 
 def from_bits(pattern: jax.Array, kind: jnp.dtype) -> jax.Array:
@@ -107,5 +84,5 @@ def _lowered(x: Extended, exponent: jax.Array) -> jax.Array:
 
 def _upper(x: jax.Array) -> tuple[int, int]:
     """Where a pattern's upper bits begin, and what those of 1.0 are."""
-    size = x.dtype.itemsize
-    return FRACTION[size] + 5, BIAS[size] >> 5
+    _, start, bias = LAYOUT[x.dtype.itemsize]
+    return start + 5, bias >> 5

@@ -11,15 +11,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from seqloss.contract import SMALLEST
-from seqloss.formulas.ctc.emissions import PreparedTargets, prepare_targets
-from seqloss.formulas.namespace import Namespace
+from seqloss.formulas.ctc.emissions import PreparedTargets, has_frame_above_one, prepare_targets
 from seqloss.jax.ctc.accelerator import by_class, total, walk
 from seqloss.jax.ctc.accelerator import scores as frames
 from seqloss.jax.ctc.accelerator.scores import Scores
 from seqloss.jax.ctc.accelerator.walk import Sums
-from seqloss.jax.namespace import JaxNamespace
-
-XP: Namespace = JaxNamespace()
+from seqloss.jax.namespace import XP
 
 
 def losses_and_grads(
@@ -63,7 +60,7 @@ def losses_and_grads(
     loss = total.losses(scores, sums, prepared, blank, normalize)
     broken = scores.non_finite | prepared.refused  # (batch,)
     if rounding is not None:
-        broken = broken | frames.more_than_one(logits, prepared, rounding)
+        broken = broken | has_frame_above_one(XP, logits, prepared, rounding)
     if raises:
         broken = broken | (loss == jnp.inf)
     loss = jnp.where(broken, jnp.nan, loss)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqloss.contract import MASKED, NORMALIZATION_SLACK
+from seqloss.contract import MASKED
 from seqloss.formulas.ctc.emissions import PreparedTargets
 from seqloss.jax.ctc.accelerator.gather import picked
 
@@ -63,14 +63,3 @@ def read(logits: jax.Array, prepared: PreparedTargets, blank: int, normalize: bo
         jnp.where(prepared.used, jnp.where(from_blank >= -MASKED, from_blank, -jnp.inf), 0.0),
         jnp.any(prepared.used & bad, 1),
     )
-
-
-def more_than_one(logits: jax.Array, prepared: PreparedTargets, rounding: float) -> jax.Array:
-    """Rows of which a frame in use holds more probability than 1, bool (batch,).
-
-    Args:
-        rounding: the slack for scores rounded to a half type, see `seqloss.contract.check_normalized`.
-    """
-    most = 1.0 + NORMALIZATION_SLACK + rounding * jnp.log(logits.dtype.type(logits.shape[2]))
-    total = jnp.sum(jnp.exp(jnp.minimum(logits, 80.0)), 2)  # (batch, time)
-    return jnp.any(prepared.used & (total > most) & (jnp.max(logits, 2) < jnp.inf), 1)

@@ -13,32 +13,20 @@ with alpha the forward sums, all of them positive: rest is as precise as they ar
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from seqloss.contract import SMALLEST
+from seqloss.formulas.ctc import recursion
 from seqloss.formulas.ctc.emissions import PreparedTargets
+from seqloss.formulas.ctc.recursion import MainPath
+from seqloss.formulas.extended_exponent import Extended
 from seqloss.jax.ctc.accelerator import extended_exponent
-from seqloss.jax.ctc.accelerator.extended_exponent import Extended
 from seqloss.jax.ctc.accelerator.gather import picked
 from seqloss.jax.ctc.accelerator.scores import Scores
 from seqloss.jax.ctc.accelerator.walk import Sums, emission, over_time
-
-
-class MainPath(NamedTuple):
-    """The path of each frame's best class.
-
-    Attributes:
-        spells: bool (batch,), whether it reads as the target.
-        begun: int32 (batch, time), labels begun by each frame: it stands on that label, from 1, or on that blank.
-        on_label: bool (batch, time).
-    """
-
-    spells: jax.Array
-    begun: jax.Array
-    on_label: jax.Array
+from seqloss.jax.namespace import XP
 
 
 def losses(scores: Scores, sums: Sums, prepared: PreparedTargets, blank: int, normalize: bool) -> jax.Array:
@@ -53,18 +41,13 @@ def losses(scores: Scores, sums: Sums, prepared: PreparedTargets, blank: int, no
 def main_path(scores: Scores, prepared: PreparedTargets, blank: int) -> MainPath:
     """Of classes that tie the blank goes first, then the highest; -1 stands for a best class that the target lacks."""
     at_label = jnp.max(jnp.where(scores.labels == 0.0, prepared.labels[:, None, :], -1), 2)
-    best = jnp.where((scores.blank == 0.0) | ~prepared.used, blank, at_label)
-    before = jnp.pad(best[:, :-1], ((0, 0), (1, 0)), constant_values=blank)
-    on_label = best != blank
-    begins = on_label & (best != before)
-    count = jnp.cumsum(begins, 1, dtype=jnp.int32)
-    label = picked(prepared.labels, jnp.clip(count - 1, 0, prepared.labels.shape[1] - 1), 1)
-    return MainPath(~jnp.any(begins & (label != best), 1) & (count[:, -1] == prepared.lengths), count, on_label)
+    best = jnp.where(scores.blank == 0.0, blank, at_label)
+    return recursion.main_path(XP, best[:, :, None], prepared, blank)
 
 
 def rest(scores: Scores, sums: Sums, prepared: PreparedTargets, main: MainPath) -> jax.Array:
     """The sum over all paths but the main one, (batch,), where that one reads as the target and the sum is moderate."""
-    count, on_label = main.begun, main.on_label
+    count, on_label = main.count, main.on_label
     goes_on = jnp.pad(prepared.used[:, 1:], ((0, 0), (0, 1)))  # else what is ahead is the blank that ends the target
     ahead = jnp.where(goes_on, jnp.roll(count, -1, 1), prepared.lengths[:, None])
     to_label = goes_on & jnp.roll(on_label, -1, 1)

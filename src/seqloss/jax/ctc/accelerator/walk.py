@@ -27,9 +27,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from seqloss.formulas.ctc.emissions import PreparedTargets
+from seqloss.formulas.extended_exponent import NOTHING, Extended, choose
 from seqloss.jax.ctc.accelerator import extended_exponent
-from seqloss.jax.ctc.accelerator.extended_exponent import NOTHING, Extended, narrowed
+from seqloss.jax.ctc.accelerator.extended_exponent import narrowed
 from seqloss.jax.ctc.accelerator.scores import Scores
+from seqloss.jax.namespace import XP
 
 
 class States(NamedTuple):
@@ -104,7 +106,7 @@ def posteriors(scores: Scores, sums: Sums) -> tuple[jax.Array, jax.Array]:
 def _enter(states: States, skip: jax.Array) -> States:
     """The sums over what each state is entered from."""
     both = extended_exponent.add(states.blanks, states.labels)
-    onward = extended_exponent.choose(skip, both, states.blanks)
+    onward = choose(XP, skip, both, states.blanks)
     before = Extended(_shifted(onward.value, 1.0), _shifted(onward.exponent, NOTHING))
     return States(extended_exponent.add(states.labels, before), both)
 

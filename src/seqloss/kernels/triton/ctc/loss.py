@@ -14,8 +14,9 @@ import triton
 import triton.language as tl
 
 from seqloss import contract
-from seqloss.contract import Reduction
+from seqloss.contract import DIVISORS, Reduction
 from seqloss.kernels.triton.ctc.main_path import MainPath, log1p
+from seqloss.kernels.triton.ctc.residuals import has_weights
 from seqloss.kernels.triton.extended_exponent import add_extended, indicator
 from seqloss.kernels.triton.launch import launch_kernel
 from seqloss.kernels.triton.tiles import power_of_two
@@ -69,14 +70,15 @@ def _load_label_counts(label_counts, row, there, longest):
 def _loss_kernel(
     ends, certain, spells, broken, label_counts, losses_out, status_out, references_out, total_out, weights_out,
     batch, longest,
-    NORMALIZE: tl.constexpr, INFEASIBLE: tl.constexpr, REDUCTION: tl.constexpr, BLOCK: tl.constexpr,
+    NORMALIZE: tl.constexpr, INFEASIBLE: tl.constexpr, OWN_LABELS: tl.constexpr, ROWS: tl.constexpr,
+    ALL_LABELS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     lane = tl.arange(0, BLOCK)
     reduced = tl.sum(tl.zeros([BLOCK], tl.float64), 0)
     all_labels = tl.sum(tl.zeros([BLOCK], tl.float64), 0)
     start = 0
     # 1. a mean over all labels needs their number first
-    if REDUCTION == "labels":
+    if ALL_LABELS:
         while start < batch:
             counted = _load_label_counts(label_counts, start + lane, start + lane < batch, longest)
             all_labels += tl.sum(counted.to(tl.float64), 0)
@@ -115,26 +117,21 @@ def _loss_kernel(
         tl.store(status_out + row, status.to(tl.int8), mask=there)
         tl.store(references_out + row, tl.where(some, total_exponent, 0), mask=there)
         # 5. the reduction, with the weight that the gradient gets, rounded to float32
-        if REDUCTION != "none":
-            parts = tl.full([BLOCK], 1.0, tl.float64)
-            if REDUCTION == "batch":
-                parts = parts * batch
-            if REDUCTION == "mean":
-                parts = tl.maximum(_load_label_counts(label_counts, row, there, longest), 1).to(tl.float64) * batch
-            if REDUCTION == "labels":
-                parts = parts * tl.maximum(all_labels, 1.0)
-            weight = (1.0 / parts).to(tl.float32)
+        if total_out is not None:
+            divisor = tl.full([BLOCK], 1.0, tl.float64)
+            if OWN_LABELS:
+                divisor = tl.maximum(_load_label_counts(label_counts, row, there, longest), 1).to(tl.float64)
+            if ROWS:
+                divisor = divisor * batch
+            if ALL_LABELS:
+                divisor = divisor * tl.maximum(all_labels, 1.0)
+            weight = (1.0 / divisor).to(tl.float32)
             if weights_out is not None:
                 tl.store(weights_out + row, weight, mask=there)
             reduced += tl.sum(tl.where(there, loss.to(tl.float64) * weight.to(tl.float64), 0.0), 0)
         start += BLOCK
-    if REDUCTION != "none":
+    if total_out is not None:
         tl.store(total_out, reduced.to(tl.float32))
-
-
-def has_weights(reduction: Reduction) -> bool:
-    """Whether a reduction has weights other than 1."""
-    return reduction not in ("none", "sum")
 
 
 def find_losses(
@@ -148,10 +145,9 @@ def find_losses(
         label_counts: integers (batch,), contiguous, the labels that count for a reduction; None for `longest`.
         normalize: as in the contract.
         infeasible: the loss of an infeasible row: INF, ZERO or NAN.
-        reduction: as in the contract. The weights are 1, 1 / batch, 1 / (batch * labels of the row), or 1 / labels of
-            all rows; no labels count as one.
+        reduction: as in the contract, which has its divisor's factors; a denominator is the caller's.
     """
-    batch, device = ends.shape[0], ends.device
+    batch, device, factors = ends.shape[0], ends.device, DIVISORS[reduction]
     losses = torch.empty(batch, dtype=torch.float32, device=device)
     status = torch.empty(batch, dtype=torch.int8, device=device)
     references = torch.empty(batch, dtype=torch.int32, device=device)
@@ -162,6 +158,7 @@ def find_losses(
             _loss_kernel, 1,
             ends, main.certain, main.spells, main.broken, label_counts, losses, status, references, total, weights,
             batch, longest,
-            NORMALIZE=normalize, INFEASIBLE=infeasible, REDUCTION=reduction, BLOCK=min(BLOCK, power_of_two(batch)),
+            NORMALIZE=normalize, INFEASIBLE=infeasible, OWN_LABELS=factors.own_labels, ROWS=factors.rows,
+            ALL_LABELS=factors.all_labels, BLOCK=min(BLOCK, power_of_two(batch)),
         )  # fmt: skip
     return Losses(losses, status, references, total, weights)

@@ -11,10 +11,11 @@ from seqloss.contract import Reduction
 from seqloss.kernels.triton.ctc import main_path
 from seqloss.kernels.triton.ctc.by_class import find_posteriors
 from seqloss.kernels.triton.ctc.frames import measure_frames
-from seqloss.kernels.triton.ctc.gradient import Residuals, write_gradient
+from seqloss.kernels.triton.ctc.gradient import write_gradient
 from seqloss.kernels.triton.ctc.loss import INF, Losses, find_losses
 from seqloss.kernels.triton.ctc.posteriors import find_shares
 from seqloss.kernels.triton.ctc.prepared_targets import contiguous_lengths, prepare_targets
+from seqloss.kernels.triton.ctc.residuals import Residuals
 from seqloss.kernels.triton.ctc.sums import sum_paths
 from seqloss.kernels.triton.launch import on_device
 

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import torch
 
 from seqloss.kernels.triton.ctc import pipeline
-from seqloss.kernels.triton.ctc.gradient import Residuals
 from seqloss.kernels.triton.ctc.loss import Losses
+from seqloss.kernels.triton.ctc.residuals import Residuals
 from seqloss.kernels.triton.launch import Launch, on_device, record_launches
 from seqloss.kernels.triton.launch_list import LaunchList, lay_out_launches
 from seqloss.kernels.triton.tiles import is_interpreted
@@ -43,7 +43,7 @@ class Field(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The places of the tensors of `gradient.Residuals`, None for absent ones, and the size in bytes."""
+    """The places of the tensors of `residuals.Residuals`, None for absent ones, and the size in bytes."""
 
     fields: tuple[Field | None, ...]
     size: int

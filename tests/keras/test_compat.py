@@ -15,7 +15,7 @@ import pytest
 from keras import ops
 
 from seqloss.keras import _compat
-from seqloss.verify._compat import keras_2_batch_cost
+from seqloss.verify.adapters._compat import keras_2_batch_cost
 
 BACKEND = os.environ["KERAS_BACKEND"]
 

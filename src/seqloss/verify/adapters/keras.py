@@ -76,7 +76,7 @@ def _batch_cost(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, b
     """After a softmax: it takes probabilities."""
     import tensorflow as tf
 
-    from seqloss.verify._compat import keras_2_batch_cost
+    from seqloss.verify.adapters._compat import keras_2_batch_cost
 
     return keras_2_batch_cost(targets, tf.nn.softmax(x), logit_lengths[:, None], target_lengths[:, None])[:, 0]
 

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqloss.reference.lattice import Lattice, forward, shifted
+from seqloss.reference.lattice import Lattice, forward, shift_states
 from seqloss.reference.semiring import PROBABILITY
 
 
@@ -46,8 +46,8 @@ def fails_after(probs: np.ndarray, lattice: Lattice) -> np.ndarray:
         (time + 1, states); entry [0, 0] is δ, the probability that the frames don't read as the target.
 
     Example:
-        >>> from seqloss.reference.lattice import lay_out
-        >>> fails_after(np.full((2, 2), 0.5), lay_out([1], 0))[0, 0]
+        >>> from seqloss.reference.lattice import make_lattice
+        >>> fails_after(np.full((2, 2), 0.5), make_lattice([1], 0))[0, 0]
         np.float64(0.25)
     """
     emissions = probs[:, lattice.classes]  # (time, states)
@@ -57,7 +57,7 @@ def fails_after(probs: np.ndarray, lattice: Lattice) -> np.ndarray:
     for t in reversed(range(len(probs))):
         ahead = emissions[t] * fails[t + 1]
         skipping = np.where(lattice.may_skip, ahead, 0.0)
-        fails[t] = leak[t] + ahead + shifted(ahead, -1, 0.0) + shifted(skipping, -2, 0.0)
+        fails[t] = leak[t] + ahead + shift_states(ahead, -1, 0.0) + shift_states(skipping, -2, 0.0)
     return fails
 
 
@@ -75,8 +75,8 @@ def emits_and_fails(probs: np.ndarray, lattice: Lattice, fails: np.ndarray) -> n
     Example:
         Two fair coins fail to show a 1 when both show the blank:
 
-        >>> from seqloss.reference.lattice import lay_out
-        >>> probs, states = np.full((2, 2), 0.5), lay_out([1], 0)
+        >>> from seqloss.reference.lattice import make_lattice
+        >>> probs, states = np.full((2, 2), 0.5), make_lattice([1], 0)
         >>> emits_and_fails(probs, states, fails_after(probs, states)).tolist()
         [[0.25, 0.0], [0.25, 0.0]]
     """
@@ -93,8 +93,8 @@ def closed_classes(lattice: Lattice, classes: int) -> np.ndarray:
     """Which classes lead nowhere from each state, (states, classes): 1.0 for those, 0.0 for a way on.
 
     Example:
-        >>> from seqloss.reference.lattice import lay_out
-        >>> closed_classes(lay_out([2], 0), 3).tolist()  # blank, label 2, blank
+        >>> from seqloss.reference.lattice import make_lattice
+        >>> closed_classes(make_lattice([2], 0), 3).tolist()  # blank, label 2, blank
         [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 1.0]]
     """
     own, after = lattice.classes, lattice.classes[1:]

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seqloss.verify.laws import LAWS
-from seqloss.verify.report import EDGE_CASES, HOLDS, NOT_SUPPORTED, SKIPPED, VIOLATED, LawResult, NumericalError, Report
+from seqloss.verify.report import EDGE_CASES, HOLDS, NOT_SUPPORTED, SKIPPED, VIOLATED, LawResult, Report
 
 SIGNS = {HOLDS: ("+", "green"), VIOLATED: ("X", "bold red"), NOT_SUPPORTED: ("·", "dim"), SKIPPED: (" ", "dim")}
 LEGEND = "+ holds   X violated   · not supported   (empty) skipped (use --full)"
@@ -78,8 +78,8 @@ def describe_report(report: Report) -> Iterator[RenderableType]:
     else:
         for result in others:
             yield _describe_violation(result, with_cause=True)
-    if not core:
-        yield from (Text(_describe_error(error), "dim") for error in report.numerical_errors)
+    if report.numerical_errors and not core:
+        yield make_error_table([report])
 
 
 def _describe_violation(result: LawResult, with_cause: bool = False) -> Text:
@@ -92,16 +92,6 @@ def _describe_violation(result: LawResult, with_cause: bool = False) -> Text:
         (finding.found, "red"),
         f"; {finding.reason}.",
         (f" Usual cause: {finding.cause}." if with_cause and finding.cause else "", "dim"),
-    )
-
-
-def _describe_error(error: NumericalError) -> str:
-    gradient = "" if error.gradient_worst is None else f"; gradient: worst {error.gradient_worst:.2g}"
-    return (
-        f"error against the float64 reference, {error.dtype}, {error.rows} random utterances, in nats: "
-        f"mean {error.mean:.2g}, standard deviation {error.deviation:.2g}, worst {error.worst:.2g}; "
-        f"relative: mean {error.relative_mean:.2g}, standard deviation {error.relative_deviation:.2g}, "
-        f"worst {error.relative_worst:.2g}{gradient}"
     )
 
 

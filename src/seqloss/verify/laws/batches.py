@@ -47,7 +47,7 @@ def check_padding(runner: Runner, problem: Problem) -> Violation | None:
         )
         rng = np.random.default_rng(n)
         logits = filled.logits.copy()
-        logits[:, frames:] = 3 * rng.normal(size=logits[:, frames:].shape).round(2)
+        logits[:, frames:] = (3 * rng.normal(size=logits[:, frames:].shape)).round(2)
         filled = filled.replace(logits=round_to_dtype(logits, runner.dtype))
         if runner.implementation.few_shapes and both:
             bare = problem.select_rows([n])

@@ -62,7 +62,7 @@ def check_definition(runner: Runner, problem: Problem) -> Violation | None:
         if one.logits.shape[2] ** one.logits.shape[1] > FEW or one.logits.shape[1] == 0:
             continue
         scores = one.logits if runner.implementation.scores == "log_probs" else log_softmax(one.logits)
-        listed = -paths.total(scores[0], labels, one.blank)
+        listed = -paths.log_probability(scores[0], labels, one.blank)
         answer = runner.finite_outputs(one)
         why = f"the sum over all {one.logits.shape[2]}^{one.logits.shape[1]} paths, each computed by itself"
         violation = loss_violation(one, answer.loss, np.array([listed]), runner.loss_tolerance(one), why)

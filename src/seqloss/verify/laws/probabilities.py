@@ -61,7 +61,7 @@ def check_sums_to_1(runner: Runner, problem: Problem) -> Violation | None:
         found = np.exp(-runner.finite_outputs(asked).loss)
         total, apart = total + float(found.sum()), apart + float(np.max(runner.loss_tolerance(asked)))
         scores = one.logits[0] if runner.implementation.scores == "log_probs" else log_softmax(one.logits)[0]
-        exact = np.exp([paths.total(scores, row, blank) for row in rows])
+        exact = np.exp([paths.log_probability(scores, row, blank) for row in rows])
         n = int(np.argmax(np.abs(found - exact)))
         worst = max(worst, (abs(found[n] - exact[n]), asked.unpadded_row(n), exact[n], found[n]), key=lambda w: w[0])
     if abs(total - 1) <= apart + 1e-14:

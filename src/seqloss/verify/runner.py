@@ -37,7 +37,7 @@ class Executor(Protocol):
 
 
 class CallFailed(Exception):
-    """A call returned nothing that a law can check; `found` says what it did instead."""
+    """A call returned nothing that a law can check; `found` describes what it did instead."""
 
     def __init__(
         self, problem: Problem, found: str, expected: str, crashed: bool = False, timed_out: bool = False

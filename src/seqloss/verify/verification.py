@@ -34,7 +34,7 @@ def verify(
     Args:
         function: `f(logits, targets, logit_lengths, target_lengths, blank)` on NumPy arrays, which returns the losses
             `(batch,)` or `(losses, gradient)`; or its source, "package.module:function" or "file.py:function"; or an
-            `Implementation`, which also says what it supports.
+            `Implementation`, which also describes what it supports.
         effort: `QUICK`, `FULL`, or one of your own.
         in_subprocess: call the function in another process, so that a crash or a hang is reported.
         progress: called before each check.

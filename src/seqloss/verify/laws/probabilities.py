@@ -27,12 +27,12 @@ def check_certain_path(runner: Runner, problem: Problem) -> Violation | None:
     for n, labels in enumerate(problem.label_rows()):
         for t, k in enumerate(make_path(labels, problem.logits.shape[1], problem.blank)):
             logits[n, t, k] = 0.0
-    sure = runner.adapt(problem.replace(logits=logits))
-    found = runner.finite_outputs(sure).loss
+    certain = runner.adapt(problem.replace(logits=logits))
+    found = runner.finite_outputs(certain).loss
     for n in range(len(found)):
         if not abs(found[n]) <= 1e-6:
             why = "one path has probability 1 and collapses to the target, so P(target) = 1"
-            return Violation(sure, f"row {n}: loss 0", f"row {n}: loss {format_number(found[n])}", why)
+            return Violation(certain, f"row {n}: loss 0", f"row {n}: loss {format_number(found[n])}", why)
     return None
 
 
@@ -52,19 +52,19 @@ def check_sums_to_1(runner: Runner, problem: Problem) -> Violation | None:
     blank = keep.index(problem.blank)
     one = runner.adapt(make_problem(problem.logits[:1, :few][:, :, keep], [[]], blank=blank))
     blank, labels = one.blank, [k for k in range(len(keep)) if k != one.blank]
-    total, apart, worst = _probability_of_blanks(one), 0.0, (0.0, one, 0.0, 0.0)
+    total, tolerance, worst = _probability_of_blanks(one), 0.0, (0.0, one, 0.0, 0.0)
     for count in range(1, few + 1):
         rows = [list(row) for row in itertools.product(labels, repeat=count) if frames_required(row) <= few]
         if not rows:
             continue
-        asked = make_problem(np.repeat(one.logits, len(rows), axis=0), rows, blank=blank)
-        found = np.exp(-runner.finite_outputs(asked).loss)
-        total, apart = total + float(found.sum()), apart + float(np.max(runner.loss_tolerance(asked)))
+        adapted = make_problem(np.repeat(one.logits, len(rows), axis=0), rows, blank=blank)
+        found = np.exp(-runner.finite_outputs(adapted).loss)
+        total, tolerance = total + float(found.sum()), tolerance + float(np.max(runner.loss_tolerance(adapted)))
         scores = one.logits[0] if runner.implementation.scores == "log_probs" else log_softmax(one.logits)[0]
         exact = np.exp([paths.log_probability(scores, row, blank) for row in rows])
         n = int(np.argmax(np.abs(found - exact)))
-        worst = max(worst, (abs(found[n] - exact[n]), asked.unpadded_row(n), exact[n], found[n]), key=lambda w: w[0])
-    if abs(total - 1) <= apart + 1e-14:
+        worst = max(worst, (abs(found[n] - exact[n]), adapted.unpadded_row(n), exact[n], found[n]), key=lambda w: w[0])
+    if abs(total - 1) <= tolerance + 1e-14:
         return None
     _, shown, exact_one, found_one = worst
     why = (
@@ -183,17 +183,17 @@ def check_rising_score(runner: Runner, problem: Problem) -> Violation | None:
 
 def check_non_negative(runner: Runner, problem: Problem) -> Violation | None:
     """Scores for which the target has probability 1, along one path or several."""
-    for sure in (_with_probability_near_1(problem), _with_several_paths(problem)):
-        asked = runner.adapt(sure)
-        found = runner.finite_outputs(asked).loss
+    for confident in (_with_probability_near_1(problem), _with_several_paths(problem)):
+        adapted = runner.adapt(confident)
+        found = runner.finite_outputs(adapted).loss
         below = np.flatnonzero(found < 0)
         if not len(below):
             continue
         n = int(below[0])
-        rounding = found[n] > -runner.loss_tolerance(asked)[n]
+        rounding = found[n] > -runner.loss_tolerance(adapted)[n]
         why = "a probability is at most 1" + ("; this is rounding: return max(loss, 0)" if rounding else "")
-        alone = asked.select_rows([n])
-        shown, row = (alone, 0) if runner.finite_outputs(alone).loss[0] < 0 else (asked, n)
+        single = adapted.select_rows([n])
+        shown, row = (single, 0) if runner.finite_outputs(single).loss[0] < 0 else (adapted, n)
         return Violation(shown, f"row {row}: a loss of 0 or more", f"row {row}: loss {format_number(found[n])}", why)
     return None
 

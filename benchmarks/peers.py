@@ -1,4 +1,4 @@
-"""Write docs/peers.md: what each known CTC answers to the named cases, and which laws it keeps.
+"""Write docs/peers.md: the results of each known implementation for the named cases and the laws.
 
     python benchmarks/peers.py [--limit 300] [name ...]
 
@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from seqloss.verify import Effort, Report
-from seqloss.verify.adapters import KNOWN
+from seqloss.verify.adapters import KNOWN_IMPLEMENTATIONS
 from seqloss.verify.cases import CASES
+from seqloss.verify.html_report import SIGNS
 from seqloss.verify.laws import LAWS
-from seqloss.verify.page import SIGNS
-from seqloss.verify.together import verify_all
+from seqloss.verify.parallel import verify_all
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "peers.md"
 
@@ -39,21 +39,21 @@ WIDTH = 120
 
 def page(reports: Sequence[Report], day: str, on: dict[str, str]) -> str:
     tried = [report for report in reports if not report.skipped]
-    told = ", ".join(f"{name} {value}" for name, value in on.items())
+    machine_text = ", ".join(f"{name} {value}" for name, value in on.items())
     peers = [report for report in tried if not report.name.startswith("seqloss")]
     parts = [
         TITLE,
         wrapped(INTRODUCTION) + "\n",
-        wrapped(MADE.format(day=day, machine=told)) + "\n",
+        wrapped(MADE.format(day=day, machine=machine_text)) + "\n",
         "## Named cases\n\nLosses in nats, row by row. Wrong results are bold. seqloss returns the exact results.\n",
-        "\n".join(cases(peers)),
-        "\n## Laws\n\n✓ holds, ✗ fails, · not supported, so not tested.\n",
-        "\n".join(laws(tried)),
+        "\n".join(case_table(peers)),
+        "\n## Laws\n\n✓ holds, ✗ violated, · not supported.\n",
+        "\n".join(law_table(tried)),
         "\n" + "\n".join(f"{number}. {named(report)}" for number, report in enumerate(tried, 1)),
         "\n## Statements of the laws\n",
-        "\n".join(f"* `{law.name}`: {law.says}" for law in LAWS),
+        "\n".join(f"* `{law.name}`: {law.statement}" for law in LAWS),
         "\n## Numerical error\n\nAgainst the float64 reference, over 32 random utterances. Losses are in nats.\n",
-        "\n".join(distances(tried)),
+        "\n".join(error_table(tried)),
     ]
     skipped = [report for report in reports if report.skipped]
     if skipped:
@@ -71,8 +71,8 @@ def named(report: Report) -> str:
     return f"**{report.name}** ({versions})" if versions else f"**{report.name}**"
 
 
-def cases(peers: Sequence[Report]) -> Iterator[str]:
-    """A row a case, a column a peer."""
+def case_table(peers: Sequence[Report]) -> Iterator[str]:
+    """A row per case, a column per implementation."""
     answers = [{case.case: case for case in report.cases} for report in peers]
     yield "| case | from | exact | " + " | ".join(report.name for report in peers) + " |"
     yield "| --- " * (3 + len(peers)) + "|"
@@ -85,8 +85,8 @@ def cases(peers: Sequence[Report]) -> Iterator[str]:
         yield f"| {case.name} | {case.thread} | {exact} | " + " | ".join(cells) + " |"
 
 
-def laws(tried: Sequence[Report]) -> Iterator[str]:
-    """A row a law, a column an implementation."""
+def law_table(tried: Sequence[Report]) -> Iterator[str]:
+    """A row per law, a column per implementation."""
     outcomes = [{result.law: result for result in report.results} for report in tried]
     yield "| law | " + " | ".join(str(number) for number in range(1, len(tried) + 1)) + " |"
     yield "| --- " * (1 + len(tried)) + "|"
@@ -95,11 +95,11 @@ def laws(tried: Sequence[Report]) -> Iterator[str]:
         yield f"| {law.name} | " + " | ".join(signs) + " |"
 
 
-def distances(tried: Sequence[Report]) -> Iterator[str]:
+def error_table(tried: Sequence[Report]) -> Iterator[str]:
     yield "| implementation | scores | loss: mean | deviation | worst | relative: worst | gradient: worst |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for report in tried:
-        for x in report.agreement:
+        for x in report.numerical_errors:
             gradient = "" if x.gradient_worst is None else f"{x.gradient_worst:.1e}"
             yield (
                 f"| {report.name} | {x.dtype} | {x.mean:.1e} | {x.deviation:.1e} | {x.worst:.1e} | "
@@ -110,20 +110,20 @@ def distances(tried: Sequence[Report]) -> Iterator[str]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--limit", type=float, default=300.0)
-    options.add_argument("names", nargs="*", default=list(KNOWN))
-    asked = options.parse_args()
-    chosen = [KNOWN[name] for name in asked.names]
+    options.add_argument("names", nargs="*", default=list(KNOWN_IMPLEMENTATIONS))
+    arguments = options.parse_args()
+    chosen = [KNOWN_IMPLEMENTATIONS[name] for name in arguments.names]
     with Progress(console=Console(stderr=True), transient=True) as bar:
         tasks = [bar.add_task(implementation.name, total=1.0) for implementation in chosen]
 
-        def told(place: int, words: str, share: float) -> None:
-            bar.update(tasks[place], completed=share, description=f"{chosen[place].name}: {words}")
+        def report_progress(index: int, check: str, fraction: float) -> None:
+            bar.update(tasks[index], completed=fraction, description=f"{chosen[index].name}: {check}")
 
-        reports = verify_all(chosen, Effort(full=True, limit=asked.limit), told)
+        reports = verify_all(chosen, Effort(full=True, limit=arguments.limit), report_progress)
     text = page(reports, datetime.date.today().isoformat(), machine("numpy"))
-    aside = PAGE.with_suffix(".part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(PAGE)
+    part = PAGE.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(PAGE)
     print(f"wrote {PAGE}")
 
 

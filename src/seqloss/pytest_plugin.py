@@ -1,6 +1,6 @@
-"""`pytest --ctc package.module:function`: a test for each law, beside whatever else is tested.
+"""`pytest --ctc package.module:function`: adds one test per law.
 
-Nothing is imported before the option is given.
+Without the option, nothing else is imported.
 """
 
 from __future__ import annotations
@@ -12,36 +12,40 @@ import pytest
 
 if TYPE_CHECKING:
     from seqloss.verify.implementation import Implementation
-    from seqloss.verify.report import Result
+    from seqloss.verify.report import LawResult
     from seqloss.verify.runner import Runner
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("ctc", "hold a CTC loss against its laws")
+    group = parser.getgroup("ctc", "verify a CTC loss")
     group.addoption(
         "--ctc",
         action="append",
         default=[],
         metavar="FUNCTION",
-        help="package.module:function, file.py:function, or a name that seqloss verify knows: one test for each law",
+        help="package.module:function, file.py:function, or a name of seqloss verify --list: adds one test per law",
     )
-    group.addoption("--ctc-dtype", action="append", default=[], metavar="TYPE", help="a type that it takes")
-    group.addoption("--ctc-blank", default="any", metavar="WHICH", help="blanks that it takes: any, first or last")
-    group.addoption("--ctc-lengths", default="both", metavar="WHICH", help="lengths it takes: both, labels or none")
-    group.addoption("--ctc-log-probs", action="store_true", help="it takes log-probabilities, not scores")
-    group.addoption("--ctc-few-shapes", action="store_true", help="it compiles for each shape")
-    group.addoption("--ctc-without", action="append", default=[], metavar="LAW", help="a law that it does not promise")
+    group.addoption("--ctc-dtype", action="append", default=[], metavar="TYPE", help="a supported type of logits")
+    group.addoption("--ctc-blank", default="any", metavar="WHICH", help="supported blanks: any, first or last")
+    group.addoption(
+        "--ctc-lengths", default="both", metavar="WHICH", help="lengths that it takes: both, labels or none"
+    )
+    group.addoption("--ctc-log-probs", action="store_true", help="it takes log-probabilities, not logits")
+    group.addoption("--ctc-few-shapes", action="store_true", help="it compiles for each shape: use few shapes")
+    group.addoption(
+        "--ctc-without", action="append", default=[], metavar="LAW", help="a law that it is not meant to satisfy"
+    )
 
 
 def pytest_collection(session: pytest.Session) -> None:
-    """Names and promises are looked at before anything is collected."""
+    """Check the options before anything is collected."""
     for source in session.config.getoption("--ctc"):
         _implementation(session.config, source)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Before -k and -m choose."""
+    """Add the tests before -k and -m select."""
     for source in config.getoption("--ctc"):
         collector = ImplementationCollector.from_parent(session, name=source, nodeid=source)
         items.extend(collector.collect())
@@ -49,9 +53,9 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 def _implementation(config: pytest.Config, source: str) -> Implementation:
     from seqloss.errors import SeqLossError
-    from seqloss.verify.command import Promises, implementations
+    from seqloss.verify.command import Capabilities, select_implementations
 
-    promises = Promises(
+    capabilities = Capabilities(
         dtypes=tuple(config.getoption("--ctc-dtype")),
         blank=config.getoption("--ctc-blank"),
         lengths=config.getoption("--ctc-lengths"),
@@ -60,13 +64,13 @@ def _implementation(config: pytest.Config, source: str) -> Implementation:
         without=tuple(config.getoption("--ctc-without")),
     )
     try:
-        return implementations([source], promises)[0]
+        return select_implementations([source], capabilities)[0]
     except SeqLossError as problem:
         raise pytest.UsageError(str(problem)) from problem
 
 
 class ImplementationCollector(pytest.Collector):
-    """What --ctc names, in a process of its own from the first law on that is tried."""
+    """The implementation of one --ctc option. Its process is started by the first test."""
 
     runner: Runner | None = None
     unusable = ""
@@ -77,51 +81,53 @@ class ImplementationCollector(pytest.Collector):
         for law in LAWS:
             yield LawItem.from_parent(self, name=law.name)
 
-    def asked(self) -> Runner:
-        """One that cannot be loaded fails the first law, and skips the others."""
+    def get_runner(self) -> Runner:
+        """The runner. If the implementation cannot be loaded, the first test fails and the others are skipped."""
         from seqloss.errors import SeqLossError
-        from seqloss.verify.asking import Absent, Process
-        from seqloss.verify.run import QUICK, versions_of
+        from seqloss.verify.effort import QUICK
+        from seqloss.verify.installed_packages import package_versions
+        from seqloss.verify.processes import Unavailable, WorkerProcess
         from seqloss.verify.runner import Runner
 
         if self.unusable:
             pytest.skip(self.unusable)
         if self.runner is None:
             implementation = _implementation(self.config, self.name)
-            self.unusable = versions_of(implementation)[1]
+            self.unusable = package_versions(implementation)[1]
             if self.unusable:
                 pytest.skip(self.unusable)
-            process = Process(implementation, QUICK.limit)
+            process = WorkerProcess(implementation, QUICK.limit)
             try:
                 process.start()
-            except Absent as reason:
+            except Unavailable as reason:
                 self.unusable = str(reason)
                 pytest.skip(self.unusable)
             except SeqLossError:
                 self.unusable = "it cannot be loaded"
                 raise
-            self.config.add_cleanup(process.renew)
+            self.config.add_cleanup(process.restart)
             self.runner = Runner(process)
         return self.runner
 
 
 class LawItem(pytest.Item):
-    """One law."""
+    """The test of one law."""
 
     def runtest(self) -> None:
+        from seqloss.verify.effort import QUICK
+        from seqloss.verify.law_check import check_law
         from seqloss.verify.laws import LAWS
-        from seqloss.verify.run import QUICK, judge_law
 
         assert isinstance(self.parent, ImplementationCollector)
-        runner = self.parent.asked()
-        result = judge_law(next(law for law in LAWS if law.name == self.name), runner, QUICK)
+        runner = self.parent.get_runner()
+        result = check_law(next(law for law in LAWS if law.name == self.name), runner, QUICK)
         if result.finding is not None:
-            raise Broken(runner, result)
+            raise LawViolated(runner, result)
         if result.status != "holds":
             pytest.skip(f"{result.status}: {result.reason}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if isinstance(excinfo.value, Broken):
+        if isinstance(excinfo.value, LawViolated):
             return str(excinfo.value)
         from seqloss.errors import SeqLossError
 
@@ -132,16 +138,16 @@ class LawItem(pytest.Item):
         return self.parent.name, None, f"{self.parent.name}: {self.name}"
 
 
-class Broken(Exception):
-    """A law is broken."""
+class LawViolated(Exception):
+    """A law is violated; the message has the script."""
 
-    def __init__(self, runner: Runner, result: Result) -> None:
-        from seqloss.verify.known_bugs import likely
+    def __init__(self, runner: Runner, result: LawResult) -> None:
+        from seqloss.verify.diagnosis import likely_cause
 
         finding = result.finding
         assert finding is not None
-        cause = likely(runner) or (f"perhaps {finding.cause}" if finding.cause else "")
+        cause = likely_cause(runner) or (f"probably {finding.cause}" if finding.cause else "")
         super().__init__(
-            f"{result.law}: expected {finding.expected}, found {finding.found}; {finding.why}.\n"
+            f"{result.law}: expected {finding.expected}, found {finding.found}; {finding.reason}.\n"
             f"{f'likely cause: {cause}' if cause else ''}\n\n{finding.script}"
         )

@@ -67,7 +67,7 @@ def test_the_path_is_the_first_among_the_best_of_all(aligning_frontend: Frontend
     lengths = np.array([len(target) for _, target in rows])
     found = aligning_frontend.align(np.array([logits for logits, _ in rows]), padded, None, lengths)
     for n, (logits, target) in enumerate(rows):
-        best = paths.best(logits, target)
+        best = paths.best_path(logits, target)
         assert found.classes[n].tolist() == (best or [-1] * frames), (logits, target)
         spans = paths.label_spans(best, 0) if best else [(-1, -1)] * len(target)
         assert list(zip(found.first[n], found.last[n], strict=True))[: len(target)] == spans

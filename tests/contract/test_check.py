@@ -26,7 +26,7 @@ def test_rows_that_can_be_trained_on_give_an_empty_report(frontend: Frontend) ->
     report = frontend.check(LOGITS, TARGETS, FRAMES, LABELS)
     assert report.ok
     assert (report.rows, report.findings, report.counts) == (4, (), {})
-    assert str(report) == "all 4 rows can be trained on"
+    assert str(report) == "all 4 samples valid"
 
 
 def changed(array: np.ndarray, place: tuple[int, ...], value: float) -> np.ndarray:
@@ -88,7 +88,7 @@ def test_every_bad_row_is_counted_and_printed(frontend: Frontend) -> None:
     assert not report.ok
     assert report.counts == {"label": 1, "infeasible": 2, "non-finite": 1}
     lines = str(report).split("\n")
-    assert lines[0] == "4 of 4 rows: 1 label, 2 infeasible, 1 non-finite"
+    assert lines[0] == "4 of 4 samples invalid: 1 out-of-range label, 2 infeasible targets, 1 non-finite row"
     assert lines[1:] == [finding.cause for finding in report.findings]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seqloss.data.checks import Item, check_rows, refuse
+from seqloss.data.checks import Item, check_rows, make_rows_error
 from seqloss.data.manifest import Row, read_rows
 from seqloss.data.vocabulary import Vocabulary
 from seqloss.errors import BadRow
@@ -101,14 +101,14 @@ def test_progress_counts_every_row(tmp_path) -> None:
 
 def test_the_refusal_carries_all_rows_and_shows_the_first_twenty() -> None:
     bad = [BadRow("m.csv", line, "no such file") for line in range(2, 27)]
-    error = refuse(bad)
+    error = make_rows_error(bad)
     assert error.rows == bad
     assert str(error).startswith("25 rows cannot be used; fix or remove them, or skip them with --skip-bad:\n")
     assert "  m.csv, line 21: no such file\n  and 5 more" in str(error)
 
 
 def test_the_refusal_of_a_folders_image_names_no_line() -> None:
-    assert str(refuse([BadRow("images", None, "1.png: no such file")])).endswith("images: 1.png: no such file")
+    assert str(make_rows_error([BadRow("images", None, "1.png: no such file")])).endswith("images: 1.png: no such file")
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="no ../shared/data beside this checkout")

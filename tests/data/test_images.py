@@ -49,7 +49,7 @@ def test_a_missing_file_is_reported(tmp_path) -> None:
 
 
 def test_a_folder_in_an_images_place_is_reported(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"^no image but a folder or a device$"):
+    with pytest.raises(DataError, match=r"^not an image but a folder or a device$"):
         inspect_image(tmp_path)
 
 
@@ -140,7 +140,7 @@ def test_float_greys_are_stretched(tmp_path) -> None:
 
 def test_float_greys_with_nan_are_reported(tmp_path) -> None:
     path = saved(tmp_path / "1.tif", np.array([[np.nan, 0.0]], np.float32))
-    with pytest.raises(DataError, match=r"^the image holds NaN or infinite greys; save it as 8-bit grey$"):
+    with pytest.raises(DataError, match=r"^the image has NaN or infinite values; save it as 8-bit grey$"):
         inspect_image(path)
 
 

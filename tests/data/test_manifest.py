@@ -82,7 +82,7 @@ def test_texts_are_nfc(tmp_path) -> None:
         ("path;text\n1.png;a\n", r"no column named 'path' in the header 'path;text'"),
         ("path,text,text\n", r"more than one column named 'text'"),
         ("", r"empty; write a header line path,text"),
-        ("path,text\n\n", r"no row in it; add one line for each image"),
+        ("path,text\n\n", r"it has no rows; add one line for each image"),
         (b"path,text\n1.png,a\n2.png,\xe9\n", r"not UTF-8 \(byte 0xE9 in line 3\); save it again as UTF-8"),
         ("path,text\n".encode("utf-16"), r"not UTF-8 \(byte 0xFF in line 1\)"),
     ],
@@ -93,7 +93,7 @@ def test_a_csv_manifest_that_cannot_be_used_says_what_to_do(tmp_path, text: str 
 
 
 def test_an_empty_jsonl_manifest_says_what_to_do(tmp_path) -> None:
-    with pytest.raises(DataError, match="no row in it; add one line"):
+    with pytest.raises(DataError, match="it has no rows; add one line"):
         read_rows(written(tmp_path, "\n", "manifest.jsonl"))
 
 
@@ -114,7 +114,7 @@ def test_a_folder_without_images_says_what_to_put_there(tmp_path) -> None:
 
 def test_two_manifests_in_one_folder_are_ambiguous(tmp_path) -> None:
     written(written(tmp_path, "path,text\n"), "", "manifest.jsonl")
-    with pytest.raises(DataError, match="name the one to read"):
+    with pytest.raises(DataError, match="pass the one to read"):
         read_rows(tmp_path)
 
 
@@ -148,7 +148,7 @@ def test_a_bad_csv_row_is_reported_and_the_next_is_read(tmp_path, line: str, rea
         ('{"path": 7, "text": "a"}', "path is 7, not a string"),
         ('{"path": "1.png", "text": 123}', "text is 123, not a string; put it in quotation marks"),
         ('{"path": "1.png", "text": null}', "text is missing"),
-        ('{"path": "1.png", "text": "a\\ud800"}', "1.png: the text 'a\\\\ud800' is no Unicode"),
+        ('{"path": "1.png", "text": "a\\ud800"}', "1.png: the text 'a\\\\ud800' is not Unicode"),
         ('{"path": "1.png", "text": "a", "split": 1}', "1.png: split is 1, not a string"),
     ],
 )
@@ -203,7 +203,7 @@ def test_the_second_of_two_equal_paths_names_the_line_of_the_first(tmp_path) -> 
 def test_a_file_name_that_is_not_utf8_is_reported_in_escapes(tmp_path) -> None:
     Path(tmp_path / "a\udcff.png").touch()
     _, bad = read_rows(tmp_path)
-    assert bad[0].reason.startswith(r"a\udcff.png: the text 'a\\udcff' is no Unicode")
+    assert bad[0].reason.startswith(r"a\udcff.png: the text 'a\\udcff' is not Unicode")
 
 
 def test_a_quotation_mark_that_is_never_closed_takes_no_other_row_with_it(tmp_path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqloss.data.skipped import harmless, printable, write_skipped
+from seqloss.data.skipped import escape_control, escape_formula, write_skipped
 from seqloss.errors import BadRow
 
 CELL = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -32,12 +32,12 @@ def test_rows_stand_under_a_header(tmp_path) -> None:
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " =", "\n\t@", "\u00a0+", "\ufeff=", "＝"])
 def test_a_cell_that_a_spreadsheet_would_run_is_quoted(start: str) -> None:
-    assert harmless(f"{start}cmd|' /C calc'!A0") == f"'{start}cmd|' /C calc'!A0"
+    assert escape_formula(f"{start}cmd|' /C calc'!A0") == f"'{start}cmd|' /C calc'!A0"
 
 
 @pytest.mark.parametrize("cell", ["", "a=b", "1.png: no such file", "  a"])
 def test_any_other_cell_stays_as_it_is(cell: str) -> None:
-    assert harmless(cell) == cell
+    assert escape_formula(cell) == cell
 
 
 @given(st.lists(st.tuples(CELL, CELL), max_size=4))
@@ -46,7 +46,8 @@ def test_any_text_comes_back_as_one_cell(cells: list[tuple[str, str]]) -> None:
         path = Path(folder) / "skipped.csv"
         write_skipped(path, [BadRow(file, 1, reason) for file, reason in cells])
         assert read_back(path)[1:] == [
-            [printable(harmless(file)), "1", printable(harmless(reason))] for file, reason in cells
+            [escape_control(escape_formula(file)), "1", escape_control(escape_formula(reason))]
+            for file, reason in cells
         ]
 
 

@@ -65,7 +65,7 @@ def test_an_empty_split_among_named_ones_is_reported() -> None:
 
 
 def test_nothing_to_train_with_is_reported() -> None:
-    with pytest.raises(DataError, match="no row to train with; give some rows the split 'train'"):
+    with pytest.raises(DataError, match="no training rows; give some rows the split 'train'"):
         split_rows(rows_with("test", "val"))
 
 

@@ -14,22 +14,22 @@ import pytest
 from PIL import Image, ImageDraw
 
 from seqloss.data import fonts
-from seqloss.data.fonts import faces, font
+from seqloss.data.fonts import find_font_files, load_font
 from seqloss.data.synthetic import SIZES, SyntheticWords, draw_ink, fit_ink, place_ink, render_word, rotate_ink
-from seqloss.data.words import split_words, words
+from seqloss.data.words import load_words, split_words
 from seqloss.errors import OptionError
 
 
 def test_words_are_3_to_10_lower_case_letters_sorted_and_distinct() -> None:
-    assert all(re.fullmatch("[a-z]{3,10}", word) for word in words())
-    assert list(words()) == sorted(set(words()))
-    assert len(words()) == 2617
+    assert all(re.fullmatch("[a-z]{3,10}", word) for word in load_words())
+    assert list(load_words()) == sorted(set(load_words()))
+    assert len(load_words()) == 2617
 
 
 def test_each_word_is_in_one_split() -> None:
     train, validation, test = map(split_words, ("train", "validation", "test"))
     assert (len(validation), len(test)) == (150, 500)
-    assert sorted(train + validation + test) == list(words())
+    assert sorted(train + validation + test) == list(load_words())
 
 
 def test_the_splits_are_these_words_for_good() -> None:
@@ -97,11 +97,11 @@ def test_narrow_letters_have_6_pixels_each_and_6_for_each_repeat(text: str) -> N
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("face", faces(), ids=lambda face: face.stem)
+@pytest.mark.parametrize("face", find_font_files(), ids=lambda face: face.stem)
 def test_no_face_cuts_a_letter_off(face, size: int) -> None:
     page = Image.new("L", (200, 80))
-    ImageDraw.Draw(page).text((30, 20), "fjgypQ", 255, font(face, size))
-    mask, _ = font(face, size).getmask2("fjgypQ", mode="L")
+    ImageDraw.Draw(page).text((30, 20), "fjgypQ", 255, load_font(face, size))
+    mask, _ = load_font(face, size).getmask2("fjgypQ", mode="L")
     whole = np.asarray(page.crop(page.getbbox()), int)
     assert np.frombuffer(bytes(mask), np.uint8).sum() == whole.sum()
 
@@ -133,10 +133,10 @@ def test_ink_is_darker_than_paper() -> None:
 
 def test_missing_fonts_are_told_with_the_install_line(monkeypatch) -> None:
     monkeypatch.setattr(fonts, "PACKAGES", ("font_not_there",))
-    faces.cache_clear()
+    find_font_files.cache_clear()
     with pytest.raises(ImportError, match=r"needs font-not-there, .*: pip install 'seqloss\[train\]'"):
-        faces()
-    faces.cache_clear()
+        find_font_files()
+    find_font_files.cache_clear()
 
 
 def test_the_public_names_are_all_there() -> None:

@@ -50,7 +50,7 @@ def test_an_unknown_character_is_named_with_its_code_point_and_never_added() -> 
 
 
 def test_unknown_lists_each_lacking_character_once() -> None:
-    assert Vocabulary.from_texts(["ab"]).unknown("xaxy") == ["x", "y"]
+    assert Vocabulary.from_texts(["ab"]).unknown_characters("xaxy") == ["x", "y"]
 
 
 def test_a_class_past_the_last_is_refused() -> None:
@@ -62,7 +62,7 @@ def test_a_class_past_the_last_is_refused() -> None:
 def test_a_file_that_is_no_vocabulary_is_refused(tmp_path, text: str) -> None:
     path = tmp_path / "vocabulary.json"
     path.write_text(text)
-    with pytest.raises(DataError, match="no vocabulary that seqloss saved"):
+    with pytest.raises(DataError, match="not a vocabulary saved by seqloss"):
         Vocabulary.load(path)
 
 

@@ -1,4 +1,4 @@
-"""`compare` and `layers`: planted mistakes are found in the first place that has them, and named."""
+"""`compare` and `layers`: planted mistakes are found in the first tensor that has them, and named."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MODEL = torch.nn.Sequential(
 with torch.no_grad():
     for weights in MODEL.parameters():
         weights.copy_(torch.from_numpy(RNG.normal(size=weights.shape).astype(np.float32)))
-PLACES = ["hidden", "tanh", "logits", "loss"]
+OUTPUTS = ["hidden", "tanh", "logits", "loss"]
 GRADIENTS = ["gradient.logits.bias", "gradient.logits.weight", "gradient.hidden.bias", "gradient.hidden.weight"]
 
 
@@ -47,7 +47,7 @@ def in_torch(features: np.ndarray, labels: np.ndarray, frames: np.ndarray) -> di
 
 
 def in_jax(**mistakes: Callable[[Any], Any]) -> Callable[..., dict[str, Any]]:
-    """The same model in JAX, but for what `mistakes` do to its places, each a function of what should stand there."""
+    """The same model in JAX, but for what `mistakes` do to its tensors, each a function of the right value."""
 
     def right(x: Any) -> Any:
         return x
@@ -79,18 +79,18 @@ def of(a: Any, b: Any, *batch: Any, **options: Any) -> Comparison:
 
 
 def hint(a: Any, b: Any, *batch: Any, **options: Any) -> str:
-    parting = of(a, b, *batch, **options).parting
-    assert parting is not None
-    return parting.hint
+    divergence = of(a, b, *batch, **options).divergence
+    assert divergence is not None
+    return divergence.hint
 
 
-def test_one_model_in_torch_and_in_jax_is_the_same_in_every_place_in_the_order_of_computation() -> None:
+def test_one_model_in_torch_and_in_jax_agrees_in_every_tensor_in_the_order_of_computation() -> None:
     found = held_against_jax()
     assert found.same
-    assert found.parting is None
-    assert [place.names for place in found.places] == [(name, name) for name in PLACES + GRADIENTS]
-    assert found.left_out == ((), ())
-    assert str(found).splitlines()[-1] == "torch and jax are the same in 8 of 8 places"
+    assert found.divergence is None
+    assert [place.names for place in found.tensors] == [(name, name) for name in OUTPUTS + GRADIENTS]
+    assert found.unmatched == ((), ())
+    assert str(found).splitlines()[-1] == "torch and jax agree in all 8 tensors"
 
 
 MISTAKES: list[tuple[str, dict[str, Callable[[Any], Any]], str, str]] = [
@@ -104,13 +104,13 @@ MISTAKES: list[tuple[str, dict[str, Callable[[Any], Any]], str, str]] = [
         "sequences read backwards",
         {"features": lambda x: x[:, ::-1]},
         "hidden",
-        "equal if axis 1 is reversed: a sequence read backwards, or not turned back?",
+        "equal if axis 1 is reversed: is a sequence reversed on one side only?",
     ),
     (
         "a bias added twice",
         {"hidden": lambda x: x + MODEL.hidden.bias.detach().numpy()},
         "hidden",
-        "jax - torch is one vector along the last axis: is a bias left out, or added twice?",
+        "jax - torch is one vector along the last axis: is a bias missing, or added twice?",
     ),
     ("an activation twice", {"tanh": jnp.tanh}, "tanh", "jax is the tanh of torch: is it applied on one side only?"),
     (
@@ -123,19 +123,19 @@ MISTAKES: list[tuple[str, dict[str, Callable[[Any], Any]], str, str]] = [
         "padding masked on one side",
         {"tanh": lambda x: x * (jnp.arange(TIME) < FRAMES[:, None])[..., None]},
         "tanh",
-        "equal inside the lengths in argument 2: is padding masked alike?",
+        "equal inside the lengths in argument 2: is padding masked in the same way?",
     ),
     (
         "one row wrong",
         {"tanh": lambda x: x.at[2].multiply(0.5)},
         "tanh",
-        "equal except in rows 2 (of 4): are padding, masks and lengths treated alike?",
+        "equal except in rows 2 (of 4): are padding, masks and lengths handled in the same way?",
     ),
     (
         "the blank last",
         {"logits": lambda x: jnp.roll(x, -1, -1)},
         "logits",
-        "equal if jax's axis 2 is rolled by 1: the blank first against last?",
+        "equal if jax's axis 2 is rolled by 1: blank first versus last?",
     ),
     (
         "log_softmax on one side",
@@ -153,32 +153,32 @@ MISTAKES: list[tuple[str, dict[str, Callable[[Any], Any]], str, str]] = [
         "NaN in a row",
         {"logits": lambda x: x.at[1, 0].set(jnp.nan)},
         "logits",
-        "only jax has NaN, in 5 of 140 entries, in rows 1: the logarithm of 0 or less, 0 / 0, inf - inf?",
+        "only jax has NaN, in 5 of 140 entries, in rows 1: log of 0 or less, 0 / 0, inf - inf?",
     ),
     (
         "a mean for a sum",
         {"loss": lambda loss: loss / BATCH},
         "loss",
-        "torch is 4 times jax; 4 is the size of axis 0 of argument 0: a sum against a mean?",
+        "torch is 4 times jax; 4 is the size of axis 0 of argument 0: sum versus mean?",
     ),
-    ("the wrong sign", {"loss": lambda loss: -loss}, "loss", "equal up to sign: a log-likelihood against a loss?"),
+    ("the wrong sign", {"loss": lambda loss: -loss}, "loss", "equal up to sign: log-likelihood versus loss?"),
     (
         "an axis kept",
         {"loss": lambda loss: loss[None]},
         "loss",
-        "equal without the axes of size 1: is one kept on one side?",
+        "equal without the axes of size 1: is one squeezed on one side only?",
     ),
     (
         "a cut graph",
         {"tanh": jax.lax.stop_gradient},
         "gradient.hidden.bias",
-        "jax is 0 everywhere: the graph is cut (detach, stop_gradient)?",
+        "jax is 0 everywhere: the graph is detached (detach, stop_gradient)?",
     ),
     (
         "a weight the other way round",
         {"gradient": lambda g: {n: x.T for n, x in g.items()}},
         "gradient.logits.weight",
-        "equal if axes 0 and 1 are swapped: is a weight stored the other way round, or one of them time first?",
+        "equal if axes 0 and 1 are swapped: is a weight transposed, or one of them time first?",
     ),
 ]
 
@@ -187,18 +187,18 @@ MISTAKES: list[tuple[str, dict[str, Callable[[Any], Any]], str, str]] = [
 def test_a_planted_mistake_is_found_where_it_is_and_named(mistakes: dict[str, Any], place: str, cause: str) -> None:
     found = held_against_jax(**mistakes)
     assert not found.same
-    assert found.parting is not None
-    assert (found.parting.name, found.parting.hint) == (place, cause)
-    earlier = found.places[: found.places.index(found.parting)]
-    assert [p.name for p in earlier] == (PLACES + GRADIENTS)[: len(earlier)]
+    assert found.divergence is not None
+    assert (found.divergence.name, found.divergence.hint) == (place, cause)
+    earlier = found.tensors[: found.tensors.index(found.divergence)]
+    assert [p.name for p in earlier] == (OUTPUTS + GRADIENTS)[: len(earlier)]
     assert all(p.same for p in earlier)
 
 
 def test_a_layer_computed_in_a_half_type_is_found_and_named() -> None:
-    found = held_against_jax(hidden=lambda x: x.astype(jnp.bfloat16).astype(jnp.float32)).parting
+    found = held_against_jax(hidden=lambda x: x.astype(jnp.bfloat16).astype(jnp.float32)).divergence
     assert found is not None
     assert found.name == "hidden"
-    assert re.match(r"jax (is torch rounded to|has only numbers of) bfloat16", found.hint)
+    assert re.match(r"jax (is torch rounded to|has only values of) bfloat16", found.hint)
 
 
 ROWS = RNG.normal(size=(4, 6, 8))
@@ -207,59 +207,65 @@ CHANGED: list[tuple[Any, Any, str]] = [
     (
         ROWS,
         ROWS.transpose(0, 2, 1),
-        "equal if axes 1 and 2 are swapped: is a weight stored the other way round, or channels first against "
-        "channels last?",
+        "equal if axes 1 and 2 are swapped: is a weight transposed, or channels first versus channels last?",
     ),
     (
         SQUARE,
         SQUARE.T,
-        "equal if axes 0 and 1 are swapped: is a weight stored the other way round, or one of them time first?",
+        "equal if axes 0 and 1 are swapped: is a weight transposed, or one of them time first?",
     ),
     (
         ROWS,
         ROWS.transpose(2, 0, 1),
-        "equal if second's axes are put in the order (1, 2, 0): channels first against channels last?",
+        "equal if second's axes are permuted to the order (1, 2, 0): channels first versus channels last?",
     ),
     (ROWS[..., None], ROWS.swapaxes(0, 1)[..., None], "equal if axes 0 and 1 are swapped: is one of them time first?"),
     (
         ROWS[:, 0, 0],
         ROWS[:, :1, 0],
-        "equal without the axes of size 1: is one kept on one side?; what is computed from both broadcasts to (4, 4)",
+        "equal without the axes of size 1: is one squeezed on one side only?; "
+        "an operation on both broadcasts to (4, 4)",
     ),
-    (ROWS[0, 0, 0], ROWS[:1, 0, 1], "of one shape without the axes of size 1: is one kept on one side?"),
-    (ROWS[0][..., None], ROWS[0], "equal without the axes of size 1: is one kept on one side?"),
-    (ROWS, ROWS.reshape(24, 8), "equal but for the shape: the same entries in one order"),
-    (ROWS, ROWS[:, :5], "equal at the beginning of axis 1, of which there are 6 and 5: padding, or a cut?"),
-    (ROWS[:, 2:], ROWS, "equal at the end of axis 1, of which there are 4 and 6: padding, or a cut?"),
+    (
+        ROWS[0, 0, 0],
+        ROWS[:1, 0, 1],
+        "of the same shape without the axes of size 1: is one squeezed on one side only?",
+    ),
+    (ROWS[0][..., None], ROWS[0], "equal without the axes of size 1: is one squeezed on one side only?"),
+    (ROWS, ROWS.reshape(24, 8), "equal after reshaping: the same entries in the same order"),
+    (ROWS, ROWS[:, :5], "equal at the beginning of axis 1, of sizes 6 and 5: padding, or truncation?"),
+    (ROWS[:, 2:], ROWS, "equal at the end of axis 1, of sizes 4 and 6: padding, or truncation?"),
     (
         ROWS,
         np.where(np.arange(192).reshape(4, 6, 8) // 3 == 63, np.inf, ROWS),
-        "only second has inf, in 3 of 192 entries, in rows 3: an overflow, a mask, a row that no path fits?",
+        "only second has inf, in 3 of 192 entries, in rows 3: an overflow, a mask, an infeasible row?",
     ),
-    (ROWS * 0, ROWS, "first is 0 everywhere: a weight is never filled, an activation dead?"),
-    (ROWS, -ROWS, "equal up to sign: a log-likelihood against a loss?"),
+    (ROWS * 0, ROWS, "first is 0 everywhere: an uninitialised weight, a dead activation?"),
+    (ROWS, -ROWS, "equal up to sign: log-likelihood versus loss?"),
     (ROWS, ROWS * 2.5, "second is 2.5 times first"),
     (ROWS, ROWS / -2.5, "first is -2.5 times second"),
-    (ROWS, ROWS * 8, "second is 8 times first; 8 is the size of its axis 2: a sum against a mean?"),
+    (ROWS, ROWS * 8, "second is 8 times first; 8 is the size of its axis 2: sum versus mean?"),
     (
         ROWS,
         ROWS / 8**0.5,
-        "first is 2.82843 times second; 8, its square, is the size of its axis 2: a scale left out, or applied twice?",
+        "first is 2.82843 times second; 8, its square, is the size of its axis 2: "
+        "is a scale missing, or applied twice?",
     ),
     (3.5, 35.0, "second is 10 times first"),
-    (ROWS, ROWS[:, :, ::-1], "equal if axis 2 is reversed: a sequence read backwards, or not turned back?"),
-    (ROWS, np.roll(ROWS, 1, 2), "equal if second's axis 2 is rolled by -1: the blank first against last?"),
+    (ROWS, ROWS[:, :, ::-1], "equal if axis 2 is reversed: is a sequence reversed on one side only?"),
+    (ROWS, np.roll(ROWS, 1, 2), "equal if second's axis 2 is rolled by -1: blank first versus last?"),
     (ROWS, np.roll(ROWS, 1, 1), "equal if second's axis 1 is rolled by -1: is one of them shifted?"),
     (
         ROWS,
         ROWS[..., [0, 1, 4, 5, 2, 3, 6, 7]],
-        "equal if second's axis 2 is put in the order 0-1, 4-5, 2-3, 6-7: classes, or a cell's gates in another order?",
+        "equal if second's axis 2 is permuted to the order 0-1, 4-5, 2-3, 6-7: "
+        "classes, or gates of a recurrent cell in another order?",
     ),
     (
         ROWS,
         ROWS[[1, 0, 3, 2]],
-        "equal if second's axis 0 is put in the order 1, 0, 3, 2: rows sorted by length and not put back, "
-        "classes, or a cell's gates in another order?",
+        "equal if second's axis 0 is permuted to the order 1, 0, 3, 2: rows sorted by length, "
+        "classes, or gates of a recurrent cell in another order?",
     ),
     (ROWS, np.exp(ROWS), "second is the exponential of first: is it applied on one side only?"),
     (np.maximum(ROWS, 0), ROWS, "first is the relu of second: is it applied on one side only?"),
@@ -269,38 +275,38 @@ CHANGED: list[tuple[Any, Any, str]] = [
         np.exp(ROWS) / np.exp(ROWS).sum(1, keepdims=True),
         "second is the softmax of first over axis 1: is it applied on one side only?",
     ),
-    (ROWS, ROWS + 0.75, "second - first is 0.75 everywhere: is a number added on one side only?"),
+    (ROWS, ROWS + 0.75, "second - first is 0.75 everywhere: is a constant added on one side only?"),
     (
         ROWS,
         ROWS + SQUARE.ravel()[:8],
-        "second - first is one vector along the last axis: is a bias left out, or added twice?",
+        "second - first is one vector along the last axis: is a bias missing, or added twice?",
     ),
     (
         ROWS,
         ROWS + SQUARE[:, :1, None],
-        "equal up to a number for each row of the last axis: log-probabilities against scores?",
+        "equal up to a constant per row of the last axis: log-probabilities versus logits?",
     ),
     (ROWS, ROWS.astype(np.float16).astype(float), "second is first rounded to float16: a cast, or autocast?"),
     (ROWS.astype(ml_dtypes.bfloat16).astype(float), ROWS, "first is second rounded to bfloat16: a cast, or autocast?"),
     (
         (ROWS * 1.001).astype(np.float16).astype(float),
         ROWS,
-        "first has only numbers of float16, as near as these come: computed in float16 (autocast)?",
+        "first has only values of float16: computed in float16 (autocast)?",
     ),
     (
         ROWS,
         ROWS + np.abs(ROWS).max() * 2e-13 * (ROWS > 0),
-        "rounding that grew through the layers? Then give rtol=1e-12",
+        "accumulated rounding errors? Then set rtol=1e-12",
     ),
     (
         ROWS,
         ROWS + np.sin(ROWS) * (np.arange(6) > 2)[:, None],
-        "equal except from 3 on (of 6) along axis 1: are padding, masks and lengths treated alike?",
+        "equal except from 3 on (of 6) along axis 1: are padding, masks and lengths handled in the same way?",
     ),
     (
         ROWS,
         ROWS * (np.arange(8) != 5),
-        "equal except at 5 (of 8) along axis 2: are padding, masks and lengths treated alike?",
+        "equal except at 5 (of 8) along axis 2: are padding, masks and lengths handled in the same way?",
     ),
     (
         ROWS,
@@ -342,7 +348,9 @@ INSIDE = (np.arange(6) < LENGTHS[:, None])[..., None]
 def test_entries_that_differ_only_past_the_lengths_are_told_so_batch_first_and_time_first() -> None:
     masked = ROWS * INSIDE
     for a, b in ((ROWS, masked), (ROWS.swapaxes(0, 1), masked.swapaxes(0, 1))):
-        assert hint(a, b, "words", LENGTHS) == "equal inside the lengths in argument 1: is padding masked alike?"
+        assert (
+            hint(a, b, "words", LENGTHS) == "equal inside the lengths in argument 1: is padding masked in the same way?"
+        )
     assert "inside the lengths" not in hint(ROWS, ROWS * INSIDE, LENGTHS + 1)
 
 
@@ -351,14 +359,15 @@ def test_a_gradient_that_is_0_but_for_rounding_is_told_so() -> None:
     a = {"loss": 1.0, "gradient.bias": noise, "gradient.weight": np.float32([2.0])}
     b = {"loss": 1.0, "gradient.bias": noise[[2, 2, 1]], "gradient.weight": np.float32([2.0])}
     assert hint(a, b) == (
-        "next to nothing beside the largest gradient, 2: 0 but for rounding, as a bias's is before a normalisation? "
-        "Then give atol=1e-08"
+        "much smaller than the largest "
+        "gradient, 2: rounding errors of a zero gradient, as of a bias before a normalisation? "
+        "Then set atol=1e-08"
     )
     assert of(a, b, atol=1e-8).same
 
 
 def test_a_difference_that_the_types_allow_themselves_is_called_rounding() -> None:
-    assert hint(ROWS, ROWS * (1 + 1e-15), rtol=0.0) == "rounding: the types themselves allow rtol=1.4e-14"
+    assert hint(ROWS, ROWS * (1 + 1e-15), rtol=0.0) == "rounding: the tolerance of the types is rtol=1.4e-14"
 
 
 @pytest.mark.parametrize("cause", [*CAUSES, *CAUSES_OF_SHAPES[1:]], ids=lambda cause: cause.__name__)
@@ -377,41 +386,41 @@ def test_without_any_one_of_the_causes_another_answer_comes(
     assert answers() != before
 
 
-def test_only_the_first_parting_is_given_a_cause() -> None:
+def test_only_the_first_divergence_is_given_a_cause() -> None:
     found = of({"a": ROWS, "b": ROWS, "c": ROWS}, {"a": ROWS, "b": -ROWS, "c": -ROWS})
-    assert [(place.same, bool(place.hint)) for place in found.places] == [(True, False), (False, True), (False, False)]
-    assert found.parting == found.places[1]
+    assert [(place.same, bool(place.hint)) for place in found.tensors] == [(True, False), (False, True), (False, False)]
+    assert found.divergence == found.tensors[1]
 
 
-def test_a_place_has_the_figures_of_its_worst_entry() -> None:
-    place = of(np.float32([[1, 2], [3, 4]]), np.array([[1, 2.5], [3, 2]])).parting
+def test_a_tensor_has_the_figures_of_its_worst_entry() -> None:
+    place = of(np.float32([[1, 2], [3, 4]]), np.array([[1, 2.5], [3, 2]])).divergence
     assert place is not None
     assert (place.absolute, place.relative, place.index, place.values) == (2.0, 0.5, (1, 1), (4.0, 2.0))
     assert (place.shapes, place.dtypes) == (((2, 2), (2, 2)), ("float32", "float64"))
-    assert place.allowed == 4 * 2.0**-17
+    assert place.tolerance == 4 * 2.0**-17
 
 
-def test_a_comparison_is_printed_place_by_place_and_then_in_words() -> None:
+def test_a_comparison_is_printed_tensor_by_tensor_and_then_in_words() -> None:
     first = {"hidden": ROWS[0], "out": [1.0, 4.0], "kept": 1}
     second = {"hidden": ROWS[0], "out": [1.0, 2.0]}
     assert str(of(first, second, names=("torch", "jax"))).splitlines() == [
-        "ok     hidden  (6, 8) float64  off by 0, allowed 2.7e-14",
-        "parts  out     (2,) float64  off by 2, allowed 5.7e-14",
-        "left out, as only torch has it: kept",
-        "torch and jax part at out, place 2 of 2",
-        "  worst at [1]: torch 4, jax 2; off by 2, 0.5 of the largest entry",
-        "  likely cause: equal except in rows 1 (of 2): are padding, masks and lengths treated alike?",
+        "ok       hidden  (6, 8) float64  max difference 0, tolerance 2.7e-14",
+        "differs  out     (2,) float64  max difference 2, tolerance 5.7e-14",
+        "not compared, only in torch: kept",
+        "torch and jax diverge at out, tensor 2 of 2",
+        "  largest difference at [1]: torch 4, jax 2; absolute 2, relative 0.5",
+        "  likely cause: equal except in rows 1 (of 2): are padding, masks and lengths handled in the same way?",
     ]
     assert str(of([[1.0, 2.0, 3.5]], [[3.0, 1.0]], names=("torch", "jax"))).splitlines() == [
-        "parts  0  (3,) | (2,) float64",
-        "torch and jax part at 0, place 1 of 1",
+        "differs  0  (3,) | (2,) float64",
+        "torch and jax diverge at 0, tensor 1 of 1",
         "  shapes: torch (3,), jax (2,)",
-        "  likely cause: none that was tried; look at what computes this place",
+        "  likely cause: not recognised; inspect the code that computes this tensor",
     ]
 
 
 def names_of(first: Any, second: Any) -> list[tuple[str, str]]:
-    return [place.names for place in of(first, second).places]
+    return [place.names for place in of(first, second).tensors]
 
 
 def test_the_same_names_match_in_the_order_of_the_first() -> None:
@@ -429,14 +438,14 @@ def test_equally_many_other_names_match_in_order() -> None:
 
 def test_equally_many_names_of_which_one_would_get_another_partner_do_not_match_in_order() -> None:
     found = of({"a": 1, "tanh": 0, "b": 2}, {"a": 1, "b": 2, "c": 3})
-    assert [place.names for place in found.places] == [("a", "a"), ("b", "b")]
-    assert found.left_out == (("tanh",), ("c",))
+    assert [place.names for place in found.tensors] == [("a", "a"), ("b", "b")]
+    assert found.unmatched == (("tanh",), ("c",))
 
 
 def test_common_names_match_where_there_are_not_equally_many_and_the_others_are_left_out() -> None:
     found = of({"a": 1, "b": 2, "loss": 3}, {"loss": 3, "a": 1})
-    assert [place.names for place in found.places] == [("a", "a"), ("loss", "loss")]
-    assert found.left_out == (("b",), ())
+    assert [place.names for place in found.tensors] == [("a", "a"), ("loss", "loss")]
+    assert found.unmatched == (("b",), ())
     assert found.same
 
 
@@ -486,8 +495,8 @@ VALUES = np.array([[1.5, -2.0], [0.25, 3.0]], np.float32)
 def test_arrays_of_any_framework_are_taken(array: Any, dtype: str) -> None:
     found = of({"a": array}, {"a": VALUES.astype(np.float64)})
     assert found.same
-    assert found.places[0].absolute == 0
-    assert found.places[0].dtypes == (dtype, "float64")
+    assert found.tensors[0].absolute == 0
+    assert found.tensors[0].dtypes == (dtype, "float64")
 
 
 def test_an_array_that_knows_only_dlpack_is_taken() -> None:
@@ -513,7 +522,7 @@ def test_an_array_that_knows_only_dlpack_is_taken() -> None:
 )
 def test_the_coarser_type_of_the_two_sets_the_tolerance(types: tuple[str, str], ulps: int, ulp: float) -> None:
     a, b = (np.array([4.0, 0.0]).astype(getattr(ml_dtypes, name, name)) for name in types)
-    assert of({"a": a}, {"a": b}).places[0].allowed == 4 * ulps * ulp
+    assert of({"a": a}, {"a": b}).tensors[0].tolerance == 4 * ulps * ulp
 
 
 def test_a_difference_is_allowed_up_to_the_tolerance_and_not_past_it() -> None:
@@ -538,7 +547,7 @@ def test_an_entry_that_is_0_but_for_rounding_does_not_part() -> None:
     assert of(np.float32([1e6, 1.0]), np.float32([1e6 + 1, 2.0])).same
 
 
-def test_a_mask_that_both_have_widens_no_tolerance_and_one_that_differs_parts() -> None:
+def test_a_mask_that_both_have_widens_no_tolerance_and_one_that_differs_diverges() -> None:
     for mask in (-1e9, -1e4, -np.inf, np.finfo(np.float32).min):
         assert not of(np.float32([mask, 1.0]), np.float32([mask, 1.001])).same
         assert of(np.float32([mask, 1.0]), np.float32([mask, 1.000001])).same
@@ -549,7 +558,7 @@ def test_what_is_not_finite_is_the_same_if_it_is_so_on_both_sides() -> None:
     assert of([[np.nan, np.inf, 1.0]], [[np.nan, np.inf, 1.0]]).same
     for a, b in ((np.nan, 1.0), (np.inf, -np.inf), (np.inf, 1.0), (np.nan, np.inf)):
         for pair in ((a, b), (b, a)):
-            place = of(*pair).parting
+            place = of(*pair).divergence
             assert place is not None
             assert place.absolute == np.inf
 
@@ -578,7 +587,7 @@ def test_a_side_that_writes_to_the_batch_does_not_change_the_others() -> None:
 
 def test_a_factor_that_is_the_sum_of_the_lengths_is_told_so() -> None:
     assert hint(3.0, 3.0 * LENGTHS.sum(), ROWS, LENGTHS) == (
-        "second is 15 times first; 15 is the sum of argument 1: a sum against a mean?"
+        "second is 15 times first; 15 is the sum of argument 1: sum versus mean?"
     )
     assert hint(3.0, 72.0, ROWS).startswith(
         "second is 24 times first; 24 is the size of axes 0 and 1 together of argument 0"
@@ -591,8 +600,8 @@ def test_a_factor_that_is_the_sum_of_the_lengths_is_told_so() -> None:
         (
             lambda: of({"a": 1}, {"b": 1, "c": 2}),
             ShapeError,
-            "no place in common: first returns a; second returns b, c; give both the same names, or equally many "
-            "places in one order.",
+            "no tensor in common: first returns a; second returns b, c; return the same names, or the same "
+            "number of tensors in the same order.",
         ),
         (lambda: of({}, {"b": 1}), ShapeError, "first returns nothing"),
         (lambda: of({"a": "text"}, {"a": 1}), DTypeError, "first's a: expected an array of real numbers, found str"),
@@ -606,20 +615,23 @@ def test_a_factor_that_is_the_sum_of_the_lengths_is_told_so() -> None:
             DTypeError,
             "first's output: expected an array of real numbers, found complex128",
         ),
-        (lambda: of({"a": [[1, 2], [3]]}, {"a": 1}), ShapeError, "first's a: found rows of uneven length; pad them"),
-        (lambda: of({"a.b": 1, "a": {"b": 2}}, {"a.b": 1}), OptionError, "first returns two places named 'a.b'"),
-        (lambda: of(1, 1, rtol=-1.0), OptionError, "rtol: found -1.0, expected a number from 0 up"),
-        (lambda: of(1, 1, atol=float("nan")), OptionError, "atol: found nan, expected a number from 0 up"),
+        (
+            lambda: of({"a": [[1, 2], [3]]}, {"a": 1}),
+            ShapeError,
+            "first's a: found rows of different lengths; pad them",
+        ),
+        (lambda: of({"a.b": 1, "a": {"b": 2}}, {"a.b": 1}), OptionError, "first returns two tensors named 'a.b'"),
+        (lambda: of(1, 1, rtol=-1.0), OptionError, "rtol: found -1.0, expected a number >= 0"),
+        (lambda: of(1, 1, atol=float("nan")), OptionError, "atol: found nan, expected a number >= 0"),
         (
             lambda: of(1, 1, names=("jax", "jax")),
             OptionError,
-            "names: found ('jax', 'jax'), expected two different ones",
+            "names: found ('jax', 'jax'), expected two different names",
         ),
         (
             lambda: compare(lambda: 1, {"a": 1}),
             OptionError,
-            "second: expected a function of the batch, found dict; for arrays that are there already give lambda: "
-            "arrays",
+            "second: expected a function of the batch, found dict; for existing arrays pass lambda: arrays",
         ),
     ],
 )

@@ -15,6 +15,7 @@ import pytest
 from keras import ops
 
 from seqloss.keras import _compat
+from seqloss.verify.adapters._compat import keras_2_batch_cost
 
 BACKEND = os.environ["KERAS_BACKEND"]
 
@@ -82,3 +83,10 @@ def test_keras_writes_its_defaults_where_they_are_looked_for(tmp_path: Path, env
     same, path = done.stdout.split()
     assert same == "True", done.stderr
     assert json.loads(Path(path).read_text(encoding="utf-8")) == _compat.default_keras_config()
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="an interface of TensorFlow")
+def test_the_batch_cost_of_keras_2_is_where_it_was() -> None:
+    probabilities, length = np.full((1, 2, 2), 0.5, np.float32), np.ones((1, 1), np.int32)
+    cost = keras_2_batch_cost(np.zeros((1, 1), np.int32), probabilities, 2 * length, length)
+    np.testing.assert_allclose(ops.convert_to_numpy(cost), [[np.log(4 / 3)]], rtol=1e-5)

@@ -47,7 +47,7 @@ def test_loss_gradient_and_posteriors_equal_the_sums_over_all_paths(shape: tuple
     loss, grad = reference.ctc_loss_and_grad(batch, padded, None, lengths, blank=blank)
     gamma = reference.ctc_posteriors(batch, padded, None, lengths, blank=blank)
     for n, target in enumerate(targets):
-        total = paths.total(log_probs, target, blank)
+        total = paths.log_probability(log_probs, target, blank)
         share = paths.posteriors(log_probs, target, blank)
         expected = np.exp(log_probs) - share if total > -math.inf else np.zeros_like(share)
         np.testing.assert_allclose(loss[n], -total, rtol=1e-13, atol=1e-14, err_msg=str(target))
@@ -64,7 +64,7 @@ def test_unnormalised_loss_and_gradient_equal_the_sums_over_all_paths(shape: tup
     batch, padded, lengths = as_batch(log_probs, targets)
     loss, grad = reference.ctc_loss_and_grad(batch, padded, None, lengths, blank=blank, normalize=False)
     for n, target in enumerate(targets):
-        np.testing.assert_allclose(loss[n], -paths.total(log_probs, target, blank), rtol=1e-13, atol=1e-14)
+        np.testing.assert_allclose(loss[n], -paths.log_probability(log_probs, target, blank), rtol=1e-13, atol=1e-14)
         np.testing.assert_allclose(grad[n], -paths.posteriors(log_probs, target, blank), rtol=1e-12, atol=1e-15)
 
 
@@ -77,7 +77,7 @@ def test_alignment_is_the_first_among_the_best_of_all_paths(shape: tuple[int, in
     batch, padded, lengths = as_batch(logits, targets)
     found = reference.ctc_align(batch, padded, None, lengths, blank=blank)
     for n, target in enumerate(targets):
-        path = paths.best(logits, target, blank)
+        path = paths.best_path(logits, target, blank)
         spans = paths.label_spans(path, blank) if path is not None else [(-1, -1)] * len(target)
         assert found.classes[n].tolist() == (path if path is not None else [-1] * frames), target
         assert list(zip(found.first[n], found.last[n], strict=True))[: len(target)] == spans, target
@@ -95,12 +95,12 @@ def test_alignment_keeps_the_tie_rule_over_many_ties(target: tuple[int, ...]) ->
     logits = -np.random.default_rng(len(target)).integers(0, 3, (250, 6, 3)).astype(float)
     found = reference.ctc_align(logits, np.tile(target, (250, 1)))
     for n in range(250):
-        assert found.classes[n].tolist() == paths.best(logits[n], target), logits[n]
+        assert found.classes[n].tolist() == paths.best_path(logits[n], target), logits[n]
 
 
 def test_tied_scores_do_tie() -> None:
     logits, ties = scores("tied", 5, 4), 0
     for target in every_target(4, 0):
-        along = paths.path_scores(logits, paths.fitting(logits, target))
+        along = paths.path_scores(logits, paths.paths_of_target(logits, target))
         ties += along.size > 0 and (along == max(along)).sum() > 1 and max(along) > -math.inf
     assert ties > 20

@@ -8,7 +8,7 @@ import pytest
 
 from seqloss import contract, reference
 from seqloss.reference.ctc import SMALLEST
-from seqloss.reference.lattice import backward, forward, lay_out
+from seqloss.reference.lattice import backward, forward, make_lattice
 from seqloss.reference.scores import log_softmax
 from seqloss.reference.semiring import LOG, PROBABILITY
 
@@ -82,7 +82,7 @@ def test_relabelling_the_classes_relabels_the_gradient() -> None:
 
 
 def test_total_is_the_same_at_whichever_frame_it_is_taken() -> None:
-    states = lay_out([1, 2, 2, 3], 0)
+    states = make_lattice([1, 2, 2, 3], 0)
     emissions = log_softmax(rough(1, 30, 4, seed=6)[0])[:, states.classes]
     through = np.logaddexp.reduce(forward(emissions, states, LOG) + backward(emissions, states, LOG), axis=1)
     np.testing.assert_allclose(through, through[0], rtol=1e-14)
@@ -94,7 +94,7 @@ def test_paths_are_as_many_as_the_combinatorics_say(target: list[int]) -> None:
         9,
         int(contract.required_frames(np.array([target], np.int64), np.array([len(target)]))[0]),
     )
-    states = lay_out(target, 0)
+    states = make_lattice(target, 0)
     counted = forward(np.ones((frames, len(states.classes))), states, PROBABILITY)[-1][states.final].sum()
     assert counted == math.comb(frames + 2 * len(target) - needed, 2 * len(target))
 

@@ -24,7 +24,7 @@ def exact(logits: np.ndarray, target: tuple[int, ...]) -> tuple[mpmath.mpf, list
     probs = [[weight / mpmath.fsum(frame) for weight in frame] for frame in weights]
     frames, classes = logits.shape
     whole, through = mpmath.mpf(0), [[mpmath.mpf(0)] * classes for _ in range(frames)]
-    for path in paths.group(frames, classes)[target].tolist():
+    for path in paths.paths_by_target(frames, classes)[target].tolist():
         weight = mpmath.fprod(probs[t][k] for t, k in enumerate(path))
         whole += weight
         for t, k in enumerate(path):

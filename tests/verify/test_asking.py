@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from seqloss.errors import VerifyError
-from seqloss.verify import Effort, Implementation, Report, asking, verify
-from seqloss.verify.asking import Process
+from seqloss.verify import Effort, Implementation, Report, processes, verify
 from seqloss.verify.laws import LAWS
-from seqloss.verify.problem import problem
+from seqloss.verify.problem import make_problem
+from seqloss.verify.processes import WorkerProcess
 
 NAMES = [law.name for law in LAWS]
 RIGHT = """
@@ -42,8 +42,8 @@ def report_of(
     file = folder / "mine.py"
     file.write_text(RIGHT.format(mistake=mistake, after=after, answer=answer))
     left_out = {name: "left out" for name in NAMES if name not in laws}
-    implementation = Implementation("mine", f"{file}:ctc", not_promised=left_out)
-    return verify(implementation, effort=Effort(examples=3, seconds=1.0, limit=1.0, powers=(), first=first))
+    implementation = Implementation("mine", f"{file}:ctc", unsupported=left_out)
+    return verify(implementation, effort=Effort(examples=3, seconds=1.0, limit=1.0, powers=(), stop_at_first=first))
 
 
 FEW = ("answers", "empty", "certain-path", "definition")
@@ -69,7 +69,7 @@ def test_one_without_a_gradient_promised_none(tmp_path: Path) -> None:
 def test_a_crash_is_told_and_stops_nothing(tmp_path: Path) -> None:
     report = report_of(tmp_path, mistake="if len(logits) == 0: os.kill(os.getpid(), 11)", laws=FEW)
     assert "crashed (SIGSEGV)" in law(report, "empty")
-    assert [result.law for result in report.broken] == ["empty"]
+    assert [result.law for result in report.violated] == ["empty"]
 
 
 def test_a_crash_brings_the_last_words(tmp_path: Path) -> None:
@@ -84,14 +84,14 @@ def test_a_crash_brings_the_last_words(tmp_path: Path) -> None:
 def test_one_that_always_crashes_is_given_up(tmp_path: Path) -> None:
     start = time.monotonic()
     report = report_of(tmp_path, mistake="os._exit(1)")
-    assert report.first is not None
-    assert report.first.law == "answers"
+    assert report.first_violation is not None
+    assert report.first_violation.law == "answers"
     assert time.monotonic() - start < 60
 
 
 def test_a_hang_is_told_after_the_limit(tmp_path: Path) -> None:
     report = report_of(tmp_path, mistake="if logits.shape[2] == 1: time.sleep(60)", laws=FEW)
-    assert "did not answer within 1 s" in law(report, "empty")
+    assert "did not return within 1 s" in law(report, "empty")
 
 
 def test_what_takes_its_time_once_is_not_timed_until_it_has_compiled(tmp_path: Path) -> None:
@@ -108,13 +108,13 @@ LATE = ("answers", "masked", "extreme-scores")
 def test_a_call_that_takes_too_long_is_told_as_that_and_no_cause_is_guessed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "COMPILING", 2.0)
+    monkeypatch.setattr(processes, "COMPILING", 2.0)
     report = report_of(tmp_path, mistake="if np.abs(logits).max(initial=0) > 100: time.sleep(60)", laws=LATE)
-    assert report.broken
-    late = [result.finding for result in report.broken]
+    assert report.violated
+    late = [result.finding for result in report.violated]
     assert all(finding is not None and finding.timed_out and not finding.cause for finding in late)
-    assert {"masked", "extreme-scores"} <= {result.law for result in report.broken}
-    assert "did not answer within 1 s" in law(report, "masked")
+    assert {"masked", "extreme-scores"} <= {result.law for result in report.violated}
+    assert "did not return within 1 s" in law(report, "masked")
     assert report.cause == ""
     assert "likely cause" not in str(report)
 
@@ -122,12 +122,12 @@ def test_a_call_that_takes_too_long_is_told_as_that_and_no_cause_is_guessed(
 def test_one_that_never_answers_is_given_up_after_its_first_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "COMPILING", 2.0)
+    monkeypatch.setattr(processes, "COMPILING", 2.0)
     start = time.monotonic()
     report = report_of(tmp_path, mistake="time.sleep(60)", laws=FEW)
     assert time.monotonic() - start < 30
-    assert "did not answer within 2 s" in law(report, "answers")
-    assert "was not asked: earlier calls passed their time limit" in law(report, "definition")
+    assert "did not return within 2 s" in law(report, "answers")
+    assert "was not called: earlier calls exceeded the time limit" in law(report, "definition")
     assert report.cause == ""
 
 
@@ -136,7 +136,7 @@ def test_an_interrupt_ends_a_run_in_this_process_and_breaks_no_law() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        verify(Implementation("interrupted", interrupted), apart=False)
+        verify(Implementation("interrupted", interrupted), in_subprocess=False)
 
 
 def test_an_interrupt_that_the_function_itself_raises_is_told_from_its_process(tmp_path: Path) -> None:
@@ -146,10 +146,10 @@ def test_an_interrupt_that_the_function_itself_raises_is_told_from_its_process(t
 
 def test_a_function_that_forks_does_not_mix_its_answers(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(RIGHT.format(mistake="os.fork()", after="pass", answer="loss, gradient"))
-    with Process(Implementation("mine", f"{tmp_path / 'mine.py'}:ctc"), limit=10.0) as asked:
+    with WorkerProcess(Implementation("mine", f"{tmp_path / 'mine.py'}:ctc"), limit=10.0) as process:
         for frames in (1, 2, 3, 4):
-            answer = asked.ask(problem(np.zeros((1, frames, 2)), [[]]), "float64")
-            np.testing.assert_allclose(answer.loss, frames * np.log(2.0), err_msg=answer.died or answer.raised)
+            answer = process.call(make_problem(np.zeros((1, frames, 2)), [[]]), "float64")
+            np.testing.assert_allclose(answer.loss, frames * np.log(2.0), err_msg=answer.failure or answer.raised)
 
 
 def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
@@ -207,14 +207,14 @@ def test_a_list_of_two_losses_is_two_losses(tmp_path: Path) -> None:
 )
 def test_answers_of_another_form_are_told(tmp_path: Path, answer: str, words: str) -> None:
     report = report_of(tmp_path, answer=answer, first=True)
-    assert report.first is not None
-    assert report.first.law == "answers"
+    assert report.first_violation is not None
+    assert report.first_violation.law == "answers"
     assert words in law(report, "answers")
 
 
 def test_writing_into_an_argument_is_told(tmp_path: Path) -> None:
     report = report_of(tmp_path, after="logits *= 0.5", laws=(*FEW, "untouched"))
-    assert [result.law for result in report.broken] == ["untouched"], str(report)
+    assert [result.law for result in report.violated] == ["untouched"], str(report)
     assert "logits" in law(report, "untouched")
 
 
@@ -226,9 +226,9 @@ def test_a_function_is_sent_by_value() -> None:
     def doubled(logits, targets, logit_lengths, target_lengths, blank):
         return factor * ctc_loss_and_grad(logits, targets, logit_lengths, target_lengths, blank=blank)[0]
 
-    one = problem([[[0.0, 0.0]]], [[1]])
-    with Process(Implementation("doubled", doubled)) as asked:
-        answer = asked.ask(one, "float64")
+    one = make_problem([[[0.0, 0.0]]], [[1]])
+    with WorkerProcess(Implementation("doubled", doubled)) as process:
+        answer = process.call(one, "float64")
     np.testing.assert_allclose(answer.loss, 2 * np.log(2.0))
 
 

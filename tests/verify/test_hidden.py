@@ -76,5 +76,5 @@ HIDDEN = [
 def test_a_hidden_mistake_is_found(function: Any, law: str) -> None:
     effort = Effort(examples=3, seconds=1.0, powers=(32,) if law == "sizes" else ())
     left_out = {each.name: "left out" for each in LAWS if each.name not in NEEDED | {law}}
-    report = verify(Implementation("f", function, not_promised=left_out), effort=effort, apart=False)
-    assert law in [result.law for result in report.broken], str(report)
+    report = verify(Implementation("f", function, unsupported=left_out), effort=effort, in_subprocess=False)
+    assert law in [result.law for result in report.violated], str(report)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from seqloss.verify import Effort, verify
-from seqloss.verify.asking import Here
+from seqloss.verify import QUICK, Effort, verify
 from seqloss.verify.implementation import Implementation
-from seqloss.verify.known_bugs import USUAL
+from seqloss.verify.law_check import check_law
 from seqloss.verify.laws import LAWS
-from seqloss.verify.report import BREAKS
-from seqloss.verify.run import QUICK, judge_law
+from seqloss.verify.processes import InProcess
+from seqloss.verify.report import VIOLATED
 from seqloss.verify.runner import Runner
+from seqloss.verify.typical_causes import TYPICAL_CAUSES
 from tests.verify.mutants import plain
 from tests.verify.mutants.planted import MUTANTS, Mutant, load, source_of
 
@@ -35,8 +35,8 @@ def test_a_planted_mistake_breaks_its_law_first(mutant: Mutant, seed: int, tmp_p
     effort = Effort(
         examples=6 if seed == 0 else 3,
         seed=seed,
-        first=True,
-        small=False,
+        stop_at_first=True,
+        minimize=False,
         full=mutant.name in LARGE,
         limit=5.0,
         powers=(16, 256) if mutant.law == "sizes" else (),
@@ -44,15 +44,15 @@ def test_a_planted_mistake_breaks_its_law_first(mutant: Mutant, seed: int, tmp_p
     (tmp_path / "mutant.py").write_text(source_of(mutant), encoding="utf-8")
     types = ("float64", "float32") if seed == 0 else ("float64",)
     implementation = Implementation(mutant.name, f"{tmp_path / 'mutant.py'}:ctc", dtypes=types)
-    report = verify(implementation, effort=effort, apart=mutant.name in DEADLY)
-    assert report.first is not None, "missed"
-    assert report.first.law in mutant.laws, str(report)
+    report = verify(implementation, effort=effort, in_subprocess=mutant.name in DEADLY)
+    assert report.first_violation is not None, "missed"
+    assert report.first_violation.law in mutant.laws, str(report)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_right_one_breaks_no_law(seed: int) -> None:
     report = verify(
-        Implementation("plain", plain.ctc), effort=Effort(examples=12, seed=seed, powers=(16,)), apart=False
+        Implementation("plain", plain.ctc), effort=Effort(examples=12, seed=seed, powers=(16,)), in_subprocess=False
     )
     assert report.ok, str(report)
 
@@ -76,7 +76,7 @@ def test_every_law_can_be_broken(law) -> None:
             pytest.skip("seen in a process of its own, above")
         implementation = Implementation(mutant.name, load(mutant))
     effort = Effort(examples=6, full=law.name == "sizes", powers=(16, 256))
-    assert judge_law(law, Runner(Here(implementation)), effort).status == BREAKS
+    assert check_law(law, Runner(InProcess(implementation)), effort).status == VIOLATED
 
 
 def against_the_scores(logits, targets, logit_lengths, target_lengths, blank):
@@ -85,29 +85,31 @@ def against_the_scores(logits, targets, logit_lengths, target_lengths, blank):
 
 
 def test_every_law_has_a_usual_cause() -> None:
-    assert set(USUAL) >= {law.name for law in LAWS}
+    assert set(TYPICAL_CAUSES) >= {law.name for law in LAWS}
 
 
 def test_the_likely_cause_is_told_in_words() -> None:
     causes = {
-        "softmax-twice": "softmax is taken twice",
-        "divided-by-batch": "scaled by the batch",
+        "softmax-twice": "softmax is applied twice",
+        "divided-by-batch": "divided by the batch size",
         "repeats-merge": "merged without a blank",
-        "lengths-swapped": "changed places",
-        "frames-as-shares": "logit_lengths are given as shares",
-        "labels-as-shares": "target_lengths are given as shares",
-        "blank-always-0": "blank is taken to be class 0",
-        "gradient-by-log-probs": "by log-probabilities",
-        "labels-clipped": "clipped into the classes",
-        "labels-reversed": "read from their end",
-        "probability-for-loss": "the probability, not minus its logarithm",
+        "lengths-swapped": "are swapped",
+        "frames-as-shares": "logit_lengths are fractions",
+        "labels-as-shares": "target_lengths are fractions",
+        "blank-always-0": "blank is always class 0",
+        "gradient-by-log-probs": "with respect to log-probabilities",
+        "labels-clipped": "clipped to the range of classes",
+        "labels-reversed": "in reverse order",
+        "probability-for-loss": "the probability, not its negative logarithm",
         "scores-halved": "multiplied by 0.5 before softmax",
         "gradient-doubled": "the gradient is 2 times",
     }
     for name, words in causes.items():
         mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
         report = verify(
-            Implementation(name, load(mutant)), effort=Effort(examples=6, first=True, powers=()), apart=False
+            Implementation(name, load(mutant)),
+            effort=Effort(examples=6, stop_at_first=True, powers=()),
+            in_subprocess=False,
         )
         assert words in report.cause, (name, report.cause)
 
@@ -115,10 +117,10 @@ def test_the_likely_cause_is_told_in_words() -> None:
 def test_a_failure_is_small_and_its_lines_show_it(capsys: pytest.CaptureFixture[str]) -> None:
     mutant = next(mutant for mutant in MUTANTS if mutant.name == "repeats-merge")
     patient = replace(QUICK, seconds=120.0)  # a busy machine finds as small a problem as an idle one
-    report = verify(Implementation("ctc", load(mutant)), effort=patient, apart=False)
-    assert report.first is not None
-    assert report.first.finding is not None
-    lines = report.first.finding.script
+    report = verify(Implementation("ctc", load(mutant)), effort=patient, in_subprocess=False)
+    assert report.first_violation is not None
+    assert report.first_violation.finding is not None
+    lines = report.first_violation.finding.script
     assert len(lines.splitlines()) <= 12, lines
     exec(lines, {load(mutant).__name__: load(mutant)})
     assert capsys.readouterr().out.startswith("[0.47")

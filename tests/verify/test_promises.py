@@ -60,7 +60,7 @@ UNPROMISED = [
 
 @pytest.mark.parametrize(("function", "promises"), UNPROMISED, ids=lambda x: getattr(x, "__name__", ""))
 def test_one_that_keeps_what_it_promises_is_right(function: Any, promises: dict[str, Any]) -> None:
-    report = verify(Implementation("f", function, **promises), effort=EFFORT, apart=False)
+    report = verify(Implementation("f", function, **promises), effort=EFFORT, in_subprocess=False)
     assert report.ok, str(report)
 
 
@@ -69,7 +69,9 @@ def test_one_that_keeps_what_it_promises_is_right(function: Any, promises: dict[
 )
 def test_the_same_is_blamed_where_it_promised_more(function: Any, promises: dict[str, Any]) -> None:
     report = verify(
-        Implementation("f", function), effort=Effort(examples=4, first=True, small=False, powers=()), apart=False
+        Implementation("f", function),
+        effort=Effort(examples=4, stop_at_first=True, minimize=False, powers=()),
+        in_subprocess=False,
     )
     assert not report.ok
 
@@ -81,7 +83,7 @@ def ours(logits: Any, targets: Any, frames: Any, labels: Any, blank: int) -> Any
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_one_that_takes_half_types_alone_is_right(dtype: str) -> None:
     effort = Effort(examples=4, seconds=8.0, powers=(16,))
-    report = verify(Implementation("ours", ours, dtypes=(dtype,)), effort=effort, apart=False)
+    report = verify(Implementation("ours", ours, dtypes=(dtype,)), effort=effort, in_subprocess=False)
     assert report.ok, str(report)
 
 
@@ -90,16 +92,16 @@ def test_half_types_alone_do_not_hide_a_wrong_gradient() -> None:
         loss, gradient = ours(*given)
         return loss, 2 * gradient
 
-    report = verify(Implementation("f", doubled, dtypes=("bfloat16",)), effort=EFFORT, apart=False)
-    assert "finite-differences" in [result.law for result in report.broken]
+    report = verify(Implementation("f", doubled, dtypes=("bfloat16",)), effort=EFFORT, in_subprocess=False)
+    assert "finite-differences" in [result.law for result in report.violated]
 
 
 def test_a_page_shows_texts_as_texts() -> None:
-    from seqloss.verify.page import render
-    from seqloss.verify.report import Finding, Report, Result
+    from seqloss.verify.html_report import render_html
+    from seqloss.verify.report import Finding, LawResult, Report
 
     evil = "<script>alert(1)</script>"
     finding = Finding(evil, evil, evil, evil, evil, evil)
-    page = render([Report(evil, {evil: evil}, [Result("answers", "breaks", 1, finding)], cause=evil)])
+    page = render_html([Report(evil, {evil: evil}, [LawResult("answers", "violated", 1, finding)], cause=evil)])
     assert evil not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page

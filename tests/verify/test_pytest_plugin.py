@@ -42,7 +42,7 @@ def test_a_broken_law_fails_with_its_lines(tmp_path: Path) -> None:
     ran = pytest_in(tmp_path, "--ctc", "mine.py:ctc", "-k", "batch-mates", "test_other.py")
     assert ran.returncode == 1
     assert "batch-mates: expected" in ran.stdout
-    assert "likely cause: it is scaled by the batch" in ran.stdout
+    assert "likely cause: the losses are divided by the batch size" in ran.stdout
     assert "from mine import ctc" in ran.stdout
     assert "Traceback" not in ran.stdout
 
@@ -68,7 +68,7 @@ def test_what_nobody_knows_ends_it_at_once(tmp_path: Path) -> None:
     (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
     ran = pytest_in(tmp_path, "--ctc", "nobody", "test_other.py")
     assert ran.returncode == 4, ran.stdout
-    assert "'nobody' is no known implementation" in ran.stderr
+    assert "'nobody' is not a known implementation" in ran.stderr
     ran = pytest_in(tmp_path, "--ctc", "nowhere.py:ctc", "test_other.py")
     assert "1 failed" in ran.stdout, ran.stdout
     assert "there is no file nowhere.py" in ran.stdout

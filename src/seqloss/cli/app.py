@@ -48,7 +48,7 @@ app.command(epilog=verify.EXAMPLES)(verify.verify)
 
 
 def main() -> None:
-    """Run a command; an error is one message, with a traceback only if --debug asks for it."""
+    """Run a command. An error is printed as one message, with a traceback only with --debug."""
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -16,47 +16,65 @@ def verify(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="What to verify: package.module:function or file.py:function, called with NumPy arrays (logits, "
-            "targets, logit_lengths, target_lengths, blank), which returns loss or (loss, gradient); or a name of "
-            "--list. Default: every known implementation that is installed.",
+            help="Functions (package.module:function or file.py:function) or names of known implementations (see "
+            "--list). A function takes the NumPy arrays logits, targets, logit_lengths, target_lengths, and blank, and "
+            "returns loss or (loss, gradient). Default: all known implementations that are installed.",
             show_default=False,
         ),
     ] = None,
-    known: Annotated[bool, typer.Option("--list", help="List the known implementations and leave.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Try for minutes, and large sizes.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the search for failures.")] = 0,
-    limit: Annotated[float | None, typer.Option(help="Seconds for one call. Default: 20, or 120 with --full.")] = None,
+    known: Annotated[bool, typer.Option("--list", help="List the known implementations and exit.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Search for minutes, and include large sizes.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the random search.")] = 0,
+    limit: Annotated[
+        float | None,
+        typer.Option(help="Time limit per call in seconds. Default: 20, or 120 with --full.", show_default=False),
+    ] = None,
     logits: Annotated[
         Path | None,
         typer.Option(
-            help="An .npz of your network's outputs (logits, targets, logit_lengths, target_lengths, blank): "
-            "tell how far each implementation is from the definition on them."
+            help="Measure the numerical error on the outputs of your model instead. An .npz file with logits, targets, "
+            "logit_lengths, target_lengths, blank.",
+            show_default=False,
         ),
     ] = None,
-    dtype: Annotated[list[str] | None, typer.Option(help="Types that your function takes.", show_default=False)] = None,
-    blank: Annotated[str, typer.Option(help="Blanks that your function takes: any, first or last.")] = "any",
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option(help="A type of logits that your function supports; repeatable.", show_default=False),
+    ] = None,
+    blank: Annotated[str, typer.Option(help="Blanks that your function supports: any, first or last.")] = "any",
     lengths: Annotated[str, typer.Option(help="Lengths that your function takes: both, labels or none.")] = "both",
-    log_probs: Annotated[bool, typer.Option("--log-probs", help="It takes log-probabilities, not scores.")] = False,
-    few_shapes: Annotated[bool, typer.Option("--few-shapes", help="It compiles for each shape.")] = False,
+    log_probs: Annotated[
+        bool, typer.Option("--log-probs", help="Your function takes log-probabilities, not logits.")
+    ] = False,
+    few_shapes: Annotated[
+        bool, typer.Option("--few-shapes", help="Your function compiles for each shape: use few shapes.")
+    ] = False,
     without: Annotated[
-        list[str] | None, typer.Option(help="A law that your function does not promise.", show_default=False)
+        list[str] | None,
+        typer.Option(help="A law that your function is not meant to satisfy; repeatable.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the reports as JSON.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write the reports as a page.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write the reports to an HTML file.", show_default=False)
+    ] = None,
 ) -> None:
-    """Is this CTC right? Hold implementations against the definition; exit code 1 if a named one breaks a law."""
+    """Verify CTC implementations: check laws, cases from bug reports, and the float64 reference.
+
+    The exit code is 1 if an implementation that you named violates a law.
+    """
     from seqloss.verify import command
 
-    promises = command.Promises(
-        tuple(dtype or ()), blank, lengths, "log_probs" if log_probs else "logits", few_shapes, tuple(without or ())
-    )
+    scores = "log_probs" if log_probs else "logits"
+    capabilities = command.Capabilities(tuple(dtype or ()), blank, lengths, scores, few_shapes, tuple(without or ()))
     if known:
-        command.list_known()
+        command.print_known_implementations()
         return
-    implementations = command.implementations(names or [], promises)
+    chosen = command.select_implementations(names or [], capabilities)
     if logits is not None:
-        good = command.hold_outputs(implementations, logits, console.err, as_json)
+        ok = command.evaluate_outputs(chosen, logits, console.err, as_json)
     else:
-        good = command.run(implementations, console.err, full=full, seed=seed, limit=limit, as_json=as_json, html=html)
-    if names and not good:
+        ok = command.verify_implementations(
+            chosen, console.err, full=full, seed=seed, limit=limit, as_json=as_json, html=html
+        )
+    if names and not ok:
         raise typer.Exit(1)

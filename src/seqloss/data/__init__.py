@@ -1,21 +1,21 @@
-"""What a recogniser learns from: images with their texts, vocabularies, synthetic words that need no files.
+"""Data of a text recogniser: images with their texts, vocabularies, synthetic words.
 
 =============================  ============================================================================
-`seqloss.data.manifest`        `read_rows`: a manifest, or a folder of images, as rows; bad rows apart
-`seqloss.data.records`         the lines of a manifest: CSV, JSON Lines, or file names
-`seqloss.data.paths`           which files are images, and which leave the data folder
-`seqloss.data.splits`          `split_rows`: which rows train, validate and test
-`seqloss.data.vocabulary`      `Vocabulary`: characters to classes and back, saved with the model
-`seqloss.data.images`          `inspect_image`, `read_line`: one image, looked at or read as a grey line
-`seqloss.data.checks`          `check_rows`: checks every row before training, reports all problems at once
-`seqloss.data.skipped`         `write_skipped`: the rows left out, as a CSV file that a spreadsheet won't run
-`seqloss.data.atomic_write`    `write_atomically`: a file is the old one or the whole new one
-`seqloss.data.words`           the embedded words and their split
+`seqloss.data.manifest`        `read_rows`: the rows of a manifest or of a folder of images; invalid rows
+`seqloss.data.records`         the records of a manifest: CSV, JSON Lines, or file names
+`seqloss.data.paths`           image suffixes; paths that leave the data folder are rejected
+`seqloss.data.splits`          `split_rows`: training, validation and test rows
+`seqloss.data.vocabulary`      `Vocabulary`: characters to classes and back; saved with the model
+`seqloss.data.images`          `inspect_image`, `read_line`: check an image, or read it as a grey line
+`seqloss.data.checks`          `check_rows`: checks all rows before training, reports all problems at once
+`seqloss.data.skipped`         `write_skipped`: the skipped rows as a CSV file, safe for spreadsheets
+`seqloss.data.atomic_write`    `write_atomically`: a file has its old content or all of the new one
+`seqloss.data.words`           the embedded words and their splits
 `seqloss.data.fonts`           the fonts of synthetic words
 `seqloss.data.synthetic`       `SyntheticWords`, `render_word`: images of words, rendered on the fly
 =============================  ============================================================================
 
-The names below are loaded when first asked for, so that Pillow is imported only where it is used.
+Names are imported when they are first used, so that Pillow is imported only if needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seqloss.data.checks import Item, check_rows, refuse
+    from seqloss.data.checks import Item, check_rows, make_rows_error
     from seqloss.data.images import inspect_image, read_line
     from seqloss.data.manifest import Row, read_rows
     from seqloss.data.skipped import write_skipped
@@ -40,16 +40,16 @@ __all__ = [
     "Vocabulary",
     "check_rows",
     "inspect_image",
+    "make_rows_error",
     "read_line",
     "read_rows",
-    "refuse",
     "render_word",
     "split_rows",
     "write_skipped",
 ]
 
 _HOMES = {
-    "checks": ("Item", "check_rows", "refuse"),
+    "checks": ("Item", "check_rows", "make_rows_error"),
     "images": ("inspect_image", "read_line"),
     "manifest": ("Row", "read_rows"),
     "synthetic": ("SyntheticWords", "render_word"),

@@ -1,4 +1,4 @@
-"""Atomic writes: a file holds its old content or its whole new content, never a part."""
+"""Atomic writes: a file has its old content or all of its new content, never a part."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text` to `path` in UTF-8; after a full disk or a kill, the old content is still there.
+    """Write a text in UTF-8. If the write fails or the process is killed, the file keeps its old content.
 
     The text is written to a hidden file in the same folder, synchronised to the disk, then renamed.
+
+    Args:
+        path: file to write; folders are created.
+        text: its content.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -1,4 +1,4 @@
-"""Check every row before training, so that all problems are reported at once: file, row and reason."""
+"""Check all rows before training, and report all invalid rows at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from seqloss.data.images import inspect_image, scaled_width
 from seqloss.data.manifest import Row
-from seqloss.data.vocabulary import Vocabulary, describe, frames_needed
+from seqloss.data.vocabulary import Vocabulary, describe_character, frames_needed
 from seqloss.errors import BadRow, DataError
 
 SHOWN = 20
@@ -20,7 +20,13 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Item:
-    """A row that can be used: `width` in pixels once scaled to the line height, `frames` of the network."""
+    """A valid row.
+
+    Attributes:
+        row: image and text.
+        width: of the scaled image, in pixels.
+        frames: of the network for this image.
+    """
 
     row: Row
     width: int
@@ -37,24 +43,33 @@ def check_rows(
     max_width: int = 8192,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Item], list[BadRow]]:
-    """The rows that can be used, in order, and all that cannot: those of `bad` and those found here.
+    """Check that images can be read, fit their texts, and have known characters.
 
     Args:
-        vocabulary: None where it is yet to be built from these rows.
-        frames: width in pixels, after scaling, to the number of frames that the network gives.
-        height: of the scaled line, in pixels.
-        max_width: of the scaled line; a wider one would cost more memory than a batch is worth.
-        progress: called with (rows looked at, all rows), from the calling thread.
+        rows: to check.
+        bad: invalid rows that are known already.
+        vocabulary: of the model; None to accept all characters.
+        frames: number of frames of the network for an image width in pixels.
+        height: of scaled images, in pixels.
+        max_width: of scaled images, in pixels.
+        progress: called with (rows checked, all rows), from the calling thread.
+
+    Returns:
+        the valid rows in order, and all invalid ones with their reasons, those of `bad` included.
+
+    Example:
+        >>> check_rows([], vocabulary=None, frames=lambda width: width // 4, height=32)
+        ([], [])
     """
     items: list[Item] = []
     found = list(bad)
 
-    def look(row: Row) -> Item | BadRow:
+    def check(row: Row) -> Item | BadRow:
         return check_row(row, vocabulary, frames, height, max_width)
 
-    with warnings.catch_warnings(), ThreadPoolExecutor(cpus()) as pool:
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused in our own words
-        for done, result in enumerate(pool.map(look, rows), 1):
+    with warnings.catch_warnings(), ThreadPoolExecutor(count_cpus()) as pool:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # reported as an error instead
+        for done, result in enumerate(pool.map(check, rows), 1):
             if isinstance(result, Item):
                 items.append(result)
             else:
@@ -67,16 +82,16 @@ def check_rows(
 def check_row(
     row: Row, vocabulary: Vocabulary | None, frames: Callable[[int], int], height: int, max_width: int
 ) -> Item | BadRow:
-    """One row's item, or everything that is wrong with it."""
+    """The item of a row, or the invalid row with all reasons."""
     reasons: list[str] = []
     width = count = 0
-    if vocabulary and (unknown := vocabulary.unknown(row.text)):
-        reasons.append(f"not in the vocabulary: {', '.join(map(describe, unknown))}")
+    if vocabulary and (unknown := vocabulary.unknown_characters(row.text)):
+        reasons.append(f"not in the vocabulary: {', '.join(map(describe_character, unknown))}")
     try:
         size = inspect_image(row.path)
         width = scaled_width(*size, height)
         count = frames(width) if width <= max_width else 0
-        reasons += misfit(row.text, size, (width, height), count, frames, max_width)
+        reasons += describe_misfit(row.text, size, (width, height), count, frames, max_width)
     except DataError as problem:
         reasons.append(str(problem))
     if reasons:
@@ -85,7 +100,7 @@ def check_row(
     return Item(row, width, count)
 
 
-def misfit(
+def describe_misfit(
     text: str,
     size: tuple[int, int],
     scaled: tuple[int, int],
@@ -93,7 +108,7 @@ def misfit(
     frames: Callable[[int], int],
     max_width: int,
 ) -> list[str]:
-    """Why the text does not fit the image's frames, or the image does not fit the width; else nothing."""
+    """The reason why the text does not fit the frames, or the image is too wide; an empty list if both fit."""
     image = f"image {size[0]} x {size[1]}, scaled to {scaled[0]} x {scaled[1]}"
     if scaled[0] > max_width:
         return [f"too wide: {image}, at most {max_width} wide; cut it into lines"]
@@ -107,8 +122,16 @@ def misfit(
     ]
 
 
-def refuse(bad: Sequence[BadRow], note: str = "") -> DataError:
-    """The error that lists all bad rows; its message has the first of them, and a note on all of them."""
+def make_rows_error(bad: Sequence[BadRow], note: str = "") -> DataError:
+    """Make the error for invalid rows.
+
+    Args:
+        bad: the invalid rows.
+        note: a line about all of them.
+
+    Returns:
+        a `DataError` with all rows; its message lists the first 20.
+    """
     lines = [f"  {row.file}{f', line {row.row}' if row.row else ''}: {row.reason}" for row in bad[:SHOWN]]
     if len(bad) > SHOWN:
         lines.append(f"  and {len(bad) - SHOWN} more")
@@ -119,7 +142,7 @@ def refuse(bad: Sequence[BadRow], note: str = "") -> DataError:
     return DataError(message, bad, note)
 
 
-def cpus() -> int:
-    """The processors that this process may use, at most 8: more only wait for the disk."""
+def count_cpus() -> int:
+    """The number of processors available, at most 8: more would wait for the disk."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(8, allowed or 1)

@@ -1,6 +1,6 @@
 """The fonts of synthetic words.
 
-Source Sans and Source Serif (SIL Open Font License) and Caladea (Apache-2.0), each from a package of its own.
+Source Sans and Source Serif (SIL Open Font License) and Caladea (Apache-2.0), each from its own package.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ PACKAGES = ("font_caladea", "font_source_sans_pro", "font_source_serif_pro")
 
 
 @cache
-def faces() -> tuple[Path, ...]:
-    """The TrueType files of the three families; the hairlines of ExtraLight do not survive small sizes."""
+def find_font_files() -> tuple[Path, ...]:
+    """The TrueType files of the three families, without ExtraLight, which is too thin at small sizes."""
     found: list[Path] = []
     for package in PACKAGES:
         try:
@@ -33,6 +33,6 @@ def faces() -> tuple[Path, ...]:
 
 
 @cache
-def font(face: Path, size: int) -> ImageFont.FreeTypeFont:
-    """One face at one size in pixels, loaded once in a process."""
+def load_font(face: Path, size: int) -> ImageFont.FreeTypeFont:
+    """A font at a size in pixels, cached."""
     return ImageFont.truetype(face, size, layout_engine=ImageFont.Layout.BASIC)

@@ -1,7 +1,7 @@
-"""One image of a line of text: looked at before training, read as a grey array of fixed height.
+"""Read images of text lines as grey arrays of fixed height.
 
-The formats are named, so that a file never starts another program (as PostScript would), and the size is
-judged by the header, so that a small file never unfolds to gigabytes.
+Only the listed formats are read, because some others (PostScript) start another program. The size in the header is
+checked first, so that a small file cannot expand to gigabytes.
 """
 
 from __future__ import annotations
@@ -26,43 +26,64 @@ MODES = ("1", "L", "P", "RGB", "LA", "La", "PA", "RGBA", "RGBa", "RGBX", "CMYK",
 
 
 def inspect_image(path: Path) -> tuple[int, int]:
-    """(width, height) of an image that decodes to its last pixel; else a `DataError` that says why not."""
-    with opened(path) as image:
+    """Check that an image can be decoded completely.
+
+    Args:
+        path: of the image.
+
+    Returns:
+        width and height in pixels.
+
+    Raises:
+        DataError: it cannot be read; the message says why.
+    """
+    with open_image(path) as image:
         return image.size
 
 
 def read_line(path: Path, height: int) -> np.ndarray:
-    """The image in greys, 0 black to 255 white, scaled with its aspect kept: uint8 (height, width)."""
-    with opened(path) as image:
+    """Read an image in grey, scaled to a height with the aspect ratio unchanged.
+
+    Args:
+        path: of the image.
+        height: in pixels.
+
+    Returns:
+        uint8 (height, width), 0 for black to 255 for white.
+
+    Raises:
+        DataError: it cannot be read; the message says why.
+    """
+    with open_image(path) as image:
         width = scaled_width(*image.size, height)
-        refuse_huge(width, height, "scaled ")
-        line = grey(image).resize((width, height), Image.Resampling.BILINEAR)
+        reject_huge_image(width, height, "scaled ")
+        line = to_grey(image).resize((width, height), Image.Resampling.BILINEAR)
     return np.array(line, dtype=np.uint8)
 
 
 def scaled_width(width: int, height: int, to_height: int) -> int:
-    """The width, at least 1, of an image that is scaled to another height."""
+    """The width of an image after scaling to a height, at least 1."""
     return max(1, round(width * to_height / height))
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """The decoded image, upright; whatever the decoder stumbles over is a `DataError`."""
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """The decoded image, rotated as its EXIF tag says; errors of the decoder become a `DataError`."""
     try:
         found = path.is_file()
     except OSError as error:  # a name too long, a folder that may not be entered
         raise DataError(f"cannot be looked for ({error.strerror})") from error
     if not found:
-        raise DataError("no image but a folder or a device" if path.exists() else "no such file")
+        raise DataError("not an image but a folder or a device" if path.exists() else "no such file")
     try:
         with Image.open(path, formats=FORMATS) as image:
-            refuse_huge(*image.size)
+            reject_huge_image(*image.size)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             if image.mode not in MODES:
                 raise DataError(f"colour mode {image.mode} is not read; save it as grey or RGB")
             if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
-                raise DataError("the image holds NaN or infinite greys; save it as 8-bit grey")
+                raise DataError("the image has NaN or infinite values; save it as 8-bit grey")
             yield image
     except DataError:
         raise
@@ -76,15 +97,16 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"broken or truncated image ({error}); copy it again") from error
 
 
-def refuse_huge(width: int, height: int, what: str = "") -> None:
+def reject_huge_image(width: int, height: int, what: str = "") -> None:
+    """Raise a `DataError` for more than `MAX_PIXELS`."""
     if width * height > MAX_PIXELS:
         raise DataError(f"huge {what}image: {width} x {height}, at most {MAX_PIXELS:,} pixels; scale it down")
 
 
-def grey(image: Image.Image) -> Image.Image:
-    """The image in 8-bit greys; what is transparent shows white."""
+def to_grey(image: Image.Image) -> Image.Image:
+    """The image in 8-bit grey; transparent pixels become white."""
     if image.mode in WIDE_GREYS:
-        return narrow_grey(image)
+        return convert_wide_grey(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         paper = Image.new("RGBA", image.size, "white")
@@ -92,8 +114,8 @@ def grey(image: Image.Image) -> Image.Image:
     return image.convert("L")
 
 
-def narrow_grey(image: Image.Image) -> Image.Image:
-    """16-bit greys over 257; 32-bit and float greys, having no fixed range, stretched from least to most."""
+def convert_wide_grey(image: Image.Image) -> Image.Image:
+    """8-bit grey of an image with more bits: 16-bit values are divided by 257, other types scaled to their range."""
     wide = np.asarray(image).astype(np.float64)
     low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (wide.min(), wide.max())
     return Image.fromarray(np.uint8(np.rint((wide - low) * (255 / max(high - low, 1e-300)))))

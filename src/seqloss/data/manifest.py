@@ -1,6 +1,6 @@
-"""Rows of a data set, read from a manifest or from a folder of images that are named after their texts.
+"""Read the rows of a data set, from a manifest or from a folder of images whose names are their texts.
 
-What concerns the whole source is a `DataError`; what concerns one row is a `BadRow`, and reading goes on.
+An error of the whole source is a `DataError`. An invalid row is a `BadRow`, and reading continues.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqloss.data.paths import inside, shown
+from seqloss.data.paths import escape_undecodable, resolve_inside
 from seqloss.data.records import Record, csv_records, folder_records, jsonl_records
-from seqloss.data.vocabulary import normalize
+from seqloss.data.vocabulary import normalize_text
 from seqloss.errors import BadRow, DataError
 
 MANIFESTS = ("manifest.csv", "manifest.jsonl")
@@ -20,10 +20,15 @@ MANIFESTS = ("manifest.csv", "manifest.jsonl")
 
 @dataclass(frozen=True)
 class Row:
-    """One image and its text.
+    """An image and its text.
 
-    `file` is the manifest or folder as shown to the person, `row` the line in it as an editor counts; `path`
-    is absolute, `name` the same path below the data folder, with forward slashes; `text` is NFC.
+    Attributes:
+        file: the manifest or folder, for messages.
+        row: the line in the manifest, from 1; None for a folder.
+        path: of the image, absolute.
+        text: in Unicode normal form C.
+        split: the cell of the column `split`, or None.
+        name: the path below the data folder, with forward slashes.
     """
 
     file: str
@@ -35,13 +40,24 @@ class Row:
 
 
 def read_rows(source: Path) -> tuple[list[Row], list[BadRow]]:
-    """The rows of a manifest, of a folder that holds one, or of a folder of images; and the unusable ones.
+    """Read the rows of a data set.
 
     Args:
-        source: a `.csv` or `.jsonl` file, a folder with `manifest.csv` or `.jsonl`, or one of images.
+        source: a `.csv` or `.jsonl` file, a folder with `manifest.csv` or `manifest.jsonl`, or a folder of images.
+
+    Returns:
+        the valid rows, and the invalid ones with their reasons.
 
     Raises:
-        DataError: nothing there, no needed columns, not UTF-8, no row at all.
+        DataError: the source does not exist, is not UTF-8, lacks a column, or has no rows.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "manifest.csv").write_text("path,text\\n1.png,one\\n2.png,\\n")
+        ...     rows, bad = read_rows(Path(folder))
+        >>> [(row.name, row.text) for row in rows], [row.reason for row in bad]
+        ([('1.png', 'one')], ['2.png: the text is empty'])
     """
     manifest = find_manifest(source)
     folder = manifest.parent if manifest else source
@@ -52,28 +68,28 @@ def read_rows(source: Path) -> tuple[list[Row], list[BadRow]]:
     for record in records:
         row = make_row(str(manifest or source), folder, record)
         if isinstance(row, Row) and row.path in first:
-            row = BadRow(row.file, row.row, f"{row.name}: the same image as {place(first[row.path])}")
+            row = BadRow(row.file, row.row, f"{row.name}: the same image as {describe_location(first[row.path])}")
         if isinstance(row, BadRow):
             bad.append(row)
         else:
             first[row.path] = row
             rows.append(row)
     if not rows and not bad:
-        raise DataError(f"{manifest}: no row in it; add one line for each image.")
+        raise DataError(f"{manifest}: it has no rows; add one line for each image.")
     return rows, bad
 
 
 def find_manifest(source: Path) -> Path | None:
-    """The manifest that the source is or holds; None for a folder of images."""
+    """The manifest: the source itself, or a file in it; None for a folder of images."""
     if not source.exists():
         raise DataError(f"{source}: no such file or folder; give the folder that holds the images.")
     if source.is_file():
         if source.suffix.lower() not in (".csv", ".jsonl"):
             raise DataError(f"{source}: expected a folder, a .csv or a .jsonl file; give one of these.")
         return source
-    found = [inside(source, name) for name in MANIFESTS if (source / name).is_file()]
+    found = [resolve_inside(source, name) for name in MANIFESTS if (source / name).is_file()]
     if len(found) > 1:
-        raise DataError(f"{source}: holds manifest.csv and manifest.jsonl; name the one to read.")
+        raise DataError(f"{source}: has manifest.csv and manifest.jsonl; pass the one to read.")
     return found[0] if found else None
 
 
@@ -93,27 +109,29 @@ def read_manifest(manifest: Path) -> Iterator[Record]:
 
 
 def make_row(file: str, folder: Path, record: Record) -> Row | BadRow:
-    """The row of one record, or what is wrong with it."""
+    """The row of a record, or the invalid row with its reason."""
     try:
         if record.problem:
             raise DataError(record.problem)
-        path = inside(folder, cell(record, "path"))
-        text = normalize(cell(record, "text"))
+        path = resolve_inside(folder, require_cell(record, "path"))
+        text = normalize_text(require_cell(record, "text"))
     except DataError as problem:
         return BadRow(file, record.line, str(problem))
-    name = shown(Path(os.path.relpath(path, folder.resolve())).as_posix())
+    name = escape_undecodable(Path(os.path.relpath(path, folder.resolve())).as_posix())
     if not text.strip():
         return BadRow(file, record.line, f"{name}: the text is empty")
-    if shown(text) != text:
-        return BadRow(file, record.line, f"{name}: the text {shown(text)!r} is no Unicode (half a surrogate pair)")
+    if escape_undecodable(text) != text:
+        return BadRow(
+            file, record.line, f"{name}: the text {escape_undecodable(text)!r} is not Unicode (lone surrogate)"
+        )
     split = record.cells.get("split")
     if split is not None and not isinstance(split, str):
         return BadRow(file, record.line, f"{name}: split is {split!r}, not a string")
     return Row(file, record.line, path, text, split, name)
 
 
-def cell(record: Record, key: str) -> str:
-    """A cell that must be there and be a string."""
+def require_cell(record: Record, key: str) -> str:
+    """The value of a cell, which must exist and be a string."""
     value = record.cells.get(key)
     if value is None:
         raise DataError(f"{key} is missing")
@@ -124,6 +142,6 @@ def cell(record: Record, key: str) -> str:
     return value
 
 
-def place(row: Row) -> str:
-    """Where a row stands, for the message of another."""
+def describe_location(row: Row) -> str:
+    """The line or name of a row, for messages about another row."""
     return f"line {row.row}" if row.row is not None else row.name

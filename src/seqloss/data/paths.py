@@ -1,4 +1,4 @@
-"""Where a data set's images may lie: below its folder, and nowhere else."""
+"""Paths of images, which must be inside the data folder."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from seqloss.errors import DataError, outside_folder
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"))
 
 
-def inside(folder: Path, name: str) -> Path:
-    """The absolute path, links followed; a `DataError` where it leaves the data folder."""
+def resolve_inside(folder: Path, name: str) -> Path:
+    """The absolute path, with links resolved.
+
+    Raises:
+        DataError: it is outside the folder, or not a usable path.
+    """
     home = folder.resolve()
     if "\0" in name:
-        raise DataError(f"{shown(name)}: not a usable path (embedded null byte)")
+        raise DataError(f"{escape_undecodable(name)}: not a usable path (embedded null byte)")
     try:
         path = (home / name).resolve()
         loop = path.is_symlink()  # from Python 3.13 on, resolve() leaves it as it is
     except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"{shown(name)}: not a usable path ({error})") from error
+        raise DataError(f"{escape_undecodable(name)}: not a usable path ({error})") from error
     if loop:
-        raise DataError(f"{shown(name)}: not a usable path (a link that leads back to itself)")
+        raise DataError(f"{escape_undecodable(name)}: not a usable path (a circular link)")
     if not path.is_relative_to(home):
-        raise DataError(f"{shown(name)}: {outside_folder(path, home)}")
+        raise DataError(f"{escape_undecodable(name)}: {outside_folder(path, home)}")
     return path
 
 
-def shown(text: str) -> str:
-    """Text that any terminal or file takes: bytes of a name that are no UTF-8 appear as escapes."""
+def escape_undecodable(text: str) -> str:
+    """The text with escapes in place of bytes that are not UTF-8, so that it can be printed."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""The entries of a data set, before anyone asks what they mean: CSV, JSON Lines, or the names in a folder."""
+"""Parse the records of a data set: CSV, JSON Lines, or the file names of a folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ NEEDED = ("path", "text")
 
 @dataclass(frozen=True)
 class Record:
-    """One entry: the line where it begins (None in a folder), its cells by name, or why it has none."""
+    """A record.
+
+    Attributes:
+        line: where it begins, from 1; None in a folder.
+        cells: values by column.
+        problem: why it could not be parsed, or "".
+    """
 
     line: int | None
     cells: Mapping[str, object] = field(default_factory=dict)
@@ -25,7 +31,11 @@ class Record:
 
 
 def csv_records(file: str, text: str) -> Iterator[Record]:
-    """The records below the header of a CSV text; a header without the needed columns is a `DataError`."""
+    """The records of a CSV text.
+
+    Raises:
+        DataError: the header lacks a column.
+    """
     lines = csv_lines(text)
     header = next(lines, None)
     if header is None:
@@ -44,8 +54,8 @@ def csv_records(file: str, text: str) -> Iterator[Record]:
 def csv_lines(text: str) -> Iterator[tuple[int, list[str], str]]:
     """(line where it begins, cells, problem) of each entry that is not a blank line.
 
-    A quotation mark that is never closed would take in all lines after it: after a broken entry, reading goes on
-    with the line that follows its first.
+    An unclosed quotation mark would include all following lines. So after an invalid entry, parsing continues with the
+    line after its first one.
     """
     lines = list(io.StringIO(text, newline=""))
     start = line = 0
@@ -70,7 +80,7 @@ def csv_record(columns: list[str], line: int, cells: list[str], problem: str) ->
 
 
 def jsonl_records(text: str) -> Iterator[Record]:
-    """The records of a JSON Lines text, blank lines left out."""
+    """The records of a JSON Lines text, without blank lines."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield jsonl_record(number, line)
@@ -87,7 +97,11 @@ def jsonl_record(number: int, line: str) -> Record:
 
 
 def folder_records(folder: Path) -> Iterator[Record]:
-    """Each image in the folder, its name without the suffix as the text."""
+    """The images of a folder; the text is the name without suffix.
+
+    Raises:
+        DataError: there are none.
+    """
     images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
         raise DataError(

@@ -1,4 +1,4 @@
-"""The rows that training left out, as a CSV file that no spreadsheet takes for formulas."""
+"""Write the skipped rows to a CSV file. Cells that a spreadsheet would execute as formulas are escaped."""
 
 from __future__ import annotations
 
@@ -15,22 +15,27 @@ FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20"  # the last four: their full-wid
 
 
 def write_skipped(path: Path, bad: Sequence[BadRow]) -> None:
-    """Writes file, row and reason of each bad row, whole or not at all."""
+    """Write file, row and reason of each skipped row, atomically.
+
+    Args:
+        path: of the CSV file.
+        bad: the skipped rows.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow(["file", "row", "reason"])
     for row in bad:
-        writer.writerow([printable(harmless(row.file)), row.row, printable(harmless(row.reason))])
+        writer.writerow([escape_control(escape_formula(row.file)), row.row, escape_control(escape_formula(row.reason))])
     write_atomically(path, text.getvalue())
 
 
-def harmless(cell: str) -> str:
-    """The cell, behind an apostrophe if a spreadsheet would run it; one behind blanks too."""
+def escape_formula(cell: str) -> str:
+    """The cell, with an apostrophe in front if a spreadsheet would execute it."""
     visible = "".join(dropwhile(lambda c: c.isspace() or not c.isprintable(), cell))
     runs = visible[:1] and visible[0] in FORMULA_STARTS
     return "'" + cell if runs or cell[:1] in ("\t", "\r") else cell
 
 
-def printable(cell: str) -> str:
-    """The cell with control characters as escapes: they would move a terminal's cursor."""
+def escape_control(cell: str) -> str:
+    """The cell with escaped control characters, which would move the cursor of a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in cell)

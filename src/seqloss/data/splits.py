@@ -1,8 +1,8 @@
-"""Which rows train, validate and test.
+"""Split rows into training, validation and test rows.
 
-A split column decides. Where no row validates, a tenth of the training rows does: those whose path below the
-data folder has the smallest SHA-256, so that the choice is the same on every machine, with every seed. Test
-rows take part in neither.
+The column `split` decides. Without validation rows, a tenth of the training rows is held out for validation: those
+whose path below the data folder has the smallest SHA-256. So the choice is the same on every machine and for every
+seed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,13 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Splits:
-    """The rows of a data set, each in one list."""
+    """The rows of a data set by split.
+
+    Attributes:
+        train: training rows.
+        validation: validation rows.
+        test: test rows.
+    """
 
     train: list[Row] = field(default_factory=list)
     validation: list[Row] = field(default_factory=list)
@@ -36,10 +42,22 @@ class Splits:
 
 
 def split_rows(rows: Sequence[Row]) -> tuple[Splits, list[BadRow]]:
-    """The rows by split, and those whose split is no known name (or empty, while others have one).
+    """Split rows.
+
+    Args:
+        rows: of a data set.
+
+    Returns:
+        the rows by split; and the rows whose split is unknown, or empty while other rows have one.
 
     Raises:
-        DataError: no row is left to train with.
+        DataError: there are no training rows.
+
+    Example:
+        >>> rows = [Row("m.csv", n, Path(f"{n}.png"), "abc", None, f"{n}.png") for n in range(20)]
+        >>> splits, bad = split_rows(rows)
+        >>> len(splits.train), len(splits.validation), len(splits.test), bad
+        (18, 2, 0, [])
     """
     splits = Splits()
     bad: list[BadRow] = []
@@ -52,16 +70,16 @@ def split_rows(rows: Sequence[Row]) -> tuple[Splits, list[BadRow]]:
             found = f"split is {row.split!r}" if given else "no split, while other rows have one"
             bad.append(BadRow(row.file, row.row, f"{row.name}: {found}; write train, validation or test"))
     if not splits.train and not bad:
-        raise DataError("no row to train with; give some rows the split 'train', or leave out the split column.")
+        raise DataError("no training rows; give some rows the split 'train', or remove the split column.")
     if not splits.validation:
-        splits = hold_out(splits)
+        splits = hold_out_validation(splits)
     return splits, bad
 
 
-def hold_out(splits: Splits) -> Splits:
-    """A tenth of the training rows, one at least if there are two, moved to validation; order is kept.
+def hold_out_validation(splits: Splits) -> Splits:
+    """Move a tenth of the training rows to validation, at least one if there are two; the order is unchanged.
 
-    A row stays if one of its characters stands in no other row that stays: training would never see it.
+    A row stays in training if it has a character that no other remaining row has.
     """
     ranked = sorted(splits.train, key=lambda row: hashlib.sha256(row.name.encode()).digest())
     count = max(round(len(ranked) / 10), 1) if len(ranked) > 1 else 0

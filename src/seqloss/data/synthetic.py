@@ -1,6 +1,6 @@
-"""Images of words, rendered on the fly: a data set that needs no files and never repeats in training.
+"""Images of words, rendered on the fly: a data set without files, with new images in every epoch.
 
-Every image follows from (seed, split, epoch, index) alone: any process renders the same bits, in any order.
+Each image is a function of (seed, split, epoch, index): every process renders the same bits, in any order.
 """
 
 from __future__ import annotations
@@ -10,24 +10,31 @@ import math
 import numpy as np
 from PIL import Image
 
-from seqloss.data.fonts import faces, font
+from seqloss.data.fonts import find_font_files, load_font
 from seqloss.data.vocabulary import frames_needed
 from seqloss.data.words import SPLITS, Split, split_words
 
 SIZES = (16, 18, 20, 22, 24)  # of a face, in pixels, for a line 32 pixels high
 TURN = math.radians(3)
-EDGE = 1  # pixels around the ink that stay paper
+EDGE = 1  # pixels of margin
 
 
 class SyntheticWords:
     """Synthetic words of one split.
 
-    Training items are drawn anew each epoch; validation and test items are the same in every epoch and go
-    through the split's words in turn, so a test set of 500 has each test word once.
+    Training items are random in each epoch. Validation and test items are the same in every epoch and use the words of
+    the split in turn, so that a test set of 500 has each test word once.
 
-    >>> image, text = SyntheticWords("test", size=500, seed=0, height=32).item(epoch=0, index=0)
-    >>> image.shape[0], image.dtype.name, text in split_words("test")
-    (32, 'uint8', True)
+    Args:
+        split: "train", "validation" or "test".
+        size: number of items.
+        seed: of the random images.
+        height: of the images, in pixels.
+
+    Example:
+        >>> image, text = SyntheticWords("test", size=500, seed=0, height=32).item(epoch=0, index=0)
+        >>> image.shape[0], image.dtype.name, text in split_words("test")
+        (32, 'uint8', True)
     """
 
     def __init__(self, split: Split, size: int, seed: int, height: int = 32) -> None:
@@ -55,23 +62,32 @@ class SyntheticWords:
 
 
 def render_word(text: str, rng: np.random.Generator, height: int = 32) -> np.ndarray:
-    """The text in a random face, size, place and slant, dark on light, with specks: uint8 (height, width)."""
+    """Render a text in a random font, size, position and rotation, dark on light, with noise.
+
+    Args:
+        text: to render.
+        rng: random generator.
+        height: of the image, in pixels.
+
+    Returns:
+        uint8 (height, width).
+    """
     ink = fit_ink(rotate_ink(draw_ink(text, rng, height), rng, height), height - 2 * EDGE)
     cover = place_ink(ink, text, rng, height)  # (height, width), 0 paper to 1 ink
     return add_noise(blur_ink(cover, rng), rng)
 
 
 def draw_ink(text: str, rng: np.random.Generator, height: int) -> Image.Image:
-    """The bare ink of the text, 255 where it is full."""
-    choices = faces()
+    """The text as a mask, 255 for full ink."""
+    choices = find_font_files()
     size = max(4, round(SIZES[rng.integers(len(SIZES))] * height / 32))
-    face = font(choices[rng.integers(len(choices))], size)
+    face = load_font(choices[rng.integers(len(choices))], size)
     mask, _ = face.getmask2(text, mode="L")
     return Image.frombytes("L", mask.size, bytes(mask)) if mask.size[0] else Image.new("L", (1, 1))
 
 
 def rotate_ink(ink: Image.Image, rng: np.random.Generator, height: int) -> Image.Image:
-    """The ink turned by up to 3 degrees, less where a long word would leave the line."""
+    """The ink rotated by up to 3 degrees, less for long words, which would leave the line."""
     room = max(0, height - 2 * EDGE - ink.height)
     limit = min(TURN, math.atan2(room, ink.width))
     angle = math.degrees(limit * rng.uniform(-1, 1))
@@ -80,14 +96,14 @@ def rotate_ink(ink: Image.Image, rng: np.random.Generator, height: int) -> Image
 
 
 def fit_ink(ink: Image.Image, height: int) -> Image.Image:
-    """The ink, made smaller if it is higher than the line."""
+    """The ink, scaled down if it is higher than the line."""
     if ink.height <= height:
         return ink
     return ink.resize((max(1, ink.width * height // ink.height), height), Image.Resampling.BILINEAR)
 
 
 def place_ink(ink: Image.Image, text: str, rng: np.random.Generator, height: int) -> np.ndarray:
-    """The ink somewhere on a line with room for each character and the gap in each pair: (height, width)."""
+    """The ink at a random position, in a line that has enough frames for its characters: (height, width)."""
     unit = height / 32
     before, after = rng.integers(EDGE, max(EDGE + 1, round(8 * unit)), size=2, endpoint=True)
     least = round(6 * unit * frames_needed(text))
@@ -100,7 +116,7 @@ def place_ink(ink: Image.Image, text: str, rng: np.random.Generator, height: int
 
 
 def blur_ink(cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The cover blurred by the kernel (w, 1 - 2w, w) along both axes, w up to 0.2."""
+    """The image blurred with the kernel (w, 1 - 2w, w) along both axes, w up to 0.2."""
     w = np.float32(rng.uniform(0, 0.2))
     for axis in (cover, cover.T):
         middle = axis[1:-1] * (1 - 2 * w) + (axis[:-2] + axis[2:]) * w
@@ -109,7 +125,7 @@ def blur_ink(cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def add_noise(cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Dark ink on light paper that shades from side to side, with grain and specks: uint8 (height, width)."""
+    """Dark ink on a light background with a gradient, noise and specks: uint8 (height, width)."""
     paper, ink = rng.uniform(175, 250), rng.uniform(0, 90)
     left, right = rng.uniform(-12, 12, 2)
     shade = np.linspace(left, right, cover.shape[1], dtype=np.float32)

@@ -6,7 +6,7 @@ command line, `transcribe`, `report` and `export` find it there by its name, whi
 * `seqloss.recipes.ocr`: images of text lines to text.
 * `seqloss.recipes.recognition`: no recipe; what recipes that map frames to text with CTC share.
 
-This module imports no framework: a recipe is loaded when it is asked for.
+This module imports no framework: a recipe is loaded when it is used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Where a recipe's classes are, as "module:class", and what its command's help says.
+    """Where a recipe's classes are, as "module:class", and the help of its command.
 
     Attributes:
         settings: a `TrainingSettings`; its module imports no framework.

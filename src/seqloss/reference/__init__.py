@@ -1,17 +1,15 @@
-"""The definition of CTC, written to be read and to check everything fast against; float64, NumPy alone.
+"""The reference implementation of CTC in float64 NumPy, written for readability. All kernels are tested against it.
 
-Read in this order:
+Read it in this order:
 
-1. `paths`: what the loss is, by listing every path. Nothing in it is clever, so nothing in it can be wrong
-   quietly.
-2. `ctc`: the same numbers by Graves' recursion, in time proportional to frames times labels. It is the file
-   whose style the maths of this project follows. `semiring` is what its sums and products stand for.
-3. `complement`: what keeps the digits of a small loss: the probability of failing, summed instead of
-   subtracted.
-4. `scores`: how the contract reads a row of logits: masks, NaN, softmax.
-5. `alignment`: the one best path, and which it is among equals.
+1. `paths`: the loss by listing all paths: the definition.
+2. `ctc`: the same by the forward-backward recursion, in time proportional to frames times labels. `semiring` defines
+   its sums and products, `lattice` its states.
+3. `complement`: the precision of small losses: the probability of failure as a sum instead of a difference.
+4. `scores`: how logits are preprocessed: masks, NaN, softmax.
+5. `alignment`: the best path, and the choice among equal paths.
 
-Nothing fast imports this package, and it imports nothing fast: they check each other.
+This package and the kernels do not import each other.
 """
 
 from seqloss.reference.alignment import Alignment, ctc_align

@@ -1,4 +1,4 @@
-"""The best path, and which one it is among equals.
+"""The best path, and the choice among equal paths.
 
 The recursion of `lattice` over the max-plus semiring: β_t(s) is then the score of the best way on from state
 s. A path is best when every step of it attains that maximum. Where several steps do, the contract wants the
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from seqloss import contract
-from seqloss.reference.ctc import Row, close, read_rows
+from seqloss.reference.ctc import Row, infeasible_value, iterate_rows
 from seqloss.reference.lattice import Lattice, backward
 from seqloss.reference.scores import as_logits, log_softmax
 from seqloss.reference.semiring import MAX
@@ -35,7 +35,7 @@ from seqloss.reference.semiring import MAX
 
 @dataclass(frozen=True)
 class Alignment:
-    """The best path of each row; what lies past a row's lengths, or has no path, is -1 (scores: 0).
+    """The best path of each row. Padding, and rows without a path, are -1 (scores: 0).
 
     Attributes:
         classes: (batch, time) int64, the class of each frame.
@@ -62,12 +62,19 @@ def ctc_align(
     normalize: bool = True,
     infeasible: contract.Infeasible = "inf",
 ) -> Alignment:
-    """Which frames show which label: the most probable path that reads as the target.
+    """Forced alignment: the most probable path that collapses to the target.
 
     argmax_{π ∈ B⁻¹(l)} Σ_t log y_t(π_t); among equals the label starts that are lexicographically earliest,
     then each label's span shortest.
 
-    Args: as `ctc_loss_and_grad`; `infeasible="zero"` gives a total of 0 where "inf" gives -inf.
+    Args:
+        logits: as for `ctc_loss_and_grad`.
+        targets: as for `ctc_loss_and_grad`.
+        logit_lengths: as for `ctc_loss_and_grad`.
+        target_lengths: as for `ctc_loss_and_grad`.
+        blank: as for `ctc_loss_and_grad`.
+        normalize: as for `ctc_loss_and_grad`.
+        infeasible: for rows that no path fits: "inf" (total -inf), "zero" (total 0) or "raise".
 
     Returns:
         the `Alignment`.
@@ -83,17 +90,17 @@ def ctc_align(
     contract.check_options(infeasible, "none", None)
     logits = as_logits(logits)
     batch = contract.validate(logits.shape, targets, logit_lengths, target_lengths, blank=blank)
-    found = _nothing(logits, batch)
-    for row in read_rows(logits, batch, normalize):
+    found = _empty_alignment(logits, batch)
+    for row in iterate_rows(logits, batch, normalize):
         n, labels = row.number, slice(0, len(row.target))
         if row.scores is None:
             found.total[n], found.scores[n, labels] = np.nan, np.nan
             continue
         states = best_states(_relative(row.scores) if normalize else row.scores, row.lattice)
         if states is None:
-            found.total[n] = close(n, batch, infeasible, -np.inf)
+            found.total[n] = infeasible_value(n, batch, infeasible, -np.inf)
         else:
-            _write(found, row, states, log_softmax(row.scores) if normalize else row.scores)
+            _store_path(found, row, states, log_softmax(row.scores) if normalize else row.scores)
     return found
 
 
@@ -108,8 +115,8 @@ def best_states(scores: np.ndarray, lattice: Lattice) -> list[int] | None:
         states, one per frame, or None.
 
     Example:
-        >>> from seqloss.reference.lattice import lay_out
-        >>> best_states(np.zeros((4, 3)), lay_out([1, 2], 0))
+        >>> from seqloss.reference.lattice import make_lattice
+        >>> best_states(np.zeros((4, 3)), make_lattice([1, 2], 0))
         [1, 3, 4, 4]
     """
     emissions = scores[:, lattice.classes]  # (time, states)
@@ -135,8 +142,8 @@ def _relative(scores: np.ndarray) -> np.ndarray:
     return scores - scores.max(axis=1, keepdims=True)
 
 
-def _nothing(logits: np.ndarray, batch: contract.Batch) -> Alignment:
-    """All rows still without a path."""
+def _empty_alignment(logits: np.ndarray, batch: contract.Batch) -> Alignment:
+    """An alignment without paths."""
     shape = batch.targets.shape  # (batch, labels)
     return Alignment(
         classes=np.full(logits.shape[:2], -1),
@@ -147,8 +154,8 @@ def _nothing(logits: np.ndarray, batch: contract.Batch) -> Alignment:
     )
 
 
-def _write(found: Alignment, row: Row, states: list[int], log_probs: np.ndarray) -> None:
-    """Note the path of one row, label by label."""
+def _store_path(found: Alignment, row: Row, states: list[int], log_probs: np.ndarray) -> None:
+    """Store the path of one row."""
     n, path = row.number, np.array(states, np.int64)
     chosen = row.lattice.classes[path]  # (time,)
     steps = log_probs[np.arange(len(path)), chosen]  # (time,)

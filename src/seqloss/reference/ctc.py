@@ -1,18 +1,17 @@
 """CTC by Graves' recursion: loss, posteriors and gradient, in float64, for every case of the contract.
 
-The loss of a row is minus the log probability that its frames read as the target l, summed over all paths
-that collapse to it (`paths` lists them). `lattice` adds them up state by state: α_t(s) over all ways into
-state s, β_t(s) over all ways on from it. With y = softmax(x), in logs,
+The loss of a row is minus the log-probability of its target l, summed over all paths that collapse to it (see
+`paths`). `lattice` computes the sums by state: α_t(s) over all paths to state s, β_t(s) over all paths from it. With
+y = softmax(x), in logs,
 
     log P(l) = ⊕_{s final} α_T(s)                                      loss = -log P(l)
 
-Every path is in exactly one state after frame t, so α_t(s) β_t(s) splits P(l) by state, and over the states
-of one class it gives the posterior, the probability that frame t shows class k if the frames read as the
-target:
+Every path is in exactly one state after frame t, so P(l) = Σ_s α_t(s) β_t(s). The terms of the states of class k give
+the posterior, the probability of class k in frame t given the target:
 
     γ_t(k) = Σ_{s: l′_s = k} α_t(s) β_t(s) / Σ_s α_t(s) β_t(s)
 
-Dividing by the frame's own sum, not by P(l), lets what rounding piled up over thousands of frames cancel.
+The divisor is the sum of the frame, not P(l), so that accumulated rounding errors cancel.
 
 **Gradient.** P(l) is linear in each y_t(k), with y_t(k) ∂P/∂y_t(k) = Σ_{s: l′_s = k} α_t(s) β_t(s) = γ_t(k)
 P. Hence
@@ -23,14 +22,13 @@ P. Hence
 the second by ∂log y(j)/∂x(k) = [j = k] - y(k) and Σ_j γ(j) = 1.
 
 **Precision.** In float64 the logs are off by about |log P| 2e-16 a step, posteriors by about that relatively:
-1e-11 for a loss of 10,000 over 4,000 frames. What would suffer is a sure model: with P = 1 - δ and δ = 1e-12,
-log P keeps four digits and y - γ fewer. There `complement` gives δ and y - γ as sums of positive terms, and
-loss and gradient are right in relative terms however small δ is; it takes over at δ < 1/2, where both ways
-are good. Where a posterior is near 1, its gradient is minus the sum of the others. With `normalize=False` no
-complement exists, as the other classes are never read: a small loss is then as exact as the sum of its
-scores.
+1e-11 for a loss of 10,000 over 4,000 frames. For a confident model, with P = 1 - δ and δ = 1e-12, log P would keep
+four digits and y - γ fewer. So for δ < 1/2, `complement` computes δ and y - γ as sums of positive terms: loss and
+gradient have small relative errors for any δ. If a posterior is near 1, its gradient is minus the sum of the others.
+With `normalize=False` there is no complement, as the other classes are not used: a small loss is as exact as the sum
+of its scores.
 
-To check the arithmetic by itself, pass logits in `np.longdouble`: everything then runs in it.
+To test the arithmetic, pass logits of type `np.longdouble`: all computations then use it.
 
 References:
     Graves, Fernández, Gomez, Schmidhuber, Connectionist temporal classification: labelling unsegmented
@@ -47,7 +45,7 @@ import numpy as np
 
 from seqloss import contract
 from seqloss.reference.complement import emits_and_fails, fails_after
-from seqloss.reference.lattice import Lattice, backward, forward, lay_out
+from seqloss.reference.lattice import Lattice, backward, forward, make_lattice
 from seqloss.reference.scores import as_logits, log_softmax, row_scores
 from seqloss.reference.semiring import LOG
 
@@ -57,7 +55,7 @@ SMALLEST = contract.SMALLEST
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a batch, cut to its lengths."""
+    """One row of a batch, without padding."""
 
     number: int
     scores: np.ndarray | None  # (time, classes) before softmax; None for a non-finite row
@@ -75,17 +73,18 @@ def ctc_loss_and_grad(
     normalize: bool = True,
     infeasible: contract.Infeasible = "inf",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How improbable each target is under its frames' scores, and the gradient that makes it more probable.
+    """CTC loss of each row, and its gradient with respect to the logits.
 
     loss = -log Σ_{π ∈ B⁻¹(l)} Π_t y_t(π_t),  gradient = y - γ (`normalize=False`: -γ).
 
     Args:
-        logits: (batch, time, classes) floats, scores before softmax; log-probabilities with
-        `normalize=False`. targets: (batch, labels) integers, or all labels one row after another.
-        logit_lengths: (batch,) frames in use; None for all. target_lengths: (batch,) labels in use; None for
-        all. blank: the blank's class; negative counts from the end. normalize: put the scores through
-        softmax. infeasible: for rows that no path fits: "inf" (loss inf, gradient 0), "zero" (both 0) or
-        "raise".
+        logits: (batch, time, classes) floats: scores before softmax, or log-probabilities with `normalize=False`.
+        targets: (batch, labels) integers, or concatenated labels.
+        logit_lengths: (batch,) frames in use; None for all.
+        target_lengths: (batch,) labels in use; None for all.
+        blank: class of the blank; negative counts from the end.
+        normalize: apply softmax.
+        infeasible: for rows that no path fits: "inf" (loss inf, gradient 0), "zero" (both 0) or "raise".
 
     Returns:
         loss (batch,) in nats and its gradient (batch, time, classes) with respect to the logits, float64.
@@ -96,7 +95,7 @@ def ctc_loss_and_grad(
         InfeasibleError: a row that no path fits, with `infeasible="raise"`.
 
     Example:
-        Two frames of two equally likely classes read as [1] along 3 of 4 paths:
+        Of the four paths of two frames and two classes, three collapse to [1]:
 
         >>> loss, grad = ctc_loss_and_grad(np.zeros((1, 2, 2)), [[1]])
         >>> bool(np.isclose(loss[0], np.log(4 / 3)))
@@ -108,15 +107,15 @@ def ctc_loss_and_grad(
     logits = as_logits(logits)
     batch = contract.validate(logits.shape, targets, logit_lengths, target_lengths, blank=blank)
     loss, grad = np.zeros(len(logits), logits.dtype), np.zeros_like(logits)
-    for row in read_rows(logits, batch, normalize):
+    for row in iterate_rows(logits, batch, normalize):
         n, frames = row.number, slice(0, batch.logit_lengths[row.number])
         if row.scores is None:
             loss[n], grad[n, frames] = np.nan, np.nan
             continue
         loss[n], grad[n, frames] = _loss_and_grad(row.scores, row.lattice, normalize)
         if loss[n] == np.inf:
-            loss[n] = close(n, batch, infeasible, np.inf)
-    return flush(loss), flush(grad)
+            loss[n] = infeasible_value(n, batch, infeasible, np.inf)
+    return flush_small_values(loss), flush_small_values(grad)
 
 
 def ctc_posteriors(
@@ -129,12 +128,19 @@ def ctc_posteriors(
     normalize: bool = True,
     infeasible: contract.Infeasible = "inf",
 ) -> np.ndarray:
-    """Where in time each class stands: the probability that frame t emits class k, given the target (γ).
+    """Posteriors: the probability of class k in frame t, given the target (γ).
 
-    Args: as `ctc_loss_and_grad`; a row that no path fits, and frames past a row's length, are all 0.
+    Args:
+        logits: as for `ctc_loss_and_grad`.
+        targets: as for `ctc_loss_and_grad`.
+        logit_lengths: as for `ctc_loss_and_grad`.
+        target_lengths: as for `ctc_loss_and_grad`.
+        blank: as for `ctc_loss_and_grad`.
+        normalize: as for `ctc_loss_and_grad`.
+        infeasible: "raise" for an error; otherwise rows that no path fits are 0.
 
     Returns:
-        (batch, time, classes) float64; each frame in use adds up to 1, or is NaN in a non-finite row.
+        (batch, time, classes) float64. Each frame in use sums to 1, or is NaN in a non-finite row; padding is 0.
 
     Raises:
         as `ctc_loss_and_grad`.
@@ -147,7 +153,7 @@ def ctc_posteriors(
     logits = as_logits(logits)
     batch = contract.validate(logits.shape, targets, logit_lengths, target_lengths, blank=blank)
     shares = np.zeros_like(logits)
-    for row in read_rows(logits, batch, normalize):
+    for row in iterate_rows(logits, batch, normalize):
         n, frames = row.number, slice(0, batch.logit_lengths[row.number])
         if row.scores is None:
             shares[n, frames] = np.nan
@@ -155,12 +161,12 @@ def ctc_posteriors(
         log_probs = log_softmax(row.scores) if normalize else row.scores
         log_total, shares[n, frames] = total_and_posteriors(log_probs, row.lattice)
         if log_total == -np.inf:
-            close(n, batch, infeasible, 0.0)
-    return flush(shares)
+            infeasible_value(n, batch, infeasible, 0.0)
+    return flush_small_values(shares)
 
 
 def total_and_posteriors(log_probs: np.ndarray, lattice: Lattice) -> tuple[float, np.ndarray]:
-    """Log probability of the target, and the posteriors (time, classes), of one row.
+    """Log-probability of the target, and posteriors (time, classes), of one row.
 
     Args:
         log_probs: (time, classes), log y.
@@ -170,7 +176,7 @@ def total_and_posteriors(log_probs: np.ndarray, lattice: Lattice) -> tuple[float
         log P(l) and γ; -inf and zeros when no path of positive probability fits.
 
     Example:
-        >>> log_total, _ = total_and_posteriors(np.log(np.full((2, 2), 0.5)), lay_out([1], 0))
+        >>> log_total, _ = total_and_posteriors(np.log(np.full((2, 2), 0.5)), make_lattice([1], 0))
         >>> bool(np.isclose(np.exp(log_total), 3 / 4))
         True
     """
@@ -196,15 +202,15 @@ def _loss_and_grad(scores: np.ndarray, lattice: Lattice, normalize: bool) -> tup
     failing = fails[0, 0]  # δ
     if failing < 0.5:
         grad = emits_and_fails(probs, lattice, fails) - posteriors * failing
-        return -np.log1p(-failing), balance(grad, posteriors)
-    return -log_total, balance(probs - posteriors, posteriors)
+        return -np.log1p(-failing), balance_gradient(grad, posteriors)
+    return -log_total, balance_gradient(probs - posteriors, posteriors)
 
 
-def balance(grad: np.ndarray, posteriors: np.ndarray) -> np.ndarray:
-    """Where a posterior is over 1/2, set its gradient to minus the sum of its frame's others.
+def balance_gradient(grad: np.ndarray, posteriors: np.ndarray) -> np.ndarray:
+    """Where a posterior is above 1/2, set its gradient to minus the sum of the others in the frame.
 
     Example:
-        >>> balance(np.array([[0.0, 1e-30, 1e-30]]), np.array([[1.0, 0.0, 0.0]])).tolist()
+        >>> balance_gradient(np.array([[0.0, 1e-30, 1e-30]]), np.array([[1.0, 0.0, 0.0]])).tolist()
         [[-2e-30, 1e-30, 1e-30]]
     """
     frames = np.flatnonzero(posteriors.max(axis=1) > 0.5)
@@ -215,33 +221,33 @@ def balance(grad: np.ndarray, posteriors: np.ndarray) -> np.ndarray:
     return balanced
 
 
-def read_rows(logits: np.ndarray, batch: contract.Batch, normalize: bool) -> Iterator[Row]:
-    """Cut a batch into rows of the length in use, and read their scores as the contract says.
+def iterate_rows(logits: np.ndarray, batch: contract.Batch, normalize: bool) -> Iterator[Row]:
+    """The rows of a batch without padding, with preprocessed scores.
 
     Raises:
-        NormalizationError: `normalize=False`, and scores that are no log-probabilities.
+        NormalizationError: `normalize=False`, and scores that are not log-probabilities.
 
     Example:
         >>> batch = contract.validate((1, 3, 2), [[1, 1]], [2], [1])
-        >>> [(row.scores.shape, row.target.tolist()) for row in read_rows(np.zeros((1, 3, 2)), batch, True)]
+        >>> [(row.scores.shape, row.target.tolist()) for row in iterate_rows(np.zeros((1, 3, 2)), batch, True)]
         [((2, 2), [1])]
     """
     rows = []
     for n, (frames, labels) in enumerate(zip(batch.logit_lengths, batch.target_lengths, strict=True)):
         target = batch.targets[n, :labels]
         scores = row_scores(logits[n, :frames], target, batch.blank, normalize)
-        rows.append(Row(n, scores, target, lay_out(target, batch.blank)))
+        rows.append(Row(n, scores, target, make_lattice(target, batch.blank)))
     if not normalize:
         contract.check_normalized(logits, batch.logit_lengths)
     return iter(rows)
 
 
-def close(row: int, batch: contract.Batch, infeasible: contract.Infeasible, value: float) -> float:
-    """What a row that no path fits counts as: `value`, or 0, or an `InfeasibleError`.
+def infeasible_value(row: int, batch: contract.Batch, infeasible: contract.Infeasible, value: float) -> float:
+    """The result for a row that no path fits: `value`, or 0, or an `InfeasibleError`.
 
     Example:
         >>> batch = contract.validate((1, 1, 2), [[1, 1]])
-        >>> close(0, batch, "zero", np.inf)
+        >>> infeasible_value(0, batch, "zero", np.inf)
         0.0
     """
     if infeasible == "raise":
@@ -249,11 +255,11 @@ def close(row: int, batch: contract.Batch, infeasible: contract.Infeasible, valu
     return 0.0 if infeasible == "zero" else value
 
 
-def flush(values: np.ndarray) -> np.ndarray:
+def flush_small_values(values: np.ndarray) -> np.ndarray:
     """Turn values smaller than `SMALLEST` into exactly 0.
 
     Example:
-        >>> flush(np.array([1e-37, -1e-39, np.nan]))
+        >>> flush_small_values(np.array([1e-37, -1e-39, np.nan]))
         array([1.e-37, 0.e+00,    nan])
     """
     return np.where(np.abs(values) < SMALLEST, 0.0, values)

@@ -1,6 +1,6 @@
-"""Graves' states and his recursion, over any semiring.
+"""The states of a target, and the forward-backward recursion over any semiring.
 
-Between, before and after its labels a target may show blanks, so its 2L + 1 states are (l′ in the paper)
+A path can have blanks before, between and after the labels, so a target has 2L + 1 states (l′ in the paper):
 
     s         0      1     2      3     ...   2L - 1   2L
     class     blank  l_1   blank  l_2   ...   l_L      blank
@@ -52,7 +52,7 @@ class Lattice:
         return (self.classes[:, None] == np.arange(classes)).astype(np.float64)
 
 
-def lay_out(target: Sequence[int] | np.ndarray, blank: int) -> Lattice:
+def make_lattice(target: Sequence[int] | np.ndarray, blank: int) -> Lattice:
     """Lay out the 2L + 1 states of a target of L labels.
 
     Args:
@@ -63,9 +63,9 @@ def lay_out(target: Sequence[int] | np.ndarray, blank: int) -> Lattice:
         the `Lattice`.
 
     Example:
-        >>> lay_out([3, 3, 1], blank=0).classes.tolist()
+        >>> make_lattice([3, 3, 1], blank=0).classes.tolist()
         [0, 3, 0, 3, 0, 1, 0]
-        >>> np.flatnonzero(lay_out([3, 3, 1], blank=0).may_skip).tolist()
+        >>> np.flatnonzero(make_lattice([3, 3, 1], blank=0).may_skip).tolist()
         [5]
     """
     labels = np.asarray(target, np.int64)
@@ -92,15 +92,15 @@ def forward(emissions: np.ndarray, lattice: Lattice, ring: Semiring) -> np.ndarr
         Count the paths of 3 frames that read as (1, 2):
 
         >>> from seqloss.reference.semiring import PROBABILITY
-        >>> states = lay_out([1, 2], blank=0)
+        >>> states = make_lattice([1, 2], blank=0)
         >>> forward(np.ones((3, 5)), states, PROBABILITY)[-1][states.final].sum()
         np.float64(5.0)
     """
     alphas = np.full((len(emissions) + 1, len(lattice.classes)), ring.zero, emissions.dtype)
     alphas[0, 0] = ring.one
     for t, emission in enumerate(emissions):
-        near = ring.plus(alphas[t], shifted(alphas[t], 1, ring.zero))
-        skip = np.where(lattice.may_skip, shifted(alphas[t], 2, ring.zero), ring.zero)
+        near = ring.plus(alphas[t], shift_states(alphas[t], 1, ring.zero))
+        skip = np.where(lattice.may_skip, shift_states(alphas[t], 2, ring.zero), ring.zero)
         alphas[t + 1] = ring.times(ring.plus(near, skip), emission)
     return alphas
 
@@ -113,24 +113,24 @@ def backward(emissions: np.ndarray, lattice: Lattice, ring: Semiring) -> np.ndar
 
     Example:
         >>> from seqloss.reference.semiring import PROBABILITY
-        >>> backward(np.ones((3, 5)), lay_out([1, 2], blank=0), PROBABILITY)[0, 0]
+        >>> backward(np.ones((3, 5)), make_lattice([1, 2], blank=0), PROBABILITY)[0, 0]
         np.float64(5.0)
     """
     betas = np.full((len(emissions) + 1, len(lattice.classes)), ring.zero, emissions.dtype)
     betas[-1, lattice.final] = ring.one
     for t in reversed(range(len(emissions))):
         ahead = ring.times(emissions[t], betas[t + 1])  # (states,), by the state that frame t leads to
-        near = ring.plus(ahead, shifted(ahead, -1, ring.zero))
-        skip = shifted(np.where(lattice.may_skip, ahead, ring.zero), -2, ring.zero)
+        near = ring.plus(ahead, shift_states(ahead, -1, ring.zero))
+        skip = shift_states(np.where(lattice.may_skip, ahead, ring.zero), -2, ring.zero)
         betas[t] = ring.plus(near, skip)
     return betas
 
 
-def shifted(values: np.ndarray, by: int, fill: float) -> np.ndarray:
+def shift_states(values: np.ndarray, by: int, fill: float) -> np.ndarray:
     """Move values (states,) to higher states, or lower ones for a negative `by`; what comes in is `fill`.
 
     Example:
-        >>> shifted(np.array([1.0, 2.0, 3.0]), -1, 0.0)
+        >>> shift_states(np.array([1.0, 2.0, 3.0]), -1, 0.0)
         array([2., 3., 0.])
     """
     moved = np.full_like(values, fill)

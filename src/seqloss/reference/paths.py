@@ -1,16 +1,15 @@
-"""CTC by its definition: list every path, keep those that collapse to the target, add up.
+"""CTC by its definition: the sum over all paths that collapse to the target.
 
-A path π chooses one class per frame; frames choose independently, so with y the frames' probabilities
+A path π has one class per frame. With y_t(k) the probability of class k in frame t, its probability is
 
     p(π) = Π_t y_t(π_t).
 
-B collapses a path to the labels that it reads: first join equal neighbours, then drop blanks. A target l is
-read by all paths in B⁻¹(l), and everything that CTC says follows from them:
+B collapses a path to labels: it merges repeated classes, then removes blanks. The paths of a target l are B⁻¹(l):
 
     P(l) = Σ_{π ∈ B⁻¹(l)} p(π)                       the loss is -log P(l)
     γ_t(k) = Σ_{π ∈ B⁻¹(l), π_t = k} p(π) / P(l)     the posterior of class k in frame t
 
-There are classes^frames paths, so this is for a handful of frames: the reference that `ctc` is held against.
+There are classes^frames paths, so this works for a few frames only. `ctc` is tested against it.
 
 References:
     Graves, Fernández, Gomez, Schmidhuber, Connectionist temporal classification, ICML 2006, section 3.
@@ -30,7 +29,7 @@ Labels = tuple[int, ...]
 
 
 def collapse(path: Sequence[int], blank: int = 0) -> Labels:
-    """Read the labels of a path (B in the paper): join equal neighbours, then drop blanks.
+    """Collapse a path to its labels (B in the paper): merge repeated classes, then remove blanks.
 
     Args:
         path: one class per frame.
@@ -47,19 +46,19 @@ def collapse(path: Sequence[int], blank: int = 0) -> Labels:
 
 
 @cache
-def group(frames: int, classes: int, blank: int = 0) -> dict[Labels, np.ndarray]:
-    """List all paths of this many frames, grouped by the target that they collapse to (B⁻¹), once per shape.
+def paths_by_target(frames: int, classes: int, blank: int = 0) -> dict[Labels, np.ndarray]:
+    """List all paths of a number of frames by the target that they collapse to (B⁻¹); cached.
 
     Args:
         frames: length of the paths.
-        classes: size of the alphabet, the blank included.
+        classes: number of classes, the blank included.
         blank: the blank's class, from 0.
 
     Returns:
-        for each target that some path reads, its paths (paths, time), in lexicographic order.
+        the paths (paths, time) of each target, in lexicographic order.
 
     Example:
-        >>> {target: paths.tolist() for target, paths in group(2, 2).items()}
+        >>> {target: paths.tolist() for target, paths in paths_by_target(2, 2).items()}
         {(): [[0, 0]], (1,): [[0, 1], [1, 0], [1, 1]]}
     """
     groups = defaultdict(list)
@@ -68,19 +67,19 @@ def group(frames: int, classes: int, blank: int = 0) -> dict[Labels, np.ndarray]
     return {target: np.array(paths, np.int64).reshape(len(paths), frames) for target, paths in groups.items()}
 
 
-def fitting(log_probs: np.ndarray, target: Sequence[int], blank: int = 0) -> np.ndarray:
-    """All paths (paths, time) that collapse to the target; none of them may have a probability above 0.
+def paths_of_target(log_probs: np.ndarray, target: Sequence[int], blank: int = 0) -> np.ndarray:
+    """All paths (paths, time) that collapse to the target, including those of probability 0.
 
     Example:
-        >>> fitting(np.zeros((3, 3)), [1, 2]).tolist()
+        >>> paths_of_target(np.zeros((3, 3)), [1, 2]).tolist()
         [[0, 1, 2], [1, 0, 2], [1, 1, 2], [1, 2, 0], [1, 2, 2]]
     """
     frames, classes = log_probs.shape
-    return group(frames, classes, blank).get(tuple(target), np.zeros((0, frames), np.int64))
+    return paths_by_target(frames, classes, blank).get(tuple(target), np.zeros((0, frames), np.int64))
 
 
 def path_scores(log_probs: np.ndarray, paths: np.ndarray) -> np.ndarray:
-    """Add up the log probabilities along each path, log p(π) = Σ_t log y_t(π_t), correctly rounded.
+    """Log-probability of each path, log p(π) = Σ_t log y_t(π_t), correctly rounded.
 
     Example:
         >>> path_scores(np.log([[0.5, 0.5], [0.25, 0.75]]), np.array([[0, 1]])) == np.log(0.5) + np.log(0.75)
@@ -90,8 +89,8 @@ def path_scores(log_probs: np.ndarray, paths: np.ndarray) -> np.ndarray:
     return np.array([math.fsum(path) for path in steps.tolist()])  # (paths,)
 
 
-def total(log_probs: np.ndarray, target: Sequence[int], blank: int = 0) -> float:
-    """Log probability that the frames read as the target, log Σ_{π ∈ B⁻¹(l)} p(π); -inf when nothing fits.
+def log_probability(log_probs: np.ndarray, target: Sequence[int], blank: int = 0) -> float:
+    """Log-probability of the target, log Σ_{π ∈ B⁻¹(l)} p(π); -inf if no path fits.
 
     Args:
         log_probs: (time, classes), nats.
@@ -102,12 +101,12 @@ def total(log_probs: np.ndarray, target: Sequence[int], blank: int = 0) -> float
         log P(l); the CTC loss is its negative.
 
     Example:
-        Two frames of two equally likely classes read as (1,) along 3 of 4 paths:
+        Of the four paths of two frames and two classes, three collapse to (1,):
 
-        >>> math.isclose(math.exp(total(np.log(np.full((2, 2), 0.5)), [1])), 3 / 4)
+        >>> math.isclose(math.exp(log_probability(np.log(np.full((2, 2), 0.5)), [1])), 3 / 4)
         True
     """
-    scores = path_scores(log_probs, fitting(log_probs, target, blank))
+    scores = path_scores(log_probs, paths_of_target(log_probs, target, blank))
     best = max(scores, default=-math.inf)
     if best == -math.inf:
         return -math.inf
@@ -115,7 +114,7 @@ def total(log_probs: np.ndarray, target: Sequence[int], blank: int = 0) -> float
 
 
 def posteriors(log_probs: np.ndarray, target: Sequence[int], blank: int = 0) -> np.ndarray:
-    """Probability that frame t chose class k, given that the frames read as the target (γ).
+    """Probability of class k in frame t, given the target (γ).
 
     Args:
         log_probs: (time, classes), nats.
@@ -123,14 +122,14 @@ def posteriors(log_probs: np.ndarray, target: Sequence[int], blank: int = 0) -> 
         blank: the blank's class.
 
     Returns:
-        (time, classes); each frame adds up to 1, or to 0 when nothing fits.
+        (time, classes); each frame sums to 1, or to 0 if no path fits.
 
     Example:
         >>> posteriors(np.log(np.full((2, 2), 0.5)), [1]).round(3).tolist()
         [[0.333, 0.667], [0.333, 0.667]]
     """
-    paths = fitting(log_probs, target, blank)
-    whole = total(log_probs, target, blank)
+    paths = paths_of_target(log_probs, target, blank)
+    whole = log_probability(log_probs, target, blank)
     if whole == -math.inf:
         return np.zeros(log_probs.shape)
     shares = np.exp(path_scores(log_probs, paths) - whole)  # (paths,)
@@ -139,7 +138,7 @@ def posteriors(log_probs: np.ndarray, target: Sequence[int], blank: int = 0) -> 
 
 
 def label_spans(path: Sequence[int], blank: int = 0) -> list[tuple[int, int]]:
-    """First and last frame of each label that a path reads.
+    """First and last frame of each label of a path.
 
     Example:
         >>> label_spans([0, 3, 3, 0, 3, 1])
@@ -154,11 +153,11 @@ def label_spans(path: Sequence[int], blank: int = 0) -> list[tuple[int, int]]:
     return spans
 
 
-def best(log_probs: np.ndarray, target: Sequence[int], blank: int = 0) -> list[int] | None:
-    """The most probable path that reads as the target; among equals the earliest labels, then the shortest.
+def best_path(log_probs: np.ndarray, target: Sequence[int], blank: int = 0) -> list[int] | None:
+    """The most probable path that collapses to the target.
 
-    Equal paths are told apart by their label starts, the lexicographically earliest first, and then by the
-    spans of their labels, the shortest first.
+    Among equal paths, it is the one with the lexicographically smallest first frames of its labels, then the shortest
+    spans.
 
     Args:
         log_probs: (time, classes), nats; any constant may be added to a frame.
@@ -166,13 +165,13 @@ def best(log_probs: np.ndarray, target: Sequence[int], blank: int = 0) -> list[i
         blank: the blank's class.
 
     Returns:
-        one class per frame, or None when no path of positive probability fits.
+        one class per frame, or None if no path of positive probability fits.
 
     Example:
-        >>> best(np.zeros((4, 3)), [1, 2])
+        >>> best_path(np.zeros((4, 3)), [1, 2])
         [1, 2, 0, 0]
     """
-    paths = fitting(log_probs, target, blank)
+    paths = paths_of_target(log_probs, target, blank)
     scores = path_scores(log_probs, paths)
     top = max(scores, default=-math.inf)
     if top == -math.inf:

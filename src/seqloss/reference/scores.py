@@ -1,10 +1,10 @@
-"""How the contract reads one row of logits: which scores count, what poisons the row, log-softmax.
+"""Preprocessing of one row of logits: masks, non-finite values, log-softmax.
 
 With x the scores of a frame and m their maximum,
 
     log y(k) = x(k) - m - log(1 + r),    r = Σ over all classes but one that attains m of exp(x(j) - m).
 
-r is small when the model is sure, and log1p keeps all its digits, where log(Σ exp) keeps those of 1 + r.
+r is small for a confident model. log1p(r) keeps all its digits; log(Σ exp) keeps those of 1 + r only.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from seqloss import contract, errors
 
 
 def as_logits(logits: object) -> np.ndarray:
-    """Bring logits to float64 (a wider type stays as it is, so that the reference can be checked by itself).
+    """Convert logits to float64; wider types are unchanged, so that the arithmetic can be tested.
 
     Raises:
-        DTypeError: they are no floating point numbers.
+        DTypeError: they are not floating-point numbers.
 
     Example:
         >>> as_logits(np.zeros((1, 2, 3), np.float16)).dtype
@@ -36,7 +36,7 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
     """Log probabilities (time, classes) of scores (time, classes), relative to each frame's maximum.
 
     Example:
-        A frame that is sure to one part in 1e22 still says how sure it is:
+        A probability of 1 - 2e-22 is exact:
 
         >>> log_softmax(np.array([[50.0, 0.0]]))
         array([[-1.92874985e-22, -5.00000000e+01]])
@@ -47,11 +47,11 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
     return relative - np.log1p(others.sum(axis=1, keepdims=True))
 
 
-def mask(scores: np.ndarray) -> np.ndarray:
+def mask_low_scores(scores: np.ndarray) -> np.ndarray:
     """Turn scores more than `contract.MASKED` below their frame's maximum into -inf.
 
     Example:
-        >>> mask(np.array([[0.0, -1e4, -3e38]]))
+        >>> mask_low_scores(np.array([[0.0, -1e4, -3e38]]))
         array([[     0., -10000.,    -inf]])
     """
     with np.errstate(invalid="ignore", over="ignore"):  # -inf - -inf, and distances past the largest float
@@ -62,16 +62,16 @@ def mask(scores: np.ndarray) -> np.ndarray:
 def row_scores(
     logits: np.ndarray, target: np.ndarray | Sequence[int], blank: int, normalize: bool
 ) -> np.ndarray | None:
-    """The scores of a row that count, (time, classes): masked, before softmax.
+    """The scores of a row after masking, before softmax.
 
-    Without `normalize` the classes of blank and target alone are read; the others are -inf. Where all that are read
-    lie under -1e8, the frame's largest being about 0 elsewhere, they are masked too.
+    Without `normalize`, only the classes of blank and target are used; the others are -inf. If all of them are below
+    -1e8, they are masked too: the largest log-probability of the frame is then another class.
 
     Args:
         logits: (time, classes), frames in use.
         target: labels in use.
         blank: the blank's class.
-        normalize: the scores are still to go through softmax.
+        normalize: whether softmax will be applied.
 
     Returns:
         scores (time, classes), or None for a row that is non-finite: NaN or +inf, or (with `normalize`) a frame
@@ -93,4 +93,4 @@ def row_scores(
         return None
     if normalize and np.isneginf(scores).all(axis=1).any():
         return None
-    return mask(scores)
+    return mask_low_scores(scores)

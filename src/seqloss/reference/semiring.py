@@ -1,7 +1,7 @@
-"""What "add up over paths" and "multiply along a path" mean: one recursion, several questions.
+"""Semirings: one recursion over paths, with different sums and products.
 
-A recursion over paths uses two operations, which share out as numbers do: a ⊗ (b ⊕ c) = (a ⊗ b) ⊕ (a ⊗ c).
-Exchange the pair, and the same recursion answers another question:
+A recursion over paths uses two operations with a ⊗ (b ⊕ c) = (a ⊗ b) ⊕ (a ⊗ c). With other operations, the same
+recursion computes another quantity:
 
 =============  ==========  =====  ==========================================================
 semiring       ⊕           ⊗      the recursion gives
@@ -28,9 +28,9 @@ class Semiring:
     """Two operations over arrays, and their neutral elements.
 
     Attributes:
-        plus: ⊕, joins paths that are alternatives.
+        plus: ⊕, combines alternative paths.
         times: ⊗, extends a path.
-        zero: neutral for ⊕ and absorbing for ⊗: no path at all.
+        zero: neutral for ⊕ and absorbing for ⊗: no path.
         one: neutral for ⊗: a path without a frame.
     """
 

@@ -66,7 +66,7 @@ def read_record(task: Task, run: Run) -> RunRecord:
     if saved is None:
         raise RunError(f"{run.folder}: contains no run; train one with: seqloss train {task.name} --out {run.folder}")
     if history is None and not run.best.exists():
-        raise RunError(f"{run.folder}: has taken no step yet; ask again in a moment, or train it first.")
+        raise RunError(f"{run.folder}: has taken no step yet; try again later, or train it first.")
     history = {"points": [], "epochs": [], "clip": None, "trainer": {}, "versions": {}, **(history or {})}
     settings = {"recipe": task.name, **task.settings.to_report(), **history["trainer"]}
     return RunRecord(

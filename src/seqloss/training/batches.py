@@ -27,7 +27,7 @@ class Source(ABC):
 
     @abstractmethod
     def item(self, epoch: int, index: int) -> Any:
-        """One item, the same whenever it is asked for; random augmentation is seeded with (seed, epoch, index).
+        """One item, always the same; random augmentation is seeded with (seed, epoch, index).
 
         Held-out items are the same in every epoch.
         """

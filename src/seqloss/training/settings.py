@@ -1,4 +1,4 @@
-"""What a run is asked for: settings, which decide its result, and options, which do not.
+"""Settings of a run, which determine its result, and options, which do not.
 
 `seqloss train RECIPE` takes its options from the dataclasses below and from the recipe's own settings: a field
 annotated with a help text is an option, and its default stands here alone. This module imports no framework.
@@ -19,7 +19,7 @@ LEARNING_RATES = {"adamw": 2e-3, "adam": 2e-3, "sgd": 2e-2}
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What every recipe is asked for. A recipe adds fields of its own in a subclass.
+    """Settings that all recipes have. A recipe adds fields in a subclass.
 
     A run is resumed with the same settings only, as they decide the weights that it ends with.
 

@@ -1,6 +1,6 @@
 """`Task`: everything that a recipe supplies to the training engine.
 
-A recipe must say where its items come from, how they become a batch, what the network is, how it is called, and the
+A recipe must define where its items come from, how they become a batch, what the network is, how it is called, and the
 loss. Everything else has a default: metrics, what is monitored, sanity checks, examples, report sections, prediction
 and export. The engine never looks into a batch, so a task may use any type that `torch` can move to a device: a
 tensor, a dict of tensors, or an object with `to(device)`.

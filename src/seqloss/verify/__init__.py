@@ -1,11 +1,12 @@
-"""Hold any CTC implementation against the definition and the laws that follow from it.
+"""Verify CTC implementations: check properties ("laws") that every correct implementation has.
 
-`verify` does it for one function, `seqloss verify` on the command line for any number of them. Read `laws` for what is
-tried, `cases` for the bugs that it comes from, `implementation` for what an implementation may promise.
+`verify` checks one function, and the command `seqloss verify` any number of implementations. The laws are in `laws`,
+cases from bug reports in `cases`. `Implementation` describes what a function supports.
 """
 
+from seqloss.verify.effort import FULL, QUICK, Effort
 from seqloss.verify.implementation import Implementation
 from seqloss.verify.report import Report
-from seqloss.verify.run import FULL, QUICK, Effort, verify
+from seqloss.verify.verification import verify
 
 __all__ = ["FULL", "QUICK", "Effort", "Implementation", "Report", "verify"]

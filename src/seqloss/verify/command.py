@@ -1,4 +1,4 @@
-"""What `seqloss verify` does."""
+"""The implementation of `seqloss verify`."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from rich.table import Table
 from rich.text import Text
 
 from seqloss import errors
-from seqloss.verify import outputs, page
-from seqloss.verify.adapters import KNOWN
+from seqloss.verify import html_report, model_outputs
+from seqloss.verify.adapters import KNOWN_IMPLEMENTATIONS
+from seqloss.verify.effort import FULL, QUICK, Effort
 from seqloss.verify.implementation import Blank, Implementation, Lengths, Scores
+from seqloss.verify.installed_packages import package_versions
 from seqloss.verify.laws import LAWS
+from seqloss.verify.parallel import verify_all
 from seqloss.verify.report import Report, dumps
-from seqloss.verify.run import FULL, QUICK, versions_of
-from seqloss.verify.table import distances, show
-from seqloss.verify.together import verify_all
+from seqloss.verify.terminal_report import make_error_table, print_reports
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
+WITHOUT = "excluded with --without"
 
 
 @dataclass(frozen=True)
-class Promises:
-    """What a person says of a function of his own; as in `Implementation`."""
+class Capabilities:
+    """What the user's function supports, as options; see `Implementation`."""
 
     dtypes: tuple[str, ...] = ()
     blank: str = "any"
@@ -40,72 +42,79 @@ class Promises:
     without: tuple[str, ...] = ()
 
     def check(self) -> None:
-        _one_of("--blank", self.blank, get_args(Blank))
-        _one_of("--lengths", self.lengths, get_args(Lengths))
-        _one_of("--log-probs", self.scores, get_args(Scores))
+        """Raise an OptionError for an invalid value."""
+        _check_choice("--blank", self.blank, get_args(Blank))
+        _check_choice("--lengths", self.lengths, get_args(Lengths))
+        _check_choice("--log-probs", self.scores, get_args(Scores))
         for dtype in self.dtypes:
-            _one_of("--dtype", dtype, DTYPES)
+            _check_choice("--dtype", dtype, DTYPES)
         for law in self.without:
-            _one_of("--without", law, [law.name for law in LAWS])
+            _check_choice("--without", law, [law.name for law in LAWS])
 
-    def implementation(self, source: str) -> Implementation:
+    def make_implementation(self, source: str) -> Implementation:
+        """The implementation at a source, with these capabilities."""
         given: dict[str, Any] = {"blank": self.blank, "lengths": self.lengths, "scores": self.scores}
         if self.dtypes:
             given["dtypes"] = tuple(dtype for dtype in DTYPES if dtype in self.dtypes)
-        unpromised = dict.fromkeys(self.without, "left out by --without")
-        return Implementation(source, source, few_shapes=self.few_shapes, not_promised=unpromised, **given)
+        unsupported = dict.fromkeys(self.without, WITHOUT)
+        return Implementation(source, source, few_shapes=self.few_shapes, unsupported=unsupported, **given)
 
 
-def _one_of(option: str, found: str, expected: Sequence[str]) -> None:
+def _check_choice(option: str, found: str, expected: Sequence[str]) -> None:
     if found not in expected:
         raise errors.OptionError(f"{option}: expected one of {', '.join(expected)}, found {found!r}.")
 
 
-def implementations(names: Sequence[str], promises: Promises) -> list[Implementation]:
-    """Known implementations by their names, others by where they are; all that are known if none is named.
+def select_implementations(names: Sequence[str], capabilities: Capabilities) -> list[Implementation]:
+    """The implementations to verify.
+
+    Args:
+        names: names of known implementations, or sources of functions; none for all known implementations.
+        capabilities: of functions given by their source.
+
+    Returns:
+        the implementations, in this order.
 
     Raises:
         VerifyError: a name is neither.
-        OptionError: a promise is none.
+        OptionError: a capability has an invalid value.
     """
-    promises.check()
+    capabilities.check()
     found = []
     for name in names:
-        if name in KNOWN:
-            found.append(_without(KNOWN[name], promises.without))
+        if name in KNOWN_IMPLEMENTATIONS:
+            found.append(_exclude_laws(KNOWN_IMPLEMENTATIONS[name], capabilities.without))
         elif ":" in name:
-            found.append(promises.implementation(name))
+            found.append(capabilities.make_implementation(name))
         else:
             raise errors.VerifyError(
-                f"{name!r} is no known implementation (seqloss verify --list shows them) and no "
+                f"{name!r} is not a known implementation (list them with: seqloss verify --list), and not of the form "
                 "package.module:function or file.py:function."
             )
-    return found or list(KNOWN.values())
+    return found or list(KNOWN_IMPLEMENTATIONS.values())
 
 
-def _without(implementation: Implementation, laws: Sequence[str]) -> Implementation:
-    return replace(
-        implementation, not_promised={**implementation.not_promised, **dict.fromkeys(laws, "left out by --without")}
-    )
+def _exclude_laws(implementation: Implementation, laws: Sequence[str]) -> Implementation:
+    return replace(implementation, unsupported={**implementation.unsupported, **dict.fromkeys(laws, WITHOUT)})
 
 
-def list_known() -> None:
-    """Names, and whether what they need is installed."""
+def print_known_implementations() -> None:
+    """Print names, installed versions and supported types."""
     table = Table(title="known implementations", header_style="bold")
-    for heading in ("name", "packages", "takes"):
+    for heading in ("name", "packages", "input"):
         table.add_column(heading)
-    for implementation in KNOWN.values():
-        versions, missing = versions_of(implementation)
+    for implementation in KNOWN_IMPLEMENTATIONS.values():
+        versions, missing = package_versions(implementation)
         packages = missing or ", ".join(f"{name} {version}" for name, version in versions.items())
         table.add_row(
             Text(implementation.name),
             Text(packages, "dim" if missing else ""),
             f"{implementation.scores}; {', '.join(implementation.dtypes)}",
         )
-    _wide().print(table)
+    _stdout_console().print(table)
 
 
-def run(
+def verify_implementations(
     chosen: Sequence[Implementation],
     err: Console,
     *,
@@ -115,75 +124,110 @@ def run(
     as_json: bool = False,
     html: Path | None = None,
 ) -> bool:
-    """Verify, with a bar; tell it as a table or as JSON, and as a page. Whether all that were tried are right."""
-    set_hypothesis_home_dir(tempfile.gettempdir())  # and not into the folder where somebody happens to be
+    """Verify implementations with a progress bar, and print the reports.
+
+    Args:
+        chosen: the implementations.
+        err: console for progress.
+        full: include large sizes.
+        seed: of the random search.
+        limit: seconds per call; None for the default.
+        as_json: print JSON instead of tables.
+        html: also write an HTML report.
+
+    Returns:
+        whether all implementations that could be verified satisfy all laws.
+    """
+    set_hypothesis_home_dir(tempfile.gettempdir())  # not the current folder
+    effort = _make_effort(full, seed, limit)
+    if html is not None and html.is_dir():
+        raise errors.OptionError(f"--html: {html} is a folder; expected a file to write.")
+    reports = _verify_with_progress(chosen, effort, err)
+    if as_json:
+        print(dumps(reports))
+    else:
+        print_reports(_stdout_console(), reports)
+    if html is not None:
+        html_report.write_html(reports, html)
+        err.print(f"wrote {html}", soft_wrap=True)
+    _raise_if_all_skipped(reports)
+    return all(report.ok or report.skipped for report in reports)
+
+
+def _make_effort(full: bool, seed: int, limit: float | None) -> Effort:
     effort = replace(FULL if full else QUICK, seed=seed)
     effort = effort if limit is None else replace(effort, limit=limit)
     if not effort.limit > 0:
         raise errors.OptionError(f"--limit: expected seconds over 0, found {effort.limit:g}.")
-    if html is not None and html.is_dir():
-        raise errors.OptionError(f"--html: {html} is a folder; expected a file to write.")
+    return effort
+
+
+def _verify_with_progress(chosen: Sequence[Implementation], effort: Effort, err: Console) -> list[Report]:
     columns = (
         TextColumn("{task.description:30}", markup=False),
         BarColumn(30),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[words]}", markup=False),
+        TextColumn("{task.fields[check]}", markup=False),
     )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         tasks = [
-            bar.add_task(implementation.name, total=1.0, start=False, words="waiting") for implementation in chosen
+            bar.add_task(implementation.name, total=1.0, start=False, check="waiting") for implementation in chosen
         ]
 
-        def told(place: int, words: str, share: float) -> None:
-            bar.start_task(tasks[place])
-            bar.update(tasks[place], completed=share, words=words, visible=share < 1.0 or len(tasks) < 8)
+        def report_progress(index: int, check: str, fraction: float) -> None:
+            bar.start_task(tasks[index])
+            bar.update(tasks[index], completed=fraction, check=check, visible=fraction < 1.0 or len(tasks) < 8)
 
-        reports = verify_all(chosen, effort, told)
-    if as_json:
-        print(dumps(reports))
-    else:
-        show(_wide(), reports)
-    if html is not None:
-        page.write(reports, html)
-        err.print(f"wrote {html}", soft_wrap=True)
-    _refuse_skipped(reports)
-    return all(report.ok or report.skipped for report in reports)
+        return verify_all(chosen, effort, report_progress)
 
 
-def _refuse_skipped(reports: Sequence[Report]) -> None:
-    """Whoever asks for implementations, none of which can be tried, has no answer."""
+def _raise_if_all_skipped(reports: Sequence[Report]) -> None:
     if reports and all(report.skipped for report in reports):
         raise errors.VerifyError(f"nothing could be verified: {reports[0].name}: {reports[0].skipped}")
 
 
-def hold_outputs(chosen: Sequence[Implementation], file: Path, err: Console, as_json: bool = False) -> bool:
-    """Distances from the definition on a network's own outputs. Whether all answered, as the definition does."""
-    given = outputs.read(file)
+def evaluate_outputs(chosen: Sequence[Implementation], file: Path, err: Console, as_json: bool = False) -> bool:
+    """Measure and print the numerical error of implementations on the outputs of a model.
+
+    Args:
+        chosen: the implementations.
+        file: see `model_outputs.read_model_outputs`.
+        err: console for progress.
+        as_json: print JSON instead of a table.
+
+    Returns:
+        whether no implementation was skipped, and no row has an error larger than rounding explains.
+    """
+    given = model_outputs.read_model_outputs(file)
     reports = []
     with err.status("") as status:
         for implementation in chosen:
             status.update(f"{implementation.name} on {given.shape[0]} rows")
             try:
-                reports.append(outputs.hold(implementation, given))
+                reports.append(model_outputs.evaluate_implementation(implementation, given))
             except errors.VerifyError as problem:
                 reports.append(Report(implementation.name, skipped=str(problem)))
     if as_json:
         print(dumps(reports))
     else:
-        console = _wide()
-        console.print(distances(reports))
-        for line in outputs.told(reports):
-            console.print(Text(line), soft_wrap=True)
-        for report in reports:
-            if report.skipped:
-                console.print(Text(f"{report.name}: skipped, {report.skipped}", "dim"), soft_wrap=True)
-    _refuse_skipped(reports)
-    return all(not report.skipped and not any(x.apart for x in report.agreement) for report in reports)
+        _print_numerical_errors(reports)
+    _raise_if_all_skipped(reports)
+    return all(not report.skipped and not any(x.inaccurate for x in report.numerical_errors) for report in reports)
 
 
-def _wide() -> Console:
-    """Standard output; where it is no terminal, tables are not folded to 80 columns."""
+def _print_numerical_errors(reports: Sequence[Report]) -> None:
+    console = _stdout_console()
+    console.print(make_error_table(reports))
+    for line in model_outputs.describe_errors(reports):
+        console.print(Text(line), soft_wrap=True)
+    for report in reports:
+        if report.skipped:
+            console.print(Text(f"{report.name}: skipped, {report.skipped}", "dim"), soft_wrap=True)
+
+
+def _stdout_console() -> Console:
+    """Standard output; outside a terminal, at least 120 columns wide."""
     console = Console(highlight=False)
-    return (
-        console if console.is_terminal else Console(highlight=False, width=max(120, int(os.environ.get("COLUMNS", 0))))
-    )
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, width=max(120, int(os.environ.get("COLUMNS", 0))))

@@ -1,10 +1,10 @@
-"""What is verified: where an implementation is found, and what it promises."""
+"""`Implementation`: what to verify, and what it supports."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Blank = Literal["any", "first", "last"]
 Lengths = Literal["both", "labels", "none"]
@@ -13,28 +13,33 @@ Scores = Literal["logits", "log_probs"]
 
 @dataclass(frozen=True)
 class Implementation:
-    """An implementation `f(logits, targets, logit_lengths, target_lengths, blank)` on NumPy arrays.
+    """A CTC function on NumPy arrays, and what it supports.
 
-    It returns `loss (batch,)`, or `(loss, gradient)` with the gradient of the losses' sum by `logits`. If it has an
-    argument `upstream` (batch,), the gradient is that of the losses weighted by it.
+    The function is called as `f(logits, targets, logit_lengths, target_lengths, blank)`. It returns the losses
+    `(batch,)`, or `(losses, gradient)`, where the gradient is that of the sum of the losses with respect to `logits`.
+    If it has an argument `upstream (batch,)`, it must multiply the gradient of each row by it.
 
     Attributes:
-        name: as it is told, and as it is asked for on the command line.
+        name: shown in reports; also the name on the command line.
         source: "package.module:function", "file.py:function", or the function itself.
-        packages: distributions that it needs; their versions are told, and if one is missing it is skipped.
-        environment: variables set before anything is imported.
-        dtypes: what `logits` may be, the widest first.
-        blank: which classes may be the blank.
-        lengths: which lengths it can be told; rows without are always full.
-        scores: what it takes `logits` for. "log_probs": scores are normalised before the call, and the gradient is
-            that by the log-probabilities, minus the posterior.
-        gradient: whether it returns one; None to find out by asking.
-        few_shapes: whether each new shape costs it a compilation: time and labels are then padded to a few sizes.
-        not_promised: laws that nobody promised, and why.
+        packages: distributions that it needs. If one is not installed, the implementation is skipped.
+        environment: variables that are set before anything is imported.
+        dtypes: supported types of `logits`, the widest first.
+        blank: which classes can be the blank.
+        lengths: which lengths it takes. "labels": all frames are used; "none": all frames and labels are used.
+        scores: what `logits` are. "log_probs": log-probabilities, and the gradient is with respect to them.
+        gradient: whether it returns a gradient; None to find out.
+        few_shapes: whether it compiles for each shape: problems are then padded to a few shapes.
+        unsupported: names of laws that it is not meant to satisfy, with the reason.
+
+    Example:
+        >>> mine = Implementation("mine", "mine.py:ctc", dtypes=("float32",), blank="first")
+        >>> mine.lengths
+        'both'
     """
 
     name: str
-    source: str | Callable
+    source: str | Callable[..., Any]
     packages: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     dtypes: tuple[str, ...] = ("float64", "float32")
@@ -43,4 +48,4 @@ class Implementation:
     scores: Scores = "logits"
     gradient: bool | None = None
     few_shapes: bool = False
-    not_promised: Mapping[str, str] = field(default_factory=dict)
+    unsupported: Mapping[str, str] = field(default_factory=dict)

@@ -1,30 +1,45 @@
-"""What was found about an implementation."""
+"""`Report`: the results of verifying one implementation."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
-Status = Literal["holds", "breaks", "not promised", "not tried"]
+Status = Literal["holds", "violated", "not supported", "skipped"]
 HOLDS: Final = "holds"
-BREAKS: Final = "breaks"
-NOT_PROMISED: Final = "not promised"
-NOT_TRIED: Final = "not tried"
+VIOLATED: Final = "violated"
+NOT_SUPPORTED: Final = "not supported"
+SKIPPED: Final = "skipped"
+
+EDGE_CASES = frozenset(
+    (
+        "closed-scores", "impossible", "masked", "extreme-scores", "non-negative", "nan-in-padding", "nan-in-a-row",
+        "empty", "refuses-labels", "refuses-lengths",
+    )
+)  # fmt: skip
+"""Laws about input for which libraries have different policies. The other laws are the core."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A broken law: what was expected and found, why, lines of Python that show it again, what usually causes it.
+    """A violation of a law.
 
     Attributes:
-        timed_out: whether a call took too long; then no cause is told, since no answer was seen.
+        expected: the expected value.
+        found: the value found.
+        reason: why `expected` follows from the law.
+        script: Python code that reproduces it.
+        case: the named case that shows it, or "".
+        cause: what usually causes it, or "".
+        timed_out: whether a call exceeded the time limit. No cause is given then.
     """
 
     expected: str
     found: str
-    why: str
+    reason: str
     script: str
     case: str = ""
     cause: str = ""
@@ -32,8 +47,16 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Result:
-    """One law's outcome: on how many problems it was tried, and the finding or the reason."""
+class LawResult:
+    """The result of one law.
+
+    Attributes:
+        law: its name.
+        status: "holds", "violated", "not supported" (by the implementation) or "skipped" (needs `Effort.full`).
+        problems: number of problems that were checked.
+        finding: the violation, or None.
+        reason: why it is not supported or was skipped, or "".
+    """
 
     law: str
     status: Status
@@ -43,8 +66,16 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A named case: the definition's answer and the implementation's, in words."""
+class CaseResult:
+    """The result of a named case, as text.
+
+    Attributes:
+        case: its name.
+        thread: the bug report that it comes from.
+        exact: the exact losses.
+        found: the losses of the implementation.
+        right: whether they agree.
+    """
 
     case: str
     thread: str
@@ -54,17 +85,25 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """Distance from the definition over a set of utterances, for one type of scores; nats, and relative to the loss.
+class NumericalError:
+    """Errors of the losses against the float64 reference, for one type of logits.
 
     Attributes:
-        utterances: that have a finite loss: the figures are theirs.
-        impossible: utterances that no path fits.
-        apart: utterances further from the definition than honest rounding; an impossible one whose loss is finite too.
+        dtype: of the logits.
+        rows: number of rows with a finite loss, over which the errors are computed.
+        mean: absolute error in nats.
+        deviation: its standard deviation.
+        worst: the largest.
+        relative_mean: relative error.
+        relative_deviation: its standard deviation.
+        relative_worst: the largest.
+        gradient_worst: the largest absolute error of the gradient; None without a gradient.
+        infeasible: number of rows that no path fits.
+        inaccurate: number of rows whose error is larger than the tolerance.
     """
 
     dtype: str
-    utterances: int
+    rows: int
     mean: float
     deviation: float
     worst: float
@@ -72,27 +111,35 @@ class Agreement:
     relative_deviation: float
     relative_worst: float
     gradient_worst: float | None = None
-    impossible: int = 0
-    apart: int = 0
+    infeasible: int = 0
+    inaccurate: int = 0
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that was found about one implementation.
+    """The results of verifying one implementation. Printed, a summary with the first violation.
 
     Attributes:
-        name: of the implementation. versions: of the packages that it needs.
-        results: in the order of the laws. cases: the named cases' answers. agreement: a row a type.
-        cause: the likely cause of what is broken, in words, or "".
-        skipped: why nothing was tried, or "".
-        seconds: that it took, without imports.
+        name: of the implementation.
+        versions: of the packages that it needs.
+        results: one per law.
+        cases: one per named case.
+        numerical_errors: one per type of logits.
+        cause: the likely cause of the violations, or "".
+        skipped: why the implementation could not be verified, or "".
+        seconds: duration, without imports.
+        calls: number of calls.
+
+    Example:
+        >>> print(Report("mine", skipped="torch is not installed"))
+        mine: skipped, torch is not installed
     """
 
     name: str
     versions: Mapping[str, str] = field(default_factory=dict)
-    results: Sequence[Result] = ()
-    cases: Sequence[Answered] = ()
-    agreement: Sequence[Agreement] = ()
+    results: Sequence[LawResult] = ()
+    cases: Sequence[CaseResult] = ()
+    numerical_errors: Sequence[NumericalError] = ()
     cause: str = ""
     skipped: str = ""
     seconds: float = 0.0
@@ -100,55 +147,73 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether it was tried and no law is broken."""
-        return not self.skipped and not self.broken
+        """Whether the implementation was verified and violates no law."""
+        return not self.skipped and not self.violated
 
     @property
-    def broken(self) -> list[Result]:
-        """Broken laws, the one that explains the most first."""
-        return [result for result in self.results if result.status == BREAKS]
+    def violated(self) -> list[LawResult]:
+        """The violated laws, in the order of the laws: the first explains the most."""
+        return [result for result in self.results if result.status == VIOLATED]
 
     @property
-    def first(self) -> Result | None:
-        """The broken law that explains the others, or None."""
-        return next(iter(self.broken), None)
+    def first_violation(self) -> LawResult | None:
+        """The first violated law, or None."""
+        return next(iter(self.violated), None)
+
+    @property
+    def summary(self) -> str:
+        """The number of violated laws, by core and edge cases; or the number of laws that hold.
+
+        Example:
+            >>> Report("mine", results=[LawResult("answers", HOLDS), LawResult("empty", VIOLATED)]).summary
+            'violates 1 law (core: pass; edge-case policy: 1 difference)'
+            >>> Report("mine", results=[LawResult("answers", HOLDS), LawResult("long", SKIPPED)]).summary
+            'all 1 checked laws hold; 1 skipped (use --full)'
+        """
+        if self.ok:
+            counts = Counter(result.status for result in self.results)
+            skipped = f"; {counts[SKIPPED]} skipped (use --full)" if counts[SKIPPED] else ""
+            unsupported = f"; {counts[NOT_SUPPORTED]} not supported" if counts[NOT_SUPPORTED] else ""
+            checked = "checked " if skipped or unsupported else ""
+            return f"all {counts[HOLDS]} {checked}laws hold{skipped}{unsupported}"
+        edge_cases = sum(result.law in EDGE_CASES for result in self.violated)
+        core = len(self.violated) - edge_cases
+        core_result = _count(core, "violation") if core else "pass"
+        edge_result = _count(edge_cases, "difference") if edge_cases else "pass"
+        return f"violates {_count(len(self.violated), 'law')} (core: {core_result}; edge-case policy: {edge_result})"
 
     def to_json(self) -> dict[str, Any]:
+        """The report as a dictionary, with `ok`."""
         return {**asdict(self), "ok": self.ok}
 
     def __str__(self) -> str:
         if self.skipped:
             return f"{self.name}: skipped, {self.skipped}"
-        if self.ok:
-            held = sum(result.status == HOLDS for result in self.results)
-            return f"{self.name}: {held} laws hold, none is broken ({self.calls} calls, {self.seconds:.1f} s)"
-        lines = [f"{self.name}: breaks {', '.join(result.law for result in self.broken)}"]
-        if self.cause:
-            lines.append(f"likely cause: {self.cause}")
-        first = self.first
-        assert first is not None
+        line = f"{self.name}: {self.summary}"
+        first = self.first_violation
+        if first is None:
+            return f"{line} ({self.calls} calls, {self.seconds:.1f} s)"
         assert first.finding is not None
         finding = first.finding
-        return "\n".join(
-            [
-                *lines,
-                f"{first.law}: expected {finding.expected}, found {finding.found}; {finding.why}",
-                "",
-                finding.script,
-            ]
-        )
+        lines = [line, *([f"likely cause: {self.cause}"] if self.cause else [])]
+        lines += [f"{first.law}: expected {finding.expected}, found {finding.found}; {finding.reason}", ""]
+        return "\n".join([*lines, finding.script])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def dumps(reports: Sequence[Report]) -> str:
-    """All reports as JSON; numbers that JSON does not know are words."""
-    return json.dumps([_plain(report.to_json()) for report in reports], indent=1)
+    """All reports as JSON. NaN and infinities, which JSON does not have, are strings."""
+    return json.dumps([_make_plain(report.to_json()) for report in reports], indent=1)
 
 
-def _plain(value: Any) -> Any:
+def _make_plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _make_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_make_plain(item) for item in value]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
     return value

@@ -1,6 +1,4 @@
-"""A implementation under questioning: problems are made to fit what it promises, answers looked at before a law sees
-them.
-"""
+"""Calls an implementation: adapts problems to what it supports, and checks shape and type of its results."""
 
 from __future__ import annotations
 
@@ -11,164 +9,192 @@ import numpy as np
 
 from seqloss.verify import tolerance
 from seqloss.verify.implementation import Implementation
-from seqloss.verify.problem import Answer, Problem
+from seqloss.verify.problem import CallResult, Problem
 
-ROOM = {"float16": 0.01, "bfloat16": 0.05}
-"""What log-probabilities of half types are lowered by, so that rounded they still add up to at most 1."""
+LOG_PROBS_MARGIN = {"float16": 0.01, "bfloat16": 0.05}
+"""Subtracted from log-probabilities of half types: rounded, their probabilities still sum to at most 1."""
 
 ROWS = 4
-"""Rows in a call to an implementation that compiles for each shape: one, or these."""
+"""Batch size for an implementation that compiles for each shape, unless there is a single row."""
+
+Modified = tuple[Problem, tuple[str, ...]]
+"""A problem, and the arguments that its call modified."""
 
 
-Written = tuple[Problem, tuple[str, ...]]
-
-
-class Asked(Protocol):
-    """What `Process` and `Here` have in common."""
+class Executor(Protocol):
+    """The interface of `WorkerProcess` and `InProcess`."""
 
     implementation: Implementation
     upstream: bool
 
-    def ask(self, problem: Problem, dtype: str) -> Answer: ...
+    def call(self, problem: Problem, dtype: str) -> CallResult:
+        """Call the implementation, with logits of this type."""
+        ...
 
-    def renew(self) -> None: ...
+    def restart(self) -> None:
+        """Continue with a new process, if there is one."""
+        ...
 
 
-class Unanswered(Exception):
-    """No answer that a law could judge: what came instead."""
+class CallFailed(Exception):
+    """A call returned nothing that a law can check; `found` describes what it did instead."""
 
     def __init__(
-        self, problem: Problem, found: str, expected: str, died: bool = False, timed_out: bool = False
+        self, problem: Problem, found: str, expected: str, crashed: bool = False, timed_out: bool = False
     ) -> None:
         super().__init__(found)
-        self.problem, self.found, self.expected, self.died, self.timed_out = problem, found, expected, died, timed_out
+        self.problem, self.found, self.expected, self.crashed, self.timed_out = (
+            problem,
+            found,
+            expected,
+            crashed,
+            timed_out,
+        )
 
 
-def no_reply(problem: Problem, answer: Answer, expected: str) -> Unanswered:
-    """A crash, or a call that took too long."""
-    expected = "an answer within the time limit" if answer.timed_out else expected
-    return Unanswered(problem, f"the process {answer.died}", expected, True, answer.timed_out)
+def failed_call(problem: Problem, answer: CallResult, expected: str) -> CallFailed:
+    """The exception for a crash or a timeout."""
+    expected = "a result within the time limit" if answer.timed_out else expected
+    return CallFailed(problem, f"the process {answer.failure}", expected, True, answer.timed_out)
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A loss (batch,) and a gradient (batch, time, classes) of the right shapes, in float64; no gradient is None."""
+class Outputs:
+    """Loss (batch,) and gradient (batch, time, classes) in float64; the gradient is None if there is none."""
 
     loss: np.ndarray
     gradient: np.ndarray | None
 
 
 class Runner:
-    """A implementation, asked in one of its types.
+    """Calls an implementation with logits of one type.
 
     Attributes:
-        dtype: of the logits that it is given.
-        gradient: whether it returns one, once it was asked.
-        calls: how often it was asked.
-        wrote: every call that changed its arguments, and which.
-        exact: whether it is asked in the very sizes of a problem, although each may cost it a compilation.
+        dtype: of the logits.
+        gradient: whether the implementation returns a gradient; None before the first call.
+        calls: number of calls so far.
+        modified: the calls that modified their arguments.
+        exact_shapes: never pad problems to a few shapes, even if each shape is compiled.
     """
 
     def __init__(
-        self, asked: Asked, dtype: str | None = None, wrote: list[Written] | None = None, exact: bool = False
+        self,
+        executor: Executor,
+        dtype: str | None = None,
+        modified: list[Modified] | None = None,
+        exact_shapes: bool = False,
     ) -> None:
-        self.asked, self.implementation, self.exact = asked, asked.implementation, exact
-        self.wrote = [] if wrote is None else wrote
+        self.executor, self.implementation, self.exact_shapes = executor, executor.implementation, exact_shapes
+        self.modified = [] if modified is None else modified
         self.dtype = dtype or self.implementation.dtypes[0]
         self.gradient = self.implementation.gradient
         self.calls = 0
 
-    def given(self, dtype: str, exact: bool = False) -> Runner:
-        """The same implementation, asked in another type."""
-        same = dtype in ("", self.dtype) and exact == self.exact
-        return self if same else Runner(self.asked, dtype or self.dtype, self.wrote, exact)
+    def with_dtype(self, dtype: str, exact_shapes: bool = False) -> Runner:
+        """A runner of the same implementation with logits of another type."""
+        same = dtype in ("", self.dtype) and exact_shapes == self.exact_shapes
+        return self if same else Runner(self.executor, dtype or self.dtype, self.modified, exact_shapes)
 
     @property
     def upstream(self) -> bool:
-        return self.asked.upstream
+        """Whether the implementation takes an upstream gradient."""
+        return self.executor.upstream
 
-    def fit(self, problem: Problem) -> Problem:
-        """The same problem as this implementation can be told it: blank, lengths, rounded scores, log-probabilities."""
+    def adapt(self, problem: Problem) -> Problem:
+        """The problem with a blank, lengths and logits that the implementation supports, rounded to the type."""
         implementation = self.implementation
         if implementation.blank != "any":
-            problem = with_blank(problem, 0 if implementation.blank == "first" else problem.logits.shape[2] - 1)
+            problem = swap_blank(problem, 0 if implementation.blank == "first" else problem.logits.shape[2] - 1)
         if implementation.lengths != "both":
-            problem = problem.but(logit_lengths=np.full_like(problem.logit_lengths, problem.logits.shape[1]))
+            problem = problem.replace(logit_lengths=np.full_like(problem.logit_lengths, problem.logits.shape[1]))
         if implementation.lengths == "none" and len(set(problem.target_lengths.tolist())) > 1:
-            problem = problem.pick(np.flatnonzero(problem.target_lengths == problem.target_lengths[0]))
+            problem = problem.select_rows(np.flatnonzero(problem.target_lengths == problem.target_lengths[0]))
         if implementation.lengths == "none":
-            problem = problem.but(
+            problem = problem.replace(
                 targets=problem.targets[:, : problem.target_lengths[0]] if len(problem.logits) else problem.targets
             )
         logits = problem.logits
         if implementation.scores == "log_probs":
-            logits = log_softmax(logits) - ROOM.get(self.dtype, 0.0)
-        return problem.but(logits=rounded(logits, self.dtype))
+            logits = log_softmax(logits) - LOG_PROBS_MARGIN.get(self.dtype, 0.0)
+        return problem.replace(logits=round_to_dtype(logits, self.dtype))
 
-    def ask(self, problem: Problem) -> Judged:
-        """An answer to a problem that has a finite one: it must come, in shape, without NaN."""
-        judged = self.look(problem)
+    def finite_outputs(self, problem: Problem) -> Outputs:
+        """Loss and gradient for a problem whose loss is finite.
+
+        Raises:
+            CallFailed: the call failed, or its result has a wrong shape or type, or contains NaN.
+        """
+        judged = self.outputs(problem)
         _refuse_nan(problem, "the loss", judged.loss)
         if judged.gradient is not None:
             _refuse_nan(problem, "the gradient", judged.gradient)
         return judged
 
-    def look(self, problem: Problem) -> Judged:
-        """An answer of the right shapes and types, whatever its values are."""
-        answer = self.raw(problem)
-        if answer.died:
-            raise no_reply(problem, answer, "an answer")
+    def outputs(self, problem: Problem) -> Outputs:
+        """Loss and gradient, whatever their values.
+
+        Raises:
+            CallFailed: the call failed, or its result has a wrong shape or type.
+        """
+        answer = self.call(problem)
+        if answer.failure:
+            raise failed_call(problem, answer, "a result")
         if answer.raised:
-            raise Unanswered(problem, answer.raised, "an answer: the call is a valid one")
+            raise CallFailed(problem, answer.raised, "a result: the arguments are valid")
         batch, time, classes, _ = problem.shape
-        loss = _array(problem, "the loss", answer.loss, (batch,))
+        loss = _checked_array(problem, "the loss", answer.loss, (batch,))
         if answer.gradient is None:
             if self.gradient:
-                raise Unanswered(problem, "no gradient", "a loss and its gradient, as in other calls")
+                raise CallFailed(problem, "no gradient", "loss and gradient, as from other calls")
             self.gradient = False
-            return Judged(loss, None)
+            return Outputs(loss, None)
         self.gradient = True
-        return Judged(loss, _array(problem, "the gradient", answer.gradient, (batch, time, classes)))
+        return Outputs(loss, _checked_array(problem, "the gradient", answer.gradient, (batch, time, classes)))
 
-    def raw(self, problem: Problem) -> Answer:
-        """Whatever comes back. Where every shape costs a compilation, a few sizes serve for all."""
+    def call(self, problem: Problem) -> CallResult:
+        """Call the implementation. If it compiles for each shape, the problem is padded to one of a few shapes."""
         self.calls += 1
-        answer = self._raw(problem)
-        if answer.wrote:
-            self.wrote.append((problem, answer.wrote))
+        answer = self._call(problem)
+        if answer.modified:
+            self.modified.append((problem, answer.modified))
         return answer
 
-    def _raw(self, problem: Problem) -> Answer:
-        if not self.implementation.few_shapes or self.exact or not may_be_filled(problem, self.implementation):
-            return self.asked.ask(problem, self.dtype)
+    def _call(self, problem: Problem) -> CallResult:
+        if (
+            not self.implementation.few_shapes
+            or self.exact_shapes
+            or not can_pad_to_few_shapes(problem, self.implementation)
+        ):
+            return self.executor.call(problem, self.dtype)
         batch, time, _, _ = problem.shape
-        chunks = [problem.pick(np.arange(n, min(n + ROWS, batch))) for n in range(0, batch, ROWS)]
+        chunks = [problem.select_rows(np.arange(n, min(n + ROWS, batch))) for n in range(0, batch, ROWS)]
         full = self.implementation.lengths == "both"
-        answers = [self.asked.ask(filled(chunk, full), self.dtype) for chunk in chunks]
-        odd = [
+        answers = [self.executor.call(pad_to_few_shapes(chunk, full), self.dtype) for chunk in chunks]
+        unusable = [
             x
             for x in answers
             if x.loss is None or x.loss.ndim != 1 or (x.gradient is not None and x.gradient.ndim != 3)
         ]
-        if odd:
-            return odd[0]
+        if unusable:
+            return unusable[0]
         gradients = [x.gradient for x in answers if x.gradient is not None]
-        return Answer(
+        return CallResult(
             np.concatenate([x.loss for x in answers if x.loss is not None])[:batch],
             np.concatenate(gradients)[:batch, :time] if len(gradients) == len(answers) else None,
-            wrote=tuple(sorted({name for x in answers for name in x.wrote})),
+            modified=tuple(sorted({name for x in answers for name in x.modified})),
         )
 
     def loss_tolerance(self, problem: Problem) -> np.ndarray:
-        return tolerance.of_loss(problem, self.dtype)
+        """(batch,), see `tolerance`."""
+        return tolerance.loss_tolerance(problem, self.dtype)
 
     def gradient_tolerance(self, problem: Problem) -> np.ndarray:
-        """(batch, 1, 1)"""
-        return tolerance.of_gradient(problem, self.dtype)[:, None, None]
+        """(batch, 1, 1), see `tolerance`."""
+        return tolerance.gradient_tolerance(problem, self.dtype)[:, None, None]
 
 
-def array_type(dtype: str) -> Any:
-    """NumPy's type of that name; bfloat16 is lent by ml_dtypes."""
+def numpy_dtype(dtype: str) -> Any:
+    """The NumPy type of this name; bfloat16 is that of ml_dtypes."""
     if dtype != "bfloat16":
         return np.dtype(dtype)
     import ml_dtypes
@@ -176,61 +202,72 @@ def array_type(dtype: str) -> Any:
     return ml_dtypes.bfloat16
 
 
-def rounded(values: np.ndarray, dtype: str) -> np.ndarray:
-    """In float64, as they are after a conversion to this type."""
+def round_to_dtype(values: np.ndarray, dtype: str) -> np.ndarray:
+    """The values rounded to a type, as float64."""
     with np.errstate(over="ignore"):
-        return values.astype(array_type(dtype)).astype(np.float64)
+        return values.astype(numpy_dtype(dtype)).astype(np.float64)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Of the last axis; frames that hold no number stay as they are."""
+    """Log-softmax over the last axis; frames without a finite maximum are returned unchanged."""
     top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
     with np.errstate(invalid="ignore", divide="ignore"):
         lower = logits - np.where(np.isfinite(top), top, 0.0)
         return np.where(np.isfinite(top), lower - np.log(np.exp(lower).sum(axis=-1, keepdims=True)), logits)
 
 
-def with_blank(problem: Problem, blank: int) -> Problem:
-    """The same problem, its blank and another class having changed places."""
+def swap_blank(problem: Problem, blank: int) -> Problem:
+    """The problem with the blank swapped with another class."""
     if blank == problem.blank:
         return problem
     swap = np.arange(problem.logits.shape[2])
     swap[[blank, problem.blank]] = swap[[problem.blank, blank]]
     inside = (problem.targets >= 0) & (problem.targets < len(swap))
     targets = np.where(inside, swap[np.where(inside, problem.targets, 0)], problem.targets)
-    return problem.but(logits=problem.logits[:, :, swap], targets=targets, blank=blank)
+    return problem.replace(logits=problem.logits[:, :, swap], targets=targets, blank=blank)
 
 
-def padded(problem: Problem, frames: int, labels: int, fill: float = 0.0, label: int | None = None) -> Problem:
-    """More frames and labels past every row's length."""
+def pad_problem(problem: Problem, frames: int, labels: int, fill: float = 0.0, label: int | None = None) -> Problem:
+    """Add frames and labels of padding.
+
+    Args:
+        problem: what to pad.
+        frames: number of frames to add.
+        labels: number of labels to add.
+        fill: value of the added scores.
+        label: value of the added labels; None for a valid label.
+
+    Returns:
+        the padded problem.
+    """
     label = (1 if problem.blank == 0 else 0) if label is None else label
-    return problem.but(
+    return problem.replace(
         logits=np.pad(problem.logits, ((0, 0), (0, frames), (0, 0)), constant_values=fill),
         targets=np.pad(problem.targets, ((0, 0), (0, labels)), constant_values=label),
     )
 
 
-def may_be_filled(problem: Problem, implementation: Implementation) -> bool:
-    """Not without rows, nor where a length that does not fit its axis would come to fit."""
+def can_pad_to_few_shapes(problem: Problem, implementation: Implementation) -> bool:
+    """Whether padding keeps the meaning: there are rows, and all lengths fit their axes already."""
     batch, time, _, labels = problem.shape
     fits = (problem.logit_lengths <= time).all() and (problem.target_lengths <= labels).all()
     return batch > 0 and implementation.lengths != "none" and bool(fits)
 
 
-def filled(problem: Problem, frames: bool) -> Problem:
-    """Time a multiple of 8, labels of 4, more rows than one filled up: by padding, and by saying the last row again."""
+def pad_to_few_shapes(problem: Problem, frames: bool) -> Problem:
+    """Pad time to a multiple of 8, labels to a multiple of 4, and several rows to `ROWS` by repeating the last."""
     batch, time, _, labels = problem.shape
     rows = 1 if batch == 1 else ROWS
-    more = problem.pick(np.minimum(np.arange(rows), batch - 1))
-    return padded(more, -time % 8 if frames else 0, -labels % 4)
+    more = problem.select_rows(np.minimum(np.arange(rows), batch - 1))
+    return pad_problem(more, -time % 8 if frames else 0, -labels % 4)
 
 
-def _array(problem: Problem, name: str, found: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+def _checked_array(problem: Problem, name: str, found: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
     assert found is not None
-    known = found.dtype.kind == "f" or found.dtype.name == "bfloat16"
-    if found.shape != shape or not known:
-        raise Unanswered(
-            problem, f"{name} is {found.dtype} of shape {found.shape}", f"floating point numbers of shape {shape}"
+    is_float = found.dtype.kind == "f" or found.dtype.name == "bfloat16"
+    if found.shape != shape or not is_float:
+        raise CallFailed(
+            problem, f"{name} is {found.dtype} of shape {found.shape}", f"floating-point values of shape {shape}"
         )
     return found.astype(np.float64)
 
@@ -238,4 +275,6 @@ def _array(problem: Problem, name: str, found: np.ndarray | None, shape: tuple[i
 def _refuse_nan(problem: Problem, name: str, found: np.ndarray) -> None:
     if np.isnan(found).any():
         row = int(np.argwhere(np.isnan(found))[0][0])
-        raise Unanswered(problem, f"{name} of row {row} is NaN", "a number: every score is finite and a path fits")
+        raise CallFailed(
+            problem, f"{name} of row {row} is NaN", "a number: all scores are finite and the target is feasible"
+        )

@@ -1,4 +1,4 @@
-"""Looking for a problem that breaks a law, and making it small: Hypothesis draws and shrinks."""
+"""Search for a problem that violates a law, and minimise it, with Hypothesis."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from hypothesis import HealthCheck, Phase, Verbosity, find, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky, NoSuchExample
 
-from seqloss.verify.problem import Problem, required
-from seqloss.verify.problem import problem as make
+from seqloss.verify.problem import Problem, frames_required, make_problem
 
 FEW_SIZES = ((1, 5), (3, 5))
-"""Rows and classes for implementations that compile for each new shape: those that ordinary problems have."""
+"""Rows and classes of the standard problems, for implementations that compile for each shape."""
 
 
 @st.composite
-def problems(draw: st.DrawFn, few_shapes: bool = False) -> Problem:
-    """Ordinary problems: small, finite, with a path that fits; simplest where Hypothesis shrinks to."""
+def draw_problem(draw: st.DrawFn, few_shapes: bool = False) -> Problem:
+    """A strategy for small feasible problems with finite scores."""
     sizes = st.sampled_from(FEW_SIZES) if few_shapes else st.tuples(st.integers(1, 3), st.integers(2, 5))
     batch, classes = draw(sizes)
     time = draw(st.integers(1, 7))
@@ -29,35 +28,39 @@ def problems(draw: st.DrawFn, few_shapes: bool = False) -> Problem:
     rows, frames = [], []
     for _ in range(batch):
         row = draw(st.lists(st.sampled_from(letters), min_size=1, max_size=3))
-        while required(row) > time:
+        while frames_required(row) > time:
             row = row[:-1]
         rows.append(row)
-        frames.append(time - draw(st.integers(0, time - required(row))))
+        frames.append(time - draw(st.integers(0, time - frames_required(row))))
     halves = st.lists(st.integers(-6, 6), min_size=time * classes, max_size=time * classes)
     logits = np.array([draw(halves) for _ in range(batch)], np.float64).reshape(batch, time, classes) / 2
-    return make(logits, rows, frames, blank=blank)
+    return make_problem(logits, rows, frames, blank=blank)
 
 
-def look(
-    broken: Callable[[Problem], bool], examples: int, seconds: float, seed: int, few_shapes: bool
+def find_violating_problem(
+    violates: Callable[[Problem], bool], examples: int, seconds: float, seed: int, few_shapes: bool
 ) -> tuple[Problem | None, int]:
-    """The smallest problem found that breaks, or None; and how many were looked at.
+    """Search for a problem that violates a law.
 
     Args:
-        broken: whether a problem breaks the law.
-        examples: how many to draw. seconds: when to stop drawing; shrinking may take as long again.
-        seed: of the drawing.
-        few_shapes: draw few sizes.
+        violates: whether a problem violates the law.
+        examples: number of problems to draw.
+        seconds: time limit for drawing; minimising can take as long again.
+        seed: of the random problems.
+        few_shapes: draw problems of few shapes.
+
+    Returns:
+        the smallest violating problem that was found, or None, and the number of problems that were checked.
     """
-    until, looked, smallest = time.monotonic() + seconds, 0, None
+    until, checked, smallest = time.monotonic() + seconds, 0, None
     known: dict[bytes, bool] = {}
 
-    def breaks(problem: Problem) -> bool:
-        nonlocal looked, smallest
+    def check(problem: Problem) -> bool:
+        nonlocal checked, smallest
         key = repr(problem).encode()
         if key not in known and time.monotonic() < until + (seconds if smallest is not None else 0.0):
-            looked += 1
-            known[key] = broken(problem)
+            checked += 1
+            known[key] = violates(problem)
             smallest = problem if known[key] else smallest
         return known.get(key, False)
 
@@ -70,6 +73,6 @@ def look(
         verbosity=Verbosity.quiet,
     )
     try:
-        return find(problems(few_shapes), breaks, settings=options, random=random.Random(seed)), looked
-    except (NoSuchExample, Flaky):  # what breaks only now and then is told as it was last seen
-        return smallest, looked
+        return find(draw_problem(few_shapes), check, settings=options, random=random.Random(seed)), checked
+    except (NoSuchExample, Flaky):  # not deterministic: the last violation is reported
+        return smallest, checked

@@ -12,7 +12,7 @@ from seqloss.recipes import load_task
 from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
 from seqloss.verify import Implementation
-from seqloss.verify.outputs import hold, read
+from seqloss.verify.model_outputs import evaluate_implementation, read_model_outputs
 
 
 def export(folder: Path, file: Path, items: int = 256) -> int:
@@ -23,12 +23,14 @@ def export(folder: Path, file: Path, items: int = 256) -> int:
 def test_a_run_s_outputs_are_an_ordinary_problem_that_our_frontend_solves(trained, tmp_path: Path) -> None:
     _, run, _ = trained
     count = export(run, tmp_path / "out.npz")
-    given = read(tmp_path / "out.npz")
+    given = read_model_outputs(tmp_path / "out.npz")
     assert count == given.shape[0] == 2  # the images held out for validation
     assert (given.logit_lengths <= given.shape[1]).all()
     assert given.label_rows() != [[], []]
-    figure = hold(Implementation("ours", "seqloss.verify.adapters.numpy:frontend"), given).agreement[0]
-    assert figure.utterances == 2
+    figure = evaluate_implementation(
+        Implementation("ours", "seqloss.verify.adapters.numpy:frontend"), given
+    ).numerical_errors[0]
+    assert figure.rows == 2
     assert figure.worst < 1e-10
 
 

@@ -1,19 +1,20 @@
-"""Two implementations of one model: the first place where they part, and the likely cause.
+"""Compare two implementations of a model: the first tensor at which they diverge, and the likely cause.
 
-Every place, a layer's output, the loss or a gradient, is a pair of arrays. Their shapes must be the same, and each pair
-of entries a, b must fulfil
+The tensors are layer outputs, the loss and gradients. Two tensors agree if their shapes are equal and all entries a, b
+satisfy
 
-    |a - b| <= atol + rtol * largest,        largest: the size of the largest finite entry of the two arrays
+    |a - b| <= atol + rtol * largest
 
-so that an entry that is 0 but for rounding does not part. An entry of 1e4 or more that both have, to the bit, is a
-mask, and does not count as the largest. NaN is the same as NaN, inf as inf of its sign.
+where `largest` is the largest absolute value of the finite entries of both tensors. So entries that are 0 except for
+rounding do not count as different. An entry of 1e4 or more that is identical in both is a mask, and is excluded from
+`largest`. NaN equals NaN, and inf equals inf of the same sign.
 
-By default `rtol` follows from the coarser type of the two: 64 ulp for float64 (2^-46) and float32 (2^-17), 4 ulp for
-float16 (2^-8) and bfloat16 (2^-5), whose layers are mostly summed in float32 and rounded once; 0 for integers. What one
-layer is off by, the next carries on, and may enlarge: a deep or recurrent network needs more than its first layer does.
+The default `rtol` depends on the less precise type of the two: 64 ulp for float64 (2^-46) and float32 (2^-17), 4 ulp
+for float16 (2^-8) and bfloat16 (2^-5), whose layers usually sum in float32 and round once; 0 for integers. Differences
+grow from layer to layer: a deep or recurrent network needs a larger `rtol`.
 
-Where they part, causes are tried one by one: are the arrays equal if two axes are swapped, if one is multiplied by a
-number, and so on (`causes`). What fits is a hint, no proof.
+For the first divergence, likely causes are tried one after another: are the tensors equal if two axes are swapped, if
+one is multiplied by a number, and so on (`causes`). The result is a hint, not a proof.
 """
 
 from seqloss.doctor.comparison.comparison import Comparison, compare

@@ -1,4 +1,4 @@
-"""What a side returns, as flat arrays in float64, whatever the framework."""
+"""The tensors that an implementation returns, as float64 arrays."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from seqloss.errors import OptionError, ShapeError, wrong_dtype
 
 @dataclass(frozen=True, eq=False)
 class Array:
-    """Any framework's array, in float64, and the type that it came in."""
+    """An array of any framework in float64, and its original type."""
 
     values: np.ndarray
     dtype: str
 
     @property
     def largest(self) -> float:
-        """The size of the largest finite entry."""
+        """The largest absolute value of the finite entries."""
         return float(np.abs(self.values[np.isfinite(self.values)]).max(initial=0.0))
 
 
-def arrays_of(side: Callable[..., Any], name: str, batch: tuple[Any, ...]) -> dict[str, Array]:
-    """What a side returns for its own copy of the batch, by dotted name."""
-    returned = side(*(part.copy() if isinstance(part, np.ndarray) else part for part in batch))
+def collect_arrays(side: Callable[..., Any], name: str, batch: tuple[Any, ...]) -> dict[str, Array]:
+    """Call an implementation with a copy of the batch; the tensors that it returns, by dotted name."""
+    returned = side(*(value.copy() if isinstance(value, np.ndarray) else value for value in batch))
     arrays: dict[str, Array] = {}
-    for key, value in _flat(returned):
+    for key, value in _flatten(returned):
         if key in arrays:
-            raise OptionError(f"{name} returns two places named {key!r}; give each a name of its own.")
-        arrays[key] = _array(value, f"{name}'s {key}")
+            raise OptionError(f"{name} returns two tensors named {key!r}; use unique names.")
+        arrays[key] = _to_array(value, f"{name}'s {key}")
     return arrays
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every array of nested mappings and lists by its dotted name; a list of numbers that has a name is an array."""
+def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of nested mappings and lists. A named list of numbers is one value."""
     inner: Iterable[tuple[Any, Any]]
     if isinstance(value, Mapping):
         inner = value.items()
@@ -45,8 +45,8 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     else:
         yield name or "output", value
         return
-    for key, part in inner:
-        yield from _flat(part, f"{name}.{key}" if name else str(key))
+    for key, item in inner:
+        yield from _flatten(item, f"{name}.{key}" if name else str(key))
 
 
 def _only_numbers(value: Any) -> bool:
@@ -55,8 +55,8 @@ def _only_numbers(value: Any) -> bool:
     return isinstance(value, int | float | np.number)
 
 
-def _array(value: Any, where: str) -> Array:
-    """By what an array can do: torch's is known by `detach`, all others by the protocols of NumPy and DLPack."""
+def _to_array(value: Any, where: str) -> Array:
+    """Convert a value. torch tensors have `detach`; others support the protocols of NumPy or DLPack."""
     bfloat16 = "bfloat16" in str(getattr(value, "dtype", ""))
     if hasattr(value, "detach"):
         value = value.detach().to_dense()
@@ -66,7 +66,9 @@ def _array(value: Any, where: str) -> Array:
     try:
         found = np.asarray(value)
     except ValueError:
-        raise ShapeError(f"{where}: found rows of uneven length; pad them, or give each a name of its own.") from None
+        raise ShapeError(
+            f"{where}: found rows of different lengths; pad them, or return them under different names."
+        ) from None
     if not bfloat16 and found.dtype.kind not in "biuf":
         kind = type(value).__name__ if found.dtype == object else found.dtype.name
         raise wrong_dtype(where, kind, "an array of real numbers")

@@ -1,4 +1,4 @@
-"""Which names of two sides are one place, and in which order places are computed."""
+"""Match the names of the tensors of two implementations, in the order of the computation."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Iterable
 from seqloss.errors import ShapeError
 
 
-def matched(mine: Iterable[str], theirs: Iterable[str], sides: tuple[str, str]) -> list[tuple[str, str]]:
-    """Pairs of names in the order of computation: outputs, the loss, gradients from the last to the first."""
-    pairs = [pair for part in (_forward, _backward) for pair in _partners(part(mine), part(theirs))]
+def match_names(mine: Iterable[str], theirs: Iterable[str], sides: tuple[str, str]) -> list[tuple[str, str]]:
+    """Pairs of names in the order of the computation: outputs, the loss, gradients from the last to the first."""
+    pairs = [pair for select in (_select_outputs, _select_gradients) for pair in _match(select(mine), select(theirs))]
     if not pairs:
         first, second = (
             f"{side} returns {', '.join(names) or 'nothing'}" for side, names in zip(sides, (mine, theirs), strict=True)
         )
         raise ShapeError(
-            f"no place in common: {first}; {second}; give both the same names, or equally many places in one order."
+            f"no tensor in common: {first}; {second}; return the same names, or the same "
+            "number of tensors in the same order."
         )
     return pairs
 
 
-def _partners(mine: list[str], theirs: list[str]) -> list[tuple[str, str]]:
-    """In order if they are equally many, unless this gives a name that both have another partner; else by name."""
+def _match(mine: list[str], theirs: list[str]) -> list[tuple[str, str]]:
+    """In order if the numbers are equal and no common name gets another partner; otherwise by name."""
     common = set(mine) & set(theirs)
     in_order = list(zip(mine, theirs, strict=False))
     if len(mine) != len(theirs) or any(n != m and {n, m} & common for n, m in in_order):
@@ -29,13 +30,14 @@ def _partners(mine: list[str], theirs: list[str]) -> list[tuple[str, str]]:
     return in_order
 
 
-def _forward(names: Iterable[str]) -> list[str]:
+def _select_outputs(names: Iterable[str]) -> list[str]:
     return sorted((name for name in names if not is_gradient(name)), key=lambda name: name == "loss")
 
 
-def _backward(names: Iterable[str]) -> list[str]:
+def _select_gradients(names: Iterable[str]) -> list[str]:
     return [name for name in names if is_gradient(name)][::-1]
 
 
 def is_gradient(name: str) -> bool:
+    """Whether a tensor is a gradient, by its name."""
     return name == "gradient" or name.startswith("gradient.")

@@ -1,4 +1,4 @@
-"""Two arrays at one place, and what counts as equal."""
+"""Two arrays to compare, and their tolerance."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ MASK = 1e4
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two arrays at one place, and what is known around them.
+    """Two arrays to compare.
 
     Attributes:
-        first, second: the arrays.
-        names: of the two sides.
-        rtol, atol: as in `compare`.
-        beside: the largest entry of all gradients if this is one, else 0.
-        batch: what both sides were called with.
+        first: array of the first implementation.
+        second: array of the second implementation.
+        names: of the implementations.
+        rtol: as in `compare`.
+        atol: as in `compare`.
+        largest_gradient: the largest entry of all gradients, if this is a gradient; else 0.
+        batch: the arguments of both implementations.
     """
 
     first: Array
@@ -33,63 +35,67 @@ class Pair:
     names: tuple[str, str]
     rtol: float | None
     atol: float
-    beside: float
+    largest_gradient: float
     batch: tuple[Any, ...]
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """The values of both."""
         return self.first.values, self.second.values
 
     @property
-    def alike(self) -> bool:
+    def same_shape(self) -> bool:
         """Whether the shapes are equal."""
         return self.first.values.shape == self.second.values.shape
 
     @property
     def type_rtol(self) -> float:
-        """What the coarser type allows, relatively."""
+        """The relative tolerance of the less precise type."""
         return max(RTOL.get(array.dtype, 0.0) for array in (self.first, self.second))
 
     @cached_property
     def largest(self) -> float:
+        """The largest absolute value, without masks."""
         return _largest(*self.arrays)
 
     @property
-    def allowed(self) -> float:
+    def tolerance(self) -> float:
+        """The largest difference that is accepted."""
         return self.atol + (self.type_rtol if self.rtol is None else self.rtol) * self.largest
 
     @cached_property
     def difference(self) -> np.ndarray:
+        """The absolute difference of each entry."""
         return _difference(*self.arrays)
 
     @property
-    def off(self) -> float:
-        """The worst difference."""
+    def max_difference(self) -> float:
+        """The largest difference."""
         return float(self.difference.max(initial=0.0))
 
     @property
-    def parting(self) -> np.ndarray:
-        """The entries that are off by more than is allowed, bool in the arrays' shape."""
-        return self.difference > self.allowed
+    def exceeding(self) -> np.ndarray:
+        """Which entries differ by more than the tolerance."""
+        return self.difference > self.tolerance
 
     def close(self, a: np.ndarray, b: np.ndarray) -> bool:
-        """Whether a cause makes two arrays equal, as far as their types can tell."""
+        """Whether two arrays are equal within the tolerance; used to test a cause."""
         if a.shape != b.shape:
             return False
         rtol = max(self.rtol or 0.0, self.type_rtol)
         return bool((_difference(a, b) <= self.atol + rtol * _largest(a, b)).all())
 
-    def ways(self) -> Iterator[tuple[np.ndarray, str, np.ndarray, str]]:
-        """An array and its side's name, the other and its side's; both ways round."""
+    def both_orders(self) -> Iterator[tuple[np.ndarray, str, np.ndarray, str]]:
+        """(array, name, other array, its name), in both orders."""
         (a, b), (first, second) = self.arrays, self.names
         yield a, first, b, second
         yield b, second, a, first
 
-    def lengths(self) -> Iterator[tuple[int, np.ndarray]]:
-        """What may be lengths in the batch: each vector of integers, by its number."""
-        for k, part in enumerate(self.batch):
-            if isinstance(part, np.ndarray) and part.ndim == 1 and part.dtype.kind in "iu":
-                yield k, part
+    def length_arguments(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Arguments of the batch that can be lengths: vectors of integers, with their index."""
+        for k, value in enumerate(self.batch):
+            if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iu":
+                yield k, value
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -100,6 +106,6 @@ def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _largest(a: np.ndarray, b: np.ndarray) -> float:
-    """The size of the largest finite entry that is no mask."""
+    """The largest absolute value of the finite entries that are not masks."""
     sizes = np.abs(np.stack([a, b]))
     return float(sizes[np.isfinite(sizes) & ~((a == b) & (sizes >= MASK))].max(initial=0.0))

@@ -22,6 +22,14 @@ KINDS: dict[type, Kind] = {
     errors.NormalizationError: "normalization",
 }
 
+DESCRIPTIONS: dict[Kind, str] = {
+    "length": "out-of-range length",
+    "label": "out-of-range label",
+    "normalization": "unnormalized row",
+    "non-finite": "non-finite row",
+    "infeasible": "infeasible target",
+}
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -63,9 +71,10 @@ class Report:
 
     def __str__(self) -> str:
         if self.ok:
-            return f"all {self.rows} rows can be trained on"
-        head = ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
-        return "\n".join([f"{len(self.findings)} of {self.rows} rows: {head}", *(f.cause for f in self.findings)])
+            return f"all {self.rows} samples valid"
+        counts = ", ".join(f"{n} {DESCRIPTIONS[kind]}{'s' * (n != 1)}" for kind, n in self.counts.items())
+        head = f"{len(self.findings)} of {self.rows} samples invalid: {counts}"
+        return "\n".join([head, *(finding.cause for finding in self.findings)])
 
 
 def ctc_check(

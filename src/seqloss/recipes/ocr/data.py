@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from seqloss.data import Item, SyntheticWords, Vocabulary, check_rows, read_line, read_rows, refuse, split_rows
+from seqloss.data import Item, SyntheticWords, Vocabulary, check_rows, make_rows_error, read_line, read_rows, split_rows
 from seqloss.data.vocabulary import frames_needed
 from seqloss.data.words import SPLITS
 from seqloss.errors import DataError
@@ -87,7 +87,7 @@ def load_data(
         return Data(made, {"data_digest": vocabulary.digest}), known or vocabulary
     rows, bad = read_rows(Path(settings.data))
     if not rows:
-        raise refuse(bad)
+        raise make_rows_error(bad)
     splits, strays = split_rows(rows)
     check = partial(check_rows, frames=frames_of, height=settings.height, max_width=MAX_WIDTH, progress=progress)
     items, bad = check(splits.train, [*bad, *strays], vocabulary=known)
@@ -96,7 +96,7 @@ def load_data(
     items += held_out
     note = describe_short_rows([(item.row.text, item.width) for item in items], bad, STRIDE)
     if bad and not skip_bad:
-        raise refuse(bad, note)
+        raise make_rows_error(bad, note)
     by_path = {item.row.path: item for item in items}
     sources: dict[str, Any] = {}
     for name in SPLITS:

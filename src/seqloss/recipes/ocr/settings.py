@@ -1,4 +1,4 @@
-"""What an OCR run is asked for."""
+"""Settings of an OCR run."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class RecognitionTask(Task):
         yield describe_classes(len(self.vocabulary) - 1, cast(nn.Linear, network.head).out_features)
         rows = {name: cast(TextSource, source).texts_and_lengths() for name, source in data.sources.items()}
         for name, pairs in rows.items():
-            yield from describe_unseen(name, [self.vocabulary.unknown(text) for text, _ in pairs])
+            yield from describe_unseen(name, [self.vocabulary.unknown_characters(text) for text, _ in pairs])
         if rows["train"]:
             needed = [(length, frames_needed(text)) for text, length in rows["train"]]
             yield describe_feasibility(needed, self.stride, self.steps)

@@ -1,7 +1,7 @@
-"""The CTC implementations that can be verified by name: peers first, then every frontend and drop-in of seqloss.
+"""The known implementations, which can be verified by name: other libraries first, then seqloss.
 
-One file for each framework, which is imported when its function is called. An adapter passes arrays on and brings loss
-and gradient back; it repairs nothing.
+Each framework has a file, which is imported when its function is called. An adapter converts arguments and results; it
+does not correct them.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from seqloss.verify.implementation import Implementation
 ALL = ("float64", "float32", "float16", "bfloat16")
 SINGLE = ("float32",)
 UP_TO_SINGLE = ("float32", "float16", "bfloat16")
-"""Keras makes float32 of all three, and of float64 as well."""
+"""Keras converts all types to float32, float64 too."""
 
 JAX = {"JAX_PLATFORMS": "cpu"}
 TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 BACKENDS = ("torch", "jax", "tensorflow")
 
-BACKWARD = (
-    "the softmax in front is the framework's, whose derivative gives NaN for a NaN; the loss' own gradient there is 0"
-)
-MARKED = {"refuses-lengths": "it is told where padding is, which cannot be past the end"}
-IN_ANY_ORDER = {"repeatable": "torch.use_deterministic_algorithms lists its CUDA gradient as one that may differ"}
-ROUNDED = "it takes log-probabilities as they stand: rounded, they may add up to a little more than 1"
-EPSILON = "keras.config.epsilon() is added to every probability, as in the function that it stands in for"
+BACKWARD = "the gradient of the framework's softmax, applied before the loss, is NaN for NaN logits"
+PADDING_MASK = {"refuses-lengths": "it takes a padding mask, which cannot exceed the axis"}
+NONDETERMINISTIC = {
+    "repeatable": "torch documents its CUDA gradient as nondeterministic (torch.use_deterministic_algorithms)"
+}
+ROUNDED = "it takes log-probabilities; rounded, the probabilities can sum to slightly more than 1"
+EPSILON = "keras.config.epsilon() is added to every probability, as in the function that it replaces"
 OF_PROBABILITIES = (
     "digits", "certain-path", "sums-to-1", "cut", "softmax-minus-posterior", "definition", "closed-scores",
     "impossible", "masked", "extreme-scores", "nan-in-a-row", "empty", "sizes", "long",
 )  # fmt: skip
-"""Laws that know a probability to its last digits."""
+"""Laws about exact probabilities."""
 
 
 def _tensorflow() -> str:
-    """The distribution that brings TensorFlow here."""
+    """The name of the installed TensorFlow distribution."""
     for name in ("tensorflow", "tensorflow-cpu", "tf-nightly", "tensorflow-macos", "tensorflow-intel"):
         try:
             version(name)
@@ -46,12 +46,12 @@ def _tensorflow() -> str:
     return "tensorflow"
 
 
-def _implementation(name: str, source: str, *packages: str, **promises: Any) -> Implementation:
-    return Implementation(name, f"{__name__}.{source}", packages, **promises)
+def _implementation(name: str, source: str, *packages: str, **capabilities: Any) -> Implementation:
+    return Implementation(name, f"{__name__}.{source}", packages, **capabilities)
 
 
-def _on_keras(name: str, source: str, backend: str, **promises: Any) -> Implementation:
-    """On a backend: JAX compiles for each shape."""
+def _on_keras(name: str, source: str, backend: str, **capabilities: Any) -> Implementation:
+    """An implementation on a Keras backend."""
     packages = ("keras", _tensorflow() if backend == "tensorflow" else backend)
     environment: Mapping[str, str] = {"KERAS_BACKEND": backend}
     if backend == "torch":
@@ -60,14 +60,16 @@ def _on_keras(name: str, source: str, backend: str, **promises: Any) -> Implemen
         environment = {**environment, **JAX}
     else:
         environment = {**environment, **TENSORFLOW}
-    return _implementation(name, source, *packages, environment=environment, few_shapes=backend == "jax", **promises)
+    return _implementation(
+        name, source, *packages, environment=environment, few_shapes=backend == "jax", **capabilities
+    )
 
 
 def _known() -> list[Implementation]:
     return [
-        _implementation("torch", "torch:native", "torch", not_promised={"nan-in-padding": BACKWARD}),
+        _implementation("torch", "torch:native", "torch", unsupported={"nan-in-padding": BACKWARD}),
         _implementation("torch (log-probs)", "torch:native_on_log_probs", "torch", scores="log_probs"),
-        _implementation("torch cuda", "torch:cuda", "torch", not_promised=IN_ANY_ORDER),
+        _implementation("torch cuda", "torch:cuda", "torch", unsupported=NONDETERMINISTIC),
         _implementation(
             "torch cudnn",
             "torch:cudnn",
@@ -75,9 +77,11 @@ def _known() -> list[Implementation]:
             dtypes=SINGLE,
             blank="first",
             lengths="labels",
-            not_promised={**IN_ANY_ORDER, "refuses-lengths": "where a row is not full, torch does not choose cuDNN"},
+            unsupported={**NONDETERMINISTIC, "refuses-lengths": "torch does not use cuDNN if a row has padding"},
         ),
-        _implementation("optax", "jax:optax", "jax", "optax", environment=JAX, few_shapes=True, not_promised=MARKED),
+        _implementation(
+            "optax", "jax:optax", "jax", "optax", environment=JAX, few_shapes=True, unsupported=PADDING_MASK
+        ),
         _implementation("tf.nn", "tensorflow:native", _tensorflow(), environment=TENSORFLOW, dtypes=SINGLE),
         *(_on_keras(f"keras.ops ({backend})", "keras:operation", backend, dtypes=UP_TO_SINGLE) for backend in BACKENDS),
         *(
@@ -88,7 +92,7 @@ def _known() -> list[Implementation]:
                 dtypes=SINGLE,
                 blank="first",
                 lengths="labels",
-                not_promised=MARKED,
+                unsupported=PADDING_MASK,
             )
             for backend in BACKENDS
         ),
@@ -109,7 +113,7 @@ def _known() -> list[Implementation]:
             "seqloss.torch.CTCLoss",
             "torch:drop_in",
             "torch",
-            not_promised={"nan-in-padding": BACKWARD, "non-negative": ROUNDED},
+            unsupported={"nan-in-padding": BACKWARD, "non-negative": ROUNDED},
         ),
         _implementation(
             "seqloss.torch.CTCLoss (log-probs)",
@@ -127,7 +131,7 @@ def _known() -> list[Implementation]:
             "jax",
             environment=JAX,
             few_shapes=True,
-            not_promised=MARKED,
+            unsupported=PADDING_MASK,
         ),
         *(_on_keras(f"seqloss.keras ({backend})", "keras:frontend", backend, dtypes=ALL) for backend in BACKENDS),
         *(_on_keras(f"seqloss.keras.CTC ({backend})", "keras:drop_in", backend) for backend in BACKENDS),
@@ -136,10 +140,10 @@ def _known() -> list[Implementation]:
             "keras:drop_in_batch_cost",
             "tensorflow",
             blank="last",
-            not_promised={**dict.fromkeys(OF_PROBABILITIES, EPSILON), "nan-in-padding": BACKWARD},
+            unsupported={**dict.fromkeys(OF_PROBABILITIES, EPSILON), "nan-in-padding": BACKWARD},
         ),
     ]
 
 
-KNOWN: dict[str, Implementation] = {implementation.name: implementation for implementation in _known()}
-"""By the name that is asked for on the command line."""
+KNOWN_IMPLEMENTATIONS: dict[str, Implementation] = {implementation.name: implementation for implementation in _known()}
+"""By name, as on the command line."""

@@ -1,6 +1,6 @@
-"""optax' CTC, and seqloss behind JAX: all compiled, once for each shape.
+"""CTC of optax, and seqloss.jax, compiled once per shape.
 
-64 bits are on for float64 logits alone: with them on, optax computes parts of a float32 loss in float64.
+jax_enable_x64 is on for float64 logits only: with it, optax computes parts of a float32 loss in float64.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from seqloss.verify.adapters.form import Adapter, Loss
+from seqloss.verify.adapters.types import Adapter, Loss
 
 
-def graded(loss: Loss) -> Adapter:
-    """A loss of JAX arrays as a function of NumPy's, with the gradient that JAX has for it.
+def make_adapter(loss: Loss) -> Adapter:
+    """Turn a loss of JAX arrays into a function of NumPy arrays that also returns the gradient of JAX.
 
     Args:
         loss: takes logits, targets and both lengths as arrays, all traced, and the blank as a number; returns
@@ -42,7 +42,7 @@ def graded(loss: Loss) -> Adapter:
 
 @cache
 def _program(loss: Loss, blank: int) -> Callable[..., Any]:
-    """JAX keeps what it compiles by this function and by the shapes that it is given."""
+    """The compiled function. JAX caches compilations per function and shape, so each loss keeps its function."""
     import jax
 
     def program(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, weights: Any) -> tuple[Any, Any]:
@@ -53,7 +53,7 @@ def _program(loss: Loss, blank: int) -> Callable[..., Any]:
 
 
 def _with_paddings(ctc_loss: Loss, x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
-    """A call by optax' signature."""
+    """Call a function with the signature of optax."""
     import jax.numpy as jnp
 
     def paddings(size: int, lengths: Any) -> Any:
@@ -82,11 +82,11 @@ def _frontend(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, bla
 
 
 def _whole_arrays(*arguments: Any) -> Any:
-    """A function of its own, so that its programs are kept apart."""
+    """A separate function, so that its compilations are cached separately."""
     return _frontend(*arguments)
 
 
-_graded_whole_arrays = graded(_whole_arrays)
+_graded_whole_arrays = make_adapter(_whole_arrays)
 
 
 def whole_arrays(
@@ -97,7 +97,7 @@ def whole_arrays(
     blank: int,
     upstream: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What a GPU or TPU would be given, compiled for the CPU."""
+    """The implementation for GPU and TPU, compiled for the CPU."""
     from seqloss.jax.ctc import kernel
 
     before, kernel.program = kernel.program, kernel.whole_array_program
@@ -107,6 +107,6 @@ def whole_arrays(
         kernel.program = before
 
 
-optax = graded(_optax)
-frontend = graded(_frontend)
-drop_in = graded(_drop_in)
+optax = make_adapter(_optax)
+frontend = make_adapter(_frontend)
+drop_in = make_adapter(_drop_in)

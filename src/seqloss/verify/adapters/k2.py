@@ -1,4 +1,4 @@
-"""k2's CTC: an intersection of graphs, pruned as it is unless it is told otherwise."""
+"""CTC of k2: an intersection of graphs, with the default pruning."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from seqloss.verify.adapters.torch import graded
+from seqloss.verify.adapters.torch import make_adapter
 
 
 def _loss(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
-    """Rows go in by falling length, which k2 asks for; the blank is class 0."""
+    """k2 needs rows in the order of decreasing length; the blank is class 0."""
     import k2
     import torch
 
@@ -22,4 +22,4 @@ def _loss(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: 
     return losses[torch.from_numpy(np.argsort(order.numpy()))]
 
 
-loss = graded(_loss)
+loss = make_adapter(_loss)

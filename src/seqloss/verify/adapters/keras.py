@@ -1,4 +1,4 @@
-"""Keras' CTCs, and seqloss behind Keras, on the backend that KERAS_BACKEND names."""
+"""CTC of Keras, and seqloss.keras, on the backend in KERAS_BACKEND."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from seqloss.verify.adapters.form import Adapter, Loss
+from seqloss.verify.adapters.types import Adapter, Loss
 
 
-def graded(loss: Loss, graph: bool = True) -> Adapter:
-    """A loss of the backend's tensors as a function of arrays, with the gradient that the backend has for it.
+def make_adapter(loss: Loss, graph: bool = True) -> Adapter:
+    """Turn a loss of backend tensors into a function of arrays that also returns the gradient of the backend.
 
     Args:
         loss: takes logits, targets and both lengths as tensors, and the blank as a number; returns losses (batch,).
-        graph: on TensorFlow, build a graph.
+        graph: on TensorFlow, trace a graph.
     """
 
     def adapter(
@@ -36,9 +36,9 @@ def _on_backend(loss: Loss, graph: bool) -> Adapter:
     from seqloss.verify.adapters import jax, tensorflow, torch
 
     backends = {
-        "torch": lambda: torch.graded(loss),
-        "jax": lambda: jax.graded(loss),
-        "tensorflow": lambda: tensorflow.graded(loss, graph),
+        "torch": lambda: torch.make_adapter(loss),
+        "jax": lambda: jax.make_adapter(loss),
+        "tensorflow": lambda: tensorflow.make_adapter(loss, graph),
     }
     return backends[keras.config.backend()]()
 
@@ -55,7 +55,7 @@ def _loss(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: 
     return keras.losses.CTC(reduction=None)(targets, x)
 
 
-_graded_loss = graded(_loss)
+_graded_loss = make_adapter(_loss)
 
 
 def loss(
@@ -66,18 +66,19 @@ def loss(
     blank: int,
     upstream: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`keras.losses.CTC`, whose labels are filled up with 0."""
+    """`keras.losses.CTC`, whose targets are padded with 0."""
     inside = np.arange(targets.shape[1]) < target_lengths[:, None]
     targets = np.where(inside, targets, 0)
     return _graded_loss(logits, targets, logit_lengths, target_lengths, blank, upstream)
 
 
 def _batch_cost(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
-    """Behind a softmax, as the last layer of a network for it has one."""
+    """After a softmax: it takes probabilities."""
     import tensorflow as tf
-    from keras.src.legacy.backend import ctc_batch_cost
 
-    return ctc_batch_cost(targets, tf.nn.softmax(x), logit_lengths[:, None], target_lengths[:, None])[:, 0]
+    from seqloss.verify.adapters._compat import keras_2_batch_cost
+
+    return keras_2_batch_cost(targets, tf.nn.softmax(x), logit_lengths[:, None], target_lengths[:, None])[:, 0]
 
 
 def _frontend(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
@@ -87,7 +88,7 @@ def _frontend(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, bla
 
 
 def _drop_in(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
-    """With the lengths in front of the labels, as `seqloss.keras.pack` puts them."""
+    """With packed lengths, as from `seqloss.keras.pack`."""
     import keras
 
     from seqloss.keras import CTC
@@ -108,8 +109,8 @@ def _drop_in_batch_cost(x: Any, targets: Any, logit_lengths: Any, target_lengths
     return ctc_batch_cost(targets, keras.ops.softmax(x), *columns, infeasible="inf")[:, 0]
 
 
-operation = graded(_operation)
-batch_cost = graded(_batch_cost, graph=False)
-frontend = graded(_frontend, graph=False)
-drop_in = graded(_drop_in, graph=False)
-drop_in_batch_cost = graded(_drop_in_batch_cost, graph=False)
+operation = make_adapter(_operation)
+batch_cost = make_adapter(_batch_cost, graph=False)
+frontend = make_adapter(_frontend, graph=False)
+drop_in = make_adapter(_drop_in, graph=False)
+drop_in_batch_cost = make_adapter(_drop_in_batch_cost, graph=False)

@@ -1,4 +1,4 @@
-"""seqloss behind NumPy."""
+"""seqloss.numpy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def frontend(
     blank: int,
     upstream: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`seqloss.numpy.ctc_loss_and_grad` of scores before softmax."""
+    """`seqloss.numpy.ctc_loss_and_grad` with logits."""
     from seqloss.numpy import ctc_loss_and_grad
 
     return ctc_loss_and_grad(logits, targets, logit_lengths, target_lengths, blank=blank, upstream=upstream)
@@ -27,7 +27,7 @@ def frontend_on_log_probs(
     blank: int,
     upstream: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same of log-probabilities, as they stand."""
+    """`seqloss.numpy.ctc_loss_and_grad` with log-probabilities."""
     from seqloss.numpy import ctc_loss_and_grad
 
     return ctc_loss_and_grad(

@@ -1,4 +1,4 @@
-"""TensorFlow's CTC, and the tape and the graph in which any CTC on TensorFlow is asked."""
+"""CTC of TensorFlow; and the adapter for any loss on TensorFlow, with a tape and optionally a graph."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from seqloss.verify.adapters.form import Adapter, Loss
+from seqloss.verify.adapters.types import Adapter, Loss
 
 
-def graded(loss: Loss, graph: bool = True) -> Adapter:
-    """A loss of tensors as a function of arrays, with the gradient of a tape.
+def make_adapter(loss: Loss, graph: bool = True) -> Adapter:
+    """Turn a loss of tensors into a function of arrays that also returns the gradient of a tape.
 
     Args:
         loss: takes logits, targets and both lengths as tensors, and the blank as a number; returns losses (batch,).
-        graph: build a graph once, for all shapes; else run operation by operation.
+        graph: trace a graph once, for all shapes; else run eagerly.
     """
 
     def adapter(
@@ -65,4 +65,4 @@ def _native(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank
     return tf.nn.ctc_loss(targets, x, target_lengths, logit_lengths, logits_time_major=False, blank_index=blank)
 
 
-native = graded(_native)
+native = make_adapter(_native)

@@ -1,4 +1,4 @@
-"""PyTorch's CTC, on the CPU and on a GPU, and seqloss behind torch."""
+"""CTC of PyTorch, on the CPU and on a GPU, and seqloss.torch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from seqloss.errors import VerifyError
-from seqloss.verify.adapters.form import Adapter, Loss
+from seqloss.verify.adapters.types import Adapter, Loss
 
 
-def graded(loss: Loss, device: str = "cpu") -> Adapter:
-    """A loss of tensors as a function of arrays, with the gradient that autograd has for it.
+def make_adapter(loss: Loss, device: str = "cpu") -> Adapter:
+    """Turn a loss of tensors into a function of arrays that also returns the gradient of autograd.
 
     Args:
         loss: takes logits (batch, time, classes) on the device, targets and both lengths as int64 tensors on the CPU,
@@ -29,17 +29,17 @@ def graded(loss: Loss, device: str = "cpu") -> Adapter:
     ) -> tuple[np.ndarray, np.ndarray]:
         import torch
 
-        x = tensor(logits).to(device).requires_grad_()
+        x = to_tensor(logits).to(device).requires_grad_()
         losses = loss(x, *map(torch.from_numpy, (targets, logit_lengths, target_lengths)), blank)
         weights = torch.ones_like(losses) if upstream is None else torch.from_numpy(upstream).to(losses)
         (gradient,) = torch.autograd.grad(losses, x, weights)
-        return array(losses), array(gradient)
+        return to_array(losses), to_array(gradient)
 
     return adapter
 
 
-def tensor(values: np.ndarray) -> Any:
-    """A tensor over the array's own memory; torch does not know NumPy's bfloat16."""
+def to_tensor(values: np.ndarray) -> Any:
+    """A tensor that shares the memory of an array. torch.from_numpy does not support bfloat16."""
     import torch
 
     if values.dtype.name == "bfloat16":
@@ -47,8 +47,8 @@ def tensor(values: np.ndarray) -> Any:
     return torch.from_numpy(values)
 
 
-def array(values: Any) -> np.ndarray:
-    """A tensor of any device as an array of its own type."""
+def to_array(values: Any) -> np.ndarray:
+    """A tensor on any device as an array of the same type."""
     import torch
 
     values = values.detach().cpu()
@@ -64,7 +64,7 @@ def _native(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank
 
 
 def _native_on_log_probs(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
-    """cuDNN, which torch chooses by the arguments' form, is kept out."""
+    """Without cuDNN, which torch uses for some types and lengths."""
     import torch
 
     with torch.backends.cudnn.flags(enabled=False):
@@ -74,7 +74,7 @@ def _native_on_log_probs(x: Any, targets: Any, logit_lengths: Any, target_length
 
 
 def _cudnn(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
-    """What torch's page asks for if cuDNN is to be used: int32 on the CPU, targets one after another."""
+    """Arguments with which torch uses cuDNN: int32 on the CPU, concatenated targets."""
     import torch
 
     labels = torch.cat([row[:n] for row, n in zip(targets, target_lengths.tolist(), strict=True)])
@@ -110,11 +110,11 @@ def _drop_in_on_log_probs(x: Any, targets: Any, logit_lengths: Any, target_lengt
     return CTCLoss(blank, reduction="none")(x.transpose(0, 1), targets, logit_lengths, target_lengths)
 
 
-native = graded(_native)
-native_on_log_probs = graded(_native_on_log_probs)
-frontend = graded(_frontend)
-frontend_on_log_probs = graded(_frontend_on_log_probs)
-drop_in = graded(_drop_in)
+native = make_adapter(_native)
+native_on_log_probs = make_adapter(_native_on_log_probs)
+frontend = make_adapter(_frontend)
+frontend_on_log_probs = make_adapter(_frontend_on_log_probs)
+drop_in = make_adapter(_drop_in)
 
 
 def drop_in_on_log_probs(
@@ -124,21 +124,21 @@ def drop_in_on_log_probs(
     target_lengths: np.ndarray,
     blank: int,
 ) -> np.ndarray:
-    """Losses alone: its gradient by log-probabilities is torch's, which is that by the scores before log_softmax."""
+    """Losses only: like torch, it returns the gradient with respect to logits, also for log-probabilities."""
     import torch
 
     labels, frames, counts = map(torch.from_numpy, (targets, logit_lengths, target_lengths))
-    return array(_drop_in_on_log_probs(tensor(logits), labels, frames, counts, blank))
+    return to_array(_drop_in_on_log_probs(to_tensor(logits), labels, frames, counts, blank))
 
 
 def __getattr__(name: str) -> Adapter:
-    """`cuda` and `cudnn`, which are there where a CUDA device is; and torchaudio's, which is torch's."""
+    """`cuda` and `cudnn`, if there is a CUDA device; `torchaudio` does not exist."""
     if name == "torchaudio":
-        raise VerifyError("torchaudio has no CTC loss of its own: its recipes call torch's")
+        raise VerifyError("torchaudio has no CTC loss: its recipes use that of torch")
     if name not in ("cuda", "cudnn"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import torch
 
     if not torch.cuda.is_available():
         raise VerifyError("no CUDA device")
-    return graded(_native if name == "cuda" else _cudnn, "cuda")
+    return make_adapter(_native if name == "cuda" else _cudnn, "cuda")

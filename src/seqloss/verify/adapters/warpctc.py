@@ -1,4 +1,4 @@
-"""warp-ctc, by its binding for PyTorch: the C call that gives each row's loss and gradient."""
+"""warp-ctc, by its binding for PyTorch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def loss(
     target_lengths: np.ndarray,
     blank: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores before softmax, time first; all labels one after another, int32."""
+    """It takes logits (time, batch, classes) and concatenated int32 targets."""
     import torch
     from warpctc_pytorch import cpu_ctc
 

@@ -1,16 +1,15 @@
-"""What every CTC obeys: a law is a function, a file is what its laws are about.
+"""The laws: properties that every CTC implementation has. Each file has the laws about one subject.
 
-`LAWS` is the order in which they are told: the first that is broken explains the ones after it. So first come the
-questions whether there is an answer at all and whether it has its digits; then batches, padding and names; then sums
-over paths and gradients; then the edges. Arguments that mean nothing come last:
-some implementations write past their memory there.
+The order of `LAWS` is that of the report: a violated law explains those after it. The order is: calls and precision;
+batches, padding and layouts; symmetries; sums over paths and gradients; edge cases. Invalid arguments are last, because
+some implementations write outside their arrays then.
 """
 
 from __future__ import annotations
 
-from seqloss.verify.laws.agreement import DEFINITION, DIGITS, LONG, SIZES
 from seqloss.verify.laws.batches import BATCH_MATES, MEMORY_LAYOUT, PADDING, UPSTREAM
 from seqloss.verify.laws.behaviour import ANSWERS, REPEATABLE, UNTOUCHED
+from seqloss.verify.laws.definition import DEFINITION, DIGITS, LONG, SIZES
 from seqloss.verify.laws.edges import (
     CLOSED_SCORES,
     EMPTY,
@@ -26,7 +25,7 @@ from seqloss.verify.laws.probabilities import CERTAIN_PATH, CUT, NON_NEGATIVE, R
 from seqloss.verify.laws.refusals import REFUSES_LABELS, REFUSES_LENGTHS
 from seqloss.verify.laws.symmetries import FRAME_SHIFT, RELABELLING, TIME_REVERSAL
 
-__all__ = ["LAWS", "Law", "Violation"]
+__all__ = ["LAWS", "UNSAFE", "Law", "Violation"]
 
 LAWS: tuple[Law, ...] = (
     ANSWERS,
@@ -62,3 +61,6 @@ LAWS: tuple[Law, ...] = (
     REFUSES_LABELS,
     REFUSES_LENGTHS,
 )
+
+UNSAFE = {"refuses-labels", "refuses-lengths"}
+"""Laws with invalid arguments, for which some implementations write outside their arrays: the process is restarted."""

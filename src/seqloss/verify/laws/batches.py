@@ -1,97 +1,104 @@
-"""A row is alone: other rows, padding, order and memory never matter, and upstream weighs its gradient."""
+"""Laws about batches: rows are independent of other rows, of padding and of the memory layout."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from seqloss.verify.forms import FORMS
-from seqloss.verify.laws.law import Law, Violation, gradient_breach, loss_breach
+from seqloss.verify.laws.law import Law, Violation, gradient_violation, loss_violation
+from seqloss.verify.layouts import LAYOUTS
 from seqloss.verify.problem import Problem
-from seqloss.verify.runner import Runner, padded, rounded
+from seqloss.verify.runner import Runner, pad_problem, round_to_dtype
 
-ALONE = "a row's loss and gradient are its own, whoever else is in the batch and in whatever order"
+INDEPENDENT = "loss and gradient of a row do not depend on the other rows or on their order"
 
 
-def batch_mates(runner: Runner, problem: Problem) -> Violation | None:
-    """The batch, in another order, with its first row twice; and each row alone, as padded as it was."""
+def check_batch_mates(runner: Runner, problem: Problem) -> Violation | None:
+    """Compares the batch with the reversed batch that repeats one row, and with each row, padded, as a batch."""
     order = np.r_[np.arange(len(problem.logits))[::-1], 0]
-    for mixed, rows in [(problem.pick(order), order), *((problem.pick([n]), [n]) for n in range(len(problem.logits)))]:
-        whole, other = runner.ask(problem), runner.ask(mixed)
+    for mixed, rows in [
+        (problem.select_rows(order), order),
+        *((problem.select_rows([n]), [n]) for n in range(len(problem.logits))),
+    ]:
+        whole, other = runner.finite_outputs(problem), runner.finite_outputs(mixed)
         allowed = 2 * runner.loss_tolerance(mixed)
-        found = loss_breach(mixed, other.loss, whole.loss[rows], allowed, ALONE, problem)
+        found = loss_violation(mixed, other.loss, whole.loss[rows], allowed, INDEPENDENT, problem)
         if found is None and whole.gradient is not None and other.gradient is not None:
             close = 2 * runner.gradient_tolerance(mixed)
-            found = gradient_breach(mixed, other.gradient, whole.gradient[rows], close, ALONE, problem)
+            found = gradient_violation(mixed, other.gradient, whole.gradient[rows], close, INDEPENDENT, problem)
         if found is not None:
             return found
     return None
 
 
-def padding(runner: Runner, problem: Problem) -> Violation | None:
-    """Each row cut to its lengths, beside the same row as padded as it was, with other scores past its lengths.
+def check_padding(runner: Runner, problem: Problem) -> Violation | None:
+    """Compares each row without padding with the same row with random scores in the padding.
 
-    A row that fills an axis gets more of it.
+    A row without padding gets some.
     """
     both = runner.implementation.lengths == "both"
     for n in range(len(problem.logits)):
-        bare = problem.alone(n)
+        bare = problem.unpadded_row(n)
         more = 1 if runner.implementation.few_shapes else 2
         frames, labels = bare.logits.shape[1], bare.targets.shape[1]
-        filled = padded(
-            problem.pick([n]),
+        filled = pad_problem(
+            problem.select_rows([n]),
             more if both and frames == problem.logits.shape[1] else 0,
             more if labels == problem.targets.shape[1] else 0,
         )
         rng = np.random.default_rng(n)
         logits = filled.logits.copy()
-        logits[:, frames:] = 3 * rng.normal(size=logits[:, frames:].shape).round(2)
-        filled = filled.but(logits=rounded(logits, runner.dtype))
+        logits[:, frames:] = (3 * rng.normal(size=logits[:, frames:].shape)).round(2)
+        filled = filled.replace(logits=round_to_dtype(logits, runner.dtype))
         if runner.implementation.few_shapes and both:
-            bare = problem.pick([n])
-        alone, beside = runner.ask(bare), runner.ask(filled)
-        why = "what stands past a row's lengths is not part of it"
-        found = loss_breach(filled, beside.loss, alone.loss, 2 * runner.loss_tolerance(filled), why, bare)
+            bare = problem.select_rows([n])
+        alone, beside = runner.finite_outputs(bare), runner.finite_outputs(filled)
+        why = "values past the lengths of a row do not matter"
+        found = loss_violation(filled, beside.loss, alone.loss, 2 * runner.loss_tolerance(filled), why, bare)
         if found is None and alone.gradient is not None and beside.gradient is not None:
             expected = np.zeros_like(beside.gradient)
             expected[:, :frames] = alone.gradient[:, :frames]
             close = 2 * runner.gradient_tolerance(filled) * (np.arange(expected.shape[1]) < frames)[None, :, None]
-            found = gradient_breach(filled, beside.gradient, expected, close, why + "; its gradient there is 0", bare)
+            found = gradient_violation(
+                filled, beside.gradient, expected, close, why + "; the gradient there is 0", bare
+            )
         if found is not None:
             return found
     return None
 
 
-def memory_layout(runner: Runner, problem: Problem) -> Violation | None:
-    """Each form by itself."""
-    plain = runner.ask(problem)
-    for name, form in FORMS.items():
-        formed = problem.but(form=name)
-        found = runner.ask(formed)
-        why = f"{form.words} are the same numbers"
-        violation = loss_breach(formed, found.loss, plain.loss, 2 * runner.loss_tolerance(formed), why, problem)
+def check_memory_layout(runner: Runner, problem: Problem) -> Violation | None:
+    """Compares each layout of `LAYOUTS` with the default."""
+    plain = runner.finite_outputs(problem)
+    for name, layout in LAYOUTS.items():
+        rearranged = problem.replace(layout=name)
+        found = runner.finite_outputs(rearranged)
+        why = f"{layout.description} have the same values"
+        violation = loss_violation(
+            rearranged, found.loss, plain.loss, 2 * runner.loss_tolerance(rearranged), why, problem
+        )
         if violation is None and plain.gradient is not None and found.gradient is not None:
-            close = 2 * runner.gradient_tolerance(formed)
-            violation = gradient_breach(formed, found.gradient, plain.gradient, close, why, problem)
+            close = 2 * runner.gradient_tolerance(rearranged)
+            violation = gradient_violation(rearranged, found.gradient, plain.gradient, close, why, problem)
         if violation is not None:
             return violation
     return None
 
 
-def upstream(runner: Runner, problem: Problem) -> Violation | None:
-    """Weights over 1, below 0, and 0."""
-    plain = runner.ask(problem)
+def check_upstream(runner: Runner, problem: Problem) -> Violation | None:
+    """With upstream gradients above 1, below 0, and 0."""
+    plain = runner.finite_outputs(problem)
     assert plain.gradient is not None
     for first in range(3):
         weights = np.resize(np.roll([-0.5, 8.0, 0.0], first), len(problem.logits))
-        weighed = problem.but(upstream=weights)
-        found = runner.ask(weighed)
+        weighted = problem.replace(upstream=weights)
+        found = runner.finite_outputs(weighted)
         assert found.gradient is not None
-        violation = gradient_breach(
-            weighed,
+        violation = gradient_violation(
+            weighted,
             found.gradient,
             plain.gradient * weights[:, None, None],
-            2 * runner.gradient_tolerance(weighed),
-            "by the chain rule each row's gradient is multiplied by what comes from upstream",
+            2 * runner.gradient_tolerance(weighted),
+            "by the chain rule, the gradient of each row is multiplied by its upstream gradient",
             problem,
         )
         if violation is not None:
@@ -99,12 +106,17 @@ def upstream(runner: Runner, problem: Problem) -> Violation | None:
     return None
 
 
-BATCH_MATES = Law("batch-mates", "Other rows, and their order, never matter.", batch_mates)
-PADDING = Law("padding", "Frames and labels past a row's lengths never matter.", padding, needs=frozenset({"lengths"}))
-MEMORY_LAYOUT = Law("memory-layout", "Strides, and the integers' width, never matter.", memory_layout)
+BATCH_MATES = Law("batch-mates", "loss[n] and gradient[n] do not depend on the other rows.", check_batch_mates)
+PADDING = Law(
+    "padding",
+    "Values past the lengths do not affect loss and gradient; the gradient there is 0.",
+    check_padding,
+    needs=frozenset({"lengths"}),
+)
+MEMORY_LAYOUT = Law("memory-layout", "Strides and integer types do not affect loss and gradient.", check_memory_layout)
 UPSTREAM = Law(
     "upstream",
-    "The gradient is multiplied by the one from upstream.",
-    upstream,
+    "gradient[n] = upstream[n] * d loss[n] / d logits[n].",
+    check_upstream,
     needs=frozenset({"gradient", "upstream"}),
 )

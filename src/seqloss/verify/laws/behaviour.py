@@ -1,4 +1,4 @@
-"""Before it is about CTC: an answer comes, is the same each time, and nothing that was lent is changed."""
+"""Laws about calls: a result is returned, is reproducible, and the arguments are not modified."""
 
 from __future__ import annotations
 
@@ -10,53 +10,52 @@ from seqloss.verify.laws.law import Law, Violation
 from seqloss.verify.problem import Problem
 from seqloss.verify.runner import Runner
 
-TIMES, SECONDS, LEAST = 100, 1.0, 25
-"""A race that shows one time in ten is missed by 100 calls once in 40,000; slow implementations are asked for a second.
-"""
+CALLS, SECONDS, MIN_CALLS = 100, 1.0, 25
+"""100 calls miss a race that shows in one call of ten once in 40,000 runs. Slow implementations get one second."""
 
 
-def answers(runner: Runner, problem: Problem) -> Violation | None:
-    runner.ask(problem)
-    return None  # what does not answer raises
+def check_answers(runner: Runner, problem: Problem) -> Violation | None:
+    runner.finite_outputs(problem)
+    return None  # a call that fails raises
 
 
-def repeatable(runner: Runner, problem: Problem) -> Violation | None:
-    first, until = runner.ask(problem), time.monotonic() + SECONDS
-    for n in range(TIMES):
-        if n > LEAST and time.monotonic() > until:
+def check_repeatable(runner: Runner, problem: Problem) -> Violation | None:
+    first, until = runner.finite_outputs(problem), time.monotonic() + SECONDS
+    for n in range(CALLS):
+        if n > MIN_CALLS and time.monotonic() > until:
             break
-        again = runner.ask(problem)
+        again = runner.finite_outputs(problem)
         for name, a, b in (("loss", first.loss, again.loss), ("gradient", first.gradient, again.gradient)):
             if a is not None and b is not None and a.tobytes() != b.tobytes():
-                place = tuple(np.argwhere(a != b)[0].tolist()) if (a != b).any() else ()
+                index = tuple(np.argwhere(a != b)[0].tolist()) if (a != b).any() else ()
                 return Violation(
                     problem,
-                    f"the same {name} each time",
-                    f"call {n + 2} of the same arrays gives {b[place]!r} at {place}, the first gave {a[place]!r}",
-                    "the same arguments have one answer; with a race, or sums in a changing order, no training repeats",
+                    f"the same {name} in each call",
+                    f"call {n + 2} with the same arguments returns {b[index]!r} at {index}, the first {a[index]!r}",
+                    "the same arguments have one result; otherwise training is not reproducible",
                 )
     return None
 
 
-def several_rows(problem: Problem) -> Problem | None:
-    """Races are between rows."""
+def require_several_rows(problem: Problem) -> Problem | None:
+    """Data races are usually between rows."""
     return problem if len(problem.logits) > 1 else None
 
 
-def untouched(runner: Runner, problem: Problem) -> Violation | None:
-    wrote = runner.raw(problem).wrote
-    if not wrote:
+def check_untouched(runner: Runner, problem: Problem) -> Violation | None:
+    modified = runner.call(problem).modified
+    if not modified:
         return None
     return Violation(
         problem,
-        "arguments that are as they were",
-        f"the call changed {', '.join(wrote)}",
-        "the caller may need its arrays again, and a framework its logits for the backward pass",
+        "unmodified arguments",
+        f"the call modified {', '.join(modified)}",
+        "the caller can need its arrays again, and a framework its logits in the backward pass",
     )
 
 
-ANSWERS = Law(
-    "answers", "A valid call is answered: right shapes, floating point, no NaN, no exception, no crash.", answers
+ANSWERS = Law("answers", "A valid call returns floating-point results of the right shape, without NaN.", check_answers)
+REPEATABLE = Law(
+    "repeatable", "f(x) == f(x), bit for bit, in repeated calls.", check_repeatable, require_several_rows, search=False
 )
-REPEATABLE = Law("repeatable", "The same call gives the same bits.", repeatable, several_rows, search=False)
-UNTOUCHED = Law("untouched", "The arguments are left as they were.", untouched)
+UNTOUCHED = Law("untouched", "A call does not modify its arguments.", check_untouched)

@@ -1,24 +1,24 @@
-"""The gradient is that of the loss."""
+"""Laws about gradients."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from seqloss.reference import ctc_posteriors, paths
-from seqloss.verify.laws.law import Law, Violation, gradient_breach, number
+from seqloss.verify.laws.law import Law, Violation, format_number, gradient_violation
 from seqloss.verify.problem import Problem
-from seqloss.verify.runner import Runner, log_softmax, rounded
+from seqloss.verify.runner import Runner, log_softmax, round_to_dtype
 
 STEP = {"float64": 1e-4, "float32": 1e-2, "float16": 0.06, "bfloat16": 0.25}
 CLOSE = {"float64": 1e-6, "float32": 5e-3, "float16": 5e-3, "bfloat16": 0.02}
-"""What central differences may be off: STEP^2 / 6 times a third derivative near 1; the losses' rounding / STEP."""
+"""Tolerance of central differences: STEP^2 / 6 times a third derivative near 1, and the rounding of a loss / STEP."""
 
 FEW = 81
-"""Paths that are few enough to be listed."""
+"""Up to so many paths, posteriors are computed by listing the paths."""
 
 
-def rows_sum_to_0(runner: Runner, problem: Problem) -> Violation | None:
-    gradient = runner.ask(problem).gradient
+def check_rows_sum_to_0(runner: Runner, problem: Problem) -> Violation | None:
+    gradient = runner.finite_outputs(problem).gradient
     assert gradient is not None
     sums = gradient.sum(axis=2)
     allowed = problem.logits.shape[2] * runner.gradient_tolerance(problem)[:, :, 0]
@@ -26,36 +26,36 @@ def rows_sum_to_0(runner: Runner, problem: Problem) -> Violation | None:
         return None
     n, t = (int(i) for i in np.argwhere(np.abs(sums) > allowed)[0])
     where = f"row {n}, frame {t}: "
-    why = "a constant added to a frame changes nothing, so the gradient of a frame adds up to 0"
+    why = "a constant added to a frame does not change the loss, so the gradient of a frame sums to 0"
     if np.allclose(sums[sums != 0], -1, atol=1e-3):
-        why += (
-            "; -1 is what the gradient by log-probabilities adds up to: gradient - softmax * its sum is that by scores"
-        )
-    shows = "gradient.sum(axis=2)"
-    return Violation(problem, where + "a sum of 0", where + f"a sum of {number(sums[n, t])}", why, shows=shows)
+        why += "; the gradient with respect to log-probabilities sums to -1: add softmax to it"
+    expression = "gradient.sum(axis=2)"
+    return Violation(
+        problem, where + "a sum of 0", where + f"a sum of {format_number(sums[n, t])}", why, expression=expression
+    )
 
 
-def finite_differences(runner: Runner, problem: Problem) -> Violation | None:
-    """Of the first row, all scores at once: each row of a batch has one changed, by what rounding leaves of a step."""
-    one = problem.alone(0)
+def check_finite_differences(runner: Runner, problem: Problem) -> Violation | None:
+    """For all scores of the first row in one batch: each row of the batch has one score changed."""
+    one = problem.unpadded_row(0)
     _, time, classes, _ = one.shape
     count = time * classes
     bumps = np.concatenate([np.eye(count), -np.eye(count)]).reshape(-1, time, classes) * STEP[runner.dtype]
-    many = one.pick([0] * len(bumps))
-    bumped = many.but(logits=rounded(many.logits + bumps, runner.dtype))
+    many = one.select_rows([0] * len(bumps))
+    bumped = many.replace(logits=round_to_dtype(many.logits + bumps, runner.dtype))
     moved = np.abs(bumped.logits - many.logits).sum(axis=(1, 2))
-    losses = runner.ask(bumped).loss
-    with np.errstate(invalid="ignore"):  # infinite losses, where there should be none
+    losses = runner.finite_outputs(bumped).loss
+    with np.errstate(invalid="ignore"):  # infinite losses of a wrong implementation
         slopes = (losses[:count] - losses[count:]) / (moved[:count] + moved[count:])
-    gradient = runner.ask(one).gradient
+    gradient = runner.finite_outputs(one).gradient
     assert gradient is not None
-    why = "the gradient is how much the loss changes with a score"
+    why = "the gradient is the derivative of the loss: (loss(x + h) - loss(x - h)) / 2h"
     close = np.array(CLOSE[runner.dtype])
-    return gradient_breach(one, gradient, slopes.reshape(1, time, classes), close, why)
+    return gradient_violation(one, gradient, slopes.reshape(1, time, classes), close, why)
 
 
-def softmax_minus_posterior(runner: Runner, problem: Problem) -> Violation | None:
-    gradient = runner.ask(problem).gradient
+def check_softmax_minus_posterior(runner: Runner, problem: Problem) -> Violation | None:
+    gradient = runner.finite_outputs(problem).gradient
     assert gradient is not None
     expected = np.zeros_like(gradient)
     scores = log_softmax(problem.logits)
@@ -63,17 +63,17 @@ def softmax_minus_posterior(runner: Runner, problem: Problem) -> Violation | Non
     posteriors = posteriors_of(problem)
     inside = np.arange(expected.shape[1])[None, :, None] < problem.logit_lengths[:, None, None]
     expected = np.where(inside, softmax - posteriors, 0.0)
-    why = "softmax minus posterior is the gradient by the scores"
+    why = "gradient = softmax - posterior"
     if runner.implementation.scores == "log_probs":
-        why = "minus the posterior is the gradient by log-probabilities"
-    return gradient_breach(problem, gradient, expected, runner.gradient_tolerance(problem), why)
+        why = "gradient with respect to log-probabilities = -posterior"
+    return gradient_violation(problem, gradient, expected, runner.gradient_tolerance(problem), why)
 
 
 def posteriors_of(problem: Problem) -> np.ndarray:
-    """By listing all paths where they are few, else by the definition's recursion."""
+    """Posteriors (batch, time, classes): from all paths if they are few, else from the reference recursion."""
     result = np.zeros(problem.logits.shape)
     for n, labels in enumerate(problem.label_rows()):
-        one = problem.alone(n)
+        one = problem.unpadded_row(n)
         scores = log_softmax(one.logits)
         frames = scores.shape[1]
         if scores.shape[2] ** frames <= FEW:
@@ -84,17 +84,20 @@ def posteriors_of(problem: Problem) -> np.ndarray:
 
 
 FINITE_DIFFERENCES = Law(
-    "finite-differences", "The gradient is the loss' slope.", finite_differences, needs=frozenset({"gradient"})
+    "finite-differences",
+    "gradient = (loss(x + h) - loss(x - h)) / 2h.",
+    check_finite_differences,
+    needs=frozenset({"gradient"}),
 )
 SOFTMAX_MINUS_POSTERIOR = Law(
     "softmax-minus-posterior",
-    "The gradient is softmax minus posterior.",
-    softmax_minus_posterior,
+    "gradient[t, k] = p[t, k] - P(path[t] = k given y).",
+    check_softmax_minus_posterior,
     needs=frozenset({"gradient"}),
 )
 ROWS_SUM_TO_0 = Law(
     "rows-sum-to-0",
-    "Each frame's gradient adds up to 0.",
-    rows_sum_to_0,
+    "sum_k gradient[t, k] = 0 for each frame t.",
+    check_rows_sum_to_0,
     needs=frozenset({"gradient", "logits"}),
 )

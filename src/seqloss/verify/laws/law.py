@@ -1,4 +1,4 @@
-"""A law, and what it says of an implementation that breaks it."""
+"""A law: a property that every CTC implementation has, with the check of one problem."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from seqloss.verify.runner import Runner
 
 @dataclass(frozen=True, eq=False)
 class Violation:
-    """One place where a law is broken.
+    """A call whose result violates a law.
 
     Attributes:
-        problem: the call that shows it, and
-        beside: a second call that it is held against, if there is one.
-        died: whether the call cost the process its life.
-        timed_out: whether a time limit ended it, so that nothing is known of its answer.
-        shows: an expression of `loss` and `gradient` whose value is what was found.
-        expected, found: in words and figures.
-        why: why that was to be expected.
+        problem: the arguments of the call.
+        expected: the expected value, as text.
+        found: the value found, as text.
+        reason: why `expected` follows from the law.
+        compared_with: the arguments of a second call, whose result is compared with that of the first.
+        crashed: whether the process ended without a result.
+        timed_out: whether the call exceeded the time limit; its result is unknown then.
+        expression: a Python expression of `loss` and `gradient` that gives the value found.
     """
 
     problem: Problem
     expected: str
     found: str
-    why: str
-    beside: Problem | None = None
-    died: bool = False
+    reason: str
+    compared_with: Problem | None = None
+    crashed: bool = False
     timed_out: bool = False
-    shows: str = "loss"
+    expression: str = "loss"
 
 
 Check = Callable[[Runner, Problem], Violation | None]
@@ -40,80 +41,80 @@ Check = Callable[[Runner, Problem], Violation | None]
 
 @dataclass(frozen=True)
 class Law:
-    """What holds for every CTC.
+    """A property of every CTC implementation.
 
     Attributes:
         name: a few words with dashes.
-        says: the law, in a sentence.
-        check: looks at one problem.
-        prepare: makes an ordinary problem one of this law's; None where the law says nothing of it.
-        needs: what the implementation must promise: "gradient", "lengths", "upstream", "logits", "log_probs".
-        search: whether it is worth looking for problems that break it.
-        sizes: whether it is about the very sizes of its problems.
+        statement: the law as one sentence, with its formula.
+        check: returns the violation for one problem, or None.
+        prepare: turns a standard problem into one for this law; returns None if the law does not apply.
+        needs: features that the implementation must support: "gradient", "lengths", "upstream", "logits", "log_probs".
+        search: whether to search for violations with random problems.
+        exact_shapes: whether problems must not be padded to other shapes.
     """
 
     name: str
-    says: str
+    statement: str
     check: Check
     prepare: Callable[[Problem], Problem | None] = lambda problem: problem
     needs: frozenset[str] = frozenset()
     search: bool = True
-    sizes: bool = False
+    exact_shapes: bool = False
 
 
-def number(x: float) -> str:
-    """A figure as a person would write it."""
+def format_number(x: float) -> str:
+    """A number with 6 digits."""
     return f"{x:.6g}"
 
 
-def unlike(expected: float, found: float) -> tuple[str, str]:
-    """Two figures with as many digits as tell them apart."""
+def format_distinct(expected: float, found: float) -> tuple[str, str]:
+    """Two numbers with enough digits to differ."""
     for digits in (6, 8, 10, 17):
-        words = f"{expected:.{digits}g}", f"{found:.{digits}g}"
-        if words[0] != words[1]:
+        texts = f"{expected:.{digits}g}", f"{found:.{digits}g}"
+        if texts[0] != texts[1]:
             break
-    return words
+    return texts
 
 
-def parts(found: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """bool: entries that are further apart than allowed; equal infinities are not apart, NaN always is."""
+def exceeds_tolerance(found: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Which entries differ by more than `allowed`. Equal infinities do not differ; NaN always does."""
     with np.errstate(invalid="ignore"):
         return ~((found == expected) | (np.abs(found - expected) <= allowed))
 
 
-def loss_breach(
+def loss_violation(
     problem: Problem,
     found: np.ndarray,
     expected: np.ndarray,
     allowed: np.ndarray,
-    why: str,
-    beside: Problem | None = None,
+    reason: str,
+    compared_with: Problem | None = None,
 ) -> Violation | None:
-    """A violation where losses (batch,) are apart."""
-    apart = np.flatnonzero(parts(found, expected, allowed))
-    if not len(apart):
+    """The violation for the first row whose losses differ by more than `allowed`; None if there is none."""
+    rows = np.flatnonzero(exceeds_tolerance(found, expected, allowed))
+    if not len(rows):
         return None
-    n = int(apart[0])
+    n = int(rows[0])
     row = f"row {n}: " if len(found) > 1 else ""
-    wanted, got = unlike(float(expected[n]), float(found[n]))
-    return Violation(problem, f"{row}loss {wanted}", f"{row}loss {got}", why, beside)
+    wanted, got = format_distinct(float(expected[n]), float(found[n]))
+    return Violation(problem, f"{row}loss {wanted}", f"{row}loss {got}", reason, compared_with)
 
 
-def gradient_breach(
+def gradient_violation(
     problem: Problem,
     found: np.ndarray,
     expected: np.ndarray,
     allowed: np.ndarray,
-    why: str,
-    beside: Problem | None = None,
+    reason: str,
+    compared_with: Problem | None = None,
 ) -> Violation | None:
-    """A violation where gradients (batch, time, classes) are apart; the worst entry is told."""
-    apart = parts(found, expected, allowed)
-    if not apart.any():
+    """The violation for the entry at which gradients differ most; None if no entry differs by more than `allowed`."""
+    differs = exceeds_tolerance(found, expected, allowed)
+    if not differs.any():
         return None
     with np.errstate(invalid="ignore"):
-        distance = np.where(apart, np.abs(found - expected), 0.0)
+        distance = np.where(differs, np.abs(found - expected), 0.0)
     n, t, k = np.unravel_index(int(np.argmax(np.where(np.isnan(distance), np.inf, distance))), found.shape)
     where = f"gradient of row {n}, frame {t}, class {k}: "
-    wanted, got = unlike(float(expected[n, t, k]), float(found[n, t, k]))
-    return Violation(problem, where + wanted, where + got, why, beside, shows="gradient")
+    wanted, got = format_distinct(float(expected[n, t, k]), float(found[n, t, k]))
+    return Violation(problem, where + wanted, where + got, reason, compared_with, expression="gradient")

@@ -1,77 +1,85 @@
-"""Arguments that no CTC can mean: an error, or at least NaN, but not a plausible number."""
+"""Laws about invalid arguments: they raise an error or give NaN, not a plausible number."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from seqloss.verify.laws.law import Law, Violation, number
+from seqloss.verify.laws.law import Law, Violation, format_number
 from seqloss.verify.problem import Problem
-from seqloss.verify.runner import Runner, no_reply
+from seqloss.verify.runner import Runner, failed_call
 
 
-def refuses(runner: Runner, problem: Problem, bad: np.ndarray, why: str) -> Violation | None:
-    """An exception, or NaN as the loss of the rows that are bad."""
-    answer = runner.raw(problem)
+def check_refused(runner: Runner, problem: Problem, bad: np.ndarray, why: str) -> Violation | None:
+    """The violation if a call neither raises nor returns NaN for the invalid rows."""
+    answer = runner.call(problem)
     if answer.raised:
         return None
-    if answer.died:
-        raise no_reply(problem, answer, "an error that names the argument")
+    if answer.failure:
+        raise failed_call(problem, answer, "an error that names the argument")
     loss = np.asarray(answer.loss, np.float64)
     if loss.shape == bad.shape and np.isnan(loss[bad]).all():
         return None
     n = int(np.argmax(bad))
-    found = f"row {n}: loss {number(loss[n])}" if loss.shape == bad.shape else f"an answer of shape {loss.shape}"
+    found = f"row {n}: loss {format_number(loss[n])}" if loss.shape == bad.shape else f"a result of shape {loss.shape}"
     return Violation(problem, "an error that names the argument", found, why)
 
 
-def bad_labels(problem: Problem) -> np.ndarray:
+def rows_with_invalid_labels(problem: Problem) -> np.ndarray:
+    """bool (batch,)."""
     inside = np.arange(problem.targets.shape[1]) < problem.target_lengths[:, None]
     labels = problem.targets
     wrong = (labels < 0) | (labels >= problem.logits.shape[2]) | (labels == problem.blank)
     return (wrong & inside).any(axis=1)
 
 
-def refuses_labels(runner: Runner, problem: Problem) -> Violation | None:
-    """Each kind by itself."""
+def check_refuses_labels(runner: Runner, problem: Problem) -> Violation | None:
+    """Labels above the last class, negative labels, and the blank."""
     classes = problem.logits.shape[2]
     kinds = {
-        classes + 3: f"there is no class {classes + 3}: the vocabulary is larger than the model's head, or shifted",
-        -3: "there is no class -3: a padding value inside the length, or an unknown symbol",
-        problem.blank: "the blank cannot stand in a target: no path spells it",
+        classes + 3: f"class {classes + 3} does not exist: the vocabulary is larger than the output layer, or shifted",
+        -3: "class -3 does not exist: padding within the target length, or an unknown symbol",
+        problem.blank: "a target cannot contain the blank: no path collapses to it",
     }
     for label, why in kinds.items():
         targets = problem.targets.copy()
         targets[0, 0] = label
-        wrong = problem.but(targets=targets)
-        found = refuses(runner, wrong, bad_labels(wrong), why)
+        wrong = problem.replace(targets=targets)
+        found = check_refused(runner, wrong, rows_with_invalid_labels(wrong), why)
         if found is not None:
             return found
     return None
 
 
-def refuses_lengths(runner: Runner, problem: Problem) -> Violation | None:
-    """More frames than there are, more labels than there are, fewer than none."""
+def check_refuses_lengths(runner: Runner, problem: Problem) -> Violation | None:
+    """Lengths larger than their axes, and negative lengths."""
     _, time, _, labels = problem.shape
-    why = "a length past its axis reads what isn't the row's, or is cut silently; below 0 it means nothing"
+    why = "a length must be from 0 to the size of its axis; a larger one reads outside the row or is clipped silently"
     bad = np.arange(len(problem.logits)) == 0
-    told = ("logit_lengths", "target_lengths") if runner.implementation.lengths == "both" else ("target_lengths",)
+    names = ("logit_lengths", "target_lengths") if runner.implementation.lengths == "both" else ("target_lengths",)
     past = {"logit_lengths": time + 1, "target_lengths": labels + 1}
-    for name, wrong in [(name, past[name]) for name in told] + [(name, -1) for name in told]:
+    for name, wrong in [(name, past[name]) for name in names] + [(name, -1) for name in names]:
         lengths = getattr(problem, name).copy()
         lengths[0] = wrong
-        found = refuses(runner, problem.but(**{name: lengths}), bad, f"{name}[0] is {wrong}: {why}")
+        found = check_refused(runner, problem.replace(**{name: lengths}), bad, f"{name}[0] is {wrong}: {why}")
         if found is not None:
             return found
     return None
 
 
-def with_a_label(problem: Problem) -> Problem | None:
+def require_label(problem: Problem) -> Problem | None:
+    """The problem, if its first target has a label."""
     return problem if problem.targets.shape[1] and problem.target_lengths[0] else None
 
 
 REFUSES_LABELS = Law(
-    "refuses-labels", "Labels that are no class, or the blank, are refused.", refuses_labels, with_a_label
+    "refuses-labels",
+    "A label outside 0..C-1, or the blank, raises an error or gives NaN.",
+    check_refuses_labels,
+    require_label,
 )
 REFUSES_LENGTHS = Law(
-    "refuses-lengths", "Lengths that don't fit their axis are refused.", refuses_lengths, needs=frozenset({"lengths"})
+    "refuses-lengths",
+    "A length outside 0..axis raises an error or gives NaN.",
+    check_refuses_lengths,
+    needs=frozenset({"lengths"}),
 )

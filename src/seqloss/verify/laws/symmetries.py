@@ -1,35 +1,35 @@
-"""What changes nothing: a constant on a frame, other names for the classes, time run backwards."""
+"""Symmetries: a constant added to a frame, permuted classes, reversed time."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from seqloss.verify.laws.law import Law, Violation, gradient_breach, loss_breach
+from seqloss.verify.laws.law import Law, Violation, gradient_violation, loss_violation
 from seqloss.verify.problem import Problem
 from seqloss.verify.runner import Runner
-from seqloss.verify.tolerance import OWN
+from seqloss.verify.tolerance import OUTPUT_ROUNDING
 
 
-def frame_shift(runner: Runner, problem: Problem) -> Violation | None:
-    """Half types are given scores that are exact with the constant added."""
-    if OWN[runner.dtype]:
-        problem = problem.but(logits=np.clip(np.round(4 * problem.logits), -16, 16) / 4)
+def check_frame_shift(runner: Runner, problem: Problem) -> Violation | None:
+    """For half types, the scores are exact after the constant has been added."""
+    if OUTPUT_ROUNDING[runner.dtype]:
+        problem = problem.replace(logits=np.clip(np.round(4 * problem.logits), -16, 16) / 4)
     shifts = np.array([3.0, -5.0, 0.5, 8.0])[np.arange(problem.logits.shape[1]) % 4]
-    shifted = runner.fit(problem.but(logits=problem.logits + shifts[:, None]))
-    why = "softmax doesn't see a constant added to all scores of a frame"
-    return _same(runner, problem, shifted, slice(None), slice(None), why)
+    shifted = runner.adapt(problem.replace(logits=problem.logits + shifts[:, None]))
+    why = "a constant added to all scores of a frame does not change its softmax"
+    return _compare(runner, problem, shifted, slice(None), slice(None), why)
 
 
-def relabelling(runner: Runner, problem: Problem) -> Violation | None:
-    """All classes take other numbers, the blank too where it may stand anywhere."""
-    moved = with_names(problem, names(problem, runner.implementation.blank == "any"))
-    back = names(problem, runner.implementation.blank == "any")
-    why = "classes are names: with scores and target renamed alike, the loss is the same and the gradient renamed"
-    return _same(runner, problem, moved, slice(None), np.argsort(back), why)
+def check_relabelling(runner: Runner, problem: Problem) -> Violation | None:
+    """Reverses the order of the classes, and of the blank if the implementation supports any blank."""
+    moved = permute_classes(problem, class_permutation(problem, runner.implementation.blank == "any"))
+    permutation = class_permutation(problem, runner.implementation.blank == "any")
+    why = "a permutation of the classes, in logits and targets, permutes the gradient and does not change the loss"
+    return _compare(runner, problem, moved, slice(None), np.argsort(permutation), why)
 
 
-def names(problem: Problem, blank_too: bool) -> np.ndarray:
-    """The new number of each class: the other way round, the blank staying where it is unless it may move."""
+def class_permutation(problem: Problem, blank_too: bool) -> np.ndarray:
+    """The new index of each class: the reverse order, where the blank keeps its index unless `blank_too`."""
     classes = np.arange(problem.logits.shape[2])
     if blank_too:
         return classes[::-1]
@@ -38,46 +38,56 @@ def names(problem: Problem, blank_too: bool) -> np.ndarray:
     return classes
 
 
-def with_names(problem: Problem, new: np.ndarray) -> Problem:
+def permute_classes(problem: Problem, new: np.ndarray) -> Problem:
+    """The problem with a new index for each class."""
     logits = np.empty_like(problem.logits)
     logits[:, :, new] = problem.logits
     inside = (problem.targets >= 0) & (problem.targets < len(new))
     targets = np.where(inside, new[np.where(inside, problem.targets, 0)], problem.targets)
-    return problem.but(logits=logits, targets=targets, blank=int(new[problem.blank]))
+    return problem.replace(logits=logits, targets=targets, blank=int(new[problem.blank]))
 
 
-def time_reversal(runner: Runner, problem: Problem) -> Violation | None:
-    """Row by row, so that lengths don't come into it."""
+def check_time_reversal(runner: Runner, problem: Problem) -> Violation | None:
+    """Row by row without padding, so that lengths do not matter."""
     for n in range(len(problem.logits)):
-        one = problem.alone(n)
+        one = problem.unpadded_row(n)
         if one.logits.shape[1] == 0:
             continue
-        turned = one.but(logits=one.logits[:, ::-1].copy(), targets=one.targets[:, ::-1].copy())
+        reversed_row = one.replace(logits=one.logits[:, ::-1].copy(), targets=one.targets[:, ::-1].copy())
         why = (
-            "a path read backwards spells the target backwards: the sum over paths is the same, and the gradient of "
-            "the first frame is that of the other's last"
+            "a reversed path collapses to the reversed target: the sum over paths is the same, and the gradient is "
+            "reversed in time"
         )
-        found = _same(runner, one, turned, slice(None, None, -1), slice(None), why)
+        found = _compare(runner, one, reversed_row, slice(None, None, -1), slice(None), why)
         if found is not None:
             return found
     return None
 
 
-def _same(
+def _compare(
     runner: Runner, problem: Problem, changed: Problem, frames: slice, classes: slice | np.ndarray, why: str
 ) -> Violation | None:
-    """The changed problem has the same losses, and the gradient with frames and classes moved likewise."""
-    plain, found = runner.ask(problem), runner.ask(changed)
+    """The violation if the losses differ, or the gradients after moving frames and classes."""
+    plain, found = runner.finite_outputs(problem), runner.finite_outputs(changed)
     allowed = runner.loss_tolerance(problem) + runner.loss_tolerance(changed)
-    violation = loss_breach(changed, found.loss, plain.loss, allowed, why, problem)
+    violation = loss_violation(changed, found.loss, plain.loss, allowed, why, problem)
     if violation is not None or plain.gradient is None or found.gradient is None:
         return violation
     close = runner.gradient_tolerance(problem) + runner.gradient_tolerance(changed)
-    return gradient_breach(changed, found.gradient, plain.gradient[:, frames][:, :, classes], close, why, problem)
+    return gradient_violation(changed, found.gradient, plain.gradient[:, frames][:, :, classes], close, why, problem)
 
 
 FRAME_SHIFT = Law(
-    "frame-shift", "A constant added to a frame's scores changes nothing.", frame_shift, needs=frozenset({"logits"})
+    "frame-shift",
+    "loss(x[t, k] + c[t]) = loss(x[t, k]), with the same gradient.",
+    check_frame_shift,
+    needs=frozenset({"logits"}),
 )
-RELABELLING = Law("relabelling", "Renaming the classes renames the gradient, and changes nothing else.", relabelling)
-TIME_REVERSAL = Law("time-reversal", "Frames and target reversed have the same loss.", time_reversal)
+RELABELLING = Law(
+    "relabelling", "A permutation of the classes permutes the gradient and does not change the loss.", check_relabelling
+)
+TIME_REVERSAL = Law(
+    "time-reversal",
+    "Reversed frames and reversed target give the same loss, and the reversed gradient.",
+    check_time_reversal,
+)

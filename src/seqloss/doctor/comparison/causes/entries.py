@@ -1,46 +1,52 @@
-"""Some entries part, and the others do not: which are they?"""
+"""Only some entries differ: which?"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from seqloss.doctor.comparison.causes.spans import spans
+from seqloss.doctor.comparison.causes.ranges import format_ranges
 from seqloss.doctor.comparison.pair import Pair
 
 
 def not_finite(pair: Pair) -> str:
     for what, test, cause in (
-        ("NaN", np.isnan, "the logarithm of 0 or less, 0 / 0, inf - inf"),
-        ("inf", np.isinf, "an overflow, a mask, a row that no path fits"),
+        ("NaN", np.isnan, "log of 0 or less, 0 / 0, inf - inf"),
+        ("inf", np.isinf, "an overflow, a mask, an infeasible row"),
     ):
-        for a, _, b, side in pair.ways():
+        for a, _, b, side in pair.both_orders():
             alone = test(b) & ~test(a)
             if alone.any():
-                rows = f", in rows {spans(alone.nonzero()[0])}" if b.ndim else ""
+                rows = f", in rows {format_ranges(alone.nonzero()[0])}" if b.ndim else ""
                 return f"only {side} has {what}, in {alone.sum()} of {b.size} entries{rows}: {cause}?"
     return ""
 
 
 def past_the_lengths(pair: Pair) -> str:
-    if pair.parting.ndim < 2:
+    if pair.exceeding.ndim < 2:
         return ""
-    for parting in (pair.parting, pair.parting.swapaxes(0, 1)):
-        rows, frames, *_ = parting.shape
-        apart = parting.reshape(rows, frames, -1).any(2)
-        for k, lengths in pair.lengths():
+    for exceeding in (pair.exceeding, pair.exceeding.swapaxes(0, 1)):
+        rows, frames, *_ = exceeding.shape
+        differs = exceeding.reshape(rows, frames, -1).any(2)
+        for k, lengths in pair.length_arguments():
             inside = np.arange(frames) < lengths[:, None]  # (batch, time)
-            if len(lengths) == rows and inside.any() and not (apart & inside).any():
-                return f"equal inside the lengths in argument {k}: is padding masked alike?"
+            if len(lengths) == rows and inside.any() and not (differs & inside).any():
+                return f"equal inside the lengths in argument {k}: is padding masked in the same way?"
     return ""
 
 
 def some_entries(pair: Pair) -> str:
-    """Equal but for some rows, frames or columns."""
-    words = []
-    for axis, apart in enumerate(np.argwhere(pair.parting).T):
-        which, size = np.unique(apart), pair.parting.shape[axis]
+    """Equal except in some rows, frames or columns."""
+    descriptions = []
+    for axis, indices in enumerate(np.argwhere(pair.exceeding).T):
+        which, size = np.unique(indices), pair.exceeding.shape[axis]
         if len(which) < size:
             behind = axis > 0 and len(which) > 1 and which[0] == size - len(which)
-            span = f"from {which[0]} on" if behind else f"at {spans(which)}"
-            words.append(f"{span} (of {size}) along axis {axis}" if axis else f"in rows {spans(which)} (of {size})")
-    return f"equal except {', '.join(words)}: are padding, masks and lengths treated alike?" if words else ""
+            span = f"from {which[0]} on" if behind else f"at {format_ranges(which)}"
+            descriptions.append(
+                f"{span} (of {size}) along axis {axis}" if axis else f"in rows {format_ranges(which)} (of {size})"
+            )
+    return (
+        f"equal except {', '.join(descriptions)}: are padding, masks and lengths handled in the same way?"
+        if descriptions
+        else ""
+    )

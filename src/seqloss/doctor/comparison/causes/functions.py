@@ -1,4 +1,4 @@
-"""One array is a function of the other: 0, its negative, an activation, the same and a number."""
+"""One array is a function of the other: 0, its negative, an activation, a constant added."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def zero(pair: Pair) -> str:
+def all_zero(pair: Pair) -> str:
     cause = (
-        "the graph is cut (detach, stop_gradient)" if pair.beside else "a weight is never filled, an activation dead"
+        "the graph is detached (detach, stop_gradient)"
+        if pair.largest_gradient
+        else "an uninitialised weight, a dead activation"
     )
-    for a, _, b, side in pair.ways():
+    for a, _, b, side in pair.both_orders():
         if a.any() and not b.any():
             return f"{side} is 0 everywhere: {cause}?"
     return ""
 
 
-def sign(pair: Pair) -> str:
+def opposite_sign(pair: Pair) -> str:
     a, b = pair.arrays
-    return "equal up to sign: a log-likelihood against a loss?" if pair.close(a, -b) else ""
+    return "equal up to sign: log-likelihood versus loss?" if pair.close(a, -b) else ""
 
 
 def function_of_the_other(pair: Pair) -> str:
-    for a, name, b, side in pair.ways():
+    for a, name, b, side in pair.both_orders():
         for axis in (axis for axis in reversed(range(a.ndim)) if a.shape[axis] > 1):
             for word, over in (("softmax", _softmax), ("log_softmax", _log_softmax)):
                 if pair.close(over(a, axis), b):
@@ -56,10 +58,10 @@ def offset(pair: Pair) -> str:
     a, b = pair.arrays
     first, second = pair.names
     if a.size > 2 and pair.close(a + (b - a).mean(), b):
-        return f"{second} - {first} is {(b - a).mean():.6g} everywhere: is a number added on one side only?"
+        return f"{second} - {first} is {(b - a).mean():.6g} everywhere: is a constant added on one side only?"
     rows = tuple(range(a.ndim - 1))
     if a.ndim > 1 and a.size > a.shape[-1] and pair.close(a + (b - a).mean(rows), b):
-        return f"{second} - {first} is one vector along the last axis: is a bias left out, or added twice?"
+        return f"{second} - {first} is one vector along the last axis: is a bias missing, or added twice?"
     if a.ndim and a.shape[-1] > 2 and pair.close(a + (b - a).mean(-1, keepdims=True), b):
-        return "equal up to a number for each row of the last axis: log-probabilities against scores?"
+        return "equal up to a constant per row of the last axis: log-probabilities versus logits?"
     return ""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqloss.doctor.comparison.causes.spans import spans
+from seqloss.doctor.comparison.causes.ranges import format_ranges
 from seqloss.doctor.comparison.pair import Pair
 
 
 def reversed_axis(pair: Pair) -> str:
     a, b = pair.arrays
     axis = next((axis for axis in range(b.ndim) if pair.close(a, np.flip(b, axis))), None)
-    return "" if axis is None else f"equal if axis {axis} is reversed: a sequence read backwards, or not turned back?"
+    return "" if axis is None else f"equal if axis {axis} is reversed: is a sequence reversed on one side only?"
 
 
 def rolled(pair: Pair) -> str:
@@ -19,7 +19,7 @@ def rolled(pair: Pair) -> str:
     for axis in reversed(range(b.ndim)):
         for step in (1, -1):
             if pair.close(a, np.roll(b, step, axis)):
-                cause = "the blank first against last" if axis == b.ndim - 1 else "is one of them shifted"
+                cause = "blank first versus last" if axis == b.ndim - 1 else "is one of them shifted"
                 return f"equal if {pair.names[1]}'s axis {axis} is rolled by {step}: {cause}?"
     return ""
 
@@ -27,16 +27,16 @@ def rolled(pair: Pair) -> str:
 def permuted(pair: Pair) -> str:
     a, b = pair.arrays
     for axis in reversed(range(b.ndim)):
-        order = _order(a, b, axis)
+        order = _matching_order(a, b, axis)
         if pair.close(a, b.take(order, axis)):
-            cause = "classes" if axis else "rows sorted by length and not put back, classes"
-            told = f"equal if {pair.names[1]}'s axis {axis} is put in the order {spans(order)}"
-            return f"{told}: {cause}, or a cell's gates in another order?"
+            cause = "classes" if axis else "rows sorted by length, classes"
+            permutation = f"equal if {pair.names[1]}'s axis {axis} is permuted to the order {format_ranges(order)}"
+            return f"{permutation}: {cause}, or gates of a recurrent cell in another order?"
     return ""
 
 
-def _order(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
-    """Which slice of b may be each slice of a: both are sorted by one random projection."""
+def _matching_order(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
+    """For each slice of a, the slice of b that can be equal: both are sorted by the same random projection."""
     ranks = []
     for array in (a, b):
         slices = np.moveaxis(np.where(np.isfinite(array), array, 0.0), axis, 0).reshape(array.shape[axis], -1)

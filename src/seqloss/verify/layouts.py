@@ -1,4 +1,4 @@
-"""How the same arrays may be handed over: other strides, narrower integers."""
+"""Other memory layouts of the same arrays: strides and integer types."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Form:
-    """One way to hand arrays over.
+class Layout:
+    """One memory layout.
 
     Attributes:
-        words: what is unusual about it.
-        apply: makes it of plain arrays, by the names of a call's arguments.
-        lines: the same of `logits`, `targets`, `frames` and `labels`, as lines of Python.
+        description: of the difference from C-contiguous float and int64 arrays.
+        apply: converts the arguments of a call, by name.
+        lines: the same conversion as Python code for a script, with `logits`, `targets`, `frames` and `labels`.
     """
 
-    words: str
+    description: str
     apply: Callable[[Arrays], Arrays]
     lines: tuple[str, ...]
 
@@ -37,20 +37,20 @@ def _int32(arrays: Arrays) -> Arrays:
     return arrays | {name: array.astype(np.int32) for name, array in arrays.items() if array.dtype == np.int64}
 
 
-FORMS = {
-    "time first": Form(
-        "logits that lie in memory time first",
+LAYOUTS = {
+    "time first": Layout(
+        "logits that are contiguous with time first",
         _time_first,
-        ("logits = np.ascontiguousarray(logits.swapaxes(0, 1)).swapaxes(0, 1)  # the same numbers, other strides",),
+        ("logits = np.ascontiguousarray(logits.swapaxes(0, 1)).swapaxes(0, 1)  # equal values, other strides",),
     ),
-    "gaps": Form(
+    "gaps": Layout(
         "logits and targets that are every other column of a wider array",
         _with_gaps,
         ("logits, targets = (np.repeat(x, 2, axis=-1)[..., ::2] for x in (logits, targets))  # other strides",),
     ),
-    "int32": Form(
-        "targets and lengths of int32",
+    "int32": Layout(
+        "int32 targets and lengths",
         _int32,
-        ("targets, frames, labels = (x.astype(np.int32) for x in (targets, frames, labels))  # the same numbers",),
+        ("targets, frames, labels = (x.astype(np.int32) for x in (targets, frames, labels))  # equal values",),
     ),
 }

@@ -1,4 +1,4 @@
-"""What an adapter is."""
+"""Types of adapters."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ Adapter = Callable[..., tuple[np.ndarray, np.ndarray]]
 """f(logits, targets, logit_lengths, target_lengths, blank, upstream=None) -> (losses, gradient), all NumPy arrays."""
 
 Loss = Callable[..., Any]
-"""The same arguments, without upstream, as a framework's own arrays; the losses (batch,)."""
+"""f(logits, targets, logit_lengths, target_lengths, blank) -> losses (batch,), all arrays of a framework."""

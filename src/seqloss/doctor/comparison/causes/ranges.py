@@ -1,12 +1,12 @@
-"""Numbers in few words."""
+"""Format numbers as ranges."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 
-def spans(numbers: Iterable[int], most: int = 8) -> str:
-    """1, 2, 3, 7 as "1-3, 7"; what is over is "..."."""
+def format_ranges(numbers: Iterable[int], most: int = 8) -> str:
+    """1, 2, 3, 7 as "1-3, 7"; at most `most` ranges, then "..."."""
     found: list[list[int]] = []
     for number in map(int, numbers):
         if found and number in (found[-1][1], found[-1][1] + 1):

@@ -102,7 +102,7 @@ CALL = """
 import torch
 from seqloss.kernels.triton.ctc import greedy
 for classes, kind in ((40, torch.bfloat16), (6000, torch.float32)):
-    greedy.read(torch.zeros(2, 3, classes, dtype=kind), torch.full((2,), 3), blank=0, normalize=True)
+    greedy.read_labels(torch.zeros(2, 3, classes, dtype=kind), torch.full((2,), 3), blank=0, normalize=True)
 """
 
 

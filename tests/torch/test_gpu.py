@@ -311,7 +311,7 @@ def test_a_blank_of_another_type_is_refused_beside_unseen_labels_even_after_one_
 
 
 @pytest.mark.usefixtures("hidden")
-@pytest.mark.parametrize("kind", device_arguments.INTEGERS, ids=str)
+@pytest.mark.parametrize("kind", sorted(device_arguments.INTEGERS, key=str), ids=str)
 def test_labels_one_row_after_another_on_the_device_are_those_of_padded_rows(kind: torch.dtype) -> None:
     labels = torch.tensor([1, 2, 2, 3, 1]).to(DEVICE, kind)
     for counts in (LABELS.to(DEVICE, kind), LABELS.tolist()):

@@ -96,7 +96,15 @@ def check(folder: Path, programs: dict[str, str]) -> None:
     for name, program in programs.items():
         (folder / f"uses_{name}.py").write_text(program, encoding="utf-8")
     found = subprocess.run(
-        [sys.executable, "-m", "mypy", "--no-error-summary", *sorted(map(str, folder.glob("uses_*.py")))],
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--no-error-summary",
+            "--cache-dir",
+            str(folder / "cache"),
+            *sorted(map(str, folder.glob("uses_*.py"))),
+        ],
         cwd=ROOT,
         env={**os.environ, "MYPYPATH": str(ROOT / "src")},
         capture_output=True,

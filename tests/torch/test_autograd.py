@@ -310,3 +310,8 @@ def test_backward_on_another_thread_gives_the_same_bits() -> None:
 def test_scores_of_another_type_are_refused(logits: object, found: str) -> None:
     with pytest.raises(DTypeError, match=f"logits: .*{found}"):
         ctc_loss(logits, TARGETS, FRAMES, LABELS)  # type: ignore[arg-type]
+
+
+def test_a_node_of_the_graph_has_a_name() -> None:
+    loss = ctc_loss(leaf(), TARGETS, FRAMES, LABELS)
+    assert "Losses" in loss.grad_fn.name()

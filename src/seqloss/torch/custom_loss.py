@@ -104,7 +104,7 @@ class _CustomLoss(torch.autograd.Function):
                 f"found shape {tuple(loss.shape)}."
             )
         ctx.save_for_backward(gradient)
-        ctx.dtype, ctx.name, ctx.source = x.dtype, _name_of(function), source[0]
+        ctx.dtype, ctx.loss_name, ctx.source = x.dtype, _name_of(function), source[0]
         return loss
 
     @staticmethod
@@ -113,7 +113,7 @@ class _CustomLoss(torch.autograd.Function):
         shape = upstream.shape + (1,) * (gradient.ndim - upstream.ndim)
         with torch.no_grad():
             weighted = (gradient * upstream.reshape(shape)).to(ctx.dtype)
-        return refuse_double_backward(weighted, ctx.name, ctx.source, upstream), None, None, None, None
+        return refuse_double_backward(weighted, ctx.loss_name, ctx.source, upstream), None, None, None, None
 
 
 def _to_numpy(value: Any) -> Any:

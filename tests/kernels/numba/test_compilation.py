@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import seqloss
+from seqloss.kernels.numba.kernel_cache import package_of
 
 CALL = """
 import time
@@ -121,6 +122,14 @@ def test_an_edit_in_a_file_that_a_kernel_calls_is_seen(warm, tmp_path: Path) -> 
     loss, _, said = call(warm[0], source=tmp_path)
     assert "compiling" in said
     assert loss == pytest.approx(1.0986123 + 2 * (1.3862944 - 1.0986123))
+
+
+def test_a_kernel_in_a_subfolder_is_cached_with_the_whole_package_of_its_loss() -> None:
+    def kernel() -> None: ...
+
+    for module in ("seqloss.kernels.ctc.rows", "seqloss.kernels.ctc.deep.inside"):
+        kernel.__module__ = module
+        assert package_of(kernel) == "seqloss.kernels.ctc"
 
 
 def stamp(source: Path, package: str = "seqloss.kernels.ctc") -> str:

@@ -181,7 +181,9 @@ def test_all_kernels_compile_for_a_gpu_and_what_a_row_carries_stays_in_registers
     compile_launches: Callable[[str, int], list[dict[str, Any]]], capability: int
 ) -> None:
     found = compile_launches(CALL, capability)
-    assert {"best_steps", "follow", "read_off", "_label_sums", "_row_sums"} <= {kernel["name"] for kernel in found}
+    assert {"best_steps", "follow_steps", "read_path", "_label_sums", "_row_sums"} <= {
+        kernel["name"] for kernel in found
+    }
     for kernel in (kernel for kernel in found if kernel["name"] == "best_steps"):
         assert kernel["stack"] == 0
         assert kernel["whole"]["barriers"] == 0

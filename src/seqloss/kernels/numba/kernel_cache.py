@@ -49,7 +49,12 @@ def _sources(package: str) -> Path:
 
 def folder_of(function: Callable) -> Path | None:
     """The writable folder for the compiled code of a kernel, or None."""
-    return _folder(function.__module__.rpartition(".")[0])
+    return _folder(package_of(function))
+
+
+def package_of(function: Callable) -> str:
+    """The package of a kernel's loss, the first one below `seqloss.kernels`, whatever subfolder the kernel is in."""
+    return ".".join(function.__module__.split(".")[:-1][:3])
 
 
 @cache
@@ -73,7 +78,7 @@ class _Locator(CacheLocator):
         return str(folder_of(self.function))
 
     def get_source_stamp(self):
-        return source_hash(self.function.__module__.rpartition(".")[0])
+        return source_hash(package_of(self.function))
 
     def get_disambiguator(self):
         return str(self.line)

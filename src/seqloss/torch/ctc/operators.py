@@ -98,11 +98,11 @@ ctc_losses.register_autograd(_backward, setup_context=_save)
 
 
 def _save_name(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    ctx.name = "CTCLoss" if inputs[-1] == TORCHS else "ctc_loss"
+    ctx.loss_name = "CTCLoss" if inputs[-1] == TORCHS else "ctc_loss"
 
 
 def _double_backward(ctx: Any, upstream: torch.Tensor) -> tuple[Any, ...]:
-    raise no_second_derivative(ctx.name)
+    raise no_second_derivative(ctx.loss_name)
 
 
 ctc_gradient.register_autograd(_double_backward, setup_context=_save_name)

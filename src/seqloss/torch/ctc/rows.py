@@ -74,7 +74,7 @@ class _Losses(torch.autograd.Function):
                 if weights is not None:
                     rows.gradient[...] *= weights[:, None, None]
             ctx.save_for_backward(torch.from_numpy(rows.gradient), torch.from_numpy(rows.zero_gradient))
-            ctx.like, ctx.name, ctx.source = (logits.device, logits.dtype), name, source[0]
+            ctx.like, ctx.loss_name, ctx.source = (logits.device, logits.dtype), name, source[0]
         found = torch.from_numpy(rows.losses)
         if weights is not None:
             found = (found * torch.from_numpy(weights)).sum()
@@ -92,4 +92,4 @@ class _Losses(torch.autograd.Function):
                 ]  # 0 times inf is NaN
                 gradient = gradient * weights if kept or many else gradient.mul_(weights)
             gradient = gradient.to(*ctx.like)
-        return refuse_double_backward(gradient, ctx.name, ctx.source, upstream), *(None,) * 8
+        return refuse_double_backward(gradient, ctx.loss_name, ctx.source, upstream), *(None,) * 8

@@ -14,6 +14,8 @@ QUICK = {
     "test_large_and_hard_batches_agree": ("sure by 8",),
     "test_float32_gradients_keep_the_published_bounds": ("phone",),
     "test_posteriors_of_large_and_hard_batches_agree": (),
+    "test_large_and_hard_batches_are_aligned_as_by_definition": ("char", "sure by 8"),
+    "test_the_path_is_the_first_among_the_best_of_all": ("-3", "-5"),
     "test_the_loss_of_a_very_sure_model_is_above_zero_and_right_to_two_percent": ("30.0",),
     "test_nan_or_inf_in_a_frame_in_use_poisons_its_row_alone": ("nan0-4", "inf-0"),
     "test_a_mistake_is_told_when_a_gradient_is_asked_for": ("row 0", "row 1"),

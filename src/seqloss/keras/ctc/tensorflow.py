@@ -186,11 +186,12 @@ def _compiled(
 
 
 def _blank_class(values: tf.Tensor, blank: int) -> tuple[Any, Any]:
-    """The blank from 0, and whether it is no class; scalars where the number of classes is not known yet."""
+    """The blank from 0, or 0 if it is no class, and whether it is none; scalars while the classes are not known."""
     if values.shape[2] is not None:
         return blank, False
     classes = tf.shape(values)[2]
-    return (blank if blank >= 0 else classes + blank), tf.logical_or(blank >= classes, blank < -classes)
+    no_class = tf.logical_or(blank >= classes, blank < -classes)
+    return tf.where(no_class, 0, blank if blank >= 0 else classes + blank), no_class
 
 
 def _size(x: tf.Tensor, axis: int) -> Any:
@@ -209,7 +210,9 @@ def ensure_rank(x: tf.Tensor, rank: int, message: str) -> tf.Tensor:
     if traced_for_xla():  # which leaves assertions out, and checks what `ensure_shape` says while it compiles
         return tf.ensure_shape(x, [None] * rank)
     with tf.control_dependencies([tf.debugging.assert_rank(x, rank, message)]):
-        return tf.ensure_shape(tf.identity(x), [None] * rank)
+        checked = tf.identity(x)
+    checked.set_shape([None] * rank)  # `ensure_shape` would check again, and might be the first to say so
+    return checked
 
 
 def _ranked(targets: Any, logit_lengths: Any, target_lengths: Any) -> list[Any]:

@@ -23,10 +23,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 def compiled_kernels() -> None:
     """What a test hears on stderr is its own, not the first call's."""
     from seqloss import contract
-    from seqloss.kernels.ctc.batch import loss_and_grad
+    from seqloss.kernels.ctc.batch import best_paths, loss_and_grad
 
     for kind in (np.float32, np.float64):
         loss_and_grad(np.zeros((1, 2, 3), kind), contract.validate((1, 2, 3), [[1]]))
+    best_paths(np.zeros((1, 2, 3), np.float32), contract.validate((1, 2, 3), [[1]]))  # what a report draws
 
 
 @pytest.fixture(autouse=True)

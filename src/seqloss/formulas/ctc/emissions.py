@@ -36,7 +36,7 @@ class Frames(NamedTuple):
         best: the largest's class, int32 (batch, time, 1); -1 where all that is read is masked.
         others: the sum of exp(distance) over the other classes, (batch, time, 1); 0 without softmax.
         certain: log p(best), (batch, time, 1); 0 for frames not in use.
-        non-finite: bool (batch,), rows with NaN, +inf or nothing but -inf in a frame in use.
+        non_finite: bool (batch,), rows with NaN, +inf or nothing but -inf in a frame in use.
     """
 
     distances: Array

@@ -26,7 +26,7 @@ class Scores(NamedTuple):
         certain: log p(top), (batch, time); 0 in frames not in use.
         labels: score - top of the target's labels, (batch, time, labels); -inf where closed or not in use.
         blank: the same of the blank, (batch, time); 0 in frames not in use, which a path crosses on it.
-        non-finite: bool (batch,), rows with NaN, +inf or nothing but -inf in a frame in use.
+        non_finite: bool (batch,), rows with NaN, +inf or nothing but -inf in a frame in use.
     """
 
     top: jax.Array

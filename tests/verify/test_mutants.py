@@ -27,13 +27,33 @@ DEADLY = {"crashes-without-frames", "hangs-when-long"}
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 20))]
 
 
+LIKELY_CAUSES = {
+    "softmax-twice": "softmax is applied twice",
+    "divided-by-batch": "divided by the batch size",
+    "repeats-merge": "merged without a blank",
+    "lengths-swapped": "are swapped",
+    "frames-as-shares": "logit_lengths are fractions",
+    "labels-as-shares": "target_lengths are fractions",
+    "blank-always-0": "blank is always class 0",
+    "gradient-by-log-probs": "with respect to log-probabilities",
+    "labels-clipped": "clipped to the range of classes",
+    "labels-reversed": "in reverse order",
+    "probability-for-loss": "the probability, not its negative logarithm",
+    "scores-halved": "multiplied by 0.5 before softmax",
+    "gradient-doubled": "the gradient is 2 times",
+}
+"""The words of the likely cause that a report names, by mutant."""
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_planted_mistake_breaks_its_law_first(mutant: Mutant, seed: int, tmp_path: Path) -> None:
+def test_a_planted_mistake_breaks_its_law_first_and_its_cause_is_named(
+    mutant: Mutant, seed: int, tmp_path: Path
+) -> None:
     if mutant.name == "hangs-when-long" and seed != 0:
         pytest.skip("a hang takes its time limit, and needs no search")
     effort = Effort(
-        examples=4 if seed == 0 else 3,
+        examples=1 if seed == 0 else 3,
         seed=seed,
         stop_at_first=True,
         minimize=False,
@@ -42,11 +62,12 @@ def test_a_planted_mistake_breaks_its_law_first(mutant: Mutant, seed: int, tmp_p
         powers=(16, 256) if mutant.law == "sizes" else (),
     )
     (tmp_path / "mutant.py").write_text(source_of(mutant), encoding="utf-8")
-    types = ("float64", "float32") if seed == 0 else ("float64",)
+    types = ("float64", "float32") if mutant.name in LARGE else ("float64",)
     implementation = Implementation(mutant.name, f"{tmp_path / 'mutant.py'}:ctc", dtypes=types)
     report = verify(implementation, effort=effort, in_subprocess=mutant.name in DEADLY)
     assert report.first_violation is not None, "missed"
     assert report.first_violation.law in mutant.laws, str(report)
+    assert LIKELY_CAUSES.get(mutant.name, "") in report.cause
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -84,34 +105,12 @@ def against_the_scores(logits, targets, logit_lengths, target_lengths, blank):
     return plain.ctc(-logits, targets, logit_lengths, target_lengths, blank)
 
 
+def test_likely_causes_are_those_of_planted_mistakes() -> None:
+    assert set(LIKELY_CAUSES) <= {mutant.name for mutant in MUTANTS}
+
+
 def test_every_law_has_a_usual_cause() -> None:
     assert set(TYPICAL_CAUSES) >= {law.name for law in LAWS}
-
-
-def test_the_likely_cause_is_told_in_words() -> None:
-    causes = {
-        "softmax-twice": "softmax is applied twice",
-        "divided-by-batch": "divided by the batch size",
-        "repeats-merge": "merged without a blank",
-        "lengths-swapped": "are swapped",
-        "frames-as-shares": "logit_lengths are fractions",
-        "labels-as-shares": "target_lengths are fractions",
-        "blank-always-0": "blank is always class 0",
-        "gradient-by-log-probs": "with respect to log-probabilities",
-        "labels-clipped": "clipped to the range of classes",
-        "labels-reversed": "in reverse order",
-        "probability-for-loss": "the probability, not its negative logarithm",
-        "scores-halved": "multiplied by 0.5 before softmax",
-        "gradient-doubled": "the gradient is 2 times",
-    }
-    for name, words in causes.items():
-        mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
-        report = verify(
-            Implementation(name, load(mutant)),
-            effort=Effort(examples=6, stop_at_first=True, powers=()),
-            in_subprocess=False,
-        )
-        assert words in report.cause, (name, report.cause)
 
 
 def test_a_failure_is_small_and_its_lines_show_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,13 +55,13 @@ def paddings(lengths: np.ndarray, longest: int) -> np.ndarray:
     return (np.arange(longest) >= lengths[:, None]).astype(np.float32)
 
 
-SOON = 2
+SOON = {2}
 """Shapes whose cases `make test` looks at; `make test-long` looks at all thousand."""
 
 
 @pytest.mark.parametrize(
     "shape",
-    [pytest.param(n, marks=[pytest.mark.long] * (n >= SOON), id=str(SHAPES[n])) for n in range(len(SHAPES))],
+    [pytest.param(n, marks=[pytest.mark.long] * (n not in SOON), id=str(SHAPES[n])) for n in range(len(SHAPES))],
 )
 def test_a_thousand_cases_agree_with_optax(shape: int) -> None:
     compiled = {}

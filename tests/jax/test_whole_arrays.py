@@ -10,6 +10,7 @@ import pytest
 
 import seqloss.numpy as host
 
+from ..contract.frontend import HALF
 from ..contract.jax_frontend import JaxArraysFrontend
 from ..contract.problems import NAMED
 from ..contract.test_agreement import assert_agrees
@@ -22,7 +23,7 @@ from ..contract.test_half_types import assert_log_probabilities_are_taken_for_wh
     [
         "phone",
         pytest.param("scores times 1500", marks=pytest.mark.long),
-        "masked to -1e4",
+        pytest.param("masked to -1e4", marks=pytest.mark.long),
         pytest.param("sure by 16", marks=pytest.mark.long),
         "sure by 20, wrong in places",
     ],
@@ -54,7 +55,7 @@ def hard_rows() -> tuple[np.ndarray, ...]:
 
 @pytest.mark.parametrize(
     ("dtype", "normalize"),
-    [("float32", True), ("float32", False), ("float16", True), pytest.param("bfloat16", True, marks=pytest.mark.long)],
+    [("float32", True), ("float32", False), *(pytest.param(half, True, marks=pytest.mark.long) for half in HALF)],
 )
 def test_rows_of_every_kind_side_by_side_are_what_the_cpu_kernel_makes_of_each(dtype: str, normalize: bool) -> None:
     logits, *args = hard_rows()

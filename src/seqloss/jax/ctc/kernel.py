@@ -21,6 +21,7 @@ from jax.experimental.buffer_callback import buffer_callback
 
 from seqloss import contract
 from seqloss.contract import Infeasible
+from seqloss.formulas.ctc.second_derivative import Gradient
 from seqloss.jax.arrays import varying_alike
 from seqloss.jax.ctc.accelerator import loss as accelerator
 from seqloss.jax.ctc.second_derivative import hessian_vector_product
@@ -86,7 +87,8 @@ def losses_and_grads(
 def _losses_and_grads_jvp(options: Options, primals: Arguments, tangents: tuple[Any, ...]) -> tuple[Any, Any]:
     loss, gradient = losses_and_grads(*primals, options)
     softmax = options.normalize if options.softmax is None else options.softmax
-    turned = hessian_vector_product(*primals[:4], tangents[0], options.blank, options.normalize, softmax)
+    of: Gradient = "softmax" if softmax else "posterior"
+    turned = hessian_vector_product(*primals[:4], tangents[0], options.blank, options.normalize, of)
     turned = turned * primals[4][:, None, None]
     return (loss, gradient), (_directional(loss, gradient, primals[2], tangents[0]), turned)
 

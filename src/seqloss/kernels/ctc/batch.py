@@ -1,4 +1,4 @@
-"""The loss and the best paths of a batch on the CPU: the entry points for the frontends."""
+"""The loss, its second derivative and the best paths of a batch on the CPU: the entry points for the frontends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqloss.contract import Batch
-from seqloss.kernels.ctc import align, huge_rows, layout
+from seqloss.kernels.ctc import align, huge_rows, layout, second_derivative
 from seqloss.kernels.ctc.rows import Path, compute_rows, compute_rows_extended
 from seqloss.kernels.ctc.scratch import take_measuring_scratch, take_path_sums
 from seqloss.kernels.numba import threads
@@ -158,6 +158,50 @@ def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> B
         shares, apart, _ = _divide_rows(batch, frames, classes, labels)
         threads.run_in_threads(work, [*shares, apart] if apart.size else shares)
     return found
+
+
+def multiply_hessian(
+    logits: np.ndarray,
+    batch: Batch,
+    direction: np.ndarray,
+    *,
+    normalize: bool = True,
+    gradient: int = second_derivative.SOFTMAX,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the derivative of each row's gradient in a direction, times the row's weight.
+
+    Args:
+        logits: float32 or float64 (batch, time, classes).
+        batch: lengths and targets; a row that breaks the contract gets NaN.
+        direction: of the shape and type of the logits; frames past a row's length are not read.
+        normalize: as in the contract.
+        gradient: SOFTMAX, POSTERIOR or EXP of `seqloss.kernels.ctc.second_derivative`.
+        weights: (batch,), the factor of each row; None for 1.
+
+    Returns:
+        The product, contiguous, in the shape and type of the logits.
+    """
+    rows, time, classes = logits.shape
+    scores, vectors = (_as_writable(np.require(array, requirements="C")).reshape(-1) for array in (logits, direction))
+    targets, logit_lengths, target_lengths = _contiguous_integers(batch)
+    frames, labels = _longest_row(batch, time)
+    states = 2 * labels + 1
+    factors = np.ones(rows) if weights is None else np.ascontiguousarray(weights, np.float64)
+    result = allocate(logits.size, logits.dtype)
+
+    def work(chosen: np.ndarray) -> None:
+        with Workspace() as space:
+            second_derivative.multiply_hessians(
+                scores, vectors, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize,
+                gradient, factors, chosen, space.take("sums and tangents", 4 * frames * states, FLOAT),
+                space.take("frame", 4 * states + 6, FLOAT), result,
+            )  # fmt: skip
+
+    if logits.size:
+        shares, apart, _ = _divide_rows(batch, frames, classes, labels)
+        threads.run_in_threads(work, [*shares, apart] if apart.size else shares)
+    return result.reshape(logits.shape)
 
 
 def _flat_memory(logits: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:

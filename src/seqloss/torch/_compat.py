@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from functools import wraps
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,6 +22,56 @@ def is_batched(tensor: torch.Tensor) -> bool:
     """
     functorch = torch._C._functorch
     return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
+
+
+def is_legacy_batched(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is batched by autograd's own vmap, for which a Function has no rule.
+
+    Uses torch._C._functorch.is_legacy_batchedtensor.
+    """
+    return torch._C._functorch.is_legacy_batchedtensor(tensor)
+
+
+def transforms_are_active() -> bool:
+    """Whether the call is inside a transform of torch.func.
+
+    Uses torch._C._are_functorch_transforms_active.
+    """
+    return torch._C._are_functorch_transforms_active()
+
+
+def has_tangent(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is a dual tensor of forward-mode differentiation.
+
+    Uses torch.autograd.forward_ad._current_level.
+    """
+    forward_ad = torch.autograd.forward_ad
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None
+
+
+def forward_rule(rule: Function) -> Function:
+    """Decorate the `jvp` of an autograd Function, so that forward mode can be nested.
+
+    PyTorch switches forward mode off in a `jvp`, also for the transforms around it: torch.func.jvp of torch.func.jvp
+    would silently be 0. This switches it on, and takes the tangents of this `jvp`'s own level off the saved tensors.
+
+    Uses torch.autograd.forward_ad._set_fwd_grad_enabled.
+    """
+
+    @wraps(rule)
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        if not transforms_are_active():  # torch.autograd.forward_ad cannot be nested
+            ctx.saved_primals = ctx.saved_tensors
+            return rule(ctx, *tangents)
+        with torch.autograd.forward_ad._set_fwd_grad_enabled(True):
+            ctx.saved_primals = tuple(map(_primal, ctx.saved_tensors))
+            return rule(ctx, *map(_primal, tangents))
+
+    return jvp  # type: ignore[return-value]
+
+
+def _primal(tensor: Any) -> Any:
+    return torch.autograd.forward_ad.unpack_dual(tensor).primal if isinstance(tensor, torch.Tensor) else tensor
 
 
 def is_transformed(tensor: torch.Tensor) -> bool:

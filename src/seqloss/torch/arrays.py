@@ -52,12 +52,12 @@ def logits_to_numpy(logits: torch.Tensor, purpose: str) -> np.ndarray:
     refuse_tracing(purpose, logits)
     if logits.device.type != "cpu":
         _warn_of_fallback(logits, purpose)
-    return _tensor_to_numpy(logits.detach().to("cpu", COMPUTED_IN[logits.dtype]))
+    return tensor_to_numpy(logits.detach().to("cpu", COMPUTED_IN[logits.dtype]))
 
 
 def integers_to_numpy(values: Any) -> Any:
     """Convert a tensor of labels or lengths to an array; return anything else unchanged."""
-    return _tensor_to_numpy(values.detach().cpu()) if isinstance(values, torch.Tensor) else values
+    return tensor_to_numpy(values.detach().cpu()) if isinstance(values, torch.Tensor) else values
 
 
 def log_softmax_rounding(kind: torch.dtype) -> float:
@@ -93,7 +93,12 @@ def unreachable_values(cause: object) -> RuntimeError:
     )
 
 
-def _tensor_to_numpy(tensor: torch.Tensor) -> np.ndarray:
+def tensor_to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """Convert a tensor on the host, without a graph, to an array that shares its memory.
+
+    Raises:
+        RuntimeError: its values cannot be read.
+    """
     try:
         return tensor.resolve_neg().numpy()
     except RuntimeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -90,7 +91,7 @@ class TorchNamespace:
     def scan(self, step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple[Any, Any]:
         collected = []
         for t in range(_first(xs).shape[0]):
-            carry, y = step(carry, _map(lambda part, t=t: part[t], xs))
+            carry, y = step(carry, _map(itemgetter(t), xs))
             collected.append(y)
         return carry, _stack(collected)
 

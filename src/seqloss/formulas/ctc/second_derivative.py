@@ -80,9 +80,7 @@ def _posterior_change(
     batch = xp.size(prepared.labels, 0)
     classes = xp.size(frames.distances, 2)
     forward = xp.concat([prepared.lengths >= 0, prepared.lengths < 0], 0)[:, None]
-    skip = xp.concat(
-        [recursion.may_skip(xp, prepared.labels), recursion.may_skip(xp, xp.flip(prepared.labels, 1))], 0
-    )
+    skip = xp.concat([recursion.may_skip(xp, prepared.labels), recursion.may_skip(xp, xp.flip(prepared.labels, 1))], 0)
 
     def step(carry: tuple, x: tuple) -> tuple[tuple, tuple]:
         labels, blanks, d_labels, d_blanks = carry

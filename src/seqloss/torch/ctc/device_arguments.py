@@ -82,9 +82,17 @@ def read_traced_arguments(
     """The same while a program is traced: no value is known, on whatever device it lives."""
     labels = torch.as_tensor(targets)
     frames, counts = (None if x is None else torch.as_tensor(x) for x in (logit_lengths, target_lengths))
-    lengths = (None if x is None else _form(x) for x in (frames, counts))
-    blank = contract.check_forms(tuple(logits.shape), _form(labels), *lengths, blank=blank)
+    blank = check_traced_forms(logits, labels, frames, counts, blank=blank)
     return _place_on_device(logits, (labels, frames, counts), blank, None)
+
+
+def check_traced_forms(
+    logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor | None,
+    target_lengths: torch.Tensor | None, *, blank: int,
+) -> int:  # fmt: skip
+    """Check shapes and types; return the blank, from 0."""
+    lengths = (None if x is None else _form(x) for x in (logit_lengths, target_lengths))
+    return contract.check_forms(tuple(logits.shape), _form(targets), *lengths, blank=blank)
 
 
 def hidden(values: Any) -> bool:
@@ -110,11 +118,11 @@ def _place_on_device(logits: torch.Tensor, given: tuple[Any, ...], blank: int, h
     )
     label_counts = counts
     if targets.ndim == 1:
-        targets, counts = _pad_rows(targets, counts, logits.shape[1])
+        targets, counts = pad_rows(targets, counts, logits.shape[1])
     return Given(targets, logit_lengths, counts, label_counts, blank, host)
 
 
-def _pad_rows(targets: torch.Tensor, counts: torch.Tensor, time: int) -> tuple[torch.Tensor, torch.Tensor]:
+def pad_rows(targets: torch.Tensor, counts: torch.Tensor, time: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Labels one row after another as rows: a row of more labels than frames fits no path, however many they are.
 
     Where the lengths do not add up to the labels, every row's length becomes one that breaks the contract.

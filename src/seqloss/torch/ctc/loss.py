@@ -6,11 +6,10 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
-from seqloss.torch.arrays import IntegerArray, read_host_arguments
-from seqloss.torch.ctc import gpu, operators
-from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
-from seqloss.torch.ctc.rows import compute_losses
-from seqloss.torch.tracing import is_traced, untraced
+from seqloss.kernels.ctc.second_derivative import POSTERIOR, SOFTMAX
+from seqloss.torch.arrays import IntegerArray
+from seqloss.torch.ctc.dispatch import compute_losses
+from seqloss.torch.ctc.rows import Options
 
 
 def ctc_loss(
@@ -86,7 +85,7 @@ def ctc_loss(
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)  # two frames, three equally probable classes
         >>> loss = ctc_loss(logits, torch.tensor([[1]]), reduction="sum")
         >>> loss  # three of nine paths leave [1]: log 3
-        tensor(1.0986, grad_fn=<_LossesBackward>)
+        tensor(1.0986, grad_fn=<SumBackward0>)
         >>> loss.backward()
         >>> logits.grad[0, 0, 1:]  # softmax 1/3 each, posterior (1/3, 2/3, 0)
         tensor([-0.3333,  0.3333])
@@ -95,33 +94,8 @@ def ctc_loss(
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
     contract.check_options(infeasible, reduction, denominator)
-    if runs_on_triton(logits):
-        if is_traced("ctc_loss", logits):
-            return operators.traced_losses(
-                logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, infeasible=infeasible,
-                validate=validate, reduction=reduction, denominator=denominator,
-            )  # fmt: skip
-        given = read_device_arguments(logits, targets, logit_lengths, target_lengths, blank=blank, validate=validate)
-        return gpu.compute_losses_on_gpu(
-            "ctc_loss", logits, given, normalize=normalize, infeasible=infeasible, validate=validate,
-            reduction=reduction, denominator=denominator,
-        )  # fmt: skip
-    return _on_cpu(
-        logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, infeasible=infeasible,
-        reduction=reduction, denominator=denominator, validate=validate,
+    options = Options(
+        "ctc_loss", blank, normalize, infeasible, reduction, denominator, validate,
+        SOFTMAX if normalize else POSTERIOR,
     )  # fmt: skip
-
-
-@untraced
-def _on_cpu(
-    logits: torch.Tensor, targets: IntegerArray, logit_lengths: IntegerArray | None,
-    target_lengths: IntegerArray | None, *, blank: int, normalize: bool, infeasible: Infeasible, reduction: Reduction,
-    denominator: float | None, validate: bool,
-) -> torch.Tensor:  # fmt: skip
-    values, batch = read_host_arguments(
-        "ctc_loss", logits, targets, logit_lengths, target_lengths, blank=blank, normalize=normalize, validate=validate
-    )
-    return compute_losses(
-        "ctc_loss", logits, values, batch, normalize=normalize, infeasible=infeasible, reduction=reduction,
-        denominator=denominator,
-    )  # fmt: skip
+    return compute_losses(logits, targets, logit_lengths, target_lengths, options)

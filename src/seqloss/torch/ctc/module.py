@@ -10,13 +10,11 @@ import numpy as np
 import torch
 
 from seqloss.errors import SeqLossError, unknown_option, wrong_dtype, wrong_rank
-from seqloss.numpy.ctc.rows import Rows
-from seqloss.torch.arrays import IntegerArray, read_host_arguments
-from seqloss.torch.ctc import gpu, operators
-from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
-from seqloss.torch.ctc.rows import compute_losses
+from seqloss.kernels.ctc.second_derivative import EXP
+from seqloss.torch.arrays import IntegerArray
+from seqloss.torch.ctc.dispatch import compute_losses
+from seqloss.torch.ctc.rows import Options
 from seqloss.torch.runtime_errors import as_runtime_error
-from seqloss.torch.tracing import is_traced, untraced
 
 TorchReduction = Literal["none", "mean", "sum"]
 REDUCTIONS = get_args(TorchReduction)
@@ -78,7 +76,7 @@ class CTCLoss(torch.nn.Module):
         >>> logits = torch.zeros(2, 1, 3, requires_grad=True)  # two frames, three equally probable classes
         >>> loss = CTCLoss()(logits.log_softmax(2), torch.tensor([[1]]), [2], [1])
         >>> loss  # three of nine paths leave [1]: log 3
-        tensor(1.0986, grad_fn=<_LossesBackward>)
+        tensor(1.0986, grad_fn=<SumBackward0>)
         >>> loss.backward()
         >>> logits.grad[0, 0, 1:]  # softmax 1/3 each, posterior (1/3, 2/3, 0)
         tensor([-0.3333,  0.3333])
@@ -133,42 +131,13 @@ class CTCLoss(torch.nn.Module):
         _check_log_probs(log_probs)
         single = log_probs.ndim == 2
         logits = log_probs[None] if single else log_probs.transpose(0, 1)  # (batch, time, classes)
-        if runs_on_triton(logits):
-            found = self._on_device(logits, targets, input_lengths, target_lengths)
-        else:
-            found = self._on_cpu(logits, targets, input_lengths, target_lengths)
+        options = Options(
+            "CTCLoss", self.blank, False, "zero" if self.zero_infinity else "inf", self.reduction, None, True, EXP
+        )
+        with _torch_argument_names():
+            frames, labels = _lengths(logits, input_lengths, target_lengths)
+            found = compute_losses(logits, targets, frames, labels, options)
         return found[0] if single and self.reduction == "none" else found
-
-    @untraced
-    def _on_cpu(
-        self, logits: torch.Tensor, targets: IntegerArray, input_lengths: Lengths, target_lengths: Lengths
-    ) -> torch.Tensor:
-        with _torch_argument_names():
-            values, batch = read_host_arguments(
-                "CTCLoss", logits, targets, *_lengths(logits, input_lengths, target_lengths), blank=self.blank,
-                normalize=True, validate=True,
-            )  # fmt: skip
-        return compute_losses(
-            "CTCLoss", logits, values, batch, normalize=False, infeasible="zero" if self.zero_infinity else "inf",
-            reduction=self.reduction, finish=add_probabilities,
-        )  # fmt: skip
-
-    def _on_device(
-        self, logits: torch.Tensor, targets: IntegerArray, input_lengths: Lengths, target_lengths: Lengths
-    ) -> torch.Tensor:
-        lengths = _lengths(logits, input_lengths, target_lengths)
-        if is_traced("CTCLoss", logits):
-            return operators.traced_losses(
-                logits, targets, *lengths, blank=self.blank, normalize=False,
-                infeasible="zero" if self.zero_infinity else "inf", validate=False, reduction=self.reduction,
-                denominator=None, mode=gpu.TORCHS,
-            )  # fmt: skip
-        with _torch_argument_names():
-            given = read_device_arguments(logits, targets, *lengths, blank=self.blank, validate=True)
-        return gpu.compute_losses_on_gpu(
-            "CTCLoss", logits, given, normalize=False, infeasible="zero" if self.zero_infinity else "inf",
-            validate=False, reduction=self.reduction, mode=gpu.TORCHS,
-        )  # fmt: skip
 
     def __prepare_scriptable__(self) -> NoReturn:
         """Refuse torch.jit.script, which calls this method."""
@@ -201,38 +170,6 @@ def _check_log_probs(log_probs: Any) -> None:
     if log_probs.ndim not in (2, 3):
         error = wrong_rank("log_probs", log_probs.shape, "(time, batch, classes) or (time, classes)")
         raise as_runtime_error(error, str(error))
-
-
-def add_probabilities(log_probs: np.ndarray, rows: Rows) -> None:
-    """Turn the gradient of the contract, -posterior, into the one of torch, exp(log_prob) - posterior, in place.
-
-    Both terms are near 1 where a model is confident and right. There the difference of the complements is used, which
-    loses no digits. With x the log-probability and γ the posterior of the most probable class of a frame:
-
-        exp(x) - γ = expm1(x) + Σ others' γ
-
-    Args:
-        log_probs: (batch, time, classes).
-        rows: the gradient to change; frames of `zero_gradient` stay 0.
-    """
-    assert rows.gradient is not None
-    frames = (~rows.zero_gradient).sum(axis=1)  # (batch,)
-    for row, used in enumerate(frames):
-        _add_frames(log_probs[row, :used], rows.gradient[row, :used])
-
-
-def _add_frames(log_probs: np.ndarray, gradient: np.ndarray) -> None:
-    frames = np.arange(gradient.shape[0])
-    best = gradient.argmin(axis=1)  # (time,), the largest posterior
-    largest = -gradient[frames, best]
-    gradient[frames, best] = 0.0
-    others = gradient.sum(axis=1, dtype=np.float64)
-    gradient[frames, best] = -largest
-    sure = np.flatnonzero(largest > 0.5)
-    best = best[sure]
-    with np.errstate(all="ignore"):  # scores can have any value
-        gradient += np.exp(log_probs)
-        gradient[sure, best] = np.expm1(log_probs[sure, best].astype(np.float64)) - others[sure]
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""The Triton kernels as operators of PyTorch's own, which torch.compile keeps whole and does not look into.
+"""The losses as PyTorch operators, which compilers and tracers record as one node.
 
-Outside torch.compile `gpu.py` does with an autograd Function, which costs less. While a program is traced no value is
-known, on whatever device it lives: what breaks the contract is NaN for its row.
+In eager mode autograd Functions do the same at less cost. While a program is traced, no value is known. The operators
+of the Triton kernels do not check values: a row that breaks the contract is NaN. The operator of the CPU kernel checks
+them each time that the program runs.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from typing import Any
 
 import torch
 
-from seqloss.contract import Infeasible, Reduction
+from seqloss.contract import Reduction
+from seqloss.kernels.ctc.second_derivative import EXP
 from seqloss.kernels.triton.ctc.residuals import Residuals, empty_residuals
-from seqloss.torch.ctc.device_arguments import read_traced_arguments
-from seqloss.torch.ctc.gpu import INFEASIBLE, POSTERIOR, SOFTMAX, TORCHS, counted, slack, weighed
-from seqloss.torch.no_double_backward import no_second_derivative
+from seqloss.torch.arrays import COMPUTED_IN
+from seqloss.torch.ctc.device_arguments import check_traced_forms, read_traced_arguments, runs_on_triton
+from seqloss.torch.ctc.gpu import INFEASIBLE, counted, slack, weighed
+from seqloss.torch.ctc.rows import Options, RowTensors, compute_losses_on_host, compute_rows, pack_integers
+from seqloss.torch.ctc.second_derivative import ctc_hessian_product, merge_batches, split_batches
 
 UNCHECKED = -1.0
 """For the `rounding` that is None."""
@@ -108,21 +112,107 @@ def _double_backward(ctx: Any, upstream: torch.Tensor) -> tuple[Any, ...]:
 ctc_gradient.register_autograd(_double_backward, setup_context=_save_name)
 
 
-def traced_losses(
-    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, *, blank: int, normalize: bool,
-    infeasible: Infeasible, validate: bool, reduction: Reduction, denominator: float | None, mode: int | None = None,
-) -> torch.Tensor:  # fmt: skip
-    """`seqloss.torch.ctc_loss` while torch.compile, make_fx or a FakeTensorMode traces it.
-
-    Raises:
-        ShapeError, DTypeError, LabelError: an argument's form, or the blank.
-    """
-    given = read_traced_arguments(logits, targets, logit_lengths, target_lengths, blank=blank)
-    allowed = slack(logits, normalize, validate)
+def compute_losses_by_operator(
+    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options
+) -> torch.Tensor:
+    """The loss of each row, or their reduction, as operators; while a program is traced."""
+    if not runs_on_triton(logits):
+        gradient = torch.is_grad_enabled() and logits.requires_grad
+        losses = _call_operator(logits, targets, logit_lengths, target_lengths, options, gradient)[0]
+        return losses if options.reduction == "none" else losses.sum()
+    given = read_traced_arguments(logits, targets, logit_lengths, target_lengths, blank=options.blank)
+    allowed = slack(logits, options.normalize or options.gradient == EXP, options.validate)
     found: torch.Tensor = ctc_losses(
-        logits, *given[:3], counted(given, reduction), given.blank, normalize, INFEASIBLE[infeasible],
-        reduction, UNCHECKED if allowed is None else allowed,
-        torch.is_grad_enabled() and logits.requires_grad,
-        (SOFTMAX if normalize else POSTERIOR) if mode is None else mode,
+        logits, *given[:3], counted(given, options.reduction), given.blank, options.normalize,
+        INFEASIBLE[options.infeasible], options.reduction, UNCHECKED if allowed is None else allowed,
+        torch.is_grad_enabled() and logits.requires_grad, options.gradient,
     )[0]  # fmt: skip
-    return weighed(found, 1.0 / (denominator or 1.0))
+    return weighed(found, 1.0 / (options.denominator or 1.0))
+
+
+def compute_rows_by_operator(
+    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options
+) -> RowTensors:
+    """Losses and gradients as an operator; while a program is traced inside a transform of torch.func."""
+    losses, gradient, factor = _call_operator(logits, targets, logit_lengths, target_lengths, options, True)
+    given = read_traced_arguments(logits, targets, logit_lengths, target_lengths, blank=options.blank)
+    return RowTensors(losses, gradient, factor, pack_integers(logits, given))
+
+
+def _call_operator(
+    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options, gradient: bool
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    labels, frames, counts = (
+        None if x is None else torch.as_tensor(x) for x in (targets, logit_lengths, target_lengths)
+    )
+    check_traced_forms(logits, labels, frames, counts, blank=options.blank)
+    found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = ctc_loss_and_gradient(
+        logits, labels, frames, counts, *options, gradient
+    )
+    return found
+
+
+@torch.library.custom_op(
+    "seqloss::ctc_loss_and_gradient",
+    mutates_args=(),
+    schema="(Tensor logits, Tensor targets, Tensor? logit_lengths, Tensor? target_lengths, str name, int blank, "
+    "bool normalize, str infeasible, str reduction, float? denominator, bool validate, int mode, int groups, "
+    "bool gradient) -> (Tensor, Tensor, Tensor)",
+)
+def ctc_loss_and_gradient(
+    logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor | None,
+    target_lengths: torch.Tensor | None, *rest: Any,
+) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    """Losses, gradients and factors of `RowTensors`; without `gradient`, the last two have no entries."""
+    *options, gradient = rest
+    given = (logits.detach(), targets, logit_lengths, target_lengths, Options(*options))
+    if gradient:
+        return compute_rows(*given)[:3]
+    losses = compute_losses_on_host(*given)
+    return losses, losses.new_empty(0), losses.new_empty(0)
+
+
+@ctc_loss_and_gradient.register_fake
+def _(logits: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, ...]:
+    kind = COMPUTED_IN[logits.dtype]
+    losses = logits.new_empty(logits.shape[0], dtype=kind)
+    if not rest[-1]:
+        return losses, losses.new_empty(0), losses.new_empty(0)
+    return losses, logits.new_empty(logits.shape, dtype=kind), logits.new_empty(logits.shape[:2], dtype=kind)
+
+
+@ctc_loss_and_gradient.register_vmap
+def _(info: Any, in_dims: Any, *arguments: Any) -> tuple[tuple[torch.Tensor, ...], tuple[int, ...]]:
+    many = info.batch_size
+    *merged, groups, gradient = merge_batches(many, in_dims, arguments)
+    found = ctc_loss_and_gradient(*merged, groups * many, gradient)
+    return tuple(split_batches(many, part) if part.numel() else part for part in found), (0, 0, 0)
+
+
+def _save_rows(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+    _, gradient, factor = output
+    ctx.options = Options(*inputs[4:-1])
+    ctx.mark_non_differentiable(factor)
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*inputs[:4], gradient, factor)
+
+
+def _backward_rows(
+    ctx: Any, up_losses: torch.Tensor | None, up_gradient: torch.Tensor | None, _: None
+) -> tuple[Any, ...]:
+    logits, targets, logit_lengths, target_lengths, gradient, factor = ctx.saved_tensors
+    result = None
+    if up_losses is not None:
+        rows = up_losses.to(gradient.dtype)[:, None].expand_as(factor)
+        result = gradient * rows.masked_fill(factor == 0.0, 0.0)[:, :, None]
+    if up_gradient is not None:
+        options: Options = ctx.options
+        product = ctc_hessian_product(
+            logits, up_gradient, targets, logit_lengths, target_lengths, factor[:, :1].sum(1),
+            options.blank % logits.shape[2], options.normalize, options.gradient,
+        )  # fmt: skip
+        result = product if result is None else result + product
+    return None if result is None else result.to(logits.dtype), *(None,) * 13
+
+
+ctc_loss_and_gradient.register_autograd(_backward_rows, setup_context=_save_rows)

@@ -1,95 +1,180 @@
-"""Losses of a checked batch on the CPU, with autograd, and their reduction."""
+"""Losses and gradients of a batch of tensors, without autograd: by the CPU kernel, or by the Triton kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from seqloss import contract
 from seqloss.contract import Batch, Infeasible, Reduction
-from seqloss.numpy.ctc.rows import Rows, compute_rows
-from seqloss.torch._compat import graph_is_kept, is_batched
-from seqloss.torch.no_double_backward import anchor, refuse_double_backward
+from seqloss.kernels.ctc.second_derivative import EXP, SOFTMAX
+from seqloss.numpy.ctc import rows as host
+from seqloss.torch.arrays import IntegerArray, read_host_arguments
+from seqloss.torch.ctc import device_arguments, gpu
+from seqloss.torch.ctc.add_probabilities import add_probabilities
 
 
-def compute_losses(
-    name: str,
-    logits: torch.Tensor,
-    values: np.ndarray,
-    batch: Batch,
-    *,
-    normalize: bool,
-    infeasible: Infeasible,
-    reduction: Reduction = "none",
-    denominator: float | None = None,
-    finish: Callable[[np.ndarray, Rows], None] | None = None,
-) -> torch.Tensor:
-    """The loss of each row, (batch,), or one number of them all, that brings its gradient to the logits.
+class Options(NamedTuple):
+    """The arguments of a loss that are not tensors.
 
-    Args:
-        name: of the loss, for what it says.
-        logits: (batch, time, classes).
-        values: the same as an array of the type that is computed in.
-        batch: checked.
-        normalize, infeasible, reduction, denominator: see `seqloss.torch.ctc_loss`.
-        finish: makes, in place, another gradient of the one in `Rows`, given the values; called where one is needed.
-    """
-    weights = None
-    if reduction != "none":
-        weights = contract.reduction_weights(reduction, batch.target_lengths, denominator).astype(values.dtype)
-    source = (anchor(logits),)  # in a tuple: no argument that autograd sees
-    return _Losses.apply(logits, name, values, batch, normalize, infeasible, weights, finish, source)
-
-
-class _Losses(torch.autograd.Function):
-    """Loss and gradient in one sweep, forward, the reduction's weights in the gradient as it is written.
-
-    Backward multiplies by what comes from upstream, if that is not 1: in place, and gives the memory away, unless the
-    graph is to be gone through again.
+    Attributes:
+        name: of the public function, for messages.
+        blank, normalize, infeasible, reduction, denominator, validate: see `seqloss.torch.ctc_loss`.
+        gradient: SOFTMAX, POSTERIOR or EXP of `seqloss.kernels.ctc.second_derivative`.
+        groups: the number of batches that vmap has merged; each is reduced for itself.
     """
 
-    @staticmethod
-    def forward(
-        ctx: Any,
-        logits: torch.Tensor,
-        name: str,
-        values: np.ndarray,
-        batch: Batch,
-        normalize: bool,
-        infeasible: Infeasible,
-        weights: np.ndarray | None,
-        finish: Callable[[np.ndarray, Rows], None] | None,
-        source: tuple[torch.Tensor | None],
-    ) -> torch.Tensor:
-        rows = compute_rows(
-            values, batch, normalize=normalize, infeasible=infeasible, gradient=ctx.needs_input_grad[0],
-            weights=None if finish else weights,
-        )  # fmt: skip
-        if rows.gradient is not None:
-            if finish:
-                finish(values, rows)
-                if weights is not None:
-                    rows.gradient[...] *= weights[:, None, None]
-            ctx.save_for_backward(torch.from_numpy(rows.gradient), torch.from_numpy(rows.zero_gradient))
-            ctx.like, ctx.loss_name, ctx.source = (logits.device, logits.dtype), name, source[0]
-        found = torch.from_numpy(rows.losses)
+    name: str
+    blank: int
+    normalize: bool
+    infeasible: Infeasible
+    reduction: Reduction
+    denominator: float | None
+    validate: bool
+    gradient: int
+    groups: int = 1
+
+
+class RowTensors(NamedTuple):
+    """Losses and gradients of a batch, each times the row's weight in the reduction.
+
+    Attributes:
+        losses: (batch,), float32 or float64.
+        gradient: (batch, time, classes), of the type of `losses`; or without entries.
+        factor: (batch, time), of the type of `losses`: the row's weight; 0 where the gradient is 0 for any upstream
+            gradient, which is in frames past the length of a row, and in rows without a path.
+        integers: int64 (batch, 2 + labels): the frames in use, the labels in use, and the labels of each row.
+    """
+
+    losses: torch.Tensor
+    gradient: torch.Tensor
+    factor: torch.Tensor
+    integers: torch.Tensor
+
+
+def compute_rows(
+    logits: torch.Tensor, targets: IntegerArray, logit_lengths: IntegerArray | None,
+    target_lengths: IntegerArray | None, options: Options,
+) -> RowTensors:  # fmt: skip
+    """Losses and gradients by the kernels for the device of the logits; the arguments are checked."""
+    compute = _compute_rows_on_gpu if device_arguments.runs_on_triton(logits) else _compute_rows_on_host
+    return compute(logits, targets, logit_lengths, target_lengths, options)
+
+
+def compute_losses_on_host(
+    logits: torch.Tensor, targets: IntegerArray, logit_lengths: IntegerArray | None,
+    target_lengths: IntegerArray | None, options: Options,
+) -> torch.Tensor:  # fmt: skip
+    """The loss of each row times its weight, without a gradient."""
+    values, batch = _read(logits, targets, logit_lengths, target_lengths, options)
+    losses = host.compute_rows(
+        values, batch, normalize=options.normalize, infeasible=options.infeasible, gradient=False
+    ).losses
+    weights = _weights(batch, options, values.dtype)
+    return torch.from_numpy(losses if weights is None else losses * weights).to(logits.device)
+
+
+def _compute_rows_on_host(
+    logits: torch.Tensor, targets: IntegerArray, logit_lengths: IntegerArray | None,
+    target_lengths: IntegerArray | None, options: Options,
+) -> RowTensors:  # fmt: skip
+    """Losses and gradients by the CPU kernel; the arguments are checked."""
+    values, batch = _read(logits, targets, logit_lengths, target_lengths, options)
+    weights = _weights(batch, options, values.dtype)
+    exp = options.gradient == EXP
+    rows = host.compute_rows(
+        values, batch, normalize=options.normalize, softmax=options.gradient == SOFTMAX,
+        infeasible=options.infeasible, weights=None if exp else weights,
+    )  # fmt: skip
+    assert rows.gradient is not None
+    if exp:
+        add_probabilities(values, rows)
         if weights is not None:
-            found = (found * torch.from_numpy(weights)).sum()
-        return found.to(logits.device)
+            rows.gradient[...] *= weights[:, None, None]
+    factor = (~rows.zero_gradient).astype(values.dtype)
+    if weights is not None:
+        factor *= weights[:, None]
+    integers = np.column_stack([batch.logit_lengths, batch.target_lengths, batch.targets])
+    losses = rows.losses if weights is None else rows.losses * weights
+    found = (losses, rows.gradient, factor, integers)
+    return RowTensors(*(torch.from_numpy(array).to(logits.device) for array in found))
 
-    @staticmethod
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        gradient, zero_gradient = ctx.saved_tensors
-        with torch.no_grad():
-            kept, many = graph_is_kept(), is_batched(upstream)
-            weights = upstream.to("cpu", gradient.dtype)
-            if kept or many or not bool((weights == 1).all()):
-                weights = weights.expand(len(zero_gradient))[:, None].masked_fill(zero_gradient, 0.0)[
-                    :, :, None
-                ]  # 0 times inf is NaN
-                gradient = gradient * weights if kept or many else gradient.mul_(weights)
-            gradient = gradient.to(*ctx.like)
-        return refuse_double_backward(gradient, ctx.loss_name, ctx.source, upstream), *(None,) * 8
+
+def _read(logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options) -> Any:
+    return read_host_arguments(
+        options.name, logits, targets, logit_lengths, target_lengths, blank=options.blank,
+        # the scores of CTCLoss need not be log-probabilities
+        normalize=options.normalize or options.gradient == EXP, validate=options.validate,
+    )  # fmt: skip
+
+
+def _weights(batch: Batch, options: Options, kind: np.dtype) -> np.ndarray | None:
+    """The weight of each row in the reduction of its own batch; None for 1."""
+    if options.reduction == "none":
+        return None
+    weights = [
+        contract.reduction_weights(options.reduction, lengths, options.denominator)
+        for lengths in np.split(batch.target_lengths, options.groups)
+    ]
+    return np.concatenate(weights).astype(kind)
+
+
+def _compute_rows_on_gpu(
+    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options
+) -> RowTensors:
+    """Losses and gradients by the Triton kernels. Nothing waits for the device."""
+    from seqloss.kernels.triton.ctc import pipeline
+
+    given = device_arguments.read_device_arguments(
+        logits, targets, logit_lengths, target_lengths, blank=options.blank, validate=options.validate
+    )
+    gpu.refuse(
+        options.name, logits, given, normalize=options.normalize, infeasible=options.infeasible,
+        validate=options.validate and options.gradient != EXP,
+    )  # fmt: skip
+    logits = logits.detach().resolve_neg()
+    slack = gpu.slack(logits, options.normalize or options.gradient == EXP, options.validate)
+    found, residuals = pipeline.forward(
+        logits, *given[:3], blank=given.blank, normalize=options.normalize,
+        infeasible=gpu.INFEASIBLE[options.infeasible], rounding=slack, gradient=True,
+    )  # fmt: skip
+    assert residuals is not None
+    weights = _device_weights(logits, given, options)
+    gradient = pipeline.backward(
+        logits, residuals, weights, blank=given.blank, mode=options.gradient, dtype=torch.float32
+    )
+    unused = torch.arange(logits.shape[1], device=logits.device) >= residuals.frames[:, None]
+    closed = unused | (residuals.status == gpu.INFEASIBLE_STATUS)[:, None]
+    factor = weights[:, None].masked_fill(closed, 0.0)
+    return RowTensors(found.losses * weights, gradient, factor, pack_integers(logits, given))
+
+
+def pack_integers(logits: torch.Tensor, given: device_arguments.Given) -> torch.Tensor:
+    """The frames in use, the labels in use, and the labels of each row; see `RowTensors`."""
+    sizes = (logits.shape[1], given.targets.shape[1])
+    lengths = [_lengths(x, size, logits) for x, size in zip(given[1:3], sizes, strict=True)]
+    return torch.cat([*(x[:, None] for x in lengths), given.targets.to(torch.int64)], 1)
+
+
+def _lengths(lengths: torch.Tensor | None, whole: int, logits: torch.Tensor) -> torch.Tensor:
+    """Lengths as int64; the size of the axis where none are given."""
+    if lengths is None:
+        return torch.full((logits.shape[0],), whole, dtype=torch.int64, device=logits.device)
+    return lengths.to(torch.int64)
+
+
+def _device_weights(logits: torch.Tensor, given: device_arguments.Given, options: Options) -> torch.Tensor:
+    rows = logits.shape[0] // options.groups
+    counts = _lengths(given.label_counts, given.targets.shape[1], logits).reshape(options.groups, rows)
+    divisor = contract.reduction_divisor(
+        options.reduction, counts.float(), rows, options.denominator, maximum=_maximum,
+        total=lambda x: x.sum(1, keepdim=True),
+    )  # fmt: skip
+    ones = torch.ones((options.groups, rows), device=logits.device)
+    return (ones / divisor).reshape(-1)
+
+
+def _maximum(x: Any, least: int) -> Any:
+    return x.clamp(min=least) if isinstance(x, torch.Tensor) else max(x, least)

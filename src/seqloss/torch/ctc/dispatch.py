@@ -1,0 +1,33 @@
+"""Which implementation computes a loss: the CPU kernel, the Triton kernels, or operators for compilers."""
+
+from __future__ import annotations
+
+import torch
+
+from seqloss.torch._compat import has_tangent, transforms_are_active
+from seqloss.torch.arrays import IntegerArray
+from seqloss.torch.ctc.autograd import Losses
+from seqloss.torch.ctc.device_arguments import runs_on_triton
+from seqloss.torch.ctc.gpu_autograd import compute_losses_on_gpu
+from seqloss.torch.ctc.operators import compute_losses_by_operator
+from seqloss.torch.ctc.rows import Options, compute_losses_on_host
+from seqloss.torch.tracing import is_traced
+
+
+def compute_losses(
+    logits: torch.Tensor, targets: IntegerArray, logit_lengths: IntegerArray | None,
+    target_lengths: IntegerArray | None, options: Options,
+) -> torch.Tensor:  # fmt: skip
+    """The loss of each row, (batch,), or their reduction, with a graph to the logits."""
+    given = (logits, targets, logit_lengths, target_lengths, options)
+    if not torch.compiler.is_compiling() and (transforms_are_active() or has_tangent(logits)):
+        losses = Losses.apply(*given)[0]
+    elif is_traced(options.name, logits):
+        return compute_losses_by_operator(*given)
+    elif runs_on_triton(logits):
+        return compute_losses_on_gpu(*given)
+    elif torch.is_grad_enabled() and isinstance(logits, torch.Tensor) and logits.requires_grad:
+        losses = Losses.apply(*given)[0]
+    else:
+        losses = compute_losses_on_host(*given)
+    return losses if options.reduction == "none" else losses.sum()

@@ -51,7 +51,12 @@ def is_traced(name: str, logits: torch.Tensor) -> bool:
         return True
     if torch.jit.is_tracing():
         raise recording_error(name, "torch.jit.trace")
-    return is_recorded() or is_fake(logits)
+    return has_no_values(logits)
+
+
+def has_no_values(x: torch.Tensor) -> bool:
+    """Whether a kernel cannot read a tensor: a tracer records what is done with it, or it is fake or on "meta"."""
+    return is_recorded() or is_fake(x) or x.is_meta
 
 
 def refuse_tracing(name: str, x: torch.Tensor) -> None:

@@ -17,6 +17,7 @@ from seqloss.kernels.ctc.batch import multiply_hessian as multiply_hessian_on_ho
 from seqloss.torch._compat import forward_rule, is_legacy_batched
 from seqloss.torch.arrays import integers_to_numpy, tensor_to_numpy
 from seqloss.torch.namespace import namespace_on
+from seqloss.torch.tracing import has_no_values
 
 GRADIENTS: tuple[formula.Gradient, ...] = ("softmax", "posterior", "exp")
 """By the codes of `seqloss.kernels.ctc.second_derivative`."""
@@ -139,7 +140,8 @@ ctc_hessian_product.register_autograd(_backward, setup_context=_save)
 class _HessianProduct(torch.autograd.Function):
     @staticmethod
     def forward(*arguments: Any) -> torch.Tensor:
-        return _compute(*arguments)
+        product: torch.Tensor = (ctc_hessian_product if has_no_values(arguments[0]) else _compute)(*arguments)
+        return product
 
     setup_context = staticmethod(_save)
     backward = staticmethod(_backward)
@@ -181,7 +183,7 @@ def merge_batches(many: int, in_dims: Any, arguments: tuple[Any, ...]) -> list[A
         if not isinstance(argument, torch.Tensor):
             merged.append(argument)
             continue
-        whole = argument.movedim(axis, 0) if axis is not None else argument.expand(many, *argument.shape)
+        whole = argument.movedim(axis, 0) if isinstance(axis, int) else argument.expand(many, *argument.shape)
         merged.append(whole.reshape(many * whole.shape[1], *whole.shape[2:]))
     return merged
 

@@ -100,11 +100,14 @@ class _Losses(torch.autograd.Function):
         return gradient, *(None,) * 6
 
 
-def _with_a_graph(options: Options, upstream: torch.Tensor, logits: torch.Tensor, *given: Any) -> torch.Tensor:
+def _with_a_graph(
+    options: Options, upstream: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor,
+    logit_lengths: torch.Tensor | None, target_lengths: torch.Tensor | None,
+) -> torch.Tensor:  # fmt: skip
     """The gradient of sum(upstream * loss), computed anew, so that it can be differentiated."""
     plain = options._replace(reduction="none", denominator=None, validate=False)
     with torch.no_grad():
-        _, *rows = compute_rows(logits, *given, plain)
+        _, *rows = compute_rows(logits, targets, logit_lengths, target_lengths, plain)
     gradient = Gradients.apply(logits, *rows, plain)
     factor = rows[1]
     return multiply_rows(gradient, upstream.expand(len(logits)), factor).to(logits.dtype)

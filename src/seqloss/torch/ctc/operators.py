@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from seqloss.contract import Reduction
-from seqloss.kernels.ctc.second_derivative import EXP
+from seqloss.kernels.ctc.second_derivative import EXP, SOFTMAX
 from seqloss.kernels.triton.ctc.residuals import Residuals, empty_residuals
 from seqloss.torch.arrays import COMPUTED_IN
 from seqloss.torch.ctc.device_arguments import check_traced_forms, read_traced_arguments, runs_on_triton
-from seqloss.torch.ctc.gpu import INFEASIBLE, counted, slack, weighed
+from seqloss.torch.ctc.gpu import INFEASIBLE, INFEASIBLE_STATUS, counted, slack, weighed
 from seqloss.torch.ctc.rows import Options, RowTensors, compute_losses_on_host, compute_rows, pack_integers
 from seqloss.torch.ctc.second_derivative import ctc_hessian_product, merge_batches, split_batches
 
@@ -101,15 +101,32 @@ def _backward(ctx: Any, upstream: torch.Tensor, *_residuals_have_none: Any) -> t
 ctc_losses.register_autograd(_backward, setup_context=_save)
 
 
-def _save_name(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    ctx.loss_name = "CTCLoss" if inputs[-1] == TORCHS else "ctc_loss"
+def _save_gradient(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+    *tensors, ctx.blank, ctx.mode = inputs
+    ctx.save_for_backward(*tensors)
 
 
 def _double_backward(ctx: Any, upstream: torch.Tensor) -> tuple[Any, ...]:
-    raise no_second_derivative(ctx.loss_name)
+    """The derivatives with respect to the logits and to the upstream gradient."""
+    logits, *tensors, up_loss = ctx.saved_tensors
+    residuals = Residuals(*tensors)
+    ones = torch.ones_like(up_loss)
+    rows = ctc_gradient(logits, *tensors, ones, ctx.blank, ctx.mode).float()
+    closed = torch.arange(logits.shape[1], device=logits.device) >= residuals.frames[:, None]
+    closed = (closed | (residuals.status == INFEASIBLE_STATUS)[:, None])[:, :, None]
+    of_upstream = (rows * upstream.float().masked_fill(closed, 0.0)).sum((1, 2))
+    own = residuals.weights
+    weights = up_loss.expand(len(logits)) * (own if own is not None and own.numel() else 1.0)
+    product = ctc_hessian_product(
+        logits, upstream.float(), residuals.labels, residuals.frames, residuals.counts, weights, ctx.blank,
+        ctx.mode == SOFTMAX, ctx.mode,
+    )  # fmt: skip
+    if up_loss.ndim == 0:
+        of_upstream = of_upstream.sum()
+    return product.to(logits.dtype), *(None,) * len(tensors), of_upstream, None, None
 
 
-ctc_gradient.register_autograd(_double_backward, setup_context=_save_name)
+ctc_gradient.register_autograd(_double_backward, setup_context=_save_gradient)
 
 
 def compute_losses_by_operator(

@@ -16,6 +16,7 @@ from seqloss.formulas.ctc import second_derivative as formula
 from seqloss.kernels.ctc.batch import multiply_hessian as multiply_hessian_on_host
 from seqloss.torch._compat import forward_rule, is_legacy_batched
 from seqloss.torch.arrays import integers_to_numpy, tensor_to_numpy
+from seqloss.torch.last_derivative import refuse_derivative
 from seqloss.torch.namespace import namespace_on
 from seqloss.torch.tracing import has_no_values
 
@@ -37,7 +38,8 @@ def multiply_hessian(logits: torch.Tensor, direction: torch.Tensor, *rest: Any) 
     if is_legacy_batched(direction) or is_legacy_batched(logits):  # a Function has no rule for these
         product: torch.Tensor = ctc_hessian_product(logits, direction, *rest)
         return product
-    return _HessianProduct.apply(logits, direction, *rest)
+    guard = refuse_derivative(logits, NO_THIRD_DERIVATIVE)
+    return _HessianProduct.apply(guard, logits.detach(), direction, *rest)
 
 
 @torch.library.custom_op("seqloss::ctc_hessian_product", mutates_args=())
@@ -129,7 +131,7 @@ def _backward(ctx: Any, upstream: torch.Tensor | None) -> tuple[Any, ...]:
     if upstream is None:
         return (None,) * 9
     if ctx.needs_input_grad[0]:
-        raise no_third_derivative()
+        raise RuntimeError(NO_THIRD_DERIVATIVE)
     logits, *rest = ctx.saved_tensors
     return None, multiply_hessian(logits, upstream, *rest, *ctx.options), *(None,) * 7
 
@@ -138,23 +140,34 @@ ctc_hessian_product.register_autograd(_backward, setup_context=_save)
 
 
 class _HessianProduct(torch.autograd.Function):
+    """The product; `guard` is of `refuse_derivative`, the logits are detached."""
+
     @staticmethod
-    def forward(*arguments: Any) -> torch.Tensor:
+    def forward(guard: torch.Tensor, *arguments: Any) -> torch.Tensor:
         product: torch.Tensor = (ctc_hessian_product if has_no_values(arguments[0]) else _compute)(*arguments)
         return product
 
-    setup_context = staticmethod(_save)
-    backward = staticmethod(_backward)
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        guard, *arguments = inputs
+        _save(ctx, tuple(arguments), output)
+        ctx.guard_shape = guard.shape
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor | None) -> tuple[Any, ...]:
+        if upstream is None:
+            return (None,) * 10
+        logits, *rest = ctx.saved_tensors
+        product = multiply_hessian(logits, upstream, *rest, *ctx.options)
+        return upstream.new_zeros(ctx.guard_shape), None, product, *(None,) * 7
 
     @staticmethod
     @forward_rule
-    def jvp(ctx: Any, logits: torch.Tensor | None, direction: torch.Tensor | None, *_: Any) -> torch.Tensor | None:
-        if logits is not None:
-            raise no_third_derivative()
+    def jvp(ctx: Any, guard: Any, logits: Any, direction: torch.Tensor | None, *_: Any) -> torch.Tensor | None:
         if direction is None:
             return None
-        logits, *rest = ctx.saved_primals
-        return multiply_hessian(logits, direction, *rest, *ctx.options)
+        saved, *rest = ctx.saved_primals
+        return multiply_hessian(saved, direction, *rest, *ctx.options)
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[torch.Tensor, int]:
@@ -163,11 +176,10 @@ class _HessianProduct(torch.autograd.Function):
         return split_batches(many, _HessianProduct.apply(*merged)), 0
 
 
-def no_third_derivative() -> RuntimeError:
-    return RuntimeError(
-        "ctc_loss has no third derivative: its second derivative is being differentiated with respect to the logits; "
-        "detach the second derivative, or compute it without create_graph=True."
-    )
+NO_THIRD_DERIVATIVE = (
+    "ctc_loss has no third derivative: its second derivative is being differentiated with respect to the logits; "
+    "detach the second derivative, or compute it without create_graph=True."
+)
 
 
 def merge_batches(many: int, in_dims: Any, arguments: tuple[Any, ...]) -> list[Any]:

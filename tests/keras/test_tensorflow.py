@@ -96,7 +96,7 @@ def test_compiled_log_probabilities_of_a_half_type_are_not_nan_for_its_rounding(
 
 
 @pytest.mark.parametrize("validate", [True, pytest.param(False, marks=pytest.mark.long)])
-def test_compiled_scores_that_are_no_log_probabilities_are_nan_unless_nobody_should_look(validate: bool) -> None:
+def test_compiled_scores_that_are_no_log_probabilities_are_nan_with_validate(validate: bool) -> None:
     x = np.log(np.full((4, 30, 9), 1 / 9, np.float32))
     x[1, 2] = 0.5
     options = {} if validate else {"validate": False}
@@ -143,7 +143,7 @@ def test_errors_of_a_running_graph_carry_the_contract_s_text(args: tuple[np.ndar
         graph(False)(X, *args)
 
 
-def test_scores_of_a_running_graph_that_are_no_log_probabilities_are_told() -> None:
+def test_scores_of_a_running_graph_that_are_no_log_probabilities_raise() -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"logits\[0, 0\]: with normalize=False .* add up to"):
         graph(False, normalize=False)(X, Y, FRAMES, COUNTS)
 

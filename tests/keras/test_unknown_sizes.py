@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from keras.src.backend import set_keras_mask
 
 from seqloss.errors import DTypeError
 from seqloss.keras import CTC, ctc_batch_cost, ctc_check, ctc_greedy, ctc_loss, ctc_posteriors, pack
-from seqloss.keras._compat import set_keras_mask
 
 if os.environ["KERAS_BACKEND"] != "tensorflow":
     pytest.skip("of the TensorFlow backend alone", allow_module_level=True)
@@ -168,7 +168,7 @@ def test_a_compiled_graph_of_unknown_classes_answers_a_blank_that_is_none_with_n
     assert np.isnan(gradient[0]).all()
 
 
-def test_errors_known_at_run_time_alone_carry_the_contract_s_text() -> None:
+def test_errors_at_run_time_have_the_text_of_the_contract() -> None:
     for x, y, blank, words in (
         (X, Y + 3, 0, r"y_true\[0, 1\]: found label 6, expected 0 to 4 without the blank 0"),
         (X, Y, 5, "blank: found 5, expected -5 to 4 for 5 classes"),
@@ -188,7 +188,7 @@ def test_weights_of_unknown_rank_are_one_for_each_row() -> None:
 @pytest.mark.parametrize(
     "look", [lambda x, y: ctc_check(x, y), lambda x, y: ctc_posteriors(x, y), lambda x, y: ctc_greedy(x)]
 )
-def test_functions_of_the_host_say_where_they_can_be_called(look: Callable[..., Any]) -> None:
+def test_functions_of_the_host_raise_in_a_graph_with_a_hint(look: Callable[..., Any]) -> None:
     run = tf.function(look, [tf.TensorSpec(None, tf.float32), tf.TensorSpec(None, tf.int64)], autograph=False)
     with pytest.raises(DTypeError, match=r"call this outside of `fit` and of compiled functions"):
         run(X, Y)

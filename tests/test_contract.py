@@ -17,7 +17,7 @@ def refused(error: type[Exception], *parts: str, call=contract.validate, args=()
 
 
 class TestValid:
-    def test_none_means_the_whole_axis(self) -> None:
+    def test_none_means_all_of_the_axis(self) -> None:
         batch = contract.validate(SHAPE, [[1, 2, 3], [3, 2, 1]])
         assert batch.logit_lengths.tolist() == [6, 6]
         assert batch.target_lengths.tolist() == [3, 3]
@@ -127,7 +127,7 @@ class TestLabels:
     def test_the_first_bad_label_is_named(self) -> None:
         refused(errors.LabelError, "targets[0, 1]: found label 9", args=(SHAPE, [[1, 9], [9, 1]]))
 
-    def test_the_blank_inside_a_target_is_refused_wherever_it_stands(self) -> None:
+    def test_the_blank_is_refused_at_any_position_of_a_target(self) -> None:
         refused(errors.LabelError, "found label 3", "without the blank 3", args=(SHAPE, [[1], [3]]), blank=-1)
 
     def test_a_bad_concatenated_label_is_named_by_row_and_position(self) -> None:
@@ -282,7 +282,7 @@ class TestNormalized:
         parts = ("logits[1, 1]", "normalize=False", "add up to 1.0011", "log_softmax once")
         refused(errors.NormalizationError, *parts, call=contract.check_normalized, args=(log_probs, np.array([2, 2])))
 
-    def test_raw_scores_are_refused_whatever_their_size(self) -> None:
+    def test_raw_scores_of_any_size_are_refused(self) -> None:
         parts = ("logits[0, 0]", "normalize=False")
         refused(
             errors.NormalizationError,
@@ -311,7 +311,7 @@ class TestReductions:
             ("labels", [1 / 5, 1 / 5, 1 / 5]),
         ],
     )
-    def test_each_reduction_weighs_rows_as_the_contract_says(
+    def test_each_reduction_has_the_weights_of_the_contract(
         self, reduction: contract.Reduction, weights: list[float]
     ) -> None:
         found = contract.reduction_weights(reduction, self.LENGTHS)

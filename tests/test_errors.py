@@ -140,7 +140,7 @@ def test_a_data_error_carries_all_its_rows() -> None:
     assert errors.DataError("nothing usable").rows == []
 
 
-def test_a_path_out_of_the_folder_is_told_with_both() -> None:
+def test_a_path_outside_the_folder_is_reported_with_both_paths() -> None:
     text = errors.outside_folder(Path("/etc/passwd"), Path("/data"))
     assert "/etc/passwd" in text
     assert "/data" in text

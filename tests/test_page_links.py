@@ -134,6 +134,6 @@ def test_lines_are_short_but_for_tables(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_code_stands_in_fenced_blocks(page: str) -> None:
+def test_code_is_in_fenced_blocks(page: str) -> None:
     """Indented blocks have no language, and would not be checked."""
     assert [line for line in prose_of(page).splitlines() if line.startswith("    ")] == []

@@ -95,8 +95,22 @@ def wrong_dtype(name: str, found: object, expected: str) -> DTypeError:
     return DTypeError(f"{name}: expected {expected}, found {found}; convert it before the call.")
 
 
+def wrong_logits_dtype(found: object) -> DTypeError:
+    return wrong_dtype("logits", found, "float16, bfloat16, float32 or float64")
+
+
 def wrong_rank(name: str, found: Sequence[int], expected: str, hint: str = "") -> ShapeError:
     return ShapeError(f"{name}: expected shape {expected}, found {tuple(found)}.{' ' + hint if hint else ''}")
+
+
+def concatenated_targets(found: Sequence[int]) -> ShapeError:
+    hint = "Shapes are static here: pad each row to one length, and give target_lengths."
+    return wrong_rank("targets", found, "(batch, labels)", hint)
+
+
+def uneven_rows(name: str, lengths: str = "") -> ShapeError:
+    remedy = f"pad them to one length and give {lengths}" if lengths else "pad them to one length"
+    return ShapeError(f"{name}: found rows of uneven length; {remedy}.")
 
 
 def wrong_batch(name: str, found: int, batch: int) -> ShapeError:

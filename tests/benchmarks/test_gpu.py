@@ -61,7 +61,7 @@ def text(table: Any) -> str:
     return console.export_text()
 
 
-def test_times_are_told_beside_torch_and_the_floor(gpu: ModuleType, figures: dict[str, Any]) -> None:
+def test_times_are_printed_beside_torch_and_the_floor(gpu: ModuleType, figures: dict[str, Any]) -> None:
     said = [line.split("│") for line in text(gpu.times(figures)).splitlines() if "0.200" in line or "0.500" in line]
     ours, _, theirs = [[cell.strip() for cell in line[2:-1]] for line in said]
     assert ours == ["seqloss.torch", "0.200 (0.180 to 0.240)", "5.0", "2.0", "3.0e-07", "2.0e-06"]
@@ -80,7 +80,7 @@ def test_kernels_are_shares_of_the_whole_and_none_where_the_profiler_saw_none(
     assert phone == ["phone", "-", "-", "-", "-"]
 
 
-def test_memory_is_told_of_each_who_has_it(gpu: ModuleType, figures: dict[str, Any]) -> None:
+def test_memory_is_printed_for_each_implementation_that_reports_it(gpu: ModuleType, figures: dict[str, Any]) -> None:
     (line,) = (line for line in text(gpu.memory(figures)).splitlines() if "ocr" in line)
     assert [cell.strip() for cell in line.split("│")[1:-1]] == ["ocr", "2.0", "1.0", "", "3.0", "", "", ""]
 
@@ -102,9 +102,7 @@ def bar(drawing: ElementTree.ElementTree, name: str) -> float:
     return max(heights) - min(heights)
 
 
-def test_the_picture_s_bars_are_as_high_as_the_figures_say(
-    gpu: ModuleType, figures: dict[str, Any], tmp_path: Path
-) -> None:
+def test_the_heights_of_the_bars_are_the_figures(gpu: ModuleType, figures: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "picture.svg"
     gpu.picture(figures, file)
     drawing = ElementTree.parse(file)
@@ -235,7 +233,7 @@ def test_a_workload_is_measured_from_end_to_end(gpu: ModuleType, small: Any, mon
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a device")
-def test_without_a_device_it_says_so_and_fails(gpu: ModuleType) -> None:
+def test_without_a_device_it_fails_with_the_reason(gpu: ModuleType) -> None:
     import typer
 
     program = typer.Typer()

@@ -69,7 +69,7 @@ def bad(tmp_path: Path) -> Path:
     return write_words(tmp_path / "data", f"{LONG},ab,train\n../out.png,ab,train\nab\x1b.png,ab,train\n")
 
 
-def test_bad_rows_are_listed_whole_with_file_row_and_reason(seqloss, bad, tmp_path) -> None:
+def test_all_bad_rows_are_listed_with_file_row_and_reason(seqloss, bad, tmp_path) -> None:
     code, out, err = seqloss("train", "ocr", "--data", bad, "--out", tmp_path / "run", *SMALL)
     assert (code, out) == (2, "")
     header, *rows, last = err.splitlines()

@@ -60,7 +60,7 @@ def test_python_m_seqloss_is_the_same_command() -> None:
     assert shown.stdout == f"{__version__}\n"
 
 
-def test_without_the_extra_the_command_says_what_to_install() -> None:
+def test_without_the_extra_the_error_names_what_to_install() -> None:
     code = "import sys; sys.modules['typer'] = None; from seqloss.cli import main"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     expected = "the command line needs typer, which is not installed: pip install 'seqloss[train]'."

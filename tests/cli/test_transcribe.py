@@ -22,7 +22,7 @@ def text_of(run: Path, image: Path) -> str:
     return text
 
 
-def test_a_text_stands_behind_its_path(seqloss, trained_words) -> None:
+def test_each_line_is_a_path_and_its_text(seqloss, trained_words) -> None:
     data, run = trained_words
     code, out, err = seqloss("transcribe", run, data / "ab.png", data / "ba.png")
     assert (code, err) == (0, "")

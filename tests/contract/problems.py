@@ -35,8 +35,14 @@ class Problem:
 
 
 def examples(number: int) -> int:
-    """How many problems to draw; in Triton's interpreter, where each takes half a second, a tenth."""
-    return number if os.environ.get("TRITON_INTERPRET") != "1" else max(3, number // 10)
+    """How many problems to draw.
+
+    In Triton's interpreter, where each takes half a second, a tenth; of Keras on JAX, which traces each anew what the
+    JAX frontend is asked too, half.
+    """
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        return max(3, number // 10)
+    return number // 2 if os.environ.get("KERAS_BACKEND") == "jax" else number
 
 
 STYLES = {

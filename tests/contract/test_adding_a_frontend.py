@@ -30,6 +30,6 @@ def test_the_table_lists_every_attribute_that_frontends_may_differ_in() -> None:
     assert told == {name: repr(getattr(Frontend, name)).replace("'", '"') for name in declared}
 
 
-def test_the_number_of_methods_is_as_told() -> None:
+def test_the_number_of_methods_is_as_documented() -> None:
     assert len(Frontend.__abstractmethods__) == 7
     assert "has seven methods" in PAGE

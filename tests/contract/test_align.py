@@ -128,7 +128,7 @@ def test_a_row_alone_has_the_same_path_and_bits(aligning_frontend: Frontend) -> 
         assert one.total[0] == whole.total[n]
 
 
-def test_the_path_reads_as_the_target_and_its_labels_lie_where_it_says(aligning_frontend: Frontend) -> None:
+def test_the_path_collapses_to_the_target_with_labels_in_their_frames(aligning_frontend: Frontend) -> None:
     problem = problems.random(4, 80, 7, 20)
     found = aligning_frontend.align(problem.logits, *problem.args)
     for n in range(4):

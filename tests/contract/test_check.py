@@ -92,7 +92,7 @@ def test_every_bad_row_is_counted_and_printed(frontend: Frontend) -> None:
     assert lines[1:] == [finding.cause for finding in report.findings]
 
 
-def test_what_lies_past_a_length_is_never_found(frontend: Frontend) -> None:
+def test_nothing_past_a_length_is_reported(frontend: Frontend) -> None:
     logits = np.where(np.arange(6)[:, None] >= FRAMES[:, None, None], NAN, LOGITS)
     targets = np.where(np.arange(3) >= LABELS[:, None], -100, TARGETS)
     assert frontend.check(logits, targets, FRAMES, LABELS).ok
@@ -143,7 +143,7 @@ def test_concatenated_labels_are_found_by_row_and_position(concatenating_fronten
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_a_row_with_two_faults_is_listed_once_by_what_the_loss_says_first(frontend: Frontend, normalize: bool) -> None:
+def test_a_row_with_two_faults_is_listed_once_with_the_error_of_the_loss(frontend: Frontend, normalize: bool) -> None:
     logits = changed(LOGITS, (1, 0, 0), NAN)
     logits[1, 1] = 3.0
     report = frontend.check(logits, changed(TARGETS, (1, 0), 9), FRAMES, LABELS, normalize=normalize)

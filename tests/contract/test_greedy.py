@@ -47,7 +47,7 @@ def test_results_are_plain_int64_and_float64(frontend: Frontend) -> None:
     assert isinstance(found.score, float)
 
 
-def test_without_normalize_the_scores_count_as_they_stand(frontend: Frontend) -> None:
+def test_without_normalize_the_scores_are_not_normalised(frontend: Frontend) -> None:
     (found,) = frontend.greedy(np.array([[[-3.0, -0.5], [-0.25, -4.0]]]), normalize=False)
     assert (found.score, found.label_scores.tolist()) == (-0.75, [-0.5])
 
@@ -85,7 +85,7 @@ def test_nan_in_a_class_that_is_not_the_best_is_seen(frontend: Frontend) -> None
     assert np.isnan(frontend.greedy(logits)[0].score)
 
 
-def test_a_masked_class_is_no_poison(frontend: Frontend) -> None:
+def test_a_masked_class_does_not_make_the_row_nan(frontend: Frontend) -> None:
     logits = one_hot([1, 2, 3])
     logits[:, :, 0] = -INF
     assert frontend.greedy(logits)[0].labels.tolist() == [1, 2, 3]

@@ -14,7 +14,7 @@ from .tolerances import STORED
 PROBLEM = problems.random(4, 40, 12, 8)
 
 
-def test_the_loss_of_each_type_comes_in_the_type_that_it_is_computed_in(frontend: Frontend) -> None:
+def test_the_loss_has_the_type_that_it_is_computed_in(frontend: Frontend) -> None:
     assert frontend.loss(PROBLEM.logits, *PROBLEM.args).dtype == frontend.computed_in
 
 
@@ -35,7 +35,7 @@ def test_upstream_is_folded_in_before_the_only_rounding(half_frontend: Frontend)
     assert (np.abs(found - exact) <= unit * np.abs(exact) + least).all()
 
 
-def test_a_loss_scale_saves_what_float16_alone_would_lose(half_frontend: Frontend) -> None:
+def test_a_loss_scale_keeps_gradients_that_underflow_in_float16(half_frontend: Frontend) -> None:
     problem = problems.sure(22.0, time=60, labels=10)
     rounded = half_frontend.rounded(problem.logits)
     _, exact = half_frontend.of("float32").loss_and_grad(rounded, *problem.args)

@@ -39,7 +39,7 @@ def test_nan_or_inf_for_blank_or_a_label_poisons_its_row_alone_without_the_softm
     assert np.isnan(grad).any(axis=(1, 2)).tolist() == [False, True, False]
 
 
-def test_a_frame_of_nothing_but_minus_inf_poisons_its_row_alone(frontend: Frontend) -> None:
+def test_a_frame_of_only_minus_inf_makes_only_its_row_nan(frontend: Frontend) -> None:
     logits = LOGITS.copy()
     logits[0, 2] = -INF
     loss, grad = frontend.loss_and_grad(logits, TARGETS, FRAMES, LABELS)
@@ -49,7 +49,7 @@ def test_a_frame_of_nothing_but_minus_inf_poisons_its_row_alone(frontend: Fronte
 
 
 @pytest.mark.parametrize("infeasible", ["inf", "zero", "raise"])
-def test_a_poisoned_row_is_nan_whatever_is_asked_for_infeasible_ones(frontend: Frontend, infeasible: str) -> None:
+def test_a_non_finite_row_is_nan_for_every_infeasible_option(frontend: Frontend, infeasible: str) -> None:
     logits = LOGITS.copy()
     logits[0, 2, 3] = NAN
     assert np.isnan(frontend.loss(logits, TARGETS, FRAMES, LABELS, infeasible=infeasible)[0])
@@ -141,6 +141,6 @@ def test_without_validate_good_rows_have_the_same_bits(frontend: Frontend) -> No
     assert (checked[1] == unchecked[1]).all()
 
 
-def test_without_validate_scores_over_1_in_sum_are_taken_as_they_stand(precise_frontend: Frontend) -> None:
+def test_without_validate_probabilities_above_1_in_sum_are_used_unchanged(precise_frontend: Frontend) -> None:
     loss = precise_frontend.loss(np.zeros((1, 3, 2)), np.array([[1]]), normalize=False, validate=False)
     assert loss[0] == pytest.approx(-np.log(6.0), rel=1e-6)  # six paths of weight 1: below 0, as asked for

@@ -97,7 +97,7 @@ def test_a_bad_label_is_refused_or_without_validate_nan_for_its_row(frontend: Fr
     assert np.isnan(found).any(axis=(1, 2)).tolist() == [False, True, False]
 
 
-def test_scores_that_are_no_log_probabilities_are_refused_unless_asked_for(frontend: Frontend) -> None:
+def test_scores_that_are_no_log_probabilities_are_refused_unless_validate_is_false(frontend: Frontend) -> None:
     args = (LOGITS, TARGETS, FRAMES, LABELS)
     frontend.refuses_scores(
         lambda: frontend.posteriors(*args, normalize=False), errors.NormalizationError, "log_softmax once"

@@ -61,7 +61,7 @@ def test_a_concatenated_bad_label_is_named_by_row_and_position(concatenating_fro
 
 
 @pytest.mark.parametrize("blank", [-1, 3])
-def test_the_blank_in_a_target_is_refused_wherever_it_stands(frontend: Frontend, blank: int) -> None:
+def test_the_blank_is_refused_at_any_position_of_a_target(frontend: Frontend, blank: int) -> None:
     refused(frontend, errors.LabelError, "targets[0, 2]: found label 3", "the blank 3", blank=blank)
 
 

@@ -147,8 +147,9 @@ def test_random_rows_have_the_numpy_frontends_bits_wherever_they_stand(
     """Alone, in the whole batch, in another order, in a larger array among others, by strides, on 1 to 3 threads."""
     frontend, rng, losses = precise_kernel_frontend, np.random.default_rng(cases), []
     monkeypatch.setattr(ctc_batch, "WORTH_A_THREAD", 1.0)  # share out even what is not worth it
+    shapes = SHAPES[1:2] if frontend.few_shapes and cases == 100 else SHAPES
     for turn in range(cases // ROWS):
-        problem = rows_of_all_kinds(SHAPES[turn % len(SHAPES)], rng, frontend.dtype)
+        problem = rows_of_all_kinds(shapes[turn % len(shapes)], rng, frontend.dtype)
         args = (problem.logits, *problem.args)
         seqloss.set_num_threads(1)
         expected = ctc_loss_and_grad(*args)

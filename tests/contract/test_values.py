@@ -104,7 +104,7 @@ def test_infeasible_raise_names_the_row_and_its_numbers(frontend: Frontend, row:
         frontend.loss(LOGITS, targets, infeasible="raise")
 
 
-def test_infeasible_raise_tells_scores_that_close_every_path_from_too_few_frames(frontend: Frontend) -> None:
+def test_infeasible_raise_distinguishes_masked_paths_from_too_few_frames(frontend: Frontend) -> None:
     logits = LOGITS.copy()
     logits[1, :, 2] = -INF
     frontend.refuses_scores(
@@ -255,7 +255,7 @@ def test_concatenated_targets_mean_the_same_as_padded_ones(concatenating_fronten
     np.testing.assert_array_equal(joined[1], padded[1])
 
 
-def test_lists_do_as_well_as_arrays(frontend: Frontend) -> None:
+def test_lists_give_the_same_result_as_arrays(frontend: Frontend) -> None:
     lists = frontend.loss(LOGITS, [[1, 2], [3, 0]], [6, 5], [2, 1])
     assert (lists == frontend.loss(LOGITS, np.array([[1, 2], [3, 0]]), np.array([6, 5]), np.array([2, 1]))).all()
 

@@ -175,7 +175,7 @@ EACH = pytest.mark.parametrize(
 
 
 @EACH
-def test_a_mistake_is_told_in_the_contracts_words(
+def test_an_invalid_argument_raises_the_message_of_the_contract(
     frontend: Frontend, args: Any, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     for function in (frontend.loss, frontend.posteriors):
@@ -210,7 +210,7 @@ def test_scores_of_another_type_are_refused(float32_frontend: Frontend, dtype: s
         frontend.loss(LOGITS, TARGETS)
 
 
-def test_an_error_leaves_the_next_call_alone(frontend: Frontend) -> None:
+def test_an_error_does_not_change_the_next_call(frontend: Frontend) -> None:
     """No state is hidden, and no error belongs to an earlier call."""
     before = frontend.loss_and_grad(LOGITS, TARGETS)
     with pytest.raises(errors.LabelError):

@@ -72,7 +72,7 @@ def test_an_image_too_wide_after_scaling_is_reported(tmp_path) -> None:
     assert found == [(2, "2.png: too wide: image 300 x 1, scaled to 9600 x 32, at most 8192 wide; cut it into lines")]
 
 
-def test_all_bad_rows_are_told_at_once_in_the_order_of_the_file(tmp_path) -> None:
+def test_all_bad_rows_are_reported_together_in_the_order_of_the_file(tmp_path) -> None:
     rows = [row(tmp_path, 2, "a", 0), row(tmp_path, 3, "a"), row(tmp_path, 5, "b", 0)]
     items, found = checked(rows, (BadRow("m.csv", 4, "text is missing"),), letters="a")
     assert [item.row.row for item in items] == [3]

@@ -101,7 +101,7 @@ def test_a_line_that_scaling_would_make_huge_is_refused(tmp_path) -> None:
         read_line(path, 32)
 
 
-def test_a_line_has_the_height_asked_for_and_keeps_its_aspect(tmp_path) -> None:
+def test_a_line_has_the_requested_height_and_keeps_its_aspect(tmp_path) -> None:
     line = read_line(saved(tmp_path / "1.png", NOISE), 32)
     assert (line.shape, line.dtype) == ((32, 80), np.uint8)
 

@@ -87,12 +87,12 @@ def test_texts_are_nfc(tmp_path) -> None:
         ("path,text\n".encode("utf-16"), r"not UTF-8 \(byte 0xFF in line 1\)"),
     ],
 )
-def test_a_csv_manifest_that_cannot_be_used_says_what_to_do(tmp_path, text: str | bytes, message: str) -> None:
+def test_an_unusable_csv_manifest_raises_with_what_to_do(tmp_path, text: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=rf"manifest\.csv: {message}"):
         read_rows(written(tmp_path, text))
 
 
-def test_an_empty_jsonl_manifest_says_what_to_do(tmp_path) -> None:
+def test_an_empty_jsonl_manifest_raises_with_what_to_do(tmp_path) -> None:
     with pytest.raises(DataError, match="it has no rows; add one line"):
         read_rows(written(tmp_path, "\n", "manifest.jsonl"))
 
@@ -107,7 +107,7 @@ def test_a_source_of_another_kind_is_reported(tmp_path) -> None:
         read_rows(written(tmp_path, "x", "a.txt") / "a.txt")
 
 
-def test_a_folder_without_images_says_what_to_put_there(tmp_path) -> None:
+def test_a_folder_without_images_raises_with_what_to_add(tmp_path) -> None:
     with pytest.raises(DataError, match=r"no manifest\.csv, manifest\.jsonl or image in it; write a manifest"):
         read_rows(written(tmp_path, "x", "a.txt"))
 

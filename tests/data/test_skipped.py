@@ -21,7 +21,7 @@ def read_back(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def test_rows_stand_under_a_header(tmp_path) -> None:
+def test_rows_follow_a_header(tmp_path) -> None:
     write_skipped(tmp_path / "run" / "skipped.csv", [BadRow("m.csv", 3, 'a, "b"'), BadRow("images", None, "c")])
     assert read_back(tmp_path / "run" / "skipped.csv") == [
         ["file", "row", "reason"],
@@ -41,7 +41,7 @@ def test_any_other_cell_stays_as_it_is(cell: str) -> None:
 
 
 @given(st.lists(st.tuples(CELL, CELL), max_size=4))
-def test_any_text_comes_back_as_one_cell(cells: list[tuple[str, str]]) -> None:
+def test_any_text_is_read_back_as_one_cell(cells: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "skipped.csv"
         write_skipped(path, [BadRow(file, 1, reason) for file, reason in cells])

@@ -41,7 +41,7 @@ def test_without_validation_rows_a_tenth_of_train_is_held_out_and_test_is_left_a
     assert set(lines(splits.train)).isdisjoint(lines(splits.validation))
 
 
-def test_the_held_out_tenth_does_not_depend_on_order_or_on_where_the_folder_lies() -> None:
+def test_the_held_out_tenth_does_not_depend_on_order_or_on_the_path_of_the_folder() -> None:
     here, _ = split_rows(rows_with(*[None] * 50))
     there, _ = split_rows(rows_with(*[None] * 50, folder="/elsewhere")[::-1])
     assert {row.name for row in here.validation} == {row.name for row in there.validation}

@@ -85,7 +85,7 @@ def test_an_index_past_the_size_is_reported() -> None:
 
 
 @pytest.mark.parametrize("height", [24, 32, 48])
-def test_images_have_the_height_asked_for(height: int) -> None:
+def test_images_have_the_requested_height(height: int) -> None:
     image, _ = SyntheticWords("train", size=1, seed=0, height=height).item(0, 0)
     assert (image.shape[0], image.dtype) == (height, np.uint8)
 
@@ -131,7 +131,7 @@ def test_ink_is_darker_than_paper() -> None:
         assert np.percentile(image, 2) < np.median(np.sort(image.ravel())[-image.size // 3 :]) - 40
 
 
-def test_missing_fonts_are_told_with_the_install_line(monkeypatch) -> None:
+def test_missing_fonts_raise_with_the_install_command(monkeypatch) -> None:
     monkeypatch.setattr(fonts, "PACKAGES", ("font_not_there",))
     find_font_files.cache_clear()
     with pytest.raises(ImportError, match=r"needs font-not-there, .*: pip install 'seqloss\[train\]'"):
@@ -145,7 +145,7 @@ def test_the_public_names_are_all_there() -> None:
     assert all(callable(getattr(seqloss.data, name)) for name in seqloss.data.__all__)
 
 
-def test_importing_the_package_leaves_pillow_alone() -> None:
+def test_importing_the_package_does_not_import_pillow() -> None:
     code = "import sys, seqloss.data.vocabulary; print('PIL' in sys.modules, 'numpy' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert answer.split() == ["False", "False"]

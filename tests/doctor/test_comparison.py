@@ -345,7 +345,7 @@ LENGTHS = np.array([6, 2, 4, 3])
 INSIDE = (np.arange(6) < LENGTHS[:, None])[..., None]
 
 
-def test_entries_that_differ_only_past_the_lengths_are_told_so_batch_first_and_time_first() -> None:
+def test_differences_past_the_lengths_are_reported_batch_first_and_time_first() -> None:
     masked = ROWS * INSIDE
     for a, b in ((ROWS, masked), (ROWS.swapaxes(0, 1), masked.swapaxes(0, 1))):
         assert (
@@ -354,7 +354,7 @@ def test_entries_that_differ_only_past_the_lengths_are_told_so_batch_first_and_t
     assert "inside the lengths" not in hint(ROWS, ROWS * INSIDE, LENGTHS + 1)
 
 
-def test_a_gradient_that_is_0_but_for_rounding_is_told_so() -> None:
+def test_a_gradient_that_is_0_but_for_rounding_is_reported() -> None:
     noise = np.float32([1e-9, -2e-9, 4e-9])
     a = {"loss": 1.0, "gradient.bias": noise, "gradient.weight": np.float32([2.0])}
     b = {"loss": 1.0, "gradient.bias": noise[[2, 2, 1]], "gradient.weight": np.float32([2.0])}
@@ -371,7 +371,7 @@ def test_a_difference_that_the_types_allow_themselves_is_called_rounding() -> No
 
 
 @pytest.mark.parametrize("cause", [*CAUSES, *CAUSES_OF_SHAPES[1:]], ids=lambda cause: cause.__name__)
-def test_without_any_one_of_the_causes_another_answer_comes(
+def test_without_one_of_the_causes_the_finding_differs(
     cause: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answers() -> list[str]:
@@ -449,7 +449,7 @@ def test_common_names_match_where_there_are_not_equally_many_and_the_others_are_
     assert found.same
 
 
-def test_the_loss_comes_after_outputs_and_gradients_last_and_reversed_wherever_they_stand() -> None:
+def test_outputs_are_compared_first_then_the_loss_then_gradients_in_reverse() -> None:
     side = {"gradient.a": 1, "loss": 2, "a": 3, "gradient": {"b": {"w": 4}}, "b": 5}
     assert [n for n, _ in names_of(side, side)] == ["a", "b", "loss", "gradient.b.w", "gradient.a"]
 
@@ -585,7 +585,7 @@ def test_a_side_that_writes_to_the_batch_does_not_change_the_others() -> None:
     assert (batch == ROWS).all()
 
 
-def test_a_factor_that_is_the_sum_of_the_lengths_is_told_so() -> None:
+def test_a_factor_equal_to_the_sum_of_the_lengths_is_reported() -> None:
     assert hint(3.0, 3.0 * LENGTHS.sum(), ROWS, LENGTHS) == (
         "second is 15 times first; 15 is the sum of argument 1: sum versus mean?"
     )
@@ -664,13 +664,13 @@ def test_layers_are_recorded_in_order_of_execution_and_gradients_by_parameter() 
     assert not any(tensor.requires_grad for tensor in found.values())
 
 
-def test_what_is_given_stands_between_outputs_and_gradients() -> None:
+def test_passed_tensors_are_between_outputs_and_gradients() -> None:
     with layers(MODEL) as seen:
         MODEL(X).sum().backward()
     assert list(seen(loss=1, extra=2))[2:6] == ["logits", "loss", "extra", "gradient.hidden.weight"]
 
 
-def test_a_gradient_is_what_backward_brought_within_the_with_whatever_grad_held() -> None:
+def test_a_gradient_is_what_backward_added_inside_the_with_block() -> None:
     alone = recorded(MODEL, X, backward=True)
     for parameter in MODEL.parameters():
         parameter.grad = torch.full_like(parameter, 1e9)

@@ -65,14 +65,14 @@ def test_a_sparse_gradient_counts_what_it_does_not_hold_as_0() -> None:
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
 @pytest.mark.parametrize("place", [0, 1])
-def test_a_gradient_that_is_no_number_is_told_in_the_picture(wrong: float, place: int, tmp_path: Path) -> None:
+def test_the_picture_reports_a_non_finite_gradient(wrong: float, place: int, tmp_path: Path) -> None:
     flow = {"first": 0.1, "second": 0.2, ("first", "second")[place]: wrong}
     figure = plot_gradient_flow(flow)
     figure.savefig(tmp_path / "flow.png")
     assert [text.get_text().strip() for text in figure.axes[0].texts] == [f"{wrong}: the gradient is not finite"]
 
 
-def test_a_layer_that_nothing_reaches_is_told_in_the_picture() -> None:
+def test_the_picture_reports_a_layer_without_a_gradient() -> None:
     figure = plot_gradient_flow(cut_off())
     told = [text.get_text().strip() for text in figure.axes[0].texts]
     assert told == ["no gradient"]
@@ -191,7 +191,7 @@ def test_a_step_that_was_left_out_is_not_counted(tmp_path: Path) -> None:
     assert len(fit(tmp_path, BlankShare(), Skipping()).Scalars("blank_share")) >= 4
 
 
-def test_a_blank_that_is_no_class_is_told() -> None:
+def test_a_blank_that_is_not_a_class_is_refused() -> None:
     with pytest.raises(LabelError, match="blank: found 9, expected -4 to 3"):
         blank_share(torch.zeros(1, 2, 4), blank=9)
 
@@ -202,7 +202,7 @@ def test_tensorboard_has_the_blank_share(tmp_path: Path) -> None:
     assert all(0 <= point.value <= 1 for point in events.Scalars("blank_share"))
 
 
-def test_a_step_that_returns_no_logits_is_told_what_to_return(tmp_path: Path) -> None:
+def test_a_step_without_logits_raises_with_what_to_return(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="training_step returned no logits"):
         fit(tmp_path, BlankShare(), Recogniser(tells=False))
 

@@ -129,7 +129,7 @@ def test_a_bad_label_or_length_is_nan_in_its_row_alone() -> None:
     assert np.isnan(grad).all(axis=(1, 2)).tolist() == [False, True, True, True, True]
 
 
-def test_frames_of_more_than_one_are_nan_where_that_is_asked_for() -> None:
+def test_frames_of_more_than_one_are_nan_with_rounding() -> None:
     log_probs = np.log(np.full((2, 3, 4), 0.25, np.float32))
     log_probs[1, 2] += 0.01
     args = (np.array([[1], [1]], np.int32), np.array([3, 3], np.int32), np.array([1, 1], np.int32))

@@ -32,7 +32,7 @@ def test_exp_is_right_to_two_roundings_for_any_float32_down_to_minus_11000(deepe
     assert error.max() < 2.5 * 2.0**-24 * 2
 
 
-def test_exp_of_what_is_closed_is_zero_whatever_stands_there() -> None:
+def test_exp_of_a_closed_entry_is_zero_for_any_value() -> None:
     x = np.array([np.nan, -np.inf, np.inf, -1.0], np.float32)
     found = exp(XP, x, np.array([False, False, False, True]))
     assert found.value[:3].tolist() == [0.0, 0.0, 0.0]

@@ -58,12 +58,12 @@ def test_what_is_installed_is_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_backend_that_is_imported_already_comes_first(tmp_path: Path) -> None:
+def test_an_imported_backend_has_priority(tmp_path: Path) -> None:
     assert child(tmp_path, before="import jax\n").startswith("jax 1.09")
 
 
 @pytest.mark.long
-def test_the_file_that_keras_writes_by_itself_is_no_choice(tmp_path: Path) -> None:
+def test_the_default_config_file_of_keras_is_no_choice(tmp_path: Path) -> None:
     configure(tmp_path)
     assert child(tmp_path, hidden=("tensorflow", "torch")).startswith("jax 1.09")
 
@@ -83,7 +83,7 @@ def test_a_file_that_chooses_an_absent_backend_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_file_that_somebody_wrote_is_a_choice_of_tensorflow(tmp_path: Path) -> None:
+def test_a_config_file_of_the_user_is_a_choice_of_tensorflow(tmp_path: Path) -> None:
     configure(tmp_path, floatx="float64")
     assert "chooses 'tensorflow', but TensorFlow is not installed" in child(tmp_path)
 
@@ -96,7 +96,7 @@ def test_an_explicit_choice_is_kept_or_refused(tmp_path: Path, name: str, title:
 
 
 @pytest.mark.long
-def test_an_explicit_choice_comes_before_what_is_imported(tmp_path: Path) -> None:
+def test_an_explicit_choice_has_priority_over_imported_backends(tmp_path: Path) -> None:
     assert child(tmp_path, before="import jax\n", KERAS_BACKEND="torch").startswith("torch 1.09")
 
 
@@ -106,6 +106,6 @@ def test_keras_imported_before_keeps_its_backend(tmp_path: Path) -> None:
     assert child(tmp_path, before=before).startswith("jax 1.09")
 
 
-def test_no_backend_at_all_is_told(tmp_path: Path) -> None:
+def test_without_any_backend_an_import_error_is_raised(tmp_path: Path) -> None:
     found = child(tmp_path, hidden=("tensorflow", "jax", "torch"))
     assert found.startswith("ImportError: seqloss.keras needs one of Keras' backends, and none of")

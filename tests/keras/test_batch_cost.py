@@ -20,7 +20,7 @@ def logs(probabilities: np.ndarray) -> np.ndarray:
     return np.log(probabilities + np.float32(1e-7))
 
 
-def test_probabilities_go_in_and_a_column_comes_out() -> None:
+def test_probabilities_give_a_column_of_losses() -> None:
     expected = host.ctc_loss(logs(PROBABILITIES), LABELS, FRAMES[:, 0], COUNTS[:, 0], blank=-1)
     for kind in (np.int64, np.float32):
         found = ctc_batch_cost(LABELS.astype(kind), PROBABILITIES, FRAMES.astype(kind), COUNTS.astype(kind))

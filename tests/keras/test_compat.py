@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from keras.src.backend import set_keras_mask
 
 from seqloss.keras import _compat
 from seqloss.verify.adapters._compat import keras_2_batch_cost
@@ -36,15 +37,15 @@ def test_layers_are_traced_in_a_symbolic_scope() -> None:
     assert not seen[-1]
 
 
-def test_masks_come_back_as_they_were_set() -> None:
+def test_a_mask_that_was_set_is_returned() -> None:
     x, mask = ops.ones((2, 3)), ops.ones((2,), dtype="bool")
     assert _compat.keras_mask(x) is None
-    _compat.set_keras_mask(x, mask)
+    set_keras_mask(x, mask)
     assert _compat.keras_mask(x) is mask
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="an interface of TensorFlow")
-def test_tensorflow_says_whether_it_traces_for_xla() -> None:
+def test_tracing_for_xla_is_recognised() -> None:
     import tensorflow as tf
 
     seen = {}
@@ -55,12 +56,17 @@ def test_tensorflow_says_whether_it_traces_for_xla() -> None:
             return x + 1
 
         tf.function(run, jit_compile=jit)(tf.constant(1.0))
-    assert seen == {False: False, True: True}
+        assert seen == {jit: jit}
+        seen.clear()
+        inner = tf.function(run)
+        tf.function(lambda x, inner=inner: inner(x), jit_compile=jit)(tf.constant(1.0))
+        assert seen == {jit: jit}
+        seen.clear()
     assert not _compat.traced_for_xla()
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="an interface of TensorFlow")
-def test_eager_tensors_say_where_they_lie() -> None:
+def test_eager_cpu_tensors_are_recognised() -> None:
     import tensorflow as tf
 
     with tf.device("CPU"):
@@ -71,18 +77,24 @@ def test_eager_tensors_say_where_they_lie() -> None:
     assert not _compat.is_on_cpu(np.ones(1))
 
 
-@pytest.mark.parametrize("environment", ["KERAS_HOME", "HOME"])
-def test_keras_writes_its_defaults_where_they_are_looked_for(tmp_path: Path, environment: str) -> None:
+def test_keras_writes_its_defaults_where_they_are_looked_for(tmp_path: Path) -> None:
+    """By KERAS_HOME when Keras is imported, and by HOME when the module that writes is loaded once more."""
     code = (
-        "import keras.src.backend.config as c; from seqloss.keras._compat import keras_config_path\n"
+        "import importlib, os; import keras.src.backend.config as c\n"
+        "from seqloss.keras._compat import keras_config_path\n"
+        "print(keras_config_path().samefile(c._config_path), keras_config_path())\n"
+        "del os.environ['KERAS_HOME']; importlib.reload(c)\n"
         "print(keras_config_path().samefile(c._config_path), keras_config_path())"
     )
-    clean = {name: value for name, value in os.environ.items() if name != "KERAS_HOME"}
-    paths = {"PYTHONPATH": os.pathsep.join(sys.path), environment: str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env={**clean, **paths}, capture_output=True, text=True)
-    same, path = done.stdout.split()
-    assert same == "True", done.stderr
-    assert json.loads(Path(path).read_text(encoding="utf-8")) == _compat.default_keras_config()
+    folders = [tmp_path / "chosen", tmp_path / "home"]
+    folders[1].mkdir()
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path), "KERAS_HOME": str(folders[0]), "HOME": str(folders[1])}
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **paths}, capture_output=True, text=True)
+    found = [line.split() for line in done.stdout.splitlines()]
+    assert [same for same, _ in found] == ["True", "True"], done.stderr
+    for (_, path), folder in zip(found, folders, strict=True):
+        assert Path(path).is_relative_to(folder)
+        assert json.loads(Path(path).read_text(encoding="utf-8")) == _compat.default_keras_config()
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="an interface of TensorFlow")

@@ -113,14 +113,14 @@ def test_weights_that_are_not_one_for_each_row_are_refused() -> None:
         CTC()(Y, X, np.ones((2, 2)))
 
 
-def test_numbers_past_the_labels_need_not_be_whole() -> None:
+def test_numbers_past_the_labels_need_not_be_integers() -> None:
     y_true = np.array([[1, 1, 0.5, np.inf], [1, 3, np.nan, -1e30]], np.float32)
     found = CTC(target_lengths="packed", reduction=None)(y_true, X)
     expected = ctc_loss(X, np.array([[1], [3]]))
     np.testing.assert_array_equal(ops.convert_to_numpy(found), ops.convert_to_numpy(expected))
 
 
-def test_a_mask_that_nobody_asked_for_is_not_ignored() -> None:
+def test_a_mask_without_the_option_is_not_ignored() -> None:
     model = keras.Sequential([keras.Input((6, 4)), keras.layers.Masking(), keras.layers.Dense(4)])
     model.compile(loss=CTC(), jit_compile=False)
     with pytest.raises(OptionError, match='"all", but y_pred carries a Keras mask: set logit_lengths="mask"'):
@@ -128,7 +128,7 @@ def test_a_mask_that_nobody_asked_for_is_not_ignored() -> None:
 
 
 def test_a_mask_of_another_length_is_named() -> None:
-    from seqloss.keras._compat import set_keras_mask
+    from keras.src.backend import set_keras_mask
 
     y_pred = ops.convert_to_tensor(X)
     set_keras_mask(y_pred, ops.ones((2, 12), dtype="bool"))
@@ -136,7 +136,7 @@ def test_a_mask_of_another_length_is_named() -> None:
         CTC(logit_lengths="mask")(Y, y_pred)
 
 
-def test_bad_labels_in_fit_are_told_in_the_same_words(backend: str) -> None:
+def test_bad_labels_in_fit_raise_the_same_message(backend: str) -> None:
     model = keras.Sequential([keras.Input((6, 4)), keras.layers.Dense(4)])
     model.compile(loss=CTC(), optimizer="sgd", jit_compile=False)
     errors: dict[str, Any] = {"torch": LabelError, "jax": Exception, "tensorflow": Exception}
@@ -144,12 +144,12 @@ def test_bad_labels_in_fit_are_told_in_the_same_words(backend: str) -> None:
         model.fit(X, Y + 1, shuffle=False, verbose=0)
 
 
-def test_concatenated_targets_are_told_to_be_padded() -> None:
+def test_concatenated_targets_are_refused_with_a_hint_to_pad() -> None:
     with pytest.raises(ShapeError, match=r"targets: expected shape \(batch, labels\), found \(6,\).* pad each row"):
         ctc_loss(X, Y.reshape(-1), None, [3, 3])
 
 
-def test_symbolic_tensors_are_told_where_to_go() -> None:
+def test_symbolic_tensors_are_refused_with_a_hint() -> None:
     with pytest.raises(DTypeError, match="KerasTensor"):
         ctc_loss(keras.Input((6, 4)), Y)
 
@@ -230,7 +230,7 @@ def test_a_second_derivative_is_never_silently_missing(backend: str) -> None:
         assert (np.asarray(squares(X)) != 0).any()
 
 
-def test_a_missing_keras_is_told_by_its_extra() -> None:
+def test_a_missing_keras_raises_with_the_extra_to_install() -> None:
     words = r"seqloss.keras needs Keras.*pip install 'seqloss\[keras\]'"
     code = "import sys; sys.modules['keras'] = None\ntry: import seqloss.keras\nexcept ImportError as e: print(e)"
     paths = os.pathsep.join([str(Path(seqloss.__file__).parents[1]), *sys.path])

@@ -164,7 +164,7 @@ def test_a_mask_lets_gradients_pass_to_its_frames_alone(
     used = np.arange(7) >= 7 - FRAMES[:, None]
 
     def loss(y_pred: Any) -> Any:
-        from seqloss.keras._compat import set_keras_mask
+        from keras.src.backend import set_keras_mask
 
         set_keras_mask(y_pred, ops.convert_to_tensor(used))
         return CTC(reduction="sum", logit_lengths="mask")(padded(LABELS, 0), y_pred)

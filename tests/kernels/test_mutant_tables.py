@@ -18,7 +18,7 @@ ENTRIES = [(table, name) for table, (mutants, _, _) in TABLES.items() for name i
 
 
 @pytest.mark.parametrize(("table", "name"), ENTRIES)
-def test_the_text_of_a_mutant_stands_in_its_file_and_its_test_exists(table: str, name: str) -> None:
+def test_the_text_of_a_mutant_is_in_its_file_and_its_test_exists(table: str, name: str) -> None:
     mutants, kernels, tests = TABLES[table]
     file, text, mutation, test = mutants[name]
     source = (kernels / file).read_text()

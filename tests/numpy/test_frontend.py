@@ -72,7 +72,7 @@ def test_floats_of_other_types_and_byte_orders_are_refused(function: Any, dtype:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
-def test_scores_of_uneven_length_are_told_to_be_padded(function: Any) -> None:
+def test_logits_of_uneven_length_are_refused_with_a_hint_to_pad(function: Any) -> None:
     args = () if function is ctc_greedy else (TARGETS,)
     with pytest.raises(errors.ShapeError, match="logits: found rows of uneven length; pad them"):
         function([[[0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]], *args)

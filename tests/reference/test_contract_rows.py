@@ -105,7 +105,7 @@ def test_scores_that_are_all_very_low_are_only_far_from_zero() -> None:
 
 @pytest.mark.parametrize("poison", [NAN, INF])
 @pytest.mark.parametrize("target", [[1, 2], [1, 1]], ids=["fits", "does not fit"])
-def test_nan_and_plus_infinity_poison_their_row_alone(poison: float, target: list[int]) -> None:
+def test_nan_and_plus_infinity_make_only_their_row_nan(poison: float, target: list[int]) -> None:
     logits, targets = LOGITS[:, :2].copy(), [target, [1, 2]]
     logits[0, 1, 3] = poison
     loss, grad = loss_and_grad(logits, targets, infeasible="raise")
@@ -130,7 +130,7 @@ def test_a_frame_of_nothing_but_minus_infinity_poisons_its_row() -> None:
 
 
 @pytest.mark.parametrize("garbage", [NAN, INF, -INF, 1e300])
-def test_what_lies_past_a_rows_lengths_is_never_read(garbage: float) -> None:
+def test_nothing_past_a_rows_lengths_is_read(garbage: float) -> None:
     logits = LOGITS.copy()
     logits[0, 4:] = garbage
     targets = [[1, 2, -100, 99], [3, 2, 1, 2]]
@@ -203,7 +203,7 @@ def test_a_negative_blank_counts_from_the_end() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_answers_are_float64_whatever_the_scores_are(dtype: type) -> None:
+def test_results_are_float64_for_every_type_of_scores(dtype: type) -> None:
     loss, grad = loss_and_grad(LOGITS.astype(dtype), [[1], [2]])
     assert (loss.dtype, grad.dtype) == (np.float64, np.float64)
     assert (loss == loss_and_grad(LOGITS.astype(dtype).astype(np.float64), [[1], [2]])[0]).all()

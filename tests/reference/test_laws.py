@@ -89,7 +89,7 @@ def test_total_is_the_same_at_whichever_frame_it_is_taken() -> None:
 
 
 @pytest.mark.parametrize("target", [[], [1], [1, 1], [1, 2, 3], [2, 2, 2, 1]])
-def test_paths_are_as_many_as_the_combinatorics_say(target: list[int]) -> None:
+def test_the_number_of_paths_is_the_combinatorial_one(target: list[int]) -> None:
     frames, needed = (
         9,
         int(contract.required_frames(np.array([target], np.int64), np.array([len(target)]))[0]),

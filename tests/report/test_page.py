@@ -133,13 +133,13 @@ def test_without_held_out_rows_the_images_are_called_what_they_are(data: Path, t
     assert "alidation images" not in html
 
 
-def test_the_share_of_clipped_steps_is_that_of_the_whole_run() -> None:
+def test_the_share_of_clipped_steps_is_over_all_steps_of_the_run() -> None:
     points = [{"step": 1, "clipped": 1.0}, {"step": 4, "clipped": 1 / 3}, {"step": 10, "clipped": 0.0}]
     assert share_of_clipped_steps(points) == pytest.approx(2 / 10)
     assert share_of_clipped_steps([]) == 0
 
 
-def test_predicted_classes_have_a_row_however_many_classes_the_target_has() -> None:
+def test_predicted_classes_have_a_row_for_any_number_of_target_classes() -> None:
     probabilities = np.full((30, 40), 0.01)
     wanted, best = np.arange(1, 31), np.arange(1, 31)
     best[7] = 39

@@ -34,7 +34,7 @@ def test_gradcheck_passes_for_log_probabilities_before_a_softmax_of_their_own() 
     assert torch.autograd.gradcheck(loss, (leaf(),))
 
 
-def test_log_probabilities_as_they_stand_bring_the_same_gradient_to_the_scores() -> None:
+def test_log_probabilities_give_the_same_gradient_to_the_scores() -> None:
     x, y = leaf(), leaf()
     ctc_loss(x, TARGETS, FRAMES, LABELS).sum().backward()
     ctc_loss(y.log_softmax(2), TARGETS, FRAMES, LABELS, normalize=False).sum().backward()
@@ -53,7 +53,7 @@ def test_loss_and_gradient_equal_torchs_own() -> None:
     torch.testing.assert_close(ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="mean"), mean)
 
 
-def test_scores_changed_in_place_after_the_loss_leave_its_gradient_alone() -> None:
+def test_changing_scores_in_place_after_the_loss_does_not_change_its_gradient() -> None:
     x, y = leaf(), leaf()
     ctc_loss(x, TARGETS, FRAMES, LABELS).sum().backward()
     loss = ctc_loss(y, TARGETS, FRAMES, LABELS)
@@ -63,7 +63,7 @@ def test_scores_changed_in_place_after_the_loss_leave_its_gradient_alone() -> No
     assert torch.equal(x.grad, y.grad)
 
 
-def test_targets_and_lengths_changed_after_the_loss_leave_its_gradient_alone() -> None:
+def test_changing_targets_and_lengths_after_the_loss_does_not_change_its_gradient() -> None:
     x, y = leaf(), leaf()
     ctc_loss(x, TARGETS, FRAMES, LABELS).sum().backward()
     targets, frames, labels = TARGETS.clone(), FRAMES.clone(), LABELS.clone()
@@ -74,7 +74,7 @@ def test_targets_and_lengths_changed_after_the_loss_leave_its_gradient_alone() -
     assert torch.equal(x.grad, y.grad)
 
 
-def test_a_retained_graph_gives_the_same_gradient_again_whatever_was_done_with_the_first() -> None:
+def test_a_retained_graph_gives_the_same_gradient_after_the_first_was_changed() -> None:
     x = leaf()
     loss = ctc_loss(x, TARGETS, FRAMES, LABELS)
     (first,) = torch.autograd.grad(loss, x, torch.tensor([1.0, torch.inf], dtype=torch.float64), retain_graph=True)
@@ -137,7 +137,7 @@ def test_a_second_derivative_by_way_of_upstream_is_refused() -> None:
         grad.sum().backward()
 
 
-def test_a_graph_of_the_gradient_that_nobody_differentiates_does_no_harm() -> None:
+def test_a_graph_of_the_gradient_that_is_not_differentiated_changes_nothing() -> None:
     x, y = leaf(), leaf()
     ctc_loss(y, TARGETS, FRAMES, LABELS).sum().backward()
     (grad,) = torch.autograd.grad(ctc_loss(x, TARGETS, FRAMES, LABELS).sum(), x, create_graph=True)

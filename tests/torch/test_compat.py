@@ -29,7 +29,7 @@ class Spy(torch.autograd.Function):
         return upstream * 2
 
 
-def test_a_backward_is_told_of_many_gradients_and_of_a_kept_graph() -> None:
+def test_a_backward_sees_batched_gradients_and_a_retained_graph() -> None:
     Spy.answers = []
     x = torch.ones(2, requires_grad=True)
     loss = Spy.apply(x)
@@ -92,7 +92,7 @@ def test_fake_tensors_and_their_mode_are_seen() -> None:
     assert not _compat.is_fake(x)
 
 
-def test_torch_jit_script_asks_a_module_before_it_compiles_it() -> None:
+def test_torch_jit_script_calls_the_hook_before_it_compiles_a_module() -> None:
     class Network(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -108,7 +108,7 @@ CALLS: dict[str, Callable[[torch.Tensor], Any]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_the_detour_is_said_where_the_caller_stands_and_what_it_costs(name: str) -> None:
+def test_the_fallback_warns_at_the_caller_s_line_with_its_cost(name: str) -> None:
     x = torch.zeros(2, 7, 4, device="meta")  # not on the CPU, and its values are nowhere: the copy itself fails
     warning = words_of(lambda: CALLS[name](x))
     assert str(warning.message) == (
@@ -118,7 +118,7 @@ def test_the_detour_is_said_where_the_caller_stands_and_what_it_costs(name: str)
     assert warning.filename == __file__
 
 
-def test_the_detour_is_said_once_for_each_function() -> None:
+def test_the_fallback_warns_once_per_function() -> None:
     x = torch.zeros(2, 7, 4, device="meta")
     words_of(lambda: ctc_loss(x, TARGETS))
     with warnings.catch_warnings(action="error"), pytest.raises(RuntimeError):
@@ -193,7 +193,7 @@ REASONS: dict[str, tuple[Callable[[Machine], None], str]] = {
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_gpu_that_cannot_is_told_once_with_the_reason_and_the_cpu_answers(machine: Machine, reason: str) -> None:
+def test_an_unsupported_gpu_warns_once_with_the_reason_and_falls_back_to_the_cpu(machine: Machine, reason: str) -> None:
     spoil, words = REASONS[reason]
     spoil(machine)
     x, expected = leaf().detach(), ctc_loss(leaf().detach(), TARGETS, FRAMES, LABELS)
@@ -210,7 +210,7 @@ def test_a_gpu_that_cannot_is_told_once_with_the_reason_and_the_cpu_answers(mach
     assert len(machine.probed) <= 1  # whatever it was, it is found out once
 
 
-def test_float64_scores_go_over_the_cpu_and_say_why(machine: Machine) -> None:
+def test_float64_scores_fall_back_to_the_cpu_with_the_reason(machine: Machine) -> None:
     x = leaf().detach().double()
     device = PretendedDevice()
     device.there.append(x)
@@ -219,7 +219,7 @@ def test_float64_scores_go_over_the_cpu_and_say_why(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])
-def test_on_a_gpu_that_can_scores_take_the_kernels_each_device_asked_once(machine: Machine, kind: torch.dtype) -> None:
+def test_a_supported_gpu_runs_the_kernels_and_is_probed_once(machine: Machine, kind: torch.dtype) -> None:
     for index in (0, 1, 0, 1):
         assert available.reason_against(torch.device("cuda", index), kind) is None
     assert machine.probed == [torch.device("cuda", 0), torch.device("cuda", 1)]
@@ -232,7 +232,7 @@ def test_on_a_gpu_that_can_scores_take_the_kernels_each_device_asked_once(machin
         assert not device_arguments.runs_on_triton(np.zeros((2, 7, 4)))
 
 
-def test_what_has_no_kernel_anywhere_says_yet_on_a_gpu_too(machine: Machine) -> None:
+def test_a_function_without_a_kernel_warns_with_yet_on_a_gpu_too(machine: Machine) -> None:
     x = leaf().detach()
     device = PretendedDevice()
     device.there.append(x)

@@ -65,7 +65,7 @@ def test_gradients_of_several_losses_accumulate() -> None:
     torch.testing.assert_close(x.grad, 3.0 * gradient(leaf(), reduction="sum"), rtol=1e-6, atol=1e-7)
 
 
-def test_a_retained_graph_gives_the_same_gradient_again_whatever_was_done_with_the_first() -> None:
+def test_a_retained_graph_gives_the_same_gradient_after_the_first_was_changed() -> None:
     x = leaf()
     loss = ctc_loss(x, TARGETS, FRAMES, LABELS)
     (first,) = torch.autograd.grad(loss, x, torch.tensor([1.0, torch.inf], device=DEVICE), retain_graph=True)
@@ -386,7 +386,7 @@ def test_the_drop_in_takes_a_single_row_a_negative_blank_and_unnormalised_scores
 
 
 @pytest.mark.parametrize("score", [torch.nan, torch.inf, -torch.inf])
-def test_the_drop_in_meets_an_unread_class_in_the_gradient_of_its_own_place_alone(score: float) -> None:
+def test_a_non_finite_unread_class_changes_only_its_own_gradient_in_the_drop_in(score: float) -> None:
     x = log_probs().contiguous()
     x[1, 1, 2] = score
     ours, exact, _ = peers(x, TARGETS, FRAMES, LABELS, reduction="none")
@@ -401,7 +401,7 @@ def test_the_drop_in_refuses_in_torchs_words() -> None:
         CTCLoss()(log_probs(), TARGETS, [7, 7, 7], LABELS)
 
 
-def test_gradients_meet_across_processes_as_they_are() -> None:
+def test_gradients_are_reduced_across_processes_unchanged() -> None:
     """DistributedDataParallel, here with one process: the hooks on the scores' layer are met once each."""
     torch.manual_seed(0)
     layer, features = torch.nn.Linear(5, 4).to(DEVICE), torch.randn(2, 7, 5, device=DEVICE)
@@ -438,7 +438,7 @@ def test_lengths_beside_labels_one_row_after_another_are_looked_at_as_far_as_the
 
 
 @pytest.mark.usefixtures("hidden")
-def test_a_reduction_weighs_by_the_lengths_as_given_however_long() -> None:
+def test_a_reduction_weighs_by_the_given_lengths() -> None:
     """A row that is too long for any path is cut on the device, and yet counts with all its labels."""
     labels, counts = torch.ones(42, dtype=torch.int64).to(DEVICE), torch.tensor([2, 40]).to(DEVICE)
     rows = ctc_loss(leaf(), labels, None, counts, infeasible="zero")

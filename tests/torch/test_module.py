@@ -52,7 +52,7 @@ def test_the_signatures_are_torchs() -> None:
         ]
 
 
-def test_it_is_a_module_without_state_that_copies_pickles_and_says_what_it_is() -> None:
+def test_it_is_a_module_without_state_that_copies_pickles_and_has_a_repr() -> None:
     loss = CTCLoss(2, "sum", True)
     assert isinstance(loss, torch.nn.Module)
     assert loss.state_dict() == {}
@@ -117,7 +117,7 @@ def test_a_single_row_needs_no_batch(targets: torch.Tensor, form: Any, reduction
     torch.testing.assert_close((loss, grad), answer(x, targets, form(6), form(3), reduction=reduction, kind=TORCH))
 
 
-def test_infeasible_rows_are_inf_or_0_and_never_bring_a_gradient() -> None:
+def test_infeasible_rows_are_inf_or_0_with_gradient_0() -> None:
     args = (TARGETS, torch.tensor([2, 5]), LABELS)
     alone = answer(leaf())
     for zero_infinity, expected in ((False, INF), (True, 0.0)):
@@ -143,7 +143,7 @@ def test_frames_past_a_rows_length_are_never_read(score: float) -> None:
     assert (found[1][5:, 1] == 0).all()
 
 
-def test_a_masked_class_has_a_gradient_of_0_and_leaves_the_rest_as_torch_has_it() -> None:
+def test_a_masked_class_has_gradient_0_and_the_others_that_of_torch() -> None:
     x = leaf().detach()
     x[1, 1, 2] = x[2, 1, 1] = -INF  # one that the row does not read, and one that it does
     (loss, grad), (peer, peers) = answer(x), answer(x, kind=TORCH)
@@ -217,7 +217,7 @@ def test_half_types_are_computed_in_float32_and_the_gradient_is_rounded_once(kin
     assert_same((loss, grad), (exact_loss, exact.to(kind).double()))
 
 
-def test_log_probs_changed_in_place_after_the_loss_leave_its_gradient_alone() -> None:
+def test_changing_log_probs_in_place_after_the_loss_does_not_change_its_gradient() -> None:
     x, y = leaf(), leaf()
     CTCLoss()(x, TARGETS, FRAMES, LABELS).backward()
     loss = CTCLoss()(y, TARGETS, FRAMES, LABELS)

@@ -107,7 +107,7 @@ def test_a_second_derivative_in_forward_mode_raises(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_gradient_with_a_graph_has_the_same_bits_if_nobody_differentiates_it(name: str) -> None:
+def test_a_gradient_with_a_graph_that_is_not_differentiated_has_the_same_bits(name: str) -> None:
     x = leaf()
     with torch.no_grad():
         x[1, 0, 0] = 0.0  # the custom loss has a gradient of -0.0 there

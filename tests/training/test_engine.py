@@ -123,7 +123,7 @@ def test_a_run_killed_before_its_result_only_metrics(trained, train, tmp_path) -
     assert same(weights(trained[1]), weights(run))
 
 
-def test_a_finished_run_says_so(trained, train) -> None:
+def test_a_finished_run_is_reported_as_finished(trained, train) -> None:
     lines: list[str] = []
     result = train(trained[0], trained[1], print_line=lines.append)
     assert lines[0] == f"{trained[1]}: this run is already finished; start over with --fresh."
@@ -252,7 +252,7 @@ def test_weights_of_another_network_stop_resuming(trained, train, tmp_path) -> N
         train(data, run)
 
 
-def test_a_run_goes_on_where_it_was_moved_to(trained, train, tmp_path) -> None:
+def test_a_moved_run_resumes(trained, train, tmp_path) -> None:
     data, run = copied(trained, tmp_path / "run")
     state = next(iter(load_callbacks(run)))
     assert state["dirpath"] == str((run / "checkpoints").resolve())
@@ -299,7 +299,7 @@ def test_the_vocabulary_has_no_character_of_a_row_that_was_left_out(with_rows, t
     assert "Q" not in Vocabulary.load(tmp_path / "run/vocabulary.json").characters
 
 
-def test_a_finished_run_tells_its_metrics_again(data, train, tmp_path) -> None:
+def test_a_finished_run_reports_its_metrics_again(data, train, tmp_path) -> None:
     first, again = [], []
     train(data, tmp_path / "run", epochs=1, print_line=first.append)
     train(data, tmp_path / "run", epochs=1, print_line=again.append)

@@ -116,7 +116,7 @@ with Run(Path(sys.argv[1])).begin({"epochs": 2, "data_digest": "a", "vocabulary_
 """
 
 
-def test_a_run_is_held_by_one_process_until_it_dies(tmp_path: Path) -> None:
+def test_a_run_is_locked_by_one_process_until_it_ends(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, tmp_path / "r"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

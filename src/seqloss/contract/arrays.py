@@ -116,9 +116,7 @@ def _array(name: str, values: Any) -> Any:
     try:
         array = np.asarray(values)
     except ValueError:  # rows of uneven length
-        raise errors.ShapeError(
-            f"{name}: found rows of uneven length; pad them to one length and give target_lengths."
-        ) from None
+        raise errors.uneven_rows(name, "target_lengths") from None
     untyped = array.size == 0 and not isinstance(values, np.ndarray)  # an empty list has no type of its own
     return array.astype(np.int64) if untyped else array
 

@@ -12,7 +12,7 @@ from seqloss.errors import wrong_dtype
 
 
 class LayerOutputs:
-    """What `layers` records. A call returns it."""
+    """The record that `layers` makes; call it to get the tensors."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._model = model

@@ -14,7 +14,6 @@ from jax.typing import ArrayLike
 
 from seqloss import contract, errors
 from seqloss.contract import Infeasible
-from seqloss.errors import wrong_dtype
 from seqloss.numpy.arrays import COMPUTED_IN, log_softmax_rounding
 from seqloss.numpy.ctc.rows import compute_rows
 
@@ -105,11 +104,9 @@ def logits_to_jax(logits: FloatArray) -> jax.Array:
         try:
             logits = np.asarray(logits)
         except ValueError:
-            raise errors.ShapeError(
-                "logits: found rows of uneven length; pad them to one length and give logit_lengths."
-            ) from None
+            raise errors.uneven_rows("logits", "logit_lengths") from None
     if logits.dtype.name not in COMPUTED_IN or not np.dtype(logits.dtype).isnative:
-        raise wrong_dtype("logits", logits.dtype, "float16, bfloat16, float32 or float64")
+        raise errors.wrong_logits_dtype(logits.dtype)
     return jnp.asarray(logits)
 
 
@@ -140,12 +137,7 @@ def _refuse_concatenated(targets: Any, shape: tuple[int, ...]) -> None:
     except ValueError:  # rows of different lengths, which `contract.validate` refuses
         return
     if concatenated:
-        raise errors.wrong_rank(
-            "targets",
-            np.shape(targets),
-            "(batch, labels)",
-            "Shapes are static here: pad each row to one length, and give target_lengths.",
-        )
+        raise errors.concatenated_targets(np.shape(targets))
 
 
 def _narrowed(values: Any) -> jax.Array:

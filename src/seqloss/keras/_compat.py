@@ -24,13 +24,6 @@ def keras_mask(tensor: Any) -> Any:
     return get_keras_mask(tensor)
 
 
-def set_keras_mask(tensor: Any, mask: Any) -> None:
-    """Attach a mask to a tensor, like a layer does. Uses `keras.src.backend.set_keras_mask`."""
-    from keras.src.backend import set_keras_mask as attach
-
-    attach(tensor, mask)
-
-
 def traced_for_xla() -> bool:
     """Whether TensorFlow traces for XLA. Uses `tensorflow.python.ops.control_flow_util.GraphOrParents...`."""
     import tensorflow as tf

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from seqloss import contract
 from seqloss.contract import Batch
-from seqloss.errors import ShapeError, wrong_dtype
+from seqloss.errors import uneven_rows, wrong_logits_dtype
 
 FloatArray: TypeAlias = npt.NDArray[np.generic] | Sequence[Sequence[Sequence[float]]]
 """Logits (batch, time, classes): an array, or nested lists. `np.generic`, because bfloat16 is no `np.floating`."""
@@ -43,11 +43,9 @@ def logits_to_numpy(logits: FloatArray) -> tuple[np.ndarray, np.dtype]:
     try:
         array = np.asarray(logits)
     except ValueError:
-        raise ShapeError(
-            "logits: found rows of uneven length; pad them to one length and give logit_lengths."
-        ) from None
+        raise uneven_rows("logits", "logit_lengths") from None
     if array.dtype.name not in COMPUTED_IN or not array.dtype.isnative:
-        raise wrong_dtype("logits", array.dtype, "float16, bfloat16, float32 or float64")
+        raise wrong_logits_dtype(array.dtype)
     return array.astype(COMPUTED_IN[array.dtype.name], copy=False), array.dtype
 
 

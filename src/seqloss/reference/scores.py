@@ -28,7 +28,7 @@ def as_logits(logits: object) -> np.ndarray:
     """
     array = np.asarray(logits)
     if not (np.issubdtype(array.dtype, np.floating) or array.dtype.name == "bfloat16"):
-        raise errors.wrong_dtype("logits", array.dtype, "float16, bfloat16, float32 or float64")
+        raise errors.wrong_logits_dtype(array.dtype)
     return array.astype(np.result_type(array.dtype, np.float64))
 
 

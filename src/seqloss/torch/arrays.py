@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from seqloss.contract import Batch
-from seqloss.errors import SeqLossWarning, wrong_dtype
+from seqloss.errors import SeqLossWarning, wrong_dtype, wrong_logits_dtype
 from seqloss.kernels.triton.available import reason_against
 from seqloss.numpy import arrays
 from seqloss.torch.tracing import refuse_tracing
@@ -48,7 +48,7 @@ def logits_to_numpy(logits: torch.Tensor, purpose: str) -> np.ndarray:
     if not isinstance(logits, torch.Tensor):
         raise wrong_dtype("logits", type(logits).__name__, "a torch.Tensor")
     if logits.dtype not in COMPUTED_IN:
-        raise wrong_dtype("logits", logits.dtype, "float16, bfloat16, float32 or float64")
+        raise wrong_logits_dtype(logits.dtype)
     refuse_tracing(purpose, logits)
     if logits.device.type != "cpu":
         _warn_of_fallback(logits, purpose)

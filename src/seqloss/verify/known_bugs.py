@@ -76,14 +76,14 @@ def _row(variant: Variant, logs: np.ndarray, labels: list[int], blank: int) -> f
             total = before[s]
             if s > 0:
                 total = add(total, before[s - 1])
-            if s > 1 and _skips(variant.skip, states, s, blank):
+            if s > 1 and _skips(variant.skip, states, s):
                 total = add(total, before[s - 2])
             alphas[s] = total + frame[states[s]]
     last = [len(states) - 1 - e for e in variant.ends if e < len(states)]
     return -float(add.reduce(alphas[last]))
 
 
-def _skips(rule: str, states: list[int], s: int, blank: int) -> bool:
+def _skips(rule: str, states: list[int], s: int) -> bool:
     if s % 2 == 0 or rule == "never":
         return False
     return rule == "always" or states[s] != states[s - 2]

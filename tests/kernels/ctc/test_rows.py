@@ -154,7 +154,7 @@ def test_emissions_far_under_the_frames_largest_keep_their_ratios(classes, large
 
 @pytest.mark.parametrize("margin", [0.0, 5.0, 12.0, 20.0])
 @pytest.mark.parametrize("classes", [3, 8, 60, 200])
-def test_a_loss_is_right_to_two_roundings_however_sure_the_model_and_wherever_its_scores_lie(classes, margin) -> None:
+def test_a_loss_is_right_to_two_roundings_for_any_margin_and_offset_of_the_scores(classes, margin) -> None:
     rng = np.random.default_rng([classes, int(margin)])
     frames, places = 5, np.arange(5)
     targets = rng.integers(1, classes, (400, 1))
@@ -220,7 +220,7 @@ def test_a_likely_class_has_exactly_zero_for_an_entry_under_the_smallest_normal_
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_unnormalised_scores_are_read_as_they_stand(kind) -> None:
+def test_unnormalised_scores_are_used_unchanged(kind) -> None:
     logits, targets = draw(2, 50, 20, 9)
     log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True)) - 0.5
     compare(log_probs, targets, kind, normalize=False)

@@ -50,7 +50,7 @@ def test_what_an_earlier_call_left_does_not_show() -> None:
 
 @pytest.mark.parametrize("way", ["ordinary", "huge", "extended-exponent"])
 @pytest.mark.parametrize("normalize", [True, False])
-def test_nothing_is_written_beside_the_scratch_that_was_asked_for(monkeypatch, normalize, way) -> None:
+def test_nothing_is_written_outside_the_requested_scratch(monkeypatch, normalize, way) -> None:
     """Each array has 64 numbers of the test's own behind it."""
     mark, given = 77, []
 

@@ -91,7 +91,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float, float, 
     return cache, *call(cache, program=BESIDE_NUMBA)
 
 
-def test_the_first_call_compiles_and_says_so(warm) -> None:
+def test_the_first_call_compiles_and_reports_it(warm) -> None:
     _, loss, _, said = warm
     assert loss == pytest.approx(1.0986123)
     assert re.fullmatch(r"seqloss: compiling a CPU kernel for this machine, once .*\n", said)
@@ -124,7 +124,7 @@ def test_an_edit_in_a_file_that_a_kernel_calls_is_seen(warm, tmp_path: Path) -> 
     assert loss == pytest.approx(1.0986123 + 2 * (1.3862944 - 1.0986123))
 
 
-def test_a_kernel_in_a_subfolder_is_cached_with_the_whole_package_of_its_loss() -> None:
+def test_the_cache_key_of_a_kernel_in_a_subfolder_is_that_of_its_package() -> None:
     def kernel() -> None: ...
 
     for module in ("seqloss.kernels.ctc.rows", "seqloss.kernels.ctc.deep.inside"):

@@ -69,7 +69,7 @@ mantissas = st.floats(1.0, 2.0, exclude_max=True)
 
 @settings(max_examples=300, deadline=None)
 @given(mantissas, exponents, mantissas, exponents)
-def test_a_sum_is_right_to_one_rounding_whatever_the_exponents(m1, e1, m2, e2) -> None:
+def test_a_sum_is_right_to_one_rounding_for_any_exponents(m1, e1, m2, e2) -> None:
     m, e = run(_add, (m1, e1), (m2, e2))
     top = max(e1, e2)
     exact = math.ldexp(m1, max(e1 - top, -1000)) + math.ldexp(m2, max(e2 - top, -1000))
@@ -102,7 +102,7 @@ def test_a_power_under_the_smallest_normal_number_is_exactly_zero(kind, lowest) 
 
 
 @pytest.mark.parametrize(("kind", "lowest"), [(np.float32, -87.3), (np.float64, -708.0)])
-def test_exp_is_right_to_two_roundings_over_its_whole_range(kind, lowest) -> None:
+def test_exp_is_right_to_two_roundings_over_its_range(kind, lowest) -> None:
     points = np.concatenate([np.linspace(lowest, 0.0, 8001), -np.logspace(-12, 0, 999), [0.0] * 8])
     points = points[: len(points) // 16 * 16].astype(kind)
     for chunk in points.reshape(-1, WIDTH[kind]):

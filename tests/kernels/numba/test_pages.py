@@ -30,7 +30,7 @@ def asked_for(memory: mmap.mmap) -> int:
 
 
 @pytest.mark.parametrize(("offset", "pages_there"), [(0, 2048), (64, 2047)])
-def test_the_whole_pages_of_an_array_are_asked_for(offset: int, pages_there: int) -> None:
+def test_large_pages_are_requested_for_the_full_pages_of_an_array(offset: int, pages_there: int) -> None:
     memory = mmap.mmap(-1, 2049 * mmap.PAGESIZE)
     inner = np.frombuffer(memory, np.uint8)[offset : offset + 2048 * mmap.PAGESIZE]
     pages.request_large_pages(inner)

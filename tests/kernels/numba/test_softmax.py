@@ -76,7 +76,7 @@ def test_ties_are_counted_to_the_last_among_thousands_of_others(ties) -> None:
     "furthest", [1.0, softmax.NEAR - 1e-3, softmax.NEAR, softmax.NEAR + 1e-3, 104.0, 800.0, np.inf]
 )
 @pytest.mark.parametrize("classes", [3, 16, 45])
-def test_exponentials_are_right_however_far_a_score_lies_below_the_largest(classes, furthest, kind) -> None:
+def test_exponentials_are_right_at_any_distance_below_the_largest_score(classes, furthest, kind) -> None:
     """To 2 roundings, and 0 where they would be under the smallest normal number."""
     scores = np.zeros(classes, kind)
     scores[classes // 2], scores[classes - 1] = -furthest, -furthest / 2

@@ -114,7 +114,7 @@ def test_the_environment_sets_the_default(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("count", [0, -1, 2.0, True, "2"])
-def test_a_count_that_is_no_whole_number_above_nothing_is_refused(count: object) -> None:
+def test_a_count_that_is_not_a_positive_integer_is_refused(count: object) -> None:
     with pytest.raises(OptionError, match="whole number of threads"):
         seqloss.set_num_threads(count)  # type: ignore[arg-type]
 
@@ -159,7 +159,7 @@ def who_does_what(monkeypatch: pytest.MonkeyPatch, frames: list[int]) -> dict[tu
 
 
 @pytest.mark.parametrize("frames", [[3000], [6000, 3000]])
-def test_a_huge_row_by_itself_has_every_thread_in_each_of_its_long_steps(monkeypatch, frames) -> None:
+def test_a_single_huge_row_uses_every_thread_in_each_long_step(monkeypatch, frames) -> None:
     seen = who_does_what(monkeypatch, frames)
     for n in range(len(frames)):
         shared = [step for (row, step), workers in seen.items() if row == n and len(workers) == 2]

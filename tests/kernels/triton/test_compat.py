@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).parent / "compile_and_describe.py"
 PRIVATE = re.compile(r"triton\.runtime|triton\.compiler|triton\._C|knobs|\.asm\b|\.src\.|\.metadata\b|\.arg_names\b")
 
 
-@pytest.fixture(scope="module", params=[80, 90])
+@pytest.fixture(scope="module", params=[pytest.param(80, marks=pytest.mark.long), 90])
 def described(request: pytest.FixtureRequest) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment["PYTHONPATH"] = os.pathsep.join(

@@ -70,19 +70,22 @@ def test_every_kernel_declares_the_parameters_that_are_laid_out_for_it(compiled:
     assert all(kernel["laid_out"] for kernel in compiled[1].values())
 
 
-@pytest.mark.parametrize("time", [1, 2])
-def test_a_batch_of_one_segment_compiles(
-    compile_launches: Callable[[str, int], list[dict[str, Any]]], time: int
-) -> None:
-    found = compile_launches(CALL.format(shape=f"3, {time}, 5, 2", kind="float32", reduction="none"), 90)
-    assert {kernel["name"] for kernel in found} == ALL
+FORMS = {
+    "one segment, and reductions of each kind": [("1", "none"), ("20", "sum"), ("20", "labels")],
+    "the others": [("2", "none"), ("20", "batch"), ("20", "mean")],
+}
+"""Frames and reductions of batches that are compiled in one process, which takes longer to begin than to compile."""
 
 
-@pytest.mark.parametrize("reduction", ["sum", "batch", "mean", "labels"])
-def test_every_reduction_compiles_to_what_is_laid_out_for_it(
-    compile_launches: Callable[[str, int], list[dict[str, Any]]], reduction: str
+@pytest.mark.parametrize(
+    "name", [name if n == 0 else pytest.param(name, marks=pytest.mark.long) for n, name in enumerate(FORMS)]
+)
+def test_one_segment_and_every_reduction_compile_to_what_is_laid_out_for_them(
+    compile_launches: Callable[[str, int], list[dict[str, Any]]], name: str
 ) -> None:
-    found = compile_launches(CALL.format(shape="3, 20, 5, 2", kind="float32", reduction=reduction), 90)
+    shapes = [(f"3, {time}, 5, 2", reduction) for time, reduction in FORMS[name]]
+    call = "".join(CALL.format(shape=shape, kind="float32", reduction=reduction) for shape, reduction in shapes)
+    found = compile_launches(call, 90)
     assert {kernel["name"] for kernel in found} == ALL
     assert all(kernel["laid_out"] and not kernel["spills"] for kernel in found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -98,18 +97,7 @@ def test_empty_axes_work(device: torch.device, shape: tuple[int, int, int]) -> N
     check(device, torch.zeros(shape), np.full(shape[0], shape[1]))
 
 
-CALL = """
-import torch
-from seqloss.kernels.triton.ctc import greedy
-for classes, kind in ((40, torch.bfloat16), (6000, torch.float32)):
-    greedy.read_labels(torch.zeros(2, 3, classes, dtype=kind), torch.full((2,), 3), blank=0, normalize=True)
-"""
-
-
-@pytest.mark.parametrize("capability", [pytest.param(80, marks=pytest.mark.long), 90])
-def test_all_kernels_compile_for_a_gpu(
-    compile_launches: Callable[[str, int], list[dict[str, Any]]], capability: int
-) -> None:
-    found = {kernel["name"]: kernel for kernel in compile_launches(CALL, capability)}
+def test_all_kernels_compile_for_a_gpu(readers: list[dict[str, Any]]) -> None:
+    found = {kernel["name"]: kernel for kernel in readers}
     assert {"_log_probabilities", "_runs", "_label_sums", "_row_sums"} <= set(found)
     assert all(found[name]["stack"] == 0 for name in ("_log_probabilities", "_runs", "_label_sums", "_row_sums"))

@@ -40,7 +40,7 @@ def test_a_synthetic_word_has_the_frames_that_it_needs(height: int) -> None:
     assert all(frames_of(line.shape[1]) >= frames_needed(text) for line, text in items)
 
 
-def test_the_loss_of_a_row_that_fits_is_finite_however_it_is_augmented() -> None:
+def test_the_loss_of_a_feasible_row_is_finite_after_any_augmentation() -> None:
     text = "aabbab" * 2
     vocabulary = Vocabulary.from_texts([text])
     line = np.random.default_rng(0).integers(0, 256, (16, STRIDE * frames_needed(text)), np.uint8)

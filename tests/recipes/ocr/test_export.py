@@ -34,7 +34,7 @@ def test_a_run_s_outputs_are_an_ordinary_problem_that_our_frontend_solves(traine
     assert figure.worst < 1e-10
 
 
-def test_few_may_be_asked_for_and_none_is_refused(trained, tmp_path: Path) -> None:
+def test_a_number_of_items_can_be_chosen_and_0_is_refused(trained, tmp_path: Path) -> None:
     _, run, _ = trained
     assert export(run, tmp_path / "one.npz", items=1) == 1
     with pytest.raises(OptionError, match="--items: found 0"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seqloss.recipes.recognition.task import normalised_distance
+from seqloss.recipes.recognition.texts import normalised_distance
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_synthetic_words_have_defaults_of_their_own() -> None:
     assert (files.epochs, files.batch) == (60, 16)
 
 
-def test_a_data_folder_is_stored_with_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_folder_is_stored_with_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Settings.from_options({"data": Path("images")}).data == str(tmp_path / "images")
     assert Settings.from_options({"data": Path()}).dataset_name == tmp_path.name

@@ -1,9 +1,9 @@
-"""One operation for all of JAX: a batch's losses and gradients, by the CPU kernel or in whole arrays.
+"""Losses and gradients of a batch of JAX arrays, by the CPU kernel or by JAX operations on whole arrays.
 
-On the CPU the kernel of every other frontend is called back with the buffers' own memory; elsewhere the operations of
-`seqloss.jax.ctc.accelerator` are compiled with the rest of the program. Which of the two follows from the platform
-that a program is lowered for, never from the default backend. `losses` is what is differentiated: its derivative asks
-`losses_and_grads`, whose own derivative is a Hessian-vector product.
+On the CPU, a callback runs the kernel that all frontends share, on the memory of the buffers. On other platforms the
+operations of `seqloss.jax.ctc.accelerator` are compiled with the rest of the program. The platform that a program is
+lowered for decides, not the default backend. The derivative of `losses` calls `losses_and_grads`, and the derivative of
+`losses_and_grads` is a Hessian-vector product.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from seqloss.kernels.numba import pages
 from seqloss.numpy.ctc.rows import compute_rows
 
 UNROLL = 8
-"""Frames in each turn of an accelerator's loop: with eight a turn launches seven or eight kernels, with one four."""
+"""Frames per loop iteration: an iteration launches seven or eight kernels with eight frames, and four with one."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What does not change from call to call of a compiled program.
+    """The static options of a compiled program.
 
     Attributes:
-        blank: from 0.
-        normalize: as in the contract.
+        blank: class index from 0.
+        normalize: as in `ctc_loss`.
         softmax: as in `seqloss.kernels.ctc.batch.loss_and_grad`.
-        raises: whether a row that no path fits is an error (on an accelerator: NaN).
-        unchecked: labels and lengths have not been looked at yet.
-        rounding: with a number, scores have not been looked at yet, and this is their type's unit roundoff.
+        raises: whether a row without a path is an error (on an accelerator: NaN).
+        unchecked: labels and lengths are checked when the program runs.
+        rounding: the `rounding` of `contract.check_normalized`, if the sums are checked when the program runs; else
+            None.
     """
 
     blank: int
@@ -55,7 +56,7 @@ class Options:
 
 Arguments = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]
 """Logits float32 or float64 (batch, time, classes); targets, logit_lengths, target_lengths int32; weights
-(batch,), what each row counts, which nobody differentiates."""
+(batch,), a factor for each row, without a derivative."""
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(5,))
@@ -63,7 +64,7 @@ def losses(
     logits: jax.Array, targets: jax.Array, logit_lengths: jax.Array, target_lengths: jax.Array, weights: jax.Array,
     options: Options,
 ) -> jax.Array:  # fmt: skip
-    """Each row's loss times its weight, inf where no path fits."""
+    """Each row's loss times its weight; inf for a row without a path."""
     return _run((logits, targets, logit_lengths, target_lengths, weights), options, gradient=False)[0]
 
 
@@ -94,7 +95,7 @@ def _losses_and_grads_jvp(options: Options, primals: Arguments, tangents: tuple[
 
 
 def _directional(loss: jax.Array, gradient: jax.Array, frames: jax.Array, direction: jax.Array) -> jax.Array:
-    """The gradient times a direction; transposed, exactly 0 where no gradient is, whatever comes from upstream."""
+    """The gradient times a direction. The transpose is 0 in frames without a gradient, for any upstream gradient."""
     unused = jnp.arange(gradient.shape[1]) >= frames[:, None]  # (batch, time)
     zero_gradient = (unused | (loss == jnp.inf)[:, None])[:, :, None]
     return jnp.sum(jnp.where(zero_gradient, 0.0, direction) * gradient, (1, 2), dtype=loss.dtype)
@@ -106,7 +107,7 @@ def _run(arguments: Arguments, options: Options, gradient: bool) -> tuple[jax.Ar
 
 @cache
 def program(options: Options, gradient: bool) -> Callable[..., tuple[jax.Array, ...]]:
-    """One function object for each set of options, so that JAX compiles it once for each shape."""
+    """Return one function object per set of options, so that JAX compiles it once per shape."""
     elsewhere = partial(_whole_arrays, options=options, gradient=gradient, unroll=UNROLL)
     on_cpu = partial(_call_back, options=options, gradient=gradient)
     return jax.jit(lambda *arguments: lax.platform_dependent(*arguments, cpu=on_cpu, default=elsewhere))
@@ -114,7 +115,7 @@ def program(options: Options, gradient: bool) -> Callable[..., tuple[jax.Array, 
 
 @cache
 def whole_array_program(options: Options, gradient: bool) -> Callable[..., tuple[jax.Array, ...]]:
-    """What an accelerator runs, on any platform; one frame a turn compiles sooner."""
+    """The accelerator's program for any platform; one frame per iteration compiles faster."""
     return jax.jit(partial(_whole_arrays, options=options, gradient=gradient, unroll=1))
 
 
@@ -138,11 +139,11 @@ def _call_back(*arguments: jax.Array, options: Options, gradient: bool) -> tuple
     if gradient:
         shapes.append(jax.ShapeDtypeStruct(logits.shape, logits.dtype))
     call = buffer_callback(partial(_host, options), tuple(shapes), vmap_method="broadcast_all")
-    return varying_alike(logits, *call(*arguments))[1:]  # a callback's results do not know that they vary
+    return varying_alike(logits, *call(*arguments))[1:]  # a callback's results are not marked as varying
 
 
 def _host(options: Options, _context: Any, results: tuple[Any, ...], *buffers: Any) -> None:
-    """Fill the results' memory, for a batch or, under vmap, for a batch of batches."""
+    """Write the results of a batch or, under vmap, of a batch of batches."""
     logits, targets, frames, labels, weights = (np.asarray(buffer) for buffer in buffers)
     out = [np.asarray(result) for result in results]
     rows = out[0].size

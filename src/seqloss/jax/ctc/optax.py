@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from seqloss.errors import LengthError, SeqLossError, ShapeError, wrong_rank
+from seqloss.errors import LengthError, SeqLossError, uneven_rows, wrong_rank
 from seqloss.jax.arrays import FloatArray, IntegerArray, host_value
 from seqloss.jax.ctc.loss import ctc_loss
 
@@ -87,7 +87,7 @@ def _lengths(name: str, paddings: Any, padded: str, values: Any, rank: int) -> A
         try:
             shapes.append(np.shape(array))
         except ValueError:
-            raise ShapeError(f"{argument}: found rows of uneven length; pad them to one length.") from None
+            raise uneven_rows(argument) from None
         if len(shapes[-1]) != axes:
             expected = "(batch, time, classes)" if axes == 3 else "two axes, (batch, ...)"
             raise wrong_rank(argument, shapes[-1], expected)

@@ -11,7 +11,7 @@ from keras import ops
 
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
-from seqloss.errors import unknown_option, wrong_dtype, wrong_rank
+from seqloss.errors import concatenated_targets, unknown_option, wrong_dtype
 from seqloss.keras._compat import in_symbolic_scope
 from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray
 from seqloss.keras.backend import BACKENDS
@@ -134,8 +134,7 @@ def _refuse_concatenated(targets: Any) -> None:
     except ValueError:  # rows of different lengths, which `contract.validate` refuses
         return
     if axes == 1:
-        hint = "Shapes are static here: pad each row to one length, and give target_lengths."
-        raise wrong_rank("targets", np.shape(targets), "(batch, labels)", hint)
+        raise concatenated_targets(np.shape(targets))
 
 
 def _backend_ctc_loss() -> Callable[..., Any]:

@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from seqloss.errors import wrong_rank
+from seqloss.keras._compat import traced_for_xla
 
 
 def rank(x: Any) -> int | None:
@@ -40,12 +41,23 @@ def with_rank(name: str, x: Any, *axes: str) -> Any:
     expected = f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
     found = rank(x)
     if found is None:
-        from seqloss.keras.ctc.tensorflow import ensure_rank
-
-        return ensure_rank(x, len(axes), f"{name}: expected shape {expected}")
+        return _check_rank_at_run_time(x, len(axes), f"{name}: expected shape {expected}")
     if found != len(axes):
         raise wrong_rank(name, x.shape, expected)
     return x
+
+
+def _check_rank_at_run_time(x: Any, count: int, message: str) -> Any:
+    """Return a TensorFlow tensor of unknown rank with this rank; any other rank is an error when the graph runs."""
+    import tensorflow as tf
+
+    unknown_sizes = [None] * count
+    if traced_for_xla():  # XLA drops assertions, but checks `ensure_shape` while it compiles
+        return tf.ensure_shape(x, unknown_sizes)
+    with tf.control_dependencies([tf.debugging.assert_rank(x, count, message)]):
+        checked = tf.identity(x)
+    checked.set_shape(unknown_sizes)  # `ensure_shape` would check again, and might raise first, without the message
+    return checked
 
 
 def as_column(x: Any, rows: Any) -> Any:

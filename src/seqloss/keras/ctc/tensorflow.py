@@ -1,8 +1,8 @@
 """CTC on TensorFlow tensors.
 
-Two ways lead to a loss. Where Python may be called, the kernel of every other frontend does the work: at once, or from
-a graph by `tf.numpy_function`. XLA (jit_compile=True) cannot call Python, and a GPU should not wait for it: there the
-formula of `seqloss.formulas.ctc.loss` becomes part of the graph. Which one it is is decided while a function is traced.
+There are two implementations. On the CPU, the kernel that all frontends share computes the loss, eagerly or in a graph
+through `tf.numpy_function`. XLA (jit_compile=True) cannot call Python, and a GPU would have to wait for it. There the
+formula in `seqloss.formulas.ctc.loss` becomes part of the graph. The choice is made when a function is traced.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import tensorflow as tf
 
 from seqloss import contract
 from seqloss.contract import Batch, Infeasible, Reduction
-from seqloss.errors import wrong_dtype
+from seqloss.errors import wrong_logits_dtype
 from seqloss.formulas.ctc import loss as formula
 from seqloss.keras._compat import is_on_cpu, traced_for_xla
 from seqloss.keras.ctc.argument_names import current_argument_names, rename_arguments
-from seqloss.keras.ctc.shapes import with_rank
+from seqloss.keras.ctc.shapes import size, with_rank
 from seqloss.keras.namespace import TensorFlowNamespace
 from seqloss.numpy.arrays import COMPUTED_IN, log_softmax_rounding
 from seqloss.numpy.ctc.rows import compute_rows
@@ -30,12 +30,12 @@ INT32 = np.iinfo(np.int32)
 
 @dataclass(frozen=True)
 class Options:
-    """What does not change from call to call of a traced function; as in the contract.
+    """The options of a traced function; `normalize` and `infeasible` as in `ctc_loss`.
 
     Attributes:
-        blank: from 0, or as it was given where the number of classes is not known yet.
-        unchecked: labels and lengths have not been looked at yet.
-        rounding: with a number, scores have not been looked at yet, and this is their type's unit roundoff.
+        blank: class index from 0; the index as passed if the number of classes is unknown while tracing.
+        unchecked: labels and lengths are checked when the graph runs.
+        rounding: the `rounding` of `contract.check_normalized`, if the sums are checked when the graph runs; else None.
     """
 
     blank: int
@@ -64,7 +64,7 @@ def ctc_loss(
     logits = tf.convert_to_tensor(logits)
     kind = logits.dtype.name
     if kind not in COMPUTED_IN:
-        raise wrong_dtype("logits", kind, "float16, bfloat16, float32 or float64")
+        raise wrong_logits_dtype(kind)
     if logits.shape.rank is None:
         logits = with_rank("logits", logits, "batch", "time", "classes")
     given = [_host(value) for value in _ranked(targets, logit_lengths, target_lengths)]
@@ -88,7 +88,7 @@ def ctc_loss(
 
 
 def _differentiable(logits: tf.Tensor, loss_and_grad: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
-    """Weighted losses behind a tape; the gradient is computed with them, in one sweep."""
+    """Weighted losses with a custom gradient, which is computed together with them."""
 
     @tf.custom_gradient
     def run(logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
@@ -96,10 +96,10 @@ def _differentiable(logits: tf.Tensor, loss_and_grad: Callable[[tf.Tensor], tupl
 
         def weigh(upstream: tf.Tensor) -> tf.Tensor:
             def weighted() -> tf.Tensor:
-                return tf.math.multiply_no_nan(upstream[:, None, None], gradient)  # 0 stays 0, whatever comes
+                return tf.math.multiply_no_nan(upstream[:, None, None], gradient)  # 0, even if upstream is inf or NaN
 
-            as_it_is = tf.reduce_all(tf.equal(upstream, 1.0))
-            found = tf.cond(as_it_is, lambda: gradient, weighted) if _python_may_be_called() else weighted()
+            is_one = tf.reduce_all(tf.equal(upstream, 1.0))
+            found = tf.cond(is_one, lambda: gradient, weighted) if _python_may_be_called() else weighted()
             return _once(tf.cast(found, logits.dtype), logits)
 
         return losses, weigh
@@ -109,7 +109,7 @@ def _differentiable(logits: tf.Tensor, loss_and_grad: Callable[[tf.Tensor], tupl
 
 @tf.custom_gradient
 def _once(gradient: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], Any]]:
-    """A gradient that says so when somebody differentiates it again: TensorFlow's answer would be None, silently."""
+    """Return the gradient; differentiating it raises an error, where TensorFlow would silently return None."""
 
     def refuse(upstream: tf.Tensor) -> Any:
         raise RuntimeError(
@@ -123,9 +123,8 @@ def _once(gradient: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[
 def _called(
     values: tf.Tensor, batch: Batch | None, arguments: list[tf.Tensor], options: Options
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The CPU kernel, at once or when the graph runs."""
-
-    words = current_argument_names()
+    """Losses and gradient by the CPU kernel, now or when the graph runs."""
+    names = current_argument_names()
 
     def kernel(values: np.ndarray, *given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         *integers, weights = given
@@ -137,7 +136,7 @@ def _called(
         return rows.losses * weights, rows.gradient
 
     def kernel_of_graph(*arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with rename_arguments(words):  # those of the trace: by now nobody is in a call of the loss
+        with rename_arguments(names):  # saved while tracing: the caller's context has ended when the graph runs
             return kernel(*arrays)
 
     if tf.executing_eagerly():
@@ -150,8 +149,8 @@ def _called(
 def _compiled(
     values: tf.Tensor, batch: Batch | None, arguments: list[tf.Tensor], options: Options
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Operations of TensorFlow alone. A graph can refuse nothing: there a row that breaks the contract is NaN."""
-    time = _size(values, 1)
+    """Losses and gradient by TensorFlow operations. They cannot raise: an invalid row is NaN."""
+    time = size(values, 1)
     targets, frames, labels = map(_narrowed, arguments[:3])
     blank, no_class = _blank_class(values, options.blank)
     losses, gradient = formula.loss_and_grad(
@@ -167,7 +166,7 @@ def _compiled(
     nan = tf.constant(np.nan, losses.dtype)
     losses, gradient = tf.where(no_class, nan, losses), tf.where(no_class, nan, gradient)
     if options.infeasible != "inf":
-        answer = tf.constant(0.0 if options.infeasible == "zero" else np.nan, losses.dtype)
+        result = tf.constant(0.0 if options.infeasible == "zero" else np.nan, losses.dtype)
         infeasible_rows = tf.equal(losses, np.inf)
         if (
             options.infeasible == "raise"
@@ -177,8 +176,8 @@ def _compiled(
         ):
             raise contract.infeasible_row(int(infeasible_rows.numpy().argmax()), batch)
         losses, gradient = (
-            tf.where(infeasible_rows, answer, losses),
-            tf.where(infeasible_rows[:, None, None], answer, gradient),
+            tf.where(infeasible_rows, result, losses),
+            tf.where(infeasible_rows[:, None, None], result, gradient),
         )
     weights = arguments[3]
     losses, gradient = losses * weights, gradient[:, :time] * weights[:, None, None]
@@ -186,7 +185,10 @@ def _compiled(
 
 
 def _blank_class(values: tf.Tensor, blank: int) -> tuple[Any, Any]:
-    """The blank from 0, or 0 if it is no class, and whether it is none; scalars while the classes are not known."""
+    """Return the blank's index from 0, and whether it is not a class; then the index is 0.
+
+    Both are scalar tensors if the number of classes is unknown.
+    """
     if values.shape[2] is not None:
         return blank, False
     classes = tf.shape(values)[2]
@@ -194,29 +196,15 @@ def _blank_class(values: tf.Tensor, blank: int) -> tuple[Any, Any]:
     return tf.where(no_class, 0, blank if blank >= 0 else classes + blank), no_class
 
 
-def _size(x: tf.Tensor, axis: int) -> Any:
-    return tf.shape(x)[axis] if x.shape[axis] is None else x.shape[axis]
-
-
 def _at_least_one_wide(x: tf.Tensor, axis: int) -> tf.Tensor:
-    """With a slice of zeros where an axis is empty, for the formula needs one."""
-    size = x.shape[axis]
-    missing = tf.cast(tf.equal(tf.shape(x)[axis], 0), tf.int32) if size is None else int(size == 0)
+    """Pad an empty axis with one slice of zeros, because the formula needs at least one."""
+    known = x.shape[axis]
+    missing = tf.cast(tf.equal(tf.shape(x)[axis], 0), tf.int32) if known is None else int(known == 0)
     return tf.pad(x, [[0, missing if place == axis else 0] for place in range(x.shape.rank)])
 
 
-def ensure_rank(x: tf.Tensor, rank: int, message: str) -> tf.Tensor:
-    """A tensor of unknown rank as one of this rank; another rank is an error when the graph runs."""
-    if traced_for_xla():  # which leaves assertions out, and checks what `ensure_shape` says while it compiles
-        return tf.ensure_shape(x, [None] * rank)
-    with tf.control_dependencies([tf.debugging.assert_rank(x, rank, message)]):
-        checked = tf.identity(x)
-    checked.set_shape([None] * rank)  # `ensure_shape` would check again, and might be the first to say so
-    return checked
-
-
 def _ranked(targets: Any, logit_lengths: Any, target_lengths: Any) -> list[Any]:
-    """Arguments of the loss, of known rank; anything but tensors as it is."""
+    """Check the ranks of tensors of unknown rank; return all else unchanged."""
     axes = {"targets": ("batch", "labels"), "logit_lengths": ("batch",), "target_lengths": ("batch",)}
     given = (targets, logit_lengths, target_lengths)
     unknown = [tf.is_tensor(value) and value.shape.rank is None for value in given]
@@ -227,12 +215,12 @@ def _ranked(targets: Any, logit_lengths: Any, target_lengths: Any) -> list[Any]:
 
 
 def _python_may_be_called() -> bool:
-    """Not from XLA, and not where the scores may lie on a GPU."""
+    """Return False when XLA compiles, and when the logits may be on a GPU."""
     return not tf.config.get_visible_devices("GPU") and not traced_for_xla()
 
 
 def _host(value: Any) -> Any:
-    """A tensor's values where they can be looked at; anything else as it is."""
+    """Return the values of an eager CPU tensor; return anything else unchanged."""
     value = value.value() if isinstance(value, tf.Variable) else value
     return value.numpy() if tf.is_tensor(value) and is_on_cpu(value) else value
 
@@ -242,22 +230,22 @@ def _computed(logits: tf.Tensor) -> tf.Tensor:
 
 
 def _forms(logits: tf.Tensor, given: list[Any]) -> list[Any]:
-    """The scores' shape, and each argument or its form; sizes that are not known yet are taken to fit."""
+    """Return the shape of the logits, and each argument, or its `Form` if it is a tensor; unknown sizes are valid."""
     shapes = [tuple(value.shape) for value in (logits, *given) if hasattr(value, "shape")]  # lists are as they are
     row_count = next((shape[0] for shape in shapes if shape and shape[0] is not None), 0)
 
     def sizes(shape: Any) -> tuple[int, ...]:
-        return tuple((0 if axis else row_count) if size is None else size for axis, size in enumerate(shape))
+        return tuple((0 if axis else row_count) if known is None else known for axis, known in enumerate(shape))
 
     seen = [contract.form_of(x.dtype.as_numpy_dtype, sizes(x.shape)) if tf.is_tensor(x) else x for x in given]
     shape = sizes(logits.shape)
     if logits.shape[2:] == [None]:
-        shape = (*shape[:2], INT32.max)  # any blank is taken to be a class
+        shape = (*shape[:2], INT32.max)  # any blank is valid
     return [shape, *seen]
 
 
 def _tensors(logits: tf.Tensor, given: list[Any]) -> list[tf.Tensor]:
-    """Targets, logit_lengths and target_lengths, none of them None."""
+    """Return targets, logit_lengths and target_lengths as tensors, with full lengths in place of None."""
     targets, frames, labels = given
     targets = tf.convert_to_tensor(targets)
     rows = tf.zeros(tf.shape(logits)[:1], tf.int32)
@@ -267,12 +255,12 @@ def _tensors(logits: tf.Tensor, given: list[Any]) -> list[tf.Tensor]:
 
 
 def _narrowed(values: tf.Tensor) -> tf.Tensor:
-    """int32, what does not fit becoming the farthest that does: no narrowing turns a wrong label into a right one."""
+    """Convert to int32. Values out of range are clipped, so that no invalid label becomes a valid one."""
     return tf.cast(tf.clip_by_value(tf.cast(values, tf.int64), INT32.min, INT32.max), tf.int32)
 
 
 def _weights(reduction: Reduction, lengths: tf.Tensor, denominator: float | None, logits: tf.Tensor) -> tf.Tensor:
-    """`seqloss.contract.reduction_weights` for lengths that may not be known yet."""
+    """`seqloss.contract.reduction_weights` for lengths that may be known at run time only."""
     kind, rows = COMPUTED_IN[logits.dtype.name], tf.shape(logits)[:1]
     divisor = contract.reduction_divisor(
         reduction, tf.cast(lengths, kind), tf.cast(rows[0], kind), denominator, maximum=tf.maximum, total=tf.reduce_sum

@@ -32,7 +32,7 @@ def loss_and_grad(
 
     Args:
         logits: float32 or float64 (batch, time, classes), any strides.
-        batch: lengths and targets; a row that breaks the contract gets NaN.
+        batch: lengths and targets; an invalid row gets NaN.
         normalize: as in the contract.
         softmax: the gradient is softmax - posterior, or -posterior; None for the contract's, which is `normalize`. True
             needs `normalize`.
@@ -42,7 +42,7 @@ def loss_and_grad(
 
     Returns:
         losses (batch,) of the logits' type; paths (batch,) int64, see `seqloss.kernels.ctc.rows.Path`; the
-        gradient of each row's loss, as logits, or None. A row that no path fits has loss inf and gradient 0.
+        gradient of each row's loss, as logits, or None. A row without a path has loss inf and gradient 0.
     """
     rows, time, classes = logits.shape
     softmax = normalize if softmax is None else softmax

@@ -8,7 +8,7 @@ only multiplications and additions. With y_l and b_l, the α of label l and of i
     b_l' = (b_l + v_l) p(blank)
     y_l' = (y_l + b_l + skip_l v_l) p(l)          skip_l = 1 where l differs from its predecessor, else 0
 
-**Nothing is lost.** In K frames, only labels at most K before a state contribute to it: its *window* (rounded up to a
+**No term is lost.** In K frames, only labels at most K before a state contribute to it: its *window* (rounded up to a
 power of two). Let hi_l be the largest exponent of a state in the window of l that is not 0 at the block's start, lo_l
 the smallest, and D the block's *depth*: the sum over its frames of r_t, where no emission in use that is not 0
 is below 2^-r_t. `open_block` chooses K <= 15 so that D <= DEEPEST, and E_l = hi_l - RAISED, so that
@@ -17,7 +17,7 @@ is below 2^-r_t. `open_block` chooses K <= 15 so that D <= DEEPEST, and E_l = hi
   2^(RAISED + 25) = 2^525;
 * no term underflows: each is at least 2^(lo - E - D), which hi - lo + D <= WIDEST keeps above
   2^(RAISED - WIDEST) = 2^-980;
-* G is a power of two that float64 has: it is asked that |E_{l-1} - E_l| <= FURTHEST.
+* G is a power of two that float64 can represent, because |E_{l-1} - E_l| <= FURTHEST is required.
 
 If a bound does not hold, K is halved. If it does not hold for one frame, the row is computed in extended-exponent
 numbers, which have no limits. A label whose whole window is 0 stays 0 throughout the block. Its G is 0, so that nothing
@@ -71,7 +71,7 @@ from seqloss.kernels.numba.vectors import (
 )
 
 BIAS = 1023
-"""Of float64's exponents."""
+"""The exponent bias of float64."""
 
 DEEPEST = 480.0
 """The largest depth D of a block, in bits."""
@@ -285,7 +285,7 @@ def open_block(row, space, t, end, at, before, here, opened, bottom, top):
         depth += load_one(row.depths, frame_number(row, t + k))
         k += 1
     first, last = max(bottom, first_chunk(row, t)), min(top, last_chunk(row, t + k))
-    # 2. chunks that these frames reach for the first time hold whatever the scratch held: clear them
+    # 2. chunks that these frames reach for the first time contain old values: clear them
     zero = zero_vector(row)
     for l in range((min(top, last_chunk(row, t)) + 1) * LANES, (last + 1) * LANES, LANES):
         store(space.sums, at + l, zero)

@@ -8,7 +8,8 @@ sum over all paths. From there each half runs its own backward pass and writes i
 The mirror image has blank L - l for blank l (the blank before label l), and label L - 1 - l for label l.
 
 The steps are NUMBER, MEASURE, SUM, MEET, BACK and FINISH. Each is done for all parts or both halves before the next.
-Which rows are summed this way depends only on their sizes (`batch.py`), never on the number of threads. So do the bits.
+Which rows are summed this way depends only on their sizes (`batch.py`), not on the number of threads. The result is
+therefore bitwise the same for any number of threads.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ def compute_huge_row_step(
         half = _half_of_row(row, mirrored_slot, mirrored_skip, turn)
         found[1 + turn], _ = forward_by_segments(half, space, gradient, False)
         for l in range(width):
-            # chunks that the half does not reach hold whatever the scratch held
+            # chunks that the half does not reach contain old values
             reached = l // LANES <= last_chunk(half, half.frames)
             ends[turn * 2 * width + l] = space.sums[l] if reached else 0.0
             ends[turn * 2 * width + width + l] = space.sums[width + l] if reached else 0.0

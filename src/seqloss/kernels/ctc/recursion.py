@@ -1,4 +1,4 @@
-"""The sums over paths of one row in extended-exponent numbers, forward and backward: what `blocks.py` falls back on.
+"""The sums over paths of one row in extended-exponent numbers, forward and backward: the fallback of `blocks.py`.
 
 A target l_1..l_L has 2L + 1 states: a blank before each label, the labels, and a blank at the end. Label states `a` and
 blank states `b` are in separate arrays, so that the label before is the only operand from another lane:

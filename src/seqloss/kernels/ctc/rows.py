@@ -4,8 +4,8 @@ One row takes these steps:
 
 1. number the classes of blank and target (`number_row`);
 2. measure the frames: largest scores and emissions (`emissions.py`);
-3. sum forward over all paths, block by block (`forward.py`, `blocks.py`): the loss;
-4. go backward, segment by segment: posteriors (`backward.py`) and gradient (`gradient.py`).
+3. forward pass over all paths, block by block (`forward.py`, `blocks.py`): the loss;
+4. backward pass, segment by segment: posteriors (`backward.py`) and gradient (`gradient.py`).
 
 If a bound of `blocks.py` fails, steps 3 and 4 are done in extended-exponent numbers (`recursion.py`).
 
@@ -52,7 +52,7 @@ class Path:
     UNCERTAIN = 3  # extended exponents: a frame's posteriors did not add up to 1
     INFEASIBLE = 4  # no path of positive probability fits
     NON_FINITE = 5  # NaN, +inf or nothing but -inf in a frame in use
-    REFUSED = 6  # a label or a length that breaks the contract (met with validate=False alone)
+    REFUSED = 6  # a label or a length that breaks the contract (only with validate=False)
 
 
 FAST, DEEP, STEEP, UNCERTAIN = Path.FAST, Path.DEEP, Path.STEEP, Path.UNCERTAIN
@@ -61,7 +61,7 @@ INFEASIBLE, NON_FINITE, REFUSED = Path.INFEASIBLE, Path.NON_FINITE, Path.REFUSED
 
 @subroutine
 def keeps_contract(targets, labels, frames, time, classes, blank):
-    """Whether a row's lengths and labels keep the contract: with validate=False nothing has checked them."""
+    """Whether the lengths and labels of a row are valid: with validate=False they are not checked before."""
     if labels < 0 or labels > targets.shape[0] or frames < 0 or frames > time:
         return False
     for l in range(labels):
@@ -130,7 +130,7 @@ def number_row(
             row.skip[l] = 0.0 if same else 1.0
     if path == FAST and frames < labels + repeats:
         path = INFEASIBLE
-    # 3. lay it out again: with fewer numbers, frames lie closer together
+    # 3. lay it out again: with fewer numbers, frames are closer together
     measured, row, d, posterior = lay_out_row(
         scores, origin, steps, classes, frames, labels, blank, normalize, keep, result, out, counted, floats, integers,
         used,
@@ -215,7 +215,7 @@ def _compute_by_blocks(row, space, measured, softmax, gradient, weight):
 
 @subroutine
 def _compute_extended(row, measured, m, e, d, posterior, totals, softmax, gradient, weight):
-    """The same in extended-exponent numbers, which no row leaves: the sum over all paths as mantissa and exponent."""
+    """The same in extended-exponent numbers, whose range suffices for any row."""
     # 1. divide the workspace: emissions; emissions of labels; scratch; β * p of labels and blanks; α of both
     frames, labels, slots = row.frames, row.labels, row.slots
     size = extended_frame_size(labels)
@@ -323,7 +323,7 @@ def compute_rows_extended(
 ):  # fmt: skip
     """Compute the chosen rows of a batch in extended-exponent numbers.
 
-    Their paths, from `compute_rows`, remain. An UNCERTAIN row keeps its loss: only its gradient was in doubt.
+    Their paths, from `compute_rows`, remain. An UNCERTAIN row keeps its loss, because only its gradient may be wrong.
 
     Args:
         m: float64, e: int64, workspace of `layout.extended_size` elements; totals: float64 (1,).

@@ -93,14 +93,14 @@ class _Implementation(CacheImplementation):
 
 
 class KernelCache(FunctionCache):
-    """Numba's cache in our folder; a full disk or a torn file costs a compilation, never an error."""
+    """Numba's cache in our folder; a full disk or an incomplete file costs a compilation, but raises no error."""
 
     _impl_class = _Implementation
 
     def load_overload(self, sig, target_context):
         try:
             found = super().load_overload(sig, target_context)
-        except Exception:  # a torn file may raise anything; the kernel can be compiled again
+        except Exception:  # an incomplete file may raise any error; the kernel can be compiled again
             self.flush()
             found = None
         if found is None:

@@ -25,7 +25,7 @@ def set_num_threads(count: int) -> None:
     """Set how many threads a call may use, from now on and in the whole process.
 
     Raises:
-        OptionError: count is no whole number above 0.
+        OptionError: count is not a positive integer.
     """
     global _count, _pool
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
@@ -52,7 +52,7 @@ def run_in_threads(work: Callable[[T], None], parts: Sequence[T]) -> None:
     """Call work(part) for each part, each in its own thread, and wait for all."""
     others: list[Future[None]] = []
     if len(parts) > 1:
-        with _lock, suppress(RuntimeError):  # while Python exits, no thread can start: this thread does all
+        with _lock, suppress(RuntimeError):  # no thread can start while Python exits: this thread computes all parts
             others.extend(_thread_pool().submit(work, part) for part in parts[1:])
     try:
         for part in (parts[0], *parts[1 + len(others) :]):

@@ -69,7 +69,7 @@ def has_plain_launch(compiled: Any) -> bool:
 
 
 def ptx(compiled: Any) -> str:
-    """A kernel's PTX, empty if Triton was told not to keep it. Uses `CompiledKernel.asm`."""
+    """A kernel's PTX; empty if Triton does not keep it. Uses `CompiledKernel.asm`."""
     return compiled.asm.get("ptx", "")
 
 

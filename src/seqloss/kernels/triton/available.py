@@ -53,7 +53,7 @@ def _against_gpu(index: int | None) -> str | None:
         run_probe(device)
     except torch.OutOfMemoryError:
         raise  # temporary; the caller gets torch's own error
-    except Exception as error:  # no compiler, an old driver: whatever it is, the CPU can compute instead
+    except Exception as error:  # no compiler, or an old driver; with any error the CPU computes instead
         words = " ".join(f"{type(error).__name__}: {error}".split())
         return f"Triton cannot run a kernel on {name} ({words[:200]})"
     return None

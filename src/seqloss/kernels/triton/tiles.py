@@ -29,7 +29,7 @@ Nanoseconds a frame on an H100, of 800 and 1,500 labels: 256 columns 306 and 302
 """
 
 PARTS_OF_FEW = {128: 1, 256: 2, 512: 2, 1024: 4}
-"""Neighbouring columns of a lane, by the columns of the block, if walks are at most `FEW`.
+"""Neighbouring columns of a lane, by the columns of the block, if passes are at most `FEW`.
 
 Nanoseconds a frame on an H200: 128 columns 208, 220 and 283 with 1, 2 and 4 of them, 256 columns 248 and 238 with 1
 and 2. Of 512 and 1,024 no others were tried.
@@ -126,7 +126,7 @@ class Walks(NamedTuple):
 
 
 def walks_tile(device: torch.device, walks: int, labels: int) -> Walks:
-    """For walks over whole rows with targets of up to `labels` labels; one more column holds the last blank."""
+    """For passes over whole rows with targets of up to `labels` labels; one more column holds the last blank."""
     few = walks <= FEW
     longest = next((columns for columns in SIDE_BY_SIDE if walks * cdiv(labels + 1, columns) <= FEW), LONGEST)
     columns = _block_columns(device, labels, min(LONGEST, longest))
@@ -138,7 +138,7 @@ def walks_tile(device: torch.device, walks: int, labels: int) -> Walks:
 
 
 def segments_tile(device: torch.device, segments: int, labels: int) -> Walks:
-    """For walks over segments.
+    """For passes over segments.
 
     There are enough segments to fill the schedulers, if registers allow: with 64 per thread, a multiprocessor runs 32
     warps, and nothing is spilled. (For a single warp with fewer than 96, the compiler would delay loads until their
@@ -158,7 +158,7 @@ def _block_columns(device: torch.device, labels: int, longest: int) -> int:
 
 
 def _arrange_lanes(device: torch.device, walks: int, columns: int, parts: int, *, alone: bool) -> Walks:
-    """Lines and lanes of a block; with `alone`, one walk per program, otherwise as many as fill a warp."""
+    """Lines and lanes of a block; with `alone`, one pass per program, otherwise as many as fill a warp."""
     if is_interpreted(device):
         return Walks(power_of_two(max(1, walks)), 1, columns, 1, warps=1)
     parts = min(max(1, columns // 32), parts)

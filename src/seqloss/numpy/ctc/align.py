@@ -104,7 +104,7 @@ def ctc_align(
 
 
 def align_batch(values: np.ndarray, batch: Batch, *, normalize: bool, infeasible: Infeasible) -> Alignment:
-    """Align a batch whose arguments are check_call already."""
+    """Align a batch whose arguments are checked already."""
     found = best_paths(values, batch, normalize=normalize)
     infeasible_rows = found.paths == Path.INFEASIBLE
     if infeasible == "raise" and infeasible_rows.any():

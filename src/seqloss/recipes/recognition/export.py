@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,12 +10,10 @@ from torch import nn
 
 from seqloss.errors import OptionError
 from seqloss.training.batches import BatchDataset
-
-if TYPE_CHECKING:
-    from seqloss.recipes.recognition.task import RecognitionTask
+from seqloss.training.task import Task
 
 
-def export_outputs(task: RecognitionTask, network: nn.Module, file: Path, items: int) -> int:
+def export_outputs(task: Task, network: nn.Module, file: Path, items: int) -> int:
     """Write the outputs for the first validation items (training items where none are held out).
 
     Args:

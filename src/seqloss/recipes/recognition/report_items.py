@@ -9,7 +9,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from seqloss.doctor.lightning import blank_share
-from seqloss.recipes.recognition.task import RecognitionTask, normalised_distance
+from seqloss.recipes.recognition.texts import TextTask, normalised_distance
 from seqloss.report.record import RunRecord
 from seqloss.torch import ctc_align
 from seqloss.training.batches import BatchDataset
@@ -67,7 +67,7 @@ class Items:
     changed: bool
 
 
-def read_items(record: RunRecord, task: RecognitionTask) -> Items:
+def read_items(record: RunRecord, task: TextTask) -> Items:
     """Predict held-out items with the best epoch.
 
     Raises:
@@ -104,7 +104,7 @@ def read_items(record: RunRecord, task: RecognitionTask) -> Items:
     )
 
 
-def _show(predictor: Predictor, task: RecognitionTask, batch: Batch) -> list[ShownItem]:
+def _show(predictor: Predictor, task: TextTask, batch: Batch) -> list[ShownItem]:
     outputs = predictor.outputs(batch)
     logits, lengths = outputs["logits"], outputs["logit_lengths"]
     target_paths = ctc_align(logits, batch.targets, lengths, batch.target_lengths).classes.numpy()

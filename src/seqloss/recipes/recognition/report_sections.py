@@ -10,14 +10,14 @@ from markupsafe import Markup
 from seqloss.errors import DataError, RunError
 from seqloss.recipes.recognition.report_drawing import draw_item, width_in_pixels
 from seqloss.recipes.recognition.report_items import Items, read_items
-from seqloss.recipes.recognition.task import RecognitionTask
+from seqloss.recipes.recognition.texts import TextTask
 from seqloss.report.record import RunRecord
 from seqloss.report.section import Block, Figure, render_template
 
 
 def predictions_section(record: RunRecord) -> Iterator[Block]:
     """What the best epoch predicts, and where it errs; or why nothing can be predicted."""
-    task = cast(RecognitionTask, record.task)
+    task = cast(TextTask, record.task)
     try:
         items = read_items(record, task)
     except (RunError, DataError, OSError) as problem:
@@ -30,7 +30,7 @@ def predictions_section(record: RunRecord) -> Iterator[Block]:
     yield Block("Errors", _render("errors.html", items=items, item=task.item))
 
 
-def symbols_of(task: RecognitionTask) -> list[str]:
+def symbols_of(task: TextTask) -> list[str]:
     """The text of each class, the blank's first."""
     return ["blank", *task.vocabulary.characters]
 

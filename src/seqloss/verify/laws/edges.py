@@ -9,8 +9,6 @@ from seqloss.verify.laws.law import Law, Violation, format_number, gradient_viol
 from seqloss.verify.problem import Problem, frames_required
 from seqloss.verify.runner import Outputs, Runner
 
-LOWEST = float(np.finfo(np.float32).min)
-
 
 def check_reference(runner: Runner, problem: Problem, why: str) -> Violation | None:
     """Compares loss and gradient with the reference, NaN and infinities included."""

@@ -1,4 +1,4 @@
-"""CTC on the GPU, in Triton: deterministic, and never waits for the device.
+"""CTC on the GPU, in Triton: deterministic, without waiting for the device.
 
 Suggested reading order: `pipeline.py` (from logits to loss and gradient), `prepared_targets.py` (labels and lengths),
 `frames.py` (the emissions of each frame), `main_path.py`, `step.py` (one frame of the recursion), `sums.py` (all

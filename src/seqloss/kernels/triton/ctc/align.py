@@ -1,8 +1,8 @@
-"""The best path of each row of a batch: the launches in order; nothing waits for the device.
+"""The best path of each row of a batch: the launches in order, without waiting for the device.
 
-`maxima.best_steps` goes backward in time, one launch per tile of columns; `trace` follows the steps and reads the path;
-`spans` adds log-probabilities. A row that breaks the contract, or has a NaN or +inf in use, is computed as a row
-without frames, and marked at the end.
+`maxima.best_steps` runs backward in time, one launch per tile of columns; `trace` follows the steps and reads the path;
+`spans` adds log-probabilities. An invalid row, or one with a NaN or +inf in use, is computed as a row without
+frames and set to NaN at the end.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def best_paths(
     Args:
         logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
         targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,), None for all of an axis; on
-            the logits' device. Rows in which they break the contract are NaN.
+            the logits' device. Invalid rows are NaN.
         blank: from 0.
         normalize: as in the contract.
         rounding: see `frames.measure_frames`; rows with a flagged frame are NaN.

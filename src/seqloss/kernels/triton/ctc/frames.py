@@ -45,8 +45,8 @@ from seqloss.kernels.triton.launch import launch_kernel
 from seqloss.kernels.triton.pairs import sum_pairwise
 from seqloss.kernels.triton.tiles import cdiv, classes_per_access, classes_tile, power_of_two
 
-NON_FINITE, NOT_NORMALIZED = 1, 2
-"""Flags of a frame: it has a NaN, +inf or only -inf; its probabilities add up to more than 1."""
+NON_FINITE = 1
+"""The flag of a frame with a NaN, +inf or only -inf."""
 
 BLOCK = 512
 """Classes of a block. 64 rows of 500 frames and 5,000 classes take 176 µs on an H200, 191 with 1,024 at once."""
@@ -61,7 +61,8 @@ class Frames(NamedTuple):
     Attributes:
         top, others: float32 (batch, time).
         best: int32 (batch, time).
-        flags: int8 (batch, time), NON_FINITE and NOT_NORMALIZED; the numbers of non-finite frames are undefined.
+        flags: int8 (batch, time), the sum of NON_FINITE and, if the probabilities of a frame add up to more than 1, 2;
+            the numbers of non-finite frames are undefined.
         emissions: int64 (batch, time, labels + 1), exp(score - top) of each label in use, and of the blank in the last
             place, as packed extended-exponent numbers (`extended_exponent.pack`), zero below -1e8. The rest, and frames
             past a row's length, are not initialised. None without labels.

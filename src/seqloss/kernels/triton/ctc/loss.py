@@ -85,7 +85,7 @@ def _loss_kernel(
             start += BLOCK
         start = 0
     while start < batch:
-        # 2. the sum over all paths: `rest` from the walk, and the main path's 1
+        # 2. the sum over all paths: `rest` from the backward pass, and the main path's 1
         row = start + lane
         there = row < batch
         end = ends + row.to(tl.int64) * 4
@@ -141,7 +141,7 @@ def find_losses(
     """Compute the loss of each row and the reduction.
 
     Args:
-        ends: int32 (batch, 4), the last states of the backward walks, see `sums.Sums`.
+        ends: int32 (batch, 4), the last states of the backward pass, see `sums.Sums`.
         label_counts: integers (batch,), contiguous, the labels that count for a reduction; None for `longest`.
         normalize: as in the contract.
         infeasible: the loss of an infeasible row: INF, ZERO or NAN.

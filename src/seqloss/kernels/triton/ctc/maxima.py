@@ -29,7 +29,7 @@ MINUS_INFINITY = tl.constexpr(float("-inf"))
 
 
 @triton.jit
-def _load_columns(targets, labels, column, labels_axis, PARTS: tl.constexpr):
+def _load_columns(targets, labels, column, PARTS: tl.constexpr):
     """Load the class of each column's label, and whether the next label may follow without a blank."""
     k, skip = (), ()
     for i in tl.static_range(PARTS):
@@ -87,12 +87,12 @@ def best_steps(
     n = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]  # (rows, 1)
     frames = tl.load(frame_counts + n, mask=n < batch, other=0).to(tl.int32)
     labels = tl.load(label_counts + n, mask=n < batch, other=0).to(tl.int32)
-    frames = tl.where(labels >= start, frames, 0)  # rows that end further left have nothing here
+    frames = tl.where(labels >= start, frames, 0)  # rows that end further left have no columns here
     lane = tl.arange(0, LANES)[None, :]
     column = start + lane * PARTS  # (1, lanes)
     next_lane = tl.broadcast_to((lane + 1) % LANES, (ROWS, LANES))
-    more = start + LANES * PARTS <= labels  # the row goes on right of the tile
-    k, may_skip = _load_columns(targets + n * labels_axis, labels, column, labels_axis, PARTS)
+    more = start + LANES * PARTS <= labels  # the row has columns right of the tile
+    k, may_skip = _load_columns(targets + n * labels_axis, labels, column, PARTS)
     # 1. after the last frame: 0 on the last label and on the last blank
     label_ahead, blank_ahead = (), ()
     for i in tl.static_range(PARTS):

@@ -39,7 +39,7 @@ def forward(
     Args:
         logits: float16, bfloat16 or float32 (batch, time, classes), any strides.
         targets: integers (batch, labels); logit_lengths, target_lengths: integers (batch,), None for all of an axis; on
-            the logits' device. Rows in which they break the contract are NaN.
+            the logits' device. Invalid rows are NaN.
         label_counts: integers (batch,), the labels that count for the reduction; None for target_lengths.
         blank: from 0.
         normalize: as in the contract.

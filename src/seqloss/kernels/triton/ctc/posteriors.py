@@ -1,12 +1,12 @@
-"""Posteriors by label: each segment of frames is walked again, from the states stored on both sides of it.
+"""Posteriors by label: each segment of frames is recomputed from the states stored at both of its ends.
 
-First forward, storing each frame's sums in scratch; then backward. Each backward sum, without its frame's emission,
-meets the forward sum of its state, with the emission:
+The forward pass stores the sums of each frame in scratch. Then the backward pass multiplies each backward sum, without
+the emission of its frame, by the forward sum of the same state, with the emission:
 
     share[t, s] = α_t(s) * β_t(s) / 2^(32 k),    k per row, so that the shares of a frame add up to between 1 and 2^32
 
-The shares of the blanks are added pairwise, as far as a warp holds them. All segments of a wave are independent
-programs, and short compared with the walks of `sums.py`, which are sequential over all frames. They take about
+The shares of the blanks are added pairwise, within a warp. The segments of a wave are independent programs.
+They are short compared with the passes of `sums.py`, which are sequential over all frames. They take about
 
     (batch * ceil(time / stride) / programs that run at once) * 2 stride frames.
 
@@ -14,8 +14,8 @@ Scratch holds the states of a wave; the size of a wave is limited by `tiles.FEW`
 
     stored bytes = 16 (labels + 1) * (2 batch * segments + wave * stride),    segments and stride about sqrt(time),
 
-and the edges of the blocks of long targets: 16 blocks * batch * time if the walks of `sums.py` have several blocks,
-16 wave * stride if those of segments have.
+and the edges of the blocks of long targets: 16 blocks * batch * time if the passes of `sums.py` have several blocks,
+16 wave * stride if the passes over segments have.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
@@ -82,9 +82,9 @@ def scaled_product(x, x_exponent, y, y_exponent, reference):
 
 @triton.jit
 def load_forward_sums(lines, columns, inside, alive, line, count, place, PARTS: tl.constexpr):
-    """Load a frame's forward sums in the order of the backward walk.
+    """Load a frame's forward sums in the order of the backward pass.
 
-    A blank before a label in the backward order is the one after it in the forward order: hence one place further.
+    A blank before a label in the backward order is the one after it in the forward order, one place further.
     """
     a, a_exponent, b, b_exponent = (), (), (), ()
     for i in tl.static_range(PARTS):
@@ -141,8 +141,8 @@ def _posteriors_kernel(
     near = checkpoints + ((row * 2) * segments + segment) * (2 * line)
     far = checkpoints + ((row * 2 + 1) * segments + segment) * (2 * line)
     nowhere = 0 * begin + NOWHERE
-    # 3. forward, block by block of columns: each frame's states go to scratch; a block reads the last label of the
-    #    block before from there
+    # 3. forward, block by block of columns: the states of each frame are stored in scratch; a block reads the last
+    #    label of the block before from there
     start = 0
     while start <= most_labels:
         place = first_columns(start, chunk, lane, LANES, PARTS)
@@ -177,7 +177,7 @@ def _posteriors_kernel(
         if MANY:
             tl.debug_barrier()
         start += CHUNKS * LANES * PARTS
-    # 4. backward, block by block: edges go to one of two arrays and come from the other, in turn
+    # 4. backward, block by block: edges are written to one of two arrays and read from the other, in turn
     tl.debug_barrier()
     if MANY:
         even = edges + own * (2 * stride)
@@ -239,7 +239,7 @@ def _posteriors_kernel(
 
 
 def segments_per_wave(batch: int, time: int, labels: int) -> int:
-    """Segments that are walked at once: as many as scratch allows, evenly divided among waves."""
+    """Segments that are computed at once: as many as scratch allows, evenly divided among waves."""
     items = batch * -(-time // segment_frames(time))
     fits = SCRATCH // (segment_frames(time) * (labels + 1) * WORDS)
     even = cdiv(items, max(1, cdiv(items, max(1, fits))))
@@ -260,7 +260,7 @@ class Shares(NamedTuple):
     """Shares of states in their frames, for rows with a path; the rest is not initialised.
 
     Attributes:
-        labels: float32 (batch, time, labels + 1), the share of each label; the last place is free.
+        labels: float32 (batch, time, labels + 1), the share of each label; the last place is unused.
         blanks: float32 (batch, time, lines), the sum of the blanks' shares of each line of columns of the row.
         columns: columns of a line.
     """

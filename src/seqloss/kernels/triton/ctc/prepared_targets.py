@@ -1,8 +1,7 @@
 """Targets prepared on the device: labels that are safe as indices, lengths, and which labels share a class.
 
-Labels and lengths may have any integer type and any value: they are checked as int64 before they become int32. A row
-that breaks the contract is `refused`. Its invalid labels are replaced by the blank, so that nothing is read outside an
-array.
+Labels and lengths may have any integer type and any value: they are checked as int64 before the conversion to int32. An
+invalid row is marked in `refused`. Its invalid labels are replaced by the blank, so that all reads are inside an array.
 
 The first occurrence of a class in a target is its leader. For the sums by class, each label stores the next label of
 its class: a chain in ascending order. It takes one comparison of all labels with all, and neither a sort nor atomics.
@@ -19,9 +18,6 @@ import triton.language as tl
 from seqloss.kernels.triton.launch import launch_kernel
 from seqloss.kernels.triton.tiles import cdiv, is_interpreted, power_of_two
 
-LAST = -1
-"""The successor of the last label of a class; the leader of a class that is not in the target."""
-
 COMPARED = 256
 """Rows that are compared at once to sort them by length."""
 
@@ -33,9 +29,9 @@ class Groups(NamedTuple):
     """Labels of the same class.
 
     Attributes:
-        leaders: with few classes, int32 (batch, classes), the first label of each class, or LAST; otherwise int8
-            (batch, labels), 1 where no label before has the same class.
-        following: int32 (batch, labels), the next label of the same class, or LAST.
+        leaders: with few classes, int32 (batch, classes), the first label of each class, -1 for a class that is not in
+            the target; otherwise int8 (batch, labels), 1 where no label before has the same class.
+        following: int32 (batch, labels), the next label of the same class, -1 for the last one.
     """
 
     leaders: torch.Tensor
@@ -49,7 +45,7 @@ class PreparedTargets(NamedTuple):
         labels: int32 (batch, labels), the blank for invalid labels and past the length.
         frames, counts: int32 (batch,), frames and labels in use, clamped to their axes.
         required: int32 (batch,), the fewest frames for a path.
-        refused: int8 (batch,), 1 for rows with a label or a length that breaks the contract.
+        refused: int8 (batch,), 1 for rows with an invalid label or length.
         order: int32 (batch,), the rows, those with the most frames first.
         groups: which labels share a class; None for a loss alone.
     """

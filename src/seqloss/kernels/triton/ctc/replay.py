@@ -69,7 +69,7 @@ Arguments = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor 
 
 
 class Unplanned(Enum):
-    """Why a signature has no plan: it was seen only once, or its call cannot be replayed."""
+    """Why a signature has no plan: only one call so far, or the call cannot be replayed."""
 
     SEEN = auto()
     CANNOT = auto()

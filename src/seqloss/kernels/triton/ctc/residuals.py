@@ -1,4 +1,4 @@
-"""What the forward pass leaves for the gradient: the one list of these tensors, without Triton."""
+"""The tensors that the forward pass stores for the gradient. This file does not import Triton."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seqloss.contract import DIVISORS, Reduction
 
 
 class Residuals(NamedTuple):
-    """What the gradient needs beside the logits.
+    """The input of the gradient, besides the logits.
 
     Attributes:
         top, others: float32 (batch, time), see `frames.Frames`.
@@ -35,7 +35,7 @@ class Residuals(NamedTuple):
 
 
 def empty_residuals(logits: torch.Tensor, longest: int, reduction: Reduction) -> Residuals:
-    """Tensors of the shapes and types that a forward pass leaves, on the logits' device.
+    """Empty tensors with the shapes and types of the residuals, on the logits' device.
 
     Args:
         logits: (batch, time, classes).

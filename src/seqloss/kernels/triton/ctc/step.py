@@ -3,9 +3,9 @@
     b'[l] = (b[l] + a[l-1]) * p(blank)
     a'[l] = (a[l] + b[l] + a[l-1] where l differs from its predecessor) * p(l)
 
-`seqloss.formulas.ctc.recursion.step` is the same with whole arrays. Both directions use it: a backward walk reads the
-row's own frames and labels in reverse. So every walk begins on its first blank, and ends on label count - 1 or on blank
-count.
+`seqloss.formulas.ctc.recursion.step` is the same with whole arrays. Both passes use it: a backward pass reads the
+frames and labels of the row in reverse order. So each pass begins on its first blank, and ends on label count - 1 or on
+blank count.
 
 **Layout.** A column l is a label and the blank before it. Each lane of a warp holds PARTS neighbouring columns, in a
 tuple of PARTS tensors (lines, lanes). The only shifted operand is the label before. Within a lane it is the part
@@ -19,14 +19,14 @@ rows, and a scalar if they belong to one row: a scalar has no layout and needs n
 are loaded ahead for a later frame are loaded by each lane that needs them, even if all are equal: a scalar would go to
 a register that the lanes of a warp share, and the move there waits for the load.
 
-**`tl.max_contiguous(places, [1, 2])`** tells the compiler that the lanes of a warp lie along the second axis of the
+**`tl.max_contiguous(places, [1, 2])`** tells the compiler that the lanes of a warp are along the second axis of the
 addresses (lines, lanes). Each lane has one of them, so no access spans two, and neighbours need not be neighbours in
 memory. Without it, Triton 3.6 distributes addresses in no ascending order along the first axis, and the loaded values
 move between warps. The hint applies to the operation that computes the addresses, in the same function.
 
-**The main path.** If the best classes of a row spell the target, its backward walk sums all *other* paths. The weight
-of the main path, 1, is added where a path leaves it, and excluded where it stays. Other walks have nothing to add and
-skip this.
+**The main path.** If the best classes of a row spell the target, its backward pass sums all *other* paths. The weight
+of the main path, 1, is added where a path leaves it, and excluded where it stays. Other passes skip
+this.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
@@ -47,7 +47,7 @@ from seqloss.kernels.triton.extended_exponent import (
 )
 
 NOWHERE = tl.constexpr(-8)
-"""The state of the main path in walks without one: no label or blank has it, nor can be entered from it."""
+"""The state of the main path in passes without one: it equals no state and precedes none."""
 
 
 @triton.jit
@@ -183,7 +183,7 @@ def step_frame(
         a, a_exponent, b, b_exponent, edge, edge_exponent, skip, lane, LINES, LANES, PARTS, CHUNKS
     )  # fmt: skip
     new_a, new_a_exponent, new_b, new_b_exponent = into_a, a_top, into_b, b_top
-    # 2. the main path's weight enters wherever a path leaves it, and never where it stays on it
+    # 2. add the main path's weight where a path leaves it, not where a path stays on it
     if any_main:
         all_a, all_a_top, all_b, all_b_top = add_main_path(into_a, a_top, into_b, b_top, state, skip, place, PARTS)
         new_a, new_a_exponent = exclude_main_path(into_a, a_top, all_a, all_a_top, 2 * place + 1, next_state, PARTS)

@@ -1,21 +1,21 @@
-"""The sums over paths: one walk forward (α) and one backward (β) over each row, at the same time.
+"""The sums over paths: a forward pass (α) and a backward pass (β) over each row, concurrently.
 
-A walk holds a block of states in registers and goes frame by frame, while the emissions of later frames are loaded. If
-targets are short, several walks share a program, so that a warp is full. Rows are sorted by length, longest first, so
-that walks of similar length share a program.
+A pass (`walk` in the code) keeps a block of states in registers and processes one frame after another, while the
+emissions of later frames are loaded. If targets are short, several passes share a program, so that a warp is full. Rows
+are sorted by length, longest first, so that passes of similar length share a program.
 
-A target longer than a block is walked by several programs at the same time, one per block. In each frame, a block
-stores its last label. Every `HANDED` frames it signals how far it is (`signal_frames_done`), and the program of the
-next block waits for that (`wait_for_frames`). Programs take their numbers as they start, first blocks first, and each
-waits for a lower number only. So there is always a running program that need not wait, however few programs fit on the
-device at once.
+If a target is longer than a block, several programs compute the pass concurrently, one per block. In each frame, a
+block stores its last label. Every `HANDED` frames it signals the number of finished frames (`signal_frames_done`), and
+the program of the next block waits for that (`wait_for_frames`). Programs take their numbers as they start, first
+blocks first, and each waits for a lower number only. So there is always a running program that need not wait, even if
+few programs run at once.
 
 For the posteriors, the states of every `stride`-th frame are stored as packed extended-exponent numbers:
 
-    2 walks * batch * ceil(time / stride) * (labels + 1) * 16 bytes,        stride = ceil(sqrt(time)).
+    2 passes * batch * ceil(time / stride) * (labels + 1) * 16 bytes,        stride = ceil(sqrt(time)).
 
-`posteriors.py` walks again from there. The last states of a walk give the sum over all paths. The loss alone needs the
-backward walks only, and stores no states.
+`posteriors.py` recomputes the frames between them. The last states of a pass give the sum over all paths. The loss
+alone needs the backward pass only, and stores no states.
 """
 
 # ruff: noqa: RUF005 (Triton unpacks no tuples)
@@ -43,10 +43,10 @@ CLEARED = 256
 
 
 class Sums(NamedTuple):
-    """The result of the walks.
+    """The result of both passes.
 
     Attributes:
-        ends: int32 (batch, 4), the last states of the backward walk: bits of the value and exponent of the last label,
+        ends: int32 (batch, 4), the last states of the backward pass: bits of the value and exponent of the last label,
             then of the last blank. Without the main path in rows whose main path spells the target.
         checkpoints: int64 (batch, 2, segments, 2, labels + 1), packed states of labels and blanks: forward those before
             the first frame of each segment, backward those after its last. None for a loss alone.
@@ -83,7 +83,7 @@ def first_columns(start, chunk, lane, LANES: tl.constexpr, PARTS: tl.constexpr):
 
 @triton.jit
 def load_label_columns(labels, row, longest, count, backward, place, there, PARTS: tl.constexpr):
-    """The labels of a block in the order of its walk, as tuples of tensors (lines, lanes).
+    """The labels of a block in the order of its pass, as tuples of tensors (lines, lanes).
 
     Returns:
         the number of each column's label; whether it exists; whether it may follow the one before without a blank.
@@ -102,14 +102,14 @@ def load_label_columns(labels, row, longest, count, backward, place, there, PART
 
 @triton.jit
 def load_main_state(states, at, place, blanks, main):
-    """Load the state of the main path in a frame, in the order of a forward walk, in each lane of `blanks`."""
+    """Load the state of the main path in a frame, in the order of a forward pass, in each lane of `blanks`."""
     at = tl.max_contiguous(states + at + tl.where(blanks, 0, place), [1, 2])
     return tl.load(at, mask=blanks & main, other=0)
 
 
 @triton.jit
 def state_in_walk_order(state, count, main, known):
-    """The main path's state in the order of a backward walk; NOWHERE in walks without a main path."""
+    """The main path's state in the order of a backward pass; NOWHERE in passes without a main path."""
     return tl.where(main, tl.where(known, 2 * count - state, 0), NOWHERE)
 
 
@@ -207,7 +207,7 @@ def wait_for_frames(done, frames):
 
 @triton.jit
 def update_where_alive(alive, new, old, PARTS: tl.constexpr):
-    """`new` where the walk has not ended, else `old`."""
+    """`new` where the pass has not ended, else `old`."""
     chosen = ()
     for i in tl.static_range(PARTS):
         chosen = chosen + (tl.where(alive, new[i], old[i]),)
@@ -228,7 +228,7 @@ def _sums_kernel(
     ROWS: tl.constexpr, CHUNKS: tl.constexpr, LANES: tl.constexpr, PARTS: tl.constexpr, TOGETHER: tl.constexpr,
     HANDED: tl.constexpr,
 ):  # fmt: skip
-    # 1. which walks: with several blocks, programs take numbers as they start; `done` then points to the own counter
+    # 1. which passes: with several blocks, programs take numbers as they start; `done` then points to the own counter
     LINES: tl.constexpr = ROWS * CHUNKS
     chunk = (tl.arange(0, LINES) % CHUNKS)[:, None]
     lane = tl.arange(0, LANES)[None, :]
@@ -238,7 +238,7 @@ def _sums_kernel(
         started = tl.atomic_add(done, 1)
         done += 1 + started
         program, block = started % of_block, started // of_block
-    # 2. values per line, (lines, 1) or scalars: the walk's row, its length, its labels
+    # 2. values per line, (lines, 1) or scalars: the row of the pass, its length, its labels
     walk = row_of_each_line(program, ROWS, CHUNKS)
     there = walk < walks
     row = tl.load(order + walk // WAYS, mask=there, other=0).to(tl.int64)
@@ -254,7 +254,7 @@ def _sums_kernel(
     if MANY:
         own_edges = edges + (block.to(tl.int64) * walks + walk) * time
         edges_before = edges + ((block.to(tl.int64) - 1) * walks + walk) * time
-    # 3. blocks past the row's last column have nothing to do
+    # 3. blocks past the row's last column return
     start = block * (CHUNKS * LANES * PARTS)
     if start <= max_over_lines(count, ROWS):
         place = first_columns(start, chunk, lane, LANES, PARTS)
@@ -310,7 +310,7 @@ def _sums_kernel(
                     if MANY:
                         store_edge(own_edges, u + j, place, alive & ends_block, a, a_exponent, PARTS)
                         edge, edge_exponent = unpack(entering[j])
-                    # 11. one step; walks that have ended keep their states
+                    # 11. one step; passes that have ended keep their states
                     next_state = state_in_walk_order(main_states[j], count, main, alive)
                     new_a, new_a_exponent, new_b, new_b_exponent, _a, _ae, _b, _be = step_frame(
                         a, a_exponent, b, b_exponent, edge, edge_exponent, labels_of_frame(ps, j, PARTS), qs[j], state,
@@ -328,7 +328,7 @@ def _sums_kernel(
                     frame += pace
                 ps, qs, main_states, entering = next_ps, next_qs, next_main_states, next_entering
                 u += TOGETHER
-        # 12. the end: the last label and the last blank of backward walks
+        # 12. the end: the last label and the last blank of backward passes
         if MANY:
             signal_frames_done(done, most_frames)
         ours = backward & there
@@ -351,7 +351,7 @@ def segment_frames(time: int) -> int:
 
 
 def sum_paths(frames: Frames, prepared: PreparedTargets, main: MainPath, *, keep_states: bool) -> Sums:
-    """Walk over every row: backward, and with `keep_states` also forward, storing checkpoints."""
+    """Run the backward pass over every row and, with `keep_states`, the forward pass; both store checkpoints then."""
     assert frames.emissions is not None
     batch, time = frames.best.shape
     longest = prepared.labels.shape[1]

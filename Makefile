@@ -59,7 +59,7 @@ timed = SEQLOSS_PROCESSOR_TIMES=$(TIMES) SEQLOSS_RUN="$(1)"
 BACKENDS := torch jax tensorflow
 KERAS_TESTS := tests/contract tests/keras
 TRITON_TESTS := tests/contract tests/kernels/triton \
-	$(addprefix tests/torch/test_,gpu.py compile.py second_derivatives.py tracing.py)
+	$(addprefix tests/torch/test_,gpu.py compile.py second_derivatives.py tracing.py transforms.py)
 # all frontends, the command line, and a training with its report
 MINIMUM_TESTS := tests/contract/test_values.py tests/contract/test_reductions.py tests/contract/test_align.py \
 	tests/contract/test_greedy.py tests/training tests/recipes tests/report tests/cli

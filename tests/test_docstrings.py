@@ -64,16 +64,26 @@ class Documented:
 def public_definitions(package: str) -> Iterator[ast.FunctionDef | ast.ClassDef]:
     """What the package's `__init__.py` imports and lists in `__all__`, each from the module that defines it."""
     tree = ast.parse((SOURCE / package / "__init__.py").read_text(encoding="utf-8"))
-    shown = next(
-        ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-    )
+    shown = listed(tree)
     imports = {
         alias.name: node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     for name in shown:
-        yield from definitions(str(imports[name]), [name])
+        module = SOURCE.parent / imports[name].replace(".", "/") / f"{name}.py"
+        if module.exists():
+            names = listed(ast.parse(module.read_text(encoding="utf-8")))
+            yield from definitions(f"{imports[name]}.{name}", names)
+        else:
+            yield from definitions(str(imports[name]), [name])
+
+
+def listed(tree: ast.Module) -> list[str]:
+    """The names in a module's `__all__`."""
+    return next(
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
 
 
 def definitions(module: str, names: list[str]) -> Iterator[ast.FunctionDef | ast.ClassDef]:

@@ -85,42 +85,6 @@ def test_scores_changed_in_place_before_the_gradient_are_an_error_and_not_anothe
         loss.backward()
 
 
-@pytest.mark.parametrize("name", ["ctc_loss", "CTCLoss"])
-def test_a_gradient_penalty_is_refused_in_the_losss_own_name(name: str) -> None:
-    x = leaf()
-    if name == "ctc_loss":
-        loss = ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="sum")
-    else:
-        loss = CTCLoss()(x.log_softmax(2).transpose(0, 1), TARGETS, FRAMES, LABELS)
-    (grad,) = torch.autograd.grad(loss, x, create_graph=True)
-    with pytest.raises(RuntimeError, match=rf"{name} has no second derivative: .*create_graph=True"):
-        (loss + grad.square().sum()).backward()
-
-
-def test_a_second_derivative_by_way_of_upstream_is_refused() -> None:
-    x, scale = leaf(), torch.ones((), device=DEVICE, requires_grad=True)
-    (grad,) = torch.autograd.grad(scale * ctc_loss(x, TARGETS, FRAMES, LABELS).sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="ctc_loss has no second derivative"):
-        grad.sum().backward()
-
-
-def test_a_forward_derivative_is_refused_and_not_0() -> None:
-    from torch.autograd import forward_ad
-
-    with forward_ad.dual_level():
-        x = forward_ad.make_dual(leaf().detach(), torch.ones(2, 7, 4, device=DEVICE))
-        with pytest.raises(RuntimeError, match=r"jvp|forward"):
-            ctc_loss(x, TARGETS, FRAMES, LABELS)
-
-
-@pytest.mark.parametrize("transform", ["grad", "jacrev", "vmap"])
-def test_a_functional_transform_is_answered_with_what_to_do(transform: str) -> None:
-    x = leaf().detach()
-    call = getattr(torch.func, transform)(lambda x: ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="sum"))
-    with pytest.raises(RuntimeError, match=r"inside torch\.func's transforms .* take torch\.autograd\.grad"):
-        call(x[None] if transform == "vmap" else x)
-
-
 def test_many_gradients_at_once_are_those_one_by_one() -> None:
     x = leaf()
     loss = ctc_loss(x, TARGETS, torch.tensor([3, 5]), LABELS)  # row 0 fits no path

@@ -238,13 +238,6 @@ def test_a_retained_graph_gives_the_same_gradient_again() -> None:
     assert torch.equal(second, kept)
 
 
-def test_a_second_derivative_is_refused_in_its_own_name() -> None:
-    x = leaf()
-    (grad,) = torch.autograd.grad(CTCLoss()(x, TARGETS, FRAMES, LABELS), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="CTCLoss has no second derivative"):
-        grad.square().sum().backward()
-
-
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_without_a_graph_the_loss_has_the_same_bits_and_no_history(mode: type) -> None:
     with mode():

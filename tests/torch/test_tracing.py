@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.utils import counters
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.library import opcheck
 
+from seqloss.errors import LabelError
 from seqloss.torch import (
     CTCLoss,
     ctc_align,
@@ -23,8 +26,11 @@ from seqloss.torch import (
     ctc_posteriors,
     from_loss_and_grad,
 )
+from seqloss.torch.ctc import operators, second_derivative
+from seqloss.torch.ctc.rows import Options
 
 TARGETS, FRAMES, LABELS = torch.tensor([[1, 2, 2], [3, 1, 0]]), torch.tensor([7, 5]), torch.tensor([3, 2])
+ROW = torch.tensor([1, 2, 2, 3, 1])
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 Function = Callable[[torch.Tensor], Any]
 
@@ -38,19 +44,19 @@ module = CTCLoss(reduction="none")
 
 LOSSES: dict[str, Function] = {
     "ctc_loss": lambda x: ctc_loss(x * 2, TARGETS, FRAMES, LABELS),
+    "mean": lambda x: ctc_loss(x * 2, TARGETS, FRAMES, LABELS, reduction="mean"),
+    "lists": lambda x: ctc_loss(x * 2, [[1, 2, 2], [3, 1, 0]], [7, 5], [3, 2], reduction="sum", denominator=3.0),
+    "concatenated": lambda x: ctc_loss((x * 2).log_softmax(2), ROW, FRAMES, LABELS, normalize=False),
     "CTCLoss": lambda x: module((x * 2).log_softmax(2).transpose(0, 1), TARGETS, FRAMES, LABELS),
-    "cubes": lambda x: custom(x * 2),
 }
 OTHERS: dict[str, Function] = {
+    "cubes": lambda x: custom(x * 2),
     "ctc_align": lambda x: ctc_align(x * 2, TARGETS, FRAMES, LABELS).total,
     "ctc_posteriors": lambda x: ctc_posteriors(x * 2, TARGETS, FRAMES, LABELS),
     "ctc_greedy": lambda x: torch.tensor([row.score for row in ctc_greedy(x * 2, FRAMES)]),
     "ctc_check": lambda x: torch.tensor(len(ctc_check(x * 2, TARGETS, FRAMES, LABELS).findings)),
 }
 FUNCTIONS = LOSSES | OTHERS
-BY_OPERATORS = {"ctc_loss", "CTCLoss"} if INTERPRETED else set()
-"""What the Triton kernels do by operators that can be recorded."""
-
 SYMBOLIC = {"tracing_mode": "symbolic", "_allow_non_fake_inputs": True}
 
 
@@ -61,22 +67,37 @@ def nothing_compiled_yet() -> Iterator[None]:
     torch.compiler.reset()
 
 
-def leaf(seed: int = 0) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).normal(size=(2, 7, 4))).float().requires_grad_()
+def leaf(seed: int = 0, time: int = 7) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=(2, time, 4))).float().requires_grad_()
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+def assert_same(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """To the bit for the CPU kernel; a compiler may order the operations before it otherwise."""
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", pytest.param("inductor", marks=pytest.mark.long)])
+def test_a_loss_is_one_graph_of_torch_compile_with_dynamic_shapes_and_is_compiled_once(backend: str, name: str) -> None:
+    counters.clear()
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        program = torch.compile(LOSSES[name], backend=backend, fullgraph=True, dynamic=True)
+        for seed in range(3):
+            x, y = leaf(seed, 7 + seed), leaf(seed, 7 + seed)
+            found, expected = program(x), LOSSES[name](y)
+            found.sum().backward()
+            expected.sum().backward()
+            assert_same(found, expected)
+            assert_same(x.grad, y.grad)
+    assert counters["stats"]["unique_graphs"] == 1
+
+
+@pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_torch_compile_gives_the_same_bits(backend: str, name: str) -> None:
     program = torch.compile(FUNCTIONS[name], backend=backend)
     for seed in range(2):
-        x, y = leaf(seed), leaf(seed)
-        found, expected = program(x), FUNCTIONS[name](y)
-        assert torch.equal(found, expected)
-        if name in LOSSES:
-            found.sum().backward()
-            expected.sum().backward()
-            torch.testing.assert_close(x.grad, y.grad, rtol=0, atol=0)
+        assert torch.equal(program(leaf(seed)), FUNCTIONS[name](leaf(seed)))
 
 
 @pytest.mark.skipif(INTERPRETED, reason="a matter of the CPU's kernels")
@@ -93,7 +114,15 @@ print(round(loss.item(), 4), round(x.grad[0, 0, 1].item(), 4))
     assert done.stdout.split() == ["1.0986", "-0.3333"], done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - BY_OPERATORS))
+@pytest.mark.skipif(INTERPRETED, reason="values on a device are not checked")
+def test_a_compiled_loss_refuses_what_breaks_the_contract_when_it_runs() -> None:
+    program = torch.compile(lambda x, labels: ctc_loss(x, labels), backend="aot_eager", fullgraph=True)
+    program(leaf(), TARGETS[:, :2])
+    with pytest.raises(LabelError, match="found label 8"):
+        program(leaf(), TARGETS[:, :2] + 7)
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_fullgraph_is_an_error_that_names_the_reason(name: str) -> None:
     with pytest.raises(RuntimeError, match="cannot be traced: leave out fullgraph=True, or call it outside"):
         torch.compile(FUNCTIONS[name], backend="eager", fullgraph=True)(leaf())
@@ -103,7 +132,7 @@ def test_fullgraph_is_an_error_that_names_the_reason(name: str) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_make_fx_records_no_constant(name: str, options: dict[str, Any]) -> None:
     function = FUNCTIONS[name]
-    if name in BY_OPERATORS:
+    if name in LOSSES:
         program = make_fx(function, **options)(leaf().detach())
         other = leaf(1).detach()
         assert torch.equal(program(other), function(other))
@@ -112,35 +141,109 @@ def test_make_fx_records_no_constant(name: str, options: dict[str, Any]) -> None
             make_fx(function, **options)(leaf().detach())
 
 
+def by_autograd(function: Function) -> Function:
+    def gradient(x: torch.Tensor) -> torch.Tensor:
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(function(x).sum(), x)[0]
+
+    return gradient
+
+
+DERIVATIVES: dict[str, Callable[[Function], Function]] = {
+    "autograd.grad": by_autograd,
+    "func.grad": lambda function: torch.func.grad(lambda x: function(x).sum()),
+    "jvp": lambda function: lambda x: torch.func.jvp(function, (x,), (torch.ones_like(x).cumsum(2),))[1],
+    "hessian": lambda function: torch.func.hessian(lambda x: function(x).sum()),
+}
+
+
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+@pytest.mark.parametrize("name", ["ctc_loss", "CTCLoss"])
+def test_make_fx_records_derivatives(name: str, derivative: str) -> None:
+    function = DERIVATIVES[derivative](LOSSES[name])
+    program = make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(leaf().detach())
+    other = leaf(1).detach()
+    assert_same(program(other), function(other))
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.filterwarnings("ignore")
 def test_jit_trace_records_no_constant(name: str) -> None:
-    with pytest.raises(RuntimeError, match=rf"{name} cannot be recorded by torch\.jit\.trace"):
+    loss = name if name in {*OTHERS, "CTCLoss"} else "ctc_loss"
+    with pytest.raises(RuntimeError, match=rf"{loss} cannot be recorded by torch\.jit\.trace"):
         torch.jit.trace(FUNCTIONS[name], leaf().detach())
 
 
+class Network(torch.nn.Module):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.loss = module
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return FUNCTIONS[self.name](x)
+
+
 @pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", ["ctc_loss", "concatenated", "CTCLoss"])
+def test_export_takes_any_number_of_frames(name: str, strict: bool) -> None:
+    time = torch.export.Dim("time", min=7, max=100)
+    program = torch.export.export(Network(name), (leaf().detach(),), dynamic_shapes={"x": {1: time}}, strict=strict)
+    for frames in (7, 12):
+        other = leaf(1, frames).detach()
+        assert_same(program.module()(other), FUNCTIONS[name](other))
+        assert_same(program.run_decompositions({}).module()(other), FUNCTIONS[name](other))
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("name", OTHERS)
 def test_export_records_no_constant(name: str, strict: bool) -> None:
-    class Network(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> Any:
-            return FUNCTIONS[name](x)
-
-    if name in BY_OPERATORS:
-        program = torch.export.export(Network(), (leaf().detach(),), strict=strict).module()
-        other = leaf(1).detach()
-        assert torch.equal(program(other), FUNCTIONS[name](other))
-    else:
-        with pytest.raises(RuntimeError, match=r"cannot be (traced: leave out|recorded by torch\.export)"):
-            torch.export.export(Network(), (leaf().detach(),), strict=strict)
+    with pytest.raises(RuntimeError, match=r"cannot be (traced: leave out|recorded by torch\.export)"):
+        torch.export.export(Network(name), (leaf().detach(),), strict=strict)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_fake_tensors_have_the_right_form_or_are_refused(name: str) -> None:
+def test_fake_and_meta_tensors_have_the_right_form_or_are_refused(name: str) -> None:
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         x = mode.from_tensor(leaf().detach())
-        if name in BY_OPERATORS:
-            assert FUNCTIONS[name](x).shape == (2,)
+        if name in LOSSES:
+            expected = LOSSES[name](leaf()).shape
+            assert LOSSES[name](x).shape == expected
         else:
             with pytest.raises(RuntimeError, match=f"{name}: found a fake tensor, .*; call {name} on a real tensor"):
                 FUNCTIONS[name](x)
+    if name in LOSSES:
+        found = LOSSES[name](leaf().detach().to("meta"))
+        assert (found.shape, found.device.type) == (LOSSES[name](leaf()).shape, "meta")
+
+
+@pytest.mark.parametrize("name", ["ctc_loss", "lists", "CTCLoss"])
+def test_symbolic_trace_records_one_call(name: str) -> None:
+    if name == "CTCLoss":
+        program = torch.fx.symbolic_trace(Scores())
+    else:
+        program = torch.fx.symbolic_trace(LOSSES[name])
+    assert torch.equal(program(leaf(1)), LOSSES[name](leaf(1)))
+
+
+class Scores(torch.nn.Module):
+    """CTCLoss as a module of a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss = CTCLoss(reduction="none")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.loss((x * 2).log_softmax(2).transpose(0, 1), TARGETS, FRAMES, LABELS)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize("gradient", [True, False])
+def test_the_operators_pass_opcheck(gradient: bool, reduction: str) -> None:
+    options = Options("ctc_loss", 0, True, "inf", reduction, None, True, 0)  # type: ignore[arg-type]
+    x = leaf() if gradient else leaf().detach()
+    opcheck(operators.ctc_loss_and_gradient, (x, TARGETS, FRAMES, LABELS, *options, gradient))
+    opcheck(operators.ctc_loss_and_gradient, (x, ROW, None, LABELS, *options, gradient))
+    if gradient:
+        rest = (TARGETS, FRAMES, LABELS, torch.ones(2), 0, True, 0)
+        opcheck(second_derivative.ctc_hessian_product, (leaf().detach(), leaf(1), *rest))

@@ -1,7 +1,10 @@
 """The PyTorch frontend: losses for sequence training, with autograd.
 
 * `ctc_loss`: the CTC loss (connectionist temporal classification) from logits or log-probabilities.
+* `linear_ctc_loss`: the CTC loss of a linear layer's output in chunks, for a large vocabulary.
 * `CTCLoss`: a drop-in replacement for torch.nn.CTCLoss.
+* `functional.ctc_loss`: a drop-in replacement for torch.nn.functional.ctc_loss.
+* `patch_torch_ctc`: make torch.nn.CTCLoss compute with seqloss, in code that cannot be edited.
 * `ctc_check`: find the rows of a batch that cannot be trained on.
 * `ctc_posteriors`: the probability of each class in each frame, given the target.
 * `ctc_align`: the most probable alignment of a target with the frames.
@@ -19,13 +22,16 @@ except ModuleNotFoundError as error:
     raise missing_extra("PyTorch", "torch", "seqloss.torch") from None
 
 from seqloss.numpy import Finding, Report
+from seqloss.torch import functional
 from seqloss.torch.ctc.align import Alignment, ctc_align
 from seqloss.torch.ctc.check import ctc_check
 from seqloss.torch.ctc.greedy import Greedy, ctc_greedy
+from seqloss.torch.ctc.linear import linear_ctc_loss
 from seqloss.torch.ctc.loss import ctc_loss
 from seqloss.torch.ctc.module import CTCLoss
 from seqloss.torch.ctc.posteriors import ctc_posteriors
 from seqloss.torch.custom_loss import from_loss_and_grad
+from seqloss.torch.patch import patch_torch_ctc
 
 __all__ = [
     "Alignment",
@@ -39,5 +45,8 @@ __all__ = [
     "ctc_loss",
     "ctc_posteriors",
     "from_loss_and_grad",
+    "functional",
+    "linear_ctc_loss",
+    "patch_torch_ctc",
 ]
 del _torch, missing_extra

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from seqloss.torch.tracing import UNTRACED
+from seqloss.torch.untraced_functions import UNTRACED
 
 FUNCTIONS = {
     name: torch.compiler.disable(
@@ -14,4 +14,4 @@ FUNCTIONS = {
     )
     for name, function in UNTRACED.items()
 }
-"""By name, like `seqloss.torch.tracing.UNTRACED`."""
+"""By name, like `seqloss.torch.untraced_functions.UNTRACED`."""

@@ -1,8 +1,8 @@
-"""How functions that call a CPU kernel behave under PyTorch's tracers.
+"""How functions that call a kernel behave under PyTorch's tracers.
 
-The CPU kernels are compiled by Numba and read memory. A tracer that records PyTorch's operators does not see what they
-do. `torch.compile` calls such a function between two graphs. A tracer that makes a single program would record the
-result as a constant, so these functions raise an error under it.
+The kernels read memory. A tracer that records PyTorch's operators does not see what they do. The losses are operators
+under a tracer, see `seqloss.torch.ctc.operators`. The other functions are `untraced`: torch.compile calls them between
+two graphs. A tracer that makes a single program would record their results as constants, so they raise an error.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from typing import ParamSpec, TypeVar
 import torch
 
 from seqloss.torch._compat import is_fake, is_recorded
+from seqloss.torch.untraced_functions import UNTRACED
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-UNTRACED: dict[str, Callable[..., object]] = {}
-"""The functions that `untraced` decorates, by name; torch.compile does not trace them."""
 
 
 def untraced(function: Callable[P, R]) -> Callable[P, R]:
@@ -41,6 +39,19 @@ def untraced(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def recorded_by_fx(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function that torch.fx.symbolic_trace records as one call."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        if isinstance(first, torch.fx.Proxy):
+            return first.tracer.create_proxy("call_function", call, args, kwargs)  # type: ignore[return-value]
+        return function(*args, **kwargs)
+
+    return call
+
+
 def is_traced(name: str, logits: torch.Tensor) -> bool:
     """Whether a tracer is active under which the kernels are registered operators.
 
@@ -56,7 +67,7 @@ def is_traced(name: str, logits: torch.Tensor) -> bool:
 
 def has_no_values(x: torch.Tensor) -> bool:
     """Whether a kernel cannot read a tensor: a tracer records what is done with it, or it is fake or on "meta"."""
-    return is_recorded() or is_fake(x) or x.is_meta
+    return is_recorded() or is_fake(x) or (isinstance(x, torch.Tensor) and x.is_meta)
 
 
 def refuse_tracing(name: str, x: torch.Tensor) -> None:
@@ -71,9 +82,10 @@ def refuse_tracing(name: str, x: torch.Tensor) -> None:
         raise recording_error(name, "torch.export")
     if is_recorded():
         raise recording_error(name, "make_fx")
-    if is_fake(x):
+    if is_fake(x) or x.is_meta:
+        kind = "a fake tensor" if is_fake(x) else "a tensor on the meta device"
         raise RuntimeError(
-            f"{name}: found a fake tensor, expected one with values, which its kernel reads; "
+            f"{name}: found {kind}, expected one with values, which its kernel reads; "
             f"call {name} on a real tensor, outside FakeTensorMode."
         )
 

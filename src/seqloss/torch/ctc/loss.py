@@ -10,8 +10,10 @@ from seqloss.kernels.ctc.second_derivative import POSTERIOR, SOFTMAX
 from seqloss.torch.arrays import IntegerArray
 from seqloss.torch.ctc.dispatch import compute_losses
 from seqloss.torch.ctc.rows import Options
+from seqloss.torch.tracing import recorded_by_fx
 
 
+@recorded_by_fx
 def ctc_loss(
     logits: torch.Tensor,
     targets: IntegerArray,
@@ -37,6 +39,9 @@ def ctc_loss(
         p_t(c) - posterior[t, c]
 
     where the posterior is the probability, given the target, that frame t has class c (see `ctc_posteriors`).
+
+    It has first and second derivatives in reverse and forward mode. It works under torch.func's transforms,
+    torch.compile (fullgraph=True, dynamic shapes), torch.export, make_fx and torch.fx.symbolic_trace.
 
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or
@@ -73,8 +78,8 @@ def ctc_loss(
         InfeasibleError: with infeasible="raise", a row has no path of positive probability.
         OptionError: `infeasible` or `reduction` is unknown, or `denominator` is not positive or is given without
             reduction="sum".
-        RuntimeError: the gradient is differentiated again (this loss has no second derivative), or the call is inside a
-            torch.func transform or torch.jit.trace.
+        RuntimeError: the second derivative is differentiated (there is no third), or the call is inside
+            torch.jit.trace.
 
         Values that are stored on a GPU are not checked, because a check would wait for the device. There an invalid row
         gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Literal, NoReturn, TypeAlias, get_args
+from typing import NoReturn
 
-import numpy as np
 import torch
 
-from seqloss.errors import SeqLossError, unknown_option, wrong_dtype, wrong_rank
-from seqloss.kernels.ctc.second_derivative import EXP
 from seqloss.torch.arrays import IntegerArray
-from seqloss.torch.ctc.dispatch import compute_losses
-from seqloss.torch.ctc.rows import Options
-from seqloss.torch.runtime_errors import as_runtime_error
-
-TorchReduction = Literal["none", "mean", "sum"]
-REDUCTIONS = get_args(TorchReduction)
-Lengths: TypeAlias = IntegerArray | int
-"""One length for each row; a number for a single row."""
-
-ARGUMENT_NAMES = {
-    "logits are batch first: (batch, time, classes)": "log_probs are time first: (time, batch, classes)",
-    "logit_lengths": "input_lengths",
-    "logits": "log_probs",
-}
-"""The names of torch.nn.CTCLoss for the contract's arguments, in the order of replacement."""
+from seqloss.torch.functional import Lengths, TorchReduction, check_reduction, ctc_loss
 
 
 class CTCLoss(torch.nn.Module):
@@ -88,7 +69,7 @@ class CTCLoss(torch.nn.Module):
 
     def __init__(self, blank: int = 0, reduction: TorchReduction = "mean", zero_infinity: bool = False) -> None:
         super().__init__()
-        _check_reduction(reduction)
+        check_reduction(reduction)
         self.blank = blank
         self.reduction = reduction
         self.zero_infinity = zero_infinity
@@ -117,8 +98,8 @@ class CTCLoss(torch.nn.Module):
             LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
             LengthError: a length is negative or larger than its axis.
             OptionError: `reduction` was set to an unknown value.
-            RuntimeError: the gradient is differentiated again, or the call is inside a torch.func transform or
-                torch.jit.trace. All errors above are RuntimeErrors too, like those of torch.nn.CTCLoss.
+            RuntimeError: the second derivative is differentiated, or the call is inside torch.jit.trace. All errors
+                above are RuntimeErrors too, like those of torch.nn.CTCLoss.
 
         Example:
             >>> import torch
@@ -127,17 +108,9 @@ class CTCLoss(torch.nn.Module):
             >>> CTCLoss().forward(log_probs, torch.tensor([1]), torch.tensor(2), torch.tensor(1))
             tensor(1.0986)
         """
-        _check_reduction(self.reduction)
-        _check_log_probs(log_probs)
-        single = log_probs.ndim == 2
-        logits = log_probs[None] if single else log_probs.transpose(0, 1)  # (batch, time, classes)
-        options = Options(
-            "CTCLoss", self.blank, False, "zero" if self.zero_infinity else "inf", self.reduction, None, True, EXP
+        return ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
         )
-        with _torch_argument_names():
-            frames, labels = _lengths(logits, input_lengths, target_lengths)
-            found = compute_losses(logits, targets, frames, labels, options)
-        return found[0] if single and self.reduction == "none" else found
 
     def __prepare_scriptable__(self) -> NoReturn:
         """Refuse torch.jit.script, which calls this method."""
@@ -148,37 +121,3 @@ class CTCLoss(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return f"blank={self.blank}, reduction={self.reduction!r}, zero_infinity={self.zero_infinity}"
-
-
-def _check_reduction(reduction: str) -> None:
-    if reduction not in REDUCTIONS:
-        error = unknown_option("reduction", reduction, REDUCTIONS)
-        raise as_runtime_error(error, str(error))
-
-
-def _lengths(logits: torch.Tensor, *lengths: Any) -> list[Any]:
-    """Of a batch as they are; of a single row () or (1,), as (1,)."""
-    if logits.shape[0] != 1:
-        return list(lengths)
-    return [x.reshape(-1) if isinstance(x, torch.Tensor) else np.reshape(x, -1) for x in lengths]
-
-
-def _check_log_probs(log_probs: Any) -> None:
-    if not isinstance(log_probs, torch.Tensor):
-        error: SeqLossError = wrong_dtype("log_probs", type(log_probs).__name__, "a torch.Tensor")
-        raise as_runtime_error(error, str(error))
-    if log_probs.ndim not in (2, 3):
-        error = wrong_rank("log_probs", log_probs.shape, "(time, batch, classes) or (time, classes)")
-        raise as_runtime_error(error, str(error))
-
-
-@contextmanager
-def _torch_argument_names() -> Iterator[None]:
-    """Raise errors of the contract as RuntimeErrors too, with the argument names of torch.nn.CTCLoss."""
-    try:
-        yield
-    except SeqLossError as error:
-        message = str(error)
-        for name, torch_name in ARGUMENT_NAMES.items():
-            message = message.replace(name, torch_name)
-        raise as_runtime_error(error, message) from None

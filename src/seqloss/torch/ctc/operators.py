@@ -159,9 +159,8 @@ def compute_rows_by_operator(
 def _call_operator(
     logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options, gradient: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    labels, frames, counts = (
-        None if x is None else torch.as_tensor(x) for x in (targets, logit_lengths, target_lengths)
-    )
+    labels = torch.as_tensor(targets)
+    frames, counts = (None if x is None else torch.as_tensor(x) for x in (logit_lengths, target_lengths))
     check_traced_forms(logits, labels, frames, counts, blank=options.blank)
     found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = ctc_loss_and_gradient(
         logits, labels, frames, counts, *options, gradient

@@ -90,9 +90,7 @@ def _compute_rows_on_host(
     )  # fmt: skip
     assert rows.gradient is not None
     if exp:
-        add_probabilities(values, rows)
-        if weights is not None:
-            rows.gradient[...] *= weights[:, None, None]
+        add_probabilities(values, rows, weights)
     factor = (~rows.zero_gradient).astype(values.dtype)
     if weights is not None:
         factor *= weights[:, None]

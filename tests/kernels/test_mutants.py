@@ -274,6 +274,36 @@ MUTANTS = {
         'for path in sorted(folder.glob("rows.py")):',
         "numba/test_compilation.py::test_an_edit_in_a_file_that_a_kernel_calls_is_seen",
     ),
+    "a repeated label is skipped to on the way back": (
+        "ctc/second_derivative.py",
+        "skips = s % 2 == 1 and s + 2 < states and targets[s // 2] != targets[s // 2 + 1]",
+        "skips = s % 2 == 1 and s + 2 < states",
+        "ctc/test_second_derivative.py::test_kernel_and_formula_agree_on_large_and_hard_batches",
+    ),
+    "a tangent without the mean over the states": (
+        "ctc/second_derivative.py",
+        "weight * (shares[s] * (d[s] - mean))",
+        "weight * (shares[s] * d[s])",
+        "ctc/test_second_derivative.py::test_the_product_is_the_slope_of_the_gradient",
+    ),
+    "a softmax without its mean": (
+        "ctc/second_derivative.py",
+        "(direction[start + c] - average)",
+        "direction[start + c]",
+        "ctc/test_second_derivative.py::test_a_constant_added_to_a_frame_changes_nothing",
+    ),
+    "a masked class takes part": (
+        "ctc/second_derivative.py",
+        "emissions[s] = -np.inf if distance < -MASKED else distance",
+        "emissions[s] = -np.inf if distance < -1e3 else distance",
+        "ctc/test_second_derivative.py::test_kernel_and_formula_agree_on_large_and_hard_batches",
+    ),
+    "a second derivative of a row that is not finite": (
+        "ctc/second_derivative.py",
+        "        if not finite:\n            continue\n",
+        "",
+        "ctc/test_second_derivative.py::test_rows_without_a_path_are_0_and_non_finite_or_refused_rows_are_nan_in_their_frames",
+    ),
 }
 
 

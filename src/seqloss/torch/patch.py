@@ -67,7 +67,7 @@ def patch_torch_ctc() -> CTCPatch:
         >>> with warnings.catch_warnings(action="ignore"), patch_torch_ctc():
         ...     loss = torch.nn.CTCLoss()(log_probs, torch.tensor([[1]]), [2], [1])
         >>> loss
-        tensor(1.0986, grad_fn=<SumBackward0>)
+        tensor(1.0986, grad_fn=<_LossesBackward>)
     """
     global _original, _patches, _warned
     if torch.compiler.is_compiling():

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from seqloss.contract import Batch
-from seqloss.kernels.ctc import align, huge_rows, layout, second_derivative
+from seqloss.kernels.ctc import align, exp_gradient, huge_rows, layout, second_derivative
 from seqloss.kernels.ctc.rows import Path, compute_rows, compute_rows_extended
 from seqloss.kernels.ctc.scratch import take_measuring_scratch, take_path_sums
 from seqloss.kernels.numba import threads
 from seqloss.kernels.numba.workspace import FLOAT, INTEGER, Workspace, allocate
+
+IN_CACHE = 2**17
+"""Exponentials that are computed before they are used."""
 
 WORTH_A_THREAD = 200_000.0
 """Nanoseconds of estimated work per thread, below which a thread costs more than it saves."""
@@ -202,6 +205,39 @@ def multiply_hessian(
         shares, apart, _ = _divide_rows(batch, frames, classes, labels)
         threads.run_in_threads(work, [*shares, apart] if apart.size else shares)
     return result.reshape(logits.shape)
+
+
+def add_exponentials(
+    logits: np.ndarray, batch: Batch, gradient: np.ndarray, frames: np.ndarray, weights: np.ndarray | None = None
+) -> None:
+    """Turn minus the posteriors into exp(logits) - posteriors, times each row's weight, in place.
+
+    Args:
+        logits: float32 or float64 (batch, time, classes), any strides.
+        batch: lengths and targets.
+        gradient: contiguous, of the shape and type of the logits.
+        frames: int64 (batch,), the frames of each row to change; 0 for a row that breaks the contract.
+        weights: (batch,), the factor of each row; None for 1.
+    """
+    rows, time, classes = logits.shape
+    longest = int(frames.max(initial=0))
+    if not rows * longest * classes:
+        return
+    scores, steps = _flat_memory(logits)
+    targets, _, target_lengths = _contiguous_integers(batch)
+    factors = np.ones(rows, logits.dtype) if weights is None else weights.astype(logits.dtype, copy=False)
+    many = max(1, IN_CACHE // (longest * classes))
+    seen, used = np.full(classes, -1), np.empty(classes, np.int64)
+    with Workspace() as space:
+        for first in range(0, rows, many):
+            part = logits[first : first + many, :longest]
+            exponentials = space.take(f"exponentials {logits.dtype.char}", part.size, logits.dtype)[: part.size]
+            with np.errstate(all="ignore"):  # the scores can have any value
+                np.exp(part, out=exponentials.reshape(part.shape))
+            exp_gradient.add_exponentials(
+                scores, steps, exponentials, time, classes, targets, target_lengths, batch.blank, frames, longest,
+                factors, np.arange(first, first + len(part)), seen, used, gradient.reshape(-1),
+            )  # fmt: skip
 
 
 def _flat_memory(logits: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:

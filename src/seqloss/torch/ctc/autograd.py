@@ -1,4 +1,4 @@
-"""The CTC loss with PyTorch's autograd: first and second derivatives in reverse and forward mode, and vmap.
+"""The CTC loss under torch.func's transforms and in forward mode; and the second derivative, for eager mode too.
 
 `Losses` computes the losses and, beside them, the gradients, which have no graph there. Its derivatives multiply the
 gradients. Where such a product is differentiated again, `Gradients` gives the gradients their own derivative, which is
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from seqloss.torch._compat import forward_rule, graph_is_kept, is_batched, transforms_are_active
+from seqloss.torch._compat import forward_rule
 from seqloss.torch.ctc.operators import compute_rows_by_operator
 from seqloss.torch.ctc.rows import Options, RowTensors, compute_rows
 from seqloss.torch.ctc.second_derivative import merge_batches, multiply_hessian, split_batches
@@ -35,26 +35,16 @@ class Losses(torch.autograd.Function):
         ctx.mark_non_differentiable(*rows)
         ctx.set_materialize_grads(False)
         ctx.save_for_forward(logits, *rows)
-        if transforms_are_active():  # they find tensors only where they are saved
-            ctx.save_for_backward(*rows, logits)
-        else:
-            # Only a second derivative reads the logits: whoever needs none may change them in place.
-            ctx.save_for_backward(*rows)
-            ctx.logits, ctx.dtype, ctx.version = logits, logits.dtype, logits._version
+        ctx.save_for_backward(logits, *rows)
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor | None, *_: None) -> tuple[torch.Tensor | None, ...]:
         if upstream is None:
             return (None,) * 5
-        gradient, factor, integers, *saved = ctx.saved_tensors
-        if saved or torch.is_grad_enabled():
-            logits = saved[0] if saved else _unchanged_logits(ctx)
+        logits, gradient, factor, integers = ctx.saved_tensors
+        if torch.is_grad_enabled():
             gradient = Gradients.apply(logits, gradient, factor, integers, ctx.options)
-            result = multiply_rows(gradient, upstream, factor).to(logits.dtype)
-        else:
-            result = _multiply_in_place(gradient, upstream, factor).to(ctx.dtype)
-        if not saved and not graph_is_kept():
-            ctx.logits = None  # as PyTorch does with saved tensors
+        result = multiply_rows(gradient, upstream, factor).to(logits.dtype)
         return result, None, None, None, None
 
     @staticmethod
@@ -115,42 +105,14 @@ class Gradients(torch.autograd.Function):
         return split_batches(many, Gradients.apply(*merged, arguments[-1])), 0
 
 
-def _unchanged_logits(ctx: Any) -> torch.Tensor:
-    logits: torch.Tensor | None = ctx.logits
-    if logits is None:
-        raise RuntimeError(
-            f"{ctx.options.name}: the second derivative needs the logits, which the first backward has released; "
-            "use create_graph=True or retain_graph=True there."
-        )
-    if logits._version != ctx.version:
-        raise RuntimeError(
-            f"{ctx.options.name}: the second derivative needs the logits, which were changed in place after the loss; "
-            "change a copy (logits.clone()) instead."
-        )
-    return logits
-
-
 def _as_tensors(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(x if x is None or isinstance(x, torch.Tensor) else torch.as_tensor(x) for x in arguments)
 
 
 def multiply_rows(gradient: torch.Tensor, upstream: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """The gradient of each row times the upstream gradient of its loss; exactly 0 where `factor` is 0."""
-    return gradient * _broadcast(gradient, upstream, factor)
-
-
-def _multiply_in_place(gradient: torch.Tensor, upstream: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """The same in the memory of the gradient, unless backward may run again."""
-    if is_batched(upstream) or graph_is_kept():
-        return multiply_rows(gradient, upstream, factor)
-    if bool((upstream == 1).all()):
-        return gradient
-    return gradient.mul_(_broadcast(gradient, upstream, factor))
-
-
-def _broadcast(gradient: torch.Tensor, upstream: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     rows = upstream.to(gradient.dtype)[:, None].expand_as(factor)
-    return rows.masked_fill(factor == 0.0, 0.0)[:, :, None]  # 0 times inf is NaN
+    return gradient * rows.masked_fill(factor == 0.0, 0.0)[:, :, None]  # 0 times inf is NaN
 
 
 def _multiply_hessian(

@@ -7,10 +7,11 @@ import torch
 from seqloss.torch._compat import has_tangent, transforms_are_active
 from seqloss.torch.arrays import IntegerArray
 from seqloss.torch.ctc.autograd import Losses
+from seqloss.torch.ctc.cpu_autograd import compute_losses_on_cpu
 from seqloss.torch.ctc.device_arguments import runs_on_triton
 from seqloss.torch.ctc.gpu_autograd import compute_losses_on_gpu
 from seqloss.torch.ctc.operators import compute_losses_by_operator
-from seqloss.torch.ctc.rows import Options, compute_losses_on_host
+from seqloss.torch.ctc.rows import Options
 from seqloss.torch.tracing import is_traced
 
 
@@ -22,12 +23,9 @@ def compute_losses(
     given = (logits, targets, logit_lengths, target_lengths, options)
     if not torch.compiler.is_compiling() and (transforms_are_active() or has_tangent(logits)):
         losses = Losses.apply(*given)[0]
-    elif is_traced(options.name, logits):
+        return losses if options.reduction == "none" else losses.sum()
+    if is_traced(options.name, logits):
         return compute_losses_by_operator(*given)
-    elif runs_on_triton(logits):
+    if runs_on_triton(logits):
         return compute_losses_on_gpu(*given)
-    elif torch.is_grad_enabled() and isinstance(logits, torch.Tensor) and logits.requires_grad:
-        losses = Losses.apply(*given)[0]
-    else:
-        losses = compute_losses_on_host(*given)
-    return losses if options.reduction == "none" else losses.sum()
+    return compute_losses_on_cpu(*given)

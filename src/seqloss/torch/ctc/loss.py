@@ -90,7 +90,7 @@ def ctc_loss(
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)  # two frames, three equally probable classes
         >>> loss = ctc_loss(logits, torch.tensor([[1]]), reduction="sum")
         >>> loss  # three of nine paths leave [1]: log 3
-        tensor(1.0986, grad_fn=<SumBackward0>)
+        tensor(1.0986, grad_fn=<_LossesBackward>)
         >>> loss.backward()
         >>> logits.grad[0, 0, 1:]  # softmax 1/3 each, posterior (1/3, 2/3, 0)
         tensor([-0.3333,  0.3333])

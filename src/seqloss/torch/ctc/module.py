@@ -57,7 +57,7 @@ class CTCLoss(torch.nn.Module):
         >>> logits = torch.zeros(2, 1, 3, requires_grad=True)  # two frames, three equally probable classes
         >>> loss = CTCLoss()(logits.log_softmax(2), torch.tensor([[1]]), [2], [1])
         >>> loss  # three of nine paths leave [1]: log 3
-        tensor(1.0986, grad_fn=<SumBackward0>)
+        tensor(1.0986, grad_fn=<_LossesBackward>)
         >>> loss.backward()
         >>> logits.grad[0, 0, 1:]  # softmax 1/3 each, posterior (1/3, 2/3, 0)
         tensor([-0.3333,  0.3333])

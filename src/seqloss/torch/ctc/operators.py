@@ -17,7 +17,7 @@ from seqloss.kernels.triton.ctc.residuals import Residuals, empty_residuals
 from seqloss.torch.arrays import COMPUTED_IN
 from seqloss.torch.ctc.device_arguments import check_traced_forms, read_traced_arguments, runs_on_triton
 from seqloss.torch.ctc.gpu import INFEASIBLE, INFEASIBLE_STATUS, counted, slack, weighed
-from seqloss.torch.ctc.rows import Options, RowTensors, compute_losses_on_host, compute_rows, pack_integers
+from seqloss.torch.ctc.rows import Options, RowTensors, compute_host_rows, compute_rows, pack_integers
 from seqloss.torch.ctc.second_derivative import ctc_hessian_product, merge_batches, split_batches
 
 UNCHECKED = -1.0
@@ -184,7 +184,7 @@ def ctc_loss_and_gradient(
     given = (logits.detach(), targets, logit_lengths, target_lengths, Options(*options))
     if gradient:
         return compute_rows(*given)[:3]
-    losses = compute_losses_on_host(*given)
+    losses = compute_host_rows(*given, gradient=False).tensors(logits.device).losses
     return losses, losses.new_empty(0), losses.new_empty(0)
 
 

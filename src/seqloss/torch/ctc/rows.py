@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,11 +10,12 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Batch, Infeasible, Reduction
+from seqloss.kernels.ctc.batch import add_exponentials
 from seqloss.kernels.ctc.second_derivative import EXP, SOFTMAX
 from seqloss.numpy.ctc import rows as host
+from seqloss.numpy.ctc.rows import Rows
 from seqloss.torch.arrays import IntegerArray, read_host_arguments
 from seqloss.torch.ctc import device_arguments, gpu
-from seqloss.torch.ctc.add_probabilities import add_probabilities
 
 
 class Options(NamedTuple):
@@ -63,55 +65,67 @@ def compute_rows(
     return compute(logits, targets, logit_lengths, target_lengths, options)
 
 
-def compute_losses_on_host(
+@dataclass(frozen=True)
+class HostRows:
+    """What the CPU kernel has computed.
+
+    Attributes:
+        rows: losses, without weights; gradient, times the weights.
+        batch: the checked arguments.
+        weights: (batch,), the weight of each row in the reduction; None for 1.
+    """
+
+    rows: Rows
+    batch: Batch
+    weights: np.ndarray | None
+
+    def tensors(self, device: torch.device) -> RowTensors:
+        losses, gradient = self.rows.losses, self.rows.gradient
+        factor = (~self.rows.zero_gradient).astype(losses.dtype)
+        if self.weights is not None:
+            losses, factor = losses * self.weights, factor * self.weights[:, None]
+        integers = np.column_stack([self.batch.logit_lengths, self.batch.target_lengths, self.batch.targets])
+        gradient = losses[:0] if gradient is None else gradient
+        return RowTensors(*(torch.from_numpy(array).to(device) for array in (losses, gradient, factor, integers)))
+
+
+def compute_host_rows(
     logits: torch.Tensor, targets: IntegerArray, logit_lengths: IntegerArray | None,
-    target_lengths: IntegerArray | None, options: Options,
-) -> torch.Tensor:  # fmt: skip
-    """The loss of each row times its weight, without a gradient."""
-    values, batch = _read(logits, targets, logit_lengths, target_lengths, options)
-    losses = host.compute_rows(
-        values, batch, normalize=options.normalize, infeasible=options.infeasible, gradient=False
-    ).losses
+    target_lengths: IntegerArray | None, options: Options, *, gradient: bool = True,
+) -> HostRows:  # fmt: skip
+    """Losses, and with `gradient` gradients, by the CPU kernel; the arguments are checked."""
+    exp = options.gradient == EXP
+    values, batch = read_host_arguments(
+        options.name, logits, targets, logit_lengths, target_lengths, blank=options.blank,
+        normalize=options.normalize or exp,  # the scores of CTCLoss need not be log-probabilities
+        validate=options.validate,
+    )  # fmt: skip
     weights = _weights(batch, options, values.dtype)
-    return torch.from_numpy(losses if weights is None else losses * weights).to(logits.device)
+    rows = host.compute_rows(
+        values, batch, normalize=options.normalize, softmax=options.gradient == SOFTMAX,
+        infeasible=options.infeasible, gradient=gradient, weights=None if exp else weights,
+    )  # fmt: skip
+    if exp and gradient:
+        assert rows.gradient is not None
+        frames = (~rows.zero_gradient).sum(axis=1)  # those in use come first
+        add_exponentials(values, batch, rows.gradient, frames, weights)
+    return HostRows(rows, batch, weights)
 
 
 def _compute_rows_on_host(
     logits: torch.Tensor, targets: IntegerArray, logit_lengths: IntegerArray | None,
     target_lengths: IntegerArray | None, options: Options,
 ) -> RowTensors:  # fmt: skip
-    """Losses and gradients by the CPU kernel; the arguments are checked."""
-    values, batch = _read(logits, targets, logit_lengths, target_lengths, options)
-    weights = _weights(batch, options, values.dtype)
-    exp = options.gradient == EXP
-    rows = host.compute_rows(
-        values, batch, normalize=options.normalize, softmax=options.gradient == SOFTMAX,
-        infeasible=options.infeasible, weights=None if exp else weights,
-    )  # fmt: skip
-    assert rows.gradient is not None
-    if exp:
-        add_probabilities(values, rows, weights)
-    factor = (~rows.zero_gradient).astype(values.dtype)
-    if weights is not None:
-        factor *= weights[:, None]
-    integers = np.column_stack([batch.logit_lengths, batch.target_lengths, batch.targets])
-    losses = rows.losses if weights is None else rows.losses * weights
-    found = (losses, rows.gradient, factor, integers)
-    return RowTensors(*(torch.from_numpy(array).to(logits.device) for array in found))
-
-
-def _read(logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options) -> Any:
-    return read_host_arguments(
-        options.name, logits, targets, logit_lengths, target_lengths, blank=options.blank,
-        # the scores of CTCLoss need not be log-probabilities
-        normalize=options.normalize or options.gradient == EXP, validate=options.validate,
-    )  # fmt: skip
+    found = compute_host_rows(logits, targets, logit_lengths, target_lengths, options)
+    return found.tensors(logits.device)
 
 
 def _weights(batch: Batch, options: Options, kind: np.dtype) -> np.ndarray | None:
     """The weight of each row in the reduction of its own batch; None for 1."""
     if options.reduction == "none":
         return None
+    if options.groups == 1:
+        return contract.reduction_weights(options.reduction, batch.target_lengths, options.denominator).astype(kind)
     weights = [
         contract.reduction_weights(options.reduction, lengths, options.denominator)
         for lengths in np.split(batch.target_lengths, options.groups)

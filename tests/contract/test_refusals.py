@@ -137,7 +137,11 @@ def test_an_argument_that_holds_no_integers_is_named(frontend: Frontend, args: A
         ({"reduction": "avg"}, ("reduction: found 'avg'", "'none', 'sum', 'mean', 'batch', 'labels'")),
         ({"denominator": 3.0}, ("denominator", 'reduction="sum" only', "'none'")),
         ({"denominator": 3.0, "reduction": "mean"}, ('reduction="sum" only', "'mean'")),
-        ({"denominator": 0.0, "reduction": "sum"}, ("denominator: expected a positive number, found 0.0",)),
+        ({"denominator": 0.0, "reduction": "sum"}, ("denominator: expected a positive number, found 0.0.",)),
+        (
+            {"denominator": np.array(3.0), "reduction": "sum"},
+            ("denominator: expected a positive number, found", "to divide by an array or a tensor, divide the loss"),
+        ),
     ],
     ids=str,
 )

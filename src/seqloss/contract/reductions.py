@@ -55,7 +55,8 @@ def check_reduction(reduction: str, denominator: float | None) -> None:
             "it divides the sum over a batch by a number of yours."
         )
     if denominator is not None and not _positive(denominator):
-        raise errors.OptionError(f"denominator: expected a positive number, found {denominator!r}.")
+        advice = "" if isinstance(denominator, Real) else "; to divide by an array or a tensor, divide the loss by it"
+        raise errors.OptionError(f"denominator: expected a positive number, found {denominator!r}{advice}.")
 
 
 def reduction_divisor(

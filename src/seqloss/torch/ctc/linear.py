@@ -16,13 +16,13 @@ again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.nn.functional import linear
 
 from seqloss import contract
 from seqloss.contract import Batch, Infeasible, Reduction
@@ -36,6 +36,9 @@ from seqloss.torch.tracing import refuse_tracing, untraced
 
 MEMORY_LIMIT = 256 * 2**20
 """Bytes of logits and of their gradient, by default."""
+
+TOGETHER = 64 * 2**20
+"""Bytes beyond which no further row joins a chunk: products of larger matrices are not faster."""
 
 
 @untraced
@@ -194,7 +197,6 @@ class _LinearLosses(torch.autograd.Function):
         losses = _compute(hidden, weight, bias, call, call.weights, gradients)
         if call.gradient:
             ctx.save_for_backward(hidden, weight, bias, *(gradients or ()))
-        losses = losses * call.weights.to(losses)
         return losses.sum() if call.reduced else losses
 
     @staticmethod
@@ -221,6 +223,8 @@ def _multiply(gradient: torch.Tensor | None, upstream: torch.Tensor, kept: bool)
     """The gradient times the upstream gradient, in place unless backward may run again."""
     if gradient is None:
         return None
+    if upstream.is_cpu and not kept and upstream.item() == 1.0:
+        return gradient
     factor = upstream.to(gradient.dtype)
     return gradient * factor if kept else gradient.mul_(factor)
 
@@ -258,12 +262,13 @@ def _compute(
     hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, call: _Call, weights: torch.Tensor,
     gradients: _Gradients | None,
 ) -> torch.Tensor:  # fmt: skip
-    """The loss of each row; adds the gradients of sum(weights * losses) to `gradients`."""
+    """The loss of each row times its weight; adds the gradients of their sum to `gradients`."""
     kind = COMPUTED_IN[hidden.dtype]
     losses = torch.empty(len(hidden), dtype=kind, device=hidden.device)
+    buffers: dict[str, torch.Tensor] = {}
     with torch.no_grad():
         for rows in _chunks_of_rows(hidden, weight, call):
-            part = _Rows(hidden, weight, bias, call, weights, rows)
+            part = _Rows(hidden, weight, bias, call, weights, rows, buffers)
             whole = part.bytes_of_logits() <= call.memory_limit
             losses[rows] = (part.compute_at_once if whole else part.compute_by_frames)(gradients)
     return losses
@@ -277,7 +282,7 @@ def _chunks_of_rows(hidden: torch.Tensor, weight: torch.Tensor, call: _Call) -> 
         many = 1
         while first + many < len(hidden) and (
             _bytes_of_logits(many + 1, int(lengths[first : first + many + 1].max()), weight, hidden)
-            <= call.memory_limit
+            <= min(call.memory_limit, TOGETHER)
         ):
             many += 1
         yield slice(first, first + many)
@@ -292,7 +297,7 @@ def _bytes_of_logits(rows: int, frames: int, weight: torch.Tensor, hidden: torch
 
 @dataclass
 class _Rows:
-    """Some neighbouring rows of a batch."""
+    """Some neighbouring rows of a batch; `buffers` keeps memory from one chunk to the next."""
 
     hidden: torch.Tensor
     weight: torch.Tensor
@@ -300,6 +305,7 @@ class _Rows:
     call: _Call
     weights: torch.Tensor
     rows: slice
+    buffers: dict[str, torch.Tensor]
 
     def __post_init__(self) -> None:
         batch = self.call.batch
@@ -321,24 +327,45 @@ class _Rows:
         return Options("ctc_loss", blank, normalize, self.call.infeasible, "none", None, False, gradient)
 
     def compute_at_once(self, gradients: _Gradients | None) -> torch.Tensor:
-        kind = COMPUTED_IN[self.hidden.dtype]
-        logits = linear(self.inputs, self.weight, self.bias).to(kind)
-        found = compute_rows(logits, self.targets, self.lengths, self.counts, self.options(True))
-        del logits
+        logits = self._multiply(self.inputs)
+        out = None
+        if logits.is_cpu and gradients is not None:
+            out = self._buffer("gradient", logits.shape, logits.dtype).numpy()
+        found = compute_rows(
+            logits, self.targets, self.lengths, self.counts, self.options(True), self.weights[self.rows].numpy(),
+            gradient=gradients is not None, out=out,
+        )  # fmt: skip
         if gradients is not None:
-            closed = (found.factor == 0.0)[:, :, None]
-            factors = self.weights[self.rows].to(found.gradient)[:, None, None].expand_as(found.gradient)
-            found.gradient.mul_(factors.masked_fill(closed, 0.0))
             self._add(gradients, self.inputs, found.gradient, self.rows, 0)
         return found.losses
+
+    def _multiply(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The layer's output, in the type that is computed in; overwritten by the next call."""
+        shape = (*inputs.shape[:-1], len(self.weight))
+        output = self._buffer("logits", shape, inputs.dtype)
+        flat = inputs.reshape(-1, inputs.shape[-1])
+        if self.bias is None:
+            torch.mm(flat, self.weight.T, out=output.view(-1, shape[-1]))
+        else:
+            torch.addmm(self.bias, flat, self.weight.T, out=output.view(-1, shape[-1]))
+        return output.to(COMPUTED_IN[inputs.dtype])
+
+    def _buffer(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        """Memory of an earlier chunk, if there is enough: page faults in new memory take as long as the sums."""
+        size = math.prod(shape)
+        found = self.buffers.get(name)
+        if found is None or found.numel() < size:
+            found = self.buffers[name] = torch.empty(size, dtype=dtype, device=self.hidden.device)
+        return found[:size].view(shape)
 
     def _add(
         self, gradients: _Gradients, inputs: torch.Tensor, of_logits: torch.Tensor, rows: slice, first: int
     ) -> None:
         of_logits = of_logits.to(self.hidden.dtype)
-        if gradients.hidden is not None:
-            gradients.hidden[rows, first : first + inputs.shape[1]] = of_logits @ self.weight
         flat = of_logits.flatten(0, 1)
+        if gradients.hidden is not None:
+            part = gradients.hidden[rows, first : first + inputs.shape[1]]
+            part.copy_((flat @ self.weight).view(part.shape))
         if gradients.weight is not None:
             _add_product(gradients.weight, flat, inputs.flatten(0, 1))
         if gradients.bias is not None:
@@ -363,7 +390,7 @@ class _Rows:
         found = compute_rows(scores, targets, self.lengths, self.counts, self.options(False))
         if gradients is not None:
             self._add_by_frames(gradients, found, used, denominators)
-        return found.losses.to(COMPUTED_IN[self.hidden.dtype])
+        return found.losses.to(COMPUTED_IN[self.hidden.dtype]) * float(self.weights[self.rows][0])
 
     def _add_by_frames(
         self, gradients: _Gradients, found: RowTensors, used: torch.Tensor, denominators: list[torch.Tensor]
@@ -383,9 +410,8 @@ class _Rows:
     def _chunks_of_frames(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Hidden states and logits of as many frames as fit into the limit, at least one."""
         many = max(1, self.call.memory_limit // (2 * _bytes_of_logits(1, 1, self.weight, self.hidden)))
-        kind = COMPUTED_IN[self.hidden.dtype]
         for inputs in self.inputs[0].split(many):
-            yield inputs, linear(inputs, self.weight, self.bias).to(kind)
+            yield inputs, self._multiply(inputs)
 
 
 def _add_product(total: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> None:

@@ -58,11 +58,21 @@ class RowTensors(NamedTuple):
 
 def compute_rows(
     logits: torch.Tensor, targets: IntegerArray, logit_lengths: IntegerArray | None,
-    target_lengths: IntegerArray | None, options: Options,
+    target_lengths: IntegerArray | None, options: Options, weights: np.ndarray | None = None, *, gradient: bool = True,
+    out: np.ndarray | None = None,
 ) -> RowTensors:  # fmt: skip
-    """Losses and gradients by the kernels for the device of the logits; the arguments are checked."""
-    compute = _compute_rows_on_gpu if device_arguments.runs_on_triton(logits) else _compute_rows_on_host
-    return compute(logits, targets, logit_lengths, target_lengths, options)
+    """Losses, and with `gradient` gradients, by the kernels for the device of the logits; the arguments are checked.
+
+    Args:
+        weights: (batch,), instead of those of the reduction.
+        out: memory for the gradient on a CPU, see `seqloss.kernels.ctc.batch.loss_and_grad`.
+    """
+    if device_arguments.runs_on_triton(logits):
+        return _compute_rows_on_gpu(logits, targets, logit_lengths, target_lengths, options, weights)
+    found = compute_host_rows(
+        logits, targets, logit_lengths, target_lengths, options, weights, gradient=gradient, out=out
+    )
+    return found.tensors(logits.device)
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,8 @@ class HostRows:
 
 def compute_host_rows(
     logits: torch.Tensor, targets: IntegerArray, logit_lengths: IntegerArray | None,
-    target_lengths: IntegerArray | None, options: Options, *, gradient: bool = True,
+    target_lengths: IntegerArray | None, options: Options, weights: np.ndarray | None = None, *, gradient: bool = True,
+    out: np.ndarray | None = None,
 ) -> HostRows:  # fmt: skip
     """Losses, and with `gradient` gradients, by the CPU kernel; the arguments are checked."""
     exp = options.gradient == EXP
@@ -100,24 +111,16 @@ def compute_host_rows(
         normalize=options.normalize or exp,  # the scores of CTCLoss need not be log-probabilities
         validate=options.validate,
     )  # fmt: skip
-    weights = _weights(batch, options, values.dtype)
+    weights = _weights(batch, options, values.dtype) if weights is None else weights.astype(values.dtype)
     rows = host.compute_rows(
         values, batch, normalize=options.normalize, softmax=options.gradient == SOFTMAX,
-        infeasible=options.infeasible, gradient=gradient, weights=None if exp else weights,
+        infeasible=options.infeasible, gradient=gradient, out=out, weights=None if exp else weights,
     )  # fmt: skip
     if exp and gradient:
         assert rows.gradient is not None
         frames = (~rows.zero_gradient).sum(axis=1)  # those in use come first
         add_exponentials(values, batch, rows.gradient, frames, weights)
     return HostRows(rows, batch, weights)
-
-
-def _compute_rows_on_host(
-    logits: torch.Tensor, targets: IntegerArray, logit_lengths: IntegerArray | None,
-    target_lengths: IntegerArray | None, options: Options,
-) -> RowTensors:  # fmt: skip
-    found = compute_host_rows(logits, targets, logit_lengths, target_lengths, options)
-    return found.tensors(logits.device)
 
 
 def _weights(batch: Batch, options: Options, kind: np.dtype) -> np.ndarray | None:
@@ -134,8 +137,9 @@ def _weights(batch: Batch, options: Options, kind: np.dtype) -> np.ndarray | Non
 
 
 def _compute_rows_on_gpu(
-    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options
-) -> RowTensors:
+    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options,
+    given_weights: np.ndarray | None,
+) -> RowTensors:  # fmt: skip
     """Losses and gradients by the Triton kernels. Nothing waits for the device."""
     from seqloss.kernels.triton.ctc import pipeline
 
@@ -153,7 +157,10 @@ def _compute_rows_on_gpu(
         infeasible=gpu.INFEASIBLE[options.infeasible], rounding=slack, gradient=True,
     )  # fmt: skip
     assert residuals is not None
-    weights = _device_weights(logits, given, options)
+    if given_weights is None:
+        weights = _device_weights(logits, given, options)
+    else:
+        weights = torch.from_numpy(given_weights.astype(np.float32)).to(logits.device, non_blocking=True)
     gradient = pipeline.backward(
         logits, residuals, weights, blank=given.blank, mode=options.gradient, dtype=torch.float32
     )

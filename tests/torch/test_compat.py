@@ -92,6 +92,23 @@ def test_fake_tensors_and_their_mode_are_seen() -> None:
     assert not _compat.is_fake(x)
 
 
+def test_classes_that_dispatch_operators_are_told_from_those_that_do_not() -> None:
+    class Plain(torch.Tensor):
+        pass
+
+    class Wrapper(torch.Tensor):
+        @classmethod
+        def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return NotImplemented
+
+    x = torch.ones(2)
+    for own in (x, torch.nn.Parameter(x), x.as_subclass(Plain), [1, 2], None):
+        assert not _compat.dispatches_operators(own)
+    assert _compat.dispatches_operators(torch.Tensor._make_subclass(Wrapper, x))
+    assert _compat.dispatches_operators(FakeTensorMode().from_tensor(x))
+    assert not torch.vmap(lambda row: torch.tensor(_compat.dispatches_operators(row)))(x).any()
+
+
 def test_torch_jit_script_calls_the_hook_before_it_compiles_a_module() -> None:
     class Network(torch.nn.Module):
         def __init__(self) -> None:

@@ -115,3 +115,16 @@ def is_fake(tensor: torch.Tensor) -> bool:
     """
     key = torch._C._TorchDispatchModeKey.FAKE
     return torch._C._get_dispatch_mode(key) is not None or isinstance(tensor, torch._subclasses.FakeTensor)
+
+
+def dispatches_operators(value: Any) -> bool:
+    """Whether a value is a tensor of a class that decides what an operator does with it (`__torch_dispatch__`).
+
+    Uses torch._C._disabled_torch_dispatch_impl.
+    """
+    kind = type(value)
+    return (
+        kind is not torch.Tensor
+        and issubclass(kind, torch.Tensor)
+        and kind.__torch_dispatch__ is not torch._C._disabled_torch_dispatch_impl
+    )

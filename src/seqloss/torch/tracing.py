@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import torch
 
-from seqloss.torch._compat import is_fake, is_recorded
+from seqloss.torch._compat import dispatches_operators, is_fake, is_recorded
 from seqloss.torch.untraced_functions import UNTRACED
 
 P = ParamSpec("P")
@@ -22,6 +22,8 @@ R = TypeVar("R")
 
 def untraced(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a function that torch.compile does not trace: a graph break before the call and after it.
+
+    torch.jit.script refuses it.
 
     `torch.compiler.disable` imports the whole compiler, two seconds. So it is called only under compilation.
     """
@@ -36,11 +38,12 @@ def untraced(function: Callable[P, R]) -> Callable[P, R]:
             return disabled.FUNCTIONS[name](*args, **kwargs)
         return function(*args, **kwargs)
 
+    refuse_scripting(call, function.__name__)
     return call
 
 
 def recorded_by_fx(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function that torch.fx.symbolic_trace records as one call."""
+    """Decorate a function that torch.fx.symbolic_trace records as one call, and that torch.jit.script refuses."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -49,11 +52,24 @@ def recorded_by_fx(function: Callable[P, R]) -> Callable[P, R]:
             return first.tracer.create_proxy("call_function", call, args, kwargs)  # type: ignore[return-value]
         return function(*args, **kwargs)
 
+    refuse_scripting(call, function.__name__)
     return call
 
 
-def is_traced(name: str, logits: torch.Tensor) -> bool:
-    """Whether a tracer is active under which the kernels are registered operators.
+def refuse_scripting(scripted: Any, name: str) -> None:
+    """Make torch.jit.script raise an error for a function, or for a function or module that calls it."""
+
+    def prepare(*_: object) -> NoReturn:
+        raise RuntimeError(
+            f"{name} cannot be compiled by torch.jit.script: its kernels are no TorchScript. Script the network "
+            f"alone and call {name} on its output, or take torch.compile."
+        )
+
+    scripted.__prepare_scriptable__ = prepare  # torch.jit.script calls it
+
+
+def is_traced(name: str, logits: torch.Tensor, *others: Any) -> bool:
+    """Whether the kernels are called as registered operators: under a tracer, or for a class that dispatches them.
 
     Raises:
         RuntimeError: torch.jit.trace is active.
@@ -62,12 +78,17 @@ def is_traced(name: str, logits: torch.Tensor) -> bool:
         return True
     if torch.jit.is_tracing():
         raise recording_error(name, "torch.jit.trace")
-    return has_no_values(logits)
+    return has_no_values(logits) or any(map(dispatches_operators, (logits, *others)))
 
 
 def has_no_values(x: torch.Tensor) -> bool:
     """Whether a kernel cannot read a tensor: a tracer records what is done with it, or it is fake or on "meta"."""
     return is_recorded() or is_fake(x) or (isinstance(x, torch.Tensor) and x.is_meta)
+
+
+def is_plain_meta(x: torch.Tensor) -> bool:
+    """Whether a tensor is on "meta", and no tracer hides the values of the other arguments."""
+    return not torch.compiler.is_compiling() and x.is_meta and not (is_recorded() or is_fake(x))
 
 
 def refuse_tracing(name: str, x: torch.Tensor) -> None:

@@ -25,8 +25,9 @@ class Losses(torch.autograd.Function):
     def forward(
         logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options
     ) -> RowTensors:
-        compute = compute_rows_by_operator if is_traced(options.name, logits) else compute_rows
-        return compute(logits, targets, logit_lengths, target_lengths, options)
+        given = (logits, targets, logit_lengths, target_lengths)
+        compute = compute_rows_by_operator if is_traced(options.name, *given) else compute_rows
+        return compute(*given, options)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: RowTensors) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqloss.torch._compat import graph_is_kept, is_batched
+from seqloss.torch._compat import dispatches_operators, graph_is_kept, is_batched
 from seqloss.torch.arrays import tensor_to_numpy
 from seqloss.torch.ctc.autograd import Gradients, multiply_rows
 from seqloss.torch.ctc.rows import HostRows, Options, compute_host_rows
@@ -54,7 +54,7 @@ class _Losses(torch.autograd.Function):
         (gradient,) = ctx.saved_tensors
         if torch.is_grad_enabled():
             result = _with_a_graph(ctx, gradient, upstream)
-        elif is_batched(upstream):
+        elif is_batched(upstream) or dispatches_operators(upstream):
             device, kind = ctx.like
             _, _, factor, _ = ctx.host.tensors(device)
             result = multiply_rows(gradient.to(device), upstream.expand(len(factor)), factor).to(kind)

@@ -8,11 +8,11 @@ from seqloss.torch._compat import has_tangent, transforms_are_active
 from seqloss.torch.arrays import IntegerArray
 from seqloss.torch.ctc.autograd import Losses
 from seqloss.torch.ctc.cpu_autograd import compute_losses_on_cpu
-from seqloss.torch.ctc.device_arguments import runs_on_triton
+from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
 from seqloss.torch.ctc.gpu_autograd import compute_losses_on_gpu
 from seqloss.torch.ctc.operators import compute_losses_by_operator
 from seqloss.torch.ctc.rows import Options
-from seqloss.torch.tracing import is_traced
+from seqloss.torch.tracing import is_plain_meta, is_traced
 
 
 def compute_losses(
@@ -24,7 +24,9 @@ def compute_losses(
     if not torch.compiler.is_compiling() and (transforms_are_active() or has_tangent(logits)):
         losses = Losses.apply(*given)[0]
         return losses if options.reduction == "none" else losses.sum()
-    if is_traced(options.name, logits):
+    if is_traced(options.name, *given[:4]):
+        if is_plain_meta(logits):  # a compiled program checks when it runs
+            read_device_arguments(*given[:4], blank=options.blank, validate=options.validate)
         return compute_losses_by_operator(*given)
     if runs_on_triton(logits):
         return compute_losses_on_gpu(*given)

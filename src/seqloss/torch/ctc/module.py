@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 import torch
 
 from seqloss.torch.arrays import IntegerArray
 from seqloss.torch.functional import Lengths, TorchReduction, check_reduction, ctc_loss
+from seqloss.torch.tracing import refuse_scripting
 
 
 class CTCLoss(torch.nn.Module):
@@ -112,12 +111,8 @@ class CTCLoss(torch.nn.Module):
             log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
         )
 
-    def __prepare_scriptable__(self) -> NoReturn:
-        """Refuse torch.jit.script, which calls this method."""
-        raise RuntimeError(
-            "CTCLoss cannot be compiled by torch.jit.script: its kernels are no TorchScript. Script the network "
-            "alone and call CTCLoss on its output, or take torch.compile."
-        )
-
     def extra_repr(self) -> str:
         return f"blank={self.blank}, reduction={self.reduction!r}, zero_infinity={self.zero_infinity}"
+
+
+refuse_scripting(CTCLoss, "CTCLoss")

@@ -10,7 +10,7 @@ from seqloss.verify import Effort, verify
 from seqloss.verify.adapters import KNOWN_IMPLEMENTATIONS
 from tests.verify.expected import BATCH_COST, EXPECTED, REASONS, VERSIONS
 
-EFFORT = Effort(examples=6, seconds=2.0, powers=(32,))
+EFFORT = Effort(examples=4, seconds=2.0, powers=(32,))
 
 SOON = {"torch", "seqloss.numpy"}
 """The others import or compile for long."""

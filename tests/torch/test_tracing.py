@@ -122,6 +122,16 @@ def test_a_compiled_loss_refuses_what_breaks_the_contract_when_it_runs() -> None
         program(leaf(), TARGETS[:, :2] + 7)
 
 
+@pytest.mark.parametrize("name", ["ctc_loss", "CTCLoss"])
+def test_vmap_inside_a_compiled_program_works_and_grad_is_an_error_and_no_other_number(name: str) -> None:
+    many = torch.stack([leaf(seed).detach() for seed in range(3)])
+    program = torch.compile(torch.func.vmap(LOSSES[name]), backend="aot_eager", fullgraph=True)
+    assert_same(program(many), torch.func.vmap(LOSSES[name])(many))
+    gradient = torch.func.grad(lambda x: LOSSES[name](x).sum())
+    with pytest.raises(RuntimeError):
+        torch.compile(gradient, backend="aot_eager", fullgraph=True)(leaf().detach())
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_fullgraph_is_an_error_that_names_the_reason(name: str) -> None:
     with pytest.raises(RuntimeError, match="cannot be traced: leave out fullgraph=True, or call it outside"):

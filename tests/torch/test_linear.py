@@ -204,3 +204,31 @@ def test_the_peak_of_memory_is_the_limit_and_the_gradients(reduction: str) -> No
     )
     gradients = 4 * classes * 65 / 2**20
     assert float(done.stdout) < 32 + 2 * gradients + 40
+
+
+LARGE = """
+import torch
+from seqloss.torch import linear_ctc_loss
+
+def read(name):
+    line = next(line for line in open("/proc/self/status") if line.startswith(name))
+    return int(line.split()[1]) / 1024
+
+hidden = torch.randn(64, 250, 512, requires_grad=True)
+weight = (0.05 * torch.randn(100_000, 512)).requires_grad_()
+bias = torch.zeros(100_000, requires_grad=True)
+for x in (hidden, weight, bias):
+    x.grad = torch.zeros_like(x)
+targets = torch.randint(1, 100_000, (64, 40))
+linear_ctc_loss(hidden[:1, :1], weight[:50], bias[:50], targets[:1, :0], reduction="sum").backward()
+before = read("VmRSS")
+linear_ctc_loss(hidden, weight, bias, targets, reduction="mean").backward()
+print(read("VmHWM") - before)
+"""
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_classes_take_under_600_megabytes_beside_the_gradients() -> None:
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+    gradients = 4 * (64 * 250 * 512 + 100_000 * 513) / 2**20
+    assert float(done.stdout) < 600 + gradients

@@ -12,7 +12,7 @@ run: $(RECIPES)  ## train an OCR model on synthetic words, then measure it on 50
 	$(BIN)/seqloss train ocr
 
 check: $(READY) lint  ## between edits: lint, types, and the tests that need neither JAX, Keras, Triton nor a training
-	$(PYTEST) -m "not long" -k "not jax" $(CHECK_TESTS)
+	$(PYTEST) -m "not long" -k "not jax" $(CHECK_TESTS) $(CHECK_LATER)
 
 test: $(READY) lint  ## lint, types, tests; Keras has one backend in a process, Triton is compiled or interpreted
 	@rm -f $(TIMES)
@@ -53,6 +53,9 @@ bench: $(READY)  ## loss and gradient beside torch, one thread
 PYTEST := GOMP_SPINCOUNT=3000 $(BIN)/pytest -n 2 --dist worksteal
 CHECK_TESTS := tests/contract tests/numpy tests/torch tests/reference tests/data tests/kernels/ctc tests/formulas \
 	tests/test_layering.py tests/test_errors.py tests/test_contract.py
+# of these, what starts processes, compiles programs or trains
+CHECK_LATER := $(patsubst %,--ignore=tests/torch/test_%.py,transformers huggingface big_batches tracing memory \
+	pytorchs_own module_agreement linear)
 # processor seconds per suite, over all runs of `make test`
 TIMES := $(VENV)/processor-times.jsonl
 timed = SEQLOSS_PROCESSOR_TIMES=$(TIMES) SEQLOSS_RUN="$(1)"

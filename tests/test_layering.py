@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """For each part of seqloss (a file or a folder under it), the other parts that it may import."""
 
-FRAMEWORKS = {"torch", "triton", "jax", "keras", "tensorflow", "lightning", "pytorch_lightning"}
+FRAMEWORKS = {"torch", "triton", "jax", "keras", "tensorflow", "lightning", "pytorch_lightning", "transformers"}
 MAY_NAME = {
     "kernels/triton": {"torch", "triton"},
     "kernels/triton/ctc": {"torch", "triton"},

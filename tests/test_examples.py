@@ -1,0 +1,49 @@
+"""The programs in examples/ run."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+pytestmark = pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="no question of Keras' backend")
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def write_tones(folder: Path) -> None:
+    """Recordings of two speakers: a tone for each digit."""
+    folder.mkdir()
+    for digit in range(10):
+        for name in ("ada_0", "ada_5", "ada_6", "bob_5"):
+            time = np.arange(2400 + 100 * digit) / 8000
+            samples = 9000 * np.sin(2 * np.pi * (200 + 150 * digit) * time)
+            with wave.open(str(folder / f"{digit}_{name}.wav"), "wb") as file:
+                file.setparams((1, 2, 8000, 0, "NONE", "not compressed"))
+                file.writeframes(samples.astype("<i2").tobytes())
+
+
+def test_the_model_of_hugging_face_transformers_trains_and_is_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("accelerate")
+    write_tones(tmp_path / "recordings")
+    script, out = EXAMPLES / "huggingface_ctc.py", tmp_path / "out"
+    options = ["--data", tmp_path, "--out", out, "--speaker", "bob", "--steps", "2"]
+    monkeypatch.setattr(sys, "argv", [str(script), *map(str, options)])
+    runpy.run_path(str(script), run_name="__main__")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "training, " in line]
+    places = [
+        f"{when} training, {name}, 10" for when in ("before", "after") for name in ("unseen takes", "speaker bob")
+    ]
+    assert [line.split(" recordings")[0] for line in lines] == places
+    assert all(re.search(r": word error \d+\.\d%, character error \d+\.\d%$", line) for line in lines)
+    assert {"config.json", "model.safetensors", "vocab.json"} <= {file.name for file in out.iterdir()}

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.func import grad, jacfwd, jacrev, jvp, vjp, vmap
 
-from seqloss.errors import LabelError, LengthError
+from seqloss.errors import LabelError, LengthError, ShapeError
 from seqloss.torch import CTCLoss, ctc_loss, from_loss_and_grad
 
 TARGETS, FRAMES, LABELS = torch.tensor([[1, 2, 2], [3, 1, 0]]), torch.tensor([7, 5]), torch.tensor([3, 2])
@@ -102,6 +102,11 @@ def test_what_breaks_the_contract_is_refused_under_vmap_too() -> None:
         vmap(lambda x: ctc_loss(x, TARGETS + 7, FRAMES))(many)
     with pytest.raises(LengthError, match=r"logit_lengths\[0\]: found 8, expected 0 to 7"):
         vmap(lambda x, frames: ctc_loss(x, TARGETS, frames, LABELS))(many, torch.stack([FRAMES + 1, FRAMES]))
+
+
+def test_a_sample_without_a_batch_axis_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ShapeError, match=r"Add a batch axis with logits\[None\]"):
+        vmap(ctc_loss)(scores(), TARGETS, FRAMES, LABELS)
 
 
 def test_a_custom_loss_works_under_grad_and_jvp_and_names_what_vmap_needs() -> None:

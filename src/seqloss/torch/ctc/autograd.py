@@ -62,7 +62,7 @@ class Losses(torch.autograd.Function):
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[tuple[torch.Tensor, ...], tuple[int, ...]]:
         options: Options = arguments[-1]
         many = info.batch_size
-        merged = merge_batches(many, in_dims[:-1], _as_tensors(arguments[:-1]))
+        merged = merge_batches(many, in_dims[:-1], as_tensors(arguments[:-1]))
         found = Losses.apply(*merged, options._replace(groups=options.groups * many))
         return tuple(split_batches(many, part) for part in found), (0, 0, 0, 0)
 
@@ -106,7 +106,7 @@ class Gradients(torch.autograd.Function):
         return split_batches(many, Gradients.apply(*merged, arguments[-1])), 0
 
 
-def _as_tensors(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+def as_tensors(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(x if x is None or isinstance(x, torch.Tensor) else torch.as_tensor(x) for x in arguments)
 
 

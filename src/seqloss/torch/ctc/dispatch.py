@@ -6,9 +6,9 @@ import torch
 
 from seqloss.torch._compat import has_tangent, transforms_are_active
 from seqloss.torch.arrays import IntegerArray
-from seqloss.torch.ctc.autograd import Losses
+from seqloss.torch.ctc.autograd import Losses, as_tensors
 from seqloss.torch.ctc.cpu_autograd import compute_losses_on_cpu
-from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
+from seqloss.torch.ctc.device_arguments import check_traced_forms, read_device_arguments, runs_on_triton
 from seqloss.torch.ctc.gpu_autograd import compute_losses_on_gpu
 from seqloss.torch.ctc.operators import compute_losses_by_operator
 from seqloss.torch.ctc.rows import Options
@@ -22,6 +22,9 @@ def compute_losses(
     """The loss of each row, (batch,), or their reduction, with a graph to the logits."""
     given = (logits, targets, logit_lengths, target_lengths, options)
     if not torch.compiler.is_compiling() and (transforms_are_active() or has_tangent(logits)):
+        check_traced_forms(
+            logits, *as_tensors(given[1:4]), blank=options.blank
+        )  # inside of vmap these are one sample's
         losses = Losses.apply(*given)[0]
         return losses if options.reduction == "none" else losses.sum()
     if is_traced(options.name, *given[:4]):

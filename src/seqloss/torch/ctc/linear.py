@@ -26,7 +26,7 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Batch, Infeasible, Reduction
-from seqloss.errors import OptionError, ShapeError, wrong_dtype, wrong_rank
+from seqloss.errors import DTypeError, OptionError, ShapeError, wrong_dtype, wrong_rank
 from seqloss.kernels.ctc.second_derivative import POSTERIOR, SOFTMAX
 from seqloss.torch._compat import graph_is_kept, has_tangent, is_batched, transforms_are_active
 from seqloss.torch.arrays import COMPUTED_IN, IntegerArray, integers_to_numpy
@@ -146,7 +146,10 @@ def _check_tensors(hidden: Any, weight: Any, bias: Any) -> None:
             continue
         if not isinstance(x, torch.Tensor) or x.dtype not in COMPUTED_IN:
             found = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-            raise wrong_dtype(name, found, "a torch.Tensor of float16, bfloat16, float32 or float64")
+            raise DTypeError(
+                f"{name}: expected a torch.Tensor of float16, bfloat16, float32 or float64, found {found}; the arguments "
+                "are (hidden, layer.weight, layer.bias, targets, ...), with bias=None for a layer without one."
+            )
         if x.dtype != hidden.dtype:
             raise wrong_dtype(name, x.dtype, f"{hidden.dtype}, the type of hidden; convert one of the two")
     if hidden.ndim != 3:

@@ -147,8 +147,8 @@ def _check_tensors(hidden: Any, weight: Any, bias: Any) -> None:
         if not isinstance(x, torch.Tensor) or x.dtype not in COMPUTED_IN:
             found = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
             raise DTypeError(
-                f"{name}: expected a torch.Tensor of float16, bfloat16, float32 or float64, found {found}; the arguments "
-                "are (hidden, layer.weight, layer.bias, targets, ...), with bias=None for a layer without one."
+                f"{name}: expected a torch.Tensor of float16, bfloat16, float32 or float64, found {found}; the "
+                "arguments are (hidden, layer.weight, layer.bias, targets, ...), with bias=None for a layer without one."
             )
         if x.dtype != hidden.dtype:
             raise wrong_dtype(name, x.dtype, f"{hidden.dtype}, the type of hidden; convert one of the two")

@@ -266,3 +266,11 @@ def data_parallel(devices: int) -> OptionError:
         f"num_items_in_batch: found {devices} numbers, expected one: the Trainer runs torch.nn.DataParallel on that "
         f"many devices; start the script with torchrun --nproc-per-node {devices}, or with CUDA_VISIBLE_DEVICES=0."
     )
+
+
+def uneven_concatenation(found: int, labels: int) -> LengthError:
+    """The error for lengths that do not add up to the number of concatenated labels."""
+    return LengthError(
+        f"target_lengths: they add up to {found}, expected {labels}, "
+        "the number of concatenated labels; a concatenated target has no padding."
+    )

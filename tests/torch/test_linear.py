@@ -149,6 +149,66 @@ def test_a_second_derivative_and_forward_mode_and_transforms_raise() -> None:
             chunked([*layer[:2], bias], targets)
 
 
+def test_labels_and_lengths_changed_before_backward_do_not_change_the_gradient() -> None:
+    for reduction in ("none", "sum"):
+        (layer, targets), (other, same) = problem(), problem()
+        expected = chunked(other, same, infeasible="zero", reduction=reduction)
+        loss = chunked(layer, targets, infeasible="zero", reduction=reduction)
+        targets.fill_(1)
+        loss.sum().backward()
+        expected.sum().backward()
+        assert all(torch.equal(x.grad, y.grad) for x, y in zip(layer, other, strict=True))
+
+
+def test_an_infinite_upstream_gradient_leaves_rows_without_a_path_and_padding_at_0() -> None:
+    for reduction in ("none", "sum"):
+        (hidden, weight, bias), targets = problem()
+        loss = chunked([hidden, weight, bias], targets, infeasible="zero", reduction=reduction)
+        loss.backward(torch.full_like(loss, torch.inf))
+        assert not hidden.grad[2].any()
+        assert not hidden.grad[1, 7:].any()
+
+
+def test_a_loss_scale_keeps_small_gradients_of_half_types() -> None:
+    rng = np.random.default_rng(0)
+    arrays = (rng.normal(size=(4, 20, 8)), 0.05 * rng.normal(size=(20_000, 8)))
+    targets = torch.from_numpy(rng.integers(1, 20_000, (4, 8)))
+    found = [torch.from_numpy(x).half().requires_grad_() for x in arrays]
+    exact = [x.detach().double().requires_grad_() for x in found]
+    (65536 * linear_ctc_loss(*found, None, targets, reduction="mean")).backward()
+    (65536 * ctc_loss(torch.nn.functional.linear(*exact), targets, reduction="mean")).backward()
+    for x, y in zip(found, exact, strict=True):
+        assert (x.grad - y.grad).norm() < 2e-3 * y.grad.norm()
+
+
+def test_under_autocast_the_layer_is_computed_in_its_type() -> None:
+    (hidden, weight, bias), targets = problem(torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = chunked([hidden, weight, bias], targets, infeasible="zero", reduction="sum")
+        mixed = chunked([hidden.bfloat16(), weight, bias], targets, infeasible="zero", reduction="sum")
+        expected = plain([hidden, weight, bias], targets, infeasible="zero", reduction="sum")
+    assert torch.equal(found, expected)
+    assert torch.equal(mixed, expected)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(loss, weight)[0] for loss in (found, expected)), rtol=0.02, atol=0.01
+    )
+
+
+def test_a_layer_without_features_has_the_loss_of_its_bias() -> None:
+    layer = [torch.zeros(BATCH, TIME, 0), torch.zeros(CLASSES, 0), torch.zeros(CLASSES)]
+    _, targets = problem()
+    torch.testing.assert_close(chunked(layer, targets), plain(layer, targets))
+
+
+def test_a_layer_on_another_device_and_a_batch_of_gradients_are_refused() -> None:
+    layer, targets = problem()
+    with pytest.raises(RuntimeError, match="weight: found on meta, expected on cpu, where hidden is"):
+        chunked([layer[0], layer[1].to("meta"), layer[2]], targets)
+    losses = chunked(layer, targets)
+    with pytest.raises(RuntimeError, match="linear_ctc_loss works in plain backward alone"):
+        torch.autograd.grad(losses, layer, torch.eye(BATCH, dtype=torch.float64), is_grads_batched=True)
+
+
 BAD: dict[str, tuple[type[Exception], str, dict[str, Any]]] = {
     "features": (ShapeError, r"weight: expected shape \(classes, features\), with the 6 features", {"weight": (40, 5)}),
     "classes": (ShapeError, r"bias: expected shape \(40,\), one for each class, found \(39,\)", {"bias": (39,)}),
@@ -172,7 +232,7 @@ def test_bad_values_are_named() -> None:
         chunked(layer, targets.index_put((torch.tensor(0), torch.tensor(1)), torch.tensor(40)))
     with pytest.raises(InfeasibleError, match="row 2: no path fits"):
         chunked(layer, targets, infeasible="raise")
-    with pytest.raises(DTypeError, match=r"weight: .*the type of hidden"):
+    with pytest.raises(DTypeError, match=r"weight: found torch.float32, expected torch.float64, the type of hidden"):
         chunked([layer[0], layer[1].float(), layer[2]], targets)
     with pytest.raises(OptionError, match="memory_limit: expected a whole number of bytes"):
         chunked(layer, targets, memory_limit=0)

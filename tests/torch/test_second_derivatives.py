@@ -251,6 +251,51 @@ def test_rows_without_a_path_non_finite_rows_and_unused_frames_have_no_part_in_o
         assert product[3].isnan().all()
 
 
+@pytest.mark.parametrize("create_graph", [True, False])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_gradient_inside_a_dual_level_has_the_hessian_for_a_tangent(name: str, create_graph: bool) -> None:
+    forward_ad = torch.autograd.forward_ad
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(leaf(), DIRECTION)
+        (gradient,) = torch.autograd.grad(LOSSES[name](dual).sum(), dual, create_graph=create_graph)
+        tangent = forward_ad.unpack_dual(gradient).tangent
+    expected = hessian(name) @ DIRECTION.double().flatten()
+    torch.testing.assert_close(tangent.detach().double().flatten(), expected, **NEAR)
+
+
+def test_an_upstream_gradient_with_a_tangent_gives_it_to_the_gradient() -> None:
+    forward_ad, x = torch.autograd.forward_ad, leaf()
+    (expected,) = torch.autograd.grad(ctc_loss(x, TARGETS, FRAMES, LABELS).sum(), x)
+    with forward_ad.dual_level():
+        weight = forward_ad.make_dual(torch.tensor(2.0, dtype=KIND), torch.tensor(3.0, dtype=KIND))
+        (gradient,) = torch.autograd.grad(ctc_loss(x, TARGETS, FRAMES, LABELS).sum() * weight, x)
+        tangent = forward_ad.unpack_dual(gradient).tangent
+    torch.testing.assert_close(tangent, 3 * expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(INTERPRETED, reason="autograd itself refuses a change of what the Triton kernels save")
+def test_labels_and_lengths_changed_after_the_loss_do_not_change_its_second_derivative() -> None:
+    for changed in range(3):
+        given = [TARGETS.clone(), FRAMES.clone(), LABELS.clone()]
+        x = leaf()
+        losses = ctc_loss(x, *given)
+        given[changed].fill_(1)
+        (gradient,) = torch.autograd.grad(losses.sum(), x, create_graph=True)
+        (product,) = torch.autograd.grad(gradient, x, DIRECTION)
+        expected = hessian("ctc_loss") @ DIRECTION.double().flatten()
+        torch.testing.assert_close(product.double().flatten(), expected, **NEAR)
+
+
+def test_arguments_of_a_custom_loss_that_change_do_not_change_its_second_derivative() -> None:
+    loss = from_loss_and_grad(lambda x, y: (((x - y) ** 3).sum(-1), 3 * (x - y) ** 2), lambda x, v, y: 6 * (x - y) * v)
+    for other in (torch.zeros(3), np.zeros(3)):
+        x = torch.ones(2, 3, requires_grad=True)
+        total = loss(x, other).sum()
+        other[...] = 5
+        (gradient,) = torch.autograd.grad(total, x, create_graph=True)
+        assert (torch.autograd.grad(gradient.sum(), x)[0] == 6).all()
+
+
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16], ids=str)
 def test_second_derivatives_of_half_types_are_rounded_once(kind: torch.dtype) -> None:
     x = leaf(kind)

@@ -123,13 +123,38 @@ def test_a_compiled_loss_refuses_what_breaks_the_contract_when_it_runs() -> None
 
 
 @pytest.mark.parametrize("name", ["ctc_loss", "CTCLoss"])
-def test_vmap_inside_a_compiled_program_works_and_grad_is_an_error_and_no_other_number(name: str) -> None:
+def test_vmap_inside_a_compiled_program_works_and_what_differentiates_runs_uncompiled_or_is_an_error(name: str) -> None:
     many = torch.stack([leaf(seed).detach() for seed in range(3)])
     program = torch.compile(torch.func.vmap(LOSSES[name]), backend="aot_eager", fullgraph=True)
     assert_same(program(many), torch.func.vmap(LOSSES[name])(many))
-    gradient = torch.func.grad(lambda x: LOSSES[name](x).sum())
-    with pytest.raises(RuntimeError):
-        torch.compile(gradient, backend="aot_eager", fullgraph=True)(leaf().detach())
+    for derivative in ("func.grad", "jvp"):
+        function = DERIVATIVES[derivative](LOSSES[name])
+        found = torch.compile(function, backend="aot_eager")(leaf().detach())
+        assert_same(found, function(leaf().detach()))
+        torch.compiler.reset()
+        with pytest.raises(RuntimeError):
+            torch.compile(function, backend="aot_eager", fullgraph=True)(leaf().detach())
+
+
+def test_forward_mode_through_a_compiled_program_is_an_error_and_not_0() -> None:
+    program = torch.compile(LOSSES["ctc_loss"], backend="aot_eager")
+    program(leaf().detach())
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(leaf().detach(), leaf(1).detach())
+        with pytest.raises(RuntimeError, match="has no forward mode; call the loss itself"):
+            program(dual)
+
+
+def test_another_denominator_does_not_compile_the_program_again() -> None:
+    counters.clear()
+    program = torch.compile(
+        lambda x, total: ctc_loss(x, TARGETS, FRAMES, LABELS, reduction="sum", denominator=total),
+        backend="eager", fullgraph=True,
+    )  # fmt: skip
+    for total in range(1, 6):
+        expected = ctc_loss(leaf(), TARGETS, FRAMES, LABELS, reduction="sum", denominator=float(total))
+        assert_same(program(leaf(), float(total)), expected)
+    assert counters["stats"]["unique_graphs"] <= 2
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -252,8 +277,8 @@ class Scores(torch.nn.Module):
 def test_the_operators_pass_opcheck(gradient: bool, reduction: str) -> None:
     options = Options("ctc_loss", 0, True, "inf", reduction, None, True, 0)  # type: ignore[arg-type]
     x = leaf() if gradient else leaf().detach()
-    opcheck(operators.ctc_loss_and_gradient, (x, TARGETS, FRAMES, LABELS, *options, gradient))
-    opcheck(operators.ctc_loss_and_gradient, (x, ROW, None, LABELS, *options, gradient))
+    opcheck(operators.ctc_loss_and_gradient, (x, TARGETS, FRAMES, LABELS, *options, gradient, True))
+    opcheck(operators.ctc_loss_and_gradient, (x, ROW, None, LABELS, *options, gradient, True))
     if gradient:
         rest = (TARGETS, FRAMES, LABELS, torch.ones(2), 0, True, 0)
         opcheck(second_derivative.ctc_hessian_product, (leaf().detach(), leaf(1), *rest))

@@ -104,6 +104,20 @@ def test_what_breaks_the_contract_is_refused_under_vmap_too() -> None:
         vmap(lambda x, frames: ctc_loss(x, TARGETS, frames, LABELS))(many, torch.stack([FRAMES + 1, FRAMES]))
 
 
+@pytest.mark.skipif(INTERPRETED, reason="values on a device are not checked")
+def test_concatenated_targets_of_each_batch_are_checked_for_themselves_under_vmap() -> None:
+    rows = torch.tensor([[1, 2, 3, 1, 2, 3]] * 2)
+    lengths = torch.tensor([[3, 3, 1], [1, 2, 2]])  # twelve in all, as there are labels
+    x = torch.zeros(2, 3, 7, 5, dtype=KIND)
+    with pytest.raises(LengthError, match="they add up to 7, expected 6"):
+        vmap(ctc_loss)(x, rows, torch.full((2, 3), 7), lengths)
+
+
+def test_an_empty_axis_of_vmap_is_refused() -> None:
+    with pytest.raises(ShapeError, match="vmap: found an axis of size 0"):
+        vmap(LOSSES["ctc_loss"])(scores().new_zeros(0, 2, 7, 4))
+
+
 def test_a_sample_without_a_batch_axis_is_refused_with_what_to_do() -> None:
     with pytest.raises(ShapeError, match=r"Add a batch axis with logits\[None\]"):
         vmap(ctc_loss)(scores(), TARGETS, FRAMES, LABELS)

@@ -139,10 +139,7 @@ def _pad(labels: np.ndarray, counts: np.ndarray, unseen: bool) -> tuple[np.ndarr
     if not unseen:
         _check_lengths("target_lengths", counts, labels.shape[0], "labels")
     if not unseen and counts.sum() != labels.shape[0]:
-        raise errors.LengthError(
-            f"target_lengths: they add up to {counts.sum()}, expected {labels.shape[0]}, "
-            "the number of concatenated labels; a concatenated target has no padding."
-        )
+        raise errors.uneven_concatenation(int(counts.sum()), labels.shape[0])
     padded = np.zeros((len(counts), int(counts.max(initial=0))), labels.dtype)
     inside = np.arange(padded.shape[1]) < counts[:, None]
     padded[inside] = labels[: np.count_nonzero(inside)]

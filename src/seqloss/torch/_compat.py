@@ -15,6 +15,15 @@ import torch
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
+def constant_for_dynamo(function: Function) -> Function:
+    """Do what `torch.compiler.assume_constant_result` does, without importing the compiler.
+
+    Uses the attribute _dynamo_marked_constant.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
 def is_batched(tensor: torch.Tensor) -> bool:
     """Whether a tensor is batched by `torch.vmap` or by `torch.autograd.grad(..., is_grads_batched=True)`.
 
@@ -38,6 +47,30 @@ def transforms_are_active() -> bool:
     Uses torch._C._are_functorch_transforms_active.
     """
     return torch._C._are_functorch_transforms_active()
+
+
+def is_in_dual_level() -> bool:
+    """Whether the call is inside torch.autograd.forward_ad.dual_level.
+
+    Uses torch.autograd.forward_ad._current_level.
+    """
+    return torch.autograd.forward_ad._current_level >= 0
+
+
+def needs_graph() -> bool:
+    """Whether what a backward computes must have derivatives of its own: in reverse mode, or in forward mode."""
+    return torch.is_grad_enabled() or is_in_dual_level()
+
+
+@constant_for_dynamo
+def differentiating_transform() -> str:
+    """The name of a transform around the call that differentiates: "grad", "jvp" or "dual_level"; or "".
+
+    Uses torch._C._functorch.get_interpreter_stack.
+    """
+    kinds = [str(one.key()).rpartition(".")[2].lower() for one in torch._C._functorch.get_interpreter_stack() or []]
+    differentiating = [kind for kind in kinds if kind in ("grad", "jvp")]
+    return differentiating[-1] if differentiating else "dual_level" if is_in_dual_level() else ""
 
 
 def has_tangent(tensor: torch.Tensor) -> bool:
@@ -88,15 +121,6 @@ def graph_is_kept() -> bool:
     Uses torch._C._autograd._get_current_graph_task_keep_graph.
     """
     return torch._C._autograd._get_current_graph_task_keep_graph()
-
-
-def constant_for_dynamo(function: Function) -> Function:
-    """Do what `torch.compiler.assume_constant_result` does, without importing the compiler.
-
-    Uses the attribute _dynamo_marked_constant.
-    """
-    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
-    return function
 
 
 def is_recorded() -> bool:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from seqloss.errors import ShapeError, wrong_dtype
-from seqloss.torch._compat import forward_rule, is_legacy_batched
+from seqloss.torch._compat import forward_rule, is_legacy_batched, needs_graph
 from seqloss.torch.arrays import COMPUTED_IN
 from seqloss.torch.last_derivative import refuse_derivative
 from seqloss.torch.tracing import refuse_tracing, untraced
@@ -68,6 +68,8 @@ def from_loss_and_grad(
         if not isinstance(x, torch.Tensor) or not x.is_floating_point():
             found = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
             raise wrong_dtype("the first argument", found, "a floating torch.Tensor")
+        if hessian_vector_product is not None:  # it is called later, when the caller may have changed its arrays
+            args, kwargs = tuple(map(_copied, args)), {name: _copied(value) for name, value in kwargs.items()}
         return _apply(x, _Call(function, hessian_vector_product, args, kwargs))
 
     loss.__name__ = _name_of(function)
@@ -139,7 +141,7 @@ class _CustomLoss(torch.autograd.Function):
         if upstream is None:
             return None, None
         x, gradient = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph=True
+        if needs_graph():  # create_graph=True, or forward mode
             gradient = _Gradient.apply(x, gradient, ctx.call)
         rows = upstream.reshape(upstream.shape + (1,) * (gradient.ndim - upstream.ndim))
         return (gradient * rows).to(x.dtype), None
@@ -266,6 +268,12 @@ def _to_numpy(value: Any) -> Any:
     array = value.detach().to("cpu", COMPUTED_IN.get(value.dtype, value.dtype)).numpy().view()
     array.flags.writeable = False
     return array
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _to_tensor(value: Any, x: torch.Tensor) -> torch.Tensor:

@@ -91,6 +91,8 @@ def _replacement(
     zero_infinity: bool = False,
 ) -> torch.Tensor:  # fmt: skip
     """`torch.ctc_loss`, whose reduction is a number."""
+    if reduction not in range(len(_REDUCTIONS)):
+        raise RuntimeError(f"reduction: found {reduction!r}, expected 0, 1 or 2, which are {', '.join(_REDUCTIONS)}.")
     return functional.ctc_loss(
         log_probs, targets, input_lengths, target_lengths, blank, _REDUCTIONS[reduction], zero_infinity
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from seqloss.torch._compat import forward_rule
+from seqloss.torch._compat import forward_rule, needs_graph
 from seqloss.torch.ctc.operators import compute_rows_by_operator
 from seqloss.torch.ctc.rows import Options, RowTensors, compute_rows
 from seqloss.torch.ctc.second_derivative import merge_batches, multiply_hessian, split_batches
@@ -43,7 +43,7 @@ class Losses(torch.autograd.Function):
         if upstream is None:
             return (None,) * 5
         logits, gradient, factor, integers = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if needs_graph():
             gradient = Gradients.apply(logits, gradient, factor, integers, ctx.options)
         result = multiply_rows(gradient, upstream, factor).to(logits.dtype)
         return result, None, None, None, None

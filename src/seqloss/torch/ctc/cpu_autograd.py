@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqloss.torch._compat import dispatches_operators, graph_is_kept, is_batched
+from seqloss.torch._compat import dispatches_operators, graph_is_kept, is_batched, needs_graph
 from seqloss.torch.arrays import tensor_to_numpy
 from seqloss.torch.ctc.autograd import Gradients, multiply_rows
 from seqloss.torch.ctc.rows import HostRows, Options, compute_host_rows
@@ -32,7 +32,8 @@ def compute_losses_on_cpu(
 def _result(host: HostRows, logits: torch.Tensor) -> torch.Tensor:
     losses = host.rows.losses
     if host.weights is not None:
-        losses = np.asarray((losses * host.weights).sum(dtype=losses.dtype))
+        with np.errstate(all="ignore"):  # an infinite loss, a weight of 0
+            losses = np.asarray((losses * host.weights).sum(dtype=losses.dtype))
     return torch.from_numpy(losses).to(logits.device)
 
 
@@ -52,7 +53,7 @@ class _Losses(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if needs_graph():
             result = _with_a_graph(ctx, gradient, upstream)
         elif is_batched(upstream) or dispatches_operators(upstream):
             device, kind = ctx.like

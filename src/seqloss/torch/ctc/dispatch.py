@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from seqloss.torch._compat import has_tangent, transforms_are_active
+from seqloss.torch._compat import differentiating_transform, has_tangent, transforms_are_active
 from seqloss.torch.arrays import IntegerArray
 from seqloss.torch.ctc.autograd import Losses, as_tensors
 from seqloss.torch.ctc.cpu_autograd import compute_losses_on_cpu
@@ -20,6 +20,11 @@ def compute_losses(
     target_lengths: IntegerArray | None, options: Options,
 ) -> torch.Tensor:  # fmt: skip
     """The loss of each row, (batch,), or their reduction, with a graph to the logits."""
+    if torch.compiler.is_compiling() and differentiating_transform():
+        raise RuntimeError(
+            f"{options.name}: torch.compile cannot differentiate it by {differentiating_transform()} inside of the "
+            "compiled program; compile the loss alone and apply the transform outside, or leave out torch.compile."
+        )
     given = (logits, targets, logit_lengths, target_lengths, options)
     if not torch.compiler.is_compiling() and (transforms_are_active() or has_tangent(logits)):
         check_traced_forms(

@@ -13,7 +13,7 @@ import torch
 
 from seqloss.contract import Reduction
 from seqloss.kernels.ctc.second_derivative import EXP
-from seqloss.torch._compat import is_batched
+from seqloss.torch._compat import is_batched, needs_graph
 from seqloss.torch.ctc import gpu
 from seqloss.torch.ctc.autograd import Gradients, multiply_rows
 from seqloss.torch.ctc.device_arguments import read_device_arguments
@@ -87,7 +87,7 @@ class _Losses(torch.autograd.Function):
         call: _Call = ctx.call
         logits, residuals = logits.resolve_neg(), residuals.resolve_neg()  # a hook may have saved something else
         weights = gpu.weighed(upstream.resolve_neg(), call.weight)
-        if torch.is_grad_enabled():  # create_graph=True
+        if needs_graph():  # create_graph=True, or forward mode
             own = replay.unpack_residuals(residuals, ctx.layout).weights
             rows = weights if own is None else weights * own
             return _with_a_graph(ctx.options, rows, logits, *given), *(None,) * 6

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Batch, Infeasible, Reduction
-from seqloss.errors import DTypeError, OptionError, ShapeError, wrong_dtype, wrong_rank
+from seqloss.errors import DTypeError, OptionError, ShapeError, wrong_rank
 from seqloss.kernels.ctc.second_derivative import POSTERIOR, SOFTMAX
 from seqloss.torch._compat import graph_is_kept, has_tangent, is_batched, transforms_are_active
 from seqloss.torch.arrays import COMPUTED_IN, IntegerArray, integers_to_numpy
@@ -62,7 +62,8 @@ def linear_ctc_loss(
         linear_ctc_loss(hidden, W, b, ...) = ctc_loss(hidden W^T + b, ...)
 
     Use it instead of the last layer and `ctc_loss` for a large vocabulary. The loss and the gradients of hidden, weight
-    and bias are those of the two, up to rounding.
+    and bias are those of the two, up to rounding. Under torch.autocast the layer is computed in its type, as
+    torch.nn.functional.linear does.
 
     Args:
         hidden: the input of the layer, shape (batch, time, features), float16, bfloat16, float32 or float64.
@@ -77,7 +78,7 @@ def linear_ctc_loss(
         infeasible: result for a row without a path of positive probability: "inf" (loss inf, gradient 0), "zero" (loss
             0, gradient 0) or "raise" (an InfeasibleError).
         reduction: as in `ctc_loss`: "none", "sum", "mean", "batch" or "labels". With "none" the backward pass computes
-            the logits again.
+            the logits again; so it does for half types.
         denominator: positive number that divides the sum; only with reduction="sum".
         validate: True checks labels and lengths. False skips these checks; the result of an invalid row is then NaN.
         memory_limit: bytes for logits and their gradient at a time. At least one frame is computed at once, which takes
@@ -121,9 +122,15 @@ def linear_ctc_loss(
         )
     _check_tensors(hidden, weight, bias)
     refuse_tracing("linear_ctc_loss", hidden)
+    hidden, weight, bias = _autocast(hidden, weight, bias)
+    _check_types(hidden, weight, bias)
     batch = contract.validate(
         (*hidden.shape[:2], weight.shape[0]), *map(integers_to_numpy, (targets, logit_lengths, target_lengths)),
         blank=blank, values=validate,
+    )  # fmt: skip
+    batch = replace(  # the caller may change its arrays before backward
+        batch, targets=batch.targets.copy(), logit_lengths=batch.logit_lengths.copy(),
+        target_lengths=batch.target_lengths.copy(),
     )  # fmt: skip
     weights = np.asarray(contract.reduction_weights(reduction, batch.target_lengths, denominator))
     given = [x for x in (hidden, weight, bias) if x is not None]
@@ -136,7 +143,7 @@ def linear_ctc_loss(
 
 
 def _check_memory_limit(memory_limit: Any) -> None:
-    if isinstance(memory_limit, bool) or not isinstance(memory_limit, int) or memory_limit < 1:
+    if isinstance(memory_limit, bool) or not isinstance(memory_limit, int | np.integer) or memory_limit < 1:
         raise OptionError(f"memory_limit: expected a whole number of bytes from 1 on, found {memory_limit!r}.")
 
 
@@ -148,10 +155,12 @@ def _check_tensors(hidden: Any, weight: Any, bias: Any) -> None:
             found = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
             raise DTypeError(
                 f"{name}: expected a torch.Tensor of float16, bfloat16, float32 or float64, found {found}; the "
-                "arguments are (hidden, layer.weight, layer.bias, targets, ...), with bias=None for a layer without one."
+                "arguments are (hidden, layer.weight, layer.bias, targets, ...), with bias=None for a layer without."
             )
-        if x.dtype != hidden.dtype:
-            raise wrong_dtype(name, x.dtype, f"{hidden.dtype}, the type of hidden; convert one of the two")
+        if x.device != hidden.device:
+            raise RuntimeError(
+                f"{name}: found on {x.device}, expected on {hidden.device}, where hidden is; move it there."
+            )
     if hidden.ndim != 3:
         raise wrong_rank("hidden", hidden.shape, "(batch, time, features)")
     if weight.ndim != 2 or weight.shape[1] != hidden.shape[2]:
@@ -161,6 +170,24 @@ def _check_tensors(hidden: Any, weight: Any, bias: Any) -> None:
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"bias: expected shape ({weight.shape[0]},), one for each class, found {tuple(bias.shape)}.")
+
+
+def _autocast(*layer: torch.Tensor | None) -> tuple[Any, ...]:
+    """The layer in the type of torch.autocast, as torch.nn.functional.linear takes it there."""
+    device = layer[0].device.type if layer[0] is not None else "cpu"
+    if not torch.is_autocast_enabled(device) or any(x is not None and x.dtype == torch.float64 for x in layer):
+        return layer
+    kind = torch.get_autocast_dtype(device)
+    return tuple(None if x is None else x.to(kind) for x in layer)
+
+
+def _check_types(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+    for name, x in (("weight", weight), ("bias", bias)):
+        if x is not None and x.dtype != hidden.dtype:
+            raise DTypeError(
+                f"{name}: found {x.dtype}, expected {hidden.dtype}, the type of hidden; convert one of the two, or use "
+                "torch.autocast."
+            )
 
 
 @dataclass(frozen=True)
@@ -195,7 +222,8 @@ class _LinearLosses(torch.autograd.Function):
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, call: _Call
     ) -> torch.Tensor:
         ctx.call = call
-        now = call.gradient and call.reduced
+        # of half types in backward: the gradient is rounded after the upstream factor, which may be a loss scale
+        now = call.gradient and call.reduced and COMPUTED_IN[hidden.dtype] == hidden.dtype
         gradients = _new_gradients(hidden, weight, bias, ctx.needs_input_grad) if now else None
         losses = _compute(hidden, weight, bias, call, call.weights, gradients)
         if call.gradient:
@@ -206,10 +234,16 @@ class _LinearLosses(torch.autograd.Function):
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         hidden, weight, bias, *saved = ctx.saved_tensors
         call: _Call = ctx.call
+        batched = is_batched(upstream)
+        if has_tangent(upstream) or (batched and not saved):
+            raise RuntimeError(
+                "linear_ctc_loss works in plain backward alone; use ctc_loss on the layer's output in forward mode and "
+                "for batches of gradients (is_grads_batched=True)."
+            )
         with torch.no_grad():
-            if saved:
-                kept = graph_is_kept() or is_batched(upstream)
-                found = [_multiply(x, upstream, kept) for x in saved]
+            # 0 times inf is NaN: then the rows without a gradient must be computed again
+            if saved and (batched or bool(upstream.isfinite())):
+                found = [_multiply(x, upstream, graph_is_kept() or batched) for x in saved]
             else:
                 gradients = _new_gradients(hidden, weight, bias, ctx.needs_input_grad)
                 _compute(hidden, weight, bias, call, call.weights * upstream.cpu().double(), gradients)
@@ -346,11 +380,11 @@ class _Rows:
         """The layer's output, in the type that is computed in; overwritten by the next call."""
         shape = (*inputs.shape[:-1], len(self.weight))
         output = self._buffer("logits", shape, inputs.dtype)
-        flat = inputs.reshape(-1, inputs.shape[-1])
+        flat = inputs.reshape(math.prod(shape[:-1]), inputs.shape[-1])
         if self.bias is None:
-            torch.mm(flat, self.weight.T, out=output.view(-1, shape[-1]))
+            torch.mm(flat, self.weight.T, out=output.view(len(flat), shape[-1]))
         else:
-            torch.addmm(self.bias, flat, self.weight.T, out=output.view(-1, shape[-1]))
+            torch.addmm(self.bias, flat, self.weight.T, out=output.view(len(flat), shape[-1]))
         return output.to(COMPUTED_IN[inputs.dtype])
 
     def _buffer(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

@@ -14,6 +14,7 @@ import torch
 from seqloss.contract import Reduction
 from seqloss.kernels.ctc.second_derivative import EXP, SOFTMAX
 from seqloss.kernels.triton.ctc.residuals import Residuals, empty_residuals
+from seqloss.torch._compat import is_in_dual_level
 from seqloss.torch.arrays import COMPUTED_IN
 from seqloss.torch.ctc.device_arguments import check_traced_forms, read_traced_arguments, runs_on_triton
 from seqloss.torch.ctc.gpu import INFEASIBLE, INFEASIBLE_STATUS, counted, slack, weighed
@@ -43,6 +44,7 @@ def ctc_losses(
     """
     from seqloss.kernels.triton.ctc import pipeline as ctc
 
+    _refuse_forward_mode("ctc_loss")
     losses, residuals = ctc.forward(
         logits, targets, logit_lengths, target_lengths, label_counts, blank=blank, normalize=normalize,
         infeasible=infeasible, reduction=reduction, rounding=None if rounding == UNCHECKED else rounding,
@@ -129,14 +131,25 @@ def _double_backward(ctx: Any, upstream: torch.Tensor) -> tuple[Any, ...]:
 ctc_gradient.register_autograd(_double_backward, setup_context=_save_gradient)
 
 
+def _refuse_forward_mode(name: str) -> None:
+    if is_in_dual_level():
+        raise RuntimeError(
+            f"{name}: a compiled, exported or recorded program has no forward mode; call the loss itself inside of "
+            "forward_ad.dual_level and torch.func.jvp."
+        )
+
+
 def compute_losses_by_operator(
     logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options
 ) -> torch.Tensor:
     """The loss of each row, or their reduction, as operators; while a program is traced."""
     if not runs_on_triton(logits):
         gradient = torch.is_grad_enabled() and logits.requires_grad
-        losses = _call_operator(logits, targets, logit_lengths, target_lengths, options, gradient)[0]
-        return losses if options.reduction == "none" else losses.sum()
+        # the denominator stays outside of the operator: as an argument, each number would be compiled anew
+        plain = options._replace(denominator=None)
+        losses = _call_operator(logits, targets, logit_lengths, target_lengths, plain, gradient, program=True)[0]
+        losses = losses if options.reduction == "none" else losses.sum()
+        return losses if options.denominator is None else losses / options.denominator
     given = read_traced_arguments(logits, targets, logit_lengths, target_lengths, blank=options.blank)
     allowed = slack(logits, options.normalize or options.gradient == EXP, options.validate)
     found: torch.Tensor = ctc_losses(
@@ -151,19 +164,22 @@ def compute_rows_by_operator(
     logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options
 ) -> RowTensors:
     """Losses and gradients as an operator; while a program is traced inside a transform of torch.func."""
-    losses, gradient, factor = _call_operator(logits, targets, logit_lengths, target_lengths, options, True)
+    losses, gradient, factor = _call_operator(
+        logits, targets, logit_lengths, target_lengths, options, True, program=False
+    )
     given = read_traced_arguments(logits, targets, logit_lengths, target_lengths, blank=options.blank)
     return RowTensors(losses, gradient, factor, pack_integers(logits, given))
 
 
 def _call_operator(
-    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options, gradient: bool
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    logits: torch.Tensor, targets: Any, logit_lengths: Any, target_lengths: Any, options: Options, gradient: bool,
+    *, program: bool,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
     labels = torch.as_tensor(targets)
     frames, counts = (None if x is None else torch.as_tensor(x) for x in (logit_lengths, target_lengths))
     check_traced_forms(logits, labels, frames, counts, blank=options.blank)
     found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = ctc_loss_and_gradient(
-        logits, labels, frames, counts, *options, gradient
+        logits, labels, frames, counts, *options, gradient, program
     )
     return found
 
@@ -173,14 +189,19 @@ def _call_operator(
     mutates_args=(),
     schema="(Tensor logits, Tensor targets, Tensor? logit_lengths, Tensor? target_lengths, str name, int blank, "
     "bool normalize, str infeasible, str reduction, float? denominator, bool validate, int mode, int groups, "
-    "bool gradient) -> (Tensor, Tensor, Tensor)",
+    "bool gradient, bool program) -> (Tensor, Tensor, Tensor)",
 )
 def ctc_loss_and_gradient(
     logits: torch.Tensor, targets: torch.Tensor, logit_lengths: torch.Tensor | None,
     target_lengths: torch.Tensor | None, *rest: Any,
 ) -> tuple[torch.Tensor, ...]:  # fmt: skip
-    """Losses, gradients and factors of `RowTensors`; without `gradient`, the last two have no entries."""
-    *options, gradient = rest
+    """Losses, gradients and factors of `RowTensors`; without `gradient`, the last two have no entries.
+
+    With `program`, it is called by a recorded program, whose tangents PyTorch would drop without an error.
+    """
+    *options, gradient, program = rest
+    if program:
+        _refuse_forward_mode(options[0])
     given = (logits.detach(), targets, logit_lengths, target_lengths, Options(*options))
     if gradient:
         return compute_rows(*given)[:3]
@@ -192,7 +213,7 @@ def ctc_loss_and_gradient(
 def _(logits: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, ...]:
     kind = COMPUTED_IN[logits.dtype]
     losses = logits.new_empty(logits.shape[0], dtype=kind)
-    if not rest[-1]:
+    if not rest[-2]:
         return losses, losses.new_empty(0), losses.new_empty(0)
     return losses, logits.new_empty(logits.shape, dtype=kind), logits.new_empty(logits.shape[:2], dtype=kind)
 
@@ -200,14 +221,14 @@ def _(logits: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, ...]:
 @ctc_loss_and_gradient.register_vmap
 def _(info: Any, in_dims: Any, *arguments: Any) -> tuple[tuple[torch.Tensor, ...], tuple[int, ...]]:
     many = info.batch_size
-    *merged, groups, gradient = merge_batches(many, in_dims, arguments)
-    found = ctc_loss_and_gradient(*merged, groups * many, gradient)
+    *merged, groups, gradient, program = merge_batches(many, in_dims, arguments)
+    found = ctc_loss_and_gradient(*merged, groups * many, gradient, program)
     return tuple(split_batches(many, part) if part.numel() else part for part in found), (0, 0, 0)
 
 
 def _save_rows(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
     _, gradient, factor = output
-    ctx.options = Options(*inputs[4:-1])
+    ctx.options = Options(*inputs[4:-2])
     ctx.mark_non_differentiable(factor)
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*inputs[:4], gradient, factor)
@@ -228,7 +249,7 @@ def _backward_rows(
             options.blank % logits.shape[2], options.normalize, options.gradient,
         )  # fmt: skip
         result = product if result is None else result + product
-    return None if result is None else result.to(logits.dtype), *(None,) * 13
+    return None if result is None else result.to(logits.dtype), *(None,) * 14
 
 
 ctc_loss_and_gradient.register_autograd(_backward_rows, setup_context=_save_rows)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from seqloss import contract
+from seqloss import contract, errors
 from seqloss.contract import Batch, Infeasible, Reduction
 from seqloss.kernels.ctc.batch import add_exponentials
 from seqloss.kernels.ctc.second_derivative import EXP, SOFTMAX
 from seqloss.numpy.ctc import rows as host
 from seqloss.numpy.ctc.rows import Rows
-from seqloss.torch.arrays import IntegerArray, read_host_arguments
+from seqloss.torch.arrays import IntegerArray, integers_to_numpy, read_host_arguments
 from seqloss.torch.ctc import device_arguments, gpu
 
 
@@ -93,7 +93,8 @@ class HostRows:
         losses, gradient = self.rows.losses, self.rows.gradient
         factor = (~self.rows.zero_gradient).astype(losses.dtype)
         if self.weights is not None:
-            losses, factor = losses * self.weights, factor * self.weights[:, None]
+            with np.errstate(all="ignore"):  # an infinite loss, a weight of 0
+                losses, factor = losses * self.weights, factor * self.weights[:, None]
         integers = np.column_stack([self.batch.logit_lengths, self.batch.target_lengths, self.batch.targets])
         gradient = losses[:0] if gradient is None else gradient
         return RowTensors(*(torch.from_numpy(array).to(device) for array in (losses, gradient, factor, integers)))
@@ -105,12 +106,18 @@ def compute_host_rows(
     out: np.ndarray | None = None,
 ) -> HostRows:  # fmt: skip
     """Losses, and with `gradient` gradients, by the CPU kernel; the arguments are checked."""
+    _check_concatenated(targets, target_lengths, options.groups)
     exp = options.gradient == EXP
     values, batch = read_host_arguments(
         options.name, logits, targets, logit_lengths, target_lengths, blank=options.blank,
         normalize=options.normalize or exp,  # the scores of CTCLoss need not be log-probabilities
         validate=options.validate,
     )  # fmt: skip
+    if gradient:  # derivatives are computed later, when the caller may have changed its arrays
+        batch = replace(
+            batch, targets=batch.targets.copy(), logit_lengths=batch.logit_lengths.copy(),
+            target_lengths=batch.target_lengths.copy(),
+        )  # fmt: skip
     weights = _weights(batch, options, values.dtype) if weights is None else weights.astype(values.dtype)
     rows = host.compute_rows(
         values, batch, normalize=options.normalize, softmax=options.gradient == SOFTMAX,
@@ -123,11 +130,25 @@ def compute_host_rows(
     return HostRows(rows, batch, weights)
 
 
+def _check_concatenated(targets: Any, target_lengths: Any, groups: int) -> None:
+    """Under vmap each batch has its own concatenated targets: no label may move from one batch to the next.
+
+    Raises:
+        LengthError: the lengths of a batch do not add up to its labels.
+    """
+    if groups == 1 or np.ndim(targets) != 1 or target_lengths is None:
+        return
+    labels = len(targets) // groups
+    for counts in np.split(np.asarray(integers_to_numpy(target_lengths)), groups):
+        if counts.sum() != labels:
+            raise errors.uneven_concatenation(int(counts.sum()), labels)
+
+
 def _weights(batch: Batch, options: Options, kind: np.dtype) -> np.ndarray | None:
     """The weight of each row in the reduction of its own batch; None for 1."""
     if options.reduction == "none":
         return None
-    if options.groups == 1:
+    if options.groups <= 1:
         return contract.reduction_weights(options.reduction, batch.target_lengths, options.denominator).astype(kind)
     weights = [
         contract.reduction_weights(options.reduction, lengths, options.denominator)
@@ -143,6 +164,10 @@ def _compute_rows_on_gpu(
     """Losses and gradients by the Triton kernels. Nothing waits for the device."""
     from seqloss.kernels.triton.ctc import pipeline
 
+    if options.groups > 1 and isinstance(targets, torch.Tensor) and targets.ndim == 1:  # each batch has its own
+        pairs = zip(targets.chunk(options.groups), target_lengths.chunk(options.groups), strict=True)
+        padded = [device_arguments.pad_rows(*pair, logits.shape[1]) for pair in pairs]
+        targets, target_lengths = (torch.cat(parts) for parts in zip(*padded, strict=True))
     given = device_arguments.read_device_arguments(
         logits, targets, logit_lengths, target_lengths, blank=options.blank, validate=options.validate
     )

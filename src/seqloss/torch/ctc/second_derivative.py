@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from seqloss import contract
+from seqloss.errors import ShapeError
 from seqloss.formulas.ctc import second_derivative as formula
 from seqloss.kernels.ctc.batch import multiply_hessian as multiply_hessian_on_host
 from seqloss.torch._compat import forward_rule, is_legacy_batched
@@ -178,7 +179,7 @@ class _HessianProduct(torch.autograd.Function):
 
 NO_THIRD_DERIVATIVE = (
     "ctc_loss has no third derivative: its second derivative is being differentiated with respect to the logits; "
-    "detach the second derivative, or compute it without create_graph=True."
+    "detach the second derivative, or compute it without create_graph=True and outside of forward_ad.dual_level."
 )
 
 
@@ -190,6 +191,7 @@ def merge_batches(many: int, in_dims: Any, arguments: tuple[Any, ...]) -> list[A
         in_dims: the axis of each argument, None for an argument that all share.
         arguments: tensors with a batch axis, or of concatenated rows; or no tensors.
     """
+    refuse_empty_axis(many)
     merged = []
     for argument, axis in zip(arguments, in_dims, strict=True):
         if not isinstance(argument, torch.Tensor):
@@ -203,3 +205,9 @@ def merge_batches(many: int, in_dims: Any, arguments: tuple[Any, ...]) -> list[A
 def split_batches(many: int, result: torch.Tensor) -> torch.Tensor:
     """Undo `merge_batches` for a result: (many * batch, ...) becomes (many, batch, ...)."""
     return result.reshape(many, result.shape[0] // many, *result.shape[1:])
+
+
+def refuse_empty_axis(many: int) -> None:
+    """Raise for an axis of vmap without entries: the shape of the result would be lost in the merged batch."""
+    if many == 0:
+        raise ShapeError("vmap: found an axis of size 0, expected at least one batch; leave out the call.")

@@ -42,7 +42,7 @@ def assert_agrees(frontend: Frontend, problem: Problem) -> None:
     )
 
 
-@settings(max_examples=problems.examples(80), deadline=None)
+@settings(max_examples=problems.examples(60), deadline=None)
 @given(data=st.data())
 def test_small_batches_agree(frontend: Frontend, data: st.DataObject) -> None:
     problem = data.draw(problems.drawn(frontend.few_shapes))

@@ -41,7 +41,7 @@ def assert_is_the_definition_s(frontend: Frontend, problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-@settings(max_examples=problems.examples(100), deadline=None)
+@settings(max_examples=problems.examples(60), deadline=None)
 @given(data=st.data())
 def test_small_batches_are_aligned_as_by_definition(
     aligning_frontend: Frontend, normalize: bool, data: st.DataObject

@@ -71,6 +71,7 @@ def test_multi_steps_that_sums_takes_the_total() -> None:
     assert difference(accumulate(found, use_grad_mean=False), gradient(reduction="labels")) < 1e-6
 
 
+@pytest.mark.long
 def test_a_total_that_is_traced_divides_the_sum() -> None:
     """A compiled step takes each total without another compilation."""
 
@@ -130,6 +131,7 @@ print("agreed")
 """
 
 
+@pytest.mark.long
 def test_two_devices_give_the_gradient_of_the_one_big_batch() -> None:
     flags = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     code = [sys.executable, "-c", ON_TWO_DEVICES]

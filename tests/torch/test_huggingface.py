@@ -99,7 +99,7 @@ def largest_difference(first: dict[str, torch.Tensor], second: dict[str, torch.T
     return max(float((first[name] - second[name]).abs().max()) for name in first) / step
 
 
-@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("rows", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_accumulation_steps_give_the_parameters_of_the_one_big_batch(tokenizer: Any, tmp_path: Path, rows: int) -> None:
     whole = after_a_step(tokenizer, tmp_path, 4)
     parts = after_a_step(tokenizer, tmp_path, rows)
@@ -140,6 +140,7 @@ def test_the_loss_of_a_padded_batch_is_that_of_its_rows(tokenizer: Any) -> None:
     torch.testing.assert_close(loss(model(**inputs), labels, num_items_in_batch=26), found / 2)
 
 
+@pytest.mark.long
 def test_evaluation_divides_by_the_labels_of_the_batch(tokenizer: Any, tmp_path: Path) -> None:
     model = model_of().eval()
     trainer = trainer_of(model, tokenizer, tmp_path, CTCTrainerLoss(model, tokenizer), prediction_loss_only=True)
@@ -237,6 +238,7 @@ WRAPPERS: dict[str, Callable[[Any, Path], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("wrapper", "before"),
     [
@@ -264,12 +266,14 @@ def test_a_wrapped_models_frames_are_seen(tokenizer: Any, tmp_path: Path, wrappe
         torch.compiler.reset()
 
 
+@pytest.mark.long
 def test_gradient_checkpointing_changes_nothing(tokenizer: Any, tmp_path: Path) -> None:
     plain = after_a_step(tokenizer, tmp_path, 2)
     checkpointed = after_a_step(tokenizer, tmp_path, 2, activation_checkpointing=True)
     torch.testing.assert_close(checkpointed, plain)
 
 
+@pytest.mark.long
 def test_mixed_precision_makes_nearly_the_same_step(tokenizer: Any, tmp_path: Path) -> None:
     plain = after_a_step(tokenizer, tmp_path, 2)
     assert 0 < largest_difference(plain, after_a_step(tokenizer, tmp_path, 2, bf16=True)) < 0.01
@@ -304,6 +308,7 @@ def test_two_processes_give_the_parameters_of_the_one_big_batch(tokenizer: Any, 
         torch.testing.assert_close([weights[name] for weights in found], [weight] * 2, rtol=1e-5, atol=1e-7, msg=name)
 
 
+@pytest.mark.long
 def test_label_smoothing_is_not_used(tokenizer: Any, tmp_path: Path) -> None:
     plain = after_a_step(tokenizer, tmp_path, 2)
     torch.testing.assert_close(after_a_step(tokenizer, tmp_path, 2, label_smoothing_factor=0.3), plain)

@@ -52,7 +52,7 @@ def trained(model: torch.nn.Module) -> tuple[torch.Tensor, dict[str, torch.Tenso
     return loss.detach(), gradients, dict(model.named_parameters())
 
 
-@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("reduction", ["sum", pytest.param("mean", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_gets_pytorchs_loss_gradients_and_step(
     name: str, reduction: str, monkeypatch: pytest.MonkeyPatch

@@ -40,14 +40,9 @@ print(min(clock(peer) for _ in range(9)) / min(clock(ours) for _ in range(9)))
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
-    ("shape", "least"),
-    [
-        ((64, 32, 96, 12), 3),
-        pytest.param((300, 4, 48, 40), 6, marks=pytest.mark.long),
-        pytest.param((400, 4, 32, 120), 13, marks=pytest.mark.long),
-        ((800, 1, 32, 400), 17),
-    ],
+    ("shape", "least"), [((64, 32, 96, 12), 3), ((300, 4, 48, 40), 6), ((400, 4, 32, 120), 13), ((800, 1, 32, 400), 17)]
 )
 def test_loss_and_gradient_are_so_many_times_as_fast_as_torchs(shape, least) -> None:
     pytest.importorskip("torch")

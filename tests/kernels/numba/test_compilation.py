@@ -91,12 +91,14 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float, float, 
     return cache, *call(cache, program=BESIDE_NUMBA)
 
 
+@pytest.mark.long
 def test_the_first_call_compiles_and_reports_it(warm) -> None:
     _, loss, _, said = warm
     assert loss == pytest.approx(1.0986123)
     assert re.fullmatch(r"seqloss: compiling a CPU kernel for this machine, once .*\n", said)
 
 
+@pytest.mark.long
 def test_the_first_call_compiles_no_longer_than_so_many_functions_of_numbas(warm, tmp_path: Path) -> None:
     taken = [warm[2]]
     while min(taken) >= MOST and len(taken) < 3:  # other work on the machine makes some longer
@@ -104,6 +106,7 @@ def test_the_first_call_compiles_no_longer_than_so_many_functions_of_numbas(warm
     assert min(taken) < MOST
 
 
+@pytest.mark.long
 def test_a_new_process_finds_the_kernel_within_a_second_and_a_half_and_is_silent(warm) -> None:
     results = [call(warm[0]) for _ in range(3)]
     assert {said for _, _, said in results} == {""}

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import torch
 
+from seqloss.kernels.triton.available import reason_against
 from seqloss.torch._compat import dispatches_operators, is_fake, is_recorded
 from seqloss.torch.untraced_functions import UNTRACED
 
@@ -83,12 +84,17 @@ def is_traced(name: str, logits: torch.Tensor, *others: Any) -> bool:
 
 def has_no_values(x: torch.Tensor) -> bool:
     """Whether a kernel cannot read a tensor: a tracer records what is done with it, or it is fake or on "meta"."""
-    return is_recorded() or is_fake(x) or (isinstance(x, torch.Tensor) and x.is_meta)
+    return is_recorded() or is_fake(x) or _is_meta(x)
 
 
 def is_plain_meta(x: torch.Tensor) -> bool:
     """Whether a tensor is on "meta", and no tracer hides the values of the other arguments."""
-    return not torch.compiler.is_compiling() and x.is_meta and not (is_recorded() or is_fake(x))
+    return not torch.compiler.is_compiling() and _is_meta(x) and not (is_recorded() or is_fake(x))
+
+
+def _is_meta(x: Any) -> bool:
+    """Whether a tensor is on "meta", and no kernel claims that device, as the tests of the Triton launches do."""
+    return isinstance(x, torch.Tensor) and x.is_meta and reason_against(x.device, x.dtype) is not None
 
 
 def refuse_tracing(name: str, x: torch.Tensor) -> None:
@@ -103,7 +109,7 @@ def refuse_tracing(name: str, x: torch.Tensor) -> None:
         raise recording_error(name, "torch.export")
     if is_recorded():
         raise recording_error(name, "make_fx")
-    if is_fake(x) or x.is_meta:
+    if is_fake(x) or _is_meta(x):
         kind = "a fake tensor" if is_fake(x) else "a tensor on the meta device"
         raise RuntimeError(
             f"{name}: found {kind}, expected one with values, which its kernel reads; "

@@ -21,7 +21,7 @@ import torch
 from seqloss.kernels.triton import _compat, launch
 from seqloss.kernels.triton.ctc import align, greedy, replay
 from seqloss.kernels.triton.ctc import pipeline as ctc
-from seqloss.torch import CTCLoss, ctc_align, ctc_loss, ctc_posteriors
+from seqloss.torch import CTCLoss, ctc_align, ctc_loss, ctc_posteriors, tracing
 from seqloss.torch.ctc import device_arguments
 from tests.kernels.triton.fake_driver import Cuda
 
@@ -71,6 +71,7 @@ def machine(started: list[Any], cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> 
     )
     monkeypatch.setattr(_compat, "driver", SimpleNamespace(active=active))
     monkeypatch.setattr(device_arguments, "reason_against", lambda device, kind: None)
+    monkeypatch.setattr(tracing, "reason_against", lambda device, kind: None)
     monkeypatch.setattr(torch.Tensor, "data_ptr", lambda tensor: machine.address(tensor))
 
     def recorded(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:

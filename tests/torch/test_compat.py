@@ -54,6 +54,48 @@ def test_tensors_inside_vmap_are_batched_and_transformed_and_others_are_not() ->
     assert found == [(True, True), (False, True), (False, False)]
 
 
+def test_the_transforms_around_a_call_are_seen() -> None:
+    found = []
+
+    def look(x: torch.Tensor) -> torch.Tensor:
+        found.append((_compat.transforms_are_active(), _compat.differentiating_transform(), _compat.has_tangent(x)))
+        return x
+
+    look(torch.ones(()))
+    torch.vmap(look)(torch.ones(2))
+    torch.func.grad(look)(torch.ones(()))
+    torch.func.jvp(look, (torch.ones(()),), (torch.ones(()),))
+    with torch.autograd.forward_ad.dual_level():
+        look(torch.ones(()))
+        look(torch.autograd.forward_ad.make_dual(torch.ones(()), torch.ones(())))
+    assert found == [
+        (False, "", False), (True, "", False), (True, "grad", False), (True, "jvp", True), (False, "dual_level", False),
+        (False, "dual_level", True),
+    ]  # fmt: skip
+
+
+def test_a_nested_jvp_of_a_function_with_a_forward_rule_has_its_second_derivative() -> None:
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(x: torch.Tensor) -> torch.Tensor:
+            return x**3
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+            ctx.save_for_forward(*inputs)
+
+        @staticmethod
+        @_compat.forward_rule
+        def jvp(ctx: Any, direction: torch.Tensor) -> torch.Tensor:
+            (x,) = ctx.saved_primals
+            return 3 * x * x * direction
+
+    def slope(x: torch.Tensor) -> torch.Tensor:
+        return torch.func.jvp(Cube.apply, (x,), (torch.ones(()),))[1]
+
+    assert torch.func.jvp(slope, (torch.tensor(2.0),), (torch.ones(()),))[1] == 12
+
+
 def test_a_constant_for_dynamo_is_called_while_it_traces_and_not_traced() -> None:
     @_compat.constant_for_dynamo
     def constant() -> bool:

@@ -27,7 +27,7 @@ from seqloss.torch import (
     from_loss_and_grad,
 )
 from seqloss.torch.ctc import operators, second_derivative
-from seqloss.torch.ctc.rows import Options
+from seqloss.torch.ctc.row_tensors import Options
 
 TARGETS, FRAMES, LABELS = torch.tensor([[1, 2, 2], [3, 1, 0]]), torch.tensor([7, 5]), torch.tensor([3, 2])
 ROW = torch.tensor([1, 2, 2, 3, 1])

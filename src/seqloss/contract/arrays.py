@@ -33,6 +33,10 @@ class Batch:
     target_lengths: np.ndarray
     blank: int
 
+    def copy(self) -> Batch:
+        """The same in memory of its own, for what is computed when the caller may have changed its arrays."""
+        return Batch(self.targets.copy(), self.logit_lengths.copy(), self.target_lengths.copy(), self.blank)
+
 
 def validate(
     shape: tuple[int, ...],

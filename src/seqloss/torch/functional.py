@@ -14,7 +14,7 @@ from seqloss.errors import SeqLossError, unknown_option, wrong_dtype, wrong_rank
 from seqloss.kernels.ctc.second_derivative import EXP
 from seqloss.torch.arrays import IntegerArray
 from seqloss.torch.ctc.dispatch import compute_losses
-from seqloss.torch.ctc.rows import Options
+from seqloss.torch.ctc.row_tensors import Options
 from seqloss.torch.runtime_errors import as_runtime_error
 from seqloss.torch.tracing import recorded_by_fx
 

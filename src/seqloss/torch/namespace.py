@@ -8,8 +8,6 @@ from typing import Any
 
 import torch
 
-from seqloss.formulas.namespace import Namespace
-
 LAYOUT = {4: (torch.int32, 23, 127), 8: (torch.int64, 52, 1023)}
 """By the bytes of a float: the integer type of this size, the first bit of the exponent, and the exponent's bias."""
 
@@ -94,10 +92,6 @@ class TorchNamespace:
             carry, y = step(carry, _map(itemgetter(t), xs))
             collected.append(y)
         return carry, _stack(collected)
-
-
-def namespace_on(device: torch.device) -> Namespace:
-    return TorchNamespace(device)
 
 
 def _first(tree: Any) -> torch.Tensor:

@@ -13,7 +13,8 @@ import torch
 
 from seqloss.torch._compat import forward_rule, needs_graph
 from seqloss.torch.ctc.operators import compute_rows_by_operator
-from seqloss.torch.ctc.rows import Options, RowTensors, compute_rows
+from seqloss.torch.ctc.row_tensors import Options, RowTensors, multiply_rows
+from seqloss.torch.ctc.rows import compute_rows
 from seqloss.torch.ctc.second_derivative import merge_batches, multiply_hessian, split_batches
 from seqloss.torch.tracing import is_traced
 
@@ -108,12 +109,6 @@ class Gradients(torch.autograd.Function):
 
 def as_tensors(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(x if x is None or isinstance(x, torch.Tensor) else torch.as_tensor(x) for x in arguments)
-
-
-def multiply_rows(gradient: torch.Tensor, upstream: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """The gradient of each row times the upstream gradient of its loss; exactly 0 where `factor` is 0."""
-    rows = upstream.to(gradient.dtype)[:, None].expand_as(factor)
-    return gradient * rows.masked_fill(factor == 0.0, 0.0)[:, :, None]  # 0 times inf is NaN
 
 
 def _multiply_hessian(

@@ -15,8 +15,9 @@ import torch
 
 from seqloss.torch._compat import dispatches_operators, graph_is_kept, is_batched, needs_graph
 from seqloss.torch.arrays import tensor_to_numpy
-from seqloss.torch.ctc.autograd import Gradients, multiply_rows
-from seqloss.torch.ctc.rows import HostRows, Options, compute_host_rows
+from seqloss.torch.ctc.autograd import Gradients
+from seqloss.torch.ctc.host_rows import HostRows, compute_host_rows
+from seqloss.torch.ctc.row_tensors import Options, multiply_rows
 
 
 def compute_losses_on_cpu(

@@ -11,7 +11,7 @@ from seqloss.torch.ctc.cpu_autograd import compute_losses_on_cpu
 from seqloss.torch.ctc.device_arguments import check_traced_forms, read_device_arguments, runs_on_triton
 from seqloss.torch.ctc.gpu_autograd import compute_losses_on_gpu
 from seqloss.torch.ctc.operators import compute_losses_by_operator
-from seqloss.torch.ctc.rows import Options
+from seqloss.torch.ctc.row_tensors import Options
 from seqloss.torch.tracing import is_plain_meta, is_traced
 
 

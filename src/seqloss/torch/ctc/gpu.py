@@ -6,13 +6,13 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Infeasible, Reduction
+from seqloss.kernels.ctc.second_derivative import POSTERIOR
+from seqloss.kernels.triton.ctc.residuals import Residuals
 from seqloss.torch._compat import is_transformed
 from seqloss.torch.arrays import log_softmax_rounding, unreachable_values
 from seqloss.torch.ctc import device_arguments
 from seqloss.torch.ctc.device_arguments import Given
 
-SOFTMAX, POSTERIOR, TORCHS = 0, 1, 2
-"""`seqloss.kernels.triton.ctc.gradient`'s words for what the gradient is."""
 INFEASIBLE_STATUS = 1
 """`seqloss.kernels.triton.ctc.loss.CLOSED`."""
 INFEASIBLE: dict[str, int] = {"inf": 0, "zero": 1, "raise": 2}
@@ -36,6 +36,12 @@ def compute_posteriors_on_gpu(
         raise_if_infeasible(found.losses, logits, given, normalize)
     upstream = torch.full_like(found.losses, -1.0)
     return ctc.backward(logits, residuals, upstream, blank=given.blank, mode=POSTERIOR, dtype=torch.float32)
+
+
+def zero_gradient(residuals: Residuals, time: int) -> torch.Tensor:
+    """Where the gradient is 0 for any upstream gradient, bool (batch, time): unused frames, and rows without a path."""
+    unused = torch.arange(time, device=residuals.frames.device) >= residuals.frames[:, None]
+    return unused | (residuals.status == INFEASIBLE_STATUS)[:, None]
 
 
 def counted(given: Given, reduction: Reduction) -> torch.Tensor | None:

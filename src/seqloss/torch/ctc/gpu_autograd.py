@@ -15,9 +15,10 @@ from seqloss.contract import Reduction
 from seqloss.kernels.ctc.second_derivative import EXP
 from seqloss.torch._compat import is_batched, needs_graph
 from seqloss.torch.ctc import gpu
-from seqloss.torch.ctc.autograd import Gradients, multiply_rows
+from seqloss.torch.ctc.autograd import Gradients
 from seqloss.torch.ctc.device_arguments import read_device_arguments
-from seqloss.torch.ctc.rows import Options, compute_rows
+from seqloss.torch.ctc.gpu_rows import compute_gpu_rows
+from seqloss.torch.ctc.row_tensors import Options, multiply_rows
 
 
 class _Call(NamedTuple):
@@ -107,7 +108,7 @@ def _with_a_graph(
     """The gradient of sum(upstream * loss), computed anew, so that it can be differentiated."""
     plain = options._replace(reduction="none", denominator=None, validate=False)
     with torch.no_grad():
-        _, *rows = compute_rows(logits, targets, logit_lengths, target_lengths, plain)
+        _, *rows = compute_gpu_rows(logits, targets, logit_lengths, target_lengths, plain)
     gradient = Gradients.apply(logits, *rows, plain)
     factor = rows[1]
     return multiply_rows(gradient, upstream.expand(len(logits)), factor).to(logits.dtype)
@@ -119,7 +120,6 @@ def _many(logits: torch.Tensor, residuals: Any, upstream: torch.Tensor, call: _C
 
     ones = torch.ones(len(logits), device=logits.device)
     one = ctc.backward(logits, residuals, ones, blank=call.blank, mode=call.mode, dtype=torch.float32)
-    unused = torch.arange(logits.shape[1], device=logits.device) >= residuals.frames[:, None]
-    zero_gradient = (unused | (residuals.status == gpu.INFEASIBLE_STATUS)[:, None])[:, :, None]
+    zero_gradient = gpu.zero_gradient(residuals, logits.shape[1])[:, :, None]
     rows = upstream.expand(len(logits))[:, None, None]
     return (one * rows.masked_fill(zero_gradient, 0.0)).to(logits.dtype)

@@ -9,7 +9,7 @@ from seqloss.contract import Infeasible, Reduction
 from seqloss.kernels.ctc.second_derivative import POSTERIOR, SOFTMAX
 from seqloss.torch.arrays import IntegerArray
 from seqloss.torch.ctc.dispatch import compute_losses
-from seqloss.torch.ctc.rows import Options
+from seqloss.torch.ctc.row_tensors import Options
 from seqloss.torch.tracing import recorded_by_fx
 
 

@@ -17,8 +17,9 @@ from seqloss.kernels.triton.ctc.residuals import Residuals, empty_residuals
 from seqloss.torch._compat import is_in_dual_level
 from seqloss.torch.arrays import COMPUTED_IN
 from seqloss.torch.ctc.device_arguments import check_traced_forms, read_traced_arguments, runs_on_triton
-from seqloss.torch.ctc.gpu import INFEASIBLE, INFEASIBLE_STATUS, counted, slack, weighed
-from seqloss.torch.ctc.rows import Options, RowTensors, compute_host_rows, compute_rows, pack_integers
+from seqloss.torch.ctc.gpu import INFEASIBLE, counted, slack, weighed, zero_gradient
+from seqloss.torch.ctc.row_tensors import Options, RowTensors, multiply_rows, pack_integers
+from seqloss.torch.ctc.rows import compute_rows
 from seqloss.torch.ctc.second_derivative import ctc_hessian_product, merge_batches, split_batches
 
 UNCHECKED = -1.0
@@ -114,8 +115,7 @@ def _double_backward(ctx: Any, upstream: torch.Tensor) -> tuple[Any, ...]:
     residuals = Residuals(*tensors)
     ones = torch.ones_like(up_loss)
     rows = ctc_gradient(logits, *tensors, ones, ctx.blank, ctx.mode).float()
-    closed = torch.arange(logits.shape[1], device=logits.device) >= residuals.frames[:, None]
-    closed = (closed | (residuals.status == INFEASIBLE_STATUS)[:, None])[:, :, None]
+    closed = zero_gradient(residuals, logits.shape[1])[:, :, None]
     of_upstream = (rows * upstream.float().masked_fill(closed, 0.0)).sum((1, 2))
     own = residuals.weights
     weights = up_loss.expand(len(logits)) * (own if own is not None and own.numel() else 1.0)
@@ -203,10 +203,8 @@ def ctc_loss_and_gradient(
     if program:
         _refuse_forward_mode(options[0])
     given = (logits.detach(), targets, logit_lengths, target_lengths, Options(*options))
-    if gradient:
-        return compute_rows(*given)[:3]
-    losses = compute_host_rows(*given, gradient=False).tensors(logits.device).losses
-    return losses, losses.new_empty(0), losses.new_empty(0)
+    losses, found, factor, _ = compute_rows(*given, gradient=gradient)
+    return losses, found, factor if gradient else losses.new_empty(0)
 
 
 @ctc_loss_and_gradient.register_fake
@@ -240,8 +238,7 @@ def _backward_rows(
     logits, targets, logit_lengths, target_lengths, gradient, factor = ctx.saved_tensors
     result = None
     if up_losses is not None:
-        rows = up_losses.to(gradient.dtype)[:, None].expand_as(factor)
-        result = gradient * rows.masked_fill(factor == 0.0, 0.0)[:, :, None]
+        result = multiply_rows(gradient, up_losses, factor)
     if up_gradient is not None:
         options: Options = ctx.options
         product = ctc_hessian_product(

@@ -18,7 +18,7 @@ from seqloss.kernels.ctc.batch import multiply_hessian as multiply_hessian_on_ho
 from seqloss.torch._compat import forward_rule, is_legacy_batched
 from seqloss.torch.arrays import integers_to_numpy, tensor_to_numpy
 from seqloss.torch.last_derivative import refuse_derivative
-from seqloss.torch.namespace import namespace_on
+from seqloss.torch.namespace import TorchNamespace
 from seqloss.torch.tracing import has_no_values
 
 GRADIENTS: tuple[formula.Gradient, ...] = ("softmax", "posterior", "exp")
@@ -98,7 +98,7 @@ def _compute_by_formula(
     )
     targets = torch.nn.functional.pad(_as_int32(targets), (0, int(targets.shape[1] == 0)))
     return formula.hessian_vector_product(
-        namespace_on(logits.device), logits, targets, frames, labels, direction, blank=blank, normalize=normalize,
+        TorchNamespace(logits.device), logits, targets, frames, labels, direction, blank=blank, normalize=normalize,
         gradient=GRADIENTS[gradient],
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from seqloss import errors
+from seqloss.torch.huggingface import errors
 from seqloss.torch.huggingface.settings import LENGTH_METHODS
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from seqloss import errors
+from seqloss.errors import SeqLossWarning, wrong_dtype, wrong_rank
+from seqloss.torch.huggingface import errors
 
 PADDING = -100
 
@@ -18,9 +19,9 @@ def check_labels(labels: Any) -> None:
         raise errors.no_labels()
     if not isinstance(labels, torch.Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
         found = labels.dtype if isinstance(labels, torch.Tensor) else type(labels).__name__
-        raise errors.wrong_dtype("labels", found, "a tensor of integers")
+        raise wrong_dtype("labels", found, "a tensor of integers")
     if labels.ndim != 2:
-        raise errors.wrong_rank("labels", labels.shape, "(batch, labels)", f"Pad the rows with {PADDING}.")
+        raise wrong_rank("labels", labels.shape, "(batch, labels)", f"Pad the rows with {PADDING}.")
 
 
 def check_label_values(labels: torch.Tensor, blank: int, classes: int) -> None:
@@ -40,7 +41,7 @@ def warn_of_unknown_tokens(labels: torch.Tensor, unknown: int | None) -> None:
         warnings.warn(
             f"labels: {share:.0%} of the first batch are the tokenizer's unknown token ({unknown}); write the texts "
             "with the characters of the vocabulary, for example in upper case. (Shown once.)",
-            errors.SeqLossWarning,
+            SeqLossWarning,
             stacklevel=3,
         )
 

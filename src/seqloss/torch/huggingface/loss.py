@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import torch
 
-from seqloss import errors
 from seqloss.torch.ctc.loss import ctc_loss
+from seqloss.torch.huggingface import errors
 from seqloss.torch.huggingface.frames import FramesInUse
 from seqloss.torch.huggingface.labels import (
     check_label_values,

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import torch
 
-from seqloss import errors
+from seqloss.torch.huggingface import errors
 
 LENGTH_METHODS = ("_get_feat_extract_output_lengths", "_get_subsampling_output_length")
 """The names that the CTC models of transformers have for the number of frames of an input of some length."""

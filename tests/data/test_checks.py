@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from seqloss.data.checks import Item, check_rows, make_rows_error
-from seqloss.data.manifest import Row, read_rows
+from seqloss.data.rows import Row, read_rows
 from seqloss.data.vocabulary import Vocabulary
 from seqloss.errors import BadRow
 
@@ -114,6 +114,6 @@ def test_the_refusal_of_a_folders_image_names_no_line() -> None:
 @pytest.mark.skipif(not SHARED.exists(), reason="no ../shared/data beside this checkout")
 @pytest.mark.parametrize(("name", "count"), [("captcha", 936), ("ocr_lines", 587)])
 def test_every_row_of_the_shared_data_can_be_used(name: str, count: int) -> None:
-    rows, bad = read_rows(SHARED / name)
+    rows, bad, _ = read_rows(SHARED / name)
     items, found = check_rows(rows, bad, vocabulary=None, frames=quarter, height=32)
     assert (len(items), found) == (count, [])

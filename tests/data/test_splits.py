@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seqloss.data.manifest import Row, read_rows
+from seqloss.data.rows import Row, read_rows
 from seqloss.data.splits import split_rows
 from seqloss.errors import DataError
 
@@ -71,7 +71,7 @@ def test_nothing_to_train_with_is_reported() -> None:
 
 @pytest.mark.skipif(not CAPTCHA.exists(), reason="no ../shared/data beside this checkout")
 def test_captcha_holds_out_a_tenth_and_keeps_its_94_test_rows() -> None:
-    rows, bad = read_rows(CAPTCHA)
+    rows, bad, _ = read_rows(CAPTCHA)
     splits, unknown = split_rows(rows)
     assert (bad, unknown) == ([], [])
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (758, 84, 94)

@@ -111,7 +111,7 @@ def test_a_run_that_lost_its_last_epoch_ends_with_the_same_weights(trained, trai
     assert load_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["epoch"] == 0
     lines: list[str] = []
     train(trained[0], tmp_path / "run", print_line=lines.append, workers=workers)
-    assert lines[0] == f"resuming from {tmp_path / 'run/checkpoints/last.ckpt'}"
+    assert lines[1] == f"resuming from {tmp_path / 'run/checkpoints/last.ckpt'}"
     assert same(weights(trained[1]), weights(tmp_path / "run"))
     assert same(weights(trained[1], "best"), weights(tmp_path / "run", "best"))
 
@@ -126,7 +126,7 @@ def test_a_run_killed_before_its_result_only_metrics(trained, train, tmp_path) -
 def test_a_finished_run_is_reported_as_finished(trained, train) -> None:
     lines: list[str] = []
     result = train(trained[0], trained[1], print_line=lines.append)
-    assert lines[0] == f"{trained[1]}: this run is already finished; start over with --fresh."
+    assert lines[1] == f"{trained[1]}: this run is already finished; start over with --fresh."
     assert result == json.loads((trained[1] / "result.json").read_text())
 
 
@@ -143,7 +143,10 @@ def test_a_run_that_gets_no_better_stops_and_stays_stopped(data, train, tmp_path
 def test_a_run_first_prints_what_it_trains_on_and_where(data, train, tmp_path) -> None:
     lines: list[str] = []
     train(data, tmp_path / "run", epochs=1, print_line=lines.append)
-    assert lines[0] == f"images: 9 train, 2 validation, 1 test; 3 characters; 1 epochs; run: {tmp_path / 'run'}"
+    assert lines[:2] == [
+        "texts: manifest.csv, columns path and text",
+        f"images: 9 train, 2 validation, 1 test; 3 characters; 1 epochs; run: {tmp_path / 'run'}",
+    ]
 
 
 def test_fresh_begins_with_the_first_epoch(data, train, tmp_path) -> None:
@@ -187,7 +190,7 @@ def test_rows_left_out_are_listed_beside_the_run(with_rows, train, tmp_path) -> 
     data = with_rows("gone.png,ab,train\n=x.png,ab,train\n")
     lines: list[str] = []
     train(data, tmp_path / "run", epochs=1, skip_bad=True, print_line=lines.append)
-    assert lines[0] == f"skipped 2 invalid rows: see {tmp_path / 'run/skipped.csv'}"
+    assert lines[1] == f"skipped 2 invalid rows: see {tmp_path / 'run/skipped.csv'}"
     rows = (tmp_path / "run/skipped.csv").read_text().splitlines()
     assert rows == [
         '"file","row","reason"',
@@ -305,7 +308,7 @@ def test_a_finished_run_reports_its_metrics_again(data, train, tmp_path) -> None
     train(data, tmp_path / "run", epochs=1, print_line=again.append)
     metrics = [line for line in first if "not used in training" in line]
     assert len(metrics) == 2
-    assert again[1:] == metrics
+    assert again[2:] == metrics
 
 
 def test_other_pixels_in_an_image_of_the_same_name_and_size_are_noticed(data, train, tmp_path) -> None:

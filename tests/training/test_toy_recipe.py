@@ -19,7 +19,7 @@ from seqloss.training.engine import overfit, train
 from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
 from seqloss.training.settings import RunOptions, TrainingSettings
-from seqloss.training.task import Data, Example, Metric, Outputs, Progress, Source, Task
+from seqloss.training.task import Data, Example, Metric, Outputs, Source, Task
 
 
 class Points(Source):
@@ -41,7 +41,7 @@ class SineTask(Task):
     item = "point"
     unit = "squared error"
 
-    def load_data(self, *, skip_bad: bool = False, progress: Progress | None = None) -> Data:
+    def load_data(self, **_: Any) -> Data:
         return Data({"train": Points(512, 0), "validation": Points(64, 1), "test": Points(64, 2)})
 
     def collate(self, items: Sequence[tuple[float, float]]) -> Tensor:

@@ -1,8 +1,12 @@
 """Data of a text recogniser: images with their texts, vocabularies, synthetic words.
 
 =============================  ============================================================================
-`seqloss.data.manifest`        `read_rows`: the rows of a manifest or of a folder of images; invalid rows
-`seqloss.data.records`         the records of a manifest: CSV, JSON Lines, or file names
+`seqloss.data.rows`            `read_rows`: images or sounds and their texts, in any layout; invalid rows
+`seqloss.data.layouts`         the layouts of data folders, a file for each
+`seqloss.data.folder`          the files of a data folder
+`seqloss.data.tables`          lines and cells of CSV, TSV, JSON Lines and text files
+`seqloss.data.columns`         which columns hold names, texts and splits
+`seqloss.data.item_names`      the files that names mean
 `seqloss.data.paths`           image suffixes; paths that leave the data folder are rejected
 `seqloss.data.splits`          `split_rows`: training, validation and test rows
 `seqloss.data.vocabulary`      `Vocabulary`: characters to classes and back; saved with the model
@@ -26,7 +30,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from seqloss.data.checks import Item, check_rows, make_rows_error
     from seqloss.data.images import inspect_image, read_line
-    from seqloss.data.manifest import Row, read_rows
+    from seqloss.data.rows import Row, Rows, read_rows
     from seqloss.data.skipped import write_skipped
     from seqloss.data.splits import Splits, split_rows
     from seqloss.data.synthetic import SyntheticWords, render_word
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Item",
     "Row",
+    "Rows",
     "Splits",
     "SyntheticWords",
     "Vocabulary",
@@ -51,7 +56,7 @@ __all__ = [
 _HOMES = {
     "checks": ("Item", "check_rows", "make_rows_error"),
     "images": ("inspect_image", "read_line"),
-    "manifest": ("Row", "read_rows"),
+    "rows": ("Row", "Rows", "read_rows"),
     "synthetic": ("SyntheticWords", "render_word"),
     "skipped": ("write_skipped",),
     "splits": ("Splits", "split_rows"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from seqloss.data.images import inspect_image, scaled_width
-from seqloss.data.manifest import Row
+from seqloss.data.rows import Row
 from seqloss.data.vocabulary import Vocabulary, describe_character, frames_needed
 from seqloss.errors import BadRow, DataError
 

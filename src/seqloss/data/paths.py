@@ -1,7 +1,8 @@
-"""Paths of images, which must be inside the data folder."""
+"""Paths of images and sounds, which must be inside the data folder."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from seqloss.errors import DataError, outside_folder
@@ -9,8 +10,13 @@ from seqloss.errors import DataError, outside_folder
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"))
 
 
-def resolve_inside(folder: Path, name: str) -> Path:
+def resolve_inside(folder: Path, name: str, *, follow_links: bool = False) -> Path:
     """The absolute path, with links resolved.
+
+    Args:
+        folder: of the data.
+        name: of a file below it.
+        follow_links: a link may lead out of the folder; `name` itself never may.
 
     Raises:
         DataError: it is outside the folder, or not a usable path.
@@ -25,8 +31,12 @@ def resolve_inside(folder: Path, name: str) -> Path:
         raise DataError(f"{escape_undecodable(name)}: not a usable path ({error})") from error
     if loop:
         raise DataError(f"{escape_undecodable(name)}: not a usable path (a circular link)")
-    if not path.is_relative_to(home):
-        raise DataError(f"{escape_undecodable(name)}: {outside_folder(path, home)}")
+    written = Path(os.path.normpath(home / name)) if follow_links else path
+    if not written.is_relative_to(home):
+        reason = outside_folder(path, home)
+        if not follow_links and Path(os.path.normpath(home / name)).is_relative_to(home):
+            reason += "; it is a link: --follow-links reads it"
+        raise DataError(f"{escape_undecodable(name)}: {reason}")
     return path
 
 

@@ -13,17 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seqloss.data.manifest import Row
+from seqloss.data.folder import SPLITS
+from seqloss.data.rows import Row
 from seqloss.errors import BadRow, DataError
-
-NAMES = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-}
 
 
 @dataclass(frozen=True)
@@ -64,8 +56,8 @@ def split_rows(rows: Sequence[Row]) -> tuple[Splits, list[BadRow]]:
     named = any((row.split or "").strip() for row in rows)
     for row in rows:
         given = (row.split or "").strip().lower() if named else "train"
-        if given in NAMES:
-            getattr(splits, NAMES[given]).append(row)
+        if given in SPLITS:
+            getattr(splits, SPLITS[given]).append(row)
         else:
             found = f"split is {row.split!r}" if given else "no split, while other rows have one"
             bad.append(BadRow(row.file, row.row, f"{row.name}: {found}; write train, validation or test"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -30,12 +30,10 @@ from seqloss.training.overfit import overfit
 from seqloss.training.progress import EpochBar, EpochLines, result_lines
 from seqloss.training.run import Run
 from seqloss.training.settings import RunOptions
-from seqloss.training.task import Data, Progress, Task
+from seqloss.training.task import Data, PrintLine, Progress, Task
 from seqloss.training.trainer import StopWithoutProgress, forward_signals, silence_libraries, start_trainer
 
 __all__ = ["overfit", "train"]
-
-PrintLine = Callable[[str], None]
 
 
 def train(
@@ -71,7 +69,7 @@ def train(
         print_line = _print_nothing
     if not options.fresh:
         task.restore(run)
-    data = task.load_data(skip_bad=options.skip_bad, progress=progress)
+    data = task.load_data(skip_bad=options.skip_bad, progress=progress, print_line=print_line)
     identity = {"recipe": task.name, **asdict(task.settings), **data.digests}
     with run.begin(identity, fresh=options.fresh) if main else nullcontext():
         if main:

@@ -30,7 +30,7 @@ def overfit(
         task: of a recipe; its optimizer and learning rate are used.
         count: number of items.
         options: accelerator, precision and skip_bad, as for `train`.
-        print_line: called with the result, a line of text.
+        print_line: called with each line of text; the last one is the result.
         progress: called with (steps taken, most steps).
 
     Returns:
@@ -41,7 +41,8 @@ def overfit(
     """
     options = options or RunOptions()
     silence_libraries()
-    source = task.load_data(skip_bad=options.skip_bad).sources["train"].without_augmentation()
+    data = task.load_data(skip_bad=options.skip_bad, print_line=print_line)
+    source = data.sources["train"].without_augmentation()
     if not 1 <= count <= len(source):
         raise OptionError(f"--overfit: found {count}, expected 1 to {len(source)} training {task.item}s.")
     batch = BatchDataset(source, task.collate).first_items(0, count)

@@ -27,6 +27,7 @@ from seqloss.training.settings import TrainingSettings
 
 Batch = Any
 Outputs = Mapping[str, Tensor]
+PrintLine = Callable[[str], None]
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
@@ -129,12 +130,15 @@ class Task(ABC):
     # --- required
 
     @abstractmethod
-    def load_data(self, *, skip_bad: bool = False, progress: Progress | None = None) -> Data:
+    def load_data(
+        self, *, skip_bad: bool = False, progress: Progress | None = None, print_line: PrintLine | None = None
+    ) -> Data:
         """Find and check the items of each split.
 
         Args:
             skip_bad: leave invalid rows out instead of raising.
             progress: called with (rows checked, all rows).
+            print_line: called with each line that says how the data were read.
 
         Raises:
             DataError: there are invalid rows; its `rows` lists them all.

@@ -21,7 +21,7 @@ from seqloss.data.words import SPLITS
 from seqloss.errors import DataError
 from seqloss.recipes.ocr.settings import Settings
 from seqloss.recipes.recognition.data import TextSource, describe_short_rows
-from seqloss.training.task import Data, Progress
+from seqloss.training.task import Data, PrintLine, Progress
 
 STRIDE = 4
 """Pixels per frame: the network halves the width twice."""
@@ -74,8 +74,9 @@ class Synthetic(SyntheticWords, TextSource):
 
 
 def load_data(
-    settings: Settings, known: Vocabulary | None, skip_bad: bool, progress: Progress | None
-) -> tuple[Data, Vocabulary]:
+    settings: Settings, known: Vocabulary | None, skip_bad: bool, progress: Progress | None,
+    print_line: PrintLine | None,
+) -> tuple[Data, Vocabulary]:  # fmt: skip
     """The images of each split, and the vocabulary: the known one, else that of the training texts."""
     if settings.data is None:
         sizes = (settings.synthetic, settings.validation_synthetic, settings.test_synthetic)
@@ -85,7 +86,13 @@ def load_data(
         }
         vocabulary = Vocabulary.from_texts(made["train"].words)
         return Data(made, {"data_digest": vocabulary.digest}), known or vocabulary
-    rows, bad = read_rows(Path(settings.data))
+    images = Path(settings.images) if settings.images else None
+    rows, bad, notes = read_rows(
+        Path(settings.data), layout=settings.layout, images=images, follow_links=settings.follow_links
+    )
+    if print_line:
+        for line in notes:
+            print_line(line)
     if not rows:
         raise make_rows_error(bad)
     splits, strays = split_rows(rows)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from seqloss.data.layouts import LAYOUT_NAMES
 from seqloss.errors import OptionError
 from seqloss.training.settings import TrainingSettings
 
@@ -19,9 +20,12 @@ class Settings(TrainingSettings):
 
     data: Annotated[
         str | None,
-        "Folder with manifest.csv or manifest.jsonl (columns path, text, optionally split), such a file, or a folder "
-        "of images named after their texts. Default: synthetic words, rendered on the fly.",
+        "Folder of images and their texts in a known layout (docs/data.md), or the file with the texts. Default: "
+        "synthetic words, rendered on the fly.",
     ] = None
+    layout: Annotated[str | None, f"Layout of the folder: {', '.join(LAYOUT_NAMES)}. Default: recognised."] = None
+    images: Annotated[str | None, "Folder of the images, if they are not in that of the texts."] = None
+    follow_links: Annotated[bool, "Read files and folders behind links that lead out of the data folder."] = False
     height: Annotated[int, "Height in pixels that each line is scaled to."] = 32
     synthetic: Annotated[int, "Synthetic words per epoch."] = 8192
     validation_synthetic: int = 150
@@ -31,6 +35,10 @@ class Settings(TrainingSettings):
         super().__post_init__()
         if not 16 <= self.height <= 512 or self.height % 16:
             raise OptionError(f"--height: found {self.height}, expected a multiple of 16 from 16 to 512.")
+        if self.layout is not None and self.layout not in LAYOUT_NAMES:
+            raise OptionError(f"--layout: found {self.layout!r}, expected one of {', '.join(LAYOUT_NAMES)}.")
+        if self.data is None and (self.layout or self.images or self.follow_links):
+            raise OptionError("--layout, --images and --follow-links need --data: give the folder of the data.")
         self._refuse_below_one("synthetic")
 
     @classmethod
@@ -39,8 +47,8 @@ class Settings(TrainingSettings):
 
     @classmethod
     def from_options(cls, given: Mapping[str, Any]) -> Settings:
-        data = {} if given.get("data") is None else {"data": str(Path(given["data"]).resolve())}
-        return super().from_options({**given, **data})
+        paths = {name: str(Path(given[name]).resolve()) for name in ("data", "images") if given.get(name) is not None}
+        return super().from_options({**given, **paths})
 
     @property
     def dataset_name(self) -> str:
@@ -52,4 +60,5 @@ class Settings(TrainingSettings):
         shown = super().to_report()
         if self.data is None:
             return {**shown, "data": "synthetic words"}
-        return {name: value for name, value in shown.items() if "synthetic" not in name}
+        unused = ["images", "layout", "follow_links"]
+        return {k: v for k, v in shown.items() if "synthetic" not in k and not (k in unused and not v)}

@@ -19,7 +19,7 @@ from seqloss.recipes.ocr.settings import Settings
 from seqloss.recipes.recognition.task import RecognitionTask
 from seqloss.recipes.recognition.transcripts import Transcript, make_transcript
 from seqloss.torch import ctc_greedy
-from seqloss.training.task import Data, Outputs, Progress
+from seqloss.training.task import Data, Outputs, PrintLine, Progress
 
 
 class OcrTask(RecognitionTask):
@@ -30,8 +30,10 @@ class OcrTask(RecognitionTask):
     stride = STRIDE
     settings: Settings
 
-    def load_data(self, *, skip_bad: bool = False, progress: Progress | None = None) -> Data:
-        data, vocabulary = load_data(self.settings, self.known_vocabulary, skip_bad, progress)
+    def load_data(
+        self, *, skip_bad: bool = False, progress: Progress | None = None, print_line: PrintLine | None = None
+    ) -> Data:
+        data, vocabulary = load_data(self.settings, self.known_vocabulary, skip_bad, progress, print_line)
         return self.with_vocabulary(data, vocabulary)
 
     def collate(self, items: Sequence[tuple[np.ndarray, str]]) -> ImageBatch:

@@ -1,4 +1,4 @@
-"""Rows from manifests and folders: what is read, and how each kind of bad input is told."""
+"""Rows of a data set: what is read, and how each kind of bad input is reported. Layouts are tested in layouts/."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seqloss.data.manifest import read_rows
+from seqloss.data.rows import read_rows
 from seqloss.errors import BadRow, DataError
 
 
@@ -22,7 +22,7 @@ def reasons(bad: list[BadRow]) -> list[tuple[int | None, str]]:
 
 def test_csv_rows_carry_line_path_text_and_split(tmp_path) -> None:
     source = written(tmp_path, 'text,other,path,split\n"a, ""b""",1,x/1.png,train\n\nc,2,2.png,\n')
-    rows, bad = read_rows(source)
+    rows, bad, _ = read_rows(source)
     assert [(r.row, r.path, r.name, r.text, r.split) for r in rows] == [
         (2, tmp_path / "x/1.png", "x/1.png", 'a, "b"', "train"),
         (4, tmp_path / "2.png", "2.png", "c", ""),
@@ -32,7 +32,7 @@ def test_csv_rows_carry_line_path_text_and_split(tmp_path) -> None:
 
 
 def test_a_row_over_two_lines_is_counted_where_it_begins(tmp_path) -> None:
-    rows, _ = read_rows(written(tmp_path, 'path,text\n1.png,"a\nb"\n2.png,c\n'))
+    rows, _, _ = read_rows(written(tmp_path, 'path,text\n1.png,"a\nb"\n2.png,c\n'))
     assert [row.row for row in rows] == [2, 4]
 
 
@@ -42,7 +42,7 @@ def test_jsonl_rows_carry_line_path_text_and_split(tmp_path) -> None:
         {"path": "2.png", "text": "c", "split": "test", "more": 1},
     ]
     text = "\n\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
-    rows, bad = read_rows(written(tmp_path, text, "manifest.jsonl"))
+    rows, bad, _ = read_rows(written(tmp_path, text, "manifest.jsonl"))
     assert [(r.row, r.name, r.text, r.split) for r in rows] == [
         (1, "1.png", "a\u2028b", None),
         (3, "2.png", "c", "test"),
@@ -52,14 +52,14 @@ def test_jsonl_rows_carry_line_path_text_and_split(tmp_path) -> None:
 
 def test_a_manifest_may_be_named_itself_and_begin_with_a_byte_order_mark(tmp_path) -> None:
     written(tmp_path, b"\xef\xbb\xbfpath,text\n1.png,a\n", "mine.csv")
-    rows, _ = read_rows(tmp_path / "mine.csv")
+    rows, _, _ = read_rows(tmp_path / "mine.csv")
     assert [row.text for row in rows] == ["a"]
 
 
 def test_images_in_a_folder_are_named_after_their_texts(tmp_path) -> None:
-    for name in ("two words.JPG", "abc.png", "notes.txt"):
+    for name in ("two words.JPG", "abc.png", "notes.md"):
         (tmp_path / name).touch()
-    rows, bad = read_rows(tmp_path)
+    rows, bad, _ = read_rows(tmp_path)
     assert [(r.file, r.row, r.text, r.split) for r in rows] == [
         (str(tmp_path), None, "abc", None),
         (str(tmp_path), None, "two words", None),
@@ -68,7 +68,7 @@ def test_images_in_a_folder_are_named_after_their_texts(tmp_path) -> None:
 
 
 def test_texts_are_nfc(tmp_path) -> None:
-    rows, _ = read_rows(written(tmp_path, "path,text\n1.png,e\u0301\n"))
+    rows, _, _ = read_rows(written(tmp_path, "path,text\n1.png,e\u0301\n"))
     assert rows[0].text == "é"
 
 
@@ -76,11 +76,12 @@ def test_texts_are_nfc(tmp_path) -> None:
     ("text", "message"),
     [
         (
-            "path,label\n1.png,a\n",
-            r"no column named 'text' in the header 'path,label'; the first line must name",
+            "path,speaker,take\n1.png,a,1\n",
+            r"no column named 'text' in the header 'path,speaker,take'; the first line must name",
         ),
-        ("path;text\n1.png;a\n", r"no column named 'path' in the header 'path;text'"),
-        ("path,text,text\n", r"more than one column named 'text'"),
+        ("a;b;text\n1;2;a\n", r"no column named 'path' in the header 'a,b,text'"),
+        ("path,text,text\n", r"more than one column for the text: text and text; name the right one 'text'"),
+        ("path,label,words\n", r"more than one column for the text: label and words; name the right one 'text'"),
         ("", r"empty; write a header line path,text"),
         ("path,text\n\n", r"it has no rows; add one line for each image"),
         (b"path,text\n1.png,a\n2.png,\xe9\n", r"not UTF-8 \(byte 0xE9 in line 3\); save it again as UTF-8"),
@@ -103,13 +104,13 @@ def test_a_source_that_does_not_exist_is_reported(tmp_path) -> None:
 
 
 def test_a_source_of_another_kind_is_reported(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"a\.txt: expected a folder, a \.csv or a \.jsonl file"):
-        read_rows(written(tmp_path, "x", "a.txt") / "a.txt")
+    with pytest.raises(DataError, match=r"a\.xml: expected a folder, or a \.csv, \.tsv, \.txt or \.jsonl"):
+        read_rows(written(tmp_path, "x", "a.xml") / "a.xml")
 
 
 def test_a_folder_without_images_raises_with_what_to_add(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"no manifest\.csv, manifest\.jsonl or image in it; write a manifest"):
-        read_rows(written(tmp_path, "x", "a.txt"))
+    with pytest.raises(DataError, match=r"no images and no texts in it.*manifest\.csv or manifest\.jsonl \(manifest\)"):
+        read_rows(written(tmp_path, "x", "a.md"))
 
 
 def test_two_manifests_in_one_folder_are_ambiguous(tmp_path) -> None:
@@ -131,7 +132,7 @@ def test_two_manifests_in_one_folder_are_ambiguous(tmp_path) -> None:
     ],
 )
 def test_a_bad_csv_row_is_reported_and_the_next_is_read(tmp_path, line: str, reason: str) -> None:
-    rows, bad = read_rows(written(tmp_path, f"path,text\n{line}\n2.png,b\n"))
+    rows, bad, _ = read_rows(written(tmp_path, f"path,text\n{line}\n2.png,b\n"))
     assert [(row.row, row.text) for row in rows] == [(3, "b")]
     assert [row.row for row in bad] == [2]
     assert bad[0].reason.startswith(reason)
@@ -154,7 +155,7 @@ def test_a_bad_csv_row_is_reported_and_the_next_is_read(tmp_path, line: str, rea
 )
 def test_a_bad_json_line_is_reported_and_the_next_is_read(tmp_path, line: str, reason: str) -> None:
     text = f'{line}\n{{"path": "2.png", "text": "b"}}\n'
-    rows, bad = read_rows(written(tmp_path, text, "manifest.jsonl"))
+    rows, bad, _ = read_rows(written(tmp_path, text, "manifest.jsonl"))
     assert [(row.row, row.text) for row in rows] == [(2, "b")]
     assert [row.row for row in bad] == [1]
     assert bad[0].reason.startswith(reason)
@@ -162,7 +163,7 @@ def test_a_bad_json_line_is_reported_and_the_next_is_read(tmp_path, line: str, r
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../outside.png", "x/../../outside.png"])
 def test_a_path_that_leaves_the_data_folder_is_reported(tmp_path, name: str) -> None:
-    _, bad = read_rows(written(tmp_path, f"path,text\n{name},a\n"))
+    _, bad, _ = read_rows(written(tmp_path, f"path,text\n{name},a\n"))
     assert [row.row for row in bad] == [2]
     assert bad[0].reason.startswith(f"{name}: leads out of the data folder (")
 
@@ -171,14 +172,14 @@ def test_a_link_that_leaves_the_data_folder_is_reported(tmp_path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "secret.png").touch()
     (tmp_path / "data" / "1.png").symlink_to(tmp_path / "secret.png")
-    _, bad = read_rows(written(tmp_path / "data", "path,text\n1.png,a\n"))
-    where = f"({tmp_path / 'secret.png'} is not under {tmp_path / 'data'})"
+    _, bad, _ = read_rows(written(tmp_path / "data", "path,text\n1.png,a\n"))
+    where = f"({tmp_path / 'secret.png'} is not under {tmp_path / 'data'}); it is a link: --follow-links reads it"
     assert reasons(bad) == [(2, f"1.png: leads out of the data folder {where}")]
 
 
 def test_a_link_loop_is_reported(tmp_path) -> None:
     (tmp_path / "1.png").symlink_to(tmp_path / "1.png")
-    _, bad = read_rows(written(tmp_path, "path,text\n1.png,a\n"))
+    _, bad, _ = read_rows(written(tmp_path, "path,text\n1.png,a\n"))
     assert bad[0].reason.startswith("1.png: not a usable path")
 
 
@@ -186,13 +187,13 @@ def test_a_data_folder_behind_a_link_is_read(tmp_path) -> None:
     (tmp_path / "data").mkdir()
     written(tmp_path / "data", "path,text\n1.png,a\n")
     (tmp_path / "link").symlink_to(tmp_path / "data")
-    rows, bad = read_rows(tmp_path / "link")
+    rows, bad, _ = read_rows(tmp_path / "link")
     assert ([row.path for row in rows], bad) == ([tmp_path / "data" / "1.png"], [])
 
 
 def test_the_second_of_two_equal_paths_names_the_line_of_the_first(tmp_path) -> None:
     (tmp_path / "link.png").symlink_to(tmp_path / "1.png")
-    rows, bad = read_rows(written(tmp_path, "path,text\n1.png,a\nx/../1.png,b\nlink.png,c\n"))
+    rows, bad, _ = read_rows(written(tmp_path, "path,text\n1.png,a\nx/../1.png,b\nlink.png,c\n"))
     assert [row.text for row in rows] == ["a"]
     assert reasons(bad) == [
         (3, "1.png: the same image as line 2"),
@@ -202,19 +203,19 @@ def test_the_second_of_two_equal_paths_names_the_line_of_the_first(tmp_path) -> 
 
 def test_a_file_name_that_is_not_utf8_is_reported_in_escapes(tmp_path) -> None:
     Path(tmp_path / "a\udcff.png").touch()
-    _, bad = read_rows(tmp_path)
+    _, bad, _ = read_rows(tmp_path)
     assert bad[0].reason.startswith(r"a\udcff.png: the text 'a\\udcff' is not Unicode")
 
 
 def test_a_quotation_mark_that_is_never_closed_takes_no_other_row_with_it(tmp_path) -> None:
     source = written(tmp_path, 'path,text\n0.png,a\n1.png,"b\n2.png,c\n3.png,d\n')
-    rows, bad = read_rows(source)
+    rows, bad, _ = read_rows(source)
     assert [row.text for row in rows] == ["a", "c", "d"]
     assert [(row.row, row.reason[:10]) for row in bad] == [(3, "broken CSV")]
 
 
 def test_a_name_longer_than_any_file_system_takes_is_reported_beside_the_others(tmp_path) -> None:
-    rows, bad = read_rows(written(tmp_path, f"path,text\n{'x' * 5000}.png,a\n1.png,\n0.png,c\n"))
+    rows, bad, _ = read_rows(written(tmp_path, f"path,text\n{'x' * 5000}.png,a\n1.png,\n0.png,c\n"))
     assert [row.text for row in rows] == ["c"]
     assert len(bad) == 2
 

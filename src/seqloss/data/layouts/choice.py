@@ -1,0 +1,88 @@
+"""Choose the layout of a data folder: the one that its files show, and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from seqloss.data.folder import Folder
+from seqloss.data.layouts import LAYOUT_NAMES, LAYOUTS, file_names, labels, manifest
+from seqloss.data.layouts.file_names import list_first
+from seqloss.data.layouts.layout import Layout
+from seqloss.errors import DataError, OptionError
+
+
+def choose_layout(folder: Folder, name: str | None = None) -> tuple[Layout, Sequence[str]]:
+    """The layout of a folder, and the files that show it.
+
+    Args:
+        folder: of the data.
+        name: the layout that the user asked for.
+
+    Raises:
+        DataError: no layout fits, or two do.
+        OptionError: there is no layout of that name.
+    """
+    if name is not None:
+        return _find_named(folder, name)
+    fits = [(layout, found) for layout in LAYOUTS if not layout.in_names and (found := layout.find(folder))]
+    if any(layout is manifest.LAYOUT for layout, _ in fits):
+        fits = [(layout, found) for layout, found in fits if not layout.beside]
+    if len(fits) > 1:
+        raise DataError(_describe_two(folder, fits))
+    if fits:
+        return fits[0]
+    if folder.file is not None:
+        return labels.LAYOUT, [folder.file]
+    if not folder.text_files:
+        fits = [(layout, found) for layout in LAYOUTS if layout.in_names and (found := layout.find(folder))]
+        if fits:
+            return fits[0]
+    raise DataError(_describe_none(folder))
+
+
+def _find_named(folder: Folder, name: str) -> tuple[Layout, Sequence[str]]:
+    layout = next((layout for layout in LAYOUTS if layout.name == name), None)
+    if layout is None:
+        raise OptionError(f"--layout: found {name!r}, expected one of {', '.join(LAYOUT_NAMES)}.")
+    found = layout.find(folder)
+    if not found:
+        raise DataError(f"{folder.describe()}: --layout {name} expects {layout.files}, found none; {_list(folder)}")
+    return layout, found
+
+
+def _describe_two(folder: Folder, fits: Sequence[tuple[Layout, Sequence[str]]]) -> str:
+    shown = " and ".join(f"{layout.name} ({_name_first(found)})" for layout, found in fits)
+    options = " or ".join(f"--layout {layout.name}" for layout, _ in fits)
+    return f"{folder.root}: two layouts fit: {shown}; choose one with {options}."
+
+
+def _name_first(found: Sequence[str]) -> str:
+    return found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more"
+
+
+def _describe_none(folder: Folder) -> str:
+    below = sorted({PurePosixPath(file).parent.as_posix() for file in folder.text_files} - {"."})
+    for part in below:
+        inner = replace(folder, root=folder.root / part, images=folder.root / part)
+        if any(layout.find(inner) for layout in LAYOUTS if not layout.in_names):
+            return f"{folder.root}: the texts are in {part}; give --data {folder.root / part}"
+    if folder.items and folder.text_files:
+        tables = [file for file in folder.text_files if not file.endswith(".json")]
+        first = f"if {tables[0]} has them, give --data {folder.root / tables[0]}; " if tables else ""
+        names = list_first(PurePosixPath(item).stem for item in folder.items)
+        return (
+            f"{folder.root}: it is not clear where the texts are. It has {_name_first(folder.text_files)}, so the file "
+            f"names are not taken as texts; {first}to train on the file names ({names}), add --layout "
+            f"{file_names.LAYOUT.name}; else write labels.csv with the columns filename,words."
+        )
+    return f"{folder.describe()}: no {folder.item}s and no texts in it, or none that are known; {_list(folder)}"
+
+
+def _list(folder: Folder) -> str:
+    known = "; ".join(f"{layout.files} ({layout.name})" for layout in LAYOUTS)
+    links = ""
+    if folder.linked_folders:
+        links = f" It has links to folders ({_name_first(folder.linked_folders)}): --follow-links reads them."
+    return f"put {folder.item}s there with one of: {known}.{links}"

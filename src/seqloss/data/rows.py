@@ -1,0 +1,187 @@
+"""Read the rows of a data set: its images or sounds and their texts, in any of the layouts.
+
+An error of the whole source is a `DataError`. An invalid row is a `BadRow`, and reading continues.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from seqloss.data.folder import SPLITS, Folder, open_folder
+from seqloss.data.item_names import ItemNames
+from seqloss.data.layouts.choice import choose_layout
+from seqloss.data.layouts.layout import Record
+from seqloss.data.paths import IMAGE_SUFFIXES, escape_undecodable, resolve_inside
+from seqloss.data.vocabulary import normalize_text
+from seqloss.errors import BadRow, DataError
+
+
+@dataclass(frozen=True)
+class Row:
+    """An image or sound and its text.
+
+    Attributes:
+        file: of the text, or the folder, for messages.
+        row: the line in that file, from 1; None if it has none.
+        path: of the image or sound, absolute.
+        text: in Unicode normal form C.
+        split: the split, or None.
+        name: the path below the folder of images, with forward slashes.
+    """
+
+    file: str
+    row: int | None
+    path: Path
+    text: str
+    split: str | None
+    name: str
+
+
+class Rows(NamedTuple):
+    """The valid rows of a data set, the invalid ones, and lines that say how it was read."""
+
+    rows: list[Row]
+    bad: list[BadRow]
+    lines: list[str]
+
+
+def read_rows(
+    source: Path,
+    *,
+    layout: str | None = None,
+    images: Path | None = None,
+    follow_links: bool = False,
+    suffixes: frozenset[str] = IMAGE_SUFFIXES,
+    item: str = "image",
+) -> Rows:
+    """Read the rows of a data set.
+
+    Args:
+        source: a folder in one of the layouts (`seqloss.data.layouts`), or the file with its texts.
+        layout: the name of its layout; None to recognise it.
+        images: the folder that the names of images are below, if it is not that of the texts.
+        follow_links: also read folders and files behind links that lead out of the folder.
+        suffixes: of images, or of sounds.
+        item: what one of them is called in messages.
+
+    Returns:
+        the valid rows, the invalid ones with their reasons, and lines that say how the folder was read.
+
+    Raises:
+        DataError: the source does not exist, is not UTF-8, lacks a column, or has no rows; no layout fits, or two do.
+        OptionError: there is no layout of that name.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("1.png", "2.png"):
+        ...         (Path(folder) / name).touch()
+        ...     _ = (Path(folder) / "labels.csv").write_text("filename,words\\n1.png,one\\n2.png,\\n")
+        ...     found = read_rows(Path(folder))
+        >>> [(row.name, row.text) for row in found.rows], [row.reason for row in found.bad]
+        ([('1.png', 'one')], ['2.png: the text is empty'])
+        >>> found.lines
+        ['texts: labels.csv, columns filename and words']
+    """
+    folder = open_folder(source, images=images, suffixes=suffixes, item=item, follow_links=follow_links)
+    chosen, files = choose_layout(folder, layout)
+    reading = chosen.read(folder, files)
+    names = ItemNames(folder)
+    rows: list[Row] = []
+    bad: list[BadRow] = []
+    first: dict[Path, Row] = {}
+    for record in reading.records:
+        row = make_row(folder, record, names)
+        if isinstance(row, Row) and row.path in first:
+            row = BadRow(row.file, row.row, f"{row.name}: the same {item} as {describe_location(first[row.path])}")
+        if isinstance(row, BadRow):
+            bad.append(row)
+        else:
+            first[row.path] = row
+            rows.append(row)
+    if not rows and not bad:
+        raise DataError(f"{folder.describe()}: it has no rows; add one line for each {item}.")
+    names.refuse_if_none_exists([row.name for row in rows])
+    rows, split_line = split_by_folders(rows)
+    texts = f"texts are {reading.texts}" if chosen.in_names else f"texts: {reading.texts}"
+    lines = [texts, *reading.notes, *names.notes()]
+    return Rows(rows, bad, [*lines, *split_line, *_describe_unread(folder, rows, bad, reading.left_out)])
+
+
+def make_row(folder: Folder, record: Record, names: ItemNames) -> Row | BadRow:
+    """The row of a record, or the invalid row with its reason."""
+    file = str(folder.root / record.file) if record.file else str(folder.root)
+    try:
+        if record.problem:
+            raise DataError(record.problem)
+        given = _require_string(record.path, record.names[0])
+        if not given.strip():
+            raise DataError(f"{record.names[0]} is empty")
+        path = resolve_inside(folder.images, names.find(given), follow_links=folder.follow_links)
+        text = normalize_text(_require_string(record.text, record.names[1]))
+    except DataError as problem:
+        return BadRow(file, record.line, str(problem))
+    name = _name_below(folder.images, path, given)
+    if not text.strip():
+        return BadRow(file, record.line, f"{name}: the text is empty")
+    if escape_undecodable(text) != text:
+        return BadRow(
+            file, record.line, f"{name}: the text {escape_undecodable(text)!r} is not Unicode (lone surrogate)"
+        )
+    if record.split is not None and not isinstance(record.split, str):
+        return BadRow(file, record.line, f"{name}: split is {record.split!r}, not a string")
+    return Row(file, record.line, path, text, record.split, name)
+
+
+def _name_below(images: Path, path: Path, given: str) -> str:
+    """The path below the folder of images; of a file behind a link out of it, the path of the link."""
+    home = images.resolve()
+    name = os.path.relpath(path, home) if path.is_relative_to(home) else os.path.normpath(given)
+    return escape_undecodable(Path(name).as_posix())
+
+
+def _require_string(value: object, column: str) -> str:
+    """The value of a cell, which must exist and be a string."""
+    if value is None:
+        raise DataError(f"{column} is missing")
+    if not isinstance(value, str):
+        raise DataError(f"{column} is {value!r}, not a string; put it in quotation marks")
+    return value
+
+
+def split_by_folders(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """Rows with the split that their folder is named after, if there is no other and every row is in such a folder."""
+    parts = [row.name.partition("/")[0] if "/" in row.name else "" for row in rows]
+    found = {SPLITS.get(part.lower()) for part in parts}
+    if any(row.split for row in rows) or None in found or "train" not in found or len(found) < 2:
+        return list(rows), []
+    counts = Counter(parts)
+    line = f"splits: the folders {', '.join(f'{part} ({count})' for part, count in counts.items())}"
+    return [replace(row, split=SPLITS[part.lower()]) for row, part in zip(rows, parts, strict=True)], [line]
+
+
+def _describe_unread(folder: Folder, rows: Sequence[Row], bad: Sequence[BadRow], left_out: frozenset[str]) -> list[str]:
+    """What is in the folder but not in the rows."""
+    lines = []
+    if folder.linked_folders:
+        shown = folder.linked_folders[0]
+        lines.append(
+            f"not read: {len(folder.linked_folders)} links to folders, such as {shown}; --follow-links reads them"
+        )
+    if bad:
+        return lines
+    named = {row.name for row in rows} | left_out
+    left = [name for name in folder.items if name not in named]
+    if left:
+        lines.append(f"not used: {len(left)} {folder.item}s that have no text, such as {left[0]}")
+    return lines
+
+
+def describe_location(row: Row) -> str:
+    """The line or name of a row, for messages about another row."""
+    return f"line {row.row}" if row.row is not None else row.name

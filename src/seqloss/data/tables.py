@@ -1,0 +1,124 @@
+"""Read a file of texts into lines of cells: CSV in its dialects, TSV, plain lines of a name and a text, JSON Lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seqloss.errors import DataError
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One entry of a file of texts.
+
+    Attributes:
+        number: of the line where it begins, from 1.
+        cells: in order; of JSON Lines the values.
+        keys: of JSON Lines, else empty.
+        problem: why it could not be parsed, or "".
+    """
+
+    number: int
+    cells: Sequence[object] = ()
+    keys: Sequence[str] = field(default=())
+    problem: str = ""
+
+
+def read_text(path: Path) -> str:
+    """The content of a file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        DataError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error
+    except UnicodeDecodeError as error:
+        before, byte = error.object[: error.start], error.object[error.start]
+        where = f"byte 0x{byte:02X} in line {before.count(10) + 1}"
+        raise DataError(f"{path}: not UTF-8 ({where}); save it again as UTF-8.") from error
+
+
+def read_csv(text: str, separator: str) -> Iterator[Line]:
+    """The entries of a CSV text that are not blank lines.
+
+    An unclosed quotation mark would include all following lines. So after an invalid entry, parsing continues with the
+    line after its first one.
+    """
+    lines = list(io.StringIO(text, newline=""))
+    start = line = 0
+    while start < len(lines):
+        reader = csv.reader(lines[start:], strict=True, delimiter=separator)
+        line = start
+        try:
+            for cells in reader:
+                if cells:
+                    yield Line(line + 1, cells)
+                line = start + reader.line_num
+            return
+        except csv.Error as error:
+            problem = f"broken CSV ({error}); close each quotation mark, and double those inside a text"
+            yield Line(line + 1, problem=problem)
+            start = line + 1
+
+
+def read_tsv(text: str) -> Iterator[Line]:
+    """The lines of a text, cut at each tab; quotation marks have no meaning."""
+    for number, line in enumerate(split_lines(text), 1):
+        if line.strip():
+            yield Line(number, line.split("\t"))
+
+
+def read_names_and_texts(text: str, separator: str) -> Iterator[Line]:
+    """Lines of a name, the separator, and a text that may contain the separator."""
+    for number, line in enumerate(split_lines(text), 1):
+        if not line.strip():
+            continue
+        name, found, rest = line.partition(separator)
+        yield Line(number, [name.strip(), rest] if found else [name.strip()])
+
+
+def unquote(text: str) -> str:
+    """The text without quotation marks around it, if there are two; those inside are doubled or escaped."""
+    inner = text.strip()
+    if len(inner) < 2 or inner[0] != '"' or inner[-1] != '"':
+        return text
+    return re.sub(r'""|\\"', '"', inner[1:-1])
+
+
+def read_jsonl(text: str) -> Iterator[Line]:
+    """The objects of a JSON Lines text, without blank lines."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield parse_json_line(number, line)
+
+
+def parse_json_line(number: int, line: str) -> Line:
+    try:
+        cells = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return Line(number, problem=f"broken JSON ({error}); write one object on each line")
+    if not isinstance(cells, dict):
+        return Line(number, problem='not a JSON object; write {"path": ..., "text": ...}')
+    return Line(number, list(cells.values()), list(cells))
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines; only line feeds and carriage returns end one, not the other characters of str.splitlines()."""
+    return re.split(r"\r\n|\n|\r", text)
+
+
+def guess_separator(first: str, wanted: Iterable[str] = SEPARATORS) -> str:
+    """The separator with which the first line has the most cells; a comma if it has one cell only."""
+    counts = {separator: len(next(csv.reader([first], delimiter=separator), [])) for separator in wanted}
+    best = max(counts, key=lambda separator: counts[separator])
+    return best if counts[best] > 1 else ","

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from seqloss import errors
 from seqloss.torch import CTCLoss, ctc_loss
@@ -99,6 +100,14 @@ def test_one_program_takes_batches_of_any_size() -> None:
         targets = torch.ones(rows, 2, dtype=torch.int64).to(DEVICE)
         assert torch.equal(program(x, targets), ctc_loss(x, targets))
     assert len(graphs) == 1
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_a_program_recorded_without_a_gradient_has_one(reduction: Any) -> None:
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        return ctc_loss(x * 2, TARGETS, FRAMES, LABELS, reduction=reduction, validate=False)
+
+    assert_same_bits(answer(make_fx(loss)(leaf().detach()), leaf()), answer(loss, leaf()))
 
 
 def test_what_breaks_the_contract_is_nan_and_its_form_an_error() -> None:

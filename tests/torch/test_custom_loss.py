@@ -190,3 +190,10 @@ def test_a_vectorized_jacobian_is_the_one_row_by_row() -> None:
         loss = from_loss_and_grad(function)
         expected = torch.autograd.functional.jacobian(loss, leaf(3, 4))
         assert torch.equal(torch.autograd.functional.jacobian(loss, leaf(3, 4), vectorize=True), expected)
+
+
+def test_a_view_with_the_negative_bit_is_read_as_its_values() -> None:
+    x = torch.view_as_complex(torch.ones(2, 3, 2, dtype=torch.float64)).conj().imag
+    assert x.is_neg()
+    loss = from_loss_and_grad(squares)
+    assert torch.equal(loss(x, x * 2), loss(x.resolve_neg(), x.resolve_neg() * 2))

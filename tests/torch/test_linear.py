@@ -192,6 +192,14 @@ def test_under_autocast_the_layer_is_computed_in_its_type() -> None:
     )
 
 
+@pytest.mark.parametrize("limit", LIMITS)
+def test_another_default_device_changes_nothing(limit: str) -> None:
+    expected = chunked(*problem(), memory_limit=LIMITS[limit])
+    layer, targets = problem()
+    with torch.device("meta"):
+        assert torch.equal(chunked(layer, targets, memory_limit=LIMITS[limit]), expected)
+
+
 def test_a_layer_without_features_has_the_loss_of_its_bias() -> None:
     layer = [torch.zeros(BATCH, TIME, 0), torch.zeros(CLASSES, 0), torch.zeros(CLASSES)]
     _, targets = problem()

@@ -86,6 +86,15 @@ def test_a_call_lasts_until_it_is_restored_and_restoring_twice_does_no_harm() ->
     assert not is_patched()
 
 
+def test_a_block_may_be_entered_again() -> None:
+    with silent():
+        patch = patch_torch_ctc()
+    for _ in range(2):
+        with patch:
+            assert is_patched()
+        assert not is_patched()
+
+
 def test_it_is_refused_inside_a_compiled_function(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     with pytest.raises(RuntimeError, match="call it before the compiled function"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import tracemalloc
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -320,6 +321,30 @@ def test_scores_changed_in_place_after_the_loss_forbid_the_second_derivative_alo
         torch.autograd.grad(loss, x, create_graph=True)
 
 
+@pytest.mark.parametrize("name", ["ctc_loss", "mean", "cubes"])
+def test_scores_detached_in_place_after_the_loss_forbid_the_second_derivative_alone(name: str) -> None:
+    x = leaf()
+    scores = x * 1
+    loss = LOSSES[name](scores).sum() + x.square().sum()
+    expected = torch.autograd.grad(loss, x, retain_graph=True)[0]
+    scores.detach_()
+    assert torch.equal(torch.autograd.grad(loss, x, retain_graph=True)[0], expected)
+    with pytest.raises(RuntimeError, match=r"(changed|detached) in place after the loss"):
+        torch.autograd.grad(loss, x, create_graph=True)
+
+
+@pytest.mark.skipif(INTERPRETED, reason="the Triton kernels save the scores as autograd does")
+def test_scores_given_other_memory_after_the_loss_forbid_the_second_derivative_alone() -> None:
+    x = leaf()
+    scores = x * 1
+    loss = ctc_loss(scores, TARGETS, FRAMES, LABELS).sum() + x.square().sum()
+    expected = torch.autograd.grad(loss, x, retain_graph=True)[0]
+    scores.data = torch.zeros_like(scores)
+    assert torch.equal(torch.autograd.grad(loss, x, retain_graph=True)[0], expected)
+    with pytest.raises(RuntimeError, match=r"changed in place after the loss; .*logits\.clone"):
+        torch.autograd.grad(loss, x, create_graph=True)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_that_is_kept_for_a_log_does_not_keep_the_scores(name: str) -> None:
     x = leaf()
@@ -330,4 +355,20 @@ def test_a_loss_that_is_kept_for_a_log_does_not_keep_the_scores(name: str) -> No
     del scores
     gc.collect()
     assert memory() is None
+    assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_that_is_kept_for_a_log_does_not_keep_the_gradient(name: str) -> None:
+    x = torch.zeros(2, 7, 5000, dtype=torch.float64, requires_grad=True)
+    LOSSES[name](x).sum().backward()
+    x.grad = None
+    tracemalloc.start()
+    loss = LOSSES[name](x).sum()
+    loss.backward()
+    x.grad = None
+    gc.collect()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < x.nbytes / 4
     assert torch.isfinite(loss)

@@ -25,6 +25,7 @@ from seqloss.torch import (
     ctc_loss,
     ctc_posteriors,
     from_loss_and_grad,
+    functional,
 )
 from seqloss.torch.ctc import operators, second_derivative
 from seqloss.torch.ctc.row_tensors import Options
@@ -145,6 +146,15 @@ def test_forward_mode_through_a_compiled_program_is_an_error_and_not_0() -> None
             program(dual)
 
 
+@pytest.mark.parametrize("lengths", [(7, 3), ([7], [3]), ((7,), (3,)), (torch.tensor(7), torch.tensor([3]))], ids=str)
+def test_a_single_row_is_compiled_with_its_lengths_in_every_form(lengths: Any) -> None:
+    def loss(x: torch.Tensor, frames: Any, labels: Any) -> torch.Tensor:
+        return functional.ctc_loss(x[0], TARGETS[0], frames, labels)
+
+    program = torch.compile(loss, backend="aot_eager", fullgraph=True, dynamic=True)
+    assert_same(program(leaf(), *lengths), loss(leaf(), *lengths))
+
+
 def test_another_denominator_does_not_compile_the_program_again() -> None:
     counters.clear()
     program = torch.compile(
@@ -230,6 +240,39 @@ def test_export_takes_any_number_of_frames(name: str, strict: bool) -> None:
         assert_same(program.run_decompositions({}).module()(other), FUNCTIONS[name](other))
 
 
+RECORDED: dict[str, Callable[[str], Function]] = {
+    "export": lambda name: torch.export.export(Network(name), (leaf().detach(),)).module(),
+    "make_fx": lambda name: make_fx(LOSSES[name])(leaf().detach()),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("recorder", RECORDED)
+def test_a_program_recorded_without_a_gradient_has_first_and_second_derivatives(recorder: str, name: str) -> None:
+    program = RECORDED[recorder](name)
+    for found, expected in zip(derivatives(program), derivatives(LOSSES[name]), strict=True):
+        assert_same(found, expected)
+
+
+def derivatives(function: Function) -> tuple[torch.Tensor, ...]:
+    x = leaf(1)
+    loss = function(x)
+    upstream = torch.arange(1.0, 3.0) if loss.ndim else None
+    (gradient,) = torch.autograd.grad(loss, x, upstream, create_graph=True)
+    (product,) = torch.autograd.grad(gradient.square().sum(), x)
+    return loss, gradient, product
+
+
+def test_a_gradient_through_vmap_inside_a_compiled_program_is_that_of_the_uncompiled() -> None:
+    def loss(many: torch.Tensor) -> torch.Tensor:
+        return torch.func.vmap(LOSSES["mean"])(many)
+
+    found, expected = (torch.stack([leaf(0), leaf(1)]).detach().requires_grad_() for _ in range(2))
+    torch.compile(loss, backend="aot_eager", fullgraph=True)(found).sum().backward()
+    loss(expected).sum().backward()
+    assert_same(found.grad, expected.grad)
+
+
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("name", OTHERS)
 def test_export_records_no_constant(name: str, strict: bool) -> None:
@@ -259,6 +302,19 @@ def test_symbolic_trace_records_one_call(name: str) -> None:
     else:
         program = torch.fx.symbolic_trace(LOSSES[name])
     assert torch.equal(program(leaf(1)), LOSSES[name](leaf(1)))
+
+
+def test_symbolic_trace_records_a_call_whatever_argument_is_the_input() -> None:
+    by_keyword = torch.fx.symbolic_trace(lambda x: ctc_loss(targets=TARGETS[:, :2], logits=x))
+    assert torch.equal(by_keyword(leaf(1)), ctc_loss(leaf(1), TARGETS[:, :2]))
+    of_labels = torch.fx.symbolic_trace(lambda labels: ctc_loss(torch.zeros(2, 7, 4), labels))
+    assert torch.equal(of_labels(TARGETS[:, :2]), ctc_loss(torch.zeros(2, 7, 4), TARGETS[:, :2]))
+
+
+@pytest.mark.parametrize("name", sorted({*OTHERS} - {"cubes"}))
+def test_symbolic_trace_is_refused_by_the_functions_that_it_cannot_record(name: str) -> None:
+    with pytest.raises(RuntimeError, match=rf"{name} cannot be recorded by torch\.fx\.symbolic_trace"):
+        torch.fx.symbolic_trace(OTHERS[name])
 
 
 class Scores(torch.nn.Module):

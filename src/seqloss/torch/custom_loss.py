@@ -13,7 +13,7 @@ import torch
 from seqloss.errors import ShapeError, wrong_dtype
 from seqloss.torch._compat import forward_rule, is_legacy_batched, needs_graph
 from seqloss.torch.arrays import COMPUTED_IN
-from seqloss.torch.last_derivative import refuse_derivative
+from seqloss.torch.last_derivative import refuse_derivative, refuse_detached
 from seqloss.torch.tracing import refuse_tracing, untraced
 
 Values: TypeAlias = float | np.floating | npt.NDArray[np.floating] | torch.Tensor
@@ -142,6 +142,7 @@ class _CustomLoss(torch.autograd.Function):
             return None, None
         x, gradient = ctx.saved_tensors
         if needs_graph():  # create_graph=True, or forward mode
+            refuse_detached(ctx.call.name, x)
             gradient = _Gradient.apply(x, gradient, ctx.call)
         rows = upstream.reshape(upstream.shape + (1,) * (gradient.ndim - upstream.ndim))
         return (gradient * rows).to(x.dtype), None
@@ -265,7 +266,8 @@ def _all_to_numpy(values: dict[str, Any]) -> dict[str, Any]:
 def _to_numpy(value: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
-    array = value.detach().to("cpu", COMPUTED_IN.get(value.dtype, value.dtype)).numpy().view()
+    values = value.detach().to("cpu", COMPUTED_IN.get(value.dtype, value.dtype))
+    array = values.resolve_conj().resolve_neg().numpy().view()
     array.flags.writeable = False
     return array
 

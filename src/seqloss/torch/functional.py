@@ -108,7 +108,14 @@ def _lengths(logits: torch.Tensor, *lengths: Any) -> list[Any]:
     """Of a batch as they are; of a single row () or (1,), as (1,)."""
     if logits.shape[0] != 1:
         return list(lengths)
-    return [x.reshape(-1) if isinstance(x, torch.Tensor) else np.reshape(x, -1) for x in lengths]
+    return list(map(_as_row, lengths))
+
+
+def _as_row(lengths: Any) -> Any:
+    """Lists are left as they are: torch.compile traces no operation of NumPy on lists and numbers."""
+    if isinstance(lengths, torch.Tensor | np.ndarray):
+        return lengths.reshape(-1)
+    return [lengths] if isinstance(lengths, int | float | np.generic) else lengths
 
 
 def _check_log_probs(log_probs: Any) -> None:

@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 import torch
 
+from seqloss.torch._compat import transforms_are_active
+
 
 def refuse_derivative(x: torch.Tensor, message: str) -> torch.Tensor:
     """Return an empty tensor, (batch, 0), that depends on `x`; its derivative raises a RuntimeError.
@@ -19,6 +21,18 @@ def refuse_derivative(x: torch.Tensor, message: str) -> torch.Tensor:
     """
     guard: torch.Tensor = _Refusal.apply(x, message)
     return guard
+
+
+def refuse_detached(name: str, x: torch.Tensor) -> None:
+    """Raise if a tensor that a Function has saved was detached in place meanwhile; PyTorch would drop its derivative.
+
+    Call it in the backward of a Function, with the saved tensor of an input that needs a gradient.
+    """
+    if torch.is_grad_enabled() and not x.requires_grad and not transforms_are_active():
+        raise RuntimeError(
+            f"{name}: the second derivative needs the argument, which was detached in place after the loss; use "
+            "x.detach() instead of x.detach_()."
+        )
 
 
 class _Refusal(torch.autograd.Function):

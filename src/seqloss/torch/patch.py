@@ -23,6 +23,14 @@ class CTCPatch:
     """What `patch_torch_ctc` returns: a context manager, or an object whose `restore` undoes the replacement."""
 
     def __init__(self) -> None:
+        self._active = False
+        self._replace()
+
+    def _replace(self) -> None:
+        global _original, _patches
+        if torch.ctc_loss is not _replacement:
+            _original, torch.ctc_loss = torch.ctc_loss, _replacement
+        _patches += 1
         self._active = True
 
     def restore(self) -> None:
@@ -36,6 +44,8 @@ class CTCPatch:
             torch.ctc_loss = _original
 
     def __enter__(self) -> CTCPatch:
+        if not self._active:  # of an earlier `with` block
+            self._replace()
         return self
 
     def __exit__(
@@ -49,7 +59,8 @@ def patch_torch_ctc() -> CTCPatch:
 
     Use it for code that you cannot edit, for example the CTC models of Hugging Face transformers. It replaces
     `torch.ctc_loss`, which torch.nn.CTCLoss and torch.nn.functional.ctc_loss call. `seqloss.torch.CTCLoss` lists the
-    differences. TorchScript and programs that were compiled or exported before keep PyTorch's own loss.
+    differences. TorchScript keeps PyTorch's own loss. A program that torch.compile or torch.export has made keeps the
+    loss that it was made with, also after `restore`.
 
     Returns:
         A context manager that restores PyTorch's loss at its end, and that has the method `restore`.
@@ -69,12 +80,10 @@ def patch_torch_ctc() -> CTCPatch:
         >>> loss
         tensor(1.0986, grad_fn=<_LossesBackward>)
     """
-    global _original, _patches, _warned
+    global _warned
     if torch.compiler.is_compiling():
         raise RuntimeError("patch_torch_ctc: call it before the compiled function, not inside of it.")
-    if torch.ctc_loss is not _replacement:
-        _original, torch.ctc_loss = torch.ctc_loss, _replacement
-    _patches += 1
+    patch = CTCPatch()
     if not _warned:
         _warned = True
         warnings.warn(
@@ -83,7 +92,7 @@ def patch_torch_ctc() -> CTCPatch:
             SeqLossWarning,
             stacklevel=2,
         )
-    return CTCPatch()
+    return patch
 
 
 def _replacement(

@@ -24,7 +24,7 @@ R = TypeVar("R")
 def untraced(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a function that torch.compile does not trace: a graph break before the call and after it.
 
-    torch.jit.script refuses it.
+    torch.jit.script and torch.fx.symbolic_trace refuse it.
 
     `torch.compiler.disable` imports the whole compiler, two seconds. So it is called only under compilation.
     """
@@ -37,6 +37,8 @@ def untraced(function: Callable[P, R]) -> Callable[P, R]:
             from seqloss.torch import disabled
 
             return disabled.FUNCTIONS[name](*args, **kwargs)
+        if any(isinstance(value, torch.fx.Proxy) for value in (*args, *kwargs.values())):
+            raise recording_error(function.__name__, "torch.fx.symbolic_trace")
         return function(*args, **kwargs)
 
     refuse_scripting(call, function.__name__)
@@ -48,9 +50,9 @@ def recorded_by_fx(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        first = args[0] if args else next(iter(kwargs.values()), None)
-        if isinstance(first, torch.fx.Proxy):
-            return first.tracer.create_proxy("call_function", call, args, kwargs)  # type: ignore[return-value]
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, torch.fx.Proxy):
+                return value.tracer.create_proxy("call_function", call, args, kwargs)  # type: ignore[return-value]
         return function(*args, **kwargs)
 
     refuse_scripting(call, function.__name__)

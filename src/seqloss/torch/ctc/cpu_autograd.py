@@ -46,9 +46,10 @@ class _Losses(torch.autograd.Function):
         host = compute_host_rows(logits, targets, logit_lengths, target_lengths, options)
         assert host.rows.gradient is not None
         ctx.save_for_backward(torch.from_numpy(host.rows.gradient))
-        ctx.host, ctx.options = host, options
+        # The gradient belongs to autograd alone, which releases it, or leaves it to hooks.
+        ctx.host, ctx.options = host.without_gradient(), options
         # Only a second derivative reads the logits: whoever needs none may change them in place.
-        ctx.logits, ctx.like, ctx.version = logits, (logits.device, logits.dtype), logits._version
+        ctx.logits, ctx.like, ctx.state = logits, (logits.device, logits.dtype), _state(logits)
         return _result(host, logits)
 
     @staticmethod
@@ -85,6 +86,11 @@ def _multiply(host: HostRows, gradient: torch.Tensor, upstream: torch.Tensor, ke
     return gradient
 
 
+def _state(logits: torch.Tensor) -> tuple[Any, ...]:
+    """What operations in place change: values, graph (`detach_`, `requires_grad_`) and memory (`logits.data = ...`)."""
+    return logits._version, logits.grad_fn, logits.requires_grad, logits.data_ptr()
+
+
 def _with_a_graph(ctx: Any, gradient: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
     """The same product, for the case that it is differentiated."""
     logits: torch.Tensor | None = ctx.logits
@@ -94,7 +100,7 @@ def _with_a_graph(ctx: Any, gradient: torch.Tensor, upstream: torch.Tensor) -> t
             f"{name}: the second derivative needs the logits, which the first backward has released; use "
             "create_graph=True or retain_graph=True there."
         )
-    if logits._version != ctx.version:
+    if _state(logits) != ctx.state:
         raise RuntimeError(
             f"{name}: the second derivative needs the logits, which were changed in place after the loss; change a "
             "copy (logits.clone()) instead."

@@ -19,6 +19,7 @@ from seqloss.torch.ctc.autograd import Gradients
 from seqloss.torch.ctc.device_arguments import read_device_arguments
 from seqloss.torch.ctc.gpu_rows import compute_gpu_rows
 from seqloss.torch.ctc.row_tensors import Options, multiply_rows
+from seqloss.torch.last_derivative import refuse_detached
 
 
 class _Call(NamedTuple):
@@ -106,6 +107,7 @@ def _with_a_graph(
     logit_lengths: torch.Tensor | None, target_lengths: torch.Tensor | None,
 ) -> torch.Tensor:  # fmt: skip
     """The gradient of sum(upstream * loss), computed anew, so that it can be differentiated."""
+    refuse_detached(options.name, logits)
     plain = options._replace(reduction="none", denominator=None, validate=False)
     with torch.no_grad():
         _, *rows = compute_gpu_rows(logits, targets, logit_lengths, target_lengths, plain)

@@ -32,6 +32,9 @@ class HostRows:
     batch: Batch
     weights: np.ndarray | None
 
+    def without_gradient(self) -> HostRows:
+        return HostRows(Rows(self.rows.losses, None, self.rows.zero_gradient), self.batch, self.weights)
+
     def tensors(self, device: torch.device) -> RowTensors:
         losses, gradient = self.rows.losses, self.rows.gradient
         factor = (~self.rows.zero_gradient).astype(losses.dtype)

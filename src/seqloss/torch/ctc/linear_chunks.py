@@ -127,7 +127,7 @@ class _Rows:
         self.counts = batch.target_lengths[self.rows]
         self.targets = batch.targets[self.rows]
         self.frames = max(0, min(int(self.lengths.max(initial=0)), self.hidden.shape[1]))
-        used = torch.arange(self.frames) < torch.from_numpy(self.lengths)[:, None]
+        used = torch.from_numpy(np.arange(self.frames) < self.lengths[:, None])  # torch.arange is on the default device
         inputs = self.hidden[self.rows, : self.frames]
         # 0 times NaN is NaN: padding must not reach the gradient of the weight
         self.inputs = inputs if bool(used.all()) else inputs.masked_fill(~used.to(inputs.device)[:, :, None], 0.0)

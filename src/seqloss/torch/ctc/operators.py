@@ -92,12 +92,17 @@ def _(logits: torch.Tensor, *rest: Any) -> torch.Tensor:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
-    ctx.save_for_backward(inputs[0], *output[1:])
-    ctx.blank, ctx.mode = inputs[5], inputs[-1]
+    *ctx.options, recorded, ctx.mode = inputs[5:]
+    ctx.has_residuals = recorded
+    ctx.save_for_backward(inputs[0], *(output[1:] if recorded else inputs[1:5]))
 
 
 def _backward(ctx: Any, upstream: torch.Tensor, *_residuals_have_none: Any) -> tuple[Any, ...]:
-    gradient = ctc_gradient(*ctx.saved_tensors, upstream.float().contiguous(), ctx.blank, ctx.mode)
+    logits, *saved = ctx.saved_tensors
+    if not ctx.has_residuals:  # the program was recorded for logits that need no gradient
+        with torch.no_grad():
+            _, *saved = ctc_losses(logits, *saved, *ctx.options, True, ctx.mode)
+    gradient = ctc_gradient(logits, *saved, upstream.float().contiguous(), ctx.options[0], ctx.mode)
     return gradient, *(None,) * 11
 
 
@@ -225,22 +230,28 @@ def _(info: Any, in_dims: Any, *arguments: Any) -> tuple[tuple[torch.Tensor, ...
 
 
 def _save_rows(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
-    _, gradient, factor = output
-    ctx.options = Options(*inputs[4:-2])
-    ctx.mark_non_differentiable(factor)
+    *options, ctx.has_gradient, _ = inputs[4:]
+    ctx.options = Options(*options)
+    ctx.mark_non_differentiable(output[2])
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs[:4], gradient, factor)
+    ctx.save_for_backward(*inputs[:4], *(output[1:] if ctx.has_gradient else ()))
 
 
 def _backward_rows(
     ctx: Any, up_losses: torch.Tensor | None, up_gradient: torch.Tensor | None, _: None
 ) -> tuple[Any, ...]:
-    logits, targets, logit_lengths, target_lengths, gradient, factor = ctx.saved_tensors
+    logits, targets, logit_lengths, target_lengths, *rows = ctx.saved_tensors
+    options: Options = ctx.options
+    if not ctx.has_gradient:  # the program was recorded for logits that need no gradient
+        _, *rows = ctc_loss_and_gradient(
+            logits, targets, logit_lengths, target_lengths, *options, True, False
+        )  # fmt: skip
+        up_gradient = None  # of no entries
+    gradient, factor = rows
     result = None
     if up_losses is not None:
         result = multiply_rows(gradient, up_losses, factor)
     if up_gradient is not None:
-        options: Options = ctx.options
         product = ctc_hessian_product(
             logits, up_gradient, targets, logit_lengths, target_lengths, factor[:, :1].sum(1),
             options.blank % logits.shape[2], options.normalize, options.gradient,

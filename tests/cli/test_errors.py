@@ -16,6 +16,7 @@ from seqloss.training import engine
 
 from ..ocr_fixtures import write_words
 
+TEXTS = "texts: manifest.csv, columns path and text"
 SMALL = ("--height", "16", "--batch", "4", "--epochs", "1", "--workers", "0")
 
 
@@ -43,7 +44,7 @@ def test_debug_shows_the_traceback(seqloss, monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["seqloss", "train", "ocr", "--data", "/nowhere", "--debug"])
     with pytest.raises(ValueError, match="/nowhere: no such file or folder") as raised:
         main()
-    assert any("manifest.py" in str(entry.path) for entry in raised.traceback)
+    assert any("rows.py" in str(entry.path) for entry in raised.traceback)
 
 
 def test_data_that_do_not_exist_are_reported_and_nothing_is_written(seqloss, tmp_path) -> None:
@@ -71,7 +72,7 @@ def bad(tmp_path: Path) -> Path:
 
 def test_all_bad_rows_are_listed_with_file_row_and_reason(seqloss, bad, tmp_path) -> None:
     code, out, err = seqloss("train", "ocr", "--data", bad, "--out", tmp_path / "run", *SMALL)
-    assert (code, out) == (2, "")
+    assert (code, out) == (2, f"{TEXTS}\n")
     header, *rows, last = err.splitlines()
     assert header.split("\t") == ["file", "row", "reason"]
     assert rows[0].split("\t") == [str(bad / "manifest.csv"), "8", f"{LONG}: no such file"]
@@ -103,5 +104,5 @@ def test_a_terminal_shows_bad_rows_in_a_table_that_leaves_nothing_out(seqloss, b
 def test_skip_bad_trains_on_the_rest(seqloss, bad, tmp_path) -> None:
     code, out, err = seqloss("train", "ocr", "--data", bad, "--out", tmp_path / "run", "--skip-bad", *SMALL)
     assert (code, err) == (0, "")
-    assert out.startswith(f"skipped 3 invalid rows: see {tmp_path / 'run/skipped.csv'}\nimages: ")
+    assert out.startswith(f"{TEXTS}\nskipped 3 invalid rows: see {tmp_path / 'run/skipped.csv'}\nimages: ")
     assert out.endswith(f"transcribe: seqloss transcribe {tmp_path / 'run'} IMAGE ...\n")

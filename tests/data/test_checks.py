@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seqloss.data.checks import Item, check_rows, make_rows_error
+from seqloss.data.checks import Item, check_rows, describe_tall_images, make_rows_error
 from seqloss.data.rows import Row, read_rows
 from seqloss.data.vocabulary import Vocabulary
 from seqloss.errors import BadRow
@@ -24,7 +24,9 @@ def quarter(width: int) -> int:
 def row(folder: Path, line: int, text: str, width: int = 200, height: int = 50) -> Row:
     path = folder / f"{line}.png"
     if width:
-        Image.fromarray(np.zeros((height, width), np.uint8)).save(path)
+        pixels = np.zeros((height, width), np.uint8)
+        pixels[0, 0] = 255
+        Image.fromarray(pixels).save(path)
     return Row("m.csv", line, path, text, None, path.name)
 
 
@@ -36,7 +38,7 @@ def checked(rows: list[Row], bad: tuple[BadRow, ...] = (), letters: str | None =
 
 def test_a_good_row_has_its_scaled_width_and_frames(tmp_path) -> None:
     good = row(tmp_path, 2, "abc")
-    assert checked([good], letters="abc") == ([Item(good, width=128, frames=32)], [])
+    assert checked([good], letters="abc") == ([Item(good, width=128, frames=32, target="abc")], [])
 
 
 def test_a_text_too_long_for_its_frames_is_reported_with_the_numbers(tmp_path) -> None:
@@ -49,6 +51,52 @@ def test_a_text_too_long_for_its_frames_is_reported_with_the_numbers(tmp_path) -
             "2.png: the text needs 10 frames (6 labels + 4 adjacent repeats), has 8 "
             "(image 50 x 50, scaled to 32 x 32, one frame per 4 pixels)",
         )
+    ]
+
+
+HINT = "; if the text runs upwards or downwards, turn the images with --rotate 90 or --rotate 270"
+
+
+def test_a_text_too_long_for_a_tall_image_is_reported_with_the_option_that_turns_it(tmp_path) -> None:
+    _, found = checked([row(tmp_path, 2, "abcdef", 40, 200), row(tmp_path, 3, "abcdefghijkl", 50, 40)])
+    assert found[0] == (
+        2,
+        "2.png: the text needs 6 frames (6 labels + 0 adjacent repeats), has 1 "
+        f"(image 40 x 200, scaled to 6 x 32, one frame per 4 pixels){HINT}",
+    )
+    assert "--rotate" not in found[1][1]
+
+
+def test_a_turned_image_is_checked_as_it_is_read(tmp_path) -> None:
+    tall = row(tmp_path, 2, "abcdef", 40, 200)
+    items, bad = check_rows([tall], vocabulary=None, frames=quarter, height=32, rotate=90)
+    assert ([(item.width, item.frames) for item in items], bad) == ([(160, 40)], [])
+
+
+def test_tall_images_with_several_letters_are_counted_in_a_line(tmp_path) -> None:
+    sizes = [("abc", 40, 200), ("ab", 40, 200), ("abc", 40, 70), ("abcd", 40, 300), ("abc", 200, 40)]
+    rows = [row(tmp_path, line, text, *size) for line, (text, *size) in enumerate(sizes)]
+    items, _ = check_rows(rows, vocabulary=None, frames=lambda width: width, height=32)
+    assert list(describe_tall_images(items, 32)) == [
+        f"images: 2 of 5 are more than twice as high as wide (such as 0.png, 'abc'){HINT}"
+    ]
+    assert list(describe_tall_images(items[1:3], 32)) == []
+
+
+def test_frames_and_characters_are_checked_in_the_order_of_the_picture(tmp_path) -> None:
+    rows = [row(tmp_path, 2, "abab", 25), row(tmp_path, 3, "abc", 25)]
+    vocabulary = Vocabulary.from_texts(["ab"])
+    items, bad = check_rows(
+        rows,
+        vocabulary=vocabulary,
+        frames=quarter,
+        height=32,
+        to_target=lambda text: "".join(sorted(text)).replace("c", "b"),
+    )
+    assert [item.target for item in items] == ["abb"]
+    assert [row.reason for row in bad] == [
+        "2.png: the text needs 6 frames (4 labels + 2 adjacent repeats), has 4 "
+        "(image 25 x 50, scaled to 16 x 32, one frame per 4 pixels)" + HINT
     ]
 
 

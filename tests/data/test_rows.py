@@ -67,11 +67,6 @@ def test_images_in_a_folder_are_named_after_their_texts(tmp_path) -> None:
     assert bad == []
 
 
-def test_texts_are_nfc(tmp_path) -> None:
-    rows, _, _ = read_rows(written(tmp_path, "path,text\n1.png,e\u0301\n"))
-    assert rows[0].text == "é"
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

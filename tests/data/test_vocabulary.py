@@ -27,6 +27,29 @@ def test_two_spellings_of_one_letter_are_one_class() -> None:
     assert vocabulary.encode("e\u0301") == [1]
 
 
+@pytest.mark.parametrize(
+    ("normalization", "classes"), [("NFC", "\u00e9\ufb01"), ("NFKC", "fi\u00e9"), ("none", "e\u0301\ufb01")]
+)
+def test_a_text_is_encoded_in_the_normal_form_of_the_vocabulary(normalization: str, classes: str) -> None:
+    vocabulary = Vocabulary.from_texts(["e\u0301\ufb01"], normalization)
+    assert set(vocabulary.characters) == set(classes)
+    assert vocabulary.unknown_characters("e\u0301\ufb01") == []
+    assert vocabulary.decode(vocabulary.encode("e\u0301\ufb01")) == vocabulary.normalize("e\u0301\ufb01")
+
+
+def test_the_normal_form_is_saved_and_is_a_part_of_the_digest() -> None:
+    one, other = Vocabulary(["a"]), Vocabulary(["a"], "NFKC")
+    assert one != other
+    assert one.digest != other.digest
+    assert Vocabulary.from_json(other.to_json()) == other
+    assert "normalization" not in one.to_json()  # files that know no other stay as they are
+
+
+def test_a_vocabulary_with_an_unknown_normal_form_is_refused() -> None:
+    with pytest.raises(DataError, match="not a vocabulary saved by seqloss"):
+        Vocabulary.from_json(Vocabulary(["a"], "NFD").to_json())
+
+
 @given(TEXTS)
 def test_decoding_what_was_encoded_gives_the_nfc_text(texts: list[str]) -> None:
     vocabulary = Vocabulary.from_texts(texts)

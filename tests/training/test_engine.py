@@ -312,10 +312,10 @@ def test_a_finished_run_reports_its_metrics_again(data, train, tmp_path) -> None
 
 
 def test_other_pixels_in_an_image_of_the_same_name_and_size_are_noticed(data, train, tmp_path) -> None:
-    Image.new("L", (40, 16), 255).save(data / "0.png", "BMP")
+    Image.linear_gradient("L").resize((40, 16)).save(data / "0.png", "BMP")
     size = (data / "0.png").stat().st_size
     train(data, tmp_path / "run", epochs=1)
-    Image.new("L", (40, 16), 0).save(data / "0.png", "BMP")
+    Image.radial_gradient("L").resize((40, 16)).save(data / "0.png", "BMP")
     assert (data / "0.png").stat().st_size == size
     with pytest.raises(RunError, match="data: changed since the run began"):
         train(data, tmp_path / "run", epochs=1)

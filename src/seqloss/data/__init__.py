@@ -9,8 +9,14 @@
 `seqloss.data.item_names`      the files that names mean
 `seqloss.data.paths`           image suffixes; paths that leave the data folder are rejected
 `seqloss.data.splits`          `split_rows`: training, validation and test rows
+`seqloss.data.texts`           `clean_text`: blanks around a text, line breaks, Unicode normal form
+`seqloss.data.text_notes`      `clean_rows`, `TextNotes`: the same for all rows, and what was found in them
+`seqloss.data.invisible`       characters that no picture shows, and their names
+`seqloss.data.reading_order`   `ReadingOrder`: the order in which pictures show texts, and back
+`seqloss.data.bidirectional`   the Unicode bidirectional algorithm
 `seqloss.data.vocabulary`      `Vocabulary`: characters to classes and back; saved with the model
 `seqloss.data.images`          `inspect_image`, `read_line`: check an image, or read it as a grey line
+`seqloss.data.grey`            images in 8-bit grey, so that their ink stays visible
 `seqloss.data.checks`          `check_rows`: checks all rows before training, reports all problems at once
 `seqloss.data.skipped`         `write_skipped`: the skipped rows as a CSV file, safe for spreadsheets
 `seqloss.data.atomic_write`    `write_atomically`: a file has its old content or all of the new one

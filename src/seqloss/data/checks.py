@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,6 +17,8 @@ from seqloss.errors import BadRow, DataError
 
 SHOWN = 20
 
+ROTATE_HINT = "; if the text runs upwards or downwards, turn the images with --rotate 90 or --rotate 270"
+
 
 @dataclass(frozen=True)
 class Item:
@@ -26,11 +28,13 @@ class Item:
         row: image and text.
         width: of the scaled image, in pixels.
         frames: of the network for this image.
+        target: the text in the order in which the image shows it, from left to right.
     """
 
     row: Row
     width: int
     frames: int
+    target: str
 
 
 def check_rows(
@@ -41,6 +45,8 @@ def check_rows(
     frames: Callable[[int], int],
     height: int,
     max_width: int = 8192,
+    rotate: int = 0,
+    to_target: Callable[[str], str] = str,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Item], list[BadRow]]:
     """Check that images can be read, fit their texts, and have known characters.
@@ -52,6 +58,8 @@ def check_rows(
         frames: number of frames of the network for an image width in pixels.
         height: of scaled images, in pixels.
         max_width: of scaled images, in pixels.
+        rotate: degrees clockwise by which images are turned.
+        to_target: the order in which an image shows a text, such as `ReadingOrder.to_visual`; by default the text.
         progress: called with (rows checked, all rows), from the calling thread.
 
     Returns:
@@ -65,7 +73,7 @@ def check_rows(
     found = list(bad)
 
     def check(row: Row) -> Item | BadRow:
-        return check_row(row, vocabulary, frames, height, max_width)
+        return check_row(row, to_target(row.text), vocabulary, frames, height, max_width, rotate)
 
     with warnings.catch_warnings(), ThreadPoolExecutor(count_cpus()) as pool:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # reported as an error instead
@@ -80,24 +88,30 @@ def check_rows(
 
 
 def check_row(
-    row: Row, vocabulary: Vocabulary | None, frames: Callable[[int], int], height: int, max_width: int
+    row: Row,
+    target: str,
+    vocabulary: Vocabulary | None,
+    frames: Callable[[int], int],
+    height: int,
+    max_width: int,
+    rotate: int,
 ) -> Item | BadRow:
     """The item of a row, or the invalid row with all reasons."""
     reasons: list[str] = []
     width = count = 0
-    if vocabulary and (unknown := vocabulary.unknown_characters(row.text)):
+    if vocabulary and (unknown := vocabulary.unknown_characters(target)):
         reasons.append(f"not in the vocabulary: {', '.join(map(describe_character, unknown))}")
     try:
-        size = inspect_image(row.path)
+        size = inspect_image(row.path, rotate)
         width = scaled_width(*size, height)
         count = frames(width) if width <= max_width else 0
-        reasons += describe_misfit(row.text, size, (width, height), count, frames, max_width)
+        reasons += describe_misfit(target, size, (width, height), count, frames, max_width)
     except DataError as problem:
         reasons.append(str(problem))
     if reasons:
-        short = (width, frames_needed(row.text)) if 0 < count < frames_needed(row.text) else None
+        short = (width, frames_needed(target)) if 0 < count < frames_needed(target) else None
         return BadRow(row.file, row.row, f"{row.name}: {'; '.join(reasons)}", short)
-    return Item(row, width, count)
+    return Item(row, width, count, target)
 
 
 def describe_misfit(
@@ -118,8 +132,21 @@ def describe_misfit(
     step = round(max_width / max(1, frames(max_width)))
     return [
         f"the text needs {needed} frames ({len(text)} labels + {needed - len(text)} adjacent repeats), has {count} "
-        f"({image}, one frame per {step} pixels)"
+        f"({image}, one frame per {step} pixels){ROTATE_HINT if size[1] > size[0] else ''}"
     ]
+
+
+def describe_tall_images(items: Sequence[Item], height: int) -> Iterator[str]:
+    """A line on images that are more than twice as high as wide, with texts of more than two characters.
+
+    Args:
+        items: valid rows.
+        height: of scaled images, in pixels.
+    """
+    tall = [item for item in items if 2 * item.width < height and len(item.target) > 2]
+    if tall:
+        names = f"such as {tall[0].row.name}, {tall[0].row.text!r}"
+        yield f"images: {len(tall)} of {len(items)} are more than twice as high as wide ({names}){ROTATE_HINT}"
 
 
 def make_rows_error(bad: Sequence[BadRow], note: str = "") -> DataError:

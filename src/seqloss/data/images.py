@@ -1,7 +1,8 @@
 """Read images of text lines as grey arrays of fixed height.
 
 Only the listed formats are read, because some others (PostScript) start another program. The size in the header is
-checked first, so that a small file cannot expand to gigabytes.
+checked first, so that a small file cannot expand to gigabytes. Of an animation, or of a file of several pages, the
+first frame with content is read.
 """
 
 from __future__ import annotations
@@ -12,53 +13,59 @@ from pathlib import Path
 
 import numpy as np
 
+from seqloss.data.grey import MODES, describe_missing_content, reject_shallow_colours, to_grey
 from seqloss.errors import DataError, missing_extra
 
 try:
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, ImageSequence
 except ImportError as error:  # pragma: no cover
     raise missing_extra("Pillow", "train", "reading images") from error
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MAX_PIXELS = 50_000_000
-WIDE_GREYS = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
-MODES = ("1", "L", "P", "RGB", "LA", "La", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", *WIDE_GREYS)
+
+ROTATIONS = {
+    90: Image.Transpose.ROTATE_270,  # Pillow counts counter-clockwise
+    180: Image.Transpose.ROTATE_180,
+    270: Image.Transpose.ROTATE_90,
+}
+"""Degrees clockwise."""
 
 
-def inspect_image(path: Path) -> tuple[int, int]:
-    """Check that an image can be decoded completely.
+def inspect_image(path: Path, rotate: int = 0) -> tuple[int, int]:
+    """Check that an image can be decoded completely and has content.
 
     Args:
         path: of the image.
+        rotate: degrees clockwise: 0, 90, 180 or 270.
 
     Returns:
-        width and height in pixels.
+        width and height in pixels, after the rotation.
 
     Raises:
-        DataError: it cannot be read; the message says why.
+        DataError: it cannot be read, or there is nothing to read in it; the message says why.
     """
-    with open_image(path) as image:
-        return image.size
+    return read_grey(path, rotate).size
 
 
-def read_line(path: Path, height: int) -> np.ndarray:
+def read_line(path: Path, height: int, rotate: int = 0) -> np.ndarray:
     """Read an image in grey, scaled to a height with the aspect ratio unchanged.
 
     Args:
         path: of the image.
         height: in pixels.
+        rotate: degrees clockwise: 0, 90, 180 or 270.
 
     Returns:
         uint8 (height, width), 0 for black to 255 for white.
 
     Raises:
-        DataError: it cannot be read; the message says why.
+        DataError: it cannot be read, or there is nothing to read in it; the message says why.
     """
-    with open_image(path) as image:
-        width = scaled_width(*image.size, height)
-        reject_huge_image(width, height, "scaled ")
-        line = to_grey(image).resize((width, height), Image.Resampling.BILINEAR)
-    return np.array(line, dtype=np.uint8)
+    image = read_grey(path, rotate)
+    width = scaled_width(*image.size, height)
+    reject_huge_image(width, height, "scaled ")
+    return np.array(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
 def scaled_width(width: int, height: int, to_height: int) -> int:
@@ -66,9 +73,44 @@ def scaled_width(width: int, height: int, to_height: int) -> int:
     return max(1, round(width * to_height / height))
 
 
+def read_grey(path: Path, rotate: int = 0) -> Image.Image:
+    """The first frame with content in 8-bit grey, turned as its EXIF tag says, then by `rotate` degrees clockwise."""
+    problem = ""
+    with open_image(path) as image:
+        for frame in ImageSequence.Iterator(image):
+            decoded = decode_frame(frame)
+            grey = to_grey(decoded)
+            missing = describe_missing_content(decoded, grey)
+            if not missing:
+                return grey.transpose(ROTATIONS[rotate]) if rotate else grey
+            problem = problem or missing
+    raise DataError(problem)
+
+
+def decode_frame(frame: Image.Image) -> Image.Image:
+    """The decoded frame, turned as its EXIF tag says."""
+    reject_huge_image(*frame.size)
+    deep = has_16_bit_colours(frame)
+    frame.load()
+    if frame.mode not in MODES:
+        raise DataError(f"colour mode {frame.mode} is not read; save it as grey or RGB")
+    if frame.mode == "F" and not np.isfinite(np.asarray(frame)).all():
+        raise DataError("the image has NaN or infinite values; save it as 8-bit grey")
+    if deep:
+        reject_shallow_colours(frame)
+    return ImageOps.exif_transpose(frame)
+
+
+def has_16_bit_colours(frame: Image.Image) -> bool:
+    """Whether the decoder of a frame that is not loaded yet drops the lower bytes of its colours."""
+    arguments = [tile[3] for tile in getattr(frame, "tile", ())]
+    raw_modes = [argument if isinstance(argument, str) else str(argument[:1]) for argument in arguments]
+    return any(f";16{order}" in mode for mode in raw_modes for order in "BLN")
+
+
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
-    """The decoded image, rotated as its EXIF tag says; errors of the decoder become a `DataError`."""
+    """The opened image; errors of the decoder become a `DataError`."""
     try:
         found = path.is_file()
     except OSError as error:  # a name too long, a folder that may not be entered
@@ -77,13 +119,6 @@ def open_image(path: Path) -> Iterator[Image.Image]:
         raise DataError("not an image but a folder or a device" if path.exists() else "no such file")
     try:
         with Image.open(path, formats=FORMATS) as image:
-            reject_huge_image(*image.size)
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            if image.mode not in MODES:
-                raise DataError(f"colour mode {image.mode} is not read; save it as grey or RGB")
-            if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
-                raise DataError("the image has NaN or infinite values; save it as 8-bit grey")
             yield image
     except DataError:
         raise
@@ -101,21 +136,3 @@ def reject_huge_image(width: int, height: int, what: str = "") -> None:
     """Raise a `DataError` for more than `MAX_PIXELS`."""
     if width * height > MAX_PIXELS:
         raise DataError(f"huge {what}image: {width} x {height}, at most {MAX_PIXELS:,} pixels; scale it down")
-
-
-def to_grey(image: Image.Image) -> Image.Image:
-    """The image in 8-bit grey; transparent pixels become white."""
-    if image.mode in WIDE_GREYS:
-        return convert_wide_grey(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(paper, image).convert("L")
-    return image.convert("L")
-
-
-def convert_wide_grey(image: Image.Image) -> Image.Image:
-    """8-bit grey of an image with more bits: 16-bit values are divided by 257, other types scaled to their range."""
-    wide = np.asarray(image).astype(np.float64)
-    low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (wide.min(), wide.max())
-    return Image.fromarray(np.uint8(np.rint((wide - low) * (255 / max(high - low, 1e-300)))))

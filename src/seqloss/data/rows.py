@@ -17,7 +17,6 @@ from seqloss.data.item_names import ItemNames
 from seqloss.data.layouts.choice import choose_layout
 from seqloss.data.layouts.layout import Record
 from seqloss.data.paths import IMAGE_SUFFIXES, escape_undecodable, resolve_inside
-from seqloss.data.vocabulary import normalize_text
 from seqloss.errors import BadRow, DataError
 
 
@@ -29,7 +28,7 @@ class Row:
         file: of the text, or the folder, for messages.
         row: the line in that file, from 1; None if it has none.
         path: of the image or sound, absolute.
-        text: in Unicode normal form C.
+        text: as it is written; `clean_rows` strips and normalises it.
         split: the split, or None.
         name: the path below the folder of images, with forward slashes.
     """
@@ -123,7 +122,7 @@ def make_row(folder: Folder, record: Record, names: ItemNames) -> Row | BadRow:
         if not given.strip():
             raise DataError(f"{record.names[0]} is empty")
         path = resolve_inside(folder.images, names.find(given), follow_links=folder.follow_links)
-        text = normalize_text(_require_string(record.text, record.names[1]))
+        text = _require_string(record.text, record.names[1])
     except DataError as problem:
         return BadRow(file, record.line, str(problem))
     name = _name_below(folder.images, path, given)

@@ -15,17 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from seqloss.data.atomic_write import write_atomically
+from seqloss.data.texts import NORMALIZATIONS, normalize_text
 from seqloss.errors import DataError
 
 
 def frames_needed(text: Sequence[Any]) -> int:
     """The smallest number of frames for CTC: one per character, and a blank between repeated characters."""
     return len(text) + sum(a == b for a, b in pairwise(text))
-
-
-def normalize_text(text: str) -> str:
-    """The text in Unicode normal form C, in which texts that look equal are equal."""
-    return unicodedata.normalize("NFC", text)
 
 
 def describe_character(character: str) -> str:
@@ -40,6 +36,7 @@ class Vocabulary:
 
     Args:
         characters: single characters, each once; class 1 is the first.
+        normalization: the Unicode normal form that texts are encoded in: "NFC", "NFKC" or "none".
 
     Raises:
         DataError: an entry is not a single character, or is repeated.
@@ -50,20 +47,25 @@ class Vocabulary:
         (4, [3, 1, 2], 'cab')
     """
 
-    def __init__(self, characters: Iterable[str]) -> None:
-        self.characters = tuple(characters)
+    def __init__(self, characters: Iterable[str], normalization: str = "NFC") -> None:
+        self.characters, self.normalization = tuple(characters), normalization
         self._classes = {character: k + 1 for k, character in enumerate(self.characters)}
         if len(self._classes) != len(self.characters) or any(len(c) != 1 for c in self.characters):
             raise DataError("a vocabulary is a list of single characters, each once; build it with from_texts.")
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str]) -> Vocabulary:
-        """The distinct characters of the texts, in code point order."""
-        return cls(sorted({character for text in texts for character in normalize_text(text)}))
+    def from_texts(cls, texts: Iterable[str], normalization: str = "NFC") -> Vocabulary:
+        """The distinct characters of the texts in a normal form, in code point order."""
+        found = {character for text in texts for character in normalize_text(text, normalization)}
+        return cls(sorted(found), normalization)
+
+    def normalize(self, text: str) -> str:
+        """The text in the normal form of this vocabulary."""
+        return normalize_text(text, self.normalization)
 
     def unknown_characters(self, text: str) -> list[str]:
         """The characters of a text that have no class, each once, in order of appearance."""
-        return list(dict.fromkeys(c for c in normalize_text(text) if c not in self._classes))
+        return list(dict.fromkeys(c for c in self.normalize(text) if c not in self._classes))
 
     def encode(self, text: str, *, known: bool = False) -> list[int]:
         """The classes of the characters of a text.
@@ -80,7 +82,7 @@ class Vocabulary:
                 f"the vocabulary lacks {', '.join(map(describe_character, unknown))}; correct the text, leave it out, "
                 "or train again with a training text that has it."
             )
-        return [self._classes[c] for c in normalize_text(text) if c in self._classes]
+        return [self._classes[c] for c in self.normalize(text) if c in self._classes]
 
     def decode(self, classes: Iterable[int]) -> str:
         """The text of classes, without blanks.
@@ -97,8 +99,10 @@ class Vocabulary:
         return "".join(self.characters[k - 1] for k in classes if k)
 
     def to_json(self) -> str:
-        """The vocabulary as JSON."""
-        return json.dumps({"format": "seqloss vocabulary 1", "characters": list(self.characters)}, indent=1)
+        """The vocabulary as JSON. The normal form is left out where it is NFC, as in files that know no other."""
+        form = {} if self.normalization == "NFC" else {"normalization": self.normalization}
+        content = {"format": "seqloss vocabulary 1", **form, "characters": list(self.characters)}
+        return json.dumps(content, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Vocabulary:
@@ -106,11 +110,13 @@ class Vocabulary:
         try:
             content = json.loads(text)
             characters = content["characters"] if content["format"] == "seqloss vocabulary 1" else None
+            form = content.get("normalization", "NFC")
         except (ValueError, TypeError, KeyError, RecursionError):
-            characters = None
-        if not isinstance(characters, list) or not all(isinstance(c, str) for c in characters):
+            characters = form = None
+        strings = isinstance(characters, list) and all(isinstance(c, str) for c in characters)
+        if characters is None or not strings or form not in NORMALIZATIONS:
             raise DataError("this is not a vocabulary saved by seqloss; use the file in the folder of the run.")
-        return cls(characters)
+        return cls(characters, form)
 
     def save(self, path: Path) -> None:
         """Write the vocabulary to a file, atomically."""
@@ -130,7 +136,7 @@ class Vocabulary:
 
     @property
     def digest(self) -> str:
-        """A hash of the characters, the same in every process."""
+        """A hash of the characters and the normal form, the same in every process."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def __len__(self) -> int:
@@ -138,10 +144,14 @@ class Vocabulary:
         return len(self.characters) + 1
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vocabulary) and self.characters == other.characters
+        return isinstance(other, Vocabulary) and self._identity == other._identity
 
     def __hash__(self) -> int:
-        return hash(self.characters)
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        return self.characters, self.normalization
 
     def __repr__(self) -> str:
         return f"Vocabulary({''.join(self.characters)!r})"

@@ -81,7 +81,8 @@ class Data:
 
     Attributes:
         sources: by split: "train"; "validation" and "test" if there are any.
-        digests: NAME_digest -> hash; a run is resumed only where they are the same.
+        digests: NAME_digest -> hash, and other values that follow from the data; a run is resumed only where they are
+            the same.
         skipped: rows that were left out.
         note: what the skipped rows have in common; "" for nothing.
     """

@@ -40,7 +40,7 @@ def test_a_training_prints_its_sanity_checks(trained) -> None:
 
 def test_a_held_out_character_that_training_never_saw_is_an_error_and_no_bad_row(with_rows, train, tmp_path) -> None:
     data = with_rows("12.png,xß,test\n")
-    Image.new("L", (40, 16), 255).save(data / "12.png")
+    Image.linear_gradient("L").resize((40, 16)).save(data / "12.png")
     lines: list[str] = []
     result = train(data, tmp_path / "run", epochs=1, print_line=lines.append)
     assert "    1 of 2 test texts have characters that do not occur in training (x ß); each counts as an error" in lines
@@ -50,7 +50,7 @@ def test_a_held_out_character_that_training_never_saw_is_an_error_and_no_bad_row
 
 def test_infeasible_texts_are_reported_with_the_subsampling_at_which_they_fit(with_rows, train, tmp_path) -> None:
     data = with_rows("long.png,ababababababab,train\n")
-    Image.new("L", (40, 16), 255).save(data / "long.png")
+    Image.linear_gradient("L").resize((40, 16)).save(data / "long.png")
     words = "1 of 13 targets need more frames than there are at 4 pixels/frame (at 3: 0, at 2: 0, at 1: 0)"
     with pytest.raises(DataError) as refused:
         train(data, tmp_path / "run")

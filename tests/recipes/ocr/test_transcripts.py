@@ -39,6 +39,6 @@ def test_another_vocabulary_is_noticed_when_transcribing(trained, tmp_path) -> N
 
 
 def test_a_line_that_is_too_wide_is_not_transcribed(trained, tmp_path) -> None:
-    Image.new("L", (9000, 16), 255).save(tmp_path / "wide.png")
+    Image.linear_gradient("L").resize((9000, 16)).save(tmp_path / "wide.png")
     with pytest.raises(DataError, match="too wide: 9000 pixels once scaled, at most 8192"):
         predictor(trained[1]).predict(tmp_path / "wide.png")

@@ -16,6 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from seqloss.data import Item, SyntheticWords, Vocabulary, check_rows, make_rows_error, read_line, read_rows, split_rows
+from seqloss.data.checks import describe_tall_images
+from seqloss.data.reading_order import ReadingOrder, describe_reading_order
+from seqloss.data.text_notes import clean_rows
 from seqloss.data.vocabulary import frames_needed
 from seqloss.data.words import SPLITS
 from seqloss.errors import DataError
@@ -29,6 +32,9 @@ STRIDE = 4
 MAX_WIDTH = 8192
 """Pixels of a scaled line; a wider one would need too much memory."""
 
+BASE_DIRECTION = "base_direction"
+"""Among the settings that a run stores: the base direction of most of its training texts."""
+
 
 def frames_of(width: int) -> int:
     """Frames that the network makes of an image of this width."""
@@ -38,8 +44,10 @@ def frames_of(width: int) -> int:
 class Files(TextSource):
     """Images of a data folder; those for training are augmented differently in every epoch."""
 
-    def __init__(self, items: Sequence[Item], height: int, *, augmented: bool = False, seed: int = 0) -> None:
-        self.items, self.height, self.augmented, self.seed = items, height, augmented, seed
+    def __init__(
+        self, items: Sequence[Item], height: int, rotate: int = 0, *, augmented: bool = False, seed: int = 0
+    ) -> None:
+        self.items, self.height, self.rotate, self.augmented, self.seed = items, height, rotate, augmented, seed
 
     def __len__(self) -> int:
         return len(self.items)
@@ -48,17 +56,17 @@ class Files(TextSource):
         return self.items[index].width
 
     def item(self, epoch: int, index: int) -> tuple[np.ndarray, str]:
-        row = self.items[index].row
-        line = read_line(row.path, self.height)
+        item = self.items[index]
+        line = read_line(item.row.path, self.height, self.rotate)
         if self.augmented:
-            line = augment(line, frames_needed(row.text), np.random.default_rng([self.seed, epoch, index]))
-        return line, row.text
+            line = augment(line, frames_needed(item.target), np.random.default_rng([self.seed, epoch, index]))
+        return line, item.row.text
 
     def without_augmentation(self) -> Files:
-        return Files(self.items, self.height)
+        return Files(self.items, self.height, self.rotate)
 
     def texts_and_lengths(self) -> list[tuple[str, int]]:
-        return [(item.row.text, item.width) for item in self.items]
+        return [(item.target, item.width) for item in self.items]
 
 
 class Synthetic(SyntheticWords, TextSource):
@@ -74,10 +82,10 @@ class Synthetic(SyntheticWords, TextSource):
 
 
 def load_data(
-    settings: Settings, known: Vocabulary | None, skip_bad: bool, progress: Progress | None,
-    print_line: PrintLine | None,
-) -> tuple[Data, Vocabulary]:  # fmt: skip
-    """The images of each split, and the vocabulary: the known one, else that of the training texts."""
+    settings: Settings, known: tuple[Vocabulary, ReadingOrder] | None, skip_bad: bool, progress: Progress | None,
+    print_line: PrintLine,
+) -> tuple[Data, Vocabulary, ReadingOrder]:  # fmt: skip
+    """The images of each split; the vocabulary and the reading order: the known ones, else of the training texts."""
     if settings.data is None:
         sizes = (settings.synthetic, settings.validation_synthetic, settings.test_synthetic)
         made: dict[str, Any] = {
@@ -85,23 +93,33 @@ def load_data(
             for name, size in zip(SPLITS, sizes, strict=True)
         }
         vocabulary = Vocabulary.from_texts(made["train"].words)
-        return Data(made, {"data_digest": vocabulary.digest}), known or vocabulary
+        return Data(made, {"data_digest": vocabulary.digest}), *(known or (vocabulary, ReadingOrder()))
     images = Path(settings.images) if settings.images else None
     rows, bad, notes = read_rows(
         Path(settings.data), layout=settings.layout, images=images, follow_links=settings.follow_links
     )
-    if print_line:
-        for line in notes:
-            print_line(line)
+    rows, unclear, text_notes = clean_rows(rows, settings.normalize)
+    bad += unclear
+    for line in [*notes, *text_notes.lines()]:
+        print_line(line)
     if not rows:
         raise make_rows_error(bad)
     splits, strays = split_rows(rows)
-    check = partial(check_rows, frames=frames_of, height=settings.height, max_width=MAX_WIDTH, progress=progress)
-    items, bad = check(splits.train, [*bad, *strays], vocabulary=known)
-    vocabulary = known or Vocabulary.from_texts(item.row.text for item in items)
+    order = known[1] if known else ReadingOrder.from_texts([row.text for row in splits.train], settings.direction)
+    check = partial(
+        check_rows,
+        frames=frames_of,
+        height=settings.height,
+        max_width=MAX_WIDTH,
+        rotate=settings.rotate,
+        to_target=order.to_visual,
+        progress=progress,
+    )
+    items, bad = check(splits.train, [*bad, *strays], vocabulary=known and known[0])
+    vocabulary = known[0] if known else Vocabulary.from_texts((item.target for item in items), settings.normalize)
     held_out, bad = check([*splits.validation, *splits.test], bad, vocabulary=None)
     items += held_out
-    note = describe_short_rows([(item.row.text, item.width) for item in items], bad, STRIDE)
+    note = describe_short_rows([(item.target, item.width) for item in items], bad, STRIDE)
     if bad and not skip_bad:
         raise make_rows_error(bad, note)
     by_path = {item.row.path: item for item in items}
@@ -109,10 +127,16 @@ def load_data(
     for name in SPLITS:
         kept = [by_path[row.path] for row in getattr(splits, name) if row.path in by_path]
         if kept:
-            sources[name] = Files(kept, settings.height, augmented=name == "train", seed=settings.seed)
+            sources[name] = Files(kept, settings.height, settings.rotate, augmented=name == "train", seed=settings.seed)
     if "train" not in sources:
         raise DataError("no row is left to train with; fix some of these.", bad)
-    return Data(sources, {"data_digest": digest_of(items)}, bad, note), vocabulary
+    for line in [
+        *describe_reading_order([item.row for item in items], order),
+        *describe_tall_images(items, settings.height),
+    ]:
+        print_line(line)
+    digests = {"data_digest": digest_of(items), BASE_DIRECTION: order.base}
+    return Data(sources, digests, bad, note), vocabulary, order
 
 
 def digest_of(items: Sequence[Item]) -> str:

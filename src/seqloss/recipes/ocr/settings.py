@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from seqloss.data.layouts import LAYOUT_NAMES
+from seqloss.data.texts import NORMALIZATIONS
 from seqloss.errors import OptionError
 from seqloss.training.settings import TrainingSettings
+
+ROTATIONS = (0, 90, 180, 270)
+DIRECTIONS = ("auto", "ltr", "rtl", "visual")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,13 @@ class Settings(TrainingSettings):
     images: Annotated[str | None, "Folder of the images, if they are not in that of the texts."] = None
     follow_links: Annotated[bool, "Read files and folders behind links that lead out of the data folder."] = False
     height: Annotated[int, "Height in pixels that each line is scaled to."] = 32
+    rotate: Annotated[int, "Turn every image clockwise by 90, 180 or 270 degrees, after its EXIF orientation."] = 0
+    normalize: Annotated[str, "Unicode normal form of the texts: NFC, NFKC or none."] = "NFC"
+    direction: Annotated[
+        str,
+        "Base direction of the texts: ltr, rtl, or auto for that of each text's first letter; visual if they are "
+        "stored in the order in which the images show them.",
+    ] = "auto"
     synthetic: Annotated[int, "Synthetic words per epoch."] = 8192
     validation_synthetic: int = 150
     test_synthetic: int = 500
@@ -40,6 +51,16 @@ class Settings(TrainingSettings):
         if self.data is None and (self.layout or self.images or self.follow_links):
             raise OptionError("--layout, --images and --follow-links need --data: give the folder of the data.")
         self._refuse_below_one("synthetic")
+        self._refuse_other_than("rotate", ROTATIONS)
+        self._refuse_other_than("normalize", NORMALIZATIONS)
+        self._refuse_other_than("direction", DIRECTIONS)
+
+    def _refuse_other_than(self, name: str, known: Sequence[object]) -> None:
+        found = getattr(self, name)
+        if found not in known:
+            raise OptionError(f"--{name}: found {found!r}, expected one of {', '.join(map(str, known))}.")
+        if self.data is None and found != known[0]:
+            raise OptionError(f"--{name}: is for the images of a folder; give it with --data, or leave it out.")
 
     @classmethod
     def defaults_for(cls, given: Mapping[str, Any]) -> dict[str, Any]:

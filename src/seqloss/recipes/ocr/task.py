@@ -12,13 +12,15 @@ import torch
 from torch import nn
 
 from seqloss.data import read_line
+from seqloss.data.reading_order import ReadingOrder
 from seqloss.errors import DataError
-from seqloss.recipes.ocr.data import MAX_WIDTH, STRIDE, ImageBatch, load_data, stack_lines
+from seqloss.recipes.ocr.data import BASE_DIRECTION, MAX_WIDTH, STRIDE, ImageBatch, load_data, stack_lines
 from seqloss.recipes.ocr.network import Network
 from seqloss.recipes.ocr.settings import Settings
 from seqloss.recipes.recognition.task import RecognitionTask
 from seqloss.recipes.recognition.transcripts import Transcript, make_transcript
 from seqloss.torch import ctc_greedy
+from seqloss.training.run import Run
 from seqloss.training.task import Data, Outputs, PrintLine, Progress
 
 
@@ -33,8 +35,14 @@ class OcrTask(RecognitionTask):
     def load_data(
         self, *, skip_bad: bool = False, progress: Progress | None = None, print_line: PrintLine | None = None
     ) -> Data:
-        data, vocabulary = load_data(self.settings, self.known_vocabulary, skip_bad, progress, print_line)
+        known = None if self.known_vocabulary is None else (self.known_vocabulary, self.order)
+        print_line = print_line or (lambda line: None)
+        data, vocabulary, self.order = load_data(self.settings, known, skip_bad, progress, print_line)
         return self.with_vocabulary(data, vocabulary)
+
+    def restore(self, run: Run) -> None:
+        super().restore(run)
+        self.order = ReadingOrder(self.settings.direction, (run.read_json("settings") or {}).get(BASE_DIRECTION, "ltr"))
 
     def collate(self, items: Sequence[tuple[np.ndarray, str]]) -> ImageBatch:
         lines, texts = zip(*items, strict=True)
@@ -51,11 +59,11 @@ class OcrTask(RecognitionTask):
         return replace(batch, images=torch.zeros_like(batch.images))
 
     def predict(self, network: nn.Module, given: Path) -> Transcript:
-        line = read_line(given, self.settings.height)
+        line = read_line(given, self.settings.height, self.settings.rotate)
         if line.shape[1] > MAX_WIDTH:
             raise DataError(f"too wide: {line.shape[1]} pixels once scaled, at most {MAX_WIDTH}; cut it into lines")
         logits, frames = network(*stack_lines([line]))
-        return make_transcript(given, ctc_greedy(logits, frames)[0], self.vocabulary)
+        return make_transcript(given, ctc_greedy(logits, frames)[0], self.vocabulary, self.order)
 
     def draw_input(self, batch: Any, row: int) -> np.ndarray:
         line = -batch.images[row, 0, :, : int(batch.widths[row])].numpy()

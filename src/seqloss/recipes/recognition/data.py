@@ -14,7 +14,10 @@ class TextSource(Source):
     """Items that are pairs of an input and its text."""
 
     def texts_and_lengths(self) -> Sequence[tuple[str, int]]:
-        """(text, input length) of each item, where they are known without reading the inputs; else nothing."""
+        """(text, input length) of each item, where they are known without reading the inputs; else nothing.
+
+        The texts are in the order in which the inputs show them.
+        """
         return ()
 
 

@@ -82,7 +82,8 @@ class RecognitionTask(TextTask):
             yield describe_feasibility(needed, self.stride, self.steps)
 
     def baseline_loss(self, batch: Batch, outputs: Outputs) -> float:
-        return mean_uniform_ctc_loss(outputs["logit_lengths"].tolist(), batch.texts, outputs["logits"].shape[2])
+        targets = [self.order.to_visual(text) for text in batch.texts]
+        return mean_uniform_ctc_loss(outputs["logit_lengths"].tolist(), targets, outputs["logits"].shape[2])
 
     # --- using a trained run
 

@@ -12,6 +12,7 @@ from rapidfuzz.distance import Levenshtein
 from torch import Tensor, nn
 
 from seqloss.data import Vocabulary
+from seqloss.data.reading_order import ReadingOrder
 from seqloss.errors import DataError, RunError
 from seqloss.torch import ctc_greedy
 from seqloss.training.run import Run
@@ -20,11 +21,19 @@ from seqloss.training.task import Batch, Data, Outputs, Task
 
 
 class TextTask(Task):
-    """A task whose targets are texts. Outputs are "logits" and "logit_lengths"; class 0 is the blank."""
+    """A task whose targets are texts. Outputs are "logits" and "logit_lengths"; class 0 is the blank.
+
+    The texts of batches, and those that are decoded, are in logical order. The labels are in the order in which the
+    inputs show them.
+
+    Attributes:
+        order: from one to the other.
+    """
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__(settings)
         self.known_vocabulary: Vocabulary | None = None
+        self.order = ReadingOrder()
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -58,13 +67,14 @@ class TextTask(Task):
 
     def encode_texts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Targets (batch, labels), padded with 0, and their lengths."""
-        labels = [torch.tensor(self.vocabulary.encode(text, known=True), dtype=torch.int64) for text in texts]
+        shown = [self.order.to_visual(text) for text in texts]
+        labels = [torch.tensor(self.vocabulary.encode(text, known=True), dtype=torch.int64) for text in shown]
         return nn.utils.rnn.pad_sequence(labels, batch_first=True), torch.tensor([len(row) for row in labels])
 
     def decode_outputs(self, outputs: Outputs) -> list[str]:
-        """The texts of the best paths."""
+        """The texts of the best paths, in logical order."""
         found = ctc_greedy(outputs["logits"], outputs["logit_lengths"])
-        return [self.vocabulary.decode(row.labels.tolist()) for row in found]
+        return [self.order.to_logical(self.vocabulary.decode(row.labels.tolist())) for row in found]
 
     def draw_input(self, batch: Batch, row: int) -> np.ndarray:
         """A row's input as an image, (height, width) in 0..1, for the report."""

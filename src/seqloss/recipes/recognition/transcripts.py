@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqloss.data import Vocabulary
+from seqloss.data.reading_order import ReadingOrder
 from seqloss.torch import Greedy
 
 
@@ -17,10 +18,10 @@ class Transcript:
 
     Attributes:
         path: of the input.
-        text: of the best path.
+        text: of the best path, in logical order.
         score: log-probability of the best path.
-        characters: for each character its first and last frame, and its confidence: exp of the mean log-probability
-            over these frames.
+        characters: for each character, from left to right as the input shows them, its first and last frame, and its
+            confidence: exp of the mean log-probability over these frames.
     """
 
     path: str
@@ -32,7 +33,7 @@ class Transcript:
         return f"{self.path}\t{self.text}"
 
 
-def make_transcript(path: Path, found: Greedy, vocabulary: Vocabulary) -> Transcript:
+def make_transcript(path: Path, found: Greedy, vocabulary: Vocabulary, order: ReadingOrder) -> Transcript:
     """The transcript of a greedy decoding."""
     characters = [
         {
@@ -43,4 +44,5 @@ def make_transcript(path: Path, found: Greedy, vocabulary: Vocabulary) -> Transc
         }
         for label, first, last, score in zip(found.labels, found.first, found.last, found.label_scores, strict=True)
     ]
-    return Transcript(str(path), vocabulary.decode(found.labels.tolist()), round(found.score, 6), characters)
+    text = order.to_logical(vocabulary.decode(found.labels.tolist()))
+    return Transcript(str(path), text, round(found.score, 6), characters)

@@ -331,3 +331,27 @@ class TestReductions:
     def test_lengths_that_break_the_contract_count_as_nothing(self) -> None:
         assert contract.reduction_weights("labels", np.array([-7, 2])).tolist() == [0.5, 0.5]
         assert contract.reduction_weights("mean", np.array([-7, 2])).tolist() == [0.5, 0.25]
+
+
+class TestProbabilities:
+    def test_frames_in_0_to_1_that_add_up_to_1_are_recognised(self) -> None:
+        for frames in ([[0.2, 0.8], [1.0, 0.0]], [[0.5, 0.5]], [[0.25, 0.25, 0.50005]]):
+            assert contract.look_like_probabilities(np.array(frames)), frames
+
+    def test_other_frames_are_not(self) -> None:
+        for frames in ([[0.2, 0.8], [0.2, 0.7]], [[1.2, -0.2]], [[0.6, 0.6, -0.2]], [[1.0], [1.0]], [[np.nan, 1.0]]):
+            assert not contract.look_like_probabilities(np.array(frames)), frames
+        assert not contract.look_like_probabilities(np.zeros((0, 4)))
+        assert not contract.look_like_probabilities(np.array([[0.25, 0.25, 0.5005]]))
+
+    def test_the_slack_grows_with_the_rounding_of_a_half_type(self) -> None:
+        assert contract.look_like_probabilities(np.array([[0.25, 0.25, 0.5005]]), 2.0**-10)
+
+    def test_the_first_row_of_probabilities_is_refused(self) -> None:
+        scores = np.log([[[0.2, 0.8], [0.4, 0.6]]] * 3)
+        scores[1:] = np.exp(scores[1:])
+        refused(errors.NormalizationError, "logits: row 1 holds", call=contract.refuse_probabilities,
+                args=(scores, np.array([2, 2, 2])))  # fmt: skip
+        contract.refuse_probabilities(scores, np.array([2, 0, 0]))
+        contract.refuse_probabilities(scores[:, :0], np.array([0, 0, 0]))
+        contract.refuse_probabilities(np.array([[[np.inf, -np.inf], [0.5, 0.5]]]), np.array([2]))

@@ -95,6 +95,39 @@ def wrong_dtype(name: str, found: object, expected: str) -> DTypeError:
     return DTypeError(f"{name}: expected {expected}, found {found}; convert it before the call.")
 
 
+def float_lengths(name: str, found: object, axis: str, size: int | None = None, *, maybe_fractions: bool) -> DTypeError:
+    """The error for lengths of a floating type; `maybe_fractions` if their values are unknown, or are all 0 and 1."""
+    advice = "cast whole numbers to integers before the call"
+    if maybe_fractions:
+        advice += f"; if they are fractions of the {axis} axis, round({_fraction_of(axis, size)}) for each row"
+    return DTypeError(f"{name}: expected integers, found {found}; {advice}.")
+
+
+def fractional_lengths(name: str, row: int, value: float, axis: str, size: int | None = None) -> DTypeError:
+    """The error for lengths from 0 to 1."""
+    product = f"{value:g} * {size}) = {round(value * size)}" if size else f"{value:g} * {_size_of(axis, size)})"
+    return DTypeError(
+        f"{name}[{row}]: expected integers, found {value:g}, a fraction of the {axis} axis; multiply by the axis size "
+        f"and round to the nearest integer for each row: round({product}. Truncation loses one where the product "
+        "lies just below an integer."
+    )
+
+
+def no_whole_length(name: str, row: int, value: float) -> DTypeError:
+    return DTypeError(
+        f"{name}[{row}]: expected integers, found {value:g}; compute lengths in integers, as the network does: for "
+        "example (length + stride - 1) // stride."
+    )
+
+
+def _fraction_of(axis: str, size: int | None) -> str:
+    return f"fraction * {_size_of(axis, size)}"
+
+
+def _size_of(axis: str, size: int | None) -> str:
+    return str(size) if size else f"size of the {axis} axis"
+
+
 def wrong_logits_dtype(found: object) -> DTypeError:
     return wrong_dtype("logits", found, "float16, bfloat16, float32 or float64")
 
@@ -130,15 +163,28 @@ def wrong_length(name: str, row: int, found: int, limit: int, axis: str) -> Leng
     return LengthError(f"{name}[{row}]: found {found}, expected 0 to {limit} (the size of the {axis} axis); {cause}.")
 
 
-def wrong_label(row: int, position: int, found: int, classes: int, blank: int) -> LabelError:
+TRUE_LENGTHS = "give the true target_lengths"
+MOVE_BLANK = "give the blank a class of its own with blank=..."
+"""Advice of `wrong_label` that a drop-in replacement gives in the words of its own arguments."""
+
+
+def wrong_label(
+    row: int, position: int, found: int, classes: int, blank: int, *, labels_follow: bool = False
+) -> LabelError:
+    """The error for a label in use that is no class or is the blank; `labels_follow` if one >= 0 stands after it."""
     allowed = f"0 to {classes - 1} without the blank {blank}"
     if found == blank:
         cause = (
-            "the blank is never part of a target: "
-            "give the true target_lengths if this is padding, or shift the labels by one"
+            f"the blank is never part of a target: {TRUE_LENGTHS} if this is padding; if it is a label, {MOVE_BLANK}, "
+            "or shift the labels by one"
+        )
+    elif found < 0 and labels_follow:
+        cause = (
+            "labels follow it, and padding stands after all labels; a label that stands for any other (unknown, star, "
+            "wildcard) is not supported: give it a class of its own, such as <unk>, or leave out the row"
         )
     elif found < 0:
-        cause = "this looks like padding inside the target's length: give the true target_lengths"
+        cause = f"this looks like padding inside the target's length: {TRUE_LENGTHS}"
     elif found == classes:
         cause = "labels seem to count from 1, or the network's last layer lacks a class for the blank"
     else:
@@ -157,6 +203,20 @@ def not_normalized(row: int, frame: int, total: float) -> NormalizationError:
     return NormalizationError(
         f"logits[{row}, {frame}]: with normalize=False the scores must be log-probabilities, but this frame's "
         f"probabilities add up to {total:.6g}, expected at most 1.001; apply log_softmax once, or leave normalize=True."
+    )
+
+
+def found_probabilities(row: int, *, normalize: bool) -> NormalizationError:
+    """The error for frames in [0, 1] that add up to 1."""
+    if normalize:
+        wanted = "scores before softmax; pass those, because the loss applies log_softmax itself, or take the logarithm"
+        advice = f"{wanted} of the probabilities"
+    else:
+        advice = (
+            "log-probabilities; take their logarithm: log(p), or log_softmax in place of the softmax and not after it"
+        )
+    return NormalizationError(
+        f"logits: row {row} holds probabilities (its frames in use are in [0, 1] and add up to 1), expected {advice}."
     )
 
 

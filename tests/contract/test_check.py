@@ -106,8 +106,9 @@ def test_the_rows_found_are_those_whose_loss_is_no_number(
     problem = _spoilt(data.draw(problems.drawn(precise_frontend.few_shapes)), seed)
     loss = precise_frontend.loss(problem.logits, *problem.args, **problem.options, validate=False)
     report = precise_frontend.check(problem.logits, *problem.args, **problem.options)
-    assert [finding.row for finding in report.findings] == np.flatnonzero(~np.isfinite(loss)).tolist()
-    for finding in report.findings:
+    findings = [finding for finding in report.findings if finding.kind != "probabilities"]  # one hot, for example
+    assert [finding.row for finding in findings] == np.flatnonzero(~np.isfinite(loss)).tolist()
+    for finding in findings:
         assert (finding.kind == "infeasible") == (loss[finding.row] == INF)
 
 

@@ -120,7 +120,6 @@ def test_an_argument_of_the_wrong_shape_is_named(
     [
         ((TARGETS.astype(np.float32),), "targets", "float32"),
         ((TARGETS > 1,), "targets", "bool"),
-        ((TARGETS, np.array([6.0, 6.0])), "logit_lengths", "float64"),
         ((TARGETS, None, np.array([True, True])), "target_lengths", "bool"),
     ],
 )
@@ -128,6 +127,13 @@ def test_an_argument_that_holds_no_integers_is_named(frontend: Frontend, args: A
     parts = (f"{name}: expected integers, found {found}", "convert it")
     refused(frontend, errors.DTypeError, *parts, args=args)
     refused(frontend, errors.DTypeError, *parts, args=args, validate=False)
+
+
+def test_lengths_that_are_floats_are_named(frontend: Frontend) -> None:
+    for lengths in ((np.array([6.0, 6.0]), None), (None, np.array([3.0, 3.0]))):
+        parts = ("lengths: expected integers, found float64", "cast whole numbers to integers")
+        refused(frontend, errors.DTypeError, *parts, args=(TARGETS, *lengths))
+        refused(frontend, errors.DTypeError, *parts, args=(TARGETS, *lengths), validate=False)
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,10 @@ CAUSES = {
     "count from 1": "labels seem to count from 1, or the network's last layer lacks a class for the blank",
     "vocabulary": "the vocabulary is larger than the network's last layer",
     "padding": "this looks like padding inside the target's length: give the true target_lengths",
-    "blank": "the blank is never part of a target: give the true target_lengths if this is padding, or shift the "
-    "labels by one",
+    "unknown": "labels follow it, and padding stands after all labels; a label that stands for any other (unknown, "
+    "star, wildcard) is not supported: give it a class of its own, such as <unk>, or leave out the row",
+    "blank": "the blank is never part of a target: give the true target_lengths if this is padding; if it is a label, "
+    "give the blank a class of its own with blank=..., or shift the labels by one",
     "frames": "count frames after the network's subsampling, not samples or pixels",
     "labels": "count the labels of the row without padding",
     "negative": "a length counts from 0; a padding value or an overflow is the likely cause",
@@ -50,10 +52,16 @@ SAID: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
         f"targets[0, 1]: found label 4294967297, {CLASSES}; {CAUSES['vocabulary']}.",
     ),
     (
+        (LOGITS, but(TARGETS, (1, 2), -1)),
+        {},
+        errors.LabelError,
+        f"targets[1, 2]: found label -1, {CLASSES}; {CAUSES['padding']}.",
+    ),
+    (
         (LOGITS, but(TARGETS, (1, 0), -1)),
         {},
         errors.LabelError,
-        f"targets[1, 0]: found label -1, {CLASSES}; {CAUSES['padding']}.",
+        f"targets[1, 0]: found label -1, {CLASSES}; {CAUSES['unknown']}.",
     ),
     (
         (LOGITS, TARGETS),
@@ -142,6 +150,34 @@ SAID: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
         "logit_lengths: expected integers, found bool; convert it before the call.",
     ),
     (
+        (LOGITS, TARGETS, [1.0, 0.75]),
+        {},
+        errors.DTypeError,
+        "logit_lengths[1]: expected integers, found 0.75, a fraction of the time axis; multiply by the axis size and "
+        "round to the nearest integer for each row: round(0.75 * 6) = 4. Truncation loses one where the product lies "
+        "just below an integer.",
+    ),
+    (
+        (LOGITS, TARGETS, [1.0, 1.0]),
+        {},
+        errors.DTypeError,
+        "logit_lengths: expected integers, found float64; cast whole numbers to integers before the call; if they are "
+        "fractions of the time axis, round(fraction * 6) for each row.",
+    ),
+    (
+        (LOGITS, TARGETS, None, np.array([3.0, 2.0], np.float32)),
+        {},
+        errors.DTypeError,
+        "target_lengths: expected integers, found float32; cast whole numbers to integers before the call.",
+    ),
+    (
+        (LOGITS, TARGETS, [6.0, 5.5]),
+        {},
+        errors.DTypeError,
+        "logit_lengths[1]: expected integers, found 5.5; compute lengths in integers, as the network does: for example "
+        "(length + stride - 1) // stride.",
+    ),
+    (
         (LOGITS, OPEN, np.array([6, 4])),
         {"infeasible": "raise"},
         errors.InfeasibleError,
@@ -154,6 +190,13 @@ SAID: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
         errors.InfeasibleError,
         "row 0: no path fits: every path meets a score of -inf (6 frames, 3 labels); unmask the blank and the "
         'target\'s classes; infeasible="zero" leaves such rows out of training.',
+    ),
+    (
+        (np.full((2, 6, 4), 0.25), TARGETS),
+        {"normalize": False},
+        errors.NormalizationError,
+        "logits: row 0 holds probabilities (its frames in use are in [0, 1] and add up to 1), expected "
+        "log-probabilities; take their logarithm: log(p), or log_softmax in place of the softmax and not after it.",
     ),
     (
         (LOGITS, TARGETS),

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from seqloss import reference
 from seqloss.doctor.sanity_checks import (
@@ -14,6 +15,7 @@ from seqloss.doctor.sanity_checks import (
     describe_first_loss,
     describe_input_ablation,
     describe_overfit,
+    describe_scores,
     mean_uniform_ctc_loss,
     uniform_ctc_loss,
 )
@@ -53,6 +55,16 @@ def test_a_first_loss_far_from_the_baseline_is_reported() -> None:
 
 def test_a_first_loss_without_a_baseline_is_reported_alone() -> None:
     assert describe_first_loss(0.5, None, "nats") == "loss before training: 0.500 nats"
+
+
+def test_rows_of_probabilities_are_reported() -> None:
+    scores = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0))
+    assert list(describe_scores(scores, [5, 5, 5])) == []
+    assert list(describe_scores(scores.log_softmax(2), [5, 5, 5])) == []
+    (line,) = describe_scores(scores.softmax(2), [5, 4, 0])
+    assert line == "scores: WARNING: 2 of 3 rows are probabilities; take their logarithm, or leave out the softmax"
+    for kind in (torch.float16, torch.bfloat16):
+        assert len(list(describe_scores(scores.softmax(2).to(kind), [5, 5, 5]))) == 1
 
 
 def test_a_model_that_does_not_use_its_input_is_reported() -> None:

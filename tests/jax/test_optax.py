@@ -122,6 +122,16 @@ def test_forms_that_do_not_fit_are_refused(change: dict, words: str) -> None:
         optax_ctc_loss(*args)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_blank_in_a_target_names_the_setting_of_optax(compiled: bool) -> None:
+    args = (np.zeros((1, 4, 3), np.float32), np.zeros((1, 4)), np.array([[0, 1]]), np.zeros((1, 2)))
+    loss = jax.jit(optax_ctc_loss, static_argnames="blank_id") if compiled else optax_ctc_loss
+    words = r"labels\[0, 0\]: found label 0, .*: give the true label_paddings if .* with blank_id=\.\.\., or shift"
+    with pytest.raises((errors.LabelError, jax.errors.JaxRuntimeError), match=words):
+        loss(*args).block_until_ready()
+    np.testing.assert_allclose(loss(*args, blank_id=2), optax.ctc_loss(*args, blank_id=2), rtol=1e-5)
+
+
 def test_a_label_that_is_no_class_is_told_in_optax_words() -> None:
     args = (np.zeros((1, 4, 3), np.float32), np.zeros((1, 4)), np.array([[1, 7]]), np.zeros((1, 2)))
     with pytest.raises(errors.LabelError, match=r"^labels\[0, 1\]: found label 7"):

@@ -90,6 +90,18 @@ def test_traced_scores_that_are_no_log_probabilities_are_refused(monkeypatch: py
     assert np.isnan(losses).tolist() == [True, False]
 
 
+def test_traced_probabilities_are_told_to_be_logarithms() -> None:
+    compiled = jax.jit(lambda x: ctc_loss(x, GOOD, normalize=False))
+    words = "logits: row 0 holds probabilities .*; take their logarithm"
+    with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match=words):
+        compiled(jax.nn.softmax(LOGITS)).block_until_ready()
+
+
+def test_traced_lengths_that_are_floats_name_the_conversion_of_fractions() -> None:
+    with pytest.raises(errors.DTypeError, match=r"fractions of the time axis, round\(fraction \* 6\) for each row"):
+        jax.jit(ctc_loss)(LOGITS, GOOD, np.array([1.0, 0.75], np.float32))
+
+
 def test_infeasible_raise_is_an_error_on_the_cpu_and_nan_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     long = np.array([[1, 1, 1, 1], [1, 2, 3, 1]])
     with pytest.raises(errors.InfeasibleError, match="row 0: no path fits"):

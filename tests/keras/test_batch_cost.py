@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 
 import seqloss.numpy as host
-from seqloss.errors import InfeasibleError, LabelError, LengthError, ShapeError
+from seqloss.errors import DTypeError, InfeasibleError, LabelError, LengthError, ShapeError
 from seqloss.keras import ctc_batch_cost
 
 RNG = np.random.default_rng(2)
@@ -26,6 +28,31 @@ def test_probabilities_give_a_column_of_losses() -> None:
         found = ctc_batch_cost(LABELS.astype(kind), PROBABILITIES, FRAMES.astype(kind), COUNTS.astype(kind))
         assert tuple(found.shape) == (3, 1)
         np.testing.assert_allclose(keras.ops.convert_to_numpy(found)[:, 0], expected, rtol=1e-6)
+
+
+def test_probabilities_are_what_it_takes_and_no_mistake() -> None:
+    """A sure network: 3 frames with a probability of 0.9997 each."""
+    sure = (np.eye(4)[[[1, 3, 2]]] * 0.9996 + 0.0001).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = ctc_batch_cost(np.array([[1, 2]]), sure, np.array([[3]]), np.array([[2]]))
+    expected = host.ctc_loss(np.log(sure.astype(np.float64)), [[1, 2]], blank=-1)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(found)[:, 0], expected, rtol=1e-3)
+
+
+def test_lengths_that_are_fractions_are_named_with_their_conversion() -> None:
+    words = r"^input_length\[1\]: .* found 0\.75, a fraction of the time axis; .* round\(0\.75 \* 8\) = 6\."
+    with pytest.raises(DTypeError, match=words):
+        ctc_batch_cost(LABELS, PROBABILITIES, FRAMES.astype(np.float32) / 8, COUNTS)
+
+
+def test_a_label_that_is_the_blank_leads_to_the_function_that_can_move_it() -> None:
+    labels = np.array([[0, 4, 3], *LABELS[1:]])
+    words = (
+        r"^y_true\[0, 1\]: .*: give the true label_length if .*use ctc_loss, not ctc_batch_cost, .* with blank=\.\.\."
+    )
+    with pytest.raises(LabelError, match=words):
+        ctc_batch_cost(labels, PROBABILITIES, FRAMES, COUNTS)
 
 
 def test_half_types_keep_the_epsilon() -> None:

@@ -21,6 +21,8 @@ from seqloss.keras import CTC, ctc_batch_cost, ctc_check, ctc_greedy, ctc_loss, 
 
 X = np.random.default_rng(3).normal(size=(2, 6, 4)).astype(np.float32)
 Y = np.array([[1, 2, 3], [3, 2, 1]])
+PADDED = np.array([[1, 2, -1], [3, -1, -1]])
+PROBABILITIES = np.exp(X) / np.exp(X).sum(axis=2, keepdims=True)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +52,18 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], wo
             np.array([[1, 0, 2]] * 2),
             X,
             {},
-            r"^y_true\[0, 1\]: found label 0, .* if this is padding, .*padding=0",
+            r"^y_true\[0, 1\]: found label 0, .*: move it to the end of its row \(found padding=0\) if this is "
+            r"padding; if it is a label, give the blank a class of its own with CTC\(blank=\.\.\., padding=",
         ),
-        (LabelError, np.array([[-1, 1, 2]] * 2), X, {"padding": -1}, r"^y_true\[0, 0\]: found label -1, .* padding"),
+        (LabelError, np.array([[-1, 1, 2]] * 2), X, {"padding": -1}, r"^y_true\[0, 0\]: found label -1, .*wildcard"),
+        (
+            LabelError,
+            pack(np.array([[1, 0, -1]] * 2)),
+            X,
+            {"target_lengths": "packed", "blank": 3},
+            r"^y_true\[0, 3\]: found label -1, .*: give the number of labels without padding in column 0 of y_true\.",
+        ),
+        (LabelError, pack(Y), X, {"target_lengths": "packed", "blank": 3}, r"with CTC\(blank=\.\.\.\), or shift"),
         (
             LengthError,
             Y + 4,
@@ -68,6 +79,14 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], wo
             r"^y_true\[1, 0\] \(the number of frames\): found 7, expected 0 to 6",
         ),
         (LabelError, Y + 2.0**32, X, {}, r"^y_true\[0, 0\]: found label -2147483648"),
+        (LabelError, Y[:, :1] + 2.0**32, X, {}, "are no whole numbers, or too large for int32"),
+        (
+            NormalizationError,
+            Y,
+            PROBABILITIES,
+            {"normalize": False},
+            "^y_pred: row 0 holds prob.*; take their logarithm",
+        ),
         (ShapeError, Y[0], X, {}, r"y_true: expected shape \(batch, labels\), found \(3,\)"),
         (ShapeError, Y, X[0], {}, r"y_pred: expected shape \(batch, time, classes\), found \(6, 4\)"),
         (
@@ -142,6 +161,77 @@ def test_bad_labels_in_fit_raise_the_same_message(backend: str) -> None:
     errors: dict[str, Any] = {"torch": LabelError, "jax": Exception, "tensorflow": Exception}
     with pytest.raises(errors[backend], match=r"y_true\[0, 2\]: found label 4, expected 0 to 3 without the blank 0"):
         model.fit(X, Y + 1, shuffle=False, verbose=0)
+
+
+CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "padding": (
+        PADDED,
+        {},
+        r"y_true\[0, 2\]: found label -1, .* padding .*: give its number, CTC\(padding=-1\) in place of padding=0\.",
+    ),
+    "unknown": (
+        np.array([[1, -1, 2], [3, 1, 2]]),
+        {},
+        r"y_true\[0, 1\]: found label -1, .* wildcard\) is not supported",
+    ),
+    "blank": (
+        np.array([[1, 0, 2], [3, 1, 2]]),
+        {},
+        r"y_true\[0, 1\]: found label 0, .*CTC\(blank=\.\.\., padding=\.\.\.\)",
+    ),
+    "frames": (
+        pack(Y, [3, 2], [6, 9]),
+        {"target_lengths": "packed", "logit_lengths": "packed"},
+        r"y_true\[1, 1\] \(the number of frames\): found 9, expected 0 to 6",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_errors_in_fit_speak_of_y_true_and_y_pred(backend: str, jit: bool, name: str) -> None:
+    """On JAX a compiled program raises them when it runs, after the call of the loss; XLA on TensorFlow gives NaN."""
+    y_true, options, words = CASES[name]
+    model = keras.Sequential([keras.Input((6, 4)), keras.layers.Dense(4)])
+    model.compile(loss=CTC(**options), optimizer="sgd", jit_compile=jit)
+    if backend == "tensorflow" and jit:
+        assert np.isnan(model.fit(X, y_true, shuffle=False, verbose=0).history["loss"]).all()
+        return
+    with pytest.raises(Exception, match=words) as caught:
+        model.fit(X, y_true, shuffle=False, verbose=0)
+    message = next(line for line in str(caught.value).splitlines() if ": found " in line)
+    assert not re.search(r"\b(targets|logits|target_lengths|logit_lengths)\b", message), message
+
+
+def test_padding_of_minus_1_has_the_loss_of_the_true_lengths() -> None:
+    with pytest.raises(LabelError, match=r"^y_true\[0, 2\]: .*CTC\(padding=-1\) in place of padding=0\.$"):
+        CTC()(PADDED, X)
+    found = CTC(padding=-1, reduction=None)(PADDED, X)
+    expected = ctc_loss(X, np.abs(PADDED), None, [2, 1])
+    np.testing.assert_array_equal(ops.convert_to_numpy(found), ops.convert_to_numpy(expected))
+
+
+def test_a_moved_blank_with_its_padding_has_the_loss_of_the_true_lengths() -> None:
+    y_true = np.array([[1, 0, 2], [0, -1, -1]])
+    found = CTC(blank=3, padding=-1, reduction=None)(y_true, X)
+    expected = ctc_loss(X, np.abs(y_true), None, [3, 1], blank=3)
+    np.testing.assert_array_equal(ops.convert_to_numpy(found), ops.convert_to_numpy(expected))
+
+
+def test_the_logarithm_of_probabilities_has_the_loss_of_their_scores() -> None:
+    found = CTC(normalize=False)(Y, np.log(PROBABILITIES))
+    assert float(found) == pytest.approx(float(CTC()(Y, X)), rel=1e-5)
+
+
+def test_a_symbolic_y_pred_keeps_its_name() -> None:
+    for loss in (lambda x: CTC()(Y, x), lambda x: ctc_batch_cost(Y - 1, x, np.array([[6], [6]]), np.array([[3], [3]]))):
+        with pytest.raises(DTypeError, match=r"^y_pred: .* found a KerasTensor"):
+            loss(keras.Input((6, 4)))
+
+
+def test_fractions_of_the_frames_are_named_with_their_conversion() -> None:
+    words = r"^logit_lengths\[1\]: .* found 0\.5, a fraction of the time axis; .* round\(0\.5 \* 6\) = 3\."
+    with pytest.raises(DTypeError, match=words):
+        CTC()(Y, X, logit_lengths=np.array([1.0, 0.5], np.float32))
 
 
 def test_concatenated_targets_are_refused_with_a_hint_to_pad() -> None:

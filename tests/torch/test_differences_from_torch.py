@@ -45,6 +45,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception]]] = {
     "a label that is the blank": ({"targets": torch.tensor([[1, 0, 2], [3, 1, 1]])}, errors.LabelError),
     # the classes that torch reads past the last one are those of the wider array
     "a label that is no class": ({"log_probs": scores(6)[..., :3]}, errors.LabelError),
+    "probabilities in place of log-probabilities": ({"log_probs": scores().exp()}, errors.NormalizationError),
     "labels that are floats or bools": ({"targets": TARGETS.float()}, errors.DTypeError),
     "lengths of shape (batch, 1)": (
         {"input_lengths": FRAMES[:, None], "target_lengths": LABELS[:, None]},

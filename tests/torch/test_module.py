@@ -298,6 +298,54 @@ def test_what_does_not_fit_is_refused_in_torchs_words(name: str) -> None:
     assert "logit" not in str(caught.value)
 
 
+WITH_BLANK = TARGETS.clone().index_put_((torch.tensor(0), torch.tensor(0)), torch.tensor(0))
+BLANK_WORDS = (
+    r"targets\[0, 0\]: found label 0, .* give the blank a class of its own with CTCLoss\(blank=\.\.\.\), or shift"
+)
+
+
+def test_a_blank_in_a_target_names_the_setting_of_the_module() -> None:
+    with pytest.raises(RuntimeError, match=f"^{BLANK_WORDS}") as caught:
+        CTCLoss()(leaf(), WITH_BLANK, FRAMES, LABELS)
+    assert isinstance(caught.value, errors.LabelError)
+
+
+def test_a_compiled_module_keeps_the_names_of_its_arguments() -> None:
+    compiled = torch.compile(CTCLoss(), backend="aot_eager")
+    with pytest.raises(RuntimeError, match=BLANK_WORDS):
+        compiled(leaf(), WITH_BLANK, FRAMES, LABELS)
+    with pytest.raises(RuntimeError, match=r"input_lengths\[0\]: found 99, expected 0 to 7"):
+        compiled(leaf(), TARGETS, FRAMES + 92, LABELS)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_probabilities_are_refused_and_their_logarithm_is_right(kind: torch.dtype) -> None:
+    probabilities = leaf().detach().double().softmax(2)
+    words = "^log_probs: row 0 holds probabilities .*, expected log-probabilities; take their logarithm"
+    for log_probs in (probabilities.to(kind), probabilities.to(kind).requires_grad_()):
+        with pytest.raises(RuntimeError, match=words) as caught:
+            CTCLoss()(log_probs, TARGETS, FRAMES, LABELS)
+        assert isinstance(caught.value, errors.NormalizationError)
+    assert torch.nn.CTCLoss()(probabilities, TARGETS, FRAMES, LABELS) < 0
+    found = CTCLoss()(probabilities.log().to(kind), TARGETS, FRAMES, LABELS)
+    expected = torch.nn.CTCLoss()(probabilities.log(), TARGETS, FRAMES, LABELS)
+    torch.testing.assert_close(found.double(), expected, rtol=8 * torch.finfo(kind).eps, atol=0.0)
+
+
+def test_a_single_row_of_probabilities_is_refused() -> None:
+    probabilities = leaf().detach().softmax(2)[:, 0]
+    with pytest.raises(errors.NormalizationError, match=r"^log_probs: row 0 holds probabilities"):
+        CTCLoss()(probabilities, TARGETS[0], FRAMES[0], LABELS[0])
+
+
+def test_scores_that_are_no_probabilities_are_used_as_they_are() -> None:
+    probabilities = leaf().detach().softmax(2)
+    for log_probs in (probabilities * 0.9, probabilities - 0.1, torch.ones(7, 2, 1)):
+        args = (TARGETS, FRAMES, LABELS) if log_probs.shape[2] > 1 else (TARGETS, FRAMES, LABELS * 0)
+        expected = torch.nn.CTCLoss()(log_probs, *args)
+        torch.testing.assert_close(CTCLoss()(log_probs, *args), expected)
+
+
 @pytest.mark.parametrize(
     ("log_probs", "kind", "words"),
     [

@@ -2,12 +2,16 @@
 
 * `arrays.py`: targets and lengths, checked once; `forms.py`: what of them is checked without their values.
 * `reductions.py`: how the losses of a batch become one number.
+* `probabilities.py`: how probabilities are told from scores.
+* `float_lengths.py`: what lengths that are floats seem to be.
+* `argument_names.py`: errors in the words of a replacement's arguments.
 * `ctc.py`: what CTC asks beyond that: enough frames, normalised log-probabilities.
 * `constants.py`: the numbers that it fixes.
 
 The wording of every refusal is in `seqloss.errors`.
 """
 
+from seqloss.contract.argument_names import ArgumentNames, current_argument_names, rename_arguments
 from seqloss.contract.arrays import Batch, bad_rows, validate
 from seqloss.contract.constants import MASKED, NORMALIZATION_SLACK, SMALLEST
 from seqloss.contract.ctc import (
@@ -20,7 +24,9 @@ from seqloss.contract.ctc import (
     refuse_too_few_frames,
     required_frames,
 )
+from seqloss.contract.float_lengths import refuse_fractions
 from seqloss.contract.forms import Form, check_forms, form_of
+from seqloss.contract.probabilities import look_like_probabilities, probabilities_for_scores, refuse_probabilities
 from seqloss.contract.reductions import DIVISORS, Reduction, check_reduction, reduction_divisor, reduction_weights
 
 __all__ = [
@@ -28,6 +34,7 @@ __all__ = [
     "MASKED",
     "NORMALIZATION_SLACK",
     "SMALLEST",
+    "ArgumentNames",
     "Batch",
     "Form",
     "Infeasible",
@@ -38,12 +45,18 @@ __all__ = [
     "check_normalized",
     "check_options",
     "check_reduction",
+    "current_argument_names",
     "form_of",
     "infeasible_row",
+    "look_like_probabilities",
     "not_normalized",
+    "probabilities_for_scores",
     "reduction_divisor",
     "reduction_weights",
+    "refuse_fractions",
+    "refuse_probabilities",
     "refuse_too_few_frames",
+    "rename_arguments",
     "required_frames",
     "validate",
 ]

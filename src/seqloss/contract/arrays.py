@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from seqloss import errors
-from seqloss.contract.forms import Form, check_forms, form_of
+from seqloss.contract.float_lengths import refuse_float_lengths
+from seqloss.contract.forms import Form, check_forms, form_of, label_axis
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,9 @@ def validate(
         _array("targets", targets), _optional("logit_lengths", logit_lengths),
         _optional("target_lengths", target_lengths),
     )  # fmt: skip
+    if len(shape) == 3:
+        refuse_float_lengths("logit_lengths", given[1], "time", shape[1])
+        refuse_float_lengths("target_lengths", given[2], "labels", label_axis(given[0].shape))
     blank = check_forms(shape, *map(_form, given), blank=blank)
     batch, time, classes = shape
     labels, frames, counts = map(_seen, given)
@@ -107,9 +111,9 @@ def bad_rows(shape: tuple[int, ...], batch: Batch) -> dict[int, errors.SeqLossEr
             found.setdefault(int(row), errors.wrong_length(name, int(row), int(lengths[row]), limit, axis))
     wrong = _wrong_labels(batch.targets, batch.target_lengths, classes, batch.blank)
     for row in np.flatnonzero(wrong.any(axis=1)):
-        position = int(np.argmax(wrong[row]))
-        label = int(batch.targets[row, position])
-        found.setdefault(int(row), errors.wrong_label(int(row), position, label, classes, batch.blank))
+        found.setdefault(
+            int(row), _wrong_label(batch.targets, batch.target_lengths, wrong, int(row), classes, batch.blank)
+        )
     return dict(sorted(found.items()))
 
 
@@ -159,9 +163,16 @@ def _check_lengths(name: str, lengths: np.ndarray, limit: int, axis: str) -> Non
 def _check_labels(labels: np.ndarray, counts: np.ndarray, classes: int, blank: int) -> None:
     wrong = _wrong_labels(labels, counts, classes, blank)
     if wrong.any():
-        rows, positions = np.nonzero(wrong)
-        row, position = int(rows[0]), int(positions[0])
-        raise errors.wrong_label(row, position, int(labels[row, position]), classes, blank)
+        raise _wrong_label(labels, counts, wrong, int(np.argmax(wrong.any(axis=1))), classes, blank)
+
+
+def _wrong_label(
+    labels: np.ndarray, counts: np.ndarray, wrong: np.ndarray, row: int, classes: int, blank: int
+) -> errors.LabelError:
+    """What to say of the first wrong label of a row."""
+    position = int(np.argmax(wrong[row]))
+    follow = bool((labels[row, position + 1 : int(counts[row])] >= 0).any())
+    return errors.wrong_label(row, position, int(labels[row, position]), classes, blank, labels_follow=follow)
 
 
 def _wrong_labels(labels: np.ndarray, counts: np.ndarray, classes: int, blank: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from seqloss import errors
 from seqloss.contract.arrays import Batch, bad_rows
 from seqloss.contract.constants import NORMALIZATION_SLACK
+from seqloss.contract.probabilities import look_like_probabilities
 from seqloss.contract.reductions import check_reduction
 
 Infeasible = Literal["inf", "zero", "raise"]
@@ -108,4 +109,8 @@ def not_normalized(log_probs: np.ndarray, row: int, rounding: float = 0.0) -> er
     with np.errstate(under="ignore"):
         totals = np.exp(np.minimum(scores, EXP_MOST)).sum(axis=1)  # (time,)
     wrong = np.flatnonzero((totals > most) & (scores.max(axis=1, initial=0.0) < np.inf))
-    return errors.not_normalized(row, int(wrong[0]), float(totals[wrong[0]])) if wrong.size else None
+    if not wrong.size:
+        return None
+    if look_like_probabilities(log_probs, rounding):
+        return errors.found_probabilities(row, normalize=False)
+    return errors.not_normalized(row, int(wrong[0]), float(totals[wrong[0]]))

@@ -47,7 +47,7 @@ def check_forms(
     batch, _, classes = shape
     blank = _blank(blank, classes)
     _check_integers("targets", targets)
-    _check_lengths("logit_lengths", logit_lengths, batch)
+    _check_lengths("logit_lengths", logit_lengths, batch, "time", shape[1])
     if len(targets.shape) == 1 and target_lengths is None:
         raise errors.wrong_rank(
             "targets", targets.shape, "(batch, labels)", "Concatenated 1-D targets need target_lengths."
@@ -56,8 +56,13 @@ def check_forms(
         raise errors.wrong_batch("targets", targets.shape[0], batch)
     if len(targets.shape) not in (1, 2):
         raise errors.wrong_rank("targets", targets.shape, "(batch, labels) or (sum of target_lengths,)")
-    _check_lengths("target_lengths", target_lengths, batch)
+    _check_lengths("target_lengths", target_lengths, batch, "labels", label_axis(targets.shape))
     return blank
+
+
+def label_axis(shape: tuple[int, ...]) -> int | None:
+    """The size of the label axis of targets; None for concatenated ones."""
+    return shape[1] if len(shape) == 2 else None
 
 
 def _blank(blank: Any, classes: int) -> int:
@@ -73,9 +78,11 @@ def _check_integers(name: str, form: Form) -> None:
         raise errors.wrong_dtype(name, form.dtype, "integers")
 
 
-def _check_lengths(name: str, form: Form | None, batch: int) -> None:
+def _check_lengths(name: str, form: Form | None, batch: int, axis: str, size: int | None) -> None:
     if form is None:
         return
+    if "float" in str(form.dtype):
+        raise errors.float_lengths(name, form.dtype, axis, size, maybe_fractions=True)
     _check_integers(name, form)
     if len(form.shape) != 1:
         raise errors.wrong_rank(name, form.shape, "(batch,)")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqloss import contract
 from seqloss.data.vocabulary import frames_needed
 
 NEAR = 0.5
@@ -92,6 +93,29 @@ def describe_first_loss(found: float, baseline: float | None, unit: str) -> str:
     if abs(found - baseline) <= NEAR * baseline:
         return line
     return f"{line}: WARNING: far from the baseline; check the output layer's initialisation and the lengths"
+
+
+def describe_scores(scores: Tensor, lengths: Sequence[int]) -> Iterator[str]:
+    """Report rows of probabilities, which `ctc_loss` would take for scores before softmax.
+
+    Args:
+        scores: what the network gives to the loss, shape (batch, time, classes).
+        lengths: number of frames in use of each row.
+
+    Example:
+        >>> import torch
+        >>> list(describe_scores(torch.tensor([[[0.9, 0.1], [0.2, 0.8]]]), [2]))
+        ['scores: WARNING: 1 of 1 rows are probabilities; take their logarithm, or leave out the softmax']
+    """
+    rounding = torch.finfo(scores.dtype).eps if scores.dtype.itemsize == 2 else 0.0
+    values = scores.detach().to("cpu", torch.float64).numpy()
+    rows = [row[:frames] for row, frames in zip(values, lengths, strict=True)]
+    count = sum(contract.probabilities_for_scores(row, 0, rounding) is not None for row in rows)
+    if count:
+        yield (
+            f"scores: WARNING: {count} of {len(rows)} rows are probabilities; take their logarithm, or leave out the "
+            "softmax"
+        )
 
 
 def describe_input_ablation(found: float, blanked: float, unit: str, item: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -13,6 +11,7 @@ from seqloss.contract import Infeasible
 from seqloss.errors import SeqLossError, unknown_option, wrong_dtype, wrong_rank
 from seqloss.kernels.ctc.second_derivative import EXP
 from seqloss.torch.arrays import IntegerArray
+from seqloss.torch.ctc.argument_names import torch_argument_names
 from seqloss.torch.ctc.dispatch import compute_losses
 from seqloss.torch.ctc.row_tensors import Options
 from seqloss.torch.runtime_errors import as_runtime_error
@@ -24,13 +23,6 @@ TorchReduction = Literal["none", "mean", "sum"]
 REDUCTIONS = get_args(TorchReduction)
 Lengths: TypeAlias = IntegerArray | int
 """One length for each row; a number for a single row."""
-
-ARGUMENT_NAMES = {
-    "logits are batch first: (batch, time, classes)": "log_probs are time first: (time, batch, classes)",
-    "logit_lengths": "input_lengths",
-    "logits": "log_probs",
-}
-"""The names of torch.nn.CTCLoss for the contract's arguments, in the order of replacement."""
 
 
 @recorded_by_fx
@@ -72,6 +64,7 @@ def ctc_loss(
         DTypeError: an argument has an unsupported element type.
         LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
         LengthError: a length is negative or larger than its axis.
+        NormalizationError: log_probs on the CPU are probabilities: all frames of a row are in [0, 1] and add up to 1.
         OptionError: `reduction` is unknown.
         RuntimeError: the second derivative is differentiated, or the call is inside torch.jit.trace. All errors above
             are RuntimeErrors too, like those of torch.
@@ -92,7 +85,7 @@ def ctc_loss(
     logits = log_probs[None] if single else log_probs.transpose(0, 1)  # (batch, time, classes)
     infeasible: Infeasible = "zero" if zero_infinity else "inf"
     options = Options("CTCLoss", blank, False, infeasible, reduction, None, True, EXP)
-    with _torch_argument_names():
+    with torch_argument_names():
         frames, labels = _lengths(logits, input_lengths, target_lengths)
         found = compute_losses(logits, targets, frames, labels, options)
     return found[0] if single and reduction == "none" else found
@@ -125,15 +118,3 @@ def _check_log_probs(log_probs: Any) -> None:
     if log_probs.ndim not in (2, 3):
         error = wrong_rank("log_probs", log_probs.shape, "(time, batch, classes) or (time, classes)")
         raise as_runtime_error(error, str(error))
-
-
-@contextmanager
-def _torch_argument_names() -> Iterator[None]:
-    """Raise errors of the contract as RuntimeErrors too, with the argument names of torch.nn.CTCLoss."""
-    try:
-        yield
-    except SeqLossError as error:
-        message = str(error)
-        for name, torch_name in ARGUMENT_NAMES.items():
-            message = message.replace(name, torch_name)
-        raise as_runtime_error(error, message) from None

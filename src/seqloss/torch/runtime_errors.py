@@ -21,11 +21,15 @@ class LabelError(errors.LabelError, RuntimeError):
     __doc__ = errors.LabelError.__doc__
 
 
+class NormalizationError(errors.NormalizationError, RuntimeError):
+    __doc__ = errors.NormalizationError.__doc__
+
+
 class OptionError(errors.OptionError, RuntimeError):
     __doc__ = errors.OptionError.__doc__
 
 
-KINDS = (ShapeError, DTypeError, LengthError, LabelError, OptionError)
+KINDS = (ShapeError, DTypeError, LengthError, LabelError, NormalizationError, OptionError)
 
 
 def as_runtime_error(error: errors.SeqLossError, message: str) -> errors.SeqLossError:

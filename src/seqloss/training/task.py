@@ -229,6 +229,10 @@ class Task(ABC):
         """The loss of a network that has learnt nothing, to compare the first loss with; None if unknown."""
         return None
 
+    def check_outputs(self, outputs: Outputs) -> Iterator[str]:
+        """Lines on what the network returns for the first batch, printed before the first step."""
+        yield from ()
+
     def blank_input(self, batch: Batch) -> Batch | None:
         """The batch with its input blanked, to see whether the network uses it; None leaves that check out."""
         return None

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from seqloss.errors import DataError
+from seqloss.recipes.ocr.network import Network
 from seqloss.training.batches import BatchDataset
 from seqloss.training.module import TaskModule
 
@@ -36,6 +37,23 @@ def test_a_training_prints_its_sanity_checks(trained) -> None:
     assert "loss before training: " in printed
     assert " (uniform baseline " in printed
     assert "with blank images" in printed
+    assert "scores: WARNING" not in printed
+
+
+def test_a_network_that_ends_in_a_softmax_is_reported_before_the_first_step(
+    data: Path, train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Network.forward
+
+    def with_softmax(self: Network, *given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits, frames = plain(self, *given)
+        return logits.softmax(2), frames
+
+    monkeypatch.setattr(Network, "forward", with_softmax)
+    lines: list[str] = []
+    train(data, tmp_path / "run", epochs=1, print_line=lines.append)
+    (line,) = [line for line in lines if "scores:" in line]
+    assert line.endswith("rows are probabilities; take their logarithm, or leave out the softmax")
 
 
 def test_a_held_out_character_that_training_never_saw_is_an_error_and_no_bad_row(with_rows, train, tmp_path) -> None:

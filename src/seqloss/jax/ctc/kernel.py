@@ -20,7 +20,7 @@ from jax import lax
 from jax.experimental.buffer_callback import buffer_callback
 
 from seqloss import contract
-from seqloss.contract import Infeasible
+from seqloss.contract import ArgumentNames, Infeasible
 from seqloss.formulas.ctc.second_derivative import Gradient
 from seqloss.jax.arrays import varying_alike
 from seqloss.jax.ctc.accelerator import loss as accelerator
@@ -44,6 +44,7 @@ class Options:
         unchecked: labels and lengths are checked when the program runs.
         rounding: the `rounding` of `contract.check_normalized`, if the sums are checked when the program runs; else
             None.
+        names: of the arguments, for errors when the program runs; None for those of `ctc_loss`.
     """
 
     blank: int
@@ -52,6 +53,7 @@ class Options:
     raises: bool = False
     unchecked: bool = False
     rounding: float | None = None
+    names: ArgumentNames | None = None
 
 
 Arguments = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]
@@ -144,11 +146,16 @@ def _call_back(*arguments: jax.Array, options: Options, gradient: bool) -> tuple
 
 def _host(options: Options, _context: Any, results: tuple[Any, ...], *buffers: Any) -> None:
     """Write the results of a batch or, under vmap, of a batch of batches."""
-    logits, targets, frames, labels, weights = (np.asarray(buffer) for buffer in buffers)
+    arrays = [np.asarray(buffer) for buffer in buffers]
     out = [np.asarray(result) for result in results]
+    if out[0].size:
+        with contract.rename_arguments(options.names):
+            _write_rows(options, out, arrays)
+
+
+def _write_rows(options: Options, out: list[np.ndarray], arrays: list[np.ndarray]) -> None:
+    logits, targets, frames, labels, weights = arrays
     rows = out[0].size
-    if not rows:
-        return
     values = logits.reshape(rows, *logits.shape[-2:])
     batch = contract.validate(
         values.shape, targets.reshape(rows, targets.shape[-1]), frames.reshape(rows), labels.reshape(rows),

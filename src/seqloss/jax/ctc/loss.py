@@ -103,6 +103,7 @@ def ctc_loss(
         raises=given.raises,
         unchecked=given.unchecked,
         rounding=given.rounding,
+        names=contract.current_argument_names(),
     )
     weights = _weights(reduction, given.target_lengths, denominator, given.logits)
     loss = losses(*given.arrays, weights, options)

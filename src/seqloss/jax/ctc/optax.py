@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
@@ -11,15 +11,28 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from seqloss.errors import LengthError, SeqLossError, uneven_rows, wrong_rank
+from seqloss.contract import rename_arguments
+from seqloss.errors import MOVE_BLANK, TRUE_LENGTHS, LengthError, uneven_rows, wrong_rank
 from seqloss.jax.arrays import FloatArray, IntegerArray, host_value
 from seqloss.jax.ctc.loss import ctc_loss
 
 Paddings: TypeAlias = ArrayLike | Sequence[Sequence[float]]
 """0.0 for entries in use, then 1.0 for padding: (batch, time) or (batch, labels)."""
 
+
+@dataclass(frozen=True)
+class OptaxNames:
+    """The names of optax for the contract's arguments."""
+
+    def translate(self, message: str) -> str:
+        for name, optax_name in ARGUMENT_NAMES.items():
+            message = message.replace(name, optax_name)
+        return message
+
+
 ARGUMENT_NAMES = {
-    "give the true target_lengths": "give the true label_paddings",
+    TRUE_LENGTHS: "give the true label_paddings",
+    MOVE_BLANK: MOVE_BLANK.replace("blank=...", "blank_id=..."),
     "targets": "labels",
     "blank:": "blank_id:",
 }
@@ -76,7 +89,7 @@ def optax_ctc_loss(
     del log_epsilon
     frames = _lengths("logit_paddings", logit_paddings, "logits", logits, 3)
     counts = _lengths("label_paddings", label_paddings, "labels", labels, 2)
-    with _optax_argument_names():
+    with rename_arguments(OptaxNames()):
         return ctc_loss(logits, labels, frames, counts, blank=blank_id)
 
 
@@ -106,15 +119,3 @@ def _lengths(name: str, paddings: Any, padded: str, values: Any, rank: int) -> A
             "padding goes to the right."
         )
     return xp.where(wrong, -1, lengths)
-
-
-@contextmanager
-def _optax_argument_names() -> Iterator[None]:
-    """Raise errors of the contract with the argument names of optax."""
-    try:
-        yield
-    except SeqLossError as error:
-        message = str(error)
-        for name, optax_name in ARGUMENT_NAMES.items():
-            message = message.replace(name, optax_name)
-        raise type(error)(message) from None

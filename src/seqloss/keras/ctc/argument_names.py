@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 
-from seqloss.errors import SeqLossError
+from seqloss.errors import MOVE_BLANK, TRUE_LENGTHS
+from seqloss.keras.ctc.labels import NO_INTEGER
 
 POSITION = re.compile(r"\b(targets|logits)(?:\[(\d+), (\d+)\])?(?!\w)")
 LENGTH = re.compile(r"\b(target_lengths|logit_lengths)\[(\d+)\]")
-HINTS = {
-    "give the true target_lengths if this is padding, or shift the labels by one": "{padding}, or shift the labels",
-    "this looks like padding inside the target's length: give the true target_lengths": "{padding}",
-    "pad them to one length and give target_lengths": "pad them to one length",
-}
+LABEL = re.compile(r": found label (-?\d+),")
+UNEVEN = "pad them to one length and give target_lengths"
 
 
 @dataclass(frozen=True)
@@ -28,23 +23,35 @@ class ArgumentNames:
         frames_from: index of the step of y_pred with the first frame.
         target_lengths: column of y_true with the target lengths, or an argument's name.
         logit_lengths: column of y_true with the numbers of frames, or an argument's name.
-        padding: what to do if padding was read as a label.
+        true_lengths: what to do if padding was read as a label; "{label}" stands for it.
+        padding: the number that pads y_true; None if lengths do not come from padding.
+        move_blank: what to do if the blank is a label.
     """
 
     labels_from: int = 0
     frames_from: int = 0
     target_lengths: int | str = "target_lengths"
     logit_lengths: int | str = "logit_lengths"
-    padding: str = "give the true label_length if this is padding"
+    true_lengths: str = TRUE_LENGTHS
+    padding: float | None = None
+    move_blank: str = MOVE_BLANK
 
     def translate(self, message: str) -> str:
-        for hint, instead in HINTS.items():
-            message = message.replace(hint, instead.format(padding=self.padding))
+        label = LABEL.search(message)
+        message = message.replace(TRUE_LENGTHS, self._true_lengths(int(label[1]) if label else 0))
+        message = message.replace(MOVE_BLANK, self.move_blank).replace(UNEVEN, "pad them to one length")
         message = LENGTH.sub(lambda found: self._length(found[1], found[2]), message)
         for name, own in (("target_lengths", self.target_lengths), ("logit_lengths", self.logit_lengths)):
             if isinstance(own, str):
                 message = re.sub(rf"\b{name}\b", own, message)
         return POSITION.sub(lambda found: self._position(*found.groups()), message)
+
+    def _true_lengths(self, label: int) -> str:
+        if label == NO_INTEGER:
+            return "numbers that are no whole numbers, or too large for int32, are read as this one"
+        if label == self.padding:
+            return f"move it to the end of its row (found padding={self.padding:g})"
+        return self.true_lengths.format(label=label)
 
     def _length(self, name: str, row: str) -> str:
         own: int | str = getattr(self, name)
@@ -54,26 +61,3 @@ class ArgumentNames:
     def _position(self, name: str, row: str | None, position: str | None) -> str:
         own, first = ("y_true", self.labels_from) if name == "targets" else ("y_pred", self.frames_from)
         return own if row is None or position is None else f"{own}[{row}, {int(position) + first}]"
-
-
-_current: ContextVar[ArgumentNames | None] = ContextVar("names", default=None)
-
-
-def current_argument_names() -> ArgumentNames | None:
-    """Return the names for errors of the graph that is traced now; they are raised when it runs."""
-    return _current.get()
-
-
-@contextmanager
-def rename_arguments(names: ArgumentNames | None) -> Iterator[None]:
-    """Raise errors of the contract with these argument names; None changes nothing."""
-    if names is None:
-        yield
-        return
-    token = _current.set(names)
-    try:
-        yield
-    except SeqLossError as error:
-        raise type(error)(names.translate(str(error))) from None
-    finally:
-        _current.reset(token)

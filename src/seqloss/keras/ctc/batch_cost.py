@@ -7,15 +7,20 @@ from typing import Any
 import keras
 from keras import ops
 
-from seqloss.contract import Infeasible
-from seqloss.errors import wrong_rank
+from seqloss.contract import Infeasible, rename_arguments
+from seqloss.errors import MOVE_BLANK, wrong_rank
 from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray
-from seqloss.keras.ctc.argument_names import ArgumentNames, rename_arguments
-from seqloss.keras.ctc.labels import as_integers
+from seqloss.keras.ctc.argument_names import ArgumentNames
+from seqloss.keras.ctc.labels import as_integers, refuse_fractional_lengths
 from seqloss.keras.ctc.loss import as_tensor, ctc_loss
 from seqloss.keras.ctc.shapes import as_column, is_column, is_half, rank, size, with_rank
 
-ARGUMENT_NAMES = ArgumentNames(target_lengths="label_length", logit_lengths="input_length")
+ARGUMENT_NAMES = ArgumentNames(
+    target_lengths="label_length",
+    logit_lengths="input_length",
+    true_lengths="give the true label_length",
+    move_blank=f"use ctc_loss, not ctc_batch_cost, and {MOVE_BLANK}",
+)
 
 
 def ctc_batch_cost(
@@ -67,7 +72,9 @@ def ctc_batch_cost(
     References:
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
-    probabilities = with_rank("y_pred", as_tensor(y_pred), "batch", "time", "classes")
+    with rename_arguments(ARGUMENT_NAMES):
+        probabilities = as_tensor(y_pred)
+    probabilities = with_rank("y_pred", probabilities, "batch", "time", "classes")
     if is_half(probabilities):
         probabilities = ops.cast(probabilities, "float32")  # 1 + epsilon is 1 in a half type
     rows = size(probabilities, 0)
@@ -75,16 +82,17 @@ def ctc_batch_cost(
         losses = ctc_loss(
             ops.log(probabilities + keras.config.epsilon()),
             with_rank("y_true", as_integers("y_true", y_true), "batch", "labels"),
-            _column("input_length", input_length, rows),
-            _column("label_length", label_length, rows),
+            _column("input_length", input_length, rows, "time", probabilities.shape[1]),
+            _column("label_length", label_length, rows, "labels", None),
             blank=-1,
             infeasible=infeasible,
         )
     return ops.expand_dims(losses, 1)
 
 
-def _column(name: str, lengths: Any, rows: Any) -> Any:
+def _column(name: str, lengths: Any, rows: Any, axis: str, axis_size: int | None) -> Any:
     """Return lengths of shape (batch, 1) or (batch,) as (batch,)."""
+    refuse_fractional_lengths(name, lengths, axis, axis_size)
     found = as_integers(name, lengths)
     if not is_column(found):
         raise wrong_rank(name, found.shape, "(batch, 1)")

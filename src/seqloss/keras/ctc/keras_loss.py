@@ -8,12 +8,12 @@ import keras
 from keras import ops
 
 from seqloss import contract
-from seqloss.contract import Infeasible
-from seqloss.errors import OptionError, ShapeError, unknown_option, wrong_rank
+from seqloss.contract import Infeasible, rename_arguments
+from seqloss.errors import MOVE_BLANK, TRUE_LENGTHS, OptionError, ShapeError, unknown_option, wrong_rank
 from seqloss.keras._compat import in_symbolic_scope, keras_mask
 from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray, RowWeights
 from seqloss.keras.ctc import lengths
-from seqloss.keras.ctc.argument_names import ArgumentNames, rename_arguments
+from seqloss.keras.ctc.argument_names import ArgumentNames
 from seqloss.keras.ctc.labels import as_integers, is_floating, refuse_fractions
 from seqloss.keras.ctc.loss import as_tensor, ctc_loss, symbolic_loss
 from seqloss.keras.ctc.shapes import as_column, is_column, is_half, rank, size, with_rank
@@ -217,13 +217,16 @@ class CTC(keras.losses.Loss):
         """
         if in_symbolic_scope():
             return symbolic_loss(as_tensor(y_pred), "none")
+        names = self._argument_names(logit_lengths, target_lengths)
         y_true = y_true if hasattr(y_true, "shape") else ops.convert_to_tensor(y_true)
         mask, packed = keras_mask(y_pred), self._packed_columns()
         y_true = with_rank("y_true", y_true, "batch", "labels")
-        y_pred = with_rank("y_pred", as_tensor(y_pred), "batch", "time", "classes")
+        with rename_arguments(names):
+            y_pred = as_tensor(y_pred)
+        y_pred = with_rank("y_pred", y_pred, "batch", "time", "classes")
         mask = mask if mask is None else with_rank("y_pred's Keras mask", mask, "batch", "time")
         self._check_form(y_true, y_pred, mask, packed)
-        with rename_arguments(self._argument_names(logit_lengths, target_lengths)):
+        with rename_arguments(names):
             return self._losses(y_true, self._cast(y_pred), mask, logit_lengths, target_lengths)
 
     def _losses(self, y_true: Any, y_pred: Any, mask: Any, logit_lengths: Any, target_lengths: Any) -> Any:
@@ -267,8 +270,15 @@ class CTC(keras.losses.Loss):
         packed = self._packed_columns()
         labels = 0 if self.target_lengths == "packed" and target_lengths is None else "target_lengths"
         frames = packed - 1 if self.logit_lengths == "packed" and logit_lengths is None else "logit_lengths"
-        padding = f"if this is padding, give its number, CTC(padding=...), found padding={self.padding}, or the lengths"
-        return ArgumentNames(packed, int(self.logit_lengths == "predicted"), labels, frames, f"{padding} of y_true")
+        lengths_of_labels, padding, pads = TRUE_LENGTHS, None, ""
+        if target_lengths is None and self.target_lengths == "packed":
+            lengths_of_labels = "give the number of labels without padding in column 0 of y_true"
+        elif target_lengths is None:
+            padding, pads = self.padding, ", padding=...), and pad y_true with a number that is no class"
+            lengths_of_labels = f"give its number, CTC(padding={{label}}) in place of padding={self.padding}"
+        move_blank = MOVE_BLANK.replace("blank=...", f"CTC(blank=...{pads or ')'}")
+        first_frame = int(self.logit_lengths == "predicted")
+        return ArgumentNames(packed, first_frame, labels, frames, lengths_of_labels, padding, move_blank)
 
     def _ends_of_labels(self, labels: Any, targets: Any, columns: Any) -> Any:
         if self.target_lengths == "packed":

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from seqloss import contract
 from seqloss.errors import wrong_dtype
 from seqloss.keras.ctc.host import to_numpy
 
@@ -65,6 +66,18 @@ def refuse_fractions(name: str, values: Any, target_lengths: Any) -> None:
     if rows.size:
         row, place = int(rows[0]), int(places[0])
         raise wrong_dtype(f"{name}[{row}, {place}]", found[row, place], "an integer")
+
+
+def refuse_fractional_lengths(name: str, lengths: Any, axis: str, size: int | None) -> None:
+    """Raise a `DTypeError` for a length that is not a whole number, if the values are known.
+
+    Args: as `contract.refuse_fractions`.
+    """
+    if hasattr(lengths, "dtype") and not is_floating(lengths):
+        return
+    found = host_values(lengths)
+    if found is not None:
+        contract.refuse_fractions(name, found, axis, size)
 
 
 def host_values(values: Any) -> np.ndarray | None:

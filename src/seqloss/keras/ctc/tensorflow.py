@@ -15,11 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from seqloss import contract
-from seqloss.contract import Batch, Infeasible, Reduction
+from seqloss.contract import Batch, Infeasible, Reduction, current_argument_names, rename_arguments
 from seqloss.errors import wrong_logits_dtype
 from seqloss.formulas.ctc import loss as formula
 from seqloss.keras._compat import is_on_cpu, traced_for_xla
-from seqloss.keras.ctc.argument_names import current_argument_names, rename_arguments
 from seqloss.keras.ctc.shapes import size, with_rank
 from seqloss.keras.namespace import TensorFlowNamespace
 from seqloss.numpy.arrays import COMPUTED_IN, log_softmax_rounding

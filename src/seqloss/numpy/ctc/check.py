@@ -14,7 +14,7 @@ from seqloss.kernels.ctc.batch import loss_and_grad
 from seqloss.kernels.ctc.rows import Path
 from seqloss.numpy.arrays import FloatArray, IntegerArray, log_softmax_rounding, logits_to_numpy
 
-Kind = Literal["length", "label", "normalization", "non-finite", "infeasible"]
+Kind = Literal["length", "label", "normalization", "probabilities", "non-finite", "infeasible"]
 
 KINDS: dict[type, Kind] = {
     errors.LengthError: "length",
@@ -26,6 +26,7 @@ DESCRIPTIONS: dict[Kind, str] = {
     "length": "out-of-range length",
     "label": "out-of-range label",
     "normalization": "unnormalized row",
+    "probabilities": "probability row",
     "non-finite": "non-finite row",
     "infeasible": "infeasible target",
 }
@@ -37,8 +38,9 @@ class Finding:
 
     Attributes:
         row: index of the row in the batch.
-        kind: "length", "label" or "normalization" (the loss raises an error), "non-finite" (a frame in use has a NaN or
-            +inf, or only -inf) or "infeasible" (no path has a positive probability).
+        kind: "length", "label" or "normalization" (the loss raises an error), "probabilities" (frames in [0, 1] that
+            add up to 1, in place of scores before softmax: the loss is of other probabilities), "non-finite" (a frame
+            in use has a NaN or +inf, or only -inf) or "infeasible" (no path has a positive probability).
         cause: what was found, what was expected, and what to do next.
     """
 
@@ -153,6 +155,8 @@ def find_bad_rows(values: np.ndarray, batch: Batch, normalize: bool, rounding: f
             findings[row] = Finding(row, "non-finite", errors.non_finite_row(row, *_first_non_finite(frames, read)))
         elif paths[row] == Path.INFEASIBLE:
             findings[row] = Finding(row, "infeasible", str(contract.infeasible_row(row, batch)))
+        elif normalize and (error := contract.probabilities_for_scores(frames, row, rounding)):
+            findings[row] = Finding(row, "probabilities", str(error))
     return Report(values.shape[0], tuple(findings[row] for row in sorted(findings)))
 
 

@@ -13,7 +13,13 @@ from torchmetrics.text import CharErrorRate
 
 from seqloss.data.vocabulary import frames_needed
 from seqloss.doctor.lightning import blank_share
-from seqloss.doctor.sanity_checks import describe_classes, describe_feasibility, describe_unseen, mean_uniform_ctc_loss
+from seqloss.doctor.sanity_checks import (
+    describe_classes,
+    describe_feasibility,
+    describe_scores,
+    describe_unseen,
+    mean_uniform_ctc_loss,
+)
 from seqloss.recipes.recognition.data import TextSource
 from seqloss.recipes.recognition.texts import TextTask, normalised_distance
 from seqloss.torch import ctc_loss
@@ -80,6 +86,9 @@ class RecognitionTask(TextTask):
         if rows["train"]:
             needed = [(length, frames_needed(text)) for text, length in rows["train"]]
             yield describe_feasibility(needed, self.stride, self.steps)
+
+    def check_outputs(self, outputs: Outputs) -> Iterator[str]:
+        yield from describe_scores(outputs["logits"], outputs["logit_lengths"].tolist())
 
     def baseline_loss(self, batch: Batch, outputs: Outputs) -> float:
         targets = [self.order.to_visual(text) for text in batch.texts]

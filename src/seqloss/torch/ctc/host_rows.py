@@ -14,7 +14,7 @@ from seqloss.kernels.ctc.batch import add_exponentials
 from seqloss.kernels.ctc.second_derivative import EXP, SOFTMAX
 from seqloss.numpy.ctc import rows as host
 from seqloss.numpy.ctc.rows import Rows
-from seqloss.torch.arrays import IntegerArray, integers_to_numpy, read_host_arguments
+from seqloss.torch.arrays import IntegerArray, integers_to_numpy, log_softmax_rounding, read_host_arguments
 from seqloss.torch.ctc.row_tensors import Options, RowTensors
 
 
@@ -59,6 +59,8 @@ def compute_host_rows(
         normalize=options.normalize or exp,  # the scores of CTCLoss need not be log-probabilities
         validate=options.validate,
     )  # fmt: skip
+    if exp and options.validate:
+        contract.refuse_probabilities(values, batch.logit_lengths, log_softmax_rounding(logits.dtype))
     if gradient:  # derivatives are computed later, when the caller may have changed its arrays
         batch = batch.copy()
     weights = _weights(batch, options, values.dtype) if weights is None else weights.astype(values.dtype)

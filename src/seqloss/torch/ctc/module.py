@@ -30,6 +30,7 @@ class CTCLoss(torch.nn.Module):
     * A row without a path has loss inf, or 0 with `zero_infinity`, and always a gradient of 0, never NaN.
     * A score of -inf has a gradient of 0, not NaN, while other paths have a positive probability.
     * Invalid labels and lengths raise errors; torch reads past the row. Labels must be integers.
+    * Probabilities in place of log-probabilities raise an error; torch returns a loss below 0.
     * float16 and bfloat16 are supported: computed in float32, and the gradient is rounded once.
     * A negative `blank` counts from the last class.
 
@@ -96,6 +97,8 @@ class CTCLoss(torch.nn.Module):
             DTypeError: an argument has an unsupported element type.
             LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
             LengthError: a length is negative or larger than its axis.
+            NormalizationError: log_probs on the CPU are probabilities: all frames of a row are in [0, 1] and add up to
+                1.
             OptionError: `reduction` was set to an unknown value.
             RuntimeError: the second derivative is differentiated, or the call is inside torch.jit.trace. All errors
                 above are RuntimeErrors too, like those of torch.nn.CTCLoss.

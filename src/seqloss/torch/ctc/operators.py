@@ -7,6 +7,7 @@ them each time that the program runs.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from seqloss.kernels.ctc.second_derivative import EXP, SOFTMAX
 from seqloss.kernels.triton.ctc.residuals import Residuals, empty_residuals
 from seqloss.torch._compat import is_in_dual_level
 from seqloss.torch.arrays import COMPUTED_IN
+from seqloss.torch.ctc.argument_names import torch_argument_names
 from seqloss.torch.ctc.device_arguments import check_traced_forms, read_traced_arguments, runs_on_triton
 from seqloss.torch.ctc.gpu import INFEASIBLE, counted, slack, weighed, zero_gradient
 from seqloss.torch.ctc.row_tensors import Options, RowTensors, multiply_rows, pack_integers
@@ -208,7 +210,8 @@ def ctc_loss_and_gradient(
     if program:
         _refuse_forward_mode(options[0])
     given = (logits.detach(), targets, logit_lengths, target_lengths, Options(*options))
-    losses, found, factor, _ = compute_rows(*given, gradient=gradient)
+    with torch_argument_names() if options[0] == "CTCLoss" else nullcontext():
+        losses, found, factor, _ = compute_rows(*given, gradient=gradient)
     return losses, found, factor if gradient else losses.new_empty(0)
 
 

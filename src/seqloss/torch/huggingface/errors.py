@@ -41,7 +41,8 @@ def wrong_token(row: int, position: int, found: int, classes: int, blank: int) -
     if found == blank:
         cause = (
             "this is the padding token, which is CTC's blank: the data collator has to replace it, "
-            f"labels = labels.masked_fill(labels == {blank}, -100)"
+            f"labels = labels.masked_fill(labels == {blank}, -100); if it is a label, make another token "
+            "the blank, with tokenizer.pad_token and model.config.pad_token_id"
         )
     else:
         cause = "encode the texts with the tokenizer that the loss was given"

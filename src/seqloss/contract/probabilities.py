@@ -1,0 +1,59 @@
+"""Probabilities where scores or log-probabilities are expected."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqloss import errors
+
+SUM_SLACK = 1e-4
+"""How far from 1 the sum of a frame's probabilities may be: a float32 softmax is within 1e-5 for 100,000 classes."""
+
+
+def look_like_probabilities(frames: np.ndarray, rounding: float = 0.0) -> bool:
+    """Whether all frames of a row are in [0, 1] and add up to 1, as after a softmax.
+
+    One class is no evidence: its probability is always 1.
+
+    Args:
+        frames: the frames in use of one row, (time, classes).
+        rounding: as in `check_normalized`. A softmax in a half type rounds exp, their sum and the quotient, so that a
+            frame's sum is off by up to two roundings of 1.
+    """
+    if frames.shape[0] == 0 or frames.shape[1] < 2:
+        return False
+    if not ((frames >= 0) & (frames <= 1)).all():
+        return False
+    sums = frames.sum(axis=1, dtype=np.float64)
+    return bool((np.abs(sums - 1) <= SUM_SLACK + rounding).all())
+
+
+def probabilities_for_scores(frames: np.ndarray, row: int, rounding: float = 0.0) -> errors.NormalizationError | None:
+    """What to say of one row of probabilities that the loss would take for scores before softmax, or None.
+
+    Frames of equal probabilities are left out: a softmax does not change them, and so they may be either.
+
+    Args: as `look_like_probabilities`.
+    """
+    if not look_like_probabilities(frames, rounding) or (frames == frames[:, :1]).all():
+        return None
+    return errors.found_probabilities(row, normalize=True)
+
+
+def refuse_probabilities(scores: np.ndarray, logit_lengths: np.ndarray, rounding: float = 0.0) -> None:
+    """Raise `NormalizationError` for the first row of probabilities where log-probabilities are expected.
+
+    Looks at a row only if its first frame is one of probabilities.
+
+    Args:
+        scores: (batch, time, classes).
+        logit_lengths: int64 (batch,).
+        rounding: as in `check_normalized`.
+    """
+    if scores.shape[1] == 0:
+        return
+    with np.errstate(all="ignore"):
+        near = np.abs(scores[:, 0].sum(axis=1) - 1) < 0.1
+    for row in np.flatnonzero(near & (logit_lengths > 0)):
+        if look_like_probabilities(scores[row, : logit_lengths[row]], rounding):
+            raise errors.found_probabilities(int(row), normalize=False)

@@ -47,7 +47,7 @@ def page(reports: Sequence[Report], day: str, on: dict[str, str]) -> str:
         wrapped(MADE.format(day=day, machine=machine_text)) + "\n",
         "## Named cases\n\nLosses in nats, row by row. Wrong results are bold. seqloss returns the exact results.\n",
         "\n".join(case_table(peers)),
-        "\n## Laws\n\n✓ holds, ✗ violated, · not supported.\n",
+        "\n## Laws\n\n✓ holds, ✗ wrong, ! careless, · not supported.\n",
         "\n".join(law_table(tried)),
         "\n" + "\n".join(f"{number}. {named(report)}" for number, report in enumerate(tried, 1)),
         "\n## Statements of the laws\n",
@@ -91,7 +91,7 @@ def law_table(tried: Sequence[Report]) -> Iterator[str]:
     yield "| law | " + " | ".join(str(number) for number in range(1, len(tried) + 1)) + " |"
     yield "| --- " * (1 + len(tried)) + "|"
     for law in LAWS:
-        signs = [SIGNS[by_law[law.name].status] if law.name in by_law else "" for by_law in outcomes]
+        signs = [SIGNS[by_law[law.name].outcome] if law.name in by_law else "" for by_law in outcomes]
         yield f"| {law.name} | " + " | ".join(signs) + " |"
 
 

@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -17,53 +19,50 @@ from seqloss.verify import Effort
 from tests.verify.mutants.planted import MUTANTS, PLAIN, source_of
 
 WRONG = next(mutant for mutant in MUTANTS if mutant.name == "softmax-twice")
-
+CARELESS = next(mutant for mutant in MUTANTS if mutant.name == "unclamped")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def in_a_process(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "seqloss", "verify", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=180, cwd=folder)
-
-
-@pytest.fixture
-def command(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+@pytest.fixture(scope="module")
+def command(folder: Path) -> Iterator[Command]:
     """`seqloss verify` in this process, which is spared the imports; it tries less hard."""
     from seqloss.verify import command as module
 
-    monkeypatch.setattr(module, "QUICK", Effort(examples=2, seconds=1.0, powers=()))
-    monkeypatch.chdir(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "QUICK", Effort(examples=2, seconds=1.0, minimize=False, powers=()))
+        patch.chdir(folder)
 
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        monkeypatch.setattr(sys, "argv", ["seqloss", "verify", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        return subprocess.CompletedProcess([], left.value.code or 0, *capfd.readouterr())
+        def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+            patch.setattr(sys, "argv", ["seqloss", "verify", *map(str, arguments)])
+            printed = redirect_stdout(StringIO()), redirect_stderr(StringIO())
+            with printed[0] as out, printed[1] as err, pytest.raises(SystemExit) as left:
+                main()
+            return subprocess.CompletedProcess([], left.value.code or 0, out.getvalue(), err.getvalue())
 
-    return run
+        yield run
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A right implementation and a wrong one, as somebody would have them."""
+    """A right implementation, one that is right but careless, and a wrong one, as somebody would have them."""
     folder = tmp_path_factory.mktemp("mine")
     (folder / "right.py").write_text(PLAIN.read_text())
+    (folder / "careless.py").write_text(source_of(CARELESS))
     (folder / "wrong.py").write_text(source_of(WRONG))
     return folder
 
 
 @pytest.fixture(scope="module")
-def told(folder: Path) -> subprocess.CompletedProcess[str]:
-    return in_a_process("wrong.py:ctc", "right.py:ctc", "--html", "page.html", folder=folder)
+def told(command: Command) -> subprocess.CompletedProcess[str]:
+    return command("wrong.py:ctc", "right.py:ctc", "--html", "page.html")
 
 
 def test_a_broken_law_is_told_with_its_cause_and_exit_code_1(told: subprocess.CompletedProcess[str]) -> None:
     assert told.returncode == 1, told.stderr
     assert "likely cause: softmax is applied twice" in told.stdout
     assert re.search(r"certain-path +│ +X +│ +\+", told.stdout), told.stdout
-    assert "right.py:ctc: all 30 checked laws hold; 1 skipped (use --full); 1 not supported" in told.stdout
+    assert "right.py:ctc: all 31 checked laws hold; 1 skipped (use --full); 1 not supported" in told.stdout
 
 
 def test_the_lines_that_are_printed_run_and_show_it(told: subprocess.CompletedProcess[str], folder: Path) -> None:
@@ -89,6 +88,20 @@ def test_right_ones_leave_with_0_and_json_says_ok(folder: Path, command: Command
     assert report["ok"] is True
     assert {result["status"] for result in report["results"]} == {"holds", "not supported", "skipped"}
     assert [figure["dtype"] for figure in report["numerical_errors"]] == ["float64", "float32"]
+
+
+def test_remarks_leave_with_0_and_with_1_if_strict(command: Command) -> None:
+    ran = command("careless.py:ctc", "--dtype", "float64")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "careless.py:ctc: no result is wrong; 1 remark; 30 laws hold" in ran.stdout
+    assert "remark, non-negative: expected row 0: a loss of 0 or more, found row 0: loss -" in ran.stdout
+    assert re.search(r"non-negative +│ +! ", ran.stdout), ran.stdout
+    ran = command("careless.py:ctc", "--dtype", "float64", "--strict", "--json")
+    assert ran.returncode == 1, ran.stderr
+    (report,) = json.loads(ran.stdout)
+    assert (report["ok"], report["strictly_ok"]) == (True, False)
+    findings = [result["finding"] for result in report["results"] if result["finding"]]
+    assert [finding["severity"] for finding in findings] == ["careless"]
 
 
 @pytest.mark.long
@@ -169,9 +182,11 @@ def test_the_known_ones_are_listed(command: Command) -> None:
     listed = command("--list").stdout
     assert "seqloss.torch.CTCLoss" in listed
     assert "warpctc-pytorch is not installed" in listed
+    assert re.search(r"refuses-labels +│ careless +│ A label outside", listed), listed
+    assert re.search(r"definition +│ wrong +│ loss = ", listed), listed
 
 
-def test_a_named_case_that_is_answered_by_nan_as_it_should_be_is_right(folder: Path, command: Command) -> None:
+def test_a_named_case_that_is_answered_by_nan_as_it_should_be_is_right(folder: Path) -> None:
     from seqloss.verify import Effort, verify
 
     report = verify(f"{folder / 'right.py'}:ctc", effort=Effort(examples=1, powers=()), in_subprocess=False)

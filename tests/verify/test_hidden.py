@@ -56,7 +56,7 @@ def beyond_32_frames_gradient_is_0(*given: Any) -> Any:
     return loss, gradient
 
 
-NEEDED = {"answers", "masked", "closed-scores", "impossible", "padding"}
+NEEDED = {"answers", "masked", "closed-scores", "impossible", "nan-in-padding"}
 """Laws that ask what some of these hide behind."""
 
 HIDDEN = [

@@ -31,7 +31,7 @@ def test_every_law_is_a_test_that_passes(tmp_path: Path) -> None:
     (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
     ran = pytest_in(tmp_path, "--ctc", "mine.py:ctc", "test_other.py")
     assert ran.returncode == 0, ran.stdout
-    assert "31 passed, 2 skipped" in ran.stdout
+    assert "32 passed, 2 skipped" in ran.stdout
     assert "mine.py:ctc: sums-to-1 PASSED" in ran.stdout or "sums-to-1" in ran.stdout
 
 
@@ -62,6 +62,20 @@ def test_promises_are_told_as_to_the_command(tmp_path: Path) -> None:
     ran = pytest_in(tmp_path, *words, "test_other.py")
     assert ran.returncode == 0, ran.stdout
     assert "1 passed, 1 skipped" in ran.stdout
+
+
+def test_a_careless_result_is_a_warning_and_fails_if_strict(tmp_path: Path) -> None:
+    mutant = next(mutant for mutant in MUTANTS if mutant.name == "negative-length")
+    (tmp_path / "mine.py").write_text(source_of(mutant))
+    (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
+    words = "--ctc", "mine.py:ctc", "-k", "refuses-lengths", "test_other.py"
+    ran = pytest_in(tmp_path, *words)
+    assert ran.returncode == 0, ran.stdout
+    assert "1 passed" in ran.stdout
+    assert "CarelessResult: mine.py:ctc: refuses-lengths: expected an error" in ran.stdout
+    ran = pytest_in(tmp_path, *words, "--ctc-strict")
+    assert ran.returncode == 1, ran.stdout
+    assert "refuses-lengths: expected an error" in ran.stdout
 
 
 def test_what_nobody_knows_ends_it_at_once(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    known: Annotated[bool, typer.Option("--list", help="List the known implementations and exit.")] = False,
+    known: Annotated[
+        bool, typer.Option("--list", help="List the known implementations and the laws, and exit.")
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="Search for minutes, and include large sizes.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the random search.")] = 0,
     limit: Annotated[
@@ -49,10 +51,20 @@ def verify(
     few_shapes: Annotated[
         bool, typer.Option("--few-shapes", help="Your function compiles for each shape: use few shapes.")
     ] = False,
+    zero_infinity: Annotated[
+        bool,
+        typer.Option(
+            "--zero-infinity",
+            help="Your function gives infeasible rows a loss of 0 and a gradient of 0, not a loss of inf.",
+        ),
+    ] = False,
     without: Annotated[
         list[str] | None,
         typer.Option(help="A law that your function is not meant to satisfy; repeatable.", show_default=False),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Also exit with code 1 if a result is careless: after remarks.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the reports as JSON.")] = False,
     html: Annotated[
         Path | None, typer.Option(help="Also write the reports to an HTML file.", show_default=False)
@@ -60,12 +72,15 @@ def verify(
 ) -> None:
     """Verify CTC implementations: check laws, cases from bug reports, and the float64 reference.
 
-    The exit code is 1 if an implementation that you named violates a law.
+    The exit code is 1 if a result of an implementation that you named is wrong: a loss, a gradient, a crash. Remarks
+    (invalid arguments that are not refused, NaN for special input, a loss of -1e-16) do not change it without --strict.
     """
     from seqloss.verify import command
 
     scores = "log_probs" if log_probs else "logits"
-    capabilities = command.Capabilities(tuple(dtype or ()), blank, lengths, scores, few_shapes, tuple(without or ()))
+    capabilities = command.Capabilities(
+        tuple(dtype or ()), blank, lengths, scores, few_shapes, tuple(without or ()), zero_infinity
+    )
     if known:
         command.print_known_implementations()
         return
@@ -74,7 +89,7 @@ def verify(
         ok = command.evaluate_outputs(chosen, logits, console.err, as_json)
     else:
         ok = command.verify_implementations(
-            chosen, console.err, full=full, seed=seed, limit=limit, as_json=as_json, html=html
+            chosen, console.err, full=full, seed=seed, limit=limit, as_json=as_json, html=html, strict=strict
         )
     if names and not ok:
         raise typer.Exit(1)

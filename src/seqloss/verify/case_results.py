@@ -10,8 +10,7 @@ from seqloss import errors
 from seqloss.verify.cases import CASES, Case
 from seqloss.verify.effort import Effort
 from seqloss.verify.laws import LAWS, UNSAFE
-from seqloss.verify.laws.definition import PRECISE, reference_loss_and_grad
-from seqloss.verify.laws.edges import beyond_masks
+from seqloss.verify.laws.definition import PRECISE, beyond_masks, reference_loss_and_grad
 from seqloss.verify.laws.law import exceeds_tolerance, format_distinct, format_number
 from seqloss.verify.laws.support import reason_unsupported, supports_case
 from seqloss.verify.problem import Problem

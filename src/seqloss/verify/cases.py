@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from seqloss.verify.length_fractions import telling_lengths
 from seqloss.verify.problem import Problem, make_problem
 
 
@@ -113,6 +114,13 @@ def problem_of_size(time: int, classes: int, labels: int, batch: int = 1, last: 
     return make_problem(random_scores(batch, time, classes, time + classes), targets)
 
 
+def problem_of_lengths(axis: int) -> Problem:
+    """One label in as many frames as each of `telling_lengths`, and as many labels in all frames."""
+    lengths = telling_lengths(axis)
+    targets = [[1]] * len(lengths) + [(np.arange(labels) % 4 + 1).tolist() for labels in lengths]
+    return make_problem(random_scores(len(targets), axis, 5, axis), targets, [*lengths, *[axis] * len(lengths)])
+
+
 POWERS = (16, 32, 64, 128, 256, 512)
 """Typical sizes of vectors, buffers and counters."""
 
@@ -134,10 +142,12 @@ CASES: tuple[Case, ...] = (
         lambda: _uneven_lengths().select_rows([0, 1, 2, 0]),
     ),
     Case("gradient past a row's frames", "padding", "tensorflow#41280", lambda: _uneven_lengths()),
-    Case("labels padded with -1", "padding", "keras#21876", lambda: _padded_with(-1)),
+    Case("labels padded with -1", "nan-in-padding", "keras#21876", lambda: _padded_with(-1)),
     *(
-        Case(f"lengths in {size} frames and labels", law, "speechbrain: relative lengths", partial(_lengths, size))
-        for size, law in ((22, "padding"), (23, "padding"), (41, "padding"), (41, "sizes"))
+        Case(
+            f"lengths in {size} frames and labels", "padding", "speechbrain: relative lengths", partial(_lengths, size)
+        )
+        for size in LENGTHS
     ),
     Case("scores that are not log-probabilities", "frame-shift", "deepspeech.pytorch#488", lambda: _single_row(4.0)),
     Case("gradient by logits or by log-probs", "rows-sum-to-0", "pytorch#52241", lambda: _single_row(0.0)),

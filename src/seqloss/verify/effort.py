@@ -17,7 +17,7 @@ class Effort:
         seconds: for the searches of all laws together. Minimising a failure can take as long again.
         full: include large sizes.
         seed: of the random search.
-        stop_at_first: stop at the first violated law.
+        stop_at_first: stop at the first law for which a result is wrong.
         minimize: search for a smaller problem that violates the same law.
         limit: seconds per call. The first calls in each type of logits, which may compile, are not timed.
         powers: powers of two; sizes around them are tried.

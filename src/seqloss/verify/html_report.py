@@ -11,10 +11,17 @@ import jinja2
 from seqloss import __version__
 from seqloss.data.atomic_write import write_atomically
 from seqloss.verify.laws import LAWS
-from seqloss.verify.report import HOLDS, NOT_SUPPORTED, SKIPPED, VIOLATED, Report
+from seqloss.verify.report import HOLDS, NOT_SUPPORTED, SKIPPED, Outcome, Report
+from seqloss.verify.severity import CARELESS, WRONG
 
-CSS_CLASSES = {HOLDS: "holds", VIOLATED: "violated", NOT_SUPPORTED: "unsupported", SKIPPED: "skipped"}
-SIGNS = {HOLDS: "✓", VIOLATED: "✗", NOT_SUPPORTED: "·", SKIPPED: ""}
+CSS_CLASSES: dict[Outcome, str] = {
+    HOLDS: "holds",
+    WRONG: "wrong",
+    CARELESS: "careless",
+    NOT_SUPPORTED: "unsupported",
+    SKIPPED: "skipped",
+}
+SIGNS: dict[Outcome, str] = {HOLDS: "✓", WRONG: "✗", CARELESS: "!", NOT_SUPPORTED: "·", SKIPPED: ""}
 
 
 def render_html(reports: Sequence[Report]) -> str:

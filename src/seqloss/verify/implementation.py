@@ -29,6 +29,7 @@ class Implementation:
         lengths: which lengths it takes. "labels": all frames are used; "none": all frames and labels are used.
         scores: what `logits` are. "log_probs": log-probabilities, and the gradient is with respect to them.
         gradient: whether it returns a gradient; None to find out.
+        zero_infinity: whether infeasible rows have a loss of 0 and a gradient of exactly 0, instead of a loss of inf.
         few_shapes: whether it compiles for each shape: problems are then padded to a few shapes.
         unsupported: names of laws that it is not meant to satisfy, with the reason.
 
@@ -47,5 +48,6 @@ class Implementation:
     lengths: Lengths = "both"
     scores: Scores = "logits"
     gradient: bool | None = None
+    zero_infinity: bool = False
     few_shapes: bool = False
     unsupported: Mapping[str, str] = field(default_factory=dict)

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 
+from seqloss.verify.length_fractions import CONVERSIONS, Conversion
 from seqloss.verify.problem import Problem
 from seqloss.verify.runner import log_softmax
 
@@ -20,6 +22,7 @@ class Variant:
     """How the loss of a row is computed. The defaults give the correct loss; each known bug changes some of them.
 
     Attributes:
+        logits: the logits of all rows (batch, time, classes), which a bug can mix.
         scores: computes log-probabilities (time, classes) from logits.
         skip: when the blank between two labels can be skipped: "differs" (they differ), "never" or "always".
         starts: states in which paths can start.
@@ -31,6 +34,7 @@ class Variant:
         after: changes the loss of the row.
     """
 
+    logits: Callable[[Problem], np.ndarray] = lambda p: p.logits
     scores: Callable[[np.ndarray], np.ndarray] = log_softmax
     skip: str = "differs"
     starts: tuple[int, ...] = (0, 1)
@@ -43,16 +47,12 @@ class Variant:
 
 
 def variant_losses(variant: Variant, given: Problem) -> np.ndarray:
-    """The losses (batch,) of a computation with these variant."""
-    losses = []
+    """The losses (batch,) of a computation with this variant."""
+    losses, logits, blank = [], variant.logits(given), variant.blank(given)
     for n in range(len(given.logits)):
-        logits, labels, blank = (
-            given.logits[n, variant.frames(given, n)],
-            variant.labels(given, n),
-            variant.blank(given),
-        )
+        scores = variant.scores(logits[n, variant.frames(given, n)])
         try:
-            loss = _row(variant, variant.scores(logits), labels, blank)
+            loss = _row(variant, scores, variant.labels(given, n), blank)
         except IndexError:
             loss = np.nan
         losses.append(variant.after(given, n, loss))
@@ -61,36 +61,41 @@ def variant_losses(variant: Variant, given: Problem) -> np.ndarray:
 
 def _row(variant: Variant, logs: np.ndarray, labels: list[int], blank: int) -> float:
     """The forward recursion over the states blank, label, blank, ..."""
-    states = [blank]
-    for label in labels:
-        states += [label, blank]
+    states = np.full(2 * len(labels) + 1, blank)
+    states[1::2] = labels
     add = np.maximum if variant.best_only else np.logaddexp
-    alphas = np.full(len(states), -np.inf)
     if len(logs) == 0:
         return 0.0 if not labels else np.inf
+    alphas, skips = np.full(len(states), -np.inf), _skips(variant.skip, states)
     starts = [s for s in variant.starts if s < len(states)]
-    alphas[starts] = logs[0, [states[s] for s in starts]]
-    for frame in logs[1:]:
-        before = alphas.copy()
-        for s in range(len(states)):
-            total = before[s]
-            if s > 0:
-                total = add(total, before[s - 1])
-            if s > 1 and _skips(variant.skip, states, s):
-                total = add(total, before[s - 2])
-            alphas[s] = total + frame[states[s]]
+    alphas[starts] = logs[0, states[starts]]
+    for frame in logs[1:, states]:
+        total = alphas.copy()
+        total[1:] = add(total[1:], alphas[:-1])
+        total[skips] = add(total[skips], alphas[skips - 2])
+        alphas = total + frame
     last = [len(states) - 1 - e for e in variant.ends if e < len(states)]
     return -float(add.reduce(alphas[last]))
 
 
-def _skips(rule: str, states: list[int], s: int) -> bool:
-    if s % 2 == 0 or rule == "never":
-        return False
-    return rule == "always" or states[s] != states[s - 2]
+def _skips(rule: str, states: np.ndarray) -> np.ndarray:
+    """The states to which the blank before them can be skipped."""
+    labels = np.arange(3, len(states), 2)
+    if rule == "differs":
+        return labels[states[labels] != states[labels - 2]]
+    return labels if rule == "always" else labels[:0]
+
+
+def _unchanged(scores: np.ndarray) -> np.ndarray:
+    return scores
+
+
+def _softmax_of_probabilities(log_probs: np.ndarray) -> np.ndarray:
+    return log_softmax(np.exp(log_probs))
 
 
 def _softmax_twice(logits: np.ndarray) -> np.ndarray:
-    return log_softmax(np.exp(log_softmax(logits)))
+    return _softmax_of_probabilities(log_softmax(logits))
 
 
 def _clipped(logits: np.ndarray) -> np.ndarray:
@@ -117,29 +122,60 @@ def _all_labels(p: Problem, n: int) -> list[int]:
     return p.targets[n].tolist()
 
 
-def _truncate_fraction(length: int, axis: int) -> int:
-    """A length that is converted to a float32 fraction of its axis and back, and truncated."""
-    fraction = np.float32(length / max(1, axis))
-    return int(fraction * np.float32(axis))
+def _converted_frames(conversion: Conversion, p: Problem, n: int) -> slice:
+    return slice(0, int(conversion.convert(p.logit_lengths[n], p.logits.shape[1])))
 
 
-def _frames_from_fraction(p: Problem, n: int) -> slice:
-    return slice(0, _truncate_fraction(int(p.logit_lengths[n]), p.logits.shape[1]))
+def _converted_labels(conversion: Conversion, p: Problem, n: int) -> list[int]:
+    return p.targets[n, : int(conversion.convert(p.target_lengths[n], p.targets.shape[1]))].tolist()
 
 
-def _labels_from_fraction(p: Problem, n: int) -> list[int]:
-    return p.targets[n, : _truncate_fraction(int(p.target_lengths[n]), p.targets.shape[1])].tolist()
+def _length_bugs(conversion: Conversion) -> list[tuple[str, Variant]]:
+    """Both lengths, or one of them, are converted to fractions of their axes and back."""
+    frames, labels = partial(_converted_frames, conversion), partial(_converted_labels, conversion)
+    return [
+        (conversion.describe("lengths", "the axis"), Variant(frames=frames, labels=labels)),
+        (conversion.describe("logit_lengths", "the time axis"), Variant(frames=frames)),
+        (conversion.describe("target_lengths", "the label axis"), Variant(labels=labels)),
+    ]
+
+
+def _merged_labels(p: Problem, n: int) -> list[int]:
+    return [label for label, _ in groupby(p.label_rows()[n])]
+
+
+def _over_axis(axis: int, p: Problem) -> np.ndarray:
+    return log_softmax(p.logits.swapaxes(axis, 2)).swapaxes(axis, 2)
+
+
+def _over_used_frames(logits: np.ndarray) -> np.ndarray:
+    return log_softmax(logits.T).T
+
+
+def _softmax_bugs() -> Iterator[tuple[str, Variant]]:
+    """Softmax over another axis, alone or followed by the softmax over the classes of the loss."""
+    for axis, name in ((1, "time"), (0, "batch")):
+        bug = f"softmax is over the {name} axis instead of the classes"
+        for after in (_unchanged, log_softmax, _softmax_of_probabilities):
+            yield bug, Variant(logits=partial(_over_axis, axis), scores=after)
+        if name == "time":
+            yield bug, Variant(scores=_over_used_frames)
 
 
 KNOWN_BUGS: tuple[tuple[str, Variant], ...] = (
     ("softmax is applied twice: the loss expects logits, not probabilities", Variant(scores=_softmax_twice)),
     ("softmax is missing: logits are used as log-probabilities", Variant(scores=lambda x: x)),
     ("softmax is over one class too few: the vocabulary is too small", Variant(scores=_softmax_without_last_class)),
+    *_softmax_bugs(),
     ("probabilities are clipped at 1e-7", Variant(scores=_clipped)),
     ("scores are rounded to float16", Variant(scores=_rounded_to_float16)),
     (
         "repeated labels are merged without a blank between them: a repeat must not be skipped to",
         Variant(skip="always"),
+    ),
+    (
+        "repeated labels are merged in the target: [1, 1, 2] becomes [1, 2]; only paths are merged",
+        Variant(labels=_merged_labels),
     ),
     ("the blank between two different labels is never skipped", Variant(skip="never")),
     ("paths that end in the last label are missing: only the final blank is used", Variant(ends=(0,))),
@@ -157,18 +193,7 @@ KNOWN_BUGS: tuple[tuple[str, Variant], ...] = (
     ("logit_lengths are ignored: padding frames are used", Variant(frames=_all_frames)),
     ("target_lengths are ignored: padding labels are used", Variant(labels=_all_labels)),
     ("both lengths are ignored: padding is used", Variant(frames=_all_frames, labels=_all_labels)),
-    (
-        "lengths are fractions of their axes, and truncated: 7 of 23 becomes 6",
-        Variant(frames=_frames_from_fraction, labels=_labels_from_fraction),
-    ),
-    (
-        "logit_lengths are fractions of the time axis, and truncated: 7 of 23 becomes 6",
-        Variant(frames=_frames_from_fraction),
-    ),
-    (
-        "target_lengths are fractions of the label axis, and truncated: 13 of 22 becomes 12",
-        Variant(labels=_labels_from_fraction),
-    ),
+    *(bug for conversion in CONVERSIONS for bug in _length_bugs(conversion)),
     (
         "logit_lengths and target_lengths are swapped",
         Variant(

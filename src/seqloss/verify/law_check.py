@@ -7,13 +7,14 @@ from seqloss.verify.effort import Effort
 from seqloss.verify.law_problems import fixed_problems
 from seqloss.verify.laws import LAWS, UNSAFE, Law, Violation
 from seqloss.verify.laws.definition import reference_loss_and_grad
-from seqloss.verify.laws.law import format_number
+from seqloss.verify.laws.law import format_number, severity_of
 from seqloss.verify.laws.support import reason_unsupported
 from seqloss.verify.problem import Problem
 from seqloss.verify.report import HOLDS, NOT_SUPPORTED, SKIPPED, VIOLATED, Finding, LawResult
 from seqloss.verify.reproduction import make_script
 from seqloss.verify.runner import CallFailed, Runner
 from seqloss.verify.search import find_violating_problem
+from seqloss.verify.severity import WRONG, Severity
 from seqloss.verify.typical_causes import TYPICAL_CAUSES
 
 TIMED_OUT = "its values are unknown: it hangs, or it is slow and needs a larger --limit (`Effort.limit`)"
@@ -40,18 +41,11 @@ def _check_law(law: Law, runner: Runner, effort: Effort) -> LawResult:
     reason = reason_unsupported(law, runner)
     if reason:
         return LawResult(law.name, NOT_SUPPORTED, reason=reason)
-    count, worst, case = 0, None, ""
-    for name, given, dtype in fixed_problems(law, runner, effort):
-        typed = runner.with_dtype(dtype, law.exact_shapes)
-        count += 1
-        worst = find_violation(law, typed, typed.adapt(given))
-        if worst is not None:
-            case, runner = name, typed
-            break
+    worst, case, runner, count = _check_fixed_problems(law, runner, effort)
     reason = reason_unsupported(law, runner)  # after the first call it is known whether there is a gradient
     if reason:
         return LawResult(law.name, NOT_SUPPORTED, reason=reason)
-    if law.search and (worst is None or (effort.minimize and not case and not worst.crashed)):
+    if law.search and (worst is None or _can_minimize(law, effort, worst, case)):
         worst, drawn = _search(law, runner, effort, worst)
         count += drawn
     if not count:
@@ -59,6 +53,29 @@ def _check_law(law: Law, runner: Runner, effort: Effort) -> LawResult:
     if worst is None:
         return LawResult(law.name, HOLDS, count)
     return LawResult(law.name, VIOLATED, count, _make_finding(law, runner, worst, case))
+
+
+def _check_fixed_problems(law: Law, runner: Runner, effort: Effort) -> tuple[Violation | None, str, Runner, int]:
+    """The first wrong result, else the first careless one, else None; its case and runner; the number of problems.
+
+    After a careless violation, other problems can still show that the law finds something wrong. Invalid arguments are
+    not tried again: an implementation that does not refuse them can write outside its arrays.
+    """
+    worst, case, used, count = None, "", runner, 0
+    for name, given, dtype in fixed_problems(law, runner, effort):
+        typed = runner.with_dtype(dtype, law.exact_shapes)
+        count += 1
+        violation = find_violation(law, typed, typed.adapt(given))
+        wrong = violation is not None and severity_of(law, violation) == WRONG
+        if violation is not None and (worst is None or wrong):
+            worst, case, used = violation, name, typed
+        if wrong or (worst is not None and law.name in UNSAFE):
+            break
+    return worst, case, used, count
+
+
+def _can_minimize(law: Law, effort: Effort, worst: Violation, case: str) -> bool:
+    return effort.minimize and not case and not worst.crashed and law.name not in UNSAFE
 
 
 def find_violation(law: Law, runner: Runner, problem: Problem) -> Violation | None:
@@ -80,21 +97,27 @@ def find_violation(law: Law, runner: Runner, problem: Problem) -> Violation | No
 
 
 def _search(law: Law, runner: Runner, effort: Effort, worst: Violation | None) -> tuple[Violation | None, int]:
-    """Search for a violation, or for a smaller one than `worst`; also the number of problems that were checked."""
+    """Search for a violation, or for a smaller one than `worst` with its severity; also the number of problems."""
+    severity = None if worst is None else severity_of(law, worst)
 
     def find_in_random_problem(problem: Problem) -> Violation | None:
         prepared = law.prepare(runner.adapt(problem))
         return None if prepared is None else find_violation(law, runner, runner.adapt(prepared))
 
     smallest, count = find_violating_problem(
-        lambda problem: find_in_random_problem(problem) is not None,
+        lambda problem: _has_severity(law, find_in_random_problem(problem), severity),
         effort.examples if worst is None else 4 * effort.examples,
         effort.seconds / len(LAWS) if worst is None else max(1.0, effort.seconds / 8),
         effort.seed,
         runner.implementation.few_shapes,
     )
     found = None if smallest is None else find_in_random_problem(smallest)
-    return found or worst, count
+    return (found if _has_severity(law, found, severity) else worst), count
+
+
+def _has_severity(law: Law, violation: Violation | None, severity: Severity | None) -> bool:
+    """Whether there is a violation, of this severity unless that is None."""
+    return violation is not None and severity in (None, severity_of(law, violation))
 
 
 def _make_finding(law: Law, runner: Runner, worst: Violation, case: str) -> Finding:
@@ -116,7 +139,8 @@ def _make_finding(law: Law, runner: Runner, worst: Violation, case: str) -> Find
         cause = TYPICAL_CAUSES[law.name]
         if law.name == "refuses-labels":
             cause = likely_label_handling(runner) or cause
-    return Finding(worst.expected, worst.found, worst.reason, script, case, cause, worst.timed_out)
+    severity = severity_of(law, worst)
+    return Finding(worst.expected, worst.found, worst.reason, script, case, cause, worst.timed_out, severity)
 
 
 def modified_arguments_result(runner: Runner) -> LawResult:

@@ -11,6 +11,7 @@ import numpy as np
 from seqloss import contract, errors
 from seqloss.verify.implementation import Implementation
 from seqloss.verify.installed_packages import package_versions
+from seqloss.verify.narrowing import narrow_types
 from seqloss.verify.numerical_error import measure_numerical_error
 from seqloss.verify.problem import Problem
 from seqloss.verify.processes import Unavailable, WorkerProcess
@@ -93,7 +94,9 @@ def evaluate_implementation(implementation: Implementation, given: Problem, limi
         return Report(implementation.name, versions, skipped=missing)
     try:
         with WorkerProcess(implementation, limit) as process:
-            measured = [measure_numerical_error(Runner(process, dtype), given) for dtype in implementation.dtypes]
+            runner = narrow_types(Runner(process))
+            types = runner.implementation.dtypes
+            measured = [measure_numerical_error(runner.with_dtype(dtype), given) for dtype in types]
     except Unavailable as reason:
         return Report(implementation.name, versions, skipped=str(reason))
     found = [error for error in measured if error is not None]

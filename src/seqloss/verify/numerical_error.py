@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqloss.verify.laws.definition import reference_loss_and_grad
-from seqloss.verify.laws.edges import beyond_masks
+from seqloss.verify.laws.definition import beyond_masks, exact_loss_and_grad, reference_loss_and_grad
 from seqloss.verify.laws.law import exceeds_tolerance
 from seqloss.verify.problem import Problem, make_problem
 from seqloss.verify.report import NumericalError
@@ -34,9 +33,10 @@ def measure_numerical_error(runner: Runner, given: Problem) -> NumericalError | 
         outputs = runner.outputs(given)
     except CallFailed:
         return None
+    exact, _ = exact_loss_and_grad(runner, given)
     loss, gradient = reference_loss_and_grad(runner, given)
-    feasible = np.isfinite(loss)
-    error = np.abs(outputs.loss - loss)[feasible]
+    feasible = np.isfinite(exact)
+    error = np.abs(outputs.loss[feasible] - loss[feasible])
     relative = error / np.maximum(np.abs(loss[feasible]), 1e-300)
     inaccurate = exceeds_tolerance(outputs.loss, loss, runner.loss_tolerance(given))
     inaccurate &= ~beyond_masks(given, outputs.loss)
@@ -53,6 +53,6 @@ def measure_numerical_error(runner: Runner, given: Problem) -> NumericalError | 
         *(float(error.mean()), float(error.std()), float(error.max())),
         *(float(relative.mean()), float(relative.std()), float(relative.max())),
         gradient_worst=worst,
-        infeasible=int((loss == np.inf).sum()),
+        infeasible=int((exact == np.inf).sum()),
         inaccurate=int(inaccurate.sum()),
     )

@@ -8,11 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+from seqloss.verify.severity import CARELESS, WRONG, Severity
+
 Status = Literal["holds", "violated", "not supported", "skipped"]
 HOLDS: Final = "holds"
 VIOLATED: Final = "violated"
 NOT_SUPPORTED: Final = "not supported"
 SKIPPED: Final = "skipped"
+
+Outcome = Literal["holds", "wrong", "careless", "not supported", "skipped"]
+"""A status, where a violation is given by its severity."""
 
 EDGE_CASES = frozenset(
     (
@@ -20,7 +25,7 @@ EDGE_CASES = frozenset(
         "empty", "refuses-labels", "refuses-lengths",
     )
 )  # fmt: skip
-"""Laws about input for which libraries have different policies. The other laws are the core."""
+"""Laws about special input, of which each has its own cause. A violation of another law explains those after it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Finding:
         case: the named case that shows it, or "".
         cause: what usually causes it, or "".
         timed_out: whether a call exceeded the time limit. No cause is given then.
+        severity: "wrong" or "careless", see `severity`.
     """
 
     expected: str
@@ -44,6 +50,7 @@ class Finding:
     case: str = ""
     cause: str = ""
     timed_out: bool = False
+    severity: Severity = WRONG
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,13 @@ class LawResult:
     problems: int = 0
     finding: Finding | None = None
     reason: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The status, or the severity of a violation."""
+        if self.status != VIOLATED:
+            return self.status
+        return WRONG if self.finding is None else self.finding.severity
 
 
 @dataclass(frozen=True)
@@ -117,7 +131,7 @@ class NumericalError:
 
 @dataclass(frozen=True)
 class Report:
-    """The results of verifying one implementation. Printed, a summary with the first violation.
+    """The results of verifying one implementation. Printed, a summary with the first wrong result or remark.
 
     Attributes:
         name: of the implementation.
@@ -147,12 +161,27 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether the implementation was verified and violates no law."""
+        """Whether the implementation was verified and no result is wrong. There can be remarks."""
+        return not self.skipped and not self.wrong
+
+    @property
+    def strictly_ok(self) -> bool:
+        """Whether the implementation was verified and violates no law, not even carelessly."""
         return not self.skipped and not self.violated
 
     @property
+    def wrong(self) -> list[LawResult]:
+        """The laws that are violated by wrong results, in the order of the laws."""
+        return [result for result in self.results if result.outcome == WRONG]
+
+    @property
+    def remarks(self) -> list[LawResult]:
+        """The laws that are violated carelessly, in the order of the laws."""
+        return [result for result in self.results if result.outcome == CARELESS]
+
+    @property
     def violated(self) -> list[LawResult]:
-        """The violated laws, in the order of the laws: the first explains the most."""
+        """The violated laws of both severities, in the order of the laws: the first explains the most."""
         return [result for result in self.results if result.status == VIOLATED]
 
     @property
@@ -162,37 +191,36 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """The number of violated laws, by core and edge cases; or the number of laws that hold.
+        """The number of laws by outcome.
 
         Example:
             >>> Report("mine", results=[LawResult("answers", HOLDS), LawResult("empty", VIOLATED)]).summary
-            'violates 1 law (core: pass; edge-case policy: 1 difference)'
+            'wrong: violates 1 law; 1 law holds'
             >>> Report("mine", results=[LawResult("answers", HOLDS), LawResult("long", SKIPPED)]).summary
             'all 1 checked laws hold; 1 skipped (use --full)'
         """
-        if self.ok:
-            counts = Counter(result.status for result in self.results)
-            skipped = f"; {counts[SKIPPED]} skipped (use --full)" if counts[SKIPPED] else ""
-            unsupported = f"; {counts[NOT_SUPPORTED]} not supported" if counts[NOT_SUPPORTED] else ""
-            checked = "checked " if skipped or unsupported else ""
-            return f"all {counts[HOLDS]} {checked}laws hold{skipped}{unsupported}"
-        edge_cases = sum(result.law in EDGE_CASES for result in self.violated)
-        core = len(self.violated) - edge_cases
-        core_result = _count(core, "violation") if core else "pass"
-        edge_result = _count(edge_cases, "difference") if edge_cases else "pass"
-        return f"violates {_count(len(self.violated), 'law')} (core: {core_result}; edge-case policy: {edge_result})"
+        counts = Counter(result.outcome for result in self.results)
+        unchecked = f"; {counts[SKIPPED]} skipped (use --full)" if counts[SKIPPED] else ""
+        unchecked += f"; {counts[NOT_SUPPORTED]} not supported" if counts[NOT_SUPPORTED] else ""
+        remarks = f"; {_count(counts[CARELESS], 'remark')}" if counts[CARELESS] else ""
+        if counts[WRONG]:
+            holds = f"; {_count(counts[HOLDS], 'law')} hold{'s' if counts[HOLDS] == 1 else ''}" if counts[HOLDS] else ""
+            return f"wrong: violates {_count(counts[WRONG], 'law')}{remarks}{holds}{unchecked}"
+        if remarks:
+            return f"no result is wrong{remarks}; {counts[HOLDS]} laws hold{unchecked}"
+        return f"all {counts[HOLDS]} {'checked ' if unchecked else ''}laws hold{unchecked}"
 
     def to_json(self) -> dict[str, Any]:
-        """The report as a dictionary, with `ok`."""
-        return {**asdict(self), "ok": self.ok}
+        """The report as a dictionary, with `ok` and `strictly_ok`."""
+        return {**asdict(self), "ok": self.ok, "strictly_ok": self.strictly_ok}
 
     def __str__(self) -> str:
         if self.skipped:
             return f"{self.name}: skipped, {self.skipped}"
         line = f"{self.name}: {self.summary}"
-        first = self.first_violation
-        if first is None:
+        if not self.violated:
             return f"{line} ({self.calls} calls, {self.seconds:.1f} s)"
+        first = (self.wrong or self.remarks)[0]
         assert first.finding is not None
         finding = first.finding
         lines = [line, *([f"likely cause: {self.cause}"] if self.cause else [])]

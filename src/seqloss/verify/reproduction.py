@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from seqloss.verify.cases import CASES, problem_of_size
+from seqloss.verify.cases import CASES, problem_of_lengths, problem_of_size
 from seqloss.verify.implementation import Implementation
 from seqloss.verify.layouts import LAYOUTS
+from seqloss.verify.length_fractions import telling_lengths
 from seqloss.verify.problem import Problem
 from seqloss.verify.runner import swap_blank
 
@@ -122,9 +123,13 @@ def _lines_by_rule(problem: Problem, log_probs: bool) -> list[str]:
             for case in CASES
             if case.full
         },
+        **{
+            f"problem_of_lengths({time}).select_rows([{n}])": ("problem_of_lengths", partial(_row_of_lengths, time, n))
+            for n in (range(2 * len(telling_lengths(time))) if time == labels else ())
+        },
     }
     for expression, (needed, make) in rules.items():
-        if make().shape == problem.shape and _same_targets(swap_blank(make(), problem.blank), problem):
+        if make().shape == problem.shape and _same_labels_and_lengths(swap_blank(make(), problem.blank), problem):
             return [
                 f"from seqloss.verify.cases import {needed}",
                 *(["from seqloss.verify.runner import swap_blank"] if problem.blank else []),
@@ -136,9 +141,14 @@ def _lines_by_rule(problem: Problem, log_probs: bool) -> list[str]:
     return []
 
 
-def _same_targets(one: Problem, other: Problem) -> bool:
-    """Whether the targets are equal. Scores can differ: they are rounded to the type of the call."""
-    return bool((one.targets == other.targets).all())
+def _row_of_lengths(axis: int, row: int) -> Problem:
+    return problem_of_lengths(axis).select_rows([row])
+
+
+def _same_labels_and_lengths(one: Problem, other: Problem) -> bool:
+    """Whether targets and lengths are equal. Scores can differ: they are rounded to the type of the call."""
+    names = ("targets", "logit_lengths", "target_lengths")
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
 
 
 def _format_integers(array: np.ndarray) -> str:

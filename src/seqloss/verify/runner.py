@@ -37,25 +37,30 @@ class Executor(Protocol):
 
 
 class CallFailed(Exception):
-    """A call returned nothing that a law can check; `found` describes what it did instead."""
+    """A call returned nothing that a law can check; `found` describes what it did instead.
+
+    `raised`: an exception; `crashed`: the process ended, or was ended because it took too long (`timed_out`).
+    """
 
     def __init__(
-        self, problem: Problem, found: str, expected: str, crashed: bool = False, timed_out: bool = False
+        self,
+        problem: Problem,
+        found: str,
+        expected: str,
+        *,
+        raised: bool = False,
+        crashed: bool = False,
+        timed_out: bool = False,
     ) -> None:
         super().__init__(found)
-        self.problem, self.found, self.expected, self.crashed, self.timed_out = (
-            problem,
-            found,
-            expected,
-            crashed,
-            timed_out,
-        )
+        self.problem, self.found, self.expected = problem, found, expected
+        self.raised, self.crashed, self.timed_out = raised, crashed, timed_out
 
 
 def failed_call(problem: Problem, answer: CallResult, expected: str) -> CallFailed:
     """The exception for a crash or a timeout."""
     expected = "a result within the time limit" if answer.timed_out else expected
-    return CallFailed(problem, f"the process {answer.failure}", expected, True, answer.timed_out)
+    return CallFailed(problem, f"the process {answer.failure}", expected, crashed=True, timed_out=answer.timed_out)
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Runner:
         calls: number of calls so far.
         modified: the calls that modified their arguments.
         exact_shapes: never pad problems to a few shapes, even if each shape is compiled.
+        narrowed: whether a wider type was left out, see `narrowing`.
     """
 
     def __init__(
@@ -83,7 +89,9 @@ class Runner:
         dtype: str | None = None,
         modified: list[Modified] | None = None,
         exact_shapes: bool = False,
+        narrowed: bool = False,
     ) -> None:
+        self.narrowed = narrowed
         self.executor, self.implementation, self.exact_shapes = executor, executor.implementation, exact_shapes
         self.modified = [] if modified is None else modified
         self.dtype = dtype or self.implementation.dtypes[0]
@@ -140,7 +148,7 @@ class Runner:
         if answer.failure:
             raise failed_call(problem, answer, "a result")
         if answer.raised:
-            raise CallFailed(problem, answer.raised, "a result: the arguments are valid")
+            raise CallFailed(problem, answer.raised, "a result: the arguments are valid", raised=True)
         batch, time, classes, _ = problem.shape
         loss = _checked_array(problem, "the loss", answer.loss, (batch,))
         if answer.gradient is None:

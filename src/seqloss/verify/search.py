@@ -17,6 +17,10 @@ FEW_SIZES = ((1, 5), (3, 5))
 """Rows and classes of the standard problems, for implementations that compile for each shape."""
 
 
+class _TimeIsUp(BaseException):
+    """Ends a search at once. Hypothesis would catch an Exception, and go on shrinking."""
+
+
 @st.composite
 def draw_problem(draw: st.DrawFn, few_shapes: bool = False) -> Problem:
     """A strategy for small feasible problems with finite scores."""
@@ -58,11 +62,13 @@ def find_violating_problem(
     def check(problem: Problem) -> bool:
         nonlocal checked, smallest
         key = repr(problem).encode()
-        if key not in known and time.monotonic() < until + (seconds if smallest is not None else 0.0):
+        if time.monotonic() > until + (seconds if smallest is not None else 0.0):
+            raise _TimeIsUp
+        if key not in known:
             checked += 1
             known[key] = violates(problem)
             smallest = problem if known[key] else smallest
-        return known.get(key, False)
+        return known[key]
 
     options = settings(
         max_examples=examples,
@@ -74,5 +80,5 @@ def find_violating_problem(
     )
     try:
         return find(draw_problem(few_shapes), check, settings=options, random=random.Random(seed)), checked
-    except (NoSuchExample, Flaky):  # not deterministic: the last violation is reported
+    except (NoSuchExample, Flaky, _TimeIsUp):  # the last violation is the smallest
         return smallest, checked

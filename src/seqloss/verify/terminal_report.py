@@ -11,10 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from seqloss.verify.laws import LAWS
-from seqloss.verify.report import EDGE_CASES, HOLDS, NOT_SUPPORTED, SKIPPED, VIOLATED, LawResult, Report
+from seqloss.verify.report import EDGE_CASES, HOLDS, NOT_SUPPORTED, SKIPPED, LawResult, Outcome, Report
+from seqloss.verify.severity import CARELESS, WRONG
 
-SIGNS = {HOLDS: ("+", "green"), VIOLATED: ("X", "bold red"), NOT_SUPPORTED: ("·", "dim"), SKIPPED: (" ", "dim")}
-LEGEND = "+ holds   X violated   · not supported   (empty) skipped (use --full)"
+SIGNS: dict[Outcome, tuple[str, str]] = {
+    HOLDS: ("+", "green"),
+    WRONG: ("X", "bold red"),
+    CARELESS: ("!", "yellow"),
+    NOT_SUPPORTED: ("·", "dim"),
+    SKIPPED: (" ", "dim"),
+}
+LEGEND = "+ holds   X wrong   ! careless (a remark)   · not supported   (empty) skipped (use --full)"
 
 MAX_NAMED_COLUMNS = 4
 """With more implementations, the columns are headed by numbers."""
@@ -46,40 +53,56 @@ def make_law_table(reports: Sequence[Report]) -> Table:
         table.add_column(Text(report.name if len(reports) <= MAX_NAMED_COLUMNS else str(number)), justify="center")
     results = [{result.law: result for result in report.results} for report in reports]
     for law in LAWS:
-        signs = [SIGNS[by_law[law.name].status] if law.name in by_law else (" ", "") for by_law in results]
+        signs = [SIGNS[by_law[law.name].outcome] if law.name in by_law else (" ", "") for by_law in results]
         table.add_row(law.name, *(Text(sign, style) for sign, style in signs))
     return table
 
 
 def describe_report(report: Report) -> Iterator[RenderableType]:
-    """Summary, likely cause, the first violation with its script, the other violations, and the numerical errors.
+    """Summary, likely cause, the first wrong result with its script, the others, remarks, and the numerical errors.
 
-    If the first violated law is a core law, the others usually follow from it: only their names are printed then.
+    A wrong result for ordinary input usually explains what comes after it: only names are printed then.
     """
-    if report.ok:
+    if report.strictly_ok:
         yield Text.assemble((str(report), "green"))
     else:
-        yield Text.assemble((f"{_name_with_versions(report)}: ", "bold"), (report.summary, "bold red"))
-    if report.cause:
-        yield Text.assemble(("likely cause: ", "bold"), report.cause)
-    first, others = report.first_violation, report.violated[1:]
-    core = first is not None and first.law not in EDGE_CASES
-    if first is not None:
-        assert first.finding is not None
-        yield Text()
-        yield _describe_violation(first)
-        yield Text("Script to reproduce it:\n")
-        yield Syntax(first.finding.script, "python", theme="ansi_dark", background_color="default", word_wrap=False)
-        yield Text()
-    if core and others:
-        yield Text.assemble(
-            ("also violated, usually by the same cause: ", "bold"), ", ".join(result.law for result in others)
-        )
-    else:
-        for result in others:
-            yield _describe_violation(result, with_cause=True)
+        style = "bold red" if report.wrong else "yellow"
+        yield Text.assemble((f"{_name_with_versions(report)}: ", "bold"), (report.summary, style))
+    core = bool(report.wrong) and report.wrong[0].law not in EDGE_CASES
+    if report.wrong:
+        yield from _describe_wrong(report, core)
+    yield from _describe_remarks(report, core)
     if report.numerical_errors and not core:
         yield make_error_table([report])
+
+
+def _describe_wrong(report: Report, core: bool) -> Iterator[RenderableType]:
+    first, *others = report.wrong
+    assert first.finding is not None
+    if report.cause:
+        yield Text.assemble(("likely cause: ", "bold"), report.cause)
+    yield Text()
+    yield _describe_violation(first)
+    yield Text("Script to reproduce it:\n")
+    yield Syntax(first.finding.script, "python", theme="ansi_dark", background_color="default", word_wrap=False)
+    yield Text()
+    if core and others:
+        yield _list_laws("also violated, usually by the same cause: ", others)
+    for result in () if core else others:
+        yield _describe_violation(result, with_cause=True)
+
+
+def _describe_remarks(report: Report, core: bool) -> Iterator[RenderableType]:
+    """What is careless; the exit code does not depend on it, except with --strict."""
+    if core and report.remarks:
+        yield _list_laws("remarks: ", report.remarks)
+        return
+    for result in report.remarks:
+        yield Text.assemble(("remark, ", "yellow"), _describe_violation(result, with_cause=True))
+
+
+def _list_laws(heading: str, results: Sequence[LawResult]) -> Text:
+    return Text.assemble((heading, "bold"), ", ".join(result.law for result in results))
 
 
 def _describe_violation(result: LawResult, with_cause: bool = False) -> Text:

@@ -33,6 +33,7 @@ TYPICAL_CAUSES = {
     "refuses-labels": "labels are used as indices without being checked",
     "refuses-lengths": "lengths are used without being checked",
     "empty": "it reads the first label of an empty target",
+    "lengths": "lengths are computed from fractions of the axis and truncated or rounded up: round them",
     "sizes": "a buffer has a fixed size, a counter is too narrow, or the remainder after full vectors is dropped",
     "long": "rounding errors add up over thousands of frames: float32 logarithms near -1,000 are 6e-5 apart",
 }

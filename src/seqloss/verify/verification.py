@@ -13,10 +13,12 @@ from seqloss.verify.implementation import Implementation
 from seqloss.verify.installed_packages import package_versions
 from seqloss.verify.law_check import check_law, modified_arguments_result
 from seqloss.verify.laws import LAWS
+from seqloss.verify.narrowing import narrow_types
 from seqloss.verify.numerical_error import measure_numerical_error, random_utterances
 from seqloss.verify.processes import InProcess, Unavailable, WorkerProcess
-from seqloss.verify.report import VIOLATED, LawResult, Report
+from seqloss.verify.report import LawResult, Report
 from seqloss.verify.runner import Executor, Runner
+from seqloss.verify.severity import WRONG
 
 Progress = Callable[[str, float], None]
 """Called with the name of the current check and the fraction that is done."""
@@ -40,7 +42,8 @@ def verify(
         progress: called before each check.
 
     Returns:
-        the `Report`. `report.ok` is True if no law is violated; `print(report)` shows the first violation.
+        the `Report`. `report.ok` is True if no result is wrong, `report.strictly_ok` if no law is violated;
+        `print(report)` shows the first violation.
 
     Raises:
         VerifyError: the function cannot be loaded.
@@ -50,7 +53,7 @@ def verify(
         >>> from seqloss.numpy import ctc_loss_and_grad
         >>> def mine(logits, targets, logit_lengths, target_lengths, blank):
         ...     return ctc_loss_and_grad(logits, targets, logit_lengths, target_lengths, blank=blank)
-        >>> verify(mine, in_subprocess=False).ok
+        >>> verify(mine, in_subprocess=False).strictly_ok
         True
     """
     implementation = function if isinstance(function, Implementation) else Implementation(_name(function), function)
@@ -77,8 +80,10 @@ def _verify(executor: Executor, versions: dict[str, str], effort: Effort, progre
     results: list[LawResult] = []
     for number, law in enumerate(LAWS):
         progress(law.name, number / steps)
+        if law.name == "digits" and not any(result.outcome == WRONG for result in results):
+            runner = narrow_types(runner)
         results.append(check_law(law, runner, effort))
-        if effort.stop_at_first and results[-1].status == VIOLATED:
+        if effort.stop_at_first and results[-1].outcome == WRONG:
             break
     if runner.modified:
         results = [modified_arguments_result(runner) if result.law == "untouched" else result for result in results]
@@ -100,8 +105,13 @@ def _verify(executor: Executor, versions: dict[str, str], effort: Effort, progre
 
 
 def _find_cause(runner: Runner, results: list[LawResult]) -> str:
-    """The known bug whose results these are, or what usually causes the first violation; "" after timeouts alone."""
+    """The known bug whose results these are, or what usually causes the first violation; "" after timeouts alone.
+
+    If no result is wrong, no known bug can be found, and the first remark is explained.
+    """
     findings = [result.finding for result in results if result.finding is not None and not result.finding.timed_out]
+    wrong = [finding for finding in findings if finding.severity == WRONG]
     if not findings:
         return ""
-    return likely_cause(runner) or (f"probably {findings[0].cause}" if findings[0].cause else "")
+    usual = (wrong or findings)[0].cause
+    return (likely_cause(runner) if wrong else "") or (f"probably {usual}" if usual else "")

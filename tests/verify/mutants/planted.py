@@ -22,6 +22,7 @@ class Mutant:
         old, new: what stands in `plain.py`, exactly once, and what stands here instead.
         law: the first law that it breaks; or several, where that depends on what the search draws.
         words: the mistake in a few words.
+        careless: whether it shows on invalid or special input alone, loudly, or is rounding; else its values are wrong.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Mutant:
     new: str
     law: str | tuple[str, ...]
     words: str
+    careless: bool = False
 
     @property
     def laws(self) -> set[str]:
@@ -87,6 +89,13 @@ PATHS = (
         "the blank between equal labels may be skipped too",
     ),
     Mutant(
+        "target-repeats-merged",
+        LABELS,
+        LABELS + "\n        labels = labels[np.diff(labels, prepend=-1) != 0]",
+        "certain-path",
+        "repeated labels are merged in the target, as in a path",
+    ),
+    Mutant(
         "start-only-from-blank",
         START,
         "alphas[:2, 0] = 0.0, *emissions[:1, 0]\n    for t in range(1, frames):",
@@ -137,7 +146,34 @@ PATHS = (
     ),
 )
 
+
+def converted(lengths: str, axis: str, rounding: str, dtype: str) -> str:
+    """Lengths as fractions of their axis in a type, and back to integers."""
+    return f"{rounding}((({lengths} / max(1, {axis})).astype({dtype}) * {dtype}({axis})).astype(float)).astype(int)"
+
+
+def lengths_as_fractions(name: str, rounding: str, dtype: str, what: str = "both") -> Mutant:
+    """In some type, and truncated, rounded up, or rounded in a type with too few digits."""
+    frames, labels = ("logit_lengths", "time"), ("target_lengths", "targets.shape[1]")
+    lines = [
+        f"{names[0]} = {converted(*names, rounding, dtype)}"
+        for names, kind in ((frames, "frames"), (labels, "labels"))
+        if what in ("both", kind)
+    ]
+    words = f"{what}: fractions of the axis in {dtype.split('.')[-1]}, then {rounding}"
+    new = "\n    ".join([*(["import ml_dtypes"] if "ml_dtypes" in dtype else []), *lines, EMPTY_HANDED])
+    first = "sizes" if "bfloat16" in dtype else "padding"  # bfloat16 has no 257
+    return Mutant(name, EMPTY_HANDED, new, (first, "lengths"), words)
+
+
 LENGTHS_AND_PADDING = (
+    lengths_as_fractions("lengths-truncated-in-float32", "np.trunc", "np.float32"),
+    lengths_as_fractions("lengths-truncated-in-float64", "np.trunc", "np.float64"),
+    lengths_as_fractions("frames-truncated-in-float16", "np.trunc", "np.float16", "frames"),
+    lengths_as_fractions("labels-truncated-in-bfloat16", "np.trunc", "ml_dtypes.bfloat16", "labels"),
+    lengths_as_fractions("frames-rounded-up-in-float32", "np.ceil", "np.float32", "frames"),
+    lengths_as_fractions("labels-rounded-up-in-float64", "np.ceil", "np.float64", "labels"),
+    lengths_as_fractions("lengths-rounded-in-bfloat16", "np.round", "ml_dtypes.bfloat16"),
     Mutant(
         "frames-as-shares",
         FRAMES,
@@ -228,10 +264,32 @@ LENGTHS_AND_PADDING = (
         "loss, gradient = np.zeros(batch), 0.0 * np.exp(log_softmax(logits))",
         "nan-in-padding",
         "padding is multiplied by 0 instead of left out, and 0 * NaN is NaN",
+        careless=True,
     ),
 )
 
 ARITHMETIC = (
+    Mutant(
+        "softmax-over-time",
+        EMPTY_HANDED,
+        "logits = log_softmax(logits.swapaxes(1, 2)).swapaxes(1, 2)\n    " + EMPTY_HANDED,
+        "padding",
+        "softmax runs over all frames, and then over the classes",
+    ),
+    Mutant(
+        "softmax-over-used-frames",
+        NORMALISED,
+        "log_probs = log_softmax(scores.T).T",
+        "frame-shift",
+        "softmax runs over the frames of the row",
+    ),
+    Mutant(
+        "softmax-over-batch",
+        EMPTY_HANDED,
+        "logits = np.log(np.exp(logits) / np.exp(logits).sum(axis=0))\n    " + EMPTY_HANDED,
+        "batch-mates",
+        "softmax runs over the rows",
+    ),
     Mutant(
         "no-softmax",
         NORMALISED,
@@ -266,6 +324,7 @@ ARITHMETIC = (
         "NEVER = -1e5",
         "impossible",
         "-1e5 stands for minus infinity",
+        careless=True,
     ),
     Mutant(
         "probabilities-plus-1e-7",
@@ -301,6 +360,7 @@ ARITHMETIC = (
         "if not np.isfinite(log_probs).all():",
         "closed-scores",
         "-inf is taken for a sign of a broken row",
+        careless=True,
     ),
     Mutant(
         "float16-sums",
@@ -343,6 +403,7 @@ ARITHMETIC = (
         "loss[n] = -total",
         "non-negative",
         "rounding may take the loss below 0",
+        careless=True,
     ),
 )
 
@@ -435,6 +496,7 @@ GRADIENTS = (
         "weights[n] * np.exp(log_probs) * (1.0 - posteriors / np.exp(log_probs))",
         "closed-scores",
         "softmax times (1 - posterior / softmax): 0 / 0 where a score is -inf",
+        careless=True,
     ),
     Mutant(
         "impossible-gradient-nan",
@@ -442,6 +504,7 @@ GRADIENTS = (
         f"posteriors /= posteriors.sum(axis=1, keepdims=True)\n        gradient[n, used] = {GRADIENT}",
         "impossible",
         "posteriors are divided by their sum, which is 0 where no path fits",
+        careless=True,
     ),
     Mutant(
         "nan-spreads",
@@ -459,6 +522,7 @@ REFUSALS = (
         "labels = np.clip(labels, 0, classes - 1)\n        if np.any(labels < 0):",
         "refuses-labels",
         "labels are clipped into range",
+        careless=True,
     ),
     Mutant(
         "negative-labels-wrap",
@@ -466,6 +530,7 @@ REFUSALS = (
         "(labels >= classes) | (labels == blank)",
         "refuses-labels",
         "negative labels count from the end",
+        careless=True,
     ),
     Mutant(
         "blank-in-target",
@@ -473,6 +538,7 @@ REFUSALS = (
         "(labels < 0) | (labels >= classes)",
         "refuses-labels",
         "the blank may stand in the target",
+        careless=True,
     ),
     Mutant(
         "length-past-the-end",
@@ -480,6 +546,7 @@ REFUSALS = (
         "lengths < 0",
         "refuses-lengths",
         "a length past its axis is clipped",
+        careless=True,
     ),
     Mutant(
         "negative-length",
@@ -487,6 +554,7 @@ REFUSALS = (
         "lengths > axis",
         "refuses-lengths",
         "a negative length counts from the end",
+        careless=True,
     ),
 )
 
@@ -553,6 +621,7 @@ BEHAVIOUR = (
         "loss[n] = max(-total, 0.0) if len(scores) else np.inf",
         "empty",
         "no frames cannot even be read as nothing",
+        careless=True,
     ),
     Mutant(
         "crashes-without-frames",
@@ -603,6 +672,7 @@ BEHAVIOUR = (
         "labels = targets.view(np.int64)[n, : target_lengths[n]]",
         "memory-layout",
         "targets are taken for int64, whatever they are",
+        careless=True,
     ),
     Mutant(
         "labels-reversed",

@@ -68,6 +68,13 @@ def _on_keras(name: str, source: str, backend: str, **capabilities: Any) -> Impl
 def _known() -> list[Implementation]:
     return [
         _implementation("torch", "torch:native", "torch", unsupported={"nan-in-padding": BACKWARD}),
+        _implementation(
+            "torch (zero_infinity)",
+            "torch:native_zero_infinity",
+            "torch",
+            zero_infinity=True,
+            unsupported={"nan-in-padding": BACKWARD},
+        ),
         _implementation("torch (log-probs)", "torch:native_on_log_probs", "torch", scores="log_probs"),
         _implementation("torch cuda", "torch:cuda", "torch", unsupported=NONDETERMINISTIC),
         _implementation(
@@ -113,6 +120,13 @@ def _known() -> list[Implementation]:
             "seqloss.torch.CTCLoss",
             "torch:drop_in",
             "torch",
+            unsupported={"nan-in-padding": BACKWARD, "non-negative": ROUNDED},
+        ),
+        _implementation(
+            "seqloss.torch.CTCLoss (zero_infinity)",
+            "torch:drop_in_zero_infinity",
+            "torch",
+            zero_infinity=True,
             unsupported={"nan-in-padding": BACKWARD, "non-negative": ROUNDED},
         ),
         _implementation(

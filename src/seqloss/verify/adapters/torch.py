@@ -63,13 +63,25 @@ def _native(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank
     return _native_on_log_probs(x.log_softmax(2), targets, logit_lengths, target_lengths, blank)
 
 
-def _native_on_log_probs(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
+def _native_zero_infinity(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
+    return _native_on_log_probs(x.log_softmax(2), targets, logit_lengths, target_lengths, blank, zero_infinity=True)
+
+
+def _native_on_log_probs(
+    x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int, zero_infinity: bool = False
+) -> Any:
     """Without cuDNN, which torch uses for some types and lengths."""
     import torch
 
     with torch.backends.cudnn.flags(enabled=False):
         return torch.nn.functional.ctc_loss(
-            x.transpose(0, 1), targets.to(x.device), logit_lengths, target_lengths, blank=blank, reduction="none"
+            x.transpose(0, 1),
+            targets.to(x.device),
+            logit_lengths,
+            target_lengths,
+            blank=blank,
+            reduction="none",
+            zero_infinity=zero_infinity,
         )
 
 
@@ -104,17 +116,26 @@ def _drop_in(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blan
     return _drop_in_on_log_probs(x.log_softmax(2), targets, logit_lengths, target_lengths, blank)
 
 
-def _drop_in_on_log_probs(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
+def _drop_in_zero_infinity(x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int) -> Any:
+    return _drop_in_on_log_probs(x.log_softmax(2), targets, logit_lengths, target_lengths, blank, zero_infinity=True)
+
+
+def _drop_in_on_log_probs(
+    x: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: int, zero_infinity: bool = False
+) -> Any:
     from seqloss.torch import CTCLoss
 
-    return CTCLoss(blank, reduction="none")(x.transpose(0, 1), targets, logit_lengths, target_lengths)
+    ctc = CTCLoss(blank, reduction="none", zero_infinity=zero_infinity)
+    return ctc(x.transpose(0, 1), targets, logit_lengths, target_lengths)
 
 
 native = make_adapter(_native)
+native_zero_infinity = make_adapter(_native_zero_infinity)
 native_on_log_probs = make_adapter(_native_on_log_probs)
 frontend = make_adapter(_frontend)
 frontend_on_log_probs = make_adapter(_frontend_on_log_probs)
 drop_in = make_adapter(_drop_in)
+drop_in_zero_infinity = make_adapter(_drop_in_zero_infinity)
 
 
 def drop_in_on_log_probs(

@@ -14,13 +14,14 @@ from seqloss.verify.laws.edges import (
     CLOSED_SCORES,
     EMPTY,
     EXTREME_SCORES,
-    IMPOSSIBLE,
     MASKED,
     NAN_IN_A_ROW,
     NAN_IN_PADDING,
 )
 from seqloss.verify.laws.gradients import FINITE_DIFFERENCES, ROWS_SUM_TO_0, SOFTMAX_MINUS_POSTERIOR
+from seqloss.verify.laws.infeasible import IMPOSSIBLE
 from seqloss.verify.laws.law import Law, Violation
+from seqloss.verify.laws.lengths import LENGTHS
 from seqloss.verify.laws.probabilities import CERTAIN_PATH, CUT, NON_NEGATIVE, RISING_SCORE, SUMS_TO_1, UNUSED_CLASS
 from seqloss.verify.laws.refusals import REFUSES_LABELS, REFUSES_LENGTHS
 from seqloss.verify.laws.symmetries import FRAME_SHIFT, RELABELLING, TIME_REVERSAL
@@ -57,6 +58,7 @@ LAWS: tuple[Law, ...] = (
     NAN_IN_A_ROW,
     EMPTY,
     SIZES,
+    LENGTHS,
     LONG,
     REFUSES_LABELS,
     REFUSES_LENGTHS,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqloss.verify.laws.law import Law, Violation, gradient_violation, loss_violation
+from seqloss.verify.laws.law import Law, Violation, gradient_violation, loss_violation, most_severe
 from seqloss.verify.layouts import LAYOUTS
 from seqloss.verify.problem import Problem
-from seqloss.verify.runner import Runner, pad_problem, round_to_dtype
+from seqloss.verify.runner import CallFailed, Outputs, Runner, pad_problem, round_to_dtype
+from seqloss.verify.severity import CARELESS
 
 INDEPENDENT = "loss and gradient of a row do not depend on the other rows or on their order"
 
@@ -67,21 +68,25 @@ def check_padding(runner: Runner, problem: Problem) -> Violation | None:
 
 
 def check_memory_layout(runner: Runner, problem: Problem) -> Violation | None:
-    """Compares each layout of `LAYOUTS` with the default."""
+    """Compares each layout of `LAYOUTS` with the default. To refuse a layout with an exception is careless."""
     plain = runner.finite_outputs(problem)
-    for name, layout in LAYOUTS.items():
-        rearranged = problem.replace(layout=name)
-        found = runner.finite_outputs(rearranged)
-        why = f"{layout.description} have the same values"
-        violation = loss_violation(
-            rearranged, found.loss, plain.loss, 2 * runner.loss_tolerance(rearranged), why, problem
-        )
-        if violation is None and plain.gradient is not None and found.gradient is not None:
-            close = 2 * runner.gradient_tolerance(rearranged)
-            violation = gradient_violation(rearranged, found.gradient, plain.gradient, close, why, problem)
-        if violation is not None:
-            return violation
-    return None
+    return most_severe(_check_layout(runner, problem, plain, name) for name in LAYOUTS)
+
+
+def _check_layout(runner: Runner, problem: Problem, plain: Outputs, name: str) -> Violation | None:
+    rearranged = problem.replace(layout=name)
+    why = f"{LAYOUTS[name].description} have the same values"
+    try:
+        found = runner.outputs(rearranged)
+    except CallFailed as failed:
+        if failed.crashed or not failed.raised:
+            raise
+        return Violation(rearranged, failed.expected, failed.found, why, severity=CARELESS)
+    violation = loss_violation(rearranged, found.loss, plain.loss, 2 * runner.loss_tolerance(rearranged), why, problem)
+    if violation is None and plain.gradient is not None and found.gradient is not None:
+        close = 2 * runner.gradient_tolerance(rearranged)
+        violation = gradient_violation(rearranged, found.gradient, plain.gradient, close, why, problem)
+    return violation
 
 
 def check_upstream(runner: Runner, problem: Problem) -> Violation | None:

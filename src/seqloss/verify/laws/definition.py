@@ -6,9 +6,17 @@ import numpy as np
 
 from seqloss.reference import ctc_loss_and_grad, paths
 from seqloss.verify.laws.gradients import FEW
-from seqloss.verify.laws.law import Law, Violation, format_number, gradient_violation, loss_violation
+from seqloss.verify.laws.law import (
+    Law,
+    Violation,
+    format_number,
+    gradient_violation,
+    loss_violation,
+    with_severity,
+)
 from seqloss.verify.problem import Problem
 from seqloss.verify.runner import Runner, log_softmax
+from seqloss.verify.severity import CARELESS
 from seqloss.verify.standard_problems import standard_problems
 
 ROUGH = 1e-2
@@ -19,6 +27,13 @@ PRECISE = 1e-3
 
 
 def reference_loss_and_grad(runner: Runner, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """The exact loss and gradient; for infeasible rows, what the implementation promises."""
+    loss, gradient = exact_loss_and_grad(runner, problem)
+    replaced = (loss == np.inf) & runner.implementation.zero_infinity
+    return np.where(replaced, 0.0, loss), np.where(replaced[:, None, None], 0.0, gradient)
+
+
+def exact_loss_and_grad(runner: Runner, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Loss and gradient of the float64 reference, for the kind of scores that the implementation takes."""
     loss, gradient = ctc_loss_and_grad(
         problem.logits,
@@ -30,6 +45,12 @@ def reference_loss_and_grad(runner: Runner, problem: Problem) -> tuple[np.ndarra
     )
     weights = 1.0 if problem.upstream is None else problem.upstream[:, None, None]
     return loss, gradient * weights
+
+
+def beyond_masks(problem: Problem, found: np.ndarray) -> np.ndarray:
+    """bool (batch,): rows with masks below -1e8, for which both inf and a loss above 1e8 are correct."""
+    lowest = np.array([row.min(initial=0.0) for row in problem.logits])
+    return np.isfinite(lowest) & (lowest < -1e8) & (found > 1e8)
 
 
 def check_digits(runner: Runner, problem: Problem) -> Violation | None:
@@ -46,10 +67,12 @@ def check_digits(runner: Runner, problem: Problem) -> Violation | None:
             return None
         if off > worst:
             worst, shown = off, one
-    if shown is None:
-        return None
     why = f"the error is {format_number(worst)}: {runner.dtype} logits need sums in {runner.dtype}"
-    return _compare(runner, shown, *reference_loss_and_grad(runner, shown), why)
+    found = None if shown is None else _compare(runner, shown, *reference_loss_and_grad(runner, shown), why)
+    if found is not None or not runner.narrowed:
+        return found
+    why = "it converts the logits to float32: it is verified in float32, as with --dtype float32"
+    return Violation(problem, "results in float64", "those of float32 logits", why, severity=CARELESS)
 
 
 def check_definition(runner: Runner, problem: Problem) -> Violation | None:
@@ -80,17 +103,23 @@ def _compare(runner: Runner, problem: Problem, loss: np.ndarray, gradient: np.nd
 
 
 def check_long(runner: Runner, problem: Problem) -> Violation | None:
-    """Extended-exponent numbers and float64 satisfy it; float32 logarithms over thousands of frames do not."""
+    """Extended-exponent numbers and float64 satisfy it; float32 logarithms over thousands of frames do not.
+
+    An error within the tolerance of a correct computation with float32 logarithms is careless.
+    """
     answer = runner.finite_outputs(problem)
     loss, gradient = reference_loss_and_grad(runner, problem)
     why = (
         f"{problem.shape[1]} frames, {problem.shape[3]} labels: rounding errors must not add up, as they do for "
         "float32 logarithms; skip this law with --without long if you have few frames"
     )
+    wrong = _compare(runner, problem, loss, gradient, why)
+    if wrong is not None:
+        return wrong
     violation = loss_violation(problem, answer.loss, loss, 1e-5 * (1 + loss), why)
     if violation is None and answer.gradient is not None:
         violation = gradient_violation(problem, answer.gradient, gradient, np.array(PRECISE), why)
-    return violation
+    return with_severity(CARELESS, violation)
 
 
 DIGITS = Law("digits", "Errors are at most the rounding errors of the type of the logits.", check_digits, search=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from seqloss.verify.problem import Problem
 from seqloss.verify.runner import Runner
+from seqloss.verify.severity import CARELESS, WRONG, Severity
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,7 @@ class Violation:
         crashed: whether the process ended without a result.
         timed_out: whether the call exceeded the time limit; its result is unknown then.
         expression: a Python expression of `loss` and `gradient` that gives the value found.
+        severity: "wrong" or "careless", if it is not that of the law.
     """
 
     problem: Problem
@@ -34,6 +36,7 @@ class Violation:
     crashed: bool = False
     timed_out: bool = False
     expression: str = "loss"
+    severity: Severity | None = None
 
 
 Check = Callable[[Runner, Problem], Violation | None]
@@ -51,6 +54,7 @@ class Law:
         needs: features that the implementation must support: "gradient", "lengths", "upstream", "logits", "log_probs".
         search: whether to search for violations with random problems.
         exact_shapes: whether problems must not be padded to other shapes.
+        severity: of a violation whose check does not set its own, see `severity`.
     """
 
     name: str
@@ -60,6 +64,27 @@ class Law:
     needs: frozenset[str] = frozenset()
     search: bool = True
     exact_shapes: bool = False
+    severity: Severity = WRONG
+
+
+def severity_of(law: Law, violation: Violation) -> Severity:
+    """The severity of a violation: a process that dies or hangs is wrong, whatever the law."""
+    return WRONG if violation.crashed else violation.severity or law.severity
+
+
+def with_severity(severity: Severity, violation: Violation | None) -> Violation | None:
+    """The same violation, if there is one, with a severity of its own."""
+    return None if violation is None else replace(violation, severity=severity)
+
+
+def most_severe(violations: Iterable[Violation | None]) -> Violation | None:
+    """The first violation that is not marked careless; else the first one; else None."""
+    careless = None
+    for violation in violations:
+        if violation is not None and violation.severity != CARELESS:
+            return violation
+        careless = careless or violation
+    return careless
 
 
 def format_number(x: float) -> str:
@@ -118,3 +143,14 @@ def gradient_violation(
     where = f"gradient of row {n}, frame {t}, class {k}: "
     wanted, got = format_distinct(float(expected[n, t, k]), float(found[n, t, k]))
     return Violation(problem, where + wanted, where + got, reason, compared_with, expression="gradient")
+
+
+def non_finite_violation(problem: Problem, gradient: np.ndarray, reason: str) -> Violation | None:
+    """The violation for the first entry of a gradient that is NaN or infinite; None if all are finite."""
+    bad = np.argwhere(~np.isfinite(gradient))
+    if not len(bad):
+        return None
+    n, t, k = (int(i) for i in bad[0])
+    where = f"gradient of row {n}, frame {t}, class {k}: "
+    found = where + format_number(gradient[n, t, k])
+    return Violation(problem, where + "a finite number", found, reason, expression="gradient")

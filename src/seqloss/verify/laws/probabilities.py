@@ -7,9 +7,10 @@ import itertools
 import numpy as np
 
 from seqloss.reference import paths
-from seqloss.verify.laws.law import Law, Violation, format_distinct, format_number
+from seqloss.verify.laws.law import Law, Violation, format_distinct, format_number, most_severe
 from seqloss.verify.problem import Problem, frames_required, make_problem
 from seqloss.verify.runner import Runner, log_softmax
+from seqloss.verify.severity import CARELESS, WRONG
 
 FRAMES, CLASSES = 4, 3
 """Size of the problems of `sums-to-1`: 4 frames of 3 classes have 15 label sequences or more."""
@@ -182,20 +183,22 @@ def check_rising_score(runner: Runner, problem: Problem) -> Violation | None:
 
 
 def check_non_negative(runner: Runner, problem: Problem) -> Violation | None:
-    """Scores for which the target has probability 1, along one path or several."""
-    for confident in (_with_probability_near_1(problem), _with_several_paths(problem)):
-        adapted = runner.adapt(confident)
-        found = runner.finite_outputs(adapted).loss
-        below = np.flatnonzero(found < 0)
-        if not len(below):
-            continue
-        n = int(below[0])
-        rounding = found[n] > -runner.loss_tolerance(adapted)[n]
-        why = "a probability is at most 1" + ("; this is rounding: return max(loss, 0)" if rounding else "")
-        single = adapted.select_rows([n])
-        shown, row = (single, 0) if runner.finite_outputs(single).loss[0] < 0 else (adapted, n)
-        return Violation(shown, f"row {row}: a loss of 0 or more", f"row {row}: loss {format_number(found[n])}", why)
-    return None
+    """Scores for which the target has probability 1, along one path or several. Rounding is careless."""
+    confident = (_with_probability_near_1(problem), _with_several_paths(problem))
+    return most_severe(_check_sign(runner, runner.adapt(one)) for one in confident)
+
+
+def _check_sign(runner: Runner, problem: Problem) -> Violation | None:
+    found, allowed = runner.finite_outputs(problem).loss, runner.loss_tolerance(problem)
+    if not (found < 0).any():
+        return None
+    rounding = not (found < -allowed).any()
+    n = int(np.flatnonzero((found < 0) if rounding else (found < -allowed))[0])
+    why = "a probability is at most 1" + ("; this is rounding: return max(loss, 0)" if rounding else "")
+    single = problem.select_rows([n])
+    shown, row = (single, 0) if runner.finite_outputs(single).loss[0] < 0 else (problem, n)
+    expected, got = f"row {row}: a loss of 0 or more", f"row {row}: loss {format_number(found[n])}"
+    return Violation(shown, expected, got, why, severity=CARELESS if rounding else WRONG)
 
 
 def _with_probability_near_1(problem: Problem) -> Problem:

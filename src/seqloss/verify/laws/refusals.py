@@ -7,6 +7,7 @@ import numpy as np
 from seqloss.verify.laws.law import Law, Violation, format_number
 from seqloss.verify.problem import Problem
 from seqloss.verify.runner import Runner, failed_call
+from seqloss.verify.severity import CARELESS
 
 
 def check_refused(runner: Runner, problem: Problem, bad: np.ndarray, why: str) -> Violation | None:
@@ -76,10 +77,12 @@ REFUSES_LABELS = Law(
     "A label outside 0..C-1, or the blank, raises an error or gives NaN.",
     check_refuses_labels,
     require_label,
+    severity=CARELESS,
 )
 REFUSES_LENGTHS = Law(
     "refuses-lengths",
     "A length outside 0..axis raises an error or gives NaN.",
     check_refuses_lengths,
     needs=frozenset({"lengths"}),
+    severity=CARELESS,
 )

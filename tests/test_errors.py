@@ -15,6 +15,7 @@ CHILDREN = [
     errors.LabelError,
     errors.NormalizationError,
     errors.InfeasibleError,
+    errors.OutOfMemoryError,
     errors.OptionError,
     errors.DataError,
     errors.RunError,
@@ -31,6 +32,10 @@ def test_every_error_is_a_seqloss_error_and_a_value_error(child: type[Exception]
 
 def test_a_wrong_type_is_a_type_error_too() -> None:
     assert isinstance(errors.wrong_dtype("targets", "float32", "integers"), TypeError)
+
+
+def test_too_little_memory_is_a_memory_error_too() -> None:
+    assert isinstance(errors.not_enough_memory(0, 1, 1, 1), MemoryError)
 
 
 def test_a_full_disk_is_an_os_error_with_its_number_also_after_pickling() -> None:
@@ -112,6 +117,11 @@ def test_no_error_of_the_module_is_left_out_above() -> None:
             errors.infeasible_row(3, 6, 4, 2),
             errors.InfeasibleError,
             ["row 3", "every path meets a score of -inf (6 frames, 4 labels)", "unmask", 'infeasible="zero"'],
+        ),
+        (
+            errors.not_enough_memory(3, 180_000, 40_000, 124_000_000),
+            errors.OutOfMemoryError,
+            ["row 3", "180000 frames with 40000 labels, 124 MB are needed", "in each thread", "into pieces"],
         ),
         (
             errors.unknown_option("reduction", "avg", ["sum", "mean"]),

@@ -43,6 +43,10 @@ class OptionError(SeqLossError):
     """An option has an unknown value, or two options exclude each other."""
 
 
+class OutOfMemoryError(SeqLossError, MemoryError):
+    """There is not enough memory for a result that needs much of it; also a MemoryError."""
+
+
 class SeqLossWarning(UserWarning):
     """Something works, but not in the way that one expects, for example more slowly."""
 
@@ -233,6 +237,14 @@ def infeasible_row(row: int, frames: int, labels: int, repeats: int) -> Infeasib
             "unmask the blank and the target's classes"
         )
     return InfeasibleError(f'row {row}: no path fits: {why}; infeasible="zero" leaves such rows out of training.')
+
+
+def not_enough_memory(row: int, frames: int, labels: int, needed: int) -> OutOfMemoryError:
+    return OutOfMemoryError(
+        f"row {row}: to align {frames} frames with {labels} labels, {needed / 1e6:.0f} MB are needed beside the scores "
+        "in each thread, and could not be allocated; free memory, set fewer threads (seqloss.set_num_threads), or cut "
+        "the row and its target into pieces."
+    )
 
 
 def non_finite_row(row: int, frame: int, score: float) -> str:

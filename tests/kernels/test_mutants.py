@@ -298,6 +298,48 @@ MUTANTS = {
         "emissions[s] = -np.inf if distance < -1e3 else distance",
         "ctc/test_second_derivative.py::test_kernel_and_formula_agree_on_large_and_hard_batches",
     ),
+    "labels that reach the end in time are left out": (
+        "ctc/align.py",
+        "max(0, labels - 1 - (frames - start)) // LANES",
+        "max(0, labels + 7 - (frames - start)) // LANES",
+        "ctc/test_align.py::test_long_rows_are_decided_as_by_definition",
+    ),
+    "labels that a path reaches in a segment are left out": (
+        "ctc/align.py",
+        "high = min(labels, label + stop - begin) // LANES",
+        "high = min(labels, label + (stop - begin) // 2) // LANES",
+        "ctc/test_align.py::test_a_target_that_just_fits_has_its_only_path_and_a_longer_one_has_none",
+    ),
+    "of equally good states the first": (
+        "ctc/align.py",
+        "if score >= best:",
+        "if score > best:",
+        "ctc/test_align.py::test_with_any_distance_of_checkpoints_ties_are_decided_as_by_definition",
+    ),
+    "labels after a chunk do not count": (
+        "ctc/maxima.py",
+        "store(scratch, k * LANES, w)",
+        "store(scratch, k * LANES, none)",
+        "ctc/test_align.py::test_long_rows_are_decided_as_by_definition",
+    ),
+    "a repeated label follows itself without a blank": (
+        "ctc/align.py",
+        "l >= labels or (l > 0 and targets[l] == targets[l - 1])",
+        "l >= labels",
+        "ctc/test_align.py::test_a_target_that_just_fits_has_its_only_path_and_a_longer_one_has_none",
+    ),
+    "scores of a block that was replaced": (
+        "ctc/relative_scores.py",
+        "    _gather_block(row, begin, 0)\n    _make_relative(row, begin, 0)",
+        "    if begin == 0:\n        _gather_block(row, begin, 0)\n        _make_relative(row, begin, 0)",
+        "ctc/test_align.py::test_scores_that_are_not_kept_give_the_same_bits",
+    ),
+    "only the blank's score can be non-finite": (
+        "ctc/relative_scores.py",
+        "logical_or(wrong, not_below(score, infinity))",
+        "wrong",
+        "ctc/test_align.py::test_a_non_finite_score_is_found_in_any_frame",
+    ),
     "a second derivative of a row that is not finite": (
         "ctc/second_derivative.py",
         "        if not finite:\n            continue\n",

@@ -1,4 +1,7 @@
-"""The peak of memory of a call is what docs/pytorch.md says. Measured in a child process, whose memory is its own."""
+"""The peak of memory of a call is what docs/pytorch.md and `ctc_align` say.
+
+Measured in a child process, whose memory is its own.
+"""
 
 from __future__ import annotations
 
@@ -90,6 +93,51 @@ run()  # kernels are loaded
 print(json.dumps(peak(run)))
 """
 
+ALIGN = """
+import time, numpy
+import seqloss.numpy
+from seqloss.torch import ctc_align
+
+frames, labels, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+rng = numpy.random.default_rng(0)
+targets = rng.integers(1, 40, labels)
+path = numpy.zeros(frames, int)
+first = 2 * numpy.sort(rng.choice(frames // 2, labels, replace=False))  # with a blank between labels
+path[first] = targets
+scores = numpy.full((1, frames, 40), -9.0, numpy.float32)
+scores[0, numpy.arange(frames), path] = -0.01
+
+
+def call(scores, targets):
+    if name == "numpy":
+        return seqloss.numpy.ctc_align(scores, targets)
+    if name == "torch":
+        return ctc_align(torch.from_numpy(scores), torch.from_numpy(targets))
+    return ctc_align(torch.from_numpy(scores), torch.from_numpy(targets), normalize=False)
+
+
+call(scores[:, :9].copy(), targets[None, :2])  # kernels are loaded
+found, start = [], time.perf_counter()
+taken = peak(lambda: found.append(call(scores, targets[None])))
+seconds = time.perf_counter() - start
+right = (numpy.asarray(found[0].classes[0]) == path).all() and (numpy.asarray(found[0].first[0]) == first).all()
+print(json.dumps([taken, seconds, bool(right)]))
+"""
+
+LIMITED = """
+import numpy, resource
+from seqloss.errors import OutOfMemoryError
+from seqloss.numpy import ctc_align
+
+scores, targets = numpy.zeros((1, 180_000, 40), numpy.float32), numpy.ones((1, 40_000), int)
+ctc_align(scores[:, :9], targets[:, :2])  # kernels are loaded
+resource.setrlimit(resource.RLIMIT_AS, (read("VmSize") + 60_000_000, -1))
+try:
+    ctc_align(scores, targets)
+except OutOfMemoryError as error:
+    print(json.dumps(str(error)))
+"""
+
 
 def measure(program: str, *arguments: object) -> object:
     command = [sys.executable, "-c", PEAK + program, *map(str, arguments)]
@@ -109,6 +157,28 @@ def test_the_peak_of_linear_ctc_loss_is_its_limit_and_the_gradients(reduction: s
     found = measure(LINEAR, batch, time, features, classes, limit, reduction)
     gradients = 4 * (batch * time * features + classes * (features + 1))
     assert found <= limit + gradients
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch", pytest.param("torch, log-probabilities", marks=pytest.mark.long)])
+def test_an_alignment_takes_a_tenth_of_a_byte_per_frame_and_state(name: str) -> None:
+    frames, labels = 20_000, 9_000
+    taken, _, right = measure(ALIGN, frames, labels, name)
+    assert right
+    assert taken < 0.1 * frames * (2 * labels + 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["numpy", "torch", "torch, log-probabilities"])
+def test_an_hour_of_speech_with_40000_characters_is_aligned_in_300_megabytes_and_a_minute(name: str) -> None:
+    taken, seconds, right = measure(ALIGN, 180_000, 40_000, name)
+    assert right
+    assert taken <= 300e6
+    assert seconds <= 60
+
+
+def test_an_alignment_that_the_process_may_not_allocate_is_refused() -> None:
+    found = measure(LIMITED)
+    assert found.startswith("row 0: to align 180000 frames with 40000 labels, 124 MB are needed beside the scores")
 
 
 @pytest.mark.long

@@ -7,7 +7,7 @@ import pytest
 
 from seqloss import contract
 from seqloss.kernels.ctc import batch as ctc_batch
-from seqloss.kernels.ctc import huge_rows
+from seqloss.kernels.ctc import checkpoints, huge_rows
 from seqloss.kernels.ctc.batch import loss_and_grad
 from seqloss.kernels.numba import workspace
 from seqloss.kernels.numba.workspace import Workspace
@@ -74,7 +74,8 @@ def test_nothing_is_written_outside_the_requested_scratch(monkeypatch, normalize
         lengths = rng.integers(0, frames + 1, batch), rng.integers(0, labels + 1, batch)
         rows = contract.validate(logits.shape, targets, *lengths)
         loss_and_grad(logits, rows, normalize=normalize, gradient=bool(rng.integers(2)))
-        ctc_batch.best_paths(logits, rows, normalize=normalize)
+        monkeypatch.setattr(checkpoints, "KEPT_BYTES", int(rng.integers(2)) * 2**20)
+        ctc_batch.best_paths(logits, rows, normalize=normalize, distance=int(rng.integers(1, 50)))
     assert len(given) > 1000
     for memory, size in given:
         assert (memory[size:] == mark).all()

@@ -1,184 +1,201 @@
-"""The best path of a row: the recursion over maxima instead of sums, in float64.
+"""The best path of a row (Viterbi), in float64 throughout.
 
-    β_t(s) = max over the states s' that may follow s of  x_t(s') + β_{t+1}(s')
+The recursion of `maxima.py` runs from the last frame to the first and gives β, the score of the best path from each
+state to the end. The scores are relative to the frame's largest, so that the rounding of the softmax has no influence;
+with normalize=False, they are used as they are. The path then starts in front of the first state and goes, frame by
+frame, to the state that attains the maximum, the last of equal ones. `seqloss.reference.alignment` shows why this is
+the contract's rule for ties: label starts lexicographically earliest, then spans shortest. Every decision agrees with
+it, because both add the same float64 numbers in the same order.
 
-is the score of the best path from state s to the end. x are the scores relative to the frame's largest, so that the
-rounding of the softmax has no influence; with normalize=False, the scores as they are. For each frame and state, the
-step that attains the maximum is stored, the largest of equal ones. The path follows these steps from the first frame
-(Viterbi). `seqloss.reference.alignment` shows why this is the contract's rule for ties: label starts lexicographically
-earliest, then spans shortest. Every decision agrees with it, because both add the same float64 numbers in the same
-order.
+No β of all frames is stored, but that of some: `checkpoints.py` describes which.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from seqloss.contract import MASKED
-from seqloss.kernels.ctc.emissions import gather_scores, number_classes
-from seqloss.kernels.ctc.layout import slots_size
+from seqloss.kernels.ctc.emissions import number_classes
+from seqloss.kernels.ctc.layout import LANES, chunk_count, slots_size
+from seqloss.kernels.ctc.maxima import CHUNK, SCRATCH, copy_chunks, first_together, step_back
+from seqloss.kernels.ctc.relative_scores import TOGETHER, Scores, log_probability, measure_row, relative_score
 from seqloss.kernels.ctc.rows import Path, keeps_contract
-from seqloss.kernels.numba.compilation import kernel, subroutine
-from seqloss.kernels.numba.softmax import (
-    largest_and_smallest,
-    prepare_exponentials,
-    sum_other_exponentials,
-    write_exponentials,
-)
-from seqloss.kernels.numba.vectors import load_one, store_one
+from seqloss.kernels.numba.compilation import inlined, kernel, subroutine
 
 FAST, INFEASIBLE, NON_FINITE, REFUSED = Path.FAST, Path.INFEASIBLE, Path.NON_FINITE, Path.REFUSED
 
 
 @subroutine
-def _find_largest_scores(scores, origin, classes, frames, classes_used, count, counted, scratch, d, tops, normalize):
-    """Write the largest score and `others` of each frame to `tops`; whether all frames are finite."""
-    for t in range(frames):
-        start = origin + t * classes
-        rest = 0.0
-        if normalize:
-            top, bottom = largest_and_smallest(scores, start, classes)
-            if not (top > -np.inf):
-                return False
-            store_one(scratch.tops, 0, top)
-            prepare_exponentials(scratch.tops, scratch.origins, scratch.rounders, scratch.rests, 1)
-            taken, rounder, small = (
-                load_one(scratch.origins, 0),
-                load_one(scratch.rounders, 0),
-                load_one(scratch.rests, 0),
-            )
-            write_exponentials(scores, start, classes, top, bottom, taken, rounder, small, scratch.exponentials, 0)
-            rest, ties = sum_other_exponentials(scratch.exponentials, 0, classes, counted, 0)
-            rest += ties - 1
-        else:
-            top = gather_scores(scores, start, 1, classes_used, count, d, 0)
-            if np.isnan(top):
-                return False
-            if top < -MASKED:  # every class that is read is masked
-                top = 0.0
-        tops[2 * t] = top
-        tops[2 * t + 1] = rest
-    return True
-
-
-@subroutine
-def _find_best_steps(
-    scores, origin, classes, frames, targets, labels, slot, classes_used, count, tops, normalize, d, here, ahead, steps
+def _lay_out_row(
+    scores, origin, classes, frames, targets, labels, blank, normalize, counted, floats, integers, table, kept
 ):  # fmt: skip
-    """Write the best step of each frame and state: 0, 1 or 2 states ahead; returns the best score, -inf without a path.
+    """Number the classes of a row; returns its `Scores` and scratch for `step_back`.
 
     Args:
-        d: scratch, the scores of the classes in use; here, ahead: scratch, β of this frame and of the next.
-        steps: (frames, states), out.
+        floats, integers: workspace, see `checkpoints.Sizes`.
     """
-    states = 2 * labels + 1
-    for s in range(states):
-        ahead[s] = 0.0 if s >= states - 2 else -np.inf
-    for t in range(frames - 1, -1, -1):
-        for u in range(count):
-            score = np.float64(scores[origin + t * classes + classes_used[u]])
-            relative = score - tops[2 * t]
-            d[u] = -np.inf if relative < -MASKED else relative if normalize else score
-        blank = d[0]
-        for s in range(states):
-            label = s // 2
-            odd = s % 2 == 1
-            best = (d[slot[label]] if odd else blank) + ahead[s]
-            step = 0
-            if s + 1 < states:
-                score = (blank if odd else d[slot[label]]) + ahead[s + 1]
-                if score >= best:
-                    best, step = score, 1
-            if odd and s + 2 < states and targets[label + 1] != targets[label]:
-                score = d[slot[label + 1]] + ahead[s + 2]
-                if score >= best:
-                    best, step = score, 2
-            here[s] = best
-            steps[t * states + s] = step
-        for s in range(states):
-            ahead[s] = here[s]
-    return ahead[0]
+    width, most = chunk_count(labels) * LANES, slots_size(min(classes, labels + 1))
+    slot, classes_used, integers = integers[:width], integers[width : width + most], integers[width + most :]
+    offsets, seen = integers[:TOGETHER], integers[TOGETHER:]
+    scratch, floats = floats[:SCRATCH], floats[SCRATCH:]
+    skip, floor, floats = floats[:width], floats[width : width + most], floats[width + most :]
+    tops, rests = floats[: frames + LANES], floats[frames + LANES :]
+    used = number_classes(targets, labels, blank, classes, False, seen, classes_used, floor, counted, slot)
+    for c in range(classes):
+        counted[c] = 1.0
+    for l in range(width):
+        if l >= labels:
+            slot[l] = used
+        skip[l] = -np.inf if l >= labels or (l > 0 and targets[l] == targets[l - 1]) else 0.0
+    row = Scores(
+        scores, origin, classes, frames, normalize, tops, rests, classes_used, used, slot, skip, table, kept, offsets
+    )
+    return row, scratch
 
 
 @subroutine
-def _follow_steps(
-    scores, origin, classes, frames, targets, labels, blank, tops, normalize, steps, path, first, last, label_scores
-):  # fmt: skip
-    """Follow the steps from the first state; writes classes, first and last frames and label scores of the path.
+def _write_checkpoints(row, labels, distance, scratch, checkpoints):
+    """Write β of the frames distance, 2 distance, ..., and of the end, to one line of `checkpoints` each."""
+    frames, size = row.frames, chunk_count(labels) * CHUNK
+    last = max(0, frames - 1) // distance
+    # 1. behind the last frame, a path is in the last label or in the blank behind it
+    end = checkpoints[last * size : (last + 1) * size]
+    end[:] = -np.inf
+    end[labels // LANES * CHUNK + LANES + labels % LANES] = 0.0
+    if labels > 0:
+        end[(labels - 1) // LANES * CHUNK + (labels - 1) % LANES] = 0.0
+    # 2. β of the next checkpoint goes back to this one, in place
+    for line in range(last - 1, -1, -1):
+        copy_chunks(checkpoints, (line + 1) * size, checkpoints, line * size, size)
+        stop, begin = min(frames, (line + 2) * distance), (line + 1) * distance
+        while stop > begin:
+            start = first_together(begin, stop)
+            # labels that a path from the first frame can reach, and from which it can reach the last label in time
+            low, high = max(0, labels - 1 - (frames - start)) // LANES, min(labels, stop) // LANES
+            step_back(row, start, stop, scratch, low, high, checkpoints, line * size, 0, 0)
+            stop = start
+
+
+@subroutine
+def _write_window(row, begin, end, labels, state, scratch, checkpoint, window):
+    """Write β of a segment's frames, for the states that a path can reach in them from `state` in front of it.
+
+    Args:
+        begin, end: its frames; checkpoint: β of frame `end`.
+        window: (frames + 1, chunks * CHUNK), out.
 
     Returns:
-        the log-probability of the path.
+        the first chunk of the window, and the numbers of one frame in it.
     """
-    total = 0.0
-    state = 0
-    for t in range(frames):
-        state += steps[t * (2 * labels + 1) + state]
-        label = state // 2
-        k = targets[label] if state % 2 == 1 else blank
-        score = np.float64(scores[origin + t * classes + k])
-        if normalize:
-            score -= tops[2 * t]
-            score -= math.log1p(tops[2 * t + 1])
-        path[t] = k
-        total += score
-        if state % 2 == 1:
-            if last[label] < 0:
-                first[label] = t
-            last[label] = t
-            label_scores[label] += score
+    label = state // 2
+    low, high = label // LANES, min(labels, label + end - begin) // LANES
+    stride = (high - low + 1) * CHUNK
+    at = (end - begin) * stride
+    copy_chunks(checkpoint, low * CHUNK, window, at, stride)
+    stop = end
+    while stop > begin:
+        start = first_together(begin, stop)
+        high = min(labels, label + stop - begin) // LANES
+        at = (start - begin) * stride
+        step_back(row, start, stop, scratch, low, high, window, at, stride, low)
+        stop = start
+    return low, stride
+
+
+@inlined
+def _place(state, low):
+    """Where a state is in a frame of a window that begins with chunk `low`."""
+    label = state // 2
+    return (label // LANES - low) * CHUNK + label % LANES + (0 if state % 2 == 1 else LANES)
+
+
+@subroutine
+def _choose_next_state(row, t, state, labels, beta, low):
+    """The state of the best path in frame t, after `state`; of equally good ones the last.
+
+    Args:
+        beta: that of the next frame, from chunk `low` on.
+    """
+    label, odd = state // 2, state % 2 == 1
+    best = relative_score(row, t, row.slot[label] if odd else 0) + beta[_place(state, low)]
+    found = state
+    if state < 2 * labels:
+        score = relative_score(row, t, 0 if odd else row.slot[label]) + beta[_place(state + 1, low)]
+        if score >= best:
+            best, found = score, state + 1
+    if odd and label + 1 < labels and row.skip[label + 1] == 0.0:
+        score = relative_score(row, t, row.slot[label + 1]) + beta[_place(state + 2, low)]
+        if score >= best:
+            found = state + 2
+    return found
+
+
+@subroutine
+def _follow_path(
+    row, targets, labels, blank, distance, scratch, checkpoints, window, path, first, last, label_scores
+):  # fmt: skip
+    """Follow the best path, segment by segment; writes its classes, first and last frames and label scores.
+
+    Returns:
+        the log-probability of the path; -inf without one.
+    """
+    total, state, size = 0.0, 0, chunk_count(labels) * CHUNK
+    for line in range(max(0, row.frames - 1) // distance + 1):
+        begin, end = line * distance, min(row.frames, (line + 1) * distance)
+        checkpoint = checkpoints[line * size : (line + 1) * size]
+        low, stride = _write_window(row, begin, end, labels, state, scratch, checkpoint, window)
+        if line == 0 and not window[_place(0, 0)] > -np.inf:
+            return -np.inf
+        for t in range(begin, end):
+            at = (t + 1 - begin) * stride
+            state = _choose_next_state(row, t, state, labels, window[at : at + stride], low)
+            label = state // 2
+            path[t] = targets[label] if state % 2 == 1 else blank
+            score = log_probability(row, t, path[t])
+            total += score
+            if state % 2 == 1:
+                if last[label] < 0:
+                    first[label] = t
+                last[label] = t
+                label_scores[label] += score
     return total
 
 
 @kernel
 def align_rows(
-    scores, time, classes, targets, logit_lengths, target_lengths, blank, normalize, chosen,
-    paths, best, first, last, label_scores, totals, counted, scratch, floats, integers, steps,
+    scores, time, classes, targets, logit_lengths, target_lengths, blank, normalize, distance, kept, chosen,
+    paths, best, first, last, label_scores, totals, counted, measuring, floats, integers, table, checkpoints, window,
 ):  # fmt: skip
     """Find the best path of the chosen rows of a batch.
 
     Args:
         scores: (batch * time * classes,) float32 or float64, contiguous.
         targets: int64 (batch, labels); logit_lengths, target_lengths: int64 (batch,).
+        distance: the frames between two checkpoints, at least 1; no result depends on it.
+        kept: the relative scores of all frames of a row fit into `table`; no result depends on it.
         chosen: the rows to compute, int64.
         paths: (batch,) int64, out: see `seqloss.kernels.ctc.rows.Path`.
         best: (batch, time), first, last: (batch, labels) int64, filled with -1; label_scores: (batch, labels) float64,
             filled with 0; totals: (batch,) float64: out.
-        counted: (classes,) as scores; scratch: see `emissions.Scratch`; floats, integers: workspace; steps: uint8,
-            frames * (2 labels + 1) of it.
+        counted: (classes,) as scores; measuring: see `emissions.Scratch`; floats, integers, table, checkpoints,
+            window: workspace, see `checkpoints.Sizes`.
     """
     for n in chosen:
-        frames, labels, origin = logit_lengths[n], target_lengths[n], n * time * classes
+        frames, labels = logit_lengths[n], target_lengths[n]
         totals[n] = np.nan
         if not keeps_contract(targets[n], labels, frames, time, classes, blank):
             paths[n] = REFUSED
             continue
-        seen, slot, classes_used = (
-            integers[:classes],
-            integers[classes : classes + labels],
-            integers[classes + labels :],
-        )
-        count = number_classes(targets[n], labels, blank, classes, False, seen, classes_used, floats, counted, slot)
-        for c in range(classes):
-            counted[c] = 1.0
-        slots, states = slots_size(count), 2 * labels + 1
-        d, here, ahead = floats[:slots], floats[slots : slots + states], floats[slots + states : slots + 2 * states]
-        tops = floats[slots + 2 * states :]
-        if not _find_largest_scores(
-            scores, origin, classes, frames, classes_used, count, counted, scratch, d, tops, normalize
-        ):
+        row, scratch = _lay_out_row(
+            scores, n * time * classes, classes, frames, targets[n], labels, blank, normalize, counted, floats,
+            integers, table, kept,
+        )  # fmt: skip
+        if not measure_row(row, counted, measuring):
             paths[n] = NON_FINITE
             label_scores[n, :labels] = np.nan
             continue
-        reached = _find_best_steps(
-            scores, origin, classes, frames, targets[n], labels, slot, classes_used, count, tops, normalize, d, here,
-            ahead, steps,
+        _write_checkpoints(row, labels, distance, scratch, checkpoints)
+        totals[n] = _follow_path(
+            row, targets[n], labels, blank, distance, scratch, checkpoints, window, best[n], first[n], last[n],
+            label_scores[n],
         )  # fmt: skip
-        paths[n] = FAST if reached > -np.inf else INFEASIBLE
-        totals[n] = -np.inf
-        if reached > -np.inf:
-            totals[n] = _follow_steps(
-                scores, origin, classes, frames, targets[n], labels, blank, tops, normalize, steps, best[n],
-                first[n], last[n], label_scores[n],
-            )  # fmt: skip
+        paths[n] = FAST if totals[n] > -np.inf else INFEASIBLE

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from seqloss.contract import Batch
-from seqloss.kernels.ctc import align, exp_gradient, huge_rows, layout, second_derivative
+from seqloss.errors import OutOfMemoryError, not_enough_memory
+from seqloss.kernels.ctc import align, checkpoints, exp_gradient, huge_rows, layout, second_derivative
 from seqloss.kernels.ctc.rows import Path, compute_rows, compute_rows_extended
 from seqloss.kernels.ctc.scratch import take_measuring_scratch, take_path_sums
 from seqloss.kernels.numba import threads
@@ -127,40 +129,55 @@ class BestPaths:
     paths: np.ndarray
 
 
-def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True) -> BestPaths:
-    """The best path of each row; arguments as `loss_and_grad`."""
+def best_paths(logits: np.ndarray, batch: Batch, *, normalize: bool = True, distance: int | None = None) -> BestPaths:
+    """The best path of each row.
+
+    Args:
+        logits, batch, normalize: as for `loss_and_grad`.
+        distance: frames between two checkpoints; None for the choice of `checkpoints.py`. No result depends on it.
+
+    Raises:
+        OutOfMemoryError: there is not enough memory for the checkpoints.
+    """
     rows, time, classes = logits.shape
     scores = _as_writable(np.require(logits, requirements="C")).reshape(-1)
     targets, logit_lengths, target_lengths = _contiguous_integers(batch)
-    frames, labels = _longest_row(batch, time)
     found = BestPaths(
         np.full((rows, time), -1),
         np.full(targets.shape, -1),
         np.full(targets.shape, -1),
         np.zeros(targets.shape),
-        allocate(rows, np.dtype(np.float64)),
-        allocate(rows, np.dtype(np.int64)),
+        allocate(rows, FLOAT),
+        allocate(rows, INTEGER),
     )
-
-    states = 2 * labels + 1
-    floats = layout.slots_size(labels + 1) + 2 * states + 2 * frames
+    frames, labels = _longest_row(batch, time)
+    distance = checkpoints.choose_distance(frames, labels) if distance is None else distance
+    sizes = checkpoints.Sizes(frames, labels, classes, distance)
 
     def work(chosen: np.ndarray) -> None:
         with Workspace() as space:
             align.align_rows(
-                scores, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, chosen,
-                found.paths, found.classes, found.first, found.last, found.scores, found.totals,
-                space.take(f"counted {logits.dtype.char}", classes, logits.dtype),
-                take_measuring_scratch(space, logits.dtype, labels, classes),
-                space.take("floats", floats, np.dtype(np.float64)),
-                space.take("integers", classes + 2 * labels + 64, np.dtype(np.int64)),
-                space.take("steps", frames * states, np.dtype(np.uint8)),
+                scores, time, classes, targets, logit_lengths, target_lengths, batch.blank, normalize, distance,
+                sizes.kept, chosen, found.paths, found.classes, found.first, found.last, found.scores, found.totals,
+                *checkpoints.take_scratch(space, sizes, logits.dtype),
             )  # fmt: skip
 
     if rows:
-        shares, apart, _ = _divide_rows(batch, frames, classes, labels)
-        threads.run_in_threads(work, [*shares, apart] if apart.size else shares)
+        shares, _, _ = _divide_rows(batch, frames, classes, labels, huge_apart=False)
+        try:
+            threads.run_in_threads(work, shares)
+        except MemoryError as error:
+            raise _not_enough_memory(logit_lengths, target_lengths, sizes) from error
     return found
+
+
+def _not_enough_memory(
+    logit_lengths: np.ndarray, target_lengths: np.ndarray, sizes: checkpoints.Sizes
+) -> OutOfMemoryError:
+    """The error for the largest row of a batch."""
+    frames, labels = np.clip(logit_lengths, 0, sizes.frames), np.clip(target_lengths, 0, sizes.labels)
+    row = int(np.argmax(frames * (2 * labels + 1)))
+    return not_enough_memory(row, int(frames[row]), int(labels[row]), sizes.bytes)
 
 
 def multiply_hessian(
@@ -286,24 +303,26 @@ def _as_writable(array: np.ndarray) -> np.ndarray:
 
 
 def _divide_rows(
-    batch: Batch, frames: int, classes: int, labels: int
+    batch: Batch, frames: int, classes: int, labels: int, huge_apart: bool = True
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Divide the rows among threads: longest first, each to the thread with the least work.
 
     Args:
         frames, labels: the most of any row.
+        huge_apart: huge rows are not given to a thread.
 
     Returns:
         the rows of each thread; the huge rows and their costs, the largest first.
     """
     rows, count = np.arange(len(batch.logit_lengths)), threads.get_num_threads()
+    huge = huge_rows.HUGE if huge_apart else math.inf
     most = _estimate_nanoseconds(frames, classes, labels)
-    if most < huge_rows.HUGE and (count == 1 or len(rows) * most < 2 * WORTH_A_THREAD):
+    if most < huge and (count == 1 or len(rows) * most < 2 * WORTH_A_THREAD):
         return [rows], rows[:0], rows[:0]
     used = np.minimum(np.maximum(batch.logit_lengths, 0), frames)
     costs = _estimate_nanoseconds(used, classes, np.minimum(np.maximum(batch.target_lengths, 0), labels))
     order = np.argsort(-costs, kind="stable")
-    apart = order[: np.count_nonzero(costs >= huge_rows.HUGE)]
+    apart = order[: np.count_nonzero(costs >= huge)]
     rest = order[len(apart) :]
     count = max(1, min(len(rest), count, int(costs[rest].sum() / WORTH_A_THREAD)))
     shares: list[list[int]] = [[] for _ in range(count)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import torch
 
@@ -86,6 +86,8 @@ def ctc_align(
         NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
         InfeasibleError: with infeasible="raise", a row has no path of positive probability.
         OptionError: `infeasible` is unknown.
+        OutOfMemoryError: there is too little memory. On a CPU, each thread takes up to 16 MB, and about
+            20 (frames * (2 labels + 1))^(2/3) bytes: 120 MB for 180,000 frames (an hour of speech) and 40,000 labels.
         RuntimeError: the call is inside a torch.func transform or is recorded by torch.jit.trace, torch.export or
             make_fx.
 
@@ -112,7 +114,7 @@ def ctc_align(
         validate=validate,
     )  # fmt: skip
     found = align_batch(values, batch, normalize=normalize, infeasible=infeasible)
-    return Alignment(*(torch.from_numpy(array).to(logits.device) for array in astuple(found)))
+    return Alignment(*(torch.from_numpy(array).to(logits.device) for array in vars(found).values()))
 
 
 def _align_on_gpu(

@@ -63,9 +63,9 @@ BACKENDS := torch jax tensorflow
 KERAS_TESTS := tests/contract tests/keras
 TRITON_TESTS := tests/contract tests/kernels/triton \
 	$(addprefix tests/torch/test_,gpu.py compile.py second_derivatives.py tracing.py transforms.py)
-# all frontends, the command line, and a training with its report
+# all frontends, the command line, a training with its report, and the decoders of sounds
 MINIMUM_TESTS := tests/contract/test_values.py tests/contract/test_reductions.py tests/contract/test_align.py \
-	tests/contract/test_greedy.py tests/training tests/recipes tests/report tests/cli
+	tests/contract/test_greedy.py tests/training tests/recipes tests/report tests/cli tests/data/sounds
 MINIMUM_ENV := GOMP_SPINCOUNT=3000
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -81,7 +81,7 @@ $(READY): $(RECIPES)
 $(MINIMUM)/ready: pyproject.toml constraints-minimum.txt
 	$(PYTHON) -m venv $(MINIMUM)
 	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-minimum.txt \
-		-e '.[torch,jax,keras,train,verify]' ml_dtypes pytest pytest-xdist
+		-e '.[torch,jax,keras,train,speech,verify]' ml_dtypes pytest pytest-xdist
 	touch $@
 
 clean:

@@ -18,7 +18,7 @@ import pytest
 from seqloss import errors
 
 SOURCE = Path(errors.__file__).parent
-PACKAGES = ("numpy", "torch", "jax", "keras", "doctor", "doctor/lightning", "torch/huggingface")
+PACKAGES = ("numpy", "torch", "jax", "keras", "doctor", "doctor/lightning", "torch/huggingface", "torch/nn")
 THREADS = ("set_num_threads", "get_num_threads")  # of `seqloss` itself
 CALLS = {"CTCLoss": ["forward"], "CTC": ["__call__", "call"], "CTCTrainerLoss": ["__call__"]}
 """What a user calls an object with: documented like a function."""

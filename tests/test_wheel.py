@@ -22,6 +22,7 @@ import importlib, pkgutil, sys
 import seqloss
 
 OF_OTHER_EXTRAS = {"cloudpickle", "hypothesis", "jax", "keras", "ml_dtypes", "pytest", "tensorflow", "triton"}
+OF_OTHER_EXTRAS |= {"jiwer", "soundfile", "soxr"}
 
 def missing_package(problem):
     while problem is not None:

@@ -99,7 +99,7 @@ def test_a_source_that_does_not_exist_is_reported(tmp_path) -> None:
 
 
 def test_a_source_of_another_kind_is_reported(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"a\.xml: expected a folder, or a \.csv, \.tsv, \.txt or \.jsonl"):
+    with pytest.raises(DataError, match=r"a\.xml: expected a folder, or a \.csv, \.tsv, \.txt, \.json or"):
         read_rows(written(tmp_path, "x", "a.xml") / "a.xml")
 
 

@@ -120,3 +120,16 @@ def test_a_full_disk_while_saving_leaves_the_old_file(tmp_path, monkeypatch) -> 
         Vocabulary.from_texts(["abc"]).save(path)
     assert Vocabulary.load(path) == old
     assert [file.name for file in tmp_path.iterdir()] == ["vocabulary.json"]
+
+
+@pytest.mark.parametrize("unit", ["words", "phones"])
+def test_words_are_symbols_between_blanks(unit: str) -> None:
+    vocabulary = Vocabulary.from_texts(["sh iy", "iy h#"], unit=unit)
+    assert vocabulary.characters == ("h#", "iy", "sh")
+    assert vocabulary.encode("sh  iy h#") == [3, 2, 1]
+    assert vocabulary.decode([3, 0, 2]) == "sh iy"
+    assert vocabulary.unknown_characters("sh aa") == ["aa"]
+    assert Vocabulary.from_json(vocabulary.to_json()) == vocabulary
+    assert vocabulary != Vocabulary(vocabulary.characters, unit="phones" if unit == "words" else "words")
+    with pytest.raises(DataError, match="the vocabulary lacks 'aa'; correct the text"):
+        vocabulary.encode("aa")

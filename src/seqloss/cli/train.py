@@ -83,7 +83,9 @@ def _parameters(settings: type, without_options: Mapping[str, Any], when: str = 
         kind, text, *_ = get_args(hints[field.name])
         if kind is bool:
             flag = f"--{field.name.replace('_', '-')}"
-            yield field.name, Annotated[bool, typer.Option(flag, help=text)]
+            if field.default:
+                flag += f"/--no-{field.name.replace('_', '-')}"
+            yield field.name, Annotated[bool | None, typer.Option(flag, help=text)]
             continue
         default, usual = field.default, without_options.get(field.name, field.default)
         shown = f"[default: {default}{'' if usual == default else f', or {usual} {when}'}]"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from PIL import Image
 
 from seqloss.data.images import inspect_image, scaled_width
+from seqloss.data.parallel_checks import check_in_threads
 from seqloss.data.rows import Row
 from seqloss.data.vocabulary import Vocabulary, describe_character, frames_needed
 from seqloss.errors import BadRow, DataError
@@ -69,22 +68,13 @@ def check_rows(
         >>> check_rows([], vocabulary=None, frames=lambda width: width // 4, height=32)
         ([], [])
     """
-    items: list[Item] = []
-    found = list(bad)
 
     def check(row: Row) -> Item | BadRow:
         return check_row(row, to_target(row.text), vocabulary, frames, height, max_width, rotate)
 
-    with warnings.catch_warnings(), ThreadPoolExecutor(count_cpus()) as pool:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # reported as an error instead
-        for done, result in enumerate(pool.map(check, rows), 1):
-            if isinstance(result, Item):
-                items.append(result)
-            else:
-                found.append(result)
-            if progress:
-                progress(done, len(rows))
-    return items, sorted(found, key=lambda row: (row.file, row.row or 0))
+        return check_in_threads(rows, bad, check, progress)
 
 
 def check_row(
@@ -167,9 +157,3 @@ def make_rows_error(bad: Sequence[BadRow], note: str = "") -> DataError:
     count = "1 row" if len(bad) == 1 else f"{len(bad)} rows"
     message = f"{count} cannot be used; fix or remove them, or skip them with --skip-bad:\n" + "\n".join(lines)
     return DataError(message, bad, note)
-
-
-def count_cpus() -> int:
-    """The number of processors available, at most 8: more would wait for the disk."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(8, allowed or 1)

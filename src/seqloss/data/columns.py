@@ -23,6 +23,7 @@ TEXTS = (
         "string", "identity", "target",
     ),
 )  # fmt: skip
+PHONES = (("phones", "phonemes", "phoneme", "phn"),)
 SPLIT = (("split",),)
 
 
@@ -38,7 +39,7 @@ class Columns(NamedTuple):
         return f"columns {self.names[0]} and {self.names[1]}"
 
 
-def find_columns(file: str, header: Sequence[str]) -> Columns:
+def find_columns(file: str, header: Sequence[str], *, phones: bool = False) -> Columns:
     """Find the columns by their names, ignoring case. Of two columns, the one that has no known name is the other.
 
     Raises:
@@ -46,13 +47,14 @@ def find_columns(file: str, header: Sequence[str]) -> Columns:
     """
     names = [name.strip() for name in header]
     lower = [name.lower() for name in names]
-    path, text = _find(file, names, lower, PATHS), _find(file, names, lower, TEXTS)
-    if len(names) == 2 and (path is None) != (text is None):
+    path, text = _find(file, names, lower, PATHS), _find(file, names, lower, PHONES if phones else TEXTS)
+    if not phones and len(names) == 2 and (path is None) != (text is None):
         path, text = (path, 1 - path) if path is not None else (1 - (text or 0), text)
     if path is None or text is None:
+        wanted = "path" if path is None else "phones" if phones else "text"
         raise DataError(
-            f"{file}: no column named {'path' if path is None else 'text'!r} in the header {','.join(header)!r}; the "
-            "first line must name the columns path,text (and split, if wanted)."
+            f"{file}: no column named {wanted!r} in the header {','.join(header)!r}; the first line must name the "
+            f"columns path,{'phones' if phones else 'text'} (and split, if wanted)."
         )
     return Columns(path, text, _find(file, names, lower, SPLIT), (names[path], names[text]))
 

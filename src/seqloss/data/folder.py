@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from seqloss.data.paths import IMAGE_SUFFIXES, resolve_inside
+from seqloss.data.paths import IMAGES, ItemKind, resolve_inside
 from seqloss.errors import DataError
 
 SPLITS = {
@@ -36,17 +36,22 @@ class Folder:
         root: the folder.
         images: where the images or sounds are, if not in `root`.
         file: the only file of texts that counts, if the user named one.
-        suffixes: of the images or sounds.
-        item: what one of them is called in messages.
+        kind: whether images or sounds are looked for.
         follow_links: read folders and files behind links.
+        phones: read phones where others read texts.
     """
 
     root: Path
     images: Path
     file: str | None = None
-    suffixes: frozenset[str] = IMAGE_SUFFIXES
-    item: str = "image"
+    kind: ItemKind = IMAGES
     follow_links: bool = False
+    phones: bool = False
+
+    @property
+    def item(self) -> str:
+        """What one image or sound is called in messages."""
+        return self.kind.name
 
     @cached_property
     def files(self) -> tuple[str, ...]:
@@ -71,7 +76,7 @@ class Folder:
         return tuple(sorted(_find_linked_folders(self.images)))
 
     def is_item(self, name: str) -> bool:
-        return PurePosixPath(name).suffix.lower() in self.suffixes
+        return PurePosixPath(name).suffix.lower() in self.kind.suffixes
 
     def find_text_files(self, pattern: str) -> list[str]:
         """The files of texts whose whole names match, ignoring case: in the folder itself, else in those of its splits.
@@ -109,9 +114,9 @@ def open_folder(
     source: Path,
     *,
     images: Path | None = None,
-    suffixes: frozenset[str] = IMAGE_SUFFIXES,
-    item: str = "image",
+    kind: ItemKind = IMAGES,
     follow_links: bool = False,
+    phones: bool = False,
 ) -> Folder:
     """The folder of a data set, which may be given as a file of texts in it.
 
@@ -119,16 +124,14 @@ def open_folder(
         DataError: there is no such folder or file, or it is of another kind.
     """
     if not source.exists():
-        raise DataError(f"{source}: no such file or folder; give the folder that holds the {item}s.")
-    if source.is_file() and (source.suffix.lower() not in TEXT_SUFFIXES or source.suffix.lower() == ".json"):
-        raise DataError(
-            f"{source}: expected a folder, or a .csv, .tsv, .txt or .jsonl file with the texts; give one of these."
-        )
+        raise DataError(f"{source}: no such file or folder; give the folder that holds the {kind.name}s.")
+    if source.is_file() and source.suffix.lower() not in TEXT_SUFFIXES:
+        raise DataError(f"{source}: expected a folder, or a .csv, .tsv, .txt, .json or .jsonl file; give one of these.")
     if images is not None and not images.is_dir():
-        raise DataError(f"--images {images}: no such folder; give the folder that holds the {item}s.")
+        raise DataError(f"{kind.option} {images}: no such folder; give the folder that holds the {kind.name}s.")
     root = source.parent if source.is_file() else source
     file = source.name if source.is_file() else None
-    return Folder(root, images or root, file, suffixes, item, follow_links)
+    return Folder(root, images or root, file, kind, follow_links, phones)
 
 
 def _is_hidden(name: str) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from seqloss.data.grey import MODES, describe_missing_content, reject_shallow_colours, to_grey
+from seqloss.data.paths import require_file
 from seqloss.errors import DataError, missing_extra
 
 try:
@@ -111,12 +112,7 @@ def has_16_bit_colours(frame: Image.Image) -> bool:
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
     """The opened image; errors of the decoder become a `DataError`."""
-    try:
-        found = path.is_file()
-    except OSError as error:  # a name too long, a folder that may not be entered
-        raise DataError(f"cannot be looked for ({error.strerror})") from error
-    if not found:
-        raise DataError("not an image but a folder or a device" if path.exists() else "no such file")
+    require_file(path, "an image")
     try:
         with Image.open(path, formats=FORMATS) as image:
             yield image

@@ -82,5 +82,5 @@ class ItemNames:
             if all((self.folder.images / place / name).exists() for name in names[:100]):
                 raise DataError(
                     f"{self.folder.describe()}: the {self.folder.item}s are not beside it; they are in {place}: add "
-                    f"--images {self.folder.images / place}"
+                    f"{self.folder.kind.option} {self.folder.images / place}"
                 )

@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from seqloss.errors import DataError, outside_folder
 
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"))
+SOUND_SUFFIXES = frozenset((".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".sph", ".nist"))
+FEATURE_SUFFIXES = frozenset((".npy", ".mfc"))
+
+
+@dataclass(frozen=True)
+class ItemKind:
+    """Images or sounds.
+
+    Attributes:
+        name: of one of them in messages.
+        suffixes: of the files, in lower case.
+        option: of the command line for their folder.
+    """
+
+    name: str
+    suffixes: frozenset[str]
+    option: str
+
+
+IMAGES = ItemKind("image", IMAGE_SUFFIXES, "--images")
+SOUNDS = ItemKind("recording", SOUND_SUFFIXES | FEATURE_SUFFIXES, "--audio")
 
 
 def resolve_inside(folder: Path, name: str, *, follow_links: bool = False) -> Path:
@@ -43,3 +65,18 @@ def resolve_inside(folder: Path, name: str, *, follow_links: bool = False) -> Pa
 def escape_undecodable(text: str) -> str:
     """The text with escapes in place of bytes that are not UTF-8, so that it can be printed."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def require_file(path: Path, what: str) -> None:
+    """Raise a `DataError` unless there is a file.
+
+    Args:
+        path: of the file.
+        what: it should be, for example "an image".
+    """
+    try:
+        found = path.is_file()
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise DataError(f"cannot be looked for ({error.strerror})") from error
+    if not found:
+        raise DataError(f"not {what} but a folder or a device" if path.exists() else "no such file")

@@ -16,7 +16,7 @@ from seqloss.data.folder import SPLITS, Folder, open_folder
 from seqloss.data.item_names import ItemNames
 from seqloss.data.layouts.choice import choose_layout
 from seqloss.data.layouts.layout import Record
-from seqloss.data.paths import IMAGE_SUFFIXES, escape_undecodable, resolve_inside
+from seqloss.data.paths import IMAGES, ItemKind, escape_undecodable, resolve_inside
 from seqloss.errors import BadRow, DataError
 
 
@@ -55,8 +55,8 @@ def read_rows(
     layout: str | None = None,
     images: Path | None = None,
     follow_links: bool = False,
-    suffixes: frozenset[str] = IMAGE_SUFFIXES,
-    item: str = "image",
+    kind: ItemKind = IMAGES,
+    phones: bool = False,
 ) -> Rows:
     """Read the rows of a data set.
 
@@ -65,8 +65,8 @@ def read_rows(
         layout: the name of its layout; None to recognise it.
         images: the folder that the names of images are below, if it is not that of the texts.
         follow_links: also read folders and files behind links that lead out of the folder.
-        suffixes: of images, or of sounds.
-        item: what one of them is called in messages.
+        kind: `IMAGES`, or `SOUNDS`.
+        phones: read phones, separated by blanks, where the layout has them.
 
     Returns:
         the valid rows, the invalid ones with their reasons, and lines that say how the folder was read.
@@ -87,7 +87,7 @@ def read_rows(
         >>> found.lines
         ['texts: labels.csv, columns filename and words']
     """
-    folder = open_folder(source, images=images, suffixes=suffixes, item=item, follow_links=follow_links)
+    folder = open_folder(source, images=images, kind=kind, follow_links=follow_links, phones=phones)
     chosen, files = choose_layout(folder, layout)
     reading = chosen.read(folder, files)
     names = ItemNames(folder)
@@ -97,14 +97,14 @@ def read_rows(
     for record in reading.records:
         row = make_row(folder, record, names)
         if isinstance(row, Row) and row.path in first:
-            row = BadRow(row.file, row.row, f"{row.name}: the same {item} as {describe_location(first[row.path])}")
+            row = BadRow(row.file, row.row, f"{row.name}: the same {kind.name} as {describe_location(first[row.path])}")
         if isinstance(row, BadRow):
             bad.append(row)
         else:
             first[row.path] = row
             rows.append(row)
     if not rows and not bad:
-        raise DataError(f"{folder.describe()}: it has no rows; add one line for each {item}.")
+        raise DataError(f"{folder.describe()}: it has no rows; add one line for each {kind.name}.")
     names.refuse_if_none_exists([row.name for row in rows])
     rows, split_line = split_by_folders(rows)
     texts = f"texts are {reading.texts}" if chosen.in_names else f"texts: {reading.texts}"

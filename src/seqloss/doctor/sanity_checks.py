@@ -19,7 +19,7 @@ OVERFIT_STEPS = 600
 """Largest number of steps of an overfit test."""
 
 
-def uniform_ctc_loss(frames: int, labels: Sequence[int] | str, classes: int) -> float:
+def uniform_ctc_loss(frames: int, labels: Sequence[int] | Sequence[str], classes: int) -> float:
     """Compute the CTC loss of uniform outputs, with the same probability for each class in every frame.
 
         loss = T log C - log (T + L - R over 2 L)
@@ -47,7 +47,7 @@ def uniform_ctc_loss(frames: int, labels: Sequence[int] | str, classes: int) -> 
     return frames * math.log(classes) - paths
 
 
-def mean_uniform_ctc_loss(frames: Sequence[int], texts: Sequence[str], classes: int) -> float:
+def mean_uniform_ctc_loss(frames: Sequence[int], texts: Sequence[Sequence[str]], classes: int) -> float:
     """Return the mean of `uniform_ctc_loss` per label over a batch; infeasible rows are left out."""
     found = [(uniform_ctc_loss(t, text, classes), len(text)) for t, text in zip(frames, texts, strict=True)]
     kept = [(loss, count) for loss, count in found if loss < math.inf]

@@ -4,6 +4,7 @@ A recipe is a folder with `settings.py`, `data.py`, `network.py` and `task.py`, 
 command line, `transcribe`, `report` and `export` find it there by its name, which a run stores in settings.json.
 
 * `seqloss.recipes.ocr`: images of text lines to text.
+* `seqloss.recipes.speech`: recordings to text or phones.
 * `seqloss.recipes.recognition`: no recipe; what recipes that map frames to text with CTC share.
 
 This module imports no framework: a recipe is loaded when it is used.
@@ -53,6 +54,12 @@ RECIPES: dict[str, Recipe] = {
         task="seqloss.recipes.ocr.task:OcrTask",
         help="Train an OCR model for text lines. The same command again resumes the run.",
         example="seqloss train ocr --data images --out runs/mine; then seqloss transcribe runs/mine new.png",
+    ),
+    "speech": Recipe(
+        settings="seqloss.recipes.speech.settings:Settings",
+        task="seqloss.recipes.speech.task:SpeechTask",
+        help="Train a speech recogniser. The same command again resumes the run.",
+        example="seqloss train speech --data recordings --out runs/mine; then seqloss transcribe runs/mine new.wav",
     ),
 }
 """The recipes by name."""

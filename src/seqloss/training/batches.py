@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ class Source(ABC):
 
         Held-out items are the same in every epoch.
         """
+
+    sorted_together: ClassVar[int] = 16
+    """Batches that are sorted by length together: with more of them less is padded, and batches vary less."""
 
     def length(self, epoch: int, index: int) -> int:
         """Items of similar length share a batch, so that little is padded. Default: all are alike."""
@@ -63,7 +66,7 @@ class BatchDataset(torch.utils.data.Dataset):
 class BatchSampler(torch.utils.data.Sampler):
     """The batches of an epoch as lists of keys, from (seed, epoch) alone.
 
-    Items are shuffled, sorted by length within pools of 16 batches, cut into batches, and the batches are shuffled.
+    Items are shuffled, sorted by length within pools of some batches, cut into batches, and the batches are shuffled.
     With several processes, each takes every n-th batch; where these do not divide evenly, the first ones are used
     twice.
 
@@ -74,8 +77,6 @@ class BatchSampler(torch.utils.data.Sampler):
         rank: of this process.
         world: number of processes.
     """
-
-    POOL = 16  # batches that are sorted by length together
 
     def __init__(self, source: Source, batch: int, seed: int | None, rank: int = 0, world: int = 1) -> None:
         self.source, self.batch, self.seed, self.rank, self.world = source, batch, seed, rank, world
@@ -98,7 +99,7 @@ class BatchSampler(torch.utils.data.Sampler):
         rng = np.random.default_rng([0 if self.seed is None else self.seed, self.epoch])
         if self.seed is not None:
             keys = [keys[index] for index in rng.permutation(len(keys))]
-            pool = self.POOL * self.batch
+            pool = self.source.sorted_together * self.batch
         batches = []
         for start in range(0, len(keys), pool):
             part = sorted(keys[start : start + pool], key=lambda key: self.source.length(*key))

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from seqloss.data.folder import open_folder
-from seqloss.data.layouts import LAYOUT_NAMES, LAYOUTS
+from seqloss.data.layouts import LAYOUTS, layouts_of
 from seqloss.data.layouts.choice import choose_layout
+from seqloss.data.paths import IMAGES, SOUNDS
 from seqloss.data.rows import read_rows
 
 from .trees import TREES
@@ -137,24 +138,24 @@ def test_the_files_of_splits_decide_the_splits(tree: str, tmp_path: Path) -> Non
 
 
 def test_every_layout_has_a_tree() -> None:
-    assert {layout for layout, _, _ in EXPECTED.values()} == set(LAYOUT_NAMES)
+    assert {layout for layout, _, _ in EXPECTED.values()} == {layout.name for layout in layouts_of(IMAGES)}
     assert set(EXPECTED) == set(TREES)
 
 
 def test_layouts_read_sounds_as_well(tmp_path: Path) -> None:
     (tmp_path / "1.wav").touch()
     (tmp_path / "1.txt").write_text("hello")
-    found = read_rows(tmp_path, suffixes=frozenset((".wav",)), item="recording")
+    found = read_rows(tmp_path, kind=SOUNDS)
     assert [(row.name, row.text) for row in found.rows] == [("1.wav", "hello")]
     assert found.lines == ["texts: files *.txt beside the recordings, such as 1.txt"]
 
 
 def test_the_layouts_have_names_of_their_own() -> None:
-    assert len(set(LAYOUT_NAMES)) == len(LAYOUTS)
+    assert len({layout.name for layout in LAYOUTS}) == len(LAYOUTS)
 
 
 def test_every_layout_has_a_section_in_the_documentation() -> None:
     page = (Path(__file__).parents[3] / "docs/data.md").read_text()
-    assert [line.removeprefix("## ") for line in page.splitlines() if line.removeprefix("## ") in LAYOUT_NAMES] == [
-        *LAYOUT_NAMES
-    ]
+    headings = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
+    names = [layout.name for layout in layouts_of(IMAGES)]
+    assert [heading for heading in headings if heading in names] == names

@@ -6,18 +6,46 @@ into `LAYOUTS`, and give it a tree in tests/data/layouts/ and in docs/data.md.
 
 from __future__ import annotations
 
-from seqloss.data.layouts import file_names, iam, label_number, labels, manifest, metadata, mjsynth, pairs
+from seqloss.data.layouts import (
+    common_voice,
+    file_names,
+    iam,
+    kaldi,
+    label_number,
+    labels,
+    librispeech,
+    ljspeech,
+    manifest,
+    metadata,
+    mjsynth,
+    nemo,
+    pairs,
+    timit,
+)
 from seqloss.data.layouts.layout import Layout
+from seqloss.data.paths import ItemKind
 
 LAYOUTS: tuple[Layout, ...] = (
     manifest.LAYOUT,
     labels.LAYOUT,
     metadata.LAYOUT,
     pairs.LAYOUT,
+    # images
     mjsynth.LAYOUT,
     iam.LAYOUT,
+    # sounds
+    librispeech.LAYOUT,
+    timit.LAYOUT,
+    common_voice.LAYOUT,
+    nemo.LAYOUT,
+    kaldi.LAYOUT,
+    ljspeech.LAYOUT,
+    # only where no file may hold texts
     label_number.LAYOUT,
     file_names.LAYOUT,
 )
 
-LAYOUT_NAMES = tuple(layout.name for layout in LAYOUTS)
+
+def layouts_of(kind: ItemKind) -> list[Layout]:
+    """The layouts of images, or of sounds."""
+    return [layout for layout in LAYOUTS if layout.kind in (None, kind)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from seqloss.data.folder import Folder
-from seqloss.data.layouts import LAYOUT_NAMES, LAYOUTS, file_names, labels, manifest
+from seqloss.data.layouts import file_names, labels, layouts_of, manifest
 from seqloss.data.layouts.file_names import list_first
 from seqloss.data.layouts.layout import Layout
 from seqloss.errors import DataError, OptionError
@@ -26,7 +26,9 @@ def choose_layout(folder: Folder, name: str | None = None) -> tuple[Layout, Sequ
     """
     if name is not None:
         return _find_named(folder, name)
-    fits = [(layout, found) for layout in LAYOUTS if not layout.in_names and (found := layout.find(folder))]
+    fits = [
+        (layout, found) for layout in layouts_of(folder.kind) if not layout.in_names and (found := layout.find(folder))
+    ]
     if any(layout is manifest.LAYOUT for layout, _ in fits):
         fits = [(layout, found) for layout, found in fits if not layout.beside]
     if len(fits) > 1:
@@ -36,16 +38,20 @@ def choose_layout(folder: Folder, name: str | None = None) -> tuple[Layout, Sequ
     if folder.file is not None:
         return labels.LAYOUT, [folder.file]
     if not folder.text_files:
-        fits = [(layout, found) for layout in LAYOUTS if layout.in_names and (found := layout.find(folder))]
+        fits = [
+            (layout, found) for layout in layouts_of(folder.kind) if layout.in_names and (found := layout.find(folder))
+        ]
         if fits:
             return fits[0]
     raise DataError(_describe_none(folder))
 
 
 def _find_named(folder: Folder, name: str) -> tuple[Layout, Sequence[str]]:
-    layout = next((layout for layout in LAYOUTS if layout.name == name), None)
+    layout = next((layout for layout in layouts_of(folder.kind) if layout.name == name), None)
     if layout is None:
-        raise OptionError(f"--layout: found {name!r}, expected one of {', '.join(LAYOUT_NAMES)}.")
+        raise OptionError(
+            f"--layout: found {name!r}, expected one of {', '.join(layout.name for layout in layouts_of(folder.kind))}."
+        )
     found = layout.find(folder)
     if not found:
         raise DataError(f"{folder.describe()}: --layout {name} expects {layout.files}, found none; {_list(folder)}")
@@ -66,7 +72,7 @@ def _describe_none(folder: Folder) -> str:
     below = sorted({PurePosixPath(file).parent.as_posix() for file in folder.text_files} - {"."})
     for part in below:
         inner = replace(folder, root=folder.root / part, images=folder.root / part)
-        if any(layout.find(inner) for layout in LAYOUTS if not layout.in_names):
+        if any(layout.find(inner) for layout in layouts_of(folder.kind) if not layout.in_names):
             return f"{folder.root}: the texts are in {part}; give --data {folder.root / part}"
     if folder.items and folder.text_files:
         tables = [file for file in folder.text_files if not file.endswith(".json")]
@@ -81,7 +87,7 @@ def _describe_none(folder: Folder) -> str:
 
 
 def _list(folder: Folder) -> str:
-    known = "; ".join(f"{layout.files} ({layout.name})" for layout in LAYOUTS)
+    known = "; ".join(f"{layout.files} ({layout.name})" for layout in layouts_of(folder.kind))
     links = ""
     if folder.linked_folders:
         links = f" It has links to folders ({_name_first(folder.linked_folders)}): --follow-links reads them."

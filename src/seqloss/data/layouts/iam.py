@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 from seqloss.data.folder import Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
+from seqloss.data.paths import IMAGES
 from seqloss.data.tables import read_text, split_lines
 from seqloss.errors import DataError
 
@@ -79,4 +80,4 @@ def _usual_place(name: str) -> str:
     return f"{form}/{form}-{number}/{name}.png"
 
 
-LAYOUT = Layout("iam", "lines.txt or words.txt of IAM", find_iam, read_iam)
+LAYOUT = Layout("iam", "lines.txt or words.txt of IAM", find_iam, read_iam, kind=IMAGES)

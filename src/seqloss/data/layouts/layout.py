@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from seqloss.data.folder import Folder
+from seqloss.data.paths import ItemKind
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Layout:
         read: its records, from the files that were found.
         in_names: the texts are parts of file names: this layout is only tried where no file may hold texts.
         beside: each image has a file of its own: a manifest, which is written for seqloss, has precedence.
+        kind: images or sounds, if this layout is for one of them alone.
     """
 
     name: str
@@ -67,3 +69,4 @@ class Layout:
     read: Callable[[Folder, Sequence[str]], Reading]
     in_names: bool = False
     beside: bool = False
+    kind: ItemKind | None = None

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from seqloss.data.folder import Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
 from seqloss.data.layouts.table import split_of_file
+from seqloss.data.paths import IMAGES
 from seqloss.data.tables import read_text, split_lines
 
 NAME = re.compile(r"\d+_([^_]+)_\d+")
@@ -69,4 +70,6 @@ def _make_record(file: str, number: int | None, item: str, split: str | None) ->
     return Record(file, number, item, match[1], split)
 
 
-LAYOUT = Layout("mjsynth", "names such as 115_Lube_45484.jpg in nested folders", find_mjsynth, read_mjsynth)
+LAYOUT = Layout(
+    "mjsynth", "names such as 115_Lube_45484.jpg in nested folders", find_mjsynth, read_mjsynth, kind=IMAGES
+)

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from seqloss.data.folder import Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
+from seqloss.data.layouts.timit import find_timit
 from seqloss.data.tables import read_text
 from seqloss.errors import DataError
 
@@ -18,7 +19,7 @@ SUFFIXES = (".gt.txt", ".txt")
 
 def find_pairs(folder: Folder) -> list[str]:
     """The texts beside images: those named N.gt.txt, else those named N.txt."""
-    if folder.file is not None:
+    if folder.file is not None or find_timit(folder):
         return []
     files = frozenset(folder.files)
     for suffix in SUFFIXES:

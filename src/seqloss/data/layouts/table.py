@@ -41,17 +41,17 @@ def read_tables(folder: Folder, files: Sequence[str]) -> Reading:
 
 
 def split_of_file(file: str) -> str | None:
-    """The split that a file's folder or the last word of its name stands for."""
+    """The split that a word of a file's name stands for, else its folder."""
     path = PurePosixPath(file)
-    words = [*path.parts[:-1], path.stem.replace("-", "_").split("_")[-1]]
+    words = [*path.parts[:-1], *path.stem.replace("-", "_").split("_")]
     return next((word for word in reversed(words) if word.lower() in SPLITS), None)
 
 
 def _read_table(folder: Folder, file: str, split: str | None) -> tuple[list[Record], str]:
     shown, text = str(folder.root / file), read_text(folder.text_path(file))
     suffix = PurePosixPath(file).suffix.lower()
-    if suffix == ".jsonl":
-        lines, columns = _find_json_columns(shown, text)
+    if suffix in (".json", ".jsonl"):
+        lines, columns = _find_json_columns(shown, text, folder)
     elif suffix == ".txt":
         lines, columns = _find_columns_of_lines(shown, text, folder)
     else:
@@ -86,7 +86,7 @@ def _find_csv_columns(shown: str, text: str, folder: Folder, *, tabs: bool) -> t
     cells = [str(cell) for cell in header.cells]
     columns = find_columns_without_header(shown, cells, folder.is_item)
     if columns is None:
-        columns = find_columns(shown, cells)
+        columns = find_columns(shown, cells, phones=folder.phones)
     else:
         lines = itertools.chain([header], lines)
     count = len(cells)
@@ -116,7 +116,7 @@ def _find_columns_of_lines(shown: str, text: str, folder: Folder) -> tuple[Itera
     lines = list(read_names_and_texts(text, separator))
     columns = find_columns_without_header(shown, lines[0].cells, folder.is_item)
     if columns is None and len(lines) > 1 and folder.is_item(str(lines[1].cells[0])):
-        columns = find_columns(shown, [str(cell) for cell in lines.pop(0).cells])
+        columns = find_columns(shown, [str(cell) for cell in lines.pop(0).cells], phones=folder.phones)
     columns = columns or Columns(0, 1, None, ("1", "2"))
     return _unquote_texts(lines, columns, separator), columns
 
@@ -132,13 +132,13 @@ def _unquote_texts(lines: Sequence[Line], columns: Columns, separator: str) -> I
         yield Line(line.number, cells, problem=line.problem)
 
 
-def _find_json_columns(shown: str, text: str) -> tuple[Iterator[Line], Columns]:
+def _find_json_columns(shown: str, text: str, folder: Folder) -> tuple[Iterator[Line], Columns]:
     lines = list(read_jsonl(text))
     first = next((line for line in lines if line.keys), None)
     if first is None:
         return iter(lines), Columns(0, 1, None, ("path", "text"))
     try:
-        columns = find_columns(shown, first.keys)
+        columns = find_columns(shown, first.keys, phones=folder.phones)
     except DataError:
         if {"path", "text"} & {key.lower() for line in lines for key in line.keys}:
             columns = Columns(0, 1, None, ("path", "text"))  # a row lacks one; each such row is reported

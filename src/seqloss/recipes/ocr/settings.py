@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from seqloss.data.layouts import LAYOUT_NAMES
+from seqloss.data.layouts import layouts_of
+from seqloss.data.paths import IMAGES
 from seqloss.data.texts import NORMALIZATIONS
 from seqloss.errors import OptionError
 from seqloss.training.settings import TrainingSettings
 
+LAYOUT_NAMES = [layout.name for layout in layouts_of(IMAGES)]
 ROTATIONS = (0, 90, 180, 270)
 DIRECTIONS = ("auto", "ltr", "rtl", "visual")
 

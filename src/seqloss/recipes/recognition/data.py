@@ -22,12 +22,12 @@ class TextSource(Source):
 
 
 def describe_short_rows(
-    rows: Sequence[tuple[str, int]], bad: Sequence[BadRow], stride: int, steps: str = "pixels"
+    rows: Sequence[tuple[Sequence[str], int]], bad: Sequence[BadRow], stride: int, steps: str = "pixels"
 ) -> str:
     """How many texts need more frames than their inputs give, and at which subsampling they would fit; "" for none.
 
     Args:
-        rows: (text, input length) of each valid row.
+        rows: (symbols of the text, input length) of each valid row.
         bad: the invalid rows.
         stride: input steps per frame.
         steps: what the input's steps are called.

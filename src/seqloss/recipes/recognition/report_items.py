@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from seqloss.doctor.lightning import blank_share
-from seqloss.recipes.recognition.texts import TextTask, normalised_distance
+from seqloss.recipes.recognition.texts import TextTask
 from seqloss.report.record import RunRecord
 from seqloss.torch import ctc_align
 from seqloss.training.batches import BatchDataset
@@ -34,6 +35,7 @@ class ShownItem:
         probabilities: (frames, classes).
         target_path: class of each frame on the best path of the target; empty where none fits.
         best_path: the most probable class of each frame.
+        sound: a data URI to play; "" if the input is no sound.
     """
 
     target: str
@@ -42,6 +44,7 @@ class ShownItem:
     probabilities: np.ndarray
     target_path: np.ndarray
     best_path: np.ndarray
+    sound: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,23 +91,25 @@ def read_items(record: RunRecord, task: TextTask) -> Items:
         blank += blank_share(outputs["logits"], outputs["logit_lengths"]) * here
         frames += here
         pairs = zip(batch.texts, task.decode_outputs(outputs), strict=True)
-        read += [(normalised_distance(text, target), start + n, target, text) for n, (target, text) in enumerate(pairs)]
+        for n, (target, text) in enumerate(pairs):
+            target, text = task.scored(target), task.scored(text)
+            read.append((task.distance(text, target), start + n, target, text))
     worst = sorted(read, key=lambda item: -item[0])
     kept = [item[1] for item in worst[: DRAWN // 2]]
     kept += [item[1] for item in read if item[1] not in kept][: DRAWN - len(kept)]
-    before = record.saved.get("data_digest")
+    before, cut = record.saved.get("data_digest"), task.vocabulary.split
     return Items(
         kind="validation" if split == "validation" else "training",
-        shown=_show(predictor, task, batches[[(0, index) for index in kept]]),
+        shown=_show(predictor, task, batches[[(0, index) for index in kept]], [task.sound(source, k) for k in kept]),
         count=count,
         blank=blank / max(1, frames),
         errors=[(distance, target, text) for distance, _, target, text in worst[:12] if distance > 0],
-        confusions=count_confusions([(target, text) for _, _, target, text in read])[:16],
+        confusions=count_confusions([(cut(target), cut(text)) for _, _, target, text in read])[:16],
         changed=before is not None and before != data.digests.get("data_digest"),
     )
 
 
-def _show(predictor: Predictor, task: TextTask, batch: Batch) -> list[ShownItem]:
+def _show(predictor: Predictor, task: TextTask, batch: Batch, sounds: Sequence[str]) -> list[ShownItem]:
     outputs = predictor.outputs(batch)
     logits, lengths = outputs["logits"], outputs["logit_lengths"]
     target_paths = ctc_align(logits, batch.targets, lengths, batch.target_lengths).classes.numpy()
@@ -115,15 +120,15 @@ def _show(predictor: Predictor, task: TextTask, batch: Batch) -> list[ShownItem]
         path = target_paths[n, :frames]
         fits = path if (path >= 0).all() else np.zeros(0, np.int64)
         own = probabilities[n, :frames]
-        shown.append(ShownItem(target, text, task.draw_input(batch, n), own, fits, own.argmax(1)))
+        shown.append(ShownItem(target, text, task.draw_input(batch, n), own, fits, own.argmax(1), sounds[n]))
     return shown
 
 
-def count_confusions(pairs: list[tuple[str, str]]) -> list[tuple[str, str, int]]:
-    """Which character was predicted for which, the most frequent first.
+def count_confusions(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[tuple[str, str, int]]:
+    """Which symbol was predicted for which, the most frequent first.
 
     Args:
-        pairs: (target, text).
+        pairs: symbols of (target, text).
 
     Example:
         >>> count_confusions([("maus", "haus"), ("maus", "hau")])

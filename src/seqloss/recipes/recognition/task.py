@@ -21,7 +21,7 @@ from seqloss.doctor.sanity_checks import (
     mean_uniform_ctc_loss,
 )
 from seqloss.recipes.recognition.data import TextSource
-from seqloss.recipes.recognition.texts import TextTask, normalised_distance
+from seqloss.recipes.recognition.texts import TextTask
 from seqloss.torch import ctc_loss
 from seqloss.training.task import Batch, Data, Example, Metric, Outputs, StepValue
 
@@ -47,7 +47,7 @@ class RecognitionTask(TextTask):
     )
     monitor = "distance"
     step_values = (StepValue("blank", "share of blank frames", (-0.03, 1.03)),)
-    stride: ClassVar[int]
+    stride: int
     steps: ClassVar[str] = "pixels"
 
     # --- loss and metrics
@@ -65,7 +65,7 @@ class RecognitionTask(TextTask):
     def update_metrics(self, metrics: Mapping[str, Accumulator], batch: Batch, outputs: Outputs) -> Sequence[Example]:
         examples = [Example(*pair) for pair in zip(batch.texts, self.decode_outputs(outputs), strict=True)]
         for target, text in examples:
-            metrics["distance"].update(normalised_distance(text, target))
+            metrics["distance"].update(self.distance(text, target))
             metrics["exact"].update(float(text == target))
             metrics["characters"].update(text, target)
         return examples
@@ -76,7 +76,7 @@ class RecognitionTask(TextTask):
     # --- sanity checks
 
     def describe_data(self) -> str:
-        return f"{len(self.vocabulary) - 1} characters"
+        return f"{len(self.vocabulary) - 1} {self.vocabulary.unit}"
 
     def check_data(self, network: nn.Module, data: Data) -> Iterator[str]:
         yield describe_classes(len(self.vocabulary) - 1, cast(nn.Linear, network.head).out_features)
@@ -84,14 +84,14 @@ class RecognitionTask(TextTask):
         for name, pairs in rows.items():
             yield from describe_unseen(name, [self.vocabulary.unknown_characters(text) for text, _ in pairs])
         if rows["train"]:
-            needed = [(length, frames_needed(text)) for text, length in rows["train"]]
+            needed = [(length, frames_needed(self.vocabulary.split(text))) for text, length in rows["train"]]
             yield describe_feasibility(needed, self.stride, self.steps)
 
     def check_outputs(self, outputs: Outputs) -> Iterator[str]:
         yield from describe_scores(outputs["logits"], outputs["logit_lengths"].tolist())
 
     def baseline_loss(self, batch: Batch, outputs: Outputs) -> float:
-        targets = [self.order.to_visual(text) for text in batch.texts]
+        targets = [self.vocabulary.split(self.order.to_visual(text)) for text in batch.texts]
         return mean_uniform_ctc_loss(outputs["logit_lengths"].tolist(), targets, outputs["logits"].shape[2])
 
     # --- using a trained run

@@ -15,6 +15,7 @@ from seqloss.data import Vocabulary
 from seqloss.data.reading_order import ReadingOrder
 from seqloss.errors import DataError, RunError
 from seqloss.torch import ctc_greedy
+from seqloss.training.batches import Source
 from seqloss.training.run import Run
 from seqloss.training.settings import TrainingSettings
 from seqloss.training.task import Batch, Data, Outputs, Task
@@ -76,6 +77,18 @@ class TextTask(Task):
         found = ctc_greedy(outputs["logits"], outputs["logit_lengths"])
         return [self.order.to_logical(self.vocabulary.decode(row.labels.tolist())) for row in found]
 
+    def scored(self, text: str) -> str:
+        """The form of a text in which predictions are compared with targets."""
+        return text
+
+    def distance(self, text: str, target: str) -> float:
+        """Edits from one text to the other, in symbols, over the target's length."""
+        return normalised_distance(self.vocabulary.split(text), self.vocabulary.split(target))
+
+    def sound(self, source: Source, index: int) -> str:
+        """A data URI of an item's sound for the report; "" for none."""
+        return ""
+
     def draw_input(self, batch: Batch, row: int) -> np.ndarray:
         """A row's input as an image, (height, width) in 0..1, for the report."""
         raise NotImplementedError
@@ -86,6 +99,6 @@ def vocabulary_file(run: Run) -> Path:
     return run.folder / "vocabulary.json"
 
 
-def normalised_distance(text: str, target: str) -> float:
+def normalised_distance(text: Sequence[str], target: Sequence[str]) -> float:
     """Edits from one text to the other, over the target's length."""
     return Levenshtein.distance(text, target) / max(1, len(target))

@@ -1,0 +1,71 @@
+"""`kaldi`: wav.scp with a line "utterance path" and text with a line "utterance words", in the folder or in train/ and
+test/.
+
+Commands in wav.scp (ending in |) are refused, since reading a data set must not run programs; so are segments.
+
+Source: https://kaldi-asr.org/doc/data_prep.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from seqloss.data.folder import Folder
+from seqloss.data.layouts.layout import Layout, Reading, Record
+from seqloss.data.layouts.table import split_of_file
+from seqloss.data.paths import SOUNDS
+from seqloss.data.tables import read_text, split_lines
+from seqloss.errors import DataError
+
+
+def find_kaldi(folder: Folder) -> list[str]:
+    found = folder.find_text_files(r"wav\.scp") if folder.file is None else []
+    return [file for file in found if _beside(folder, file, "text").is_file()]
+
+
+def _beside(folder: Folder, file: str, name: str) -> Path:
+    return folder.text_path(str(PurePosixPath(file).parent / name))
+
+
+def read_kaldi(folder: Folder, files: Sequence[str]) -> Reading:
+    records = [record for file in files for record in _read_one(folder, file)]
+    return Reading(records, f"text beside {' and '.join(files)}, as in Kaldi")
+
+
+def _read_one(folder: Folder, file: str) -> list[Record]:
+    if _beside(folder, file, "segments").is_file():
+        place = PurePosixPath(file).parent
+        raise DataError(
+            f"{folder.root / place / 'segments'}: segments of longer recordings are not read; cut them into files "
+            "first (extract-segments in Kaldi), and list those in wav.scp."
+        )
+    text = str(PurePosixPath(file).parent / "text")
+    paths = {name: (number, path) for number, name, path in _read_pairs(folder, file)}
+    records = []
+    for number, name, words in _read_pairs(folder, text):
+        scp, path = paths.pop(name, (None, ""))
+        if scp is None:
+            problem = f"utterance {name} is not in {file}; add it, or remove the line"
+            records.append(Record(text, number, problem=problem))
+        elif path.endswith("|"):
+            problem = f"{name} is a command, {path!r}; run it once, and write the path of its output instead"
+            records.append(Record(file, scp, problem=problem))
+        else:
+            records.append(Record(text, number, path, words, split_of_file(file)))
+    for name, (number, _) in paths.items():
+        records.append(Record(file, number, problem=f"utterance {name} is not in {text}; add it, or remove the line"))
+    return records
+
+
+def _read_pairs(folder: Folder, file: str) -> list[tuple[int, str, str]]:
+    lines = enumerate(split_lines(read_text(folder.text_path(file))), 1)
+    return [(number, *_cut(line)) for number, line in lines if line.strip()]
+
+
+def _cut(line: str) -> tuple[str, str]:
+    name, *rest = line.split(None, 1)
+    return name, rest[0].strip() if rest else ""
+
+
+LAYOUT = Layout("kaldi", "wav.scp and text of Kaldi", find_kaldi, read_kaldi, kind=SOUNDS)

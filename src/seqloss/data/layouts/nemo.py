@@ -1,0 +1,27 @@
+"""`nemo`: train_manifest.json with an object {"audio_filepath": ..., "text": ..., "duration": ...} on each line.
+
+Source: https://docs.nvidia.com/nemo-framework/user-guide/latest/nemotoolkit/asr/datasets.html
+"""
+
+from __future__ import annotations
+
+from seqloss.data.folder import SPLITS, Folder
+from seqloss.data.layouts.layout import Layout
+from seqloss.data.layouts.table import read_tables
+from seqloss.data.paths import SOUNDS
+
+
+def find_nemo(folder: Folder) -> list[str]:
+    """The files of that name whose first line has these keys."""
+    splits = "|".join(SPLITS)
+    pattern = rf"(({splits})([_-]manifest)?|manifest([_-]({splits}))?)\.jsonl?"
+    return [file for file in folder.find_text_files(pattern) if _has_keys(folder, file)]
+
+
+def _has_keys(folder: Folder, file: str) -> bool:
+    with folder.text_path(file).open(encoding="utf-8-sig", errors="replace") as lines:
+        first = next((line for line in lines if line.strip()), "")
+    return '"audio_filepath"' in first
+
+
+LAYOUT = Layout("nemo", "train_manifest.json with audio_filepath", find_nemo, read_tables, kind=SOUNDS)

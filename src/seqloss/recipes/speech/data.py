@@ -1,0 +1,248 @@
+"""Recordings as features: from files or a synthesiser, augmented, and stacked to batches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqloss.data import Vocabulary, make_rows_error, read_rows, split_rows
+from seqloss.data.feature_files import read_features
+from seqloss.data.paths import SOUNDS
+from seqloss.data.sound_checks import Recording, check_recordings, describe_fast_texts, describe_recordings
+from seqloss.data.sounds import SoundCache, change_speed, default_cache_folder, draw_speed, samples_after_speed
+from seqloss.data.spec_augment import Masks, SpecAugment
+from seqloss.data.spoken_digits import RATE, WORDS, SpokenDigits
+from seqloss.data.text_notes import clean_rows
+from seqloss.data.vocabulary import frames_needed
+from seqloss.data.words import SPLITS
+from seqloss.errors import DataError
+from seqloss.recipes.recognition.data import TextSource, describe_short_rows
+from seqloss.recipes.speech.settings import Settings
+from seqloss.recipes.speech.timit_phones import are_timit_phones, fold_to_48
+from seqloss.torch.nn import LogMel
+from seqloss.training.task import Data, PrintLine, Progress
+
+STEPS = "feature frames"
+
+Item = tuple[Tensor, Masks | None, str]
+"""Features (frames, features), stripes to mask, and the text."""
+
+
+class Features:
+    """Features of samples: the log-mel filters of the settings' rate."""
+
+    def __init__(self, rate: int) -> None:
+        self.rate, self.log_mel = rate, LogMel(rate)
+
+    def of_samples(self, samples: np.ndarray) -> Tensor:
+        """(samples,) to float32 (frames, 80)."""
+        features, _ = self.log_mel(torch.from_numpy(samples)[None])
+        found: Tensor = features[0]
+        return found
+
+
+class Recordings(TextSource):
+    """Recordings of a data folder; those for training are played at random speeds, and masked.
+
+    A speed that would leave a text fewer frames than it needs is not used.
+    """
+
+    sorted_together: ClassVar[int] = 64
+
+    def __init__(
+        self, items: Sequence[Recording], settings: Settings, symbols: Vocabulary, *, augmented: bool = False
+    ) -> None:
+        self.items, self.settings, self.symbols, self.augmented = items, settings, symbols, augmented
+        self.features = Features(settings.rate)
+        self.cache = SoundCache(settings.rate, default_cache_folder())
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def length(self, epoch: int, index: int) -> int:
+        return samples_after_speed(self.items[index].frames, self._speed(epoch, index))
+
+    def item(self, epoch: int, index: int) -> Item:
+        item = self.items[index]
+        if item.sound is None:
+            features = torch.from_numpy(read_features(item.row.path))
+        else:
+            features = self.features.of_samples(change_speed(self.cache.read(item.row.path), self._speed(epoch, index)))
+        return features, self._masks(features, epoch, index), item.row.text
+
+    def samples(self, index: int) -> np.ndarray | None:
+        """The sound as it is stored, at the settings' rate; None for features."""
+        item = self.items[index]
+        return None if item.sound is None else self.cache.read(item.row.path)
+
+    def _speed(self, epoch: int, index: int) -> float:
+        item = self.items[index]
+        if not (self.augmented and self.settings.speed and item.sound):
+            return 1.0
+        speed = draw_speed(np.random.default_rng([self.settings.seed, epoch, index, 1]))
+        needed = frames_needed(self.symbols.split(item.row.text))
+        return speed if item.frames / speed > self.settings.subsampling * (needed + 1) else min(speed, 1.0)
+
+    def _masks(self, features: Tensor, epoch: int, index: int) -> Masks | None:
+        if not (self.augmented and self.settings.spec_augment):
+            return None
+        return draw_masks(features, self.settings.seed, epoch, index)
+
+    def without_augmentation(self) -> Recordings:
+        return Recordings(self.items, self.settings, self.symbols)
+
+    def texts_and_lengths(self) -> list[tuple[str, int]]:
+        return [(item.row.text, item.frames) for item in self.items]
+
+
+class Synthetic(TextSource):
+    """Spoken digits of one split; their lengths stand for their durations."""
+
+    def __init__(self, split: Any, size: int, settings: Settings, *, augmented: bool = False) -> None:
+        self.digits, self.settings, self.augmented = SpokenDigits(split, size, settings.seed), settings, augmented
+        self.split, self.features = split, Features(RATE)
+
+    def __len__(self) -> int:
+        return len(self.digits)
+
+    def length(self, epoch: int, index: int) -> int:
+        return len(self.digits.text(epoch, index))
+
+    def item(self, epoch: int, index: int) -> Item:
+        samples, text = self.digits.item(epoch, index)
+        features = self.features.of_samples(samples)
+        masked = self.augmented and self.settings.spec_augment
+        return features, draw_masks(features, self.settings.seed, epoch, index) if masked else None, text
+
+    def samples(self, index: int) -> np.ndarray | None:
+        return self.digits.item(0, index)[0]
+
+    def without_augmentation(self) -> Synthetic:
+        return Synthetic(self.split, len(self), self.settings)
+
+
+def draw_masks(features: Tensor, seed: int, epoch: int, index: int) -> Masks:
+    frames, width = features.shape
+    return SpecAugment().draw(frames, width, np.random.default_rng([seed, epoch, index, 2]))
+
+
+def load_data(
+    settings: Settings, known: Vocabulary | None, skip_bad: bool, progress: Progress | None, print_line: PrintLine
+) -> tuple[Data, Vocabulary, int]:
+    """The recordings of each split, the vocabulary (the known one, else that of the training texts), and the number of
+    features."""
+    features = Features(settings.rate)
+    if settings.data is None:
+        return *_synthesise(settings, known), features.log_mel.filters
+    audio = Path(settings.audio) if settings.audio else None
+    rows, bad, notes = read_rows(
+        Path(settings.data),
+        layout=settings.layout,
+        images=audio,
+        follow_links=settings.follow_links,
+        kind=SOUNDS,
+        phones=settings.units == "phones",
+    )
+    rows, unclear, text_notes = clean_rows(rows)
+    bad += unclear
+    for line in [*notes, *text_notes.lines()]:
+        print_line(line)
+    if not rows:
+        raise make_rows_error(bad)
+    if settings.units == "phones" and are_timit_phones(phone for row in rows for phone in row.text.split()):
+        print_line("phones: TIMIT's 61, folded to 48 for training and 39 for scoring (Lee and Hon 1989)")
+        rows = [_fold(row) for row in rows]
+    splits, strays = split_rows(rows)
+    cutting = known or Vocabulary((), unit=settings.units)
+    cache = SoundCache(settings.rate, default_cache_folder())
+
+    def check(rows: Sequence[Any], bad: Sequence[Any], known: bool) -> Any:
+        return check_recordings(
+            rows, bad, symbols=cutting, known=known, cache=cache, progress=progress,
+            frames_of_samples=features.log_mel.frames_of_samples, subsampling=settings.subsampling,
+        )  # fmt: skip
+
+    items, bad = check(splits.train, [*bad, *strays], known is not None)
+    vocabulary = known or Vocabulary.from_texts((item.row.text for item in items), unit=settings.units)
+    held_out, bad = check([*splits.validation, *splits.test], bad, False)
+    items += held_out
+    note = describe_short_rows(
+        [(cutting.split(item.row.text), item.frames) for item in items], bad, settings.subsampling, STEPS
+    )
+    if bad and not skip_bad:
+        raise make_rows_error(bad, note)
+    by_path = {item.row.path: item for item in items}
+    sources: dict[str, Any] = {}
+    for name in SPLITS:
+        kept = [by_path[row.path] for row in getattr(splits, name) if row.path in by_path]
+        if kept:
+            sources[name] = Recordings(kept, settings, cutting, augmented=name == "train")
+    if "train" not in sources:
+        raise DataError("no row is left to train with; fix some of these.", bad)
+    for line in [*describe_recordings(items, settings.rate), *describe_fast_texts(items, cutting)]:
+        print_line(line)
+    width = items[0].width or features.log_mel.filters
+    return Data(sources, {"data_digest": digest_of(items)}, bad, note), vocabulary, width
+
+
+def _fold(row: Any) -> Any:
+    from dataclasses import replace
+
+    return replace(row, text=" ".join(fold_to_48(row.text.split())))
+
+
+def _synthesise(settings: Settings, known: Vocabulary | None) -> tuple[Data, Vocabulary]:
+    sizes = (settings.synthetic, settings.validation_synthetic, settings.test_synthetic)
+    made: dict[str, Any] = {
+        name: Synthetic(name, size, settings, augmented=name == "train")
+        for name, size in zip(SPLITS, sizes, strict=True)
+    }
+    vocabulary = known or Vocabulary.from_texts([" ".join(WORDS)], unit=settings.units)
+    return Data(made, {"data_digest": vocabulary.digest}), vocabulary
+
+
+def digest_of(items: Sequence[Recording]) -> str:
+    """A hash of names, texts, splits and the files themselves: other data would end in other weights."""
+    digest = hashlib.sha256()
+    for item in items:
+        row = item.row
+        digest.update(json.dumps([row.name, row.text, row.split]).encode())
+        digest.update(hashlib.sha256(row.path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+@dataclass
+class SpeechBatch:
+    """Features (batch, frames, features), padded with 0, and the stripes to mask; their texts."""
+
+    features: Tensor
+    lengths: Tensor
+    masks: list[Masks | None]
+    targets: Tensor
+    target_lengths: Tensor
+    texts: list[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def to(self, device: Any, **options: Any) -> SpeechBatch:
+        """With the features on a device; lengths and targets stay on the host."""
+        moved = self.features.to(device, **options)
+        return SpeechBatch(moved, self.lengths, self.masks, self.targets, self.target_lengths, self.texts)
+
+    def pin_memory(self) -> SpeechBatch:
+        pinned = self.features.pin_memory()
+        return SpeechBatch(pinned, self.lengths, self.masks, self.targets, self.target_lengths, self.texts)
+
+
+def stack_features(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Features (frames, features) of uneven length as one tensor, padded with 0; and their lengths."""
+    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True), torch.tensor([len(row) for row in rows])

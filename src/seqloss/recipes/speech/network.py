@@ -1,0 +1,121 @@
+"""The speech network: strided convolutions, an encoder, a linear layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from seqloss.data.spec_augment import Masks
+from seqloss.recipes.speech.conformer import Conformer
+
+ENCODERS = ("lstm", "conformer")
+SUBSAMPLINGS = (2, 4)
+
+
+def frames_after(frames: Tensor | int, subsampling: int) -> Tensor | int:
+    """Output frames of so many input frames: each convolution halves them and rounds up."""
+    for _ in range(SUBSAMPLINGS.index(subsampling) + 1):
+        frames = (frames + 1) // 2
+    return frames
+
+
+def used_frames(x: Tensor, lengths: Tensor) -> Tensor:
+    """True for the frames within a row's length: (batch, frames), on the device of x (batch, frames, ...)."""
+    return (torch.arange(x.shape[1]) < lengths[:, None]).to(x.device)
+
+
+class Subsampling(nn.Module):
+    """Features (batch, frames, features) to (batch, frames / subsampling, size) by convolutions of stride 2.
+
+    What lies past a row's length is set to 0 before each convolution, so that a row gets the same result in any batch.
+    """
+
+    CHANNELS: ClassVar[int] = 32
+
+    def __init__(self, features: int, size: int, subsampling: int) -> None:
+        super().__init__()
+        count = SUBSAMPLINGS.index(subsampling) + 1
+        self.layers = nn.ModuleList(
+            nn.Conv2d(1 if n == 0 else self.CHANNELS, self.CHANNELS, 3, stride=2, padding=1) for n in range(count)
+        )
+        for _ in range(count):
+            features = (features + 1) // 2
+        self.linear = nn.Linear(self.CHANNELS * features, size)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x = x[:, None]  # (batch, 1, frames, features)
+        for layer in self.layers:
+            x = x * used_frames(x[:, 0], lengths)[:, None, :, None]
+            x = nn.functional.silu(layer(x))
+            lengths = (lengths + 1) // 2
+        return self.linear(x.transpose(1, 2).flatten(2)), lengths
+
+
+class Recurrent(nn.Module):
+    """Layers of a bidirectional LSTM, each with a layer norm before it and dropout after it."""
+
+    def __init__(self, size: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            nn.LSTM(size, size // 2, bidirectional=True, batch_first=True) for _ in range(layers)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        for number, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
+            packed = pack_padded_sequence(norm(x), lengths, batch_first=True, enforce_sorted=False)
+            found, _ = pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=x.shape[1])
+            x = self.dropout(found) if number == 0 else x + self.dropout(found)
+        return x
+
+
+class Network(nn.Module):
+    """Features (batch, frames, features) to logits (batch, frames / subsampling, classes).
+
+    Args:
+        classes: the blank included.
+        features: per frame.
+        norm: scales the features: (features, lengths) to features.
+        subsampling: input frames per output frame, 2 or 4.
+        encoder: "lstm" or "conformer".
+        size: of the encoder's frames.
+        layers: of the encoder.
+        dropout: share of values that are set to 0 in training.
+    """
+
+    def __init__(
+        self, classes: int, features: int, *, norm: nn.Module, subsampling: int, encoder: str, size: int, layers: int,
+        dropout: float,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.norm = norm
+        self.subsample = Subsampling(features, size, subsampling)
+        self.before = nn.Dropout(dropout)
+        self.encoder: nn.Module
+        if encoder == "lstm":
+            self.encoder = Recurrent(size, layers, dropout)
+        else:
+            self.encoder = Conformer(size, layers, dropout=dropout)
+        self.after = nn.LayerNorm(size)
+        self.head = nn.Linear(size, classes)
+
+    def forward(self, features: Tensor, lengths: Tensor, masks: Sequence[Masks | None] = ()) -> tuple[Tensor, Tensor]:
+        """Logits, and the number of frames of each row.
+
+        Args:
+            features: (batch, frames, features).
+            lengths: (batch,), on the host.
+            masks: stripes of each row that are set to the mean.
+        """
+        x = self.norm(features, lengths)
+        for row, stripes in zip(x, masks, strict=False):
+            if stripes:
+                stripes.fill(row)
+        x, lengths = self.subsample(x, lengths)
+        x = self.encoder(self.before(x), lengths)
+        return self.head(self.after(x)), lengths

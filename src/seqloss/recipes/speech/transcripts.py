@@ -1,0 +1,152 @@
+"""The transcript of a recording: text with times, read in overlapping chunks if it is long."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seqloss.data import Vocabulary
+from seqloss.data.feature_files import read_features
+from seqloss.data.paths import FEATURE_SUFFIXES
+from seqloss.data.sounds import sound_blocks
+from seqloss.recipes.recognition.segments import Segment, round_time
+from seqloss.recipes.speech.data import Features
+
+CHUNK_SECONDS, OVERLAP_SECONDS = 40, 8
+"""Longer recordings are read in chunks; of each overlap both chunks keep the half that is farther from their end."""
+
+
+@dataclass(frozen=True)
+class SpeechTranscript:
+    """The text of a recording.
+
+    Attributes:
+        path: of the recording.
+        text: of the best path.
+        score: log-probability of the best path.
+        words: text, start and end in seconds, and confidence of each word (not for phones).
+        symbols: the same for each character, word or phone.
+    """
+
+    path: str
+    text: str
+    score: float
+    words: list[dict[str, Any]]
+    symbols: list[dict[str, Any]]
+
+    def __str__(self) -> str:
+        return f"{self.path}\t{self.text}"
+
+
+@dataclass(frozen=True)
+class BestPath:
+    """The most probable class of each frame, and its log-probability."""
+
+    classes: np.ndarray
+    scores: np.ndarray
+
+
+Chunk = tuple[torch.Tensor, int, int]
+"""Features (frames, width), and the network's frames to leave out at their start and at their end."""
+
+
+def chunks_of_file(path: Path, features: Features, width: int, subsampling: int) -> Iterator[Chunk]:
+    """The features of a file, in chunks if it is long."""
+    overlap = OVERLAP_SECONDS * 100 // subsampling
+    if path.suffix.lower() in FEATURE_SUFFIXES:
+        whole = torch.from_numpy(read_features(path, width))
+        size, step = CHUNK_SECONDS * 100, (CHUNK_SECONDS - OVERLAP_SECONDS) * 100
+        starts = range(0, max(1, len(whole) - OVERLAP_SECONDS * 100), step)
+        for number, start in enumerate(starts):
+            last = number == len(starts) - 1
+            yield whole[start : None if last else start + size], overlap // 2 * (number > 0), overlap // 2 * (not last)
+        return
+    hop = features.log_mel.hop
+    size, step = CHUNK_SECONDS * 100 * hop, (CHUNK_SECONDS - OVERLAP_SECONDS) * 100 * hop
+    kept, first = np.zeros(0, np.float32), True
+    for block in sound_blocks(path, features.rate):
+        kept = np.concatenate([kept, block])
+        while len(kept) > size + OVERLAP_SECONDS * 100 * hop:  # the rest is long enough for a chunk of its own
+            # frames are centred: that of sample `size` belongs to the next chunk
+            yield features.of_samples(kept[:size])[:-1], overlap // 2 * (not first), overlap // 2
+            kept, first = kept[step:], False
+    yield features.of_samples(kept), overlap // 2 * (not first), 0
+
+
+def find_best_path(logits: torch.Tensor) -> BestPath:
+    """Of logits (frames, classes)."""
+    scores, classes = logits.double().log_softmax(1).max(1)
+    return BestPath(classes.numpy(), scores.numpy())
+
+
+def join_paths(paths: list[BestPath]) -> BestPath:
+    return BestPath(np.concatenate([p.classes for p in paths]), np.concatenate([p.scores for p in paths]))
+
+
+def collapse(path: BestPath) -> list[tuple[int, int, int, float]]:
+    """(class, first frame, last frame, confidence) of each label: repeats are merged, blanks (class 0) left out.
+
+    The confidence is exp of the mean log-probability over the label's frames.
+
+    Example:
+        >>> collapse(BestPath(np.array([0, 2, 2, 0, 2]), np.zeros(5)))
+        [(2, 1, 2, 1.0), (2, 4, 4, 1.0)]
+    """
+    edges = np.flatnonzero(np.diff(path.classes, prepend=-1, append=-1))
+    runs = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+    return [
+        (int(path.classes[first]), first, stop - 1, math.exp(float(path.scores[first:stop].mean())))
+        for first, stop in runs
+        if path.classes[first]
+    ]
+
+
+def make_transcript(path: Path, found: BestPath, vocabulary: Vocabulary, seconds_per_frame: float) -> SpeechTranscript:
+    """The transcript of a best path."""
+    labels = collapse(found)
+    segments = [
+        Segment(
+            round_time(first * seconds_per_frame),
+            round_time((last + 1) * seconds_per_frame),
+            vocabulary.characters[label - 1],
+            round(confidence, 6),
+        )
+        for label, first, last, confidence in labels
+    ]
+    text = vocabulary.decode([label for label, *_ in labels])
+    words = [] if vocabulary.unit == "phones" else segments if vocabulary.unit == "words" else join_words(segments)
+    score = round(float(found.scores.sum()), 6)
+    return SpeechTranscript(str(path), text, score, list(map(_as_dict, words)), list(map(_as_dict, segments)))
+
+
+def join_words(characters: list[Segment]) -> list[Segment]:
+    """The words of characters: from the start of the first to the end of the last; blanks separate them.
+
+    The confidence is the geometric mean of those of the characters.
+    """
+    words: list[list[Segment]] = [[]]
+    for segment in characters:
+        if segment.text.isspace():
+            words.append([])
+        else:
+            words[-1].append(segment)
+    return [
+        Segment(word[0].start, word[-1].end, "".join(s.text for s in word), _geometric_mean(word))
+        for word in words
+        if word
+    ]
+
+
+def _geometric_mean(segments: list[Segment]) -> float:
+    logs = [math.log(max(segment.confidence or 0.0, 1e-300)) for segment in segments]
+    return round(math.exp(sum(logs) / len(logs)), 6)
+
+
+def _as_dict(segment: Segment) -> dict[str, Any]:
+    return {"text": segment.text, "start": segment.start, "end": segment.end, "confidence": segment.confidence}

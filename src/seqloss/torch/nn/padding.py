@@ -1,0 +1,35 @@
+"""The padding of batches of uneven rows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqloss.errors import ShapeError, wrong_length
+
+
+def mask_padding(rows: Tensor, lengths: Tensor) -> Tensor:
+    """Rows with 0 in the padding, whatever it held.
+
+    Args:
+        rows: (batch, time) or (batch, time, features).
+        lengths: (batch,), of the rows in time.
+    """
+    used = torch.arange(rows.shape[1], device=rows.device) < lengths.to(rows.device)[:, None]
+    return torch.where(used if rows.dim() == 2 else used[:, :, None], rows, 0)
+
+
+def check_lengths(lengths: Tensor, batch: int, limit: int, axis: str) -> Tensor:
+    """The lengths as int64.
+
+    Raises:
+        ShapeError: not one per row.
+        LengthError: outside of 0 to the limit.
+    """
+    if lengths.shape != (batch,):
+        raise ShapeError(f"lengths: expected shape ({batch},), one for each row, found {tuple(lengths.shape)}.")
+    if lengths.device.type == "cpu":  # those on an accelerator are not waited for
+        for row, length in enumerate(lengths.tolist()):
+            if not 0 <= length <= limit:
+                raise wrong_length("lengths", row, length, limit, axis)
+    return lengths.long()

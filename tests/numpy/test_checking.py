@@ -27,7 +27,7 @@ def least(call: Callable[[], object], turns: int) -> float:
     return 1e-9 * min(times)
 
 
-@pytest.mark.parametrize("workload", [SMALL, LARGE], ids=["ocr", "long"])
+@pytest.mark.parametrize("workload", [SMALL, pytest.param(LARGE, marks=pytest.mark.long)], ids=["ocr", "long"])
 def test_looking_at_labels_and_lengths_costs_next_to_nothing(workload: tuple[int, int, int, int]) -> None:
     batch, frames, classes, labels = workload
     rng = np.random.default_rng(0)

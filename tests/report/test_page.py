@@ -161,7 +161,7 @@ def test_a_folder_without_a_run_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not BROWSER, reason="no Chromium here")
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.long), 390])
 def test_a_browser_shows_the_page_and_runs_none_of_its_texts(
     trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, dark: bool
 ) -> None:

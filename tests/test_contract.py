@@ -342,10 +342,15 @@ class TestProbabilities:
         for frames in ([[0.2, 0.8], [0.2, 0.7]], [[1.2, -0.2]], [[0.6, 0.6, -0.2]], [[1.0], [1.0]], [[np.nan, 1.0]]):
             assert not contract.look_like_probabilities(np.array(frames)), frames
         assert not contract.look_like_probabilities(np.zeros((0, 4)))
-        assert not contract.look_like_probabilities(np.array([[0.25, 0.25, 0.5005]]))
+        assert not contract.look_like_probabilities(np.zeros((2, 4)))
+        assert not contract.look_like_probabilities(np.array([[0.25, 0.25, 0.515]]))
 
     def test_the_slack_grows_with_the_rounding_of_a_half_type(self) -> None:
-        assert contract.look_like_probabilities(np.array([[0.25, 0.25, 0.5005]]), 2.0**-10)
+        assert contract.look_like_probabilities(np.array([[0.25, 0.25, 0.515]]), 2.0**-7)
+
+    def test_values_that_were_rounded_and_frames_of_zeros_are_probabilities_too(self) -> None:
+        assert contract.look_like_probabilities(np.array([[0.25, 0.25, 0.504]]))
+        assert contract.look_like_probabilities(np.array([[0.25, 0.25, 0.5], [0.0, 0.0, 0.0]]))
 
     def test_the_first_row_of_probabilities_is_refused(self) -> None:
         scores = np.log([[[0.2, 0.8], [0.4, 0.6]]] * 3)

@@ -210,8 +210,8 @@ def not_normalized(row: int, frame: int, total: float) -> NormalizationError:
     )
 
 
-def found_probabilities(row: int, *, normalize: bool) -> NormalizationError:
-    """The error for frames in [0, 1] that add up to 1."""
+def found_probabilities(row: int, *, normalize: bool, zeros: int | None = None) -> NormalizationError:
+    """The error for frames in [0, 1] that add up to 1; `zeros` is the first frame that holds zeros only."""
     if normalize:
         wanted = "scores before softmax; pass those, because the loss applies log_softmax itself, or take the logarithm"
         advice = f"{wanted} of the probabilities"
@@ -219,8 +219,10 @@ def found_probabilities(row: int, *, normalize: bool) -> NormalizationError:
         advice = (
             "log-probabilities; take their logarithm: log(p), or log_softmax in place of the softmax and not after it"
         )
+    lengths = "" if zeros is None else f"; frame {zeros} holds zeros only: give logit_lengths without such frames"
     return NormalizationError(
-        f"logits: row {row} holds probabilities (its frames in use are in [0, 1] and add up to 1), expected {advice}."
+        f"logits: row {row} holds probabilities (its frames in use are in [0, 1] and add up to 1), expected {advice}"
+        f"{lengths}."
     )
 
 

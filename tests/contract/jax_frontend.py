@@ -168,6 +168,8 @@ def few_sizes(
     shape = np.shape(logits)
     try:
         batch = contract.validate(shape, targets, logit_lengths, target_lengths, blank=options.get("blank", 0))
+        if not options.get("normalize", True):
+            contract.check_normalized(np.asarray(logits, np.float32), batch.logit_lengths, 2.0**-7)
     except errors.SeqLossError:
         return None
     if np.ndim(targets) != 2:

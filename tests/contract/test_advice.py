@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,16 @@ from .frontend import Frontend
 def softmax(scores: np.ndarray) -> np.ndarray:
     powers = np.exp(scores)
     return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def as_bfloat16(values: np.ndarray) -> np.ndarray:
+    """The values of bfloat16 nearest to these, in float32."""
+    bits = values.astype(np.float32).view(np.uint32)
+    return ((bits + 0x8000) & 0xFFFF0000).view(np.float32)
+
+
+def cut_to_three_digits(values: np.ndarray) -> np.ndarray:
+    return np.floor(values * 1000) / 1000
 
 
 SURE = np.eye(4)[[[1, 0, 2], [3, 3, 0]]] * 0.9996 + 0.0001
@@ -46,6 +57,38 @@ def test_probabilities_for_log_probabilities_are_told_to_be_logarithms(
     assert [finding.kind for finding in report.findings] == ["normalization"] * 2
     assert re.match(words, report.findings[0].cause)
     assert "apply log_softmax once" not in str(report)
+
+
+@pytest.mark.parametrize("change", [as_bfloat16, cut_to_three_digits])
+def test_probabilities_that_were_rounded_are_told_to_be_logarithms(
+    frontend: Frontend, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    probabilities = change(softmax(SCORES))
+    assert (np.abs(probabilities.sum(axis=2) - 1) > 2e-4).any()
+    frontend.refuses_scores(
+        lambda: frontend.loss(probabilities, TARGETS, None, LABELS, normalize=False),
+        errors.NormalizationError,
+        "logits: row 0 holds probabilities .* take their logarithm",
+    )
+    assert kinds(frontend, probabilities, TARGETS, None, LABELS) == [(0, "probabilities"), (1, "probabilities")]
+
+
+def test_frames_of_zeros_behind_probabilities_need_lengths(frontend: Frontend) -> None:
+    padded = np.concatenate([SURE, np.zeros((2, 2, 4))], axis=1)
+    time = SURE.shape[1]
+    frontend.refuses_scores(
+        lambda: frontend.loss(padded, TARGETS, None, LABELS, normalize=False),
+        errors.NormalizationError,
+        f"take their logarithm: .*; frame {time} holds zeros only: give logit_lengths without such frames",
+    )
+
+
+def test_the_logarithm_with_lengths_without_frames_of_zeros_is_right(precise_frontend: Frontend) -> None:
+    time = SURE.shape[1]
+    with np.errstate(divide="ignore"):
+        log_probs = np.log(np.concatenate([SURE, np.zeros((2, 2, 4))], axis=1))
+    found = precise_frontend.loss(log_probs, TARGETS, [time, time], LABELS, normalize=False)
+    np.testing.assert_allclose(found, EXACT, rtol=1e-3)
 
 
 def test_a_check_tells_probabilities_from_scores_before_softmax(frontend: Frontend) -> None:

@@ -178,7 +178,16 @@ def test_zero_for_no_path_is_told_how_to_be_declared() -> None:
     ids=["zeros", "inf", "a gradient", "a NaN gradient", "a huge loss"],
 )
 def test_promised_zero_infinity_is_exactly_0(function: Callable, outcome: str) -> None:
-    assert result_of("impossible", function, zero_infinity=True).outcome == outcome
+    result = result_of("impossible", function, zero_infinity=True)
+    assert result.outcome == outcome
+    if result.finding:
+        assert "infeasible rows are not replaced one by one" in result.finding.cause
+
+
+def test_rows_without_frames_have_a_cause_of_their_own() -> None:
+    finding = result_of("empty", ORDINARY[0]).finding
+    assert finding is not None
+    assert "the first frame of a row without frames" in finding.cause
 
 
 def test_one_that_keeps_zero_infinity_is_right_everywhere() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from seqloss import errors
 from seqloss.contract.arrays import Batch, bad_rows
 from seqloss.contract.constants import NORMALIZATION_SLACK
-from seqloss.contract.probabilities import look_like_probabilities
+from seqloss.contract.probabilities import describe_probabilities, look_like_probabilities
 from seqloss.contract.reductions import check_reduction
 
 Infeasible = Literal["inf", "zero", "raise"]
@@ -112,5 +112,5 @@ def not_normalized(log_probs: np.ndarray, row: int, rounding: float = 0.0) -> er
     if not wrong.size:
         return None
     if look_like_probabilities(log_probs, rounding):
-        return errors.found_probabilities(row, normalize=False)
+        return describe_probabilities(log_probs, row, normalize=False)
     return errors.not_normalized(row, int(wrong[0]), float(totals[wrong[0]]))

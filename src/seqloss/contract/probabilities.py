@@ -6,23 +6,25 @@ import numpy as np
 
 from seqloss import errors
 
-SUM_SLACK = 1e-4
-"""How far from 1 the sum of a frame's probabilities may be: a float32 softmax is within 1e-5 for 100,000 classes."""
+SUM_SLACK = 1e-2
+"""How far from 1 the sum of a frame's probabilities may be: a softmax in bfloat16 is within 4e-3, and its values may
+have been cast to float32 since."""
 
 
 def look_like_probabilities(frames: np.ndarray, rounding: float = 0.0) -> bool:
     """Whether all frames of a row are in [0, 1] and add up to 1, as after a softmax.
 
-    One class is no evidence: its probability is always 1.
+    One class is no evidence: its probability is always 1. Frames of zeros, such as those of a mask, are left out.
 
     Args:
         frames: the frames in use of one row, (time, classes).
         rounding: as in `check_normalized`. A softmax in a half type rounds exp, their sum and the quotient, so that a
             frame's sum is off by up to two roundings of 1.
     """
-    if frames.shape[0] == 0 or frames.shape[1] < 2:
+    if frames.shape[1] < 2:
         return False
-    if not ((frames >= 0) & (frames <= 1)).all():
+    frames = frames[(frames != 0).any(axis=1)]
+    if frames.shape[0] == 0 or not ((frames >= 0) & (frames <= 1)).all():
         return False
     sums = frames.sum(axis=1, dtype=np.float64)
     return bool((np.abs(sums - 1) <= SUM_SLACK + rounding).all())
@@ -37,7 +39,13 @@ def probabilities_for_scores(frames: np.ndarray, row: int, rounding: float = 0.0
     """
     if not look_like_probabilities(frames, rounding) or (frames == frames[:, :1]).all():
         return None
-    return errors.found_probabilities(row, normalize=True)
+    return describe_probabilities(frames, row, normalize=True)
+
+
+def describe_probabilities(frames: np.ndarray, row: int, *, normalize: bool) -> errors.NormalizationError:
+    """The error for frames that look like probabilities; it names the first frame of zeros, whose logarithm is -inf."""
+    zeros = np.flatnonzero(~frames.any(axis=1))
+    return errors.found_probabilities(row, normalize=normalize, zeros=int(zeros[0]) if zeros.size else None)
 
 
 def refuse_probabilities(scores: np.ndarray, logit_lengths: np.ndarray, rounding: float = 0.0) -> None:
@@ -55,5 +63,6 @@ def refuse_probabilities(scores: np.ndarray, logit_lengths: np.ndarray, rounding
     with np.errstate(all="ignore"):
         near = np.abs(scores[:, 0].sum(axis=1) - 1) < 0.1
     for row in np.flatnonzero(near & (logit_lengths > 0)):
-        if look_like_probabilities(scores[row, : logit_lengths[row]], rounding):
-            raise errors.found_probabilities(int(row), normalize=False)
+        frames = scores[row, : logit_lengths[row]]
+        if look_like_probabilities(frames, rounding):
+            raise describe_probabilities(frames, int(row), normalize=False)

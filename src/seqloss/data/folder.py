@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -25,12 +25,20 @@ SPLITS = {
 """What people call the splits, in lower case."""
 
 TEXT_SUFFIXES = frozenset((".csv", ".tsv", ".txt", ".json", ".jsonl"))
-"""Files that may hold the texts of a data set."""
+"""Files of texts that can be read."""
+
+OTHER_TEXT_SUFFIXES = frozenset(
+    (
+        ".arrow", ".box", ".h5", ".hocr", ".html", ".mat", ".mdb", ".npy", ".npz", ".ods", ".parquet", ".pkl", ".xls",
+        ".xlsx", ".xml", ".yaml", ".yml",
+    )
+)  # fmt: skip
+"""Files that may hold the texts of a data set, but cannot be read."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A data folder. Hidden files and folders, and `__MACOSX`, are left out.
+    """A data folder. Hidden files and folders, `__MACOSX`, and folders of runs are left out.
 
     Attributes:
         root: the folder.
@@ -96,7 +104,8 @@ class Folder:
     @cached_property
     def text_files(self) -> tuple[str, ...]:
         """Files anywhere below `root` that may hold texts."""
-        return tuple(name for name in self.files if PurePosixPath(name).suffix.lower() in TEXT_SUFFIXES)
+        suffixes = TEXT_SUFFIXES | OTHER_TEXT_SUFFIXES
+        return tuple(name for name in self.files if PurePosixPath(name).suffix.lower() in suffixes)
 
     def text_path(self, file: str) -> Path:
         """The path of a file of texts.
@@ -175,9 +184,17 @@ def _walk(root: Path, follow_links: bool) -> Iterator[str]:
                 folders.clear()
                 continue
             seen.add(real)
+        if Path(place) != root and _is_run(folders, files):
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
         below = PurePosixPath(Path(place).relative_to(root).as_posix())
         yield from (str(below / name) for name in files if not _is_hidden(name))
+
+
+def _is_run(folders: Sequence[str], files: Sequence[str]) -> bool:
+    """Whether these are the contents of a run's folder, which may be in its data folder: --data . --out runs/a."""
+    return "settings.json" in files and "checkpoints" in folders
 
 
 def _find_linked_folders(root: Path) -> Iterator[str]:

@@ -93,9 +93,12 @@ def read_rows(
     names = ItemNames(folder)
     rows: list[Row] = []
     bad: list[BadRow] = []
+    given: list[str] = []
     first: dict[Path, Row] = {}
     for record in reading.records:
         row = make_row(folder, record, names)
+        if isinstance(record.path, str) and not record.problem:
+            given.append(record.path)
         if isinstance(row, Row) and row.path in first:
             row = BadRow(row.file, row.row, f"{row.name}: the same {kind.name} as {describe_location(first[row.path])}")
         if isinstance(row, BadRow):
@@ -105,7 +108,8 @@ def read_rows(
             rows.append(row)
     if not rows and not bad:
         raise DataError(f"{folder.describe()}: it has no rows; add one line for each {kind.name}.")
-    names.refuse_if_none_exists([row.name for row in rows])
+    if not any(row.path.exists() for row in rows):
+        names.refuse_if_none_exists(given)
     rows, split_line = split_by_folders(rows)
     texts = f"texts are {reading.texts}" if chosen.in_names else f"texts: {reading.texts}"
     lines = [texts, *reading.notes, *names.notes()]
@@ -146,6 +150,7 @@ def _name_below(images: Path, path: Path, given: str) -> str:
 
 def _require_string(value: object, column: str) -> str:
     """The value of a cell, which must exist and be a string."""
+    column = f"column {column}" if column.isdecimal() else column  # of a table without a header
     if value is None:
         raise DataError(f"{column} is missing")
     if not isinstance(value, str):

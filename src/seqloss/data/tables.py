@@ -49,7 +49,7 @@ def read_text(path: Path) -> str:
 
 
 def read_csv(text: str, separator: str) -> Iterator[Line]:
-    """The entries of a CSV text that are not blank lines.
+    """The entries of a CSV text that are not blank lines. A cell may have blanks before its quotation mark.
 
     An unclosed quotation mark would include all following lines. So after an invalid entry, parsing continues with the
     line after its first one.
@@ -57,7 +57,7 @@ def read_csv(text: str, separator: str) -> Iterator[Line]:
     lines = list(io.StringIO(text, newline=""))
     start = line = 0
     while start < len(lines):
-        reader = csv.reader(lines[start:], strict=True, delimiter=separator)
+        reader = csv.reader(lines[start:], strict=True, delimiter=separator, skipinitialspace=True)
         line = start
         try:
             for cells in reader:
@@ -85,6 +85,12 @@ def read_names_and_texts(text: str, separator: str) -> Iterator[Line]:
             continue
         name, found, rest = line.partition(separator)
         yield Line(number, [name.strip(), rest] if found else [name.strip()])
+
+
+def declared_separator(text: str) -> str | None:
+    """The separator that a first line `sep=;` declares, as Excel writes and reads it; None without one."""
+    found = re.match(r'"?sep=(.)"?[ ,;\t]*(\r|\n|$)', text, re.IGNORECASE)
+    return found[1] if found else None
 
 
 def unquote(text: str) -> str:
@@ -119,6 +125,6 @@ def split_lines(text: str) -> list[str]:
 
 def guess_separator(first: str, wanted: Iterable[str] = SEPARATORS) -> str:
     """The separator with which the first line has the most cells; a comma if it has one cell only."""
-    counts = {separator: len(next(csv.reader([first], delimiter=separator), [])) for separator in wanted}
+    counts = {one: len(next(csv.reader([first], delimiter=one, skipinitialspace=True), [])) for one in wanted}
     best = max(counts, key=lambda separator: counts[separator])
     return best if counts[best] > 1 else ","

@@ -15,7 +15,7 @@ from seqloss.verify.reproduction import make_script
 from seqloss.verify.runner import CallFailed, Runner
 from seqloss.verify.search import find_violating_problem
 from seqloss.verify.severity import WRONG, Severity
-from seqloss.verify.typical_causes import TYPICAL_CAUSES
+from seqloss.verify.typical_causes import TYPICAL_CAUSES, ZERO_INFINITY_CAUSE
 
 TIMED_OUT = "its values are unknown: it hangs, or it is slow and needs a larger --limit (`Effort.limit`)"
 
@@ -139,6 +139,8 @@ def _make_finding(law: Law, runner: Runner, worst: Violation, case: str) -> Find
         cause = TYPICAL_CAUSES[law.name]
         if law.name == "refuses-labels":
             cause = likely_label_handling(runner) or cause
+        if law.name == "impossible" and runner.implementation.zero_infinity:
+            cause = ZERO_INFINITY_CAUSE
     severity = severity_of(law, worst)
     return Finding(worst.expected, worst.found, worst.reason, script, case, cause, worst.timed_out, severity)
 

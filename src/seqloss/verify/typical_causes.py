@@ -32,8 +32,11 @@ TYPICAL_CAUSES = {
     "nan-in-a-row": "NaN in one row is summed into the other rows",
     "refuses-labels": "labels are used as indices without being checked",
     "refuses-lengths": "lengths are used without being checked",
-    "empty": "it reads the first label of an empty target",
+    "empty": "it reads the first label of an empty target, or the first frame of a row without frames",
     "lengths": "lengths are computed from fractions of the axis and truncated or rounded up: round them",
     "sizes": "a buffer has a fixed size, a counter is too narrow, or the remainder after full vectors is dropped",
     "long": "rounding errors add up over thousands of frames: float32 logarithms near -1,000 are 6e-5 apart",
 }
+
+ZERO_INFINITY_CAUSE = "infeasible rows are not replaced one by one: only where a loss is inf, loss and gradient are 0"
+"""Of `impossible`, where a loss of 0 is promised."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from seqloss.data.folder import Folder
-from seqloss.data.layouts import file_names, labels, layouts_of, manifest
+from seqloss.data.folder import SPLITS, TEXT_SUFFIXES, Folder
+from seqloss.data.layouts import file_names, label_number, labels, layouts_of, manifest, mjsynth, pairs
 from seqloss.data.layouts.file_names import list_first
 from seqloss.data.layouts.layout import Layout
 from seqloss.errors import DataError, OptionError
@@ -31,6 +32,8 @@ def choose_layout(folder: Folder, name: str | None = None) -> tuple[Layout, Sequ
     ]
     if any(layout is manifest.LAYOUT for layout, _ in fits):
         fits = [(layout, found) for layout, found in fits if not layout.beside]
+    if fits and fits[0][0] is mjsynth.LAYOUT and (found := label_number.LAYOUT.find(folder)):
+        fits.append((label_number.LAYOUT, found))  # 2_cats_1.png in a folder without subfolders
     if len(fits) > 1:
         raise DataError(_describe_two(folder, fits))
     if fits:
@@ -69,13 +72,20 @@ def _name_first(found: Sequence[str]) -> str:
 
 
 def _describe_none(folder: Folder) -> str:
-    below = sorted({PurePosixPath(file).parent.as_posix() for file in folder.text_files} - {"."})
+    below = _list_folders_above(folder.text_files)
     for part in below:
         inner = replace(folder, root=folder.root / part, images=folder.root / part)
         if any(layout.find(inner) for layout in layouts_of(folder.kind) if not layout.in_names):
-            return f"{folder.root}: the texts are in {part}; give --data {folder.root / part}"
+            images = "" if inner.items else f" {folder.kind.option} {folder.images}"
+            return f"{folder.root}: the texts are in {part}; give --data {folder.root / part}{images}"
+    for part in below:
+        for place in _list_folders_above(folder.items):
+            inner = replace(folder, root=folder.root / part, images=folder.images / place)
+            if pairs.LAYOUT.find(inner):
+                options = f"--data {inner.root} {folder.kind.option} {inner.images}"
+                return f"{folder.root}: the texts of {place} are in {part}; give {options}"
     if folder.items and folder.text_files:
-        tables = [file for file in folder.text_files if not file.endswith(".json")]
+        tables = sorted(filter(_is_table, folder.text_files), key=_rank_of_split)
         first = f"if {tables[0]} has them, give --data {folder.root / tables[0]}; " if tables else ""
         names = list_first(PurePosixPath(item).stem for item in folder.items)
         return (
@@ -84,6 +94,22 @@ def _describe_none(folder: Folder) -> str:
             f"{file_names.LAYOUT.name}; else write labels.csv with the columns filename,words."
         )
     return f"{folder.describe()}: no {folder.item}s and no texts in it, or none that are known; {_list(folder)}"
+
+
+def _list_folders_above(files: Iterable[str]) -> list[str]:
+    """All folders, but the data folder itself, that hold some of the files; those that hold others first."""
+    folders = {str(parent) for file in files for parent in PurePosixPath(file).parents} - {"."}
+    return sorted(folders, key=lambda name: (name.count("/"), name))
+
+
+def _is_table(file: str) -> bool:
+    return PurePosixPath(file).suffix.lower() in TEXT_SUFFIXES - {".json"}
+
+
+def _rank_of_split(file: str) -> int:
+    """0 for a file of the training split, which is tried first; last for one of the test split."""
+    found = {SPLITS.get(word) for word in re.split(r"[^a-z]+", file.lower())}
+    return next((k for k, split in enumerate(("train", "validation", "test")) if split in found), 0)
 
 
 def _list(folder: Folder) -> str:

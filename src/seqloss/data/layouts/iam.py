@@ -48,7 +48,7 @@ def read_iam(folder: Folder, files: Sequence[str]) -> Reading:
     if len(files) > 1:
         raise DataError(
             f"{folder.root}: has images for {' and '.join(files)}; pass the one to read, as "
-            f"--data {folder.root / files[0]}."
+            f"--data {folder.root / files[0]} --images {folder.images}"
         )
     file = files[0]
     pattern = PATTERNS[PurePosixPath(file).name.lower()]

@@ -16,7 +16,7 @@ NAME = re.compile(r"(.+)_\d+", re.DOTALL)
 
 def find_label_numbers(folder: Folder) -> Sequence[str]:
     """The images, if all are named so; a series such as img_1.png, img_2.png has numbers, but no texts."""
-    if folder.file is not None or mjsynth.names_fit(folder):
+    if folder.file is not None or mjsynth.is_nested(folder):
         return []
     found = [NAME.fullmatch(PurePosixPath(item).stem) for item in folder.items]
     labels = {match[1] for match in found if match}

@@ -25,9 +25,13 @@ KNOWN = frozenset(("lexicon.txt", "imlist.txt"))
 LINE = re.compile(r"(\S*\d+_[^_/]+_\d+\.\w+) \d+\s*")
 
 
-def names_fit(folder: Folder) -> bool:
-    """Whether every image is in a subfolder and is named so."""
-    return bool(folder.items) and all("/" in item and NAME.fullmatch(PurePosixPath(item).stem) for item in folder.items)
+def is_nested(folder: Folder) -> bool:
+    """Whether every image is named so and is in a subfolder, so that the numbers are not part of a text."""
+    return _names_fit(folder) and all("/" in item for item in folder.items)
+
+
+def _names_fit(folder: Folder) -> bool:
+    return bool(folder.items) and all(NAME.fullmatch(PurePosixPath(item).stem) for item in folder.items)
 
 
 def find_mjsynth(folder: Folder) -> Sequence[str]:
@@ -40,7 +44,7 @@ def find_mjsynth(folder: Folder) -> Sequence[str]:
     if annotations or folder.file is not None:
         return annotations
     others = {PurePosixPath(file).name for file in folder.text_files} - KNOWN
-    return folder.items if not others and names_fit(folder) else []
+    return folder.items if not others and _names_fit(folder) else []
 
 
 def _first_line(folder: Folder, file: str) -> str:
@@ -70,6 +74,4 @@ def _make_record(file: str, number: int | None, item: str, split: str | None) ->
     return Record(file, number, item, match[1], split)
 
 
-LAYOUT = Layout(
-    "mjsynth", "names such as 115_Lube_45484.jpg in nested folders", find_mjsynth, read_mjsynth, kind=IMAGES
-)
+LAYOUT = Layout("mjsynth", "names such as 115_Lube_45484.jpg", find_mjsynth, read_mjsynth, kind=IMAGES)

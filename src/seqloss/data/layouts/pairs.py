@@ -35,11 +35,12 @@ def text_beside(item: str, suffix: str, files: frozenset[str]) -> str | None:
     stems = [str(stem)]
     if stem.suffix.lower() in (".bin", ".nrm"):
         stems.append(str(stem.with_suffix("")))
-    return next((name + suffix for name in stems if name + suffix in files), None)
+    written = (name + case for name in stems for case in (suffix, suffix.upper()))
+    return next((name for name in written if name in files), None)
 
 
 def read_pairs(folder: Folder, texts: Sequence[str]) -> Reading:
-    suffix = ".gt.txt" if texts[0].endswith(".gt.txt") else ".txt"
+    suffix = ".gt.txt" if texts[0].lower().endswith(".gt.txt") else ".txt"
     shown = PurePosixPath(texts[0]).name
     return Reading(_read_pairs(folder, suffix), f"files *{suffix} beside the {folder.item}s, such as {shown}")
 
@@ -62,7 +63,7 @@ def _read_pairs(folder: Folder, suffix: str) -> Iterator[Record]:
         yield Record(text, path=item, text=content.removesuffix("\n").removesuffix("\r"))
     if suffix == ".gt.txt":
         for text in folder.files:
-            if text.endswith(suffix) and text not in used:
+            if text.lower().endswith(suffix) and text not in used:
                 yield Record(text, problem=f"no {folder.item} beside it; put it there, or remove the text")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from seqloss.data.columns import Columns, find_columns, find_columns_without_header
@@ -12,6 +12,7 @@ from seqloss.data.layouts.layout import Reading, Record
 from seqloss.data.tables import (
     SEPARATORS,
     Line,
+    declared_separator,
     guess_separator,
     read_csv,
     read_jsonl,
@@ -78,8 +79,11 @@ def _make_record(file: str, where: PurePosixPath, line: Line, columns: Columns, 
 
 def _find_csv_columns(shown: str, text: str, folder: Folder, *, tabs: bool) -> tuple[Iterator[Line], Columns]:
     first = next((line for line in split_lines(text) if line.strip()), "")
-    separator = "\t" if tabs else guess_separator(first)
+    declared = None if tabs else declared_separator(text)
+    separator = "\t" if tabs else declared or guess_separator(first)
     lines = read_tsv(text) if tabs else read_csv(text, separator)
+    if declared:
+        next(lines)
     header = next(lines, None)
     if header is None:
         raise DataError(f"{shown}: empty; write a header line path,text and one line for each {folder.item}.")
@@ -96,7 +100,7 @@ def _find_csv_columns(shown: str, text: str, folder: Folder, *, tabs: bool) -> t
 def _refuse_more_cells(line: Line, count: int, separator: str) -> Line:
     if line.problem or len(line.cells) <= count:
         return line
-    advice = "put texts with " + SEPARATORS[separator] + " in quotation marks"
+    advice = "put texts with " + SEPARATORS.get(separator, repr(separator)) + " in quotation marks"
     if separator == "\t":
         advice = "replace the tabs inside of texts"
     return Line(line.number, problem=f"{len(line.cells)} cells under {count} columns; {advice}")
@@ -107,11 +111,15 @@ def _find_columns_of_lines(shown: str, text: str, folder: Folder) -> tuple[Itera
     full = [line for line in split_lines(text) if line.strip()]
     if not full:
         raise DataError(f"{shown}: empty; write one line with name, tab and text for each {folder.item}.")
-    separator = next((one for one in "\t,; " if all(one in line.strip() for line in full[:20])), None)
-    if separator is None:
+    separator = _find_separator([line.strip(" ") for line in full[:20]], folder.is_item)
+    if not separator:
+        number, line = next(
+            (pair for pair in enumerate(split_lines(text), 1) if pair[1].strip() and not set("\t,;") & set(pair[1])),
+            (1, full[0]),
+        )
         raise DataError(
-            f"{shown}: found no comma or tab in line 1, {full[0]!r}; write the name of the {folder.item}, a tab and "
-            "its text."
+            f"{shown}: found no comma or tab in line {number}, {line!r}; write the name of the {folder.item}, a tab "
+            "and its text."
         )
     lines = list(read_names_and_texts(text, separator))
     columns = find_columns_without_header(shown, lines[0].cells, folder.is_item)
@@ -119,6 +127,15 @@ def _find_columns_of_lines(shown: str, text: str, folder: Folder) -> tuple[Itera
         columns = find_columns(shown, [str(cell) for cell in lines.pop(0).cells], phones=folder.phones)
     columns = columns or Columns(0, 1, None, ("1", "2"))
     return _unquote_texts(lines, columns, separator), columns
+
+
+def _find_separator(lines: Sequence[str], is_item: Callable[[str], bool]) -> str:
+    """The separator behind the names of most lines, else the first that is in every line; "" if there is none."""
+    for one in "\t,; ":
+        named = sum(one in line and is_item(line.partition(one)[0].strip()) for line in lines)
+        if 2 * named >= len(lines):
+            return one
+    return next((one for one in "\t,; " if all(one in line for line in lines)), "")
 
 
 def _unquote_texts(lines: Sequence[Line], columns: Columns, separator: str) -> Iterator[Line]:

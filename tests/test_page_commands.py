@@ -38,7 +38,9 @@ def check_seqloss(arguments: list[str]) -> None:
 
 
 def options_of(command: object) -> set[str]:
-    return {option for parameter in command.params for option in parameter.opts if option.startswith("-")} | {"--help"}
+    """With those that switch off: --no-speed."""
+    options = (option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts])
+    return {option for option in options if option.startswith("-")} | {"--help"}
 
 
 def all_options(command: object = COMMAND) -> set[str]:

@@ -20,6 +20,7 @@ from seqloss.training import engine
         (["train", "--help"], ["ocr", "again resumes the run"]),
         (["train", "ocr", "--help"], ["--data", "--out", "--skip-bad", "--fresh", "adamw, adam or sgd", "Example: "]),
         (["transcribe", "--help"], ["--json", "one text line each"]),
+        (["align", "--help"], ["the text itself, not the name of a file", "--text-file", "textgrid, ctm, srt, json"]),
     ],
 )
 def test_help_names_what_can_be_done(seqloss, monkeypatch, arguments, shown) -> None:
@@ -67,14 +68,16 @@ def test_without_the_extra_the_error_names_what_to_install() -> None:
     assert shown.stderr == f"seqloss: {expected}\n"
 
 
-def test_a_package_that_training_lacks_is_named_with_its_extra(seqloss, monkeypatch) -> None:
+@pytest.mark.parametrize(("module", "extra"), [("lightning.pytorch", "train"), ("soundfile", "speech")])
+def test_a_package_that_training_lacks_is_named_with_its_extra(seqloss, monkeypatch, module, extra) -> None:
     def train(*arguments: object, **options: object) -> None:
-        raise ModuleNotFoundError("No module named 'lightning'", name="lightning.pytorch")
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
     monkeypatch.setattr(engine, "train", train)
     code, _, err = seqloss("train", "ocr")
     assert code == 2
-    assert err == "error: this command needs lightning, which is not installed: pip install 'seqloss[train]'.\n"
+    package = module.partition(".")[0]
+    assert err == f"error: this command needs {package}, which is not installed: pip install 'seqloss[{extra}]'.\n"
 
 
 def test_the_help_shows_the_defaults_of_the_settings(seqloss, monkeypatch) -> None:

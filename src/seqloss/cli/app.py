@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from seqloss import __version__
-from seqloss.cli import console, export, report, train, transcribe, verify
+from seqloss.cli import align, console, export, report, train, transcribe, verify
 from seqloss.cli.messages import report_error
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -42,6 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(train.make_app(), name="train")
 app.command()(transcribe.transcribe)
+app.command(epilog=align.EXAMPLES)(align.align)
 app.command()(report.report)
 app.command()(export.export)
 app.command(epilog=verify.EXAMPLES)(verify.verify)

@@ -12,7 +12,9 @@ from rich.text import Text
 from seqloss import errors
 from seqloss.cli import console
 
-EXTRAS = {"hypothesis": "verify", "cloudpickle": "verify"}
+EXTRAS = {
+    "hypothesis": "verify", "cloudpickle": "verify", "soundfile": "speech", "soxr": "speech", "jiwer": "speech",
+}  # fmt: skip
 """The extra that installs a package; the others come with "train"."""
 
 

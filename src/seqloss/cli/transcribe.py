@@ -18,12 +18,15 @@ from seqloss.recipes import load_task
 
 def transcribe(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
-    inputs: Annotated[list[Path], typer.Argument(help="Files to transcribe; for OCR, images of one text line each.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Files to transcribe: recordings, or images of one text line each.")
+    ],
     as_json: Annotated[
         bool,
         typer.Option(
             "--json",
-            help="One JSON object per line: path, text, score, and for each character its frames and confidence.",
+            help="One JSON object per line: path, text, score, and for each character its confidence and its times or "
+            "frames.",
         ),
     ] = False,
 ) -> None:

@@ -39,6 +39,16 @@ class Predictor:
         with torch.inference_mode():
             return self.task.predict(self.network, given)
 
+    def align(self, given: Any, text: str) -> Any:
+        """Where each part of a text is in an input.
+
+        Raises:
+            DataError: the input or the text cannot be used, or they do not fit.
+            OptionError: the recipe aligns no texts.
+        """
+        with torch.inference_mode():
+            return self.task.align(self.network, given, text)
+
     def outputs(self, batch: Batch) -> Outputs:
         """The network's outputs for a batch."""
         with torch.inference_mode():

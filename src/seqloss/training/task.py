@@ -248,6 +248,15 @@ class Task(ABC):
         """
         raise OptionError(f"recipe {self.name!r} makes no predictions for files.")
 
+    def align(self, network: nn.Module, given: Any, text: str) -> Any:
+        """Where each part of a text is in an input. `seqloss align` gives a path, and writes the
+        `seqloss.recipes.recognition.segments.Alignment` that this returns.
+
+        Raises:
+            DataError: the input or the text cannot be used, or they do not fit.
+        """
+        raise OptionError(f"recipe {self.name!r} finds no times of a text; use a run of `seqloss train speech`.")
+
     def export(self, network: nn.Module, file: Path, items: int) -> int:
         """Write the network's outputs for held-out items, for `seqloss verify --logits`; return how many."""
         raise OptionError(f"recipe {self.name!r} has no logits to export.")

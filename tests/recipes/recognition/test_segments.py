@@ -62,6 +62,13 @@ def test_praatio_reads_the_textgrid(tmp_path: Path) -> None:
     assert [tuple(entry) for entry in grid.getTier("characters").entries] == [(0.2, 0.24, "a")]
 
 
+def test_json_without_other_than_ascii_characters_is_read_back() -> None:
+    alignment = Alignment("ä", 1.0, {"words": [Segment(0.0, 1.0, "жук", 0.5)]})
+    assert "жук" in to_json(alignment)
+    assert to_json(alignment, ascii_only=True).isascii()
+    assert from_json(to_json(alignment, ascii_only=True)) == alignment
+
+
 def test_a_subtitle_has_hours() -> None:
     assert to_srt(Alignment("a", 9000, {"words": [Segment(3661.5, 7322.004, "x")]})) == (
         "1\n01:01:01,500 --> 02:02:02,004\nx\n"

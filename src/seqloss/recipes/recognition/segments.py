@@ -196,11 +196,11 @@ def from_srt(text: str) -> Alignment:
 # --- JSON
 
 
-def to_json(alignment: Alignment) -> str:
-    """All tiers, with confidences."""
+def to_json(alignment: Alignment, *, ascii_only: bool = False) -> str:
+    """All tiers, with confidences; other than ASCII characters may be escaped."""
     tiers = {name: [asdict(segment) for segment in segments] for name, segments in alignment.tiers.items()}
     content = {"name": alignment.name, "seconds": alignment.seconds, "tiers": tiers}
-    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(content, ensure_ascii=ascii_only, indent=1) + "\n"
 
 
 def from_json(text: str) -> Alignment:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from torchmetrics import Metric as Accumulator
 from seqloss.data.reading_order import ReadingOrder
 from seqloss.errors import RunError
 from seqloss.recipes.recognition.error_rates import ErrorRate
+from seqloss.recipes.recognition.segments import Alignment
 from seqloss.recipes.recognition.task import ERRORS, RecognitionTask
+from seqloss.recipes.speech.alignment import align_text
 from seqloss.recipes.speech.data import (
     STEPS,
     Features,
@@ -162,13 +164,11 @@ class SpeechTask(RecognitionTask):
         soundfile.write(file, samples[: SHOWN_SECONDS * self.settings.rate], self.settings.rate, format="FLAC")
         return "data:audio/flac;base64," + base64.b64encode(file.getvalue()).decode()
 
-    def best_path_of_file(self, network: nn.Module, path: Path) -> Any:
-        """The most probable class of each frame of a recording of any length."""
-        paths = []
+    def logits_of_file(self, network: nn.Module, path: Path) -> Iterator[Tensor]:
+        """The logits (frames, classes) of a recording of any length, in chunks."""
         for features, before, after in chunks_of_file(path, self.features, self.width, self.stride):
             logits, frames = network(features[None], torch.tensor([len(features)]))
-            paths.append(find_best_path(logits[0, before : max(before, int(frames[0]) - after)]))
-        return join_paths(paths)
+            yield logits[0, before : max(before, int(frames[0]) - after)]
 
     @property
     def seconds_per_frame(self) -> float:
@@ -176,8 +176,15 @@ class SpeechTask(RecognitionTask):
         return self.stride * self.features.log_mel.hop / self.settings.rate
 
     def predict(self, network: nn.Module, given: Path) -> SpeechTranscript:
-        found = self.best_path_of_file(network, given)
+        found = join_paths([find_best_path(logits) for logits in self.logits_of_file(network, given)])
         return make_transcript(given, found, self.vocabulary, self.seconds_per_frame)
+
+    def align(self, network: nn.Module, given: Path, text: str) -> Alignment:
+        """When each character and word, or each phone, of a text is said in a recording of any length."""
+        return align_text(
+            given, text, self.logits_of_file(network, given), self.vocabulary,
+            subsampling=self.stride, seconds_per_frame=self.seconds_per_frame,
+        )  # fmt: skip
 
     def draw_input(self, batch: Any, row: int) -> np.ndarray:
         """The features, low frequencies below."""

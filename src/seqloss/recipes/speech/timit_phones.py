@@ -55,3 +55,9 @@ def are_timit_phones(phones: Iterable[str]) -> bool:
     """Whether these are phones of TIMIT and of no smaller set: all are among the 61, and silence is h#."""
     found = set(phones)
     return "h#" in found and found <= LABELLED
+
+
+def are_trained_phones(phones: Iterable[str]) -> bool:
+    """Whether these are some of the 48 phones that `fold_to_48` gives, silence included."""
+    found = set(phones)
+    return "sil" in found and found <= set(fold_to_48(LABELLED))

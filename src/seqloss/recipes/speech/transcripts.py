@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,10 +89,12 @@ def join_paths(paths: list[BestPath]) -> BestPath:
     return BestPath(np.concatenate([p.classes for p in paths]), np.concatenate([p.scores for p in paths]))
 
 
-def collapse(path: BestPath) -> list[tuple[int, int, int, float]]:
-    """(class, first frame, last frame, confidence) of each label: repeats are merged, blanks (class 0) left out.
+Label = tuple[int, int, int, float]
+"""Class, first frame, last frame, and confidence: exp of the mean log-probability over these frames."""
 
-    The confidence is exp of the mean log-probability over the label's frames.
+
+def collapse(path: BestPath) -> list[Label]:
+    """The labels of a path: repeats are merged, blanks (class 0) left out.
 
     Example:
         >>> collapse(BestPath(np.array([0, 2, 2, 0, 2]), np.zeros(5)))
@@ -110,7 +112,16 @@ def collapse(path: BestPath) -> list[tuple[int, int, int, float]]:
 def make_transcript(path: Path, found: BestPath, vocabulary: Vocabulary, seconds_per_frame: float) -> SpeechTranscript:
     """The transcript of a best path."""
     labels = collapse(found)
-    segments = [
+    segments = make_segments(labels, vocabulary, seconds_per_frame)
+    text = vocabulary.decode([label for label, *_ in labels])
+    words = make_words(segments, vocabulary.unit)
+    score = round(float(found.scores.sum()), 6)
+    return SpeechTranscript(str(path), text, score, list(map(_as_dict, words)), list(map(_as_dict, segments)))
+
+
+def make_segments(labels: Iterable[Label], vocabulary: Vocabulary, seconds_per_frame: float) -> list[Segment]:
+    """The symbols of labels, from the start of their first frame to the end of their last one."""
+    return [
         Segment(
             round_time(first * seconds_per_frame),
             round_time((last + 1) * seconds_per_frame),
@@ -119,10 +130,11 @@ def make_transcript(path: Path, found: BestPath, vocabulary: Vocabulary, seconds
         )
         for label, first, last, confidence in labels
     ]
-    text = vocabulary.decode([label for label, *_ in labels])
-    words = [] if vocabulary.unit == "phones" else segments if vocabulary.unit == "words" else join_words(segments)
-    score = round(float(found.scores.sum()), 6)
-    return SpeechTranscript(str(path), text, score, list(map(_as_dict, words)), list(map(_as_dict, segments)))
+
+
+def make_words(symbols: list[Segment], unit: str) -> list[Segment]:
+    """The words of symbols: of characters joined, of words as they are, of phones none."""
+    return [] if unit == "phones" else join_words(symbols) if unit == "characters" else symbols
 
 
 def join_words(characters: list[Segment]) -> list[Segment]:

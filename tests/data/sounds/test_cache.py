@@ -143,17 +143,12 @@ def test_a_disk_with_little_space_is_left_as_it_is(sound: Path, kept: Path, monk
     assert entries(kept) == []
 
 
-def read_all(sounds: list[Path], kept: Path) -> list[np.ndarray]:
-    return [SoundCache(16_000, kept).read(path) for path in sounds]
-
-
 def test_processes_share_a_folder(tmp_path: Path, kept: Path) -> None:
     sounds = [save(tmp_path / f"{k}.wav", tone(0.5, 8_000, 200 + 50 * k), 8_000) for k in range(12)]
     expected = [read_sound(path) for path in sounds]
     with ProcessPoolExecutor(3, get_context("spawn")) as pool:
-        for found in pool.map(read_all, [sounds] * 6, [kept] * 6):
-            for one, other in zip(found, expected, strict=True):
-                np.testing.assert_array_equal(one, other)
+        for one, other in zip(pool.map(SoundCache(16_000, kept).read, sounds * 6), expected * 6, strict=True):
+            np.testing.assert_array_equal(one, other)
     assert sorted(path.suffix for path in entries(kept)) == [".f32"] * 12
 
 

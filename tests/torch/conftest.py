@@ -36,6 +36,9 @@ QUICK = {
     "test_export_takes_any_number_of_frames": ("[ctc_loss-True", "[CTCLoss-False"),
     "test_grad_and_vjp_and_jacrev_give_the_gradient": ("[labels", "[CTCLoss"),
     "test_jvp_and_jacfwd_give_the_gradient_in_a_direction": ("[ctc_loss",),
+    "test_a_program_recorded_without_a_gradient_has_first_and_second_derivatives": ("[export-ctc_loss", "[make_fx-CTC"),
+    "test_a_single_row_is_compiled_with_its_lengths_in_every_form": ("[(7, 3)",),
+    "test_vmap_inside_a_compiled_program_works_and_what_differentiates_runs_uncompiled_or_is_an_error": ("[none",),
     "test_vmap_over_batches_is_the_loop_over_them": ("[concatenated", "[CTCLoss"),
 }
 """Of the parameters of tests that take long, the ones that do."""

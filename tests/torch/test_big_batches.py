@@ -143,7 +143,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> Gradients:
 
 
 @REDUCTIONS
-@pytest.mark.parametrize("steps", ["one step", "two steps"])
+@pytest.mark.parametrize("steps", [pytest.param("one step", marks=pytest.mark.long), "two steps"])
 @pytest.mark.parametrize("wrapper", ["DDP", "FSDP2"])
 def test_ranks_that_divide_by_their_share_of_the_total_give_the_gradient_of_the_one_big_batch(
     ranks: Gradients, wrapper: str, steps: str, reduction: str

@@ -64,7 +64,8 @@ def test_lengths_that_are_no_integers_are_refused(loss: Loss, place: int, kind: 
             call(*args)
 
 
-@pytest.mark.parametrize("kind", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
 def test_targets_of_over_a_thousand_labels_have_torchs_value_and_gradient(kind: torch.dtype) -> None:
     args = labels(1, 1200, classes=3), [4000], [1200]
     log_probs = scores(4000, 1, 3, kind)

@@ -101,6 +101,7 @@ def test_torch_compile_gives_the_same_bits(backend: str, name: str) -> None:
         assert torch.equal(program(leaf(seed)), FUNCTIONS[name](leaf(seed)))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(INTERPRETED, reason="a matter of the CPU's kernels")
 def test_the_first_call_of_a_process_may_be_a_compiled_one_and_importing_does_not_import_the_compiler() -> None:
     code = """
@@ -123,7 +124,7 @@ def test_a_compiled_loss_refuses_what_breaks_the_contract_when_it_runs() -> None
         program(leaf(), TARGETS[:, :2] + 7)
 
 
-@pytest.mark.parametrize("name", ["ctc_loss", "CTCLoss"])
+@pytest.mark.parametrize("name", ["ctc_loss", pytest.param("CTCLoss", marks=pytest.mark.long)])
 def test_vmap_inside_a_compiled_program_works_and_what_differentiates_runs_uncompiled_or_is_an_error(name: str) -> None:
     many = torch.stack([leaf(seed).detach() for seed in range(3)])
     program = torch.compile(torch.func.vmap(LOSSES[name]), backend="aot_eager", fullgraph=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from seqloss.data import Vocabulary, make_rows_error, read_rows, split_rows
 from seqloss.data.feature_files import read_features
 from seqloss.data.paths import SOUNDS
+from seqloss.data.rows import Row
 from seqloss.data.sound_checks import Recording, check_recordings, describe_fast_texts, describe_recordings
 from seqloss.data.sounds import SoundCache, change_speed, default_cache_folder, draw_speed, samples_after_speed
 from seqloss.data.spec_augment import Masks, SpecAugment
@@ -193,9 +194,7 @@ def load_data(
     return Data(sources, {"data_digest": digest_of(items)}, bad, note), vocabulary, width
 
 
-def _fold(row: Any) -> Any:
-    from dataclasses import replace
-
+def _fold(row: Row) -> Row:
     return replace(row, text=" ".join(fold_to_48(row.text.split())))
 
 

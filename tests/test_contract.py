@@ -355,8 +355,9 @@ class TestProbabilities:
     def test_the_first_row_of_probabilities_is_refused(self) -> None:
         scores = np.log([[[0.2, 0.8], [0.4, 0.6]]] * 3)
         scores[1:] = np.exp(scores[1:])
+        losses = np.array([1.2, -1.2, -1.2])
         refused(errors.NormalizationError, "logits: row 1 holds", call=contract.refuse_probabilities,
-                args=(scores, np.array([2, 2, 2])))  # fmt: skip
-        contract.refuse_probabilities(scores, np.array([2, 0, 0]))
-        contract.refuse_probabilities(scores[:, :0], np.array([0, 0, 0]))
-        contract.refuse_probabilities(np.array([[[np.inf, -np.inf], [0.5, 0.5]]]), np.array([2]))
+                args=(scores, np.array([2, 2, 2]), losses))  # fmt: skip
+        contract.refuse_probabilities(scores, np.array([2, 0, 0]), losses)
+        contract.refuse_probabilities(scores[:, :0], np.array([0, 0, 0]), np.zeros(3))
+        contract.refuse_probabilities(np.array([[[np.inf, -np.inf], [0.5, 0.5]]]), np.array([2]), np.array([np.nan]))

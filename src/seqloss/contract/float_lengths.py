@@ -18,7 +18,7 @@ def refuse_float_lengths(name: str, lengths: Any, axis: str, size: int | None = 
         axis: the axis that they count, in words.
         size: of this axis; None if unknown.
     """
-    if not isinstance(lengths, np.ndarray) or not np.issubdtype(lengths.dtype, np.floating):
+    if not isinstance(lengths, np.ndarray) or lengths.dtype.kind != "f":
         return
     refuse_fractions(name, lengths, axis, size)
     maybe = bool(((lengths >= 0) & (lengths <= 1)).all())

@@ -81,7 +81,7 @@ def _check_integers(name: str, form: Form) -> None:
 def _check_lengths(name: str, form: Form | None, batch: int, axis: str, size: int | None) -> None:
     if form is None:
         return
-    if "float" in str(form.dtype):
+    if not form.integers and "float" in str(form.dtype):
         raise errors.float_lengths(name, form.dtype, axis, size, maybe_fractions=True)
     _check_integers(name, form)
     if len(form.shape) != 1:

@@ -48,21 +48,22 @@ def describe_probabilities(frames: np.ndarray, row: int, *, normalize: bool) -> 
     return errors.found_probabilities(row, normalize=normalize, zeros=int(zeros[0]) if zeros.size else None)
 
 
-def refuse_probabilities(scores: np.ndarray, logit_lengths: np.ndarray, rounding: float = 0.0) -> None:
+def refuse_probabilities(
+    scores: np.ndarray, logit_lengths: np.ndarray, losses: np.ndarray, rounding: float = 0.0
+) -> None:
     """Raise `NormalizationError` for the first row of probabilities where log-probabilities are expected.
-
-    Looks at a row only if its first frame is one of probabilities.
 
     Args:
         scores: (batch, time, classes).
         logit_lengths: int64 (batch,).
+        losses: (batch,). Only rows that no path fits or whose loss is not positive are looked at: scores in [0, 1]
+            give no other.
         rounding: as in `check_normalized`.
     """
-    if scores.shape[1] == 0:
+    suspects = ~(losses > 0) | np.isinf(losses)
+    if not suspects.any():
         return
-    with np.errstate(all="ignore"):
-        near = np.abs(scores[:, 0].sum(axis=1) - 1) < 0.1
-    for row in np.flatnonzero(near & (logit_lengths > 0)):
+    for row in np.flatnonzero(suspects):
         frames = scores[row, : logit_lengths[row]]
         if look_like_probabilities(frames, rounding):
             raise describe_probabilities(frames, int(row), normalize=False)

@@ -59,8 +59,6 @@ def compute_host_rows(
         normalize=options.normalize or exp,  # the scores of CTCLoss need not be log-probabilities
         validate=options.validate,
     )  # fmt: skip
-    if exp and options.validate:
-        contract.refuse_probabilities(values, batch.logit_lengths, log_softmax_rounding(logits.dtype))
     if gradient:  # derivatives are computed later, when the caller may have changed its arrays
         batch = batch.copy()
     weights = _weights(batch, options, values.dtype) if weights is None else weights.astype(values.dtype)
@@ -68,6 +66,8 @@ def compute_host_rows(
         values, batch, normalize=options.normalize, softmax=options.gradient == SOFTMAX,
         infeasible=options.infeasible, gradient=gradient, out=out, weights=None if exp else weights,
     )  # fmt: skip
+    if exp and options.validate:
+        contract.refuse_probabilities(values, batch.logit_lengths, rows.losses, log_softmax_rounding(logits.dtype))
     if exp and gradient:
         assert rows.gradient is not None
         frames = (~rows.zero_gradient).sum(axis=1)  # those in use come first

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("soundfile")
-
 from seqloss.recipes.recognition.segments import Segment
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

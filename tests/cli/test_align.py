@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("soundfile")
-
 from seqloss.recipes.recognition.segments import from_ctm, from_json, from_srt, from_textgrid
 from seqloss.training.engine import train
 from seqloss.training.settings import RunOptions

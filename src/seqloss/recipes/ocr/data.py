@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from seqloss.data import Item, SyntheticWords, Vocabulary, check_rows, make_rows_error, read_line, read_rows, split_rows
+from seqloss.data import Item, SyntheticWords, Vocabulary, check_rows, make_rows_error, read_line, split_rows
 from seqloss.data.checks import describe_tall_images
 from seqloss.data.reading_order import ReadingOrder, describe_reading_order
-from seqloss.data.text_notes import clean_rows
 from seqloss.data.vocabulary import frames_needed
 from seqloss.data.words import SPLITS
-from seqloss.errors import DataError
 from seqloss.recipes.ocr.settings import Settings
-from seqloss.recipes.recognition.data import TextSource, describe_short_rows
+from seqloss.recipes.recognition.data import TextSource, describe_short_rows, digest_of, items_of_splits, read_folder
 from seqloss.training.task import Data, PrintLine, Progress
 
 STRIDE = 4
@@ -94,16 +89,7 @@ def load_data(
         }
         vocabulary = Vocabulary.from_texts(made["train"].words)
         return Data(made, {"data_digest": vocabulary.digest}), *(known or (vocabulary, ReadingOrder()))
-    images = Path(settings.images) if settings.images else None
-    rows, bad, notes = read_rows(
-        Path(settings.data), layout=settings.layout, images=images, follow_links=settings.follow_links
-    )
-    rows, unclear, text_notes = clean_rows(rows, settings.normalize)
-    bad += unclear
-    for line in [*notes, *text_notes.lines()]:
-        print_line(line)
-    if not rows:
-        raise make_rows_error(bad)
+    rows, bad = read_folder(settings, print_line, normalization=settings.normalize)
     splits, strays = split_rows(rows)
     order = known[1] if known else ReadingOrder.from_texts([row.text for row in splits.train], settings.direction)
     check = partial(
@@ -122,31 +108,17 @@ def load_data(
     note = describe_short_rows([(item.target, item.width) for item in items], bad, STRIDE)
     if bad and not skip_bad:
         raise make_rows_error(bad, note)
-    by_path = {item.row.path: item for item in items}
-    sources: dict[str, Any] = {}
-    for name in SPLITS:
-        kept = [by_path[row.path] for row in getattr(splits, name) if row.path in by_path]
-        if kept:
-            sources[name] = Files(kept, settings.height, settings.rotate, augmented=name == "train", seed=settings.seed)
-    if "train" not in sources:
-        raise DataError("no row is left to train with; fix some of these.", bad)
+    sources: dict[str, Any] = {
+        name: Files(kept, settings.height, settings.rotate, augmented=name == "train", seed=settings.seed)
+        for name, kept in items_of_splits(splits, items, bad).items()
+    }
     for line in [
         *describe_reading_order([item.row for item in items], order),
         *describe_tall_images(items, settings.height),
     ]:
         print_line(line)
-    digests = {"data_digest": digest_of(items), BASE_DIRECTION: order.base}
+    digests = {"data_digest": digest_of(item.row for item in items), BASE_DIRECTION: order.base}
     return Data(sources, digests, bad, note), vocabulary, order
-
-
-def digest_of(items: Sequence[Item]) -> str:
-    """A hash of names, texts, splits and the images themselves: other data would end in other weights."""
-    digest = hashlib.sha256()
-    for item in items:
-        row = item.row
-        digest.update(json.dumps([row.name, row.text, row.split]).encode())
-        digest.update(hashlib.sha256(row.path.read_bytes()).digest())
-    return digest.hexdigest()[:16]
 
 
 def augment(line: np.ndarray, needed: int, rng: np.random.Generator) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -89,9 +90,9 @@ class TextTask(Task):
         """A data URI of an item's sound for the report; "" for none."""
         return ""
 
+    @abstractmethod
     def draw_input(self, batch: Batch, row: int) -> np.ndarray:
         """A row's input as an image, (height, width) in 0..1, for the report."""
-        raise NotImplementedError
 
 
 def vocabulary_file(run: Run) -> Path:

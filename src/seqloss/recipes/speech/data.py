@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqloss.data import Vocabulary, make_rows_error, read_rows, split_rows
+from seqloss.data import Vocabulary, make_rows_error, split_rows
 from seqloss.data.feature_files import read_features
-from seqloss.data.paths import SOUNDS
 from seqloss.data.rows import Row
 from seqloss.data.sound_checks import Recording, check_recordings, describe_fast_texts, describe_recordings
 from seqloss.data.sounds import SoundCache, change_speed, default_cache_folder, draw_speed, samples_after_speed
 from seqloss.data.spec_augment import Masks, SpecAugment
 from seqloss.data.spoken_digits import RATE, WORDS, SpokenDigits
-from seqloss.data.text_notes import clean_rows
 from seqloss.data.vocabulary import frames_needed
 from seqloss.data.words import SPLITS
-from seqloss.errors import DataError
-from seqloss.recipes.recognition.data import TextSource, describe_short_rows
+from seqloss.recipes.recognition.data import TextSource, describe_short_rows, digest_of, items_of_splits, read_folder
 from seqloss.recipes.speech.settings import Settings
 from seqloss.recipes.speech.timit_phones import are_timit_phones, fold_to_48
 from seqloss.torch.nn import LogMel
@@ -143,21 +137,7 @@ def load_data(
     features = Features(settings.rate)
     if settings.data is None:
         return *_synthesise(settings, known), features.log_mel.filters
-    audio = Path(settings.audio) if settings.audio else None
-    rows, bad, notes = read_rows(
-        Path(settings.data),
-        layout=settings.layout,
-        images=audio,
-        follow_links=settings.follow_links,
-        kind=SOUNDS,
-        phones=settings.units == "phones",
-    )
-    rows, unclear, text_notes = clean_rows(rows)
-    bad += unclear
-    for line in [*notes, *text_notes.lines()]:
-        print_line(line)
-    if not rows:
-        raise make_rows_error(bad)
+    rows, bad = read_folder(settings, print_line, phones=settings.units == "phones")
     if settings.units == "phones" and are_timit_phones(phone for row in rows for phone in row.text.split()):
         print_line("phones: TIMIT's 61, folded to 48 for training and 39 for scoring (Lee and Hon 1989)")
         rows = [_fold(row) for row in rows]
@@ -180,18 +160,14 @@ def load_data(
     )
     if bad and not skip_bad:
         raise make_rows_error(bad, note)
-    by_path = {item.row.path: item for item in items}
-    sources: dict[str, Any] = {}
-    for name in SPLITS:
-        kept = [by_path[row.path] for row in getattr(splits, name) if row.path in by_path]
-        if kept:
-            sources[name] = Recordings(kept, settings, cutting, augmented=name == "train")
-    if "train" not in sources:
-        raise DataError("no row is left to train with; fix some of these.", bad)
+    sources: dict[str, Any] = {
+        name: Recordings(kept, settings, cutting, augmented=name == "train")
+        for name, kept in items_of_splits(splits, items, bad).items()
+    }
     for line in [*describe_recordings(items, settings.rate), *describe_fast_texts(items, cutting)]:
         print_line(line)
     width = items[0].width or features.log_mel.filters
-    return Data(sources, {"data_digest": digest_of(items)}, bad, note), vocabulary, width
+    return Data(sources, {"data_digest": digest_of(item.row for item in items)}, bad, note), vocabulary, width
 
 
 def _fold(row: Row) -> Row:
@@ -206,16 +182,6 @@ def _synthesise(settings: Settings, known: Vocabulary | None) -> tuple[Data, Voc
     }
     vocabulary = known or Vocabulary.from_texts([" ".join(WORDS)], unit=settings.units)
     return Data(made, {"data_digest": vocabulary.digest}), vocabulary
-
-
-def digest_of(items: Sequence[Recording]) -> str:
-    """A hash of names, texts, splits and the files themselves: other data would end in other weights."""
-    digest = hashlib.sha256()
-    for item in items:
-        row = item.row
-        digest.update(json.dumps([row.name, row.text, row.split]).encode())
-        digest.update(hashlib.sha256(row.path.read_bytes()).digest())
-    return digest.hexdigest()[:16]
 
 
 @dataclass

@@ -76,6 +76,10 @@ def task_for(one_thread: None) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def train(task_for: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    return make_train(task_for)
+
+
+def make_train(task_for: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     """Train on a data folder, by the keyword arguments of the settings, of RunOptions, and `print_line`."""
     from dataclasses import fields
 
@@ -83,7 +87,7 @@ def train(task_for: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     from seqloss.training.settings import RunOptions
 
     def run(
-        data: Path, folder: Path, print_line: Callable[[str], None] = lambda line: None, **given: Any
+        data: Path | None, folder: Path, print_line: Callable[[str], None] = lambda line: None, **given: Any
     ) -> dict[str, Any]:
         names = {field.name for field in fields(RunOptions)}
         options = RunOptions(**{"workers": 0, **{name: given.pop(name) for name in names & given.keys()}})

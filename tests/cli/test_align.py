@@ -117,7 +117,7 @@ def test_a_text_file_that_is_not_utf8_is_refused(aligned, tmp_path) -> None:
     (tmp_path / "text.txt").write_bytes(b"b\xe4")
     code, _, err = aligned("--text-file", tmp_path / "text.txt")
     assert code == 2
-    assert err == f"error: {tmp_path / 'text.txt'}: not UTF-8 (byte 1 is 0xe4); save it as UTF-8.\n"
+    assert err == f"error: {tmp_path / 'text.txt'}: not UTF-8 (byte 0xE4 in line 1); save it again as UTF-8.\n"
 
 
 def test_a_text_or_a_recording_that_cannot_be_aligned_is_a_message_with_its_path(aligned, seqloss, trained) -> None:

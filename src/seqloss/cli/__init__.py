@@ -1,7 +1,6 @@
 """`seqloss`: the command line.
 
-`app` puts the commands together; each command group has a file: `train`, `transcribe`, `align`, `report`, `export`,
-`verify`.
+`app` puts the commands together; each command has a file: `train`, `transcribe`, `align`, `report`, `export`, `verify`.
 `console` writes lines, `messages` words errors. Defaults of `seqloss train` stand in the settings of its recipe.
 """
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from seqloss import errors
 from seqloss.cli import console
 from seqloss.cli.messages import describe_error
+from seqloss.data.tables import decode_text
 from seqloss.recipes import load_task
+from seqloss.recipes.recognition.segments import WRITERS, Alignment, to_json
 
-if TYPE_CHECKING:
-    from seqloss.recipes.recognition.segments import Alignment
-
-TABLE, FORMATS = "table", ("textgrid", "ctm", "srt", "json")
+TABLE, FORMATS = "table", tuple(WRITERS)
 EXAMPLES = (
     'Examples: seqloss align RUN talk.wav "what is said in it"; '
     "seqloss align RUN talk.wav --text-file talk.txt --out talk.TextGrid"
@@ -71,8 +70,8 @@ def align(
 
 def _choose_format(given: str | None, out: Path | None) -> str:
     suffix = out.suffix.lower().removeprefix(".") if out else ""
-    chosen = given or (suffix if suffix in FORMATS else TABLE if not out else "")
-    if given is None and not chosen:
+    chosen = given or (suffix if suffix in FORMATS else "" if out else TABLE)
+    if not chosen:
         names = ", ".join(f".{name}" for name in FORMATS)
         raise errors.OptionError(f"--out: found suffix {out and out.suffix!r}, expected {names}; or give --format.")
     if chosen not in (TABLE, *FORMATS):
@@ -86,19 +85,10 @@ def _read_text(text: str | None, file: Path | None) -> str:
         raise errors.OptionError(
             f"found {found} TEXT and --text-file; give the text itself, or the file that holds it."
         )
-    if file is None:
-        return text or ""
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise errors.DataError(
-            f"{file}: not UTF-8 (byte {problem.start} is 0x{problem.object[problem.start]:02x}); save it as UTF-8."
-        ) from problem
+    return text or "" if file is None else decode_text(file.read_bytes(), file)
 
 
 def _write(found: Alignment, chosen: str, *, to_file: bool = False) -> str:
-    from seqloss.recipes.recognition.segments import WRITERS, to_json
-
     if chosen == TABLE:
         return to_table(found)
     if chosen == "json":

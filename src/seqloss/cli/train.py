@@ -28,7 +28,6 @@ for a time slice and more, and beside a busy process a training was seen to fall
 def make_app() -> typer.Typer:
     """The group of all recipes' commands."""
     app = typer.Typer(help="Train a model.", no_args_is_help=True)
-    app.callback()(lambda: None)  # keeps the recipe's name in the command while there is only one
     for name, recipe in RECIPES.items():
         epilog = f"Example: {recipe.example}. A run is resumed with the same settings only; --workers, --accelerator, "
         epilog += "--devices and --precision may differ."

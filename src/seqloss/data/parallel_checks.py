@@ -40,7 +40,12 @@ def check_in_threads(
                 items.append(result)
             if progress:
                 progress(done, len(rows))
-    return items, sorted(found, key=lambda row: (row.file, row.row or 0))
+    return items, in_file_order(found)
+
+
+def in_file_order(bad: Sequence[BadRow]) -> list[BadRow]:
+    """Invalid rows in the order of their files and lines."""
+    return sorted(bad, key=lambda row: (row.file, row.row or 0))
 
 
 def count_cpus() -> int:

@@ -90,30 +90,32 @@ def read_rows(
     folder = open_folder(source, images=images, kind=kind, follow_links=follow_links, phones=phones)
     chosen, files = choose_layout(folder, layout)
     reading = chosen.read(folder, files)
-    names = ItemNames(folder)
-    rows: list[Row] = []
-    bad: list[BadRow] = []
-    given: list[str] = []
-    first: dict[Path, Row] = {}
-    for record in reading.records:
-        row = make_row(folder, record, names)
-        if isinstance(record.path, str) and not record.problem:
-            given.append(record.path)
-        if isinstance(row, Row) and row.path in first:
-            row = BadRow(row.file, row.row, f"{row.name}: the same {kind.name} as {describe_location(first[row.path])}")
-        if isinstance(row, BadRow):
-            bad.append(row)
-        else:
-            first[row.path] = row
-            rows.append(row)
-    if not rows and not bad:
+    records, names = list(reading.records), ItemNames(folder)
+    rows, bad = _make_rows(folder, records, names)
+    if not records:
         raise DataError(f"{folder.describe()}: it has no rows; add one line for each {kind.name}.")
     if not any(row.path.exists() for row in rows):
-        names.refuse_if_none_exists(given)
+        names.refuse_if_none_exists([one.path for one in records if isinstance(one.path, str) and not one.problem])
     rows, split_line = split_by_folders(rows)
     texts = f"texts are {reading.texts}" if chosen.in_names else f"texts: {reading.texts}"
     lines = [texts, *reading.notes, *names.notes()]
     return Rows(rows, bad, [*lines, *split_line, *_describe_unread(folder, rows, bad, reading.left_out)])
+
+
+def _make_rows(folder: Folder, records: Sequence[Record], names: ItemNames) -> tuple[list[Row], list[BadRow]]:
+    """The valid rows of records, of each image or sound the first; and the others with their reasons."""
+    first: dict[Path, Row] = {}
+    bad: list[BadRow] = []
+    for record in records:
+        row = make_row(folder, record, names)
+        if isinstance(row, BadRow):
+            bad.append(row)
+        elif row.path in first:
+            other = describe_location(first[row.path])
+            bad.append(BadRow(row.file, row.row, f"{row.name}: the same {folder.item} as {other}"))
+        else:
+            first[row.path] = row
+    return list(first.values()), bad
 
 
 def make_row(folder: Folder, record: Record, names: ItemNames) -> Row | BadRow:

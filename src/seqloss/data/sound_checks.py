@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from seqloss.data.feature_files import inspect_features
-from seqloss.data.parallel_checks import check_in_threads
+from seqloss.data.parallel_checks import check_in_threads, in_file_order
 from seqloss.data.paths import FEATURE_SUFFIXES
 from seqloss.data.rows import Row
 from seqloss.data.sounds import SoundCache, SoundInfo
@@ -81,7 +81,7 @@ def check_recordings(
     usual = widths.most_common(1)[0][0]
     bad += [_other_width(item, usual) for item in items if item.width != usual]
     kept = [item for item in items if item.width == usual]
-    return kept, sorted(bad, key=lambda row: (row.file, row.row or 0))
+    return kept, in_file_order(bad)
 
 
 def _check_row(
@@ -123,8 +123,8 @@ def describe_too_short(item: Recording, labels: Sequence[str], subsampling: int)
     needed, found = frames_needed(labels), -(-item.frames // subsampling)
     if needed <= found:
         return []
-    smaller = next((s for s in (2, 1) if s < subsampling and -(-item.frames // s) >= needed), None)
-    advice = f"it would fit with --subsampling {smaller}" if smaller == 2 else "give it the text of this recording"
+    would_fit = subsampling > 2 and needed <= -(-item.frames // 2)
+    advice = "it would fit with --subsampling 2" if would_fit else "give it the text of this recording"
     return [
         f"too short for its text: {len(labels)} labels and {needed - len(labels)} adjacent repeats need {needed} "
         f"frames, {item.seconds:.2f} s have {found} at --subsampling {subsampling}; {advice}"
@@ -132,8 +132,7 @@ def describe_too_short(item: Recording, labels: Sequence[str], subsampling: int)
 
 
 def _other_width(item: Recording, usual: int) -> BadRow:
-    kinds = {0: "a sound"}
-    found, expected = (kinds.get(width, f"features of {width} values") for width in (item.width, usual))
+    found, expected = (f"features of {width} values" if width else "a sound" for width in (item.width, usual))
     reason = f"{item.row.name}: {found}, while most others are {expected}; train them separately"
     return BadRow(item.row.file, item.row.row, reason)
 
@@ -147,16 +146,13 @@ def describe_recordings(items: Sequence[Recording], rate: int) -> Iterator[str]:
     """
     hours = sum(item.seconds for item in items) / 3600
     yield f"recordings: {len(items)}, {hours:.2f} hours"
-    sounds = [item for item in items if item.sound]
-    for name, chosen, text in (
-        ("rate", [i for i in sounds if i.sound and i.sound.rate != rate], f"resampled to {rate} Hz"),
-        ("channels", [i for i in sounds if i.sound and i.sound.channels > 1], "their channels averaged"),
-    ):
-        if chosen:
-            first = chosen[0]
-            value = getattr(first.sound, name)
-            unit = "at {} Hz" if name == "rate" else "with {} channels"
-            yield f"recordings: {len(chosen)} {text} (such as {first.row.name}, {unit.format(value)})"
+    sounds = [(item.row.name, item.sound) for item in items if item.sound]
+    if resampled := [(name, sound.rate) for name, sound in sounds if sound.rate != rate]:
+        name, found = resampled[0]
+        yield f"recordings: {len(resampled)} resampled to {rate} Hz (such as {name}, at {found} Hz)"
+    if averaged := [(name, sound.channels) for name, sound in sounds if sound.channels > 1]:
+        name, found = averaged[0]
+        yield f"recordings: {len(averaged)} their channels averaged (such as {name}, with {found} channels)"
 
 
 def describe_fast_texts(items: Sequence[Recording], symbols: Vocabulary) -> Iterator[str]:

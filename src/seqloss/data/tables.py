@@ -39,9 +39,16 @@ def read_text(path: Path) -> str:
         DataError: it cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error
+    return decode_text(content, path)
+
+
+def decode_text(content: bytes, path: Path) -> str:
+    """The same, from the bytes of the file."""
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before, byte = error.object[: error.start], error.object[error.start]
         where = f"byte 0x{byte:02X} in line {before.count(10) + 1}"
@@ -73,16 +80,13 @@ def read_csv(text: str, separator: str) -> Iterator[Line]:
 
 def read_tsv(text: str) -> Iterator[Line]:
     """The lines of a text, cut at each tab; quotation marks have no meaning."""
-    for number, line in enumerate(split_lines(text), 1):
-        if line.strip():
-            yield Line(number, line.split("\t"))
+    for number, line in numbered_lines(text):
+        yield Line(number, line.split("\t"))
 
 
 def read_names_and_texts(text: str, separator: str) -> Iterator[Line]:
     """Lines of a name, the separator, and a text that may contain the separator."""
-    for number, line in enumerate(split_lines(text), 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(text):
         name, found, rest = line.partition(separator)
         yield Line(number, [name.strip(), rest] if found else [name.strip()])
 
@@ -121,6 +125,17 @@ def parse_json_line(number: int, line: str) -> Line:
 def split_lines(text: str) -> list[str]:
     """The lines; only line feeds and carriage returns end one, not the other characters of str.splitlines()."""
     return re.split(r"\r\n|\n|\r", text)
+
+
+def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, with their numbers from 1."""
+    return ((number, line) for number, line in enumerate(split_lines(text), 1) if line.strip())
+
+
+def first_line(path: Path) -> str:
+    """The first line of a file that is not blank, without reading the rest; "" if there is none."""
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
+        return next((line.rstrip("\n") for line in lines if line.strip()), "")
 
 
 def guess_separator(first: str, wanted: Iterable[str] = SEPARATORS) -> str:

@@ -7,15 +7,9 @@ from pathlib import Path
 import pytest
 
 from seqloss.data.rows import read_rows
-from seqloss.errors import DataError, OptionError
+from seqloss.errors import OptionError
 
-from .trees import TREES, draw, draw_all, write
-
-
-def refusal(folder: Path, **options: object) -> str:
-    with pytest.raises(DataError) as refused:
-        read_rows(folder, **options)
-    return str(refused.value)
+from .trees import TREES, draw, draw_all, refusal, write
 
 
 def test_two_layouts_are_refused_by_name_and_either_can_be_chosen(tmp_path: Path) -> None:
@@ -51,15 +45,22 @@ def test_two_files_of_one_layout_are_refused_and_one_can_be_named(tmp_path: Path
     assert [row.text for row in read_rows(tmp_path / "labels.txt").rows] == ["x"]
 
 
-@pytest.mark.parametrize("name", ["words.csv", "notes.txt", "annotations.json", "list.tsv"])
-def test_a_folder_with_a_file_that_may_hold_texts_is_not_read_by_file_names(name: str, tmp_path: Path) -> None:
-    draw_all(tmp_path, ("0000.png", "0001.png", "0002.png"))
-    write(tmp_path / name, "0000.png,apple\n")
+READABLE = ("words.csv", "notes.txt", "list.tsv")
+UNREADABLE = ("annotations.json", "1.xml", "labels.xlsx", "traindata.mat", "train.parquet")
+
+
+@pytest.mark.parametrize("names", [("0000", "0001", "0002"), ("1009_1", "1009_2", "1011_1")])
+@pytest.mark.parametrize("name", [*READABLE, *UNREADABLE])
+def test_a_folder_with_a_file_that_may_hold_texts_is_not_read_by_file_names(
+    name: str, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    draw_all(tmp_path, [f"{image}.png" for image in names])
+    write(tmp_path / name, f"{names[0]}.png,apple\n")
     message = refusal(tmp_path)
     assert f"It has {name}, so the file names are not taken as texts" in message
-    assert "to train on the file names (0000, 0001, 0002), add --layout file-names" in message
-    assert (f"give --data {tmp_path / name}" in message) == (name != "annotations.json")
-    assert [row.text for row in read_rows(tmp_path, layout="file-names").rows] == ["0000", "0001", "0002"]
+    assert f"to train on the file names ({', '.join(names)}), add --layout file-names" in message
+    assert (f"give --data {tmp_path / name}" in message) == ("--data" in message) == (name in READABLE)
+    assert [row.text for row in read_rows(tmp_path, layout="file-names").rows] == list(names)
 
 
 def test_any_table_can_be_named(tmp_path: Path) -> None:

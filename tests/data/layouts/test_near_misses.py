@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from seqloss.data.paths import SOUNDS
 from seqloss.data.rows import Rows, read_rows
-from seqloss.errors import DataError
 
-from .trees import draw, write
+from .trees import draw, refusal, write
 
 NAMES = ("1.png", "2.png", "3.png")
 TEXTS = ["apple", "pear", "fig"]
@@ -25,12 +25,6 @@ def draw_all(folder: Path, names: Iterable[str] = NAMES) -> None:
 
 def table(names: Sequence[str] = NAMES, header: str = "filename,words\n") -> str:
     return header + "".join(f"{name},{text}\n" for name, text in zip(names, TEXTS, strict=True))
-
-
-def refusal(source: Path, **options: object) -> str:
-    with pytest.raises(DataError) as refused:
-        read_rows(source, **options)
-    return str(refused.value)
 
 
 def follow(message: str) -> Rows:
@@ -108,15 +102,6 @@ def test_pairs_in_upper_case_are_read(tmp_path: Path) -> None:
     assert texts_of(read_rows(tmp_path)) == ["apple", "pear"]
 
 
-@pytest.mark.parametrize("name", ["1.xml", "labels.xlsx", "traindata.mat", "train.parquet"])
-def test_a_folder_with_texts_that_cannot_be_read_is_not_read_by_file_names(name: str, tmp_path: Path) -> None:
-    draw_all(tmp_path, ("1009_1.png", "1009_2.png", "1011_1.png"))
-    write(tmp_path / name, "x")
-    message = refusal(tmp_path)
-    assert f"It has {name}, so the file names are not taken as texts" in message
-    assert "--data" not in message
-
-
 def test_names_as_in_mjsynth_without_subfolders_fit_two_layouts(tmp_path: Path) -> None:
     draw_all(tmp_path, ("1_Apple_10.png", "2_Pear_11.png"))
     assert "two layouts fit: mjsynth (1_Apple_10.png and 1 more) and label-number" in refusal(tmp_path)
@@ -187,3 +172,15 @@ def test_splits_with_the_same_names_are_not_pointed_to_one_folder(tmp_path: Path
     for split in ("train", "val"):
         (tmp_path / f"labels_{split}.csv").rename(tmp_path / split / "labels.csv")
     assert texts_of(read_rows(tmp_path)) == TEXTS * 2
+
+
+@pytest.mark.parametrize("name", ["1.PHN", "1.txt"])
+def test_the_reason_of_an_unreadable_text_does_not_repeat_its_path(name: str, tmp_path: Path) -> None:
+    """In a folder whose name has a colon and a blank, behind a link."""
+    folder = tmp_path / "a: b"
+    write(folder / "1.wav", "")
+    write(folder / name, b"\xff")
+    (tmp_path / "link").symlink_to(folder)
+    for place in (folder, tmp_path / "link"):
+        rows = read_rows(place, kind=SOUNDS, phones=True)
+        assert [row.reason for row in rows.bad] == ["not UTF-8 (byte 0xFF in line 1); save it again as UTF-8."]

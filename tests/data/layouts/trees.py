@@ -10,6 +10,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+import pytest
+
+from seqloss.data.rows import read_rows
+from seqloss.errors import DataError
+
 TEXTS = ("apple", "pear", "fig")
 
 
@@ -31,6 +36,13 @@ def write(path: Path, text: str | bytes) -> Path:
 def draw_all(folder: Path, names: Iterable[str] = ("1.png", "2.png", "3.png")) -> None:
     for name, text in zip(names, TEXTS, strict=True):
         draw(folder / name, text)
+
+
+def refusal(source: Path, **options: object) -> str:
+    """The message with which a data set is refused."""
+    with pytest.raises(DataError) as refused:
+        read_rows(source, **options)
+    return str(refused.value)
 
 
 def manifest_csv(folder: Path) -> None:

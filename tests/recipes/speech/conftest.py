@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ...data.layouts.sound_trees import record
+from ...ocr_fixtures import make_train
 
 TEXTS = ("ab", "ba", "abb", "bab", "aab", "ba b", "a", "b", "abba", "baab")
 SMALL = {"size": 16, "layers": 1, "subsampling": 2, "batch": 4, "epochs": 2, "speed": False}
@@ -41,15 +41,4 @@ def speech_task(one_thread: None) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def train_speech(speech_task: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """Train on a data folder, by the keyword arguments of the settings, of RunOptions, and `print_line`."""
-    from seqloss.training.engine import train
-    from seqloss.training.settings import RunOptions
-
-    def run(
-        data: Path | None, folder: Path, print_line: Callable[[str], None] = lambda line: None, **given: Any
-    ) -> dict[str, Any]:
-        names = {field.name for field in fields(RunOptions)}
-        options = RunOptions(**{"workers": 0, **{name: given.pop(name) for name in names & given.keys()}})
-        return train(speech_task(data, **given), folder, options, print_line=print_line)
-
-    return run
+    return make_train(speech_task)

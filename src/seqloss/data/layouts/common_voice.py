@@ -15,7 +15,7 @@ from seqloss.data.folder import Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
 from seqloss.data.layouts.table import split_of_file
 from seqloss.data.paths import SOUNDS
-from seqloss.data.tables import read_text, read_tsv
+from seqloss.data.tables import first_line, read_text, read_tsv
 
 
 def find_common_voice(folder: Folder) -> list[str]:
@@ -24,8 +24,7 @@ def find_common_voice(folder: Folder) -> list[str]:
 
 
 def _has_columns(folder: Folder, file: str) -> bool:
-    with folder.text_path(file).open(encoding="utf-8-sig", errors="replace") as lines:
-        return {"path", "sentence"} <= set(lines.readline().rstrip("\r\n").split("\t"))
+    return {"path", "sentence"} <= set(first_line(folder.text_path(file)).split("\t"))
 
 
 def read_common_voice(folder: Folder, files: Sequence[str]) -> Reading:

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from seqloss.data.folder import Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
 from seqloss.data.paths import IMAGES
-from seqloss.data.tables import read_text, split_lines
+from seqloss.data.tables import numbered_lines, read_text
 from seqloss.errors import DataError
 
 LINE = re.compile(r"([a-z]\d\d-\d{3}\w?-\d\d) (ok|err) (?:-?\d+ ){6}(.*)")
@@ -52,14 +52,11 @@ def read_iam(folder: Folder, files: Sequence[str]) -> Reading:
         )
     file = files[0]
     pattern = PATTERNS[PurePosixPath(file).name.lower()]
-    lines = [
-        (number, line)
-        for number, line in enumerate(split_lines(read_text(folder.text_path(file))), 1)
-        if line.strip() and not line.startswith("#")
-    ]
     places = {PurePosixPath(item).stem: item for item in folder.items}
     records, errors = [], set()
-    for number, line in lines:
+    for number, line in numbered_lines(read_text(folder.text_path(file))):
+        if line.startswith("#"):
+            continue
         match = pattern.fullmatch(line)
         if not match:
             records.append(Record(file, number, problem=f"not a line of {PurePosixPath(file).name}: {line[:60]!r}"))

@@ -15,7 +15,7 @@ from seqloss.data.folder import Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
 from seqloss.data.layouts.table import split_of_file
 from seqloss.data.paths import SOUNDS
-from seqloss.data.tables import read_text, split_lines
+from seqloss.data.tables import numbered_lines, read_text
 from seqloss.errors import DataError
 
 
@@ -59,8 +59,7 @@ def _read_one(folder: Folder, file: str) -> list[Record]:
 
 
 def _read_pairs(folder: Folder, file: str) -> list[tuple[int, str, str]]:
-    lines = enumerate(split_lines(read_text(folder.text_path(file))), 1)
-    return [(number, *_cut(line)) for number, line in lines if line.strip()]
+    return [(number, *_cut(line)) for number, line in numbered_lines(read_text(folder.text_path(file)))]
 
 
 def _cut(line: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from seqloss.data.folder import Folder
 from seqloss.data.paths import ItemKind
+from seqloss.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,9 @@ class Layout:
     in_names: bool = False
     beside: bool = False
     kind: ItemKind | None = None
+
+
+def unreadable(folder: Folder, file: str, problem: DataError) -> Record:
+    """The record of a file of texts that cannot be read; its reason is without the path, which messages show anyway."""
+    path = folder.root.resolve() / file
+    return Record(file, problem=str(problem).removeprefix(f"{path}: ").removeprefix(f"{file}: "))

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from seqloss.data.folder import SPLITS, Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
 from seqloss.data.paths import SOUNDS
-from seqloss.data.tables import read_text, split_lines
+from seqloss.data.tables import numbered_lines, read_text
 
 
 def find_librispeech(folder: Folder) -> list[str]:
@@ -28,9 +28,7 @@ def read_librispeech(folder: Folder, files: Sequence[str]) -> Reading:
 def _read_files(folder: Folder, files: Sequence[str]) -> Iterator[Record]:
     for file in files:
         where = PurePosixPath(file).parent
-        for number, line in enumerate(split_lines(read_text(folder.text_path(file))), 1):
-            if not line.strip():
-                continue
+        for number, line in numbered_lines(read_text(folder.text_path(file))):
             name, _, text = line.partition(" ")
             places = [f"{where / name}{suffix}" for suffix in (".flac", *folder.kind.suffixes)]
             item = next((place for place in places if place in folder.item_set), places[0])

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from seqloss.data.folder import Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
 from seqloss.data.paths import SOUNDS
-from seqloss.data.tables import read_text, split_lines
+from seqloss.data.tables import first_line, numbered_lines, read_text
 
 
 def find_ljspeech(folder: Folder) -> list[str]:
@@ -22,8 +22,7 @@ def find_ljspeech(folder: Folder) -> list[str]:
 
 def _has_bars(folder: Folder, file: str) -> bool:
     """Whether the first line has bars, and no header."""
-    with folder.text_path(file).open(encoding="utf-8-sig", errors="replace") as lines:
-        first = lines.readline().rstrip("\r\n").split("|")
+    first = first_line(folder.text_path(file)).split("|")
     return len(first) in (2, 3) and not {cell.strip().lower() for cell in first} & {"file_name", "path", "text"}
 
 
@@ -31,8 +30,7 @@ def read_ljspeech(folder: Folder, files: Sequence[str]) -> Reading:
     records = [
         _make_record(folder, file, number, line)
         for file in files
-        for number, line in enumerate(split_lines(read_text(folder.text_path(file))), 1)
-        if line.strip()
+        for number, line in numbered_lines(read_text(folder.text_path(file)))
     ]
     return Reading(records, f"{' and '.join(files)}, last column, as in LJSpeech")
 

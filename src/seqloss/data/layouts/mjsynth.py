@@ -16,7 +16,7 @@ from seqloss.data.folder import Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
 from seqloss.data.layouts.table import split_of_file
 from seqloss.data.paths import IMAGES
-from seqloss.data.tables import read_text, split_lines
+from seqloss.data.tables import first_line, numbered_lines, read_text
 
 NAME = re.compile(r"\d+_([^_]+)_\d+")
 ANNOTATION = re.compile(r"annotation(_(train|val|test))?\.txt")
@@ -38,18 +38,13 @@ def find_mjsynth(folder: Folder) -> Sequence[str]:
     """The annotation files, else the images."""
     files = [folder.file] if folder.file else folder.text_files
     annotations = [name for name in files if ANNOTATION.fullmatch(PurePosixPath(name).name)]
-    annotations = [name for name in annotations if LINE.fullmatch(_first_line(folder, name))]
+    annotations = [name for name in annotations if LINE.fullmatch(first_line(folder.text_path(name)))]
     if len(annotations) > 1:
         annotations = [name for name in annotations if split_of_file(name)]  # annotation.txt lists all of them
     if annotations or folder.file is not None:
         return annotations
     others = {PurePosixPath(file).name for file in folder.text_files} - KNOWN
     return folder.items if not others and _names_fit(folder) else []
-
-
-def _first_line(folder: Folder, file: str) -> str:
-    with folder.text_path(file).open(encoding="utf-8", errors="replace") as lines:
-        return lines.readline()
 
 
 def read_mjsynth(folder: Folder, found: Sequence[str]) -> Reading:
@@ -62,9 +57,8 @@ def read_mjsynth(folder: Folder, found: Sequence[str]) -> Reading:
 def _read_annotations(folder: Folder, files: Sequence[str]) -> Iterator[Record]:
     for file in files:
         where = PurePosixPath(file).parent
-        for number, line in enumerate(split_lines(read_text(folder.text_path(file))), 1):
-            if line.strip():
-                yield _make_record(file, number, str(where / line.rpartition(" ")[0].strip()), split_of_file(file))
+        for number, line in numbered_lines(read_text(folder.text_path(file))):
+            yield _make_record(file, number, str(where / line.rpartition(" ")[0].strip()), split_of_file(file))
 
 
 def _make_record(file: str, number: int | None, item: str, split: str | None) -> Record:

@@ -9,6 +9,7 @@ from seqloss.data.folder import SPLITS, Folder
 from seqloss.data.layouts.layout import Layout
 from seqloss.data.layouts.table import read_tables
 from seqloss.data.paths import SOUNDS
+from seqloss.data.tables import first_line
 
 
 def find_nemo(folder: Folder) -> list[str]:
@@ -19,9 +20,7 @@ def find_nemo(folder: Folder) -> list[str]:
 
 
 def _has_keys(folder: Folder, file: str) -> bool:
-    with folder.text_path(file).open(encoding="utf-8-sig", errors="replace") as lines:
-        first = next((line for line in lines if line.strip()), "")
-    return '"audio_filepath"' in first
+    return '"audio_filepath"' in first_line(folder.text_path(file))
 
 
 LAYOUT = Layout("nemo", "train_manifest.json with audio_filepath", find_nemo, read_tables, kind=SOUNDS)

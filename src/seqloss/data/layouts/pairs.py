@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from seqloss.data.folder import Folder
-from seqloss.data.layouts.layout import Layout, Reading, Record
+from seqloss.data.layouts.layout import Layout, Reading, Record, unreadable
 from seqloss.data.layouts.timit import find_timit
 from seqloss.data.tables import read_text
 from seqloss.errors import DataError
@@ -58,7 +58,7 @@ def _read_pairs(folder: Folder, suffix: str) -> Iterator[Record]:
         try:
             content = read_text(folder.text_path(text))
         except DataError as problem:
-            yield Record(text, problem=str(problem).partition(": ")[2])
+            yield unreadable(folder, text, problem)
             continue
         yield Record(text, path=item, text=content.removesuffix("\n").removesuffix("\r"))
     if suffix == ".gt.txt":

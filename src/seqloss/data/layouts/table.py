@@ -14,12 +14,12 @@ from seqloss.data.tables import (
     Line,
     declared_separator,
     guess_separator,
+    numbered_lines,
     read_csv,
     read_jsonl,
     read_names_and_texts,
     read_text,
     read_tsv,
-    split_lines,
     unquote,
 )  # fmt: skip
 from seqloss.errors import DataError
@@ -78,7 +78,7 @@ def _make_record(file: str, where: PurePosixPath, line: Line, columns: Columns, 
 
 
 def _find_csv_columns(shown: str, text: str, folder: Folder, *, tabs: bool) -> tuple[Iterator[Line], Columns]:
-    first = next((line for line in split_lines(text) if line.strip()), "")
+    _, first = next(numbered_lines(text), (0, ""))
     declared = None if tabs else declared_separator(text)
     separator = "\t" if tabs else declared or guess_separator(first)
     lines = read_tsv(text) if tabs else read_csv(text, separator)
@@ -108,15 +108,12 @@ def _refuse_more_cells(line: Line, count: int, separator: str) -> Line:
 
 def _find_columns_of_lines(shown: str, text: str, folder: Folder) -> tuple[Iterator[Line], Columns]:
     """Of a .txt file: a name, a comma, tab, semicolon or blank, and a text that may contain it; a header or none."""
-    full = [line for line in split_lines(text) if line.strip()]
+    full = list(numbered_lines(text))
     if not full:
         raise DataError(f"{shown}: empty; write one line with name, tab and text for each {folder.item}.")
-    separator = _find_separator([line.strip(" ") for line in full[:20]], folder.is_item)
+    separator = _find_separator([line.strip(" ") for _, line in full[:20]], folder.is_item)
     if not separator:
-        number, line = next(
-            (pair for pair in enumerate(split_lines(text), 1) if pair[1].strip() and not set("\t,;") & set(pair[1])),
-            (1, full[0]),
-        )
+        number, line = next((pair for pair in full if not set("\t,;") & set(pair[1])), full[0])
         raise DataError(
             f"{shown}: found no comma or tab in line {number}, {line!r}; write the name of the {folder.item}, a tab "
             "and its text."

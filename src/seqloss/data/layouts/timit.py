@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from seqloss.data.folder import Folder
-from seqloss.data.layouts.layout import Layout, Reading, Record
+from seqloss.data.layouts.layout import Layout, Reading, Record, unreadable
 from seqloss.data.paths import SOUNDS
-from seqloss.data.tables import read_text, split_lines
+from seqloss.data.tables import numbered_lines, read_text
 from seqloss.errors import DataError
 
 SEGMENT = re.compile(r"(\d+)\s+(\d+)\s+(\S.*)")
@@ -29,9 +29,7 @@ def find_timit(folder: Folder) -> list[str]:
 
 
 def read_timit(folder: Folder, files: Sequence[str]) -> Reading:
-    whole = {"train", "test"} <= {part.lower() for part in PurePosixPath(files[0]).parts[:-1]} | {
-        part.lower() for file in files for part in PurePosixPath(file).parts[:-1]
-    }
+    whole = {"train", "test"} <= {part.lower() for file in files for part in PurePosixPath(file).parts[:-1]}
     by_name = {name.lower(): name for name in folder.files}
     dialect = [file for file in files if whole and PurePosixPath(file).stem.lower() in ("sa1", "sa2")]
     left_out = frozenset(by_name[name] for file in dialect if (name := _beside(file, ".wav")) in by_name)
@@ -55,7 +53,7 @@ def _read_one(folder: Folder, phn: str, by_name: dict[str, str]) -> Record:
     try:
         segments = read_segments(read_text(folder.text_path(file)))
     except DataError as problem:
-        return Record(file, problem=str(problem).removeprefix(f"{folder.root / file}: "))
+        return unreadable(folder, file, problem)
     return Record(file, None, wav, " ".join(text for _, _, text in segments), _split_of(wav))
 
 
@@ -70,9 +68,7 @@ def read_segments(text: str) -> list[tuple[int, int, str]]:
         [(0, 3050, 'h#'), (3050, 4559, 'sh')]
     """
     segments = []
-    for number, line in enumerate(split_lines(text), 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(text):
         match = SEGMENT.fullmatch(line.strip())
         if not match or int(match[1]) > int(match[2]):
             raise DataError(f"line {number}: found {line!r}, expected first sample, last sample and text")

@@ -27,6 +27,10 @@ from seqloss.training.task import Batch, Data, Example, Metric, Outputs, StepVal
 
 ERRORS = "validation errors"
 
+DISTANCE = Metric("distance", "ned", "normalised edit distance", chart=ERRORS)
+EXACT = Metric("exact", "acc", "exact match", "{:.1%}", mode="max")
+CHARACTERS = Metric("characters", "cer", "character error rate", "{:.2%}", chart=ERRORS)
+
 
 class RecognitionTask(TextTask):
     """A network with one output frame per `stride` input steps, trained with CTC on texts.
@@ -40,11 +44,7 @@ class RecognitionTask(TextTask):
     """
 
     unit = "nats/char"
-    metrics = (
-        Metric("distance", "ned", "normalised edit distance", chart=ERRORS),
-        Metric("exact", "acc", "exact match", "{:.1%}", mode="max"),
-        Metric("characters", "cer", "character error rate", "{:.2%}", chart=ERRORS),
-    )
+    metrics = (DISTANCE, EXACT, CHARACTERS)
     monitor = "distance"
     step_values = (StepValue("blank", "share of blank frames", (-0.03, 1.03)),)
     stride: int
@@ -60,14 +60,20 @@ class RecognitionTask(TextTask):
         return max(1, int(batch.target_lengths.sum()))  # characters
 
     def make_metrics(self) -> dict[str, Accumulator]:
-        return {"distance": MeanMetric(), "exact": MeanMetric(), "characters": CharErrorRate()}
+        return {"distance": MeanMetric(), "exact": MeanMetric(), **self.make_error_rates()}
+
+    def make_error_rates(self) -> dict[str, Accumulator]:
+        """What is updated with (text, target), by name."""
+        return {"characters": CharErrorRate()}
 
     def update_metrics(self, metrics: Mapping[str, Accumulator], batch: Batch, outputs: Outputs) -> Sequence[Example]:
-        examples = [Example(*pair) for pair in zip(batch.texts, self.decode_outputs(outputs), strict=True)]
+        pairs = zip(batch.texts, self.decode_outputs(outputs), strict=True)
+        examples = [Example(self.scored(target), self.scored(text)) for target, text in pairs]
         for target, text in examples:
             metrics["distance"].update(self.distance(text, target))
             metrics["exact"].update(float(text == target))
-            metrics["characters"].update(text, target)
+            for name in metrics.keys() - {"distance", "exact"}:
+                metrics[name].update(text, target)
         return examples
 
     def record_step(self, outputs: Outputs) -> dict[str, float]:

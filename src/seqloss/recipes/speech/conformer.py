@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import glu, scaled_dot_product_attention, silu
 
+from seqloss.torch.nn.padding import within_lengths
+
 
 class FeedForward(nn.Sequential):
     def __init__(self, size: int, dropout: float) -> None:
@@ -110,7 +112,7 @@ class Conformer(nn.Module):
         self.blocks = nn.ModuleList(Block(size, heads, kernel, dropout) for _ in range(layers))
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        used = (torch.arange(x.shape[1]) < lengths[:, None]).to(x.device)
+        used = within_lengths(x, lengths)
         for block in self.blocks:
             x = block(x, used)
         return x

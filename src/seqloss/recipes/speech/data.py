@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -71,7 +72,7 @@ class Recordings(TextSource):
             features = torch.from_numpy(read_features(item.row.path))
         else:
             features = self.features.of_samples(change_speed(self.cache.read(item.row.path), self._speed(epoch, index)))
-        return features, self._masks(features, epoch, index), item.row.text
+        return features, draw_masks(features, self.settings, epoch, index) if self.augmented else None, item.row.text
 
     def samples(self, index: int) -> np.ndarray | None:
         """The sound as it is stored, at the settings' rate; None for features."""
@@ -85,11 +86,6 @@ class Recordings(TextSource):
         speed = draw_speed(np.random.default_rng([self.settings.seed, epoch, index, 1]))
         needed = frames_needed(self.symbols.split(item.row.text))
         return speed if item.frames / speed > self.settings.subsampling * (needed + 1) else min(speed, 1.0)
-
-    def _masks(self, features: Tensor, epoch: int, index: int) -> Masks | None:
-        if not (self.augmented and self.settings.spec_augment):
-            return None
-        return draw_masks(features, self.settings.seed, epoch, index)
 
     def without_augmentation(self) -> Recordings:
         return Recordings(self.items, self.settings, self.symbols)
@@ -114,8 +110,7 @@ class Synthetic(TextSource):
     def item(self, epoch: int, index: int) -> Item:
         samples, text = self.digits.item(epoch, index)
         features = self.features.of_samples(samples)
-        masked = self.augmented and self.settings.spec_augment
-        return features, draw_masks(features, self.settings.seed, epoch, index) if masked else None, text
+        return features, draw_masks(features, self.settings, epoch, index) if self.augmented else None, text
 
     def samples(self, index: int) -> np.ndarray | None:
         return self.digits.item(0, index)[0]
@@ -124,9 +119,12 @@ class Synthetic(TextSource):
         return Synthetic(self.split, len(self), self.settings)
 
 
-def draw_masks(features: Tensor, seed: int, epoch: int, index: int) -> Masks:
+def draw_masks(features: Tensor, settings: Settings, epoch: int, index: int) -> Masks | None:
+    """The stripes to mask of a training item; None if the settings say so."""
+    if not settings.spec_augment:
+        return None
     frames, width = features.shape
-    return SpecAugment().draw(frames, width, np.random.default_rng([seed, epoch, index, 2]))
+    return SpecAugment().draw(frames, width, np.random.default_rng([settings.seed, epoch, index, 2]))
 
 
 def load_data(
@@ -143,17 +141,17 @@ def load_data(
         rows = [_fold(row) for row in rows]
     splits, strays = split_rows(rows)
     cutting = known or Vocabulary((), unit=settings.units)
-    cache = SoundCache(settings.rate, default_cache_folder())
-
-    def check(rows: Sequence[Any], bad: Sequence[Any], known: bool) -> Any:
-        return check_recordings(
-            rows, bad, symbols=cutting, known=known, cache=cache, progress=progress,
-            frames_of_samples=features.log_mel.frames_of_samples, subsampling=settings.subsampling,
-        )  # fmt: skip
-
-    items, bad = check(splits.train, [*bad, *strays], known is not None)
+    check = partial(
+        check_recordings,
+        symbols=cutting,
+        cache=SoundCache(settings.rate, default_cache_folder()),
+        frames_of_samples=features.log_mel.frames_of_samples,
+        subsampling=settings.subsampling,
+        progress=progress,
+    )
+    items, bad = check(splits.train, [*bad, *strays], known=known is not None)
     vocabulary = known or Vocabulary.from_texts((item.row.text for item in items), unit=settings.units)
-    held_out, bad = check([*splits.validation, *splits.test], bad, False)
+    held_out, bad = check([*splits.validation, *splits.test], bad, known=False)
     items += held_out
     note = describe_short_rows(
         [(cutting.split(item.row.text), item.frames) for item in items], bad, settings.subsampling, STEPS

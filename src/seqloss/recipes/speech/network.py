@@ -5,27 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqloss.data.spec_augment import Masks
 from seqloss.recipes.speech.conformer import Conformer
-
-ENCODERS = ("lstm", "conformer")
-SUBSAMPLINGS = (2, 4)
-
-
-def frames_after(frames: Tensor | int, subsampling: int) -> Tensor | int:
-    """Output frames of so many input frames: each convolution halves them and rounds up."""
-    for _ in range(SUBSAMPLINGS.index(subsampling) + 1):
-        frames = (frames + 1) // 2
-    return frames
-
-
-def used_frames(x: Tensor, lengths: Tensor) -> Tensor:
-    """True for the frames within a row's length: (batch, frames), on the device of x (batch, frames, ...)."""
-    return (torch.arange(x.shape[1]) < lengths[:, None]).to(x.device)
+from seqloss.torch.nn.padding import within_lengths
 
 
 class Subsampling(nn.Module):
@@ -38,18 +23,16 @@ class Subsampling(nn.Module):
 
     def __init__(self, features: int, size: int, subsampling: int) -> None:
         super().__init__()
-        count = SUBSAMPLINGS.index(subsampling) + 1
         self.layers = nn.ModuleList(
-            nn.Conv2d(1 if n == 0 else self.CHANNELS, self.CHANNELS, 3, stride=2, padding=1) for n in range(count)
+            nn.Conv2d(1 if n == 0 else self.CHANNELS, self.CHANNELS, 3, stride=2, padding=1)
+            for n in range(subsampling.bit_length() - 1)  # 1 or 2
         )
-        for _ in range(count):
-            features = (features + 1) // 2
-        self.linear = nn.Linear(self.CHANNELS * features, size)
+        self.linear = nn.Linear(self.CHANNELS * -(-features // subsampling), size)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         x = x[:, None]  # (batch, 1, frames, features)
         for layer in self.layers:
-            x = x * used_frames(x[:, 0], lengths)[:, None, :, None]
+            x = x * within_lengths(x[:, 0], lengths)[:, None, :, None]
             x = nn.functional.silu(layer(x))
             lengths = (lengths + 1) // 2
         return self.linear(x.transpose(1, 2).flatten(2)), lengths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,13 @@ import numpy as np
 import soundfile
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 from torchmetrics import Metric as Accumulator
 
 from seqloss.data.reading_order import ReadingOrder
 from seqloss.errors import RunError
 from seqloss.recipes.recognition.error_rates import ErrorRate
 from seqloss.recipes.recognition.segments import Alignment
-from seqloss.recipes.recognition.task import ERRORS, RecognitionTask
+from seqloss.recipes.recognition.task import CHARACTERS, DISTANCE, ERRORS, EXACT, RecognitionTask
 from seqloss.recipes.speech.alignment import align_text
 from seqloss.recipes.speech.data import (
     STEPS,
@@ -45,7 +44,7 @@ from seqloss.recipes.speech.transcripts import (
 from seqloss.torch.nn import GlobalNorm, UtteranceNorm
 from seqloss.training.batches import Source
 from seqloss.training.run import Run
-from seqloss.training.task import Data, Example, Metric, Outputs, PrintLine, Progress
+from seqloss.training.task import Data, Metric, Outputs, PrintLine, Progress
 
 FITTED = 1000
 """Training recordings at most that mean and deviation of the features are computed from."""
@@ -53,13 +52,11 @@ FITTED = 1000
 SHOWN_SECONDS = 20
 """Of a sound in the report."""
 
-EXACT = Metric("exact", "acc", "exact match", "{:.1%}", mode="max")
 RATES = {
-    "characters": Metric("characters", "cer", "character error rate", "{:.2%}", chart=ERRORS),
+    "characters": CHARACTERS,
     "words": Metric("words", "wer", "word error rate", "{:.2%}", chart=ERRORS),
     "phones": Metric("phones", "per", "phone error rate", "{:.2%}", chart=ERRORS),
 }
-DISTANCE = Metric("distance", "ned", "normalised edit distance", chart=ERRORS)
 
 
 class SpeechTask(RecognitionTask):
@@ -136,19 +133,8 @@ class SpeechTask(RecognitionTask):
 
     # --- measuring
 
-    def make_metrics(self) -> dict[str, Accumulator]:
-        rates = {name: ErrorRate(name) for name in RATES if any(metric.name == name for metric in self.metrics)}
-        return {"distance": MeanMetric(), "exact": MeanMetric(), **rates}
-
-    def update_metrics(self, metrics: Mapping[str, Accumulator], batch: Any, outputs: Outputs) -> Sequence[Example]:
-        pairs = zip(batch.texts, self.decode_outputs(outputs), strict=True)
-        examples = [Example(self.scored(target), self.scored(text)) for target, text in pairs]
-        for target, text in examples:
-            metrics["distance"].update(self.distance(text, target))
-            metrics["exact"].update(float(text == target))
-            for name in RATES.keys() & metrics.keys():
-                metrics[name].update(text, target)
-        return examples
+    def make_error_rates(self) -> dict[str, Accumulator]:
+        return {metric.name: ErrorRate(metric.name) for metric in self.metrics if metric.name in RATES}
 
     def scored(self, text: str) -> str:
         """The text that is compared: of phones, TIMIT's 39 classes."""

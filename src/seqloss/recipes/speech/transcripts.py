@@ -14,12 +14,14 @@ import torch
 from seqloss.data import Vocabulary
 from seqloss.data.feature_files import read_features
 from seqloss.data.paths import FEATURE_SUFFIXES
+from seqloss.data.sound_checks import FRAMES_PER_SECOND
 from seqloss.data.sounds import sound_blocks
 from seqloss.recipes.recognition.segments import Segment, round_time
 from seqloss.recipes.speech.data import Features
 
-CHUNK_SECONDS, OVERLAP_SECONDS = 40, 8
-"""Longer recordings are read in chunks; of each overlap both chunks keep the half that is farther from their end."""
+CHUNK, OVERLAP = 40 * FRAMES_PER_SECOND, 8 * FRAMES_PER_SECOND
+"""Feature frames. Longer recordings are read in chunks; of each overlap both chunks keep the half that is farther from
+their end."""
 
 
 @dataclass(frozen=True)
@@ -58,25 +60,23 @@ Chunk = tuple[torch.Tensor, int, int]
 
 def chunks_of_file(path: Path, features: Features, width: int, subsampling: int) -> Iterator[Chunk]:
     """The features of a file, in chunks if it is long."""
-    overlap = OVERLAP_SECONDS * 100 // subsampling
+    half = OVERLAP // subsampling // 2
     if path.suffix.lower() in FEATURE_SUFFIXES:
         whole = torch.from_numpy(read_features(path, width))
-        size, step = CHUNK_SECONDS * 100, (CHUNK_SECONDS - OVERLAP_SECONDS) * 100
-        starts = range(0, max(1, len(whole) - OVERLAP_SECONDS * 100), step)
-        for number, start in enumerate(starts):
-            last = number == len(starts) - 1
-            yield whole[start : None if last else start + size], overlap // 2 * (number > 0), overlap // 2 * (not last)
+        starts = range(0, max(1, len(whole) - OVERLAP), CHUNK - OVERLAP)
+        for start in starts:
+            last = start == starts[-1]
+            yield whole[start : None if last else start + CHUNK], half * (start > 0), half * (not last)
         return
     hop = features.log_mel.hop
-    size, step = CHUNK_SECONDS * 100 * hop, (CHUNK_SECONDS - OVERLAP_SECONDS) * 100 * hop
     kept, first = np.zeros(0, np.float32), True
     for block in sound_blocks(path, features.rate):
         kept = np.concatenate([kept, block])
-        while len(kept) > size + OVERLAP_SECONDS * 100 * hop:  # the rest is long enough for a chunk of its own
-            # frames are centred: that of sample `size` belongs to the next chunk
-            yield features.of_samples(kept[:size])[:-1], overlap // 2 * (not first), overlap // 2
-            kept, first = kept[step:], False
-    yield features.of_samples(kept), overlap // 2 * (not first), 0
+        while len(kept) > (CHUNK + OVERLAP) * hop:  # the rest is long enough for a chunk of its own
+            # frames are centred: that of the sample after the chunk belongs to the next one
+            yield features.of_samples(kept[: CHUNK * hop])[:-1], half * (not first), half
+            kept, first = kept[(CHUNK - OVERLAP) * hop :], False
+    yield features.of_samples(kept), half * (not first), 0
 
 
 def find_best_path(logits: torch.Tensor) -> BestPath:

@@ -8,6 +8,11 @@ from torch import Tensor
 from seqloss.errors import ShapeError, wrong_length
 
 
+def within_lengths(rows: Tensor, lengths: Tensor) -> Tensor:
+    """True outside of the padding: (batch, time), on the device of the rows (batch, time, ...)."""
+    return torch.arange(rows.shape[1], device=rows.device) < lengths.to(rows.device)[:, None]
+
+
 def mask_padding(rows: Tensor, lengths: Tensor) -> Tensor:
     """Rows with 0 in the padding, whatever it held.
 
@@ -15,7 +20,7 @@ def mask_padding(rows: Tensor, lengths: Tensor) -> Tensor:
         rows: (batch, time) or (batch, time, features).
         lengths: (batch,), of the rows in time.
     """
-    used = torch.arange(rows.shape[1], device=rows.device) < lengths.to(rows.device)[:, None]
+    used = within_lengths(rows, lengths)
     return torch.where(used if rows.dim() == 2 else used[:, :, None], rows, 0)
 
 

@@ -1,6 +1,6 @@
 """`ctc_align` beside torchaudio's `forced_align` on a CPU, one thread each.
 
-    python benchmarks/align.py [--rounds 15] [--most 1e9] [--save]
+    python benchmarks/align.py [--rounds 15] [--most 1e11] [--save]
 
 Needs torchaudio, for example 2.11.0 with torch 2.11.0; without it, only our own times are shown. Both get the same
 log-probabilities; "from logits", `log_softmax` is in front of `forced_align`. `forced_align` takes one row per call, so
@@ -9,7 +9,7 @@ others may share the machine; each figure is a median with its quartiles. `--mos
 times states. The paths are compared: they may differ where two are equally good in the float32 sums of `forced_align`,
 and so their scores are also summed up in float64.
 
-Fails if `forced_align` finds a better path, or if one row of a million or more frames times states takes more than a
+Fails if `forced_align` finds a better path, or if a workload of a million or more frames times states takes more than a
 third of its time.
 """
 
@@ -49,8 +49,9 @@ CRASHES = 2**31
 """Frames times states from which on `forced_align` ends the process."""
 
 LEAST, LARGE = 3.0, 10**6
+"""How many times as fast as `forced_align` it has to be at least, in workloads of so many frames times states."""
 
-BRIEF = 10**8
+FROM_LOGITS = 10**8
 """Frames times states up to which the time from logits is measured too: beyond, it is the same."""
 
 
@@ -88,7 +89,7 @@ def measure(shape: tuple[int, int, int, int], rounds: int) -> dict[str, object]:
     calls = {"seqloss": lambda: ctc_align(log_probs, targets, normalize=False, validate=False).classes}
     if forced_align is not None and cells // rows < CRASHES:
         calls["torchaudio"] = lambda: align_rows(log_probs, targets)
-        if cells <= BRIEF:
+        if cells <= FROM_LOGITS:
             calls["seqloss from logits"] = lambda: ctc_align(logits, targets).classes
             calls["torchaudio from logits"] = lambda: align_rows(logits.log_softmax(-1), targets)
     paths = {name: call() for name, call in calls.items()}  # also the first call, which loads the kernel

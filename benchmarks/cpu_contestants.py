@@ -18,10 +18,15 @@ from seqloss.kernels.ctc.batch import loss_and_grad
 Call = Callable[[], np.ndarray]
 
 
+def whole_lengths(scores: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """The lengths of rows that use all frames and labels."""
+    return tuple(torch.full((len(array),), array.shape[1]) for array in (scores, targets))
+
+
 def torch_loss_and_grad(scores: np.ndarray, targets: np.ndarray) -> Call:
     logits = torch.tensor(scores, requires_grad=True)
     labels = torch.tensor(targets)
-    lengths = torch.full((scores.shape[0],), scores.shape[1]), torch.full((len(targets),), targets.shape[1])
+    lengths = whole_lengths(scores, targets)
 
     def call() -> np.ndarray:
         logits.grad = None
@@ -50,12 +55,9 @@ def torch_frontend(scores: np.ndarray, targets: np.ndarray) -> Call:
 
 def torch_drop_in(scores: np.ndarray, targets: np.ndarray) -> Call:
     """As `torch_loss_and_grad`, with one import changed."""
-    logits, labels, loss = (
-        torch.tensor(scores, requires_grad=True),
-        torch.tensor(targets),
-        seqloss.torch.CTCLoss(reduction="sum"),
-    )
-    lengths = torch.full((scores.shape[0],), scores.shape[1]), torch.full((len(targets),), targets.shape[1])
+    logits, labels = torch.tensor(scores, requires_grad=True), torch.tensor(targets)
+    loss = seqloss.torch.CTCLoss(reduction="sum")
+    lengths = whole_lengths(scores, targets)
 
     def call() -> np.ndarray:
         logits.grad = None
@@ -66,12 +68,12 @@ def torch_drop_in(scores: np.ndarray, targets: np.ndarray) -> Call:
 
 
 def forward_only(loss: Callable[..., torch.Tensor], time_first: bool) -> Callable[[np.ndarray, np.ndarray], Call]:
-    """The losses of log-probabilities without a gradient, on one row of scores after another."""
+    """The losses of log-probabilities without a gradient."""
 
     def contestant(scores: np.ndarray, targets: np.ndarray) -> Call:
         log_probs = torch.tensor(scores).log_softmax(-1)
         log_probs = log_probs.transpose(0, 1).contiguous() if time_first else log_probs
-        lengths = torch.full((scores.shape[0],), scores.shape[1]), torch.full((len(targets),), targets.shape[1])
+        lengths = whole_lengths(scores, targets)
         labels = torch.tensor(targets)
 
         def call() -> np.ndarray:

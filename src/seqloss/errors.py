@@ -103,17 +103,17 @@ def float_lengths(name: str, found: object, axis: str, size: int | None = None, 
     """The error for lengths of a floating type; `maybe_fractions` if their values are unknown, or are all 0 and 1."""
     advice = "cast whole numbers to integers before the call"
     if maybe_fractions:
-        advice += f"; if they are fractions of the {axis} axis, round({_fraction_of(axis, size)}) for each row"
+        advice += f"; if they are fractions of the {axis} axis, round(fraction * {_size_of(axis, size)}) for each row"
     return DTypeError(f"{name}: expected integers, found {found}; {advice}.")
 
 
 def fractional_lengths(name: str, row: int, value: float, axis: str, size: int | None = None) -> DTypeError:
     """The error for lengths from 0 to 1."""
-    product = f"{value:g} * {size}) = {round(value * size)}" if size else f"{value:g} * {_size_of(axis, size)})"
+    result = f" = {round(value * size)}" if size else ""
     return DTypeError(
         f"{name}[{row}]: expected integers, found {value:g}, a fraction of the {axis} axis; multiply by the axis size "
-        f"and round to the nearest integer for each row: round({product}. Truncation loses one where the product "
-        "lies just below an integer."
+        f"and round to the nearest integer for each row: round({value:g} * {_size_of(axis, size)}){result}. Truncation "
+        "loses one where the product lies just below an integer."
     )
 
 
@@ -122,10 +122,6 @@ def no_whole_length(name: str, row: int, value: float) -> DTypeError:
         f"{name}[{row}]: expected integers, found {value:g}; compute lengths in integers, as the network does: for "
         "example (length + stride - 1) // stride."
     )
-
-
-def _fraction_of(axis: str, size: int | None) -> str:
-    return f"fraction * {_size_of(axis, size)}"
 
 
 def _size_of(axis: str, size: int | None) -> str:

@@ -100,7 +100,7 @@ def test_paddings_that_are_not_zeros_and_then_ones_are_refused_or_nan(paddings: 
     args = (np.zeros((1, 3, 3), np.float32), np.array(paddings, np.float32), np.array([[1]]), np.zeros((1, 1)))
     with pytest.raises(errors.LengthError, match=r"logit_paddings\[0\]: expected 0.0 for what is in use"):
         optax_ctc_loss(*args)
-    with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match=r"logit_lengths\[0\]: found -1"):
+    with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match=r"logit_paddings\[0\]: found -1"):
         jax.jit(optax_ctc_loss)(*args).block_until_ready()
 
 

@@ -147,6 +147,19 @@ def test_a_second_derivative_and_forward_mode_and_transforms_raise() -> None:
             chunked([*layer[:2], bias], targets)
 
 
+@pytest.mark.parametrize("reduction", ["none", "sum"])
+@pytest.mark.parametrize("detached", range(3), ids=["hidden", "weight", "bias"])
+def test_an_argument_detached_in_place_after_the_loss_forbids_create_graph_alone(detached: int, reduction: str) -> None:
+    layer, targets = problem()
+    given = [x.detach() for x in layer]
+    given[detached] = layer[detached] * 1
+    total = chunked(given, targets, infeasible="zero", reduction=reduction).sum()
+    given[detached].detach_()
+    torch.autograd.grad(total, layer[detached], retain_graph=True)
+    with pytest.raises(RuntimeError, match=r"linear_ctc_loss: .* detached in place after the loss"):
+        torch.autograd.grad(total, layer[detached], create_graph=True)
+
+
 def test_labels_and_lengths_changed_before_backward_do_not_change_the_gradient() -> None:
     for reduction in ("none", "sum"):
         (layer, targets), (other, same) = problem(), problem()

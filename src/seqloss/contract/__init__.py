@@ -11,7 +11,7 @@
 The wording of every refusal is in `seqloss.errors`.
 """
 
-from seqloss.contract.argument_names import ArgumentNames, current_argument_names, rename_arguments
+from seqloss.contract.argument_names import ArgumentNames, WordReplacements, current_argument_names, rename_arguments
 from seqloss.contract.arrays import Batch, bad_rows, validate
 from seqloss.contract.constants import MASKED, NORMALIZATION_SLACK, SMALLEST
 from seqloss.contract.ctc import (
@@ -39,6 +39,7 @@ __all__ = [
     "Form",
     "Infeasible",
     "Reduction",
+    "WordReplacements",
     "adjacent_repeats",
     "bad_rows",
     "check_forms",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Protocol
 
 from seqloss.errors import SeqLossError
@@ -19,6 +20,22 @@ class ArgumentNames(Protocol):
 
     def translate(self, message: str) -> str:
         """Return a message of the contract with these names."""
+
+
+@dataclass(frozen=True)
+class WordReplacements:
+    """Argument names that need no more than other words in their place.
+
+    Attributes:
+        pairs: words of the contract's messages, and what stands for them; replaced in this order.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+
+    def translate(self, message: str) -> str:
+        for words, own in self.pairs:
+            message = message.replace(words, own)
+        return message
 
 
 _current: ContextVar[ArgumentNames | None] = ContextVar("names", default=None)

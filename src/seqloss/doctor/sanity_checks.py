@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqloss import contract
 from seqloss.data.vocabulary import frames_needed
+from seqloss.torch.arrays import log_softmax_rounding
 
 NEAR = 0.5
 """Normal relative distance of the first loss from its baseline: initial weights do not give uniform outputs."""
@@ -107,7 +108,7 @@ def describe_scores(scores: Tensor, lengths: Sequence[int]) -> Iterator[str]:
         >>> list(describe_scores(torch.tensor([[[0.9, 0.1], [0.2, 0.8]]]), [2]))
         ['scores: WARNING: 1 of 1 rows are probabilities; take their logarithm, or leave out the softmax']
     """
-    rounding = torch.finfo(scores.dtype).eps if scores.dtype.itemsize == 2 else 0.0
+    rounding = log_softmax_rounding(scores.dtype)
     values = scores.detach().to("cpu", torch.float64).numpy()
     rows = [row[:frames] for row, frames in zip(values, lengths, strict=True)]
     count = sum(contract.probabilities_for_scores(row, 0, rounding) is not None for row in rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
@@ -11,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from seqloss.contract import rename_arguments
-from seqloss.errors import MOVE_BLANK, TRUE_LENGTHS, LengthError, uneven_rows, wrong_rank
+from seqloss.contract import WordReplacements, rename_arguments
+from seqloss.errors import MOVE_BLANK, LengthError, uneven_rows, wrong_rank
 from seqloss.jax.arrays import FloatArray, IntegerArray, host_value
 from seqloss.jax.ctc.loss import ctc_loss
 
@@ -20,23 +19,16 @@ Paddings: TypeAlias = ArrayLike | Sequence[Sequence[float]]
 """0.0 for entries in use, then 1.0 for padding: (batch, time) or (batch, labels)."""
 
 
-@dataclass(frozen=True)
-class OptaxNames:
-    """The names of optax for the contract's arguments."""
-
-    def translate(self, message: str) -> str:
-        for name, optax_name in ARGUMENT_NAMES.items():
-            message = message.replace(name, optax_name)
-        return message
-
-
-ARGUMENT_NAMES = {
-    TRUE_LENGTHS: "give the true label_paddings",
-    MOVE_BLANK: MOVE_BLANK.replace("blank=...", "blank_id=..."),
-    "targets": "labels",
-    "blank:": "blank_id:",
-}
-"""The names of optax for the contract's arguments, in the order of replacement."""
+ARGUMENT_NAMES = WordReplacements(
+    (
+        ("target_lengths", "label_paddings"),
+        ("logit_lengths", "logit_paddings"),
+        (MOVE_BLANK, MOVE_BLANK.replace("blank=...", "blank_id=...")),
+        ("targets", "labels"),
+        ("blank:", "blank_id:"),
+    )
+)
+"""The names of optax for the contract's arguments."""
 
 
 def optax_ctc_loss(
@@ -89,7 +81,7 @@ def optax_ctc_loss(
     del log_epsilon
     frames = _lengths("logit_paddings", logit_paddings, "logits", logits, 3)
     counts = _lengths("label_paddings", label_paddings, "labels", labels, 2)
-    with rename_arguments(OptaxNames()):
+    with rename_arguments(ARGUMENT_NAMES):
         return ctc_loss(logits, labels, frames, counts, blank=blank_id)
 
 

@@ -15,7 +15,7 @@ UNEVEN = "pad them to one length and give target_lengths"
 
 
 @dataclass(frozen=True)
-class ArgumentNames:
+class KerasNames:
     """The names of the contract's arguments in a Keras loss.
 
     Attributes:

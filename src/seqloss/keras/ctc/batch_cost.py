@@ -10,12 +10,12 @@ from keras import ops
 from seqloss.contract import Infeasible, rename_arguments
 from seqloss.errors import MOVE_BLANK, wrong_rank
 from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray
-from seqloss.keras.ctc.argument_names import ArgumentNames
+from seqloss.keras.ctc.argument_names import KerasNames
 from seqloss.keras.ctc.labels import as_integers, refuse_fractional_lengths
 from seqloss.keras.ctc.loss import as_tensor, ctc_loss
 from seqloss.keras.ctc.shapes import as_column, is_column, is_half, rank, size, with_rank
 
-ARGUMENT_NAMES = ArgumentNames(
+ARGUMENT_NAMES = KerasNames(
     target_lengths="label_length",
     logit_lengths="input_length",
     true_lengths="give the true label_length",
@@ -73,12 +73,10 @@ def ctc_batch_cost(
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
     """
     with rename_arguments(ARGUMENT_NAMES):
-        probabilities = as_tensor(y_pred)
-    probabilities = with_rank("y_pred", probabilities, "batch", "time", "classes")
-    if is_half(probabilities):
-        probabilities = ops.cast(probabilities, "float32")  # 1 + epsilon is 1 in a half type
-    rows = size(probabilities, 0)
-    with rename_arguments(ARGUMENT_NAMES):
+        probabilities = with_rank("y_pred", as_tensor(y_pred), "batch", "time", "classes")
+        if is_half(probabilities):
+            probabilities = ops.cast(probabilities, "float32")  # 1 + epsilon is 1 in a half type
+        rows = size(probabilities, 0)
         losses = ctc_loss(
             ops.log(probabilities + keras.config.epsilon()),
             with_rank("y_true", as_integers("y_true", y_true), "batch", "labels"),

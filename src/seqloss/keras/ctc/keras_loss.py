@@ -13,7 +13,7 @@ from seqloss.errors import MOVE_BLANK, TRUE_LENGTHS, OptionError, ShapeError, un
 from seqloss.keras._compat import in_symbolic_scope, keras_mask
 from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray, RowWeights
 from seqloss.keras.ctc import lengths
-from seqloss.keras.ctc.argument_names import ArgumentNames
+from seqloss.keras.ctc.argument_names import KerasNames
 from seqloss.keras.ctc.labels import as_integers, is_floating, refuse_fractions
 from seqloss.keras.ctc.loss import as_tensor, ctc_loss, symbolic_loss
 from seqloss.keras.ctc.shapes import as_column, is_column, is_half, rank, size, with_rank
@@ -265,7 +265,7 @@ class CTC(keras.losses.Loss):
         """Cast to the type of the computation; log-probabilities of a half type stay, for the slack of their sums."""
         return y_pred if is_half(y_pred) and not self.normalize else ops.cast(y_pred, self._computed_in())
 
-    def _argument_names(self, logit_lengths: Any, target_lengths: Any) -> ArgumentNames:
+    def _argument_names(self, logit_lengths: Any, target_lengths: Any) -> KerasNames:
         """Return the argument names for error messages; lengths that were passed to the call keep their names."""
         packed = self._packed_columns()
         labels = 0 if self.target_lengths == "packed" and target_lengths is None else "target_lengths"
@@ -278,7 +278,7 @@ class CTC(keras.losses.Loss):
             lengths_of_labels = f"give its number, CTC(padding={{label}}) in place of padding={self.padding}"
         move_blank = MOVE_BLANK.replace("blank=...", f"CTC(blank=...{pads or ')'}")
         first_frame = int(self.logit_lengths == "predicted")
-        return ArgumentNames(packed, first_frame, labels, frames, lengths_of_labels, padding, move_blank)
+        return KerasNames(packed, first_frame, labels, frames, lengths_of_labels, padding, move_blank)
 
     def _ends_of_labels(self, labels: Any, targets: Any, columns: Any) -> Any:
         if self.target_lengths == "packed":

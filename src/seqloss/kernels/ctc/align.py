@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from seqloss.kernels.ctc.emissions import number_classes
-from seqloss.kernels.ctc.layout import LANES, chunk_count, slots_size
+from seqloss.kernels.ctc.layout import LANES, chunk_count, pair_size, slots_size
 from seqloss.kernels.ctc.maxima import CHUNK, SCRATCH, copy_chunks, first_together, step_back
 from seqloss.kernels.ctc.relative_scores import TOGETHER, Scores, log_probability, measure_row, relative_score
 from seqloss.kernels.ctc.rows import Path, keeps_contract
@@ -55,7 +55,7 @@ def _lay_out_row(
 @subroutine
 def _write_checkpoints(row, labels, distance, scratch, checkpoints):
     """Write β of the frames distance, 2 distance, ..., and of the end, to one line of `checkpoints` each."""
-    frames, size = row.frames, chunk_count(labels) * CHUNK
+    frames, size = row.frames, pair_size(labels)
     last = max(0, frames - 1) // distance
     # 1. behind the last frame, a path is in the last label or in the blank behind it
     end = checkpoints[last * size : (last + 1) * size]
@@ -138,7 +138,7 @@ def _follow_path(
     Returns:
         the log-probability of the path; -inf without one.
     """
-    total, state, size = 0.0, 0, chunk_count(labels) * CHUNK
+    total, state, size = 0.0, 0, pair_size(labels)
     for line in range(max(0, row.frames - 1) // distance + 1):
         begin, end = line * distance, min(row.frames, (line + 1) * distance)
         checkpoint = checkpoints[line * size : (line + 1) * size]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from seqloss.kernels.ctc.layout import LANES, chunk_count, slots_size
+from seqloss.kernels.ctc.layout import LANES, chunk_count, pair_size, slots_size
 from seqloss.kernels.ctc.maxima import CHUNK, SCRATCH
 from seqloss.kernels.ctc.relative_scores import TOGETHER
 from seqloss.kernels.ctc.scratch import take_measuring_scratch
@@ -57,15 +57,13 @@ class Sizes:
 
     @property
     def floats(self) -> int:
-        """float64 numbers for what has a few per frame, label or class."""
-        width, slots = chunk_count(self.labels) * LANES, slots_size(min(self.classes, self.labels + 1))
-        return SCRATCH + width + slots + 2 * self.frames + LANES
+        """float64 numbers for what has a few per frame, label or class: see `align._lay_out_row`."""
+        return SCRATCH + self._labels_and_slots + 2 * self.frames + LANES
 
     @property
     def integers(self) -> int:
-        """int64 numbers for what has one per label or class."""
-        width, slots = chunk_count(self.labels) * LANES, slots_size(min(self.classes, self.labels + 1))
-        return width + slots + TOGETHER + self.classes
+        """int64 numbers for what has one per label or class: see `align._lay_out_row`."""
+        return self._labels_and_slots + TOGETHER + self.classes
 
     @property
     def table(self) -> int:
@@ -75,7 +73,7 @@ class Sizes:
     @property
     def checkpoints(self) -> int:
         """float64 numbers for β at the end of each segment."""
-        return (max(self.frames - 1, 0) // self.distance + 1) * chunk_count(self.labels) * CHUNK
+        return (max(self.frames - 1, 0) // self.distance + 1) * pair_size(self.labels)
 
     @property
     def window(self) -> int:
@@ -87,6 +85,11 @@ class Sizes:
     def bytes(self) -> int:
         """What one thread needs, beside a few numbers per class."""
         return 8 * (self.floats + self.integers + self.table + self.checkpoints + self.window)
+
+    @property
+    def _labels_and_slots(self) -> int:
+        """One number per label, and one per class that a row can use, in whole vectors each."""
+        return chunk_count(self.labels) * LANES + slots_size(min(self.classes, self.labels + 1))
 
     @property
     def _blocks(self) -> int:

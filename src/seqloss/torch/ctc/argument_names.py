@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from seqloss.contract import WordReplacements
 from seqloss.errors import MOVE_BLANK, SeqLossError
 from seqloss.torch.runtime_errors import as_runtime_error
 
-ARGUMENT_NAMES = {
-    "logits are batch first: (batch, time, classes)": "log_probs are time first: (time, batch, classes)",
-    "logit_lengths": "input_lengths",
-    "logits": "log_probs",
-    MOVE_BLANK: MOVE_BLANK.replace("blank=...", "CTCLoss(blank=...)"),
-}
-"""The names of torch.nn.CTCLoss for the contract's arguments, in the order of replacement."""
+ARGUMENT_NAMES = WordReplacements(
+    (
+        ("logits are batch first: (batch, time, classes)", "log_probs are time first: (time, batch, classes)"),
+        ("logit_lengths", "input_lengths"),
+        ("logits", "log_probs"),
+        (MOVE_BLANK, MOVE_BLANK.replace("blank=...", "CTCLoss(blank=...)")),
+    )
+)
+"""The names of torch.nn.CTCLoss for the contract's arguments."""
 
 
 @contextmanager
@@ -23,7 +26,4 @@ def torch_argument_names() -> Iterator[None]:
     try:
         yield
     except SeqLossError as error:
-        message = str(error)
-        for name, torch_name in ARGUMENT_NAMES.items():
-            message = message.replace(name, torch_name)
-        raise as_runtime_error(error, message) from None
+        raise as_runtime_error(error, ARGUMENT_NAMES.translate(str(error))) from None

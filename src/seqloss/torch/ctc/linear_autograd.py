@@ -14,7 +14,7 @@ import torch
 from seqloss.torch._compat import graph_is_kept, has_tangent, is_batched
 from seqloss.torch.arrays import COMPUTED_IN
 from seqloss.torch.ctc.linear_chunks import LayerLoss, compute_in_chunks, new_gradients
-from seqloss.torch.last_derivative import refuse_derivative
+from seqloss.torch.last_derivative import refuse_derivative, refuse_detached
 
 
 class LinearLosses(torch.autograd.Function):
@@ -51,6 +51,9 @@ class LinearLosses(torch.autograd.Function):
                 found = list(gradients)
             found = [x if x is None else x.to(hidden.dtype) for x in found]
         if torch.is_grad_enabled():
+            for x, needed in zip((hidden, weight, bias), ctx.needs_input_grad[:3], strict=True):
+                if needed:
+                    refuse_detached("linear_ctc_loss", x)
             arguments = (x for x in (hidden, weight, bias, upstream) if x is not None)
             guards = [refuse_derivative(x, NO_SECOND_DERIVATIVE) for x in arguments]
             found = [x if x is None else _Guarded.apply(x, *guards) for x in found]

@@ -119,13 +119,12 @@ class ImplementationCollector(pytest.Collector):
         return self.runner
 
     def get_narrowed_runner(self) -> Runner:
-        """The runner for laws whose tolerance depends on the type of the logits."""
+        """The runner for all laws but `answers`: without float64 if float64 logits are converted to float32."""
         from seqloss.verify.narrowing import narrow_types
 
-        runner = self.get_runner()
         if not self.narrowed:
-            self.runner, self.narrowed = narrow_types(runner), True
-        return self.runner or runner
+            self.runner, self.narrowed = narrow_types(self.get_runner()), True
+        return self.get_runner()
 
 
 class LawItem(pytest.Item):

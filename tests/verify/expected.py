@@ -6,6 +6,8 @@ VERSIONS = {"torch": "2.13", "jax": "0.10", "optax": "0.2.8", "tensorflow-cpu": 
 """Where these facts were seen."""
 
 REASONS = {
+    "padding": "TensorFlow's posteriors are float32 for float64 logits too, and the last bit of its logarithm depends "
+    "on the size of the array: 3e-8 in the gradient",
     "closed-scores": "-inf minus -inf: the gradient is NaN where a class is closed",
     "impossible": "a large finite loss for a target that no path fits, or a NaN gradient",
     "masked": "log probabilities are floored, or a mask is not finite any more in float32",

@@ -8,9 +8,10 @@ from contextlib import suppress
 import numpy as np
 
 from seqloss.verify.cases import problem_of_lengths
+from seqloss.verify.effort import QUICK
 from seqloss.verify.known_bugs import KNOWN_BUGS, Variant, variant_losses
+from seqloss.verify.law_problems import length_axes
 from seqloss.verify.laws.gradients import posteriors_of
-from seqloss.verify.length_fractions import AXES, LONG_AXES
 from seqloss.verify.problem import Problem, make_problem
 from seqloss.verify.runner import CallFailed, Outputs, Runner, log_softmax
 from seqloss.verify.standard_problems import standard_problems
@@ -77,7 +78,7 @@ def _results_of_lengths(runner: Runner) -> Results:
     """Of problems that distinguish conversions of lengths. They are large: they are used only if others agree."""
     if runner.implementation.lengths == "none":
         return []
-    axes = AXES[-1:] if runner.implementation.few_shapes else (*AXES, *list(LONG_AXES.values())[:1])
+    axes = length_axes(runner.implementation, QUICK)
     return _results(runner.with_dtype(runner.dtype, exact_shapes=True), [problem_of_lengths(axis) for axis in axes])
 
 

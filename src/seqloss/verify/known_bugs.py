@@ -154,17 +154,16 @@ def _over_used_frames(logits: np.ndarray) -> np.ndarray:
 
 def _softmax_bugs() -> Iterator[tuple[str, Variant]]:
     """Softmax over another axis, alone or followed by the softmax over the classes of the loss."""
-    for axis, name in ((1, "time"), (0, "batch")):
-        bug = f"softmax is over the {name} axis instead of the classes"
+    over_time, over_batch = (f"softmax is over the {axis} axis instead of the classes" for axis in ("time", "batch"))
+    for bug, axis in ((over_time, 1), (over_batch, 0)):
         for after in (_unchanged, log_softmax, _softmax_of_probabilities):
             yield bug, Variant(logits=partial(_over_axis, axis), scores=after)
-        if name == "time":
-            yield bug, Variant(scores=_over_used_frames)
+    yield over_time, Variant(scores=_over_used_frames)
 
 
 KNOWN_BUGS: tuple[tuple[str, Variant], ...] = (
     ("softmax is applied twice: the loss expects logits, not probabilities", Variant(scores=_softmax_twice)),
-    ("softmax is missing: logits are used as log-probabilities", Variant(scores=lambda x: x)),
+    ("softmax is missing: logits are used as log-probabilities", Variant(scores=_unchanged)),
     ("softmax is over one class too few: the vocabulary is too small", Variant(scores=_softmax_without_last_class)),
     *_softmax_bugs(),
     ("probabilities are clipped at 1e-7", Variant(scores=_clipped)),

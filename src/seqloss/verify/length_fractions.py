@@ -14,8 +14,7 @@ from functools import cache
 
 import numpy as np
 
-DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
-"""Binary digits of the significand, with the implicit one."""
+from seqloss.verify.runner import round_to_dtype
 
 ROUNDING: dict[str, Callable[[np.ndarray], np.ndarray]] = {"truncated": np.trunc, "rounded up": np.ceil, "": np.round}
 
@@ -42,9 +41,9 @@ class Conversion:
 
     def convert(self, lengths: np.ndarray, axis: int) -> np.ndarray:
         """The lengths after the conversion; not more than the axis, which a slice cannot exceed either."""
-        digits = DIGITS[self.dtype]
-        product = _round_to(digits, np.asarray(lengths) / max(1, axis)) * _round_to(digits, np.array(float(axis)))
-        product = product if self.wide else _round_to(digits, product)
+        fraction = round_to_dtype(np.asarray(lengths) / max(1, axis), self.dtype)
+        product = fraction * round_to_dtype(np.array(float(axis)), self.dtype)
+        product = product if self.wide else round_to_dtype(product, self.dtype)
         return np.minimum(ROUNDING[self.rounding](product).astype(np.int64), axis)
 
     def describe(self, what: str, axis: str) -> str:
@@ -55,12 +54,6 @@ class Conversion:
         size, length = next((n, k[0]) for n in range(2, 512) if len(k := affected_lengths(self, n)))
         changed = self.convert(np.array(length), size)
         return found + f"and {self.rounding}; round them (in {self.dtype}, {length} of {size} becomes {changed})"
-
-
-def _round_to(digits: int, values: np.ndarray) -> np.ndarray:
-    """Values rounded to a number of binary digits."""
-    significand, exponent = np.frexp(values)
-    return np.ldexp(np.round(np.ldexp(significand, digits)), exponent - digits)
 
 
 CONVERSIONS = tuple(

@@ -203,11 +203,11 @@ class Report:
         unchecked = f"; {counts[SKIPPED]} skipped (use --full)" if counts[SKIPPED] else ""
         unchecked += f"; {counts[NOT_SUPPORTED]} not supported" if counts[NOT_SUPPORTED] else ""
         remarks = f"; {_count(counts[CARELESS], 'remark')}" if counts[CARELESS] else ""
+        holds = f"; {_count(counts[HOLDS], 'law')} hold{'s' if counts[HOLDS] == 1 else ''}" if counts[HOLDS] else ""
         if counts[WRONG]:
-            holds = f"; {_count(counts[HOLDS], 'law')} hold{'s' if counts[HOLDS] == 1 else ''}" if counts[HOLDS] else ""
             return f"wrong: violates {_count(counts[WRONG], 'law')}{remarks}{holds}{unchecked}"
         if remarks:
-            return f"no result is wrong{remarks}; {counts[HOLDS]} laws hold{unchecked}"
+            return f"no result is wrong{remarks}{holds}{unchecked}"
         return f"all {counts[HOLDS]} {'checked ' if unchecked else ''}laws hold{unchecked}"
 
     def to_json(self) -> dict[str, Any]:

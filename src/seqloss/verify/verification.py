@@ -43,7 +43,7 @@ def verify(
 
     Returns:
         the `Report`. `report.ok` is True if no result is wrong, `report.strictly_ok` if no law is violated;
-        `print(report)` shows the first violation.
+        `print(report)` shows the first wrong result, or the first remark if there is none.
 
     Raises:
         VerifyError: the function cannot be loaded.

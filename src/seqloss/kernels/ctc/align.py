@@ -17,7 +17,7 @@ import numpy as np
 from seqloss.kernels.ctc.emissions import number_classes
 from seqloss.kernels.ctc.layout import LANES, chunk_count, pair_size, slots_size
 from seqloss.kernels.ctc.maxima import CHUNK, SCRATCH, copy_chunks, first_together, step_back
-from seqloss.kernels.ctc.relative_scores import TOGETHER, Scores, log_probability, measure_row, relative_score
+from seqloss.kernels.ctc.relative_scores import BLOCK_FRAMES, Scores, log_probability, measure_row, relative_score
 from seqloss.kernels.ctc.rows import Path, keeps_contract
 from seqloss.kernels.numba.compilation import inlined, kernel, subroutine
 
@@ -35,7 +35,7 @@ def _lay_out_row(
     """
     width, most = chunk_count(labels) * LANES, slots_size(min(classes, labels + 1))
     slot, classes_used, integers = integers[:width], integers[width : width + most], integers[width + most :]
-    offsets, seen = integers[:TOGETHER], integers[TOGETHER:]
+    offsets, seen = integers[:BLOCK_FRAMES], integers[BLOCK_FRAMES:]
     scratch, floats = floats[:SCRATCH], floats[SCRATCH:]
     skip, floor, floats = floats[:width], floats[width : width + most], floats[width + most :]
     tops, rests = floats[: frames + LANES], floats[frames + LANES :]

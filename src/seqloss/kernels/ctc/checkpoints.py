@@ -19,7 +19,7 @@ import numpy as np
 
 from seqloss.kernels.ctc.layout import LANES, chunk_count, pair_size, slots_size
 from seqloss.kernels.ctc.maxima import CHUNK, SCRATCH
-from seqloss.kernels.ctc.relative_scores import TOGETHER
+from seqloss.kernels.ctc.relative_scores import BLOCK_FRAMES
 from seqloss.kernels.ctc.scratch import take_measuring_scratch
 from seqloss.kernels.numba.workspace import FLOAT, INTEGER, Workspace
 
@@ -31,9 +31,9 @@ KEPT_BYTES = 16 * 2**20
 
 
 def choose_distance(frames: int, labels: int) -> int:
-    """Frames between the checkpoints: a multiple of TOGETHER."""
+    """Frames between the checkpoints: a multiple of BLOCK_FRAMES."""
     distance = max(FRAMES_AT_LEAST, int((frames * (2 * labels + 1) / 2) ** (1 / 3)))
-    return -(-distance // TOGETHER) * TOGETHER
+    return -(-distance // BLOCK_FRAMES) * BLOCK_FRAMES
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Sizes:
     @property
     def integers(self) -> int:
         """int64 numbers for what has one per label or class: see `align._lay_out_row`."""
-        return self._labels_and_slots + TOGETHER + self.classes
+        return self._labels_and_slots + BLOCK_FRAMES + self.classes
 
     @property
     def table(self) -> int:
@@ -93,11 +93,11 @@ class Sizes:
 
     @property
     def _blocks(self) -> int:
-        return -(-self.frames // TOGETHER)
+        return -(-self.frames // BLOCK_FRAMES)
 
     @property
     def _block(self) -> int:
-        return TOGETHER * (min(self.classes, self.labels + 1) + 1)
+        return BLOCK_FRAMES * (min(self.classes, self.labels + 1) + 1)
 
 
 def take_scratch(space: Workspace, sizes: Sizes, kind: np.dtype) -> tuple[Any, ...]:

@@ -22,14 +22,14 @@ from __future__ import annotations
 import numpy as np
 
 from seqloss.kernels.ctc.layout import LANES
-from seqloss.kernels.ctc.relative_scores import TOGETHER, find_block
+from seqloss.kernels.ctc.relative_scores import BLOCK_FRAMES, find_block
 from seqloss.kernels.numba.compilation import inlined, subroutine
 from seqloss.kernels.numba.vectors import full_like, load, load_one, maximum, one_after, store, transpose_rows
 
 CHUNK = 2 * LANES
 """Numbers of a chunk: eight labels and the blanks before them."""
 
-SCRATCH = 2 * TOGETHER * LANES
+SCRATCH = 2 * BLOCK_FRAMES * LANES
 """float64 numbers of scratch: the carries and the scores of one chunk."""
 
 
@@ -44,21 +44,21 @@ def copy_chunks(source, begin, target, at, count):
 def _places(at, slot, l):
     """Where the scores of eight labels are in a table that begins at `at`."""
     return (
-        at + load_one(slot, l) * TOGETHER,
-        at + load_one(slot, l + 1) * TOGETHER,
-        at + load_one(slot, l + 2) * TOGETHER,
-        at + load_one(slot, l + 3) * TOGETHER,
-        at + load_one(slot, l + 4) * TOGETHER,
-        at + load_one(slot, l + 5) * TOGETHER,
-        at + load_one(slot, l + 6) * TOGETHER,
-        at + load_one(slot, l + 7) * TOGETHER,
+        at + load_one(slot, l) * BLOCK_FRAMES,
+        at + load_one(slot, l + 1) * BLOCK_FRAMES,
+        at + load_one(slot, l + 2) * BLOCK_FRAMES,
+        at + load_one(slot, l + 3) * BLOCK_FRAMES,
+        at + load_one(slot, l + 4) * BLOCK_FRAMES,
+        at + load_one(slot, l + 5) * BLOCK_FRAMES,
+        at + load_one(slot, l + 6) * BLOCK_FRAMES,
+        at + load_one(slot, l + 7) * BLOCK_FRAMES,
     )
 
 
 @inlined
 def first_together(begin, end):
     """The first of the frames before `end`, not before `begin`, that are computed in one pass over the labels."""
-    return max(begin, (end - 1) // TOGETHER * TOGETHER)
+    return max(begin, (end - 1) // BLOCK_FRAMES * BLOCK_FRAMES)
 
 
 @subroutine
@@ -72,7 +72,7 @@ def step_back(row, begin, end, scratch, first, last, beta, at, stride, window):
             read; with a stride of 0, β of frame `end` is replaced by that of `begin`.
         window: the chunk that `at` belongs to.
     """
-    frames, column, scores = end - begin, begin % TOGETHER, TOGETHER * LANES
+    frames, column, scores = end - begin, begin % BLOCK_FRAMES, BLOCK_FRAMES * LANES
     block = find_block(row, begin - column)
     none = full_like(load(scratch, 0), -np.inf)
     for k in range(frames):
@@ -80,7 +80,7 @@ def step_back(row, begin, end, scratch, first, last, beta, at, stride, window):
     for chunk in range(last, first - 1, -1):
         place = at + (chunk - window) * CHUNK
         by_frame = transpose_rows(row.table, _places(block, row.slot, chunk * LANES))
-        for k in range(TOGETHER):
+        for k in range(BLOCK_FRAMES):
             store(scratch, scores + k * LANES, by_frame[k])
         skip = load(row.skip, chunk * LANES)
         label, blank = load(beta, place + frames * stride), load(beta, place + frames * stride + LANES)

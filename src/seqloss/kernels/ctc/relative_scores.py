@@ -35,7 +35,7 @@ from seqloss.kernels.numba.vectors import (
     store_one,
 )
 
-TOGETHER = LANES
+BLOCK_FRAMES = LANES
 """Frames of a block."""
 
 
@@ -51,9 +51,9 @@ class Scores(NamedTuple):
         classes_used, used: the classes in use and their number, the blank first.
         slot: (labels in whole vectors,) the number of each label among them; `used` past the last label.
         skip: (labels in whole vectors,) 0 for a label that differs from the one before it, else -inf.
-        table: (blocks, used + 1, TOGETHER) if `kept`, else (used + 1, TOGETHER): the relative scores of a block's
-            frames; those of the last slot are -inf.
-        offsets: (TOGETHER,) int64, scratch.
+        table: (blocks, used + 1, BLOCK_FRAMES) if `kept`, else (used + 1, BLOCK_FRAMES): the relative scores of a
+            block's frames; those of the last slot are -inf.
+        offsets: (BLOCK_FRAMES,) int64, scratch.
     """
 
     scores: np.ndarray
@@ -79,10 +79,10 @@ def measure_row(row, counted, scratch):
     Args:
         counted: (classes,), 1 in all of them; scratch: see `emissions.Scratch`.
     """
-    for begin in range(0, row.frames, TOGETHER):
-        block = begin // TOGETHER * (row.used + 1) * TOGETHER if row.kept else 0
+    for begin in range(0, row.frames, BLOCK_FRAMES):
+        block = begin // BLOCK_FRAMES * (row.used + 1) * BLOCK_FRAMES if row.kept else 0
         if row.normalize:
-            if not _measure_softmax(row, begin, min(row.frames, begin + TOGETHER), counted, scratch):
+            if not _measure_softmax(row, begin, min(row.frames, begin + BLOCK_FRAMES), counted, scratch):
                 return False
             if row.kept:
                 _gather_block(row, begin, block)
@@ -121,12 +121,12 @@ def _measure_softmax(row, begin, end, counted, scratch):
 @subroutine
 def _gather_block(row, begin, at):
     """Write the scores of a block to the table, from `at` on."""
-    for k in range(TOGETHER):  # frames past the end are read as the last one, and are not used
+    for k in range(BLOCK_FRAMES):  # frames past the end are read as the last one, and are not used
         store_one(row.offsets, k, min(k, row.frames - 1 - begin) * row.classes)
     offsets, start = load(row.offsets, 0), row.origin + begin * row.classes
     for u in range(row.used):
-        store(row.table, at + u * TOGETHER, gather_float64(row.scores, start + row.classes_used[u], offsets))
-    store(row.table, at + row.used * TOGETHER, full_like(load(row.table, at), -np.inf))
+        store(row.table, at + u * BLOCK_FRAMES, gather_float64(row.scores, start + row.classes_used[u], offsets))
+    store(row.table, at + row.used * BLOCK_FRAMES, full_like(load(row.table, at), -np.inf))
 
 
 @subroutine
@@ -136,7 +136,7 @@ def _find_largest_in_use(row, begin, at):
     infinity = full_like(top, np.inf)
     wrong = not_below(top, infinity)
     for u in range(1, row.used):
-        score = load(row.table, at + u * TOGETHER)
+        score = load(row.table, at + u * BLOCK_FRAMES)
         top, wrong = maximum(top, score), logical_or(wrong, not_below(score, infinity))
     # a frame in which every class that is read is masked has no path
     store(row.tops, begin, select(less(top, full_like(top, -MASKED)), full_like(top, 0.0), top))
@@ -149,17 +149,17 @@ def _make_relative(row, begin, at):
     tops = load(row.tops, begin)
     masked, none = full_like(tops, -MASKED), full_like(tops, -np.inf)
     for u in range(row.used):
-        score = load(row.table, at + u * TOGETHER)
+        score = load(row.table, at + u * BLOCK_FRAMES)
         relative = score - tops
         found = relative if row.normalize else score
-        store(row.table, at + u * TOGETHER, select(less(relative, masked), none, found))
+        store(row.table, at + u * BLOCK_FRAMES, select(less(relative, masked), none, found))
 
 
 @inlined
 def find_block(row, begin):
     """Where the relative scores of the block that begins with a frame are in the table."""
     if row.kept:
-        return begin // TOGETHER * (row.used + 1) * TOGETHER
+        return begin // BLOCK_FRAMES * (row.used + 1) * BLOCK_FRAMES
     _gather_block(row, begin, 0)
     _make_relative(row, begin, 0)
     return 0

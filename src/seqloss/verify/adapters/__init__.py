@@ -30,7 +30,7 @@ ROUNDED = "it takes log-probabilities; rounded, the probabilities can sum to sli
 EPSILON = "keras.config.epsilon() is added to every probability, as in the function that it replaces"
 OF_PROBABILITIES = (
     "digits", "certain-path", "sums-to-1", "cut", "softmax-minus-posterior", "definition", "closed-scores",
-    "impossible", "masked", "extreme-scores", "nan-in-a-row", "empty", "sizes", "long",
+    "impossible", "masked", "extreme-scores", "nan-in-a-row", "empty", "sizes", "lengths", "long",
 )  # fmt: skip
 """Laws about exact probabilities."""
 
@@ -65,7 +65,7 @@ def _on_keras(name: str, source: str, backend: str, **capabilities: Any) -> Impl
     )
 
 
-def _known() -> list[Implementation]:
+def _other_libraries() -> list[Implementation]:
     return [
         _implementation("torch", "torch:native", "torch", unsupported={"nan-in-padding": BACKWARD}),
         _implementation(
@@ -108,6 +108,12 @@ def _known() -> list[Implementation]:
         _implementation("k2", "k2:loss", "torch", "k2", dtypes=SINGLE, blank="first"),
         _implementation("warp-ctc", "warpctc:loss", "torch", "warpctc-pytorch", dtypes=SINGLE),
         _implementation("paddle", "paddle:loss", "paddlepaddle"),
+    ]
+
+
+def _frontends() -> list[Implementation]:
+    """The frontends of seqloss, and its replacements for losses of the frameworks."""
+    return [
         _implementation("seqloss.numpy", "numpy:frontend", "numba", dtypes=ALL),
         _implementation(
             "seqloss.numpy (log-probs)", "numpy:frontend_on_log_probs", "numba", dtypes=ALL, scores="log_probs"
@@ -159,5 +165,7 @@ def _known() -> list[Implementation]:
     ]
 
 
-KNOWN_IMPLEMENTATIONS: dict[str, Implementation] = {implementation.name: implementation for implementation in _known()}
+KNOWN_IMPLEMENTATIONS: dict[str, Implementation] = {
+    implementation.name: implementation for implementation in (*_other_libraries(), *_frontends())
+}
 """By name, as on the command line."""

@@ -79,7 +79,7 @@ def _check_layout(runner: Runner, problem: Problem, plain: Outputs, name: str) -
     try:
         found = runner.outputs(rearranged)
     except CallFailed as failed:
-        if failed.crashed or not failed.raised:
+        if not failed.raised:
             raise
         return Violation(rearranged, failed.expected, failed.found, why, severity=CARELESS)
     violation = loss_violation(rearranged, found.loss, plain.loss, 2 * runner.loss_tolerance(rearranged), why, problem)

@@ -68,7 +68,11 @@ def check_digits(runner: Runner, problem: Problem) -> Violation | None:
         if off > worst:
             worst, shown = off, one
     why = f"the error is {format_number(worst)}: {runner.dtype} logits need sums in {runner.dtype}"
-    found = None if shown is None else _compare(runner, shown, *reference_loss_and_grad(runner, shown), why)
+    found = (
+        None
+        if shown is None
+        else loss_or_gradient_violation(runner, shown, *reference_loss_and_grad(runner, shown), why)
+    )
     if found is not None or not runner.narrowed:
         return found
     why = "it converts the logits to float32: it is verified in float32, as with --dtype float32"
@@ -77,7 +81,9 @@ def check_digits(runner: Runner, problem: Problem) -> Violation | None:
 
 def check_definition(runner: Runner, problem: Problem) -> Violation | None:
     loss, gradient = reference_loss_and_grad(runner, problem)
-    found = _compare(runner, problem, loss, gradient, "loss = -log of the sum over all paths (Graves 2006, eq. 8)")
+    found = loss_or_gradient_violation(
+        runner, problem, loss, gradient, "loss = -log of the sum over all paths (Graves 2006, eq. 8)"
+    )
     if found is not None:
         return found
     for n, labels in enumerate(problem.label_rows()):
@@ -94,7 +100,10 @@ def check_definition(runner: Runner, problem: Problem) -> Violation | None:
     return None
 
 
-def _compare(runner: Runner, problem: Problem, loss: np.ndarray, gradient: np.ndarray, why: str) -> Violation | None:
+def loss_or_gradient_violation(
+    runner: Runner, problem: Problem, loss: np.ndarray, gradient: np.ndarray, why: str
+) -> Violation | None:
+    """The violation for a loss, else for a gradient, beyond the rounding of the type of the logits."""
     answer = runner.finite_outputs(problem)
     violation = loss_violation(problem, answer.loss, loss, runner.loss_tolerance(problem), why)
     if violation is None and answer.gradient is not None:
@@ -113,7 +122,7 @@ def check_long(runner: Runner, problem: Problem) -> Violation | None:
         f"{problem.shape[1]} frames, {problem.shape[3]} labels: rounding errors must not add up, as they do for "
         "float32 logarithms; skip this law with --without long if you have few frames"
     )
-    wrong = _compare(runner, problem, loss, gradient, why)
+    wrong = loss_or_gradient_violation(runner, problem, loss, gradient, why)
     if wrong is not None:
         return wrong
     violation = loss_violation(problem, answer.loss, loss, 1e-5 * (1 + loss), why)

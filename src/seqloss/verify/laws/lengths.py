@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from seqloss.verify.laws.definition import reference_loss_and_grad
-from seqloss.verify.laws.law import Law, Violation, gradient_violation, loss_violation
+from seqloss.verify.laws.definition import loss_or_gradient_violation, reference_loss_and_grad
+from seqloss.verify.laws.law import Law, Violation
 from seqloss.verify.problem import Problem
 from seqloss.verify.runner import Runner
 
@@ -18,17 +18,12 @@ def check_lengths(runner: Runner, problem: Problem) -> Violation | None:
 
 
 def _compare(runner: Runner, problem: Problem) -> Violation | None:
-    answer, (loss, gradient) = runner.finite_outputs(problem), reference_loss_and_grad(runner, problem)
     why = "as many frames and labels are used as the lengths say"
     if len(problem.logits) == 1:
         _, time, _, labels = problem.shape
         frames, count = problem.logit_lengths[0], problem.target_lengths[0]
         why = f"the row has {frames} of {time} frames and {count} of {labels} labels, and all of these are used"
-    violation = loss_violation(problem, answer.loss, loss, runner.loss_tolerance(problem), why)
-    if violation is None and answer.gradient is not None:
-        allowed = runner.gradient_tolerance(problem)
-        violation = gradient_violation(problem, answer.gradient, gradient, allowed, why)
-    return violation
+    return loss_or_gradient_violation(runner, problem, *reference_loss_and_grad(runner, problem), why)
 
 
 LENGTHS = Law(

@@ -1,8 +1,9 @@
 """SpecAugment: features with some stripes of time and of frequency masked, so that a network relies on no single one.
 
 Park et al. mask `frequency_masks` stripes of a width drawn from 0 to F features and `time_masks` stripes of 0 to T
-frames. Their time warping is left out: they found that it adds least. Stripes of time may overlap, and together are at
-most the share `time_share` of the frames, so that a short utterance keeps most of its sound.
+frames. One of each is their policy LB, two are LD. Their time warping is left out: they found that it adds least.
+Stripes of time may overlap, and together are at most the share `time_share` of the frames, so that a short utterance
+keeps most of its sound.
 
 References:
     D. Park, W. Chan, Y. Zhang, C. Chiu, B. Zoph, E. Cubuk, Q. Le, "SpecAugment: a simple data augmentation method for
@@ -65,9 +66,9 @@ class SpecAugment:
         True
     """
 
-    frequency_masks: int = 2
+    frequency_masks: int = 1
     frequency_width: int | None = None
-    time_masks: int = 2
+    time_masks: int = 1
     time_width: int = 100
     time_share: float = 0.2
 

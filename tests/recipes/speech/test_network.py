@@ -14,13 +14,14 @@ from seqloss.recipes.speech.settings import CHOICES
 from seqloss.torch.nn import UtteranceNorm
 
 
-@pytest.fixture(params=list(itertools.product(CHOICES["encoder"], CHOICES["subsampling"])))
+@pytest.fixture(params=list(itertools.product(CHOICES["encoder"], CHOICES["subsampling"], (True, False))))
 def network(request: pytest.FixtureRequest) -> tuple[Network, int]:
-    encoder, subsampling = request.param
+    encoder, subsampling, spectral = request.param
     torch.manual_seed(0)
     made = Network(
-        7, 20, norm=UtteranceNorm(), subsampling=subsampling, encoder=encoder, size=32, layers=2, dropout=0.3
-    )
+        7, 20, spectral=spectral, norm=UtteranceNorm(), subsampling=subsampling, encoder=encoder, size=32, layers=2,
+        dropout=0.3,
+    )  # fmt: skip
     return made.eval(), subsampling
 
 

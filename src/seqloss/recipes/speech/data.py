@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqloss.data import Vocabulary, make_rows_error, split_rows
+from seqloss.data.feature_augment import map_linearly, stretch
 from seqloss.data.feature_files import read_features
 from seqloss.data.rows import Row
 from seqloss.data.sound_checks import Recording, check_recordings, describe_fast_texts, describe_recordings
@@ -30,6 +31,19 @@ STEPS = "feature frames"
 
 Item = tuple[Tensor, Masks | None, str]
 """Features (frames, features), stripes to mask, and the text."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the features of a run are.
+
+    Attributes:
+        width: features of a frame.
+        spectral: whether they are the log-mel filters of sounds; features of files may be anything.
+    """
+
+    width: int
+    spectral: bool
 
 
 class Features:
@@ -68,11 +82,21 @@ class Recordings(TextSource):
 
     def item(self, epoch: int, index: int) -> Item:
         item = self.items[index]
+        speed = self._speed(epoch, index)
         if item.sound is None:
-            features = torch.from_numpy(read_features(item.row.path))
+            features = torch.from_numpy(self._augment(read_features(item.row.path), speed, epoch, index))
         else:
-            features = self.features.of_samples(change_speed(self.cache.read(item.row.path), self._speed(epoch, index)))
-        return features, draw_masks(features, self.settings, epoch, index) if self.augmented else None, item.row.text
+            features = self.features.of_samples(change_speed(self.cache.read(item.row.path), speed))
+        spectral = item.sound is not None
+        masks = draw_masks(features, self.settings, epoch, index, spectral=spectral) if self.augmented else None
+        return features, masks, item.row.text
+
+    def _augment(self, features: np.ndarray, speed: float, epoch: int, index: int) -> np.ndarray:
+        """Features of a file as if another speaker said it, faster or slower."""
+        if not (self.augmented and self.settings.speed):
+            return features
+        rng = np.random.default_rng([self.settings.seed, epoch, index, 3])
+        return map_linearly(stretch(features, speed), rng)
 
     def samples(self, index: int) -> np.ndarray | None:
         """The sound as it is stored, at the settings' rate; None for features."""
@@ -81,7 +105,7 @@ class Recordings(TextSource):
 
     def _speed(self, epoch: int, index: int) -> float:
         item = self.items[index]
-        if not (self.augmented and self.settings.speed and item.sound):
+        if not (self.augmented and self.settings.speed):
             return 1.0
         speed = draw_speed(np.random.default_rng([self.settings.seed, epoch, index, 1]))
         needed = frames_needed(self.symbols.split(item.row.text))
@@ -119,22 +143,28 @@ class Synthetic(TextSource):
         return Synthetic(self.split, len(self), self.settings)
 
 
-def draw_masks(features: Tensor, settings: Settings, epoch: int, index: int) -> Masks | None:
-    """The stripes to mask of a training item; None if the settings say so."""
+def draw_masks(features: Tensor, settings: Settings, epoch: int, index: int, *, spectral: bool = True) -> Masks | None:
+    """The stripes to mask of a training item; None if the settings say so.
+
+    Args:
+        spectral: whether features next to each other are near in frequency; those of files may be cepstra, of which no
+            stripe is masked.
+    """
     if not settings.spec_augment:
         return None
     frames, width = features.shape
-    return SpecAugment().draw(frames, width, np.random.default_rng([settings.seed, epoch, index, 2]))
+    rng = np.random.default_rng([settings.seed, epoch, index, 2])
+    return SpecAugment(frequency_masks=int(spectral)).draw(frames, width, rng)
 
 
 def load_data(
     settings: Settings, known: Vocabulary | None, skip_bad: bool, progress: Progress | None, print_line: PrintLine
-) -> tuple[Data, Vocabulary, int]:
-    """The recordings of each split, the vocabulary (the known one, else that of the training texts), and the number of
-    features."""
+) -> tuple[Data, Vocabulary, Form]:
+    """The recordings of each split, the vocabulary (the known one, else that of the training texts), and the form of
+    the features."""
     features = Features(settings.rate)
     if settings.data is None:
-        return *_synthesise(settings, known), features.log_mel.filters
+        return *_synthesise(settings, known), Form(features.log_mel.filters, spectral=True)
     rows, bad = read_folder(settings, print_line, phones=settings.units == "phones")
     if settings.units == "phones" and are_timit_phones(phone for row in rows for phone in row.text.split()):
         print_line("phones: TIMIT's 61, folded to 48 for training and 39 for scoring (Lee and Hon 1989)")
@@ -164,8 +194,9 @@ def load_data(
     }
     for line in [*describe_recordings(items, settings.rate), *describe_fast_texts(items, cutting)]:
         print_line(line)
-    width = items[0].width or features.log_mel.filters
-    return Data(sources, {"data_digest": digest_of(item.row for item in items)}, bad, note), vocabulary, width
+    width = items[0].width
+    form = Form(width or features.log_mel.filters, spectral=not width)
+    return Data(sources, {"data_digest": digest_of(item.row for item in items)}, bad, note), vocabulary, form
 
 
 def _fold(row: Row) -> Row:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqloss.data.spec_augment import Masks
 from seqloss.recipes.speech.conformer import Conformer
-from seqloss.torch.nn.padding import within_lengths
+from seqloss.torch.nn.padding import mask_padding, reverse_within_lengths, within_lengths
 
 
-class Subsampling(nn.Module):
-    """Features (batch, frames, features) to (batch, frames / subsampling, size) by convolutions of stride 2.
+class SpectralSubsampling(nn.Module):
+    """Spectra (batch, frames, features) to (batch, frames / subsampling, size): convolutions over time and frequency.
 
     What lies past a row's length is set to 0 before each convolution, so that a row gets the same result in any batch.
     """
@@ -25,7 +25,7 @@ class Subsampling(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(
             nn.Conv2d(1 if n == 0 else self.CHANNELS, self.CHANNELS, 3, stride=2, padding=1)
-            for n in range(subsampling.bit_length() - 1)  # 1 or 2
+            for n in range(count_halvings(subsampling))
         )
         self.linear = nn.Linear(self.CHANNELS * -(-features // subsampling), size)
 
@@ -38,21 +38,49 @@ class Subsampling(nn.Module):
         return self.linear(x.transpose(1, 2).flatten(2)), lengths
 
 
+class TimeSubsampling(nn.Module):
+    """Any features to (batch, frames / subsampling, size): convolutions over time. The padding counts as 0."""
+
+    def __init__(self, features: int, size: int, subsampling: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Conv1d(features if n == 0 else size, size, 5, stride=2, padding=2)
+            for n in range(count_halvings(subsampling))
+        )
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        for layer in self.layers:
+            x = mask_padding(x, lengths).transpose(1, 2)
+            x = nn.functional.silu(layer(x)).transpose(1, 2)
+            lengths = (lengths + 1) // 2
+        return x, lengths
+
+
+def count_halvings(subsampling: int) -> int:
+    """Convolutions of stride 2: one for 2, two for 4."""
+    return subsampling.bit_length() - 1
+
+
 class Recurrent(nn.Module):
-    """Layers of a bidirectional LSTM, each with a layer norm before it and dropout after it."""
+    """Layers of a bidirectional LSTM, each with a layer norm before it and dropout after it.
+
+    The backward direction reads each row reversed within its length, so that both read from a row's first frame on and
+    need no packing: on a CPU, PyTorch has a fast LSTM for padded batches alone (5 to 10 times as fast as for packed).
+    """
 
     def __init__(self, size: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(layers))
-        self.layers = nn.ModuleList(
-            nn.LSTM(size, size // 2, bidirectional=True, batch_first=True) for _ in range(layers)
+        self.forwards, self.backwards = (
+            nn.ModuleList(nn.LSTM(size, size // 2, batch_first=True) for _ in range(layers)) for _ in range(2)
         )
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        for number, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
-            packed = pack_padded_sequence(norm(x), lengths, batch_first=True, enforce_sorted=False)
-            found, _ = pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=x.shape[1])
+        for number, (norm, ahead, back) in enumerate(zip(self.norms, self.forwards, self.backwards, strict=True)):
+            given = norm(x)
+            reversed_states = back(reverse_within_lengths(given, lengths))[0]
+            found = torch.cat([ahead(given)[0], reverse_within_lengths(reversed_states, lengths)], dim=2)
             x = self.dropout(found) if number == 0 else x + self.dropout(found)
         return x
 
@@ -63,6 +91,7 @@ class Network(nn.Module):
     Args:
         classes: the blank included.
         features: per frame.
+        spectral: whether features next to each other are near in frequency.
         norm: scales the features: (features, lengths) to features.
         subsampling: input frames per output frame, 2 or 4.
         encoder: "lstm" or "conformer".
@@ -72,12 +101,12 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, classes: int, features: int, *, norm: nn.Module, subsampling: int, encoder: str, size: int, layers: int,
-        dropout: float,
+        self, classes: int, features: int, *, spectral: bool, norm: nn.Module, subsampling: int, encoder: str,
+        size: int, layers: int, dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
         self.norm = norm
-        self.subsample = Subsampling(features, size, subsampling)
+        self.subsample = (SpectralSubsampling if spectral else TimeSubsampling)(features, size, subsampling)
         self.before = nn.Dropout(dropout)
         self.encoder: nn.Module
         if encoder == "lstm":

@@ -44,7 +44,11 @@ class Settings(FolderSettings):
         str, "Of features: global (mean and deviation of the training data) or utterance (of each recording)."
     ] = "global"
     spec_augment: Annotated[bool, "Mask bands of time and frequency in training (SpecAugment)."] = True
-    speed: Annotated[bool, "Play training recordings at 0.9, 1.0 or 1.1 times their speed, at random."] = True
+    speed: Annotated[
+        bool,
+        "Play training recordings at 0.9, 1.0 or 1.1 times their speed, at random. Features from files are stretched, "
+        "and mixed by a random matrix.",
+    ] = True
     synthetic: Annotated[int, "Synthetic recordings per epoch."] = 2048
     validation_synthetic: int = 150
     test_synthetic: int = 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from seqloss.recipes.speech.alignment import align_text
 from seqloss.recipes.speech.data import (
     STEPS,
     Features,
+    Form,
     Item,
     Recordings,
     SpeechBatch,
@@ -72,7 +73,7 @@ class SpeechTask(RecognitionTask):
         self.stride = settings.subsampling
         self.order = ReadingOrder("visual")  # sounds come in the order of the text
         self.features = Features(settings.rate)
-        self.width = 0
+        self.form = Form(0, spectral=True)
         self.norm: nn.Module | None = None
         rates = {"characters": ("characters", "words"), "words": ("words",), "phones": ("phones",)}[settings.units]
         self.metrics = (DISTANCE, EXACT, *(RATES[name] for name in rates))  # type: ignore[misc, assignment]
@@ -83,7 +84,7 @@ class SpeechTask(RecognitionTask):
         self, *, skip_bad: bool = False, progress: Progress | None = None, print_line: PrintLine | None = None
     ) -> Data:
         print_line = print_line or (lambda line: None)
-        data, vocabulary, self.width = load_data(self.settings, self.known_vocabulary, skip_bad, progress, print_line)
+        data, vocabulary, self.form = load_data(self.settings, self.known_vocabulary, skip_bad, progress, print_line)
         if self.norm is None:
             self.norm = self._fit_norm(data)
         return self.with_vocabulary(data, vocabulary)
@@ -94,11 +95,11 @@ class SpeechTask(RecognitionTask):
             return UtteranceNorm()
         source = data.sources["train"].without_augmentation()
         chosen = np.unique(np.linspace(0, len(source) - 1, min(FITTED, len(source))).astype(int))
-        return GlobalNorm(self.width).fit(source.item(0, int(index))[0] for index in chosen)
+        return GlobalNorm(self.form.width).fit(source.item(0, int(index))[0] for index in chosen)
 
     def save(self, run: Run) -> None:
         super().save(run)
-        run.write_json("features", {"width": self.width})
+        run.write_json("features", asdict(self.form))
 
     def restore(self, run: Run) -> None:
         super().restore(run)
@@ -106,7 +107,7 @@ class SpeechTask(RecognitionTask):
         if self.known_vocabulary is not None and saved is None:
             raise RunError(f"{run.folder}/features.json: is missing; put it back, or start over with --fresh.")
         if saved is not None:
-            self.width = int(saved["width"])
+            self.form = Form(**saved)
 
     def collate(self, items: Sequence[Item]) -> SpeechBatch:
         features, masks, texts = zip(*items, strict=True)
@@ -118,10 +119,11 @@ class SpeechTask(RecognitionTask):
         settings = self.settings
         norm = self.norm
         if norm is None:  # its numbers come with the weights
-            norm = UtteranceNorm() if settings.normalization == "utterance" else GlobalNorm(self.width)
+            norm = UtteranceNorm() if settings.normalization == "utterance" else GlobalNorm(self.form.width)
         return Network(
-            len(self.vocabulary), self.width, norm=norm, subsampling=settings.subsampling, encoder=settings.encoder,
-            size=settings.size, layers=settings.layers, dropout=settings.dropout,
+            len(self.vocabulary), self.form.width, spectral=self.form.spectral, norm=norm,
+            subsampling=settings.subsampling, encoder=settings.encoder, size=settings.size, layers=settings.layers,
+            dropout=settings.dropout,
         )  # fmt: skip
 
     def forward(self, network: nn.Module, batch: SpeechBatch) -> Outputs:
@@ -152,7 +154,7 @@ class SpeechTask(RecognitionTask):
 
     def logits_of_file(self, network: nn.Module, path: Path) -> Iterator[Tensor]:
         """The logits (frames, classes) of a recording of any length, in chunks."""
-        for features, before, after in chunks_of_file(path, self.features, self.width, self.stride):
+        for features, before, after in chunks_of_file(path, self.features, self.form.width, self.stride):
             logits, frames = network(features[None], torch.tensor([len(features)]))
             yield logits[0, before : max(before, int(frames[0]) - after)]
 

@@ -24,6 +24,13 @@ def mask_padding(rows: Tensor, lengths: Tensor) -> Tensor:
     return torch.where(used if rows.dim() == 2 else used[:, :, None], rows, 0)
 
 
+def reverse_within_lengths(rows: Tensor, lengths: Tensor) -> Tensor:
+    """Rows (batch, time, features), each read from its last step to its first; the padding stays where it is."""
+    steps = torch.arange(rows.shape[1], device=rows.device)
+    from_end = lengths.to(rows.device)[:, None] - 1 - steps
+    return rows.gather(1, torch.where(from_end >= 0, from_end, steps)[:, :, None].expand_as(rows))
+
+
 def check_lengths(lengths: Tensor, batch: int, limit: int, axis: str) -> Tensor:
     """The lengths as int64.
 

@@ -1,6 +1,8 @@
 """Augmentation of features that were read from files, for which there is no sound to play faster or to filter.
 
-* `stretch` interpolates frames, as if the same was said faster or slower.
+* `stretch` interpolates frames, as if the same was said faster or slower. `draw_tempo` draws from a wider range than is
+  usual for sounds: the pitch stays, and people differ by that much. Of the speakers of AN4, one says 8.9 characters a
+  second and most 5.5; he had half of all errors without this.
 * `map_linearly` mixes the features of an utterance with a random matrix near the identity, as if another speaker said
   it: to a first approximation, the cepstra of two speakers differ by an affine map (Cui et al., who estimate the map
   between two speakers of the training data).
@@ -16,6 +18,15 @@ import numpy as np
 
 SPREAD = 0.3
 """Deviation of the random part of a mixed feature, in deviations of the feature."""
+
+
+TEMPOS = (0.75, 1.55)
+"""Slowest and fastest."""
+
+
+def draw_tempo(rng: np.random.Generator) -> float:
+    """A factor of the speed; its logarithm is uniformly distributed."""
+    return float(np.exp(rng.uniform(*np.log(TEMPOS))))
 
 
 def stretch(features: np.ndarray, speed: float) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqloss.data import Vocabulary, make_rows_error, split_rows
-from seqloss.data.feature_augment import map_linearly, stretch
+from seqloss.data.feature_augment import draw_tempo, map_linearly, stretch
 from seqloss.data.feature_files import read_features
 from seqloss.data.rows import Row
 from seqloss.data.sound_checks import Recording, check_recordings, describe_fast_texts, describe_recordings
@@ -107,7 +107,8 @@ class Recordings(TextSource):
         item = self.items[index]
         if not (self.augmented and self.settings.speed):
             return 1.0
-        speed = draw_speed(np.random.default_rng([self.settings.seed, epoch, index, 1]))
+        rng = np.random.default_rng([self.settings.seed, epoch, index, 1])
+        speed = draw_speed(rng) if item.sound else draw_tempo(rng)
         needed = frames_needed(self.symbols.split(item.row.text))
         return speed if item.frames / speed > self.settings.subsampling * (needed + 1) else min(speed, 1.0)
 

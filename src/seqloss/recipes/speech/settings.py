@@ -46,8 +46,8 @@ class Settings(FolderSettings):
     spec_augment: Annotated[bool, "Mask bands of time and frequency in training (SpecAugment)."] = True
     speed: Annotated[
         bool,
-        "Play training recordings at 0.9, 1.0 or 1.1 times their speed, at random. Features from files are stretched, "
-        "and mixed by a random matrix.",
+        "Play training recordings at 0.9, 1.0 or 1.1 times their speed, at random. Features from files are "
+        "stretched to 0.75 to 1.55 times their tempo, and mixed by a random matrix.",
     ] = True
     synthetic: Annotated[int, "Synthetic recordings per epoch."] = 2048
     validation_synthetic: int = 150

@@ -55,15 +55,20 @@ def mean_uniform_ctc_loss(frames: Sequence[int], texts: Sequence[Sequence[str]],
     return sum(loss for loss, _ in kept) / max(1, sum(count for _, count in kept))
 
 
-def describe_classes(characters: int, outputs: int) -> str:
-    """Report whether the output layer has one class for each character and one for the blank.
+def describe_classes(symbols: int, outputs: int, unit: str = "characters") -> str:
+    """Report whether the output layer has one class for each symbol and one for the blank.
+
+    Args:
+        symbols: of the vocabulary, without the blank.
+        outputs: of the output layer.
+        unit: what the symbols are called.
 
     Example:
         >>> describe_classes(26, 26)
         'vocabulary: 26 characters + blank = 27 classes; output layer: 26 classes: MISMATCH, they must be equal'
     """
-    line = f"vocabulary: {characters} characters + blank = {characters + 1} classes; output layer: {outputs} classes"
-    return line if outputs == characters + 1 else f"{line}: MISMATCH, they must be equal"
+    line = f"vocabulary: {symbols} {unit} + blank = {symbols + 1} classes; output layer: {outputs} classes"
+    return line if outputs == symbols + 1 else f"{line}: MISMATCH, they must be equal"
 
 
 def describe_unseen(split: str, unseen: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -85,7 +85,8 @@ class RecognitionTask(TextTask):
         return f"{len(self.vocabulary) - 1} {self.vocabulary.unit}"
 
     def check_data(self, network: nn.Module, data: Data) -> Iterator[str]:
-        yield describe_classes(len(self.vocabulary) - 1, cast(nn.Linear, network.head).out_features)
+        outputs = cast(nn.Linear, network.head).out_features
+        yield describe_classes(len(self.vocabulary) - 1, outputs, self.vocabulary.unit)
         rows = {name: cast(TextSource, source).texts_and_lengths() for name, source in data.sources.items()}
         for name, pairs in rows.items():
             yield from describe_unseen(name, [self.vocabulary.unknown_characters(text) for text, _ in pairs])

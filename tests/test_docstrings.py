@@ -20,7 +20,13 @@ from seqloss import errors
 SOURCE = Path(errors.__file__).parent
 PACKAGES = ("numpy", "torch", "jax", "keras", "doctor", "doctor/lightning", "torch/huggingface", "torch/nn")
 THREADS = ("set_num_threads", "get_num_threads")  # of `seqloss` itself
-CALLS = {"CTCLoss": ["forward"], "CTC": ["__call__", "call"], "CTCTrainerLoss": ["__call__"]}
+CALLS = {
+    "CTCLoss": ["forward"],
+    "CTC": ["__call__", "call"],
+    "CTCTrainerLoss": ["__call__"],
+    "CosineTriplet": ["forward", "call"],
+    "PairwiseKLHinge": ["forward", "call"],
+}
 """What a user calls an object with: documented like a function."""
 
 SECTION = re.compile(r"^(Args|Returns|Raises|Example|References|Attributes):$")

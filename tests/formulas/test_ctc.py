@@ -10,12 +10,12 @@ from seqloss import contract, reference
 from seqloss.formulas.ctc.emissions import prepare_targets, read_frames
 from seqloss.formulas.ctc.loss import loss_and_grad
 from seqloss.formulas.ctc.recursion import main_path
+from seqloss.numpy.namespace import NumPyNamespace
 
 from ..contract import problems
 from ..contract.problems import Problem, uneven
 from ..contract.test_agreement import shares
 from ..contract.tolerances import bounds
-from .numpy_namespace import NumPyNamespace
 
 XP = NumPyNamespace()
 PRECISE = pytest.mark.parametrize("kind", [np.float32, np.float64])

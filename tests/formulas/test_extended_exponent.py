@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from seqloss.formulas.extended_exponent import NOTHING, Extended, add, exp, indicator, log, multiply
-
-from .numpy_namespace import NumPyNamespace
+from seqloss.numpy.namespace import NumPyNamespace
 
 XP = NumPyNamespace()
 RNG = np.random.default_rng(0)

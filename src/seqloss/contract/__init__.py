@@ -3,6 +3,8 @@
 * `arrays.py`: targets and lengths, checked once; `forms.py`: what of them is checked without their values.
 * `reductions.py`: how the losses of a batch become one number.
 * `probabilities.py`: how probabilities are told from scores.
+* `probability_rows.py`: which rows are no probabilities, and why.
+* `pairs.py`: what the losses of pairs and triplets ask of their arguments.
 * `float_lengths.py`: what lengths that are floats seem to be.
 * `argument_names.py`: errors in the words of a replacement's arguments.
 * `ctc.py`: what CTC asks beyond that: enough frames, normalised log-probabilities.
@@ -26,7 +28,30 @@ from seqloss.contract.ctc import (
 )
 from seqloss.contract.float_lengths import refuse_fractions
 from seqloss.contract.forms import Form, check_forms, form_of
-from seqloss.contract.probabilities import look_like_probabilities, probabilities_for_scores, refuse_probabilities
+from seqloss.contract.pairs import (
+    ClassReduction,
+    Hinge,
+    Negatives,
+    PairReduction,
+    check_margin,
+    check_option,
+    check_pair_reduction,
+    check_points,
+    check_row_labels,
+    check_same_shapes,
+)
+from seqloss.contract.probabilities import (
+    SUM_SLACK,
+    look_like_probabilities,
+    probabilities_for_scores,
+    refuse_probabilities,
+)
+from seqloss.contract.probability_rows import (
+    BadProbabilities,
+    ProbabilityProblem,
+    bad_probability_rows,
+    refuse_bad_probabilities,
+)
 from seqloss.contract.reductions import DIVISORS, Reduction, check_reduction, reduction_divisor, reduction_weights
 
 __all__ = [
@@ -34,18 +59,32 @@ __all__ = [
     "MASKED",
     "NORMALIZATION_SLACK",
     "SMALLEST",
+    "SUM_SLACK",
     "ArgumentNames",
+    "BadProbabilities",
     "Batch",
+    "ClassReduction",
     "Form",
+    "Hinge",
     "Infeasible",
+    "Negatives",
+    "PairReduction",
+    "ProbabilityProblem",
     "Reduction",
     "WordReplacements",
     "adjacent_repeats",
+    "bad_probability_rows",
     "bad_rows",
     "check_forms",
+    "check_margin",
     "check_normalized",
+    "check_option",
     "check_options",
+    "check_pair_reduction",
+    "check_points",
     "check_reduction",
+    "check_row_labels",
+    "check_same_shapes",
     "current_argument_names",
     "form_of",
     "infeasible_row",
@@ -54,6 +93,7 @@ __all__ = [
     "probabilities_for_scores",
     "reduction_divisor",
     "reduction_weights",
+    "refuse_bad_probabilities",
     "refuse_fractions",
     "refuse_probabilities",
     "refuse_too_few_frames",

@@ -35,6 +35,11 @@ class Namespace(Protocol):
 
     def log1p(self, x: Array) -> Array: ...
 
+    def sqrt(self, x: Array) -> Array: ...
+
+    def softplus(self, x: Array) -> Array:
+        """log(1 + e^x)."""
+
     def round(self, x: Array) -> Array: ...
 
     def max(self, x: Array, axis: int) -> Array:
@@ -45,6 +50,8 @@ class Namespace(Protocol):
 
     def sum(self, x: Array, axis: int) -> Array:
         """The sum along an axis, which keeps size 1."""
+
+    def log_softmax(self, x: Array, axis: int) -> Array: ...
 
     def cumsum(self, x: Array, axis: int) -> Array: ...
 
@@ -59,6 +66,18 @@ class Namespace(Protocol):
 
     def sum_by_class(self, x: Array, labels: Array, classes: Any) -> Array:
         """(batch, time, n), (batch, n) -> (batch, time, classes): the sum over each class' labels, as precise as x."""
+
+    def matmul(self, x: Array, y: Array) -> Array:
+        """The product of two matrices, as precise as their type."""
+
+    def stop_gradient(self, x: Array) -> Array:
+        """x, as a constant."""
+
+    def argsort(self, x: Array, axis: int) -> Array:
+        """The positions that sort an axis from small to large, equal entries in their order; int32."""
+
+    def searchsorted(self, rows: Array, values: Array) -> Array:
+        """(batch, n) sorted, (batch, k) -> (batch, k): how many entries of a row are below each value; int32."""
 
     def digits(self, x: Array) -> Array:
         """floor(log2(x)) of normal numbers above 0, int32; whatever for others."""

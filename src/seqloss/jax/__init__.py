@@ -4,6 +4,10 @@
 * `ctc_check`: find the rows of a batch that cannot be trained on.
 * `ctc_posteriors`: the probability of each class in each frame, given the target.
 * `ctc_greedy`: greedy decoding, with scores and frame numbers.
+* `pairwise_kl_hinge`: pull distributions of one label together, push others apart.
+* `cosine_triplet`, `batch_cosine_triplet`: the triplet loss on cosines, of given triplets, or of all of a batch.
+* `pick_triplets`: pick triplets of a batch, outside jit.
+* `check_probabilities`: find the rows that are no probabilities.
 * `optax_ctc_loss`: a drop-in replacement for optax.ctc_loss.
 """
 
@@ -21,16 +25,25 @@ from seqloss.jax.ctc.greedy import ctc_greedy
 from seqloss.jax.ctc.loss import ctc_loss
 from seqloss.jax.ctc.optax import optax_ctc_loss
 from seqloss.jax.ctc.posteriors import ctc_posteriors
+from seqloss.jax.losses.check_probabilities import check_probabilities
+from seqloss.jax.losses.cosine_triplet import batch_cosine_triplet, cosine_triplet
+from seqloss.jax.losses.pairwise_kl import pairwise_kl_hinge
+from seqloss.jax.losses.pick_triplets import pick_triplets
 from seqloss.numpy import Finding, Greedy, Report
 
 __all__ = [
     "Finding",
     "Greedy",
     "Report",
+    "batch_cosine_triplet",
+    "check_probabilities",
+    "cosine_triplet",
     "ctc_check",
     "ctc_greedy",
     "ctc_loss",
     "ctc_posteriors",
     "optax_ctc_loss",
+    "pairwise_kl_hinge",
+    "pick_triplets",
 ]
 del _jax, missing_extra

@@ -24,10 +24,13 @@ class JaxNamespace:
     exp: Any = staticmethod(jnp.exp)
     log: Any = staticmethod(jnp.log)
     log1p: Any = staticmethod(jnp.log1p)
+    sqrt: Any = staticmethod(jnp.sqrt)
+    softplus: Any = staticmethod(jax.nn.softplus)
     round: Any = staticmethod(jnp.round)
     cumsum: Any = staticmethod(jnp.cumsum)
     flip: Any = staticmethod(jnp.flip)
     transpose: Any = staticmethod(jnp.transpose)
+    stop_gradient: Any = staticmethod(lax.stop_gradient)
     scan: Any = staticmethod(lax.scan)
 
     def size(self, x: jax.Array, axis: int) -> int:
@@ -61,6 +64,18 @@ class JaxNamespace:
         return jnp.einsum(
             "ntl,nlc->ntc", x, jax.nn.one_hot(labels, classes, dtype=x.dtype), precision=lax.Precision.HIGHEST
         )
+
+    def log_softmax(self, x: jax.Array, axis: int) -> jax.Array:
+        return jax.nn.log_softmax(x, axis)
+
+    def matmul(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
+
+    def argsort(self, x: jax.Array, axis: int) -> jax.Array:
+        return jnp.argsort(x, axis, stable=True).astype(jnp.int32)
+
+    def searchsorted(self, rows: jax.Array, values: jax.Array) -> jax.Array:
+        return jax.vmap(jnp.searchsorted)(rows, values).astype(jnp.int32)
 
     def digits(self, x: jax.Array) -> jax.Array:
         kind, start, bias = LAYOUT[x.dtype.itemsize]

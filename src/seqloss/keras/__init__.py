@@ -7,6 +7,9 @@
 * `ctc_check`: find the rows of a batch that cannot be trained on.
 * `ctc_posteriors`: the probability of each class in each frame, given the target.
 * `ctc_greedy`: greedy decoding, with scores and frame numbers.
+* `PairwiseKLHinge`, `pairwise_kl_hinge`: pull distributions of one label together, push others apart.
+* `CosineTriplet`, `cosine_triplet`: the triplet loss on cosines; `pick_triplets` picks triplets of a batch.
+* `check_probabilities`: find the rows that are no probabilities.
 
 Importing this module imports Keras, which fixes the backend of the process. The backend is taken from `KERAS_BACKEND`,
 else from `keras.json`, else it is Keras' default, TensorFlow. If TensorFlow is not installed and you have chosen no
@@ -30,17 +33,27 @@ from seqloss.keras.ctc.host import Finding, Greedy, Report, ctc_check, ctc_greed
 from seqloss.keras.ctc.keras_loss import CTC
 from seqloss.keras.ctc.loss import ctc_loss
 from seqloss.keras.ctc.packed import pack
+from seqloss.keras.losses.cosine_triplet import cosine_triplet
+from seqloss.keras.losses.host import check_probabilities, pick_triplets
+from seqloss.keras.losses.pair_objects import CosineTriplet, PairwiseKLHinge
+from seqloss.keras.losses.pairwise_kl import pairwise_kl_hinge
 
 __all__ = [
     "CTC",
+    "CosineTriplet",
     "Finding",
     "Greedy",
+    "PairwiseKLHinge",
     "Report",
+    "check_probabilities",
+    "cosine_triplet",
     "ctc_batch_cost",
     "ctc_check",
     "ctc_greedy",
     "ctc_loss",
     "ctc_posteriors",
     "pack",
+    "pairwise_kl_hinge",
+    "pick_triplets",
 ]
 del _keras, choose_backend, missing_extra

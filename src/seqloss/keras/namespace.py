@@ -15,6 +15,8 @@ class TensorFlowNamespace:
     """TensorFlow's `seqloss.formulas.namespace.Namespace`."""
 
     exp, log, log1p = staticmethod(tf.exp), staticmethod(tf.math.log), staticmethod(tf.math.log1p)
+    sqrt, softplus = staticmethod(tf.sqrt), staticmethod(tf.math.softplus)
+    stop_gradient = staticmethod(tf.stop_gradient)
     round, maximum, minimum = staticmethod(tf.round), staticmethod(tf.maximum), staticmethod(tf.minimum)
     cumsum, transpose, concat = staticmethod(tf.cumsum), staticmethod(tf.transpose), staticmethod(tf.concat)
 
@@ -53,6 +55,19 @@ class TensorFlowNamespace:
         # by default, GPUs multiply float32 matrices in TF32, which has a mantissa of ten bits
         wide = tf.float64 if tf.config.get_visible_devices("GPU") else x.dtype
         return tf.cast(tf.matmul(tf.cast(x, wide), tf.one_hot(labels, classes, dtype=wide)), x.dtype)
+
+    def log_softmax(self, x: tf.Tensor, axis: int) -> tf.Tensor:
+        return tf.nn.log_softmax(x, axis)
+
+    def matmul(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        wide = tf.float64 if tf.config.get_visible_devices("GPU") else x.dtype  # see `sum_by_class`
+        return tf.cast(tf.matmul(tf.cast(x, wide), tf.cast(y, wide)), x.dtype)
+
+    def argsort(self, x: tf.Tensor, axis: int) -> tf.Tensor:
+        return tf.argsort(x, axis, stable=True)
+
+    def searchsorted(self, rows: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+        return tf.searchsorted(rows, values)
 
     def digits(self, x: tf.Tensor) -> tf.Tensor:
         kind, start, bias = LAYOUT[x.dtype]

@@ -5,23 +5,42 @@
 * `ctc_posteriors`: the probability of each class in each frame, given the target.
 * `ctc_align`: the most probable alignment of a target with the frames.
 * `ctc_greedy`: greedy decoding, with scores and frame numbers.
+* `pairwise_kl_hinge`, `pairwise_kl_hinge_and_grad`: pull distributions of one label together, push others apart.
+* `cosine_triplet`, `cosine_triplet_and_grad`: the triplet loss on cosines; `pick_triplets` picks triplets of a batch.
+* `equal_error_rate`, `pair_accuracy`, `pair_threshold`: how well a score tells same pairs from different ones.
+* `check_probabilities`: find the rows that are no probabilities.
 """
 
 from seqloss.numpy.ctc.align import Alignment, ctc_align
-from seqloss.numpy.ctc.check import Finding, Report, ctc_check
+from seqloss.numpy.ctc.check import ctc_check
 from seqloss.numpy.ctc.greedy import Greedy, ctc_greedy
 from seqloss.numpy.ctc.loss import ctc_loss, ctc_loss_and_grad
 from seqloss.numpy.ctc.posteriors import ctc_posteriors
+from seqloss.numpy.findings import Finding, Report
+from seqloss.numpy.losses.check_probabilities import check_probabilities
+from seqloss.numpy.losses.cosine_triplet import cosine_triplet, cosine_triplet_and_grad
+from seqloss.numpy.losses.pairwise_kl import pairwise_kl_hinge, pairwise_kl_hinge_and_grad
+from seqloss.numpy.losses.pick_triplets import pick_triplets
+from seqloss.numpy.pair_metrics import equal_error_rate, pair_accuracy, pair_threshold
 
 __all__ = [
     "Alignment",
     "Finding",
     "Greedy",
     "Report",
+    "check_probabilities",
+    "cosine_triplet",
+    "cosine_triplet_and_grad",
     "ctc_align",
     "ctc_check",
     "ctc_greedy",
     "ctc_loss",
     "ctc_loss_and_grad",
     "ctc_posteriors",
+    "equal_error_rate",
+    "pair_accuracy",
+    "pair_threshold",
+    "pairwise_kl_hinge",
+    "pairwise_kl_hinge_and_grad",
+    "pick_triplets",
 ]

@@ -9,6 +9,9 @@
 * `ctc_posteriors`: the probability of each class in each frame, given the target.
 * `ctc_align`: the most probable alignment of a target with the frames.
 * `ctc_greedy`: greedy decoding, with scores and frame numbers.
+* `pairwise_kl_hinge`, `PairwiseKLHinge`: pull distributions of one label together, push others apart.
+* `cosine_triplet`, `CosineTriplet`: the triplet loss on cosines; `pick_triplets` picks triplets of a batch.
+* `check_probabilities`: find the rows that are no probabilities.
 * `from_loss_and_grad`: make a differentiable loss from a function that returns (loss, gradient).
 """
 
@@ -31,14 +34,23 @@ from seqloss.torch.ctc.loss import ctc_loss
 from seqloss.torch.ctc.module import CTCLoss
 from seqloss.torch.ctc.posteriors import ctc_posteriors
 from seqloss.torch.custom_loss import from_loss_and_grad
+from seqloss.torch.losses.check_probabilities import check_probabilities
+from seqloss.torch.losses.cosine_triplet import cosine_triplet
+from seqloss.torch.losses.pair_modules import CosineTriplet, PairwiseKLHinge
+from seqloss.torch.losses.pairwise_kl import pairwise_kl_hinge
+from seqloss.torch.losses.pick_triplets import pick_triplets
 from seqloss.torch.patch import patch_torch_ctc
 
 __all__ = [
     "Alignment",
     "CTCLoss",
+    "CosineTriplet",
     "Finding",
     "Greedy",
+    "PairwiseKLHinge",
     "Report",
+    "check_probabilities",
+    "cosine_triplet",
     "ctc_align",
     "ctc_check",
     "ctc_greedy",
@@ -47,6 +59,8 @@ __all__ = [
     "from_loss_and_grad",
     "functional",
     "linear_ctc_loss",
+    "pairwise_kl_hinge",
     "patch_torch_ctc",
+    "pick_triplets",
 ]
 del _torch, missing_extra

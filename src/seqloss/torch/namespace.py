@@ -22,6 +22,7 @@ class TorchNamespace:
     exp: Any = staticmethod(torch.exp)
     log: Any = staticmethod(torch.log)
     log1p: Any = staticmethod(torch.log1p)
+    sqrt: Any = staticmethod(torch.sqrt)
     round: Any = staticmethod(torch.round)
     where: Any = staticmethod(torch.where)
 
@@ -73,6 +74,27 @@ class TorchNamespace:
     def sum_by_class(self, x: torch.Tensor, labels: torch.Tensor, classes: int) -> torch.Tensor:
         result = x.new_zeros((*x.shape[:2], classes))
         return result.scatter_add_(2, labels.long()[:, None, :].expand(-1, x.shape[1], -1), x)
+
+    def softplus(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.logaddexp(x, torch.zeros_like(x))  # torch's softplus(x) is x above 20, also in float64
+
+    def log_softmax(self, x: torch.Tensor, axis: int) -> torch.Tensor:
+        return x.log_softmax(axis)
+
+    def matmul(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if not torch.is_autocast_enabled(self.device.type):
+            return x @ y
+        with torch.autocast(self.device.type, enabled=False):
+            return x @ y
+
+    def stop_gradient(self, x: torch.Tensor) -> torch.Tensor:
+        return x.detach()
+
+    def argsort(self, x: torch.Tensor, axis: int) -> torch.Tensor:
+        return x.argsort(dim=axis, stable=True).to(torch.int32)
+
+    def searchsorted(self, rows: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        return torch.searchsorted(rows.contiguous(), values.contiguous(), out_int32=True)
 
     def digits(self, x: torch.Tensor) -> torch.Tensor:
         kind, start, bias = LAYOUT[x.dtype.itemsize]

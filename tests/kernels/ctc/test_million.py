@@ -8,8 +8,7 @@ import pytest
 from seqloss import contract
 from seqloss.formulas.ctc import loss as formula
 from seqloss.kernels.ctc.batch import loss_and_grad
-
-from ...formulas.numpy_namespace import NumPyNamespace
+from seqloss.numpy.namespace import NumPyNamespace
 
 ROWS = 5000
 

@@ -10,9 +10,9 @@ from seqloss.formulas.ctc.second_derivative import hessian_vector_product
 from seqloss.kernels.ctc.batch import loss_and_grad, multiply_hessian
 from seqloss.kernels.ctc.second_derivative import EXP, POSTERIOR, SOFTMAX
 from seqloss.kernels.numba import threads
+from seqloss.numpy.namespace import NumPyNamespace
 
 from ...contract.problems import NAMED, Problem
-from ...formulas.numpy_namespace import NumPyNamespace
 
 GRADIENTS = {"softmax": (SOFTMAX, True), "posterior": (POSTERIOR, False), "exp": (EXP, False)}
 

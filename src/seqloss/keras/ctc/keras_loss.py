@@ -16,7 +16,8 @@ from seqloss.keras.ctc import lengths
 from seqloss.keras.ctc.argument_names import KerasNames
 from seqloss.keras.ctc.labels import as_integers, is_floating, refuse_fractions
 from seqloss.keras.ctc.loss import as_tensor, ctc_loss, symbolic_loss
-from seqloss.keras.ctc.shapes import as_column, is_column, is_half, rank, size, with_rank
+from seqloss.keras.ctc.shapes import is_half, with_rank
+from seqloss.keras.row_reduction import reduce_rows
 
 TargetLengths: TypeAlias = Literal["padding", "end", "packed"]
 LogitLengths: TypeAlias = Literal["all", "end", "packed", "predicted", "mask"]
@@ -164,12 +165,8 @@ class CTC(keras.losses.Loss):
             >>> round(float(loss), 4)  # two frames are in use; three of nine paths leave [1]: log 3
             1.0986
         """
-        losses = ops.cast(self.call(y_true, y_pred, logit_lengths, target_lengths), self._computed_in())
-        if sample_weight is not None:
-            sample_weight = _weight_of_rows(ops.convert_to_tensor(sample_weight, losses.dtype), size(losses, 0))
-            losses = ops.where(ops.equal(sample_weight, 0), 0.0, losses)  # 0 times inf is NaN
-        loss = _Rows(self.name, self.reduction, losses.dtype)(losses, losses, sample_weight)
-        return loss if self.dtype in ("float32", "float64") else ops.cast(loss, self.dtype)
+        losses = self.call(y_true, y_pred, logit_lengths, target_lengths)
+        return reduce_rows(self, losses, sample_weight, self._computed_in(), "CTC has one loss for each row.")
 
     def call(
         self,
@@ -344,22 +341,3 @@ class CTC(keras.losses.Loss):
 def _may_be_equal(size: int | None, other: int | None) -> bool:
     """Whether two sizes are equal or one is unknown."""
     return size is None or other is None or size == other
-
-
-def _weight_of_rows(sample_weight: Any, rows: Any) -> Any:
-    """Return weights as (batch,), or a single number for all rows unchanged."""
-    if rank(sample_weight) == 0:
-        return sample_weight
-    if not is_column(sample_weight):
-        raise wrong_rank("sample_weight", sample_weight.shape, "(batch,)", "CTC has one loss for each row.")
-    return as_column(sample_weight, rows)
-
-
-class _Rows(keras.losses.Loss):
-    """Keras' own reduction, applied to losses that are computed already."""
-
-    def __init__(self, name: str, reduction: str | None, dtype: Any) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=keras.backend.standardize_dtype(dtype))
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return y_pred

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 
 from seqloss import contract, errors
@@ -13,70 +9,13 @@ from seqloss.contract import Batch
 from seqloss.kernels.ctc.batch import loss_and_grad
 from seqloss.kernels.ctc.rows import Path
 from seqloss.numpy.arrays import FloatArray, IntegerArray, log_softmax_rounding, logits_to_numpy
-
-Kind = Literal["length", "label", "normalization", "probabilities", "non-finite", "infeasible"]
+from seqloss.numpy.findings import Finding, Kind, Report
 
 KINDS: dict[type, Kind] = {
     errors.LengthError: "length",
     errors.LabelError: "label",
     errors.NormalizationError: "normalization",
 }
-
-DESCRIPTIONS: dict[Kind, str] = {
-    "length": "out-of-range length",
-    "label": "out-of-range label",
-    "normalization": "unnormalized row",
-    "probabilities": "probability row",
-    "non-finite": "non-finite row",
-    "infeasible": "infeasible target",
-}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One row that cannot be trained on.
-
-    Attributes:
-        row: index of the row in the batch.
-        kind: "length", "label" or "normalization" (the loss raises an error), "probabilities" (frames in [0, 1] that
-            add up to 1, in place of scores before softmax: the loss is of other probabilities), "non-finite" (a frame
-            in use has a NaN or +inf, or only -inf) or "infeasible" (no path has a positive probability).
-        cause: what was found, what was expected, and what to do next.
-    """
-
-    row: int
-    kind: Kind
-    cause: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """The result of `ctc_check`; `print` shows one line per finding.
-
-    Attributes:
-        rows: number of rows in the batch.
-        findings: at most one per row, ordered by row.
-    """
-
-    rows: int
-    findings: tuple[Finding, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether there are no findings."""
-        return not self.findings
-
-    @property
-    def counts(self) -> dict[Kind, int]:
-        """The number of findings of each kind."""
-        return dict(Counter(finding.kind for finding in self.findings))
-
-    def __str__(self) -> str:
-        if self.ok:
-            return f"all {self.rows} samples valid"
-        counts = ", ".join(f"{n} {DESCRIPTIONS[kind]}{'s' * (n != 1)}" for kind, n in self.counts.items())
-        head = f"{len(self.findings)} of {self.rows} samples invalid: {counts}"
-        return "\n".join([head, *(finding.cause for finding in self.findings)])
 
 
 def ctc_check(

@@ -1,4 +1,4 @@
-"""NumPy as a namespace: the formulas without a framework."""
+"""NumPy's operations for the formulas of `seqloss.formulas`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 
-LAYOUT = {4: (np.int32, 23, 127), 8: (np.int64, 52, 1023)}
+from seqloss.formulas.namespace import Namespace
+
+LAYOUT: dict[int, tuple[Any, int, int]] = {4: (np.int32, 23, 127), 8: (np.int64, 52, 1023)}
+"""By the bytes of a float: the integer type of this size, the first bit of the exponent, and the exponent's bias."""
 
 
 class NumPyNamespace:
+    """NumPy's `seqloss.formulas.namespace.Namespace`."""
+
     def size(self, x: np.ndarray, axis: int) -> int:
         return x.shape[axis]
 
@@ -43,6 +48,23 @@ class NumPyNamespace:
 
     def sum_by_class(self, x: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
         return np.einsum("ntl,nlc->ntc", x, (labels[:, :, None] == np.arange(classes)).astype(x.dtype))
+
+    def softplus(self, x: np.ndarray) -> np.ndarray:
+        return np.logaddexp(x, x.dtype.type(0))
+
+    def log_softmax(self, x: np.ndarray, axis: int) -> np.ndarray:
+        below = x - x.max(axis, keepdims=True)
+        return below - np.log(np.exp(below).sum(axis, keepdims=True))
+
+    def stop_gradient(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+    def argsort(self, x: np.ndarray, axis: int) -> np.ndarray:
+        return np.argsort(x, axis, kind="stable").astype(np.int32)
+
+    def searchsorted(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+        found = [np.searchsorted(row, value) for row, value in zip(rows, values, strict=True)]
+        return np.reshape(found, values.shape).astype(np.int32)
 
     def digits(self, x: np.ndarray) -> np.ndarray:
         kind, start, bias = LAYOUT[x.dtype.itemsize]
@@ -83,3 +105,6 @@ def _stack(trees: list[Any]) -> Any:
         return np.stack(trees)
     parts = [_stack([tree[k] for tree in trees]) for k in range(len(trees[0]))]
     return type(trees[0])(*parts) if hasattr(trees[0], "_fields") else tuple(parts)
+
+
+XP: Namespace = NumPyNamespace()

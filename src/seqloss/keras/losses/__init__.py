@@ -1,0 +1,1 @@
+"""Losses on tensors of Keras' backend that are one formula each."""

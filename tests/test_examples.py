@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import runpy
 import sys
@@ -47,3 +48,25 @@ def test_the_model_of_hugging_face_transformers_trains_and_is_tested(
     assert [line.split(" recordings")[0] for line in lines] == places
     assert all(re.search(r": word error \d+\.\d%, character error \d+\.\d%$", line) for line in lines)
     assert {"config.json", "model.safetensors", "vocab.json"} <= {file.name for file in out.iterdir()}
+
+
+def test_the_spelling_corrector_trains_and_is_tested_on_unseen_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = EXAMPLES / "spelling_corrector.py"
+    monkeypatch.setattr(sys, "argv", [str(script), "--steps", "2", "--batch", "4"])
+    program = runpy.run_path(str(script), run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"step 2: loss \d\.\d{3}", lines[0])
+    assert sum(" -> " in line for line in lines) == 12
+    for line, which in zip(lines[-2:], ("as typed", "corrected"), strict=True):
+        assert re.fullmatch(rf"500 unseen words {which}: character error \d+\.\d%, word error \d+\.\d%", line)
+    assert program["count_edits"]("kitten", "sitting") == 3
+
+
+def test_what_the_spelling_corrector_types_stands_for_the_word() -> None:
+    type_word = runpy.run_path(str(EXAMPLES / "spelling_corrector.py"))["type_word"]
+    for seed in range(50):
+        typed, meant = type_word("management", 0.5, random.Random(seed))
+        assert len(typed) == len(meant)
+        assert "".join(meant) == "management"

@@ -158,9 +158,32 @@ def wrong_length(name: str, row: int, found: int, limit: int, axis: str) -> Leng
         cause = "a length counts from 0; a padding value or an overflow is the likely cause"
     elif name == "logit_lengths":
         cause = "count frames after the network's subsampling, not samples or pixels"
+    elif name == "lengths":
+        cause = "count the steps of the row without padding"
     else:
         cause = "count the labels of the row without padding"
     return LengthError(f"{name}[{row}]: found {found}, expected 0 to {limit} (the size of the {axis} axis); {cause}.")
+
+
+def wrong_steps(name: str, found: Sequence[object], of: str, expected: Sequence[object]) -> ShapeError:
+    """The error for an argument that does not have the rows, or the steps, of another one."""
+    axes = "(batch,)" if len(expected) == 1 else "(batch, time)"
+    return ShapeError(
+        f"{name}: expected shape {axes} = {tuple(expected)}, that of {of}, found {tuple(found)}; axes are batch first."
+    )
+
+
+def wrong_step_label(row: int, step: int, found: int, classes: int, padding: int | None) -> LabelError:
+    """The error for a label of a real step that is no class."""
+    if found < 0 and padding is None:
+        cause = f"if it is padding, say so: padding={found}, lengths or a mask"
+    elif found < 0:
+        cause = f"padding={padding} is another number: pad with one number, or give lengths or a mask"
+    elif found == classes:
+        cause = "labels seem to count from 1: subtract 1, or add a class to the network's last layer"
+    else:
+        cause = "the vocabulary is larger than the network's last layer"
+    return LabelError(f"targets[{row}, {step}]: found label {found}, expected 0 to {classes - 1}; {cause}.")
 
 
 TRUE_LENGTHS = "give the true target_lengths"

@@ -8,6 +8,7 @@
 * `float_lengths.py`: what lengths that are floats seem to be.
 * `argument_names.py`: errors in the words of a replacement's arguments.
 * `ctc.py`: what CTC asks beyond that: enough frames, normalised log-probabilities.
+* `steps.py`: which steps of a padded batch are real, for losses of single steps; `step_weights.py`: their weights.
 * `constants.py`: the numbers that it fixes.
 
 The wording of every refusal is in `seqloss.errors`.
@@ -52,7 +53,16 @@ from seqloss.contract.probability_rows import (
     bad_probability_rows,
     refuse_bad_probabilities,
 )
-from seqloss.contract.reductions import DIVISORS, Reduction, check_reduction, reduction_divisor, reduction_weights
+from seqloss.contract.reductions import (
+    DIVISORS,
+    Reduction,
+    check_reduction,
+    reduction_divisor,
+    reduction_weights,
+    step_divisor,
+)
+from seqloss.contract.step_weights import StepWeight, check_step_weight, check_step_weights
+from seqloss.contract.steps import as_step_array, check_classes, check_numbers, check_steps, fits, is_nan
 
 __all__ = [
     "DIVISORS",
@@ -71,13 +81,17 @@ __all__ = [
     "PairReduction",
     "ProbabilityProblem",
     "Reduction",
+    "StepWeight",
     "WordReplacements",
     "adjacent_repeats",
+    "as_step_array",
     "bad_probability_rows",
     "bad_rows",
+    "check_classes",
     "check_forms",
     "check_margin",
     "check_normalized",
+    "check_numbers",
     "check_option",
     "check_options",
     "check_pair_reduction",
@@ -85,9 +99,14 @@ __all__ = [
     "check_reduction",
     "check_row_labels",
     "check_same_shapes",
+    "check_step_weight",
+    "check_step_weights",
+    "check_steps",
     "current_argument_names",
+    "fits",
     "form_of",
     "infeasible_row",
+    "is_nan",
     "look_like_probabilities",
     "not_normalized",
     "probabilities_for_scores",
@@ -99,5 +118,6 @@ __all__ = [
     "refuse_too_few_frames",
     "rename_arguments",
     "required_frames",
+    "step_divisor",
     "validate",
 ]

@@ -45,6 +45,13 @@ DIVISORS: dict[Reduction, Divisor] = {
 }
 
 
+STEP_REDUCTIONS: dict[Reduction, Reduction] = {"mean": "labels"}
+"""What a reduction is for losses of single steps, where a real step is an item of its own and has one label.
+
+Then the mean over items of loss per label is the sum divided by the number of all labels, which are the real steps.
+"""
+
+
 def check_reduction(reduction: str, denominator: float | None) -> None:
     """Raise `OptionError` for an unknown reduction, or for a denominator that does not fit it."""
     if reduction not in get_args(Reduction):
@@ -86,6 +93,18 @@ def reduction_divisor(
     if factors.all_labels:
         divisor = divisor * maximum(total(maximum(target_lengths, 0)), 1)
     return divisor
+
+
+def step_divisor(
+    reduction: Reduction, step_counts: Any, rows: Any, denominator: float | None = None, **operations: Any
+) -> Any:
+    """What the sum of all losses of real steps is divided by: a scalar.
+
+    Args:
+        step_counts: (batch,), the real steps of each row, an array of any framework.
+        rows, denominator, operations: as in `reduction_divisor`.
+    """
+    return reduction_divisor(STEP_REDUCTIONS.get(reduction, reduction), step_counts, rows, denominator, **operations)
 
 
 def reduction_weights(reduction: Reduction, target_lengths: np.ndarray, denominator: float | None = None) -> np.ndarray:

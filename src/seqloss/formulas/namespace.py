@@ -40,6 +40,8 @@ class Namespace(Protocol):
     def softplus(self, x: Array) -> Array:
         """log(1 + e^x)."""
 
+    def abs(self, x: Array) -> Array: ...
+
     def round(self, x: Array) -> Array: ...
 
     def max(self, x: Array, axis: int) -> Array:
@@ -63,6 +65,15 @@ class Namespace(Protocol):
 
     def take(self, x: Array, indices: Array) -> Array:
         """(batch, time, n), (batch, k) -> (batch, time, k): entries of the last axis, for each row its own."""
+
+    def pick(self, x: Array, labels: Array) -> Array:
+        """(batch, time, n), (batch, time) -> (batch, time): one entry of the last axis for each step."""
+
+    def without_padding(self, x: Array, real: Array) -> Array:
+        """(batch, time, n), bool (batch, time): x, through which no derivative flows into steps that are not real.
+
+        What stands in these steps in the result is 0 or whatever stood there; use it for nothing but themselves.
+        """
 
     def sum_by_class(self, x: Array, labels: Array, classes: Any) -> Array:
         """(batch, time, n), (batch, n) -> (batch, time, classes): the sum over each class' labels, as precise as x."""

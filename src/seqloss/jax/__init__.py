@@ -8,6 +8,8 @@
 * `cosine_triplet`, `batch_cosine_triplet`: the triplet loss on cosines, of given triplets, or of all of a batch.
 * `pick_triplets`: pick triplets of a batch, outside jit.
 * `check_probabilities`: find the rows that are no probabilities.
+* `masked_cross_entropy`, `masked_squared_error`, `masked_absolute_error`: losses of the real steps of a padded batch.
+* `time_weighted`: losses of single steps, weighted by their step.
 * `optax_ctc_loss`: a drop-in replacement for optax.ctc_loss.
 """
 
@@ -27,8 +29,11 @@ from seqloss.jax.ctc.optax import optax_ctc_loss
 from seqloss.jax.ctc.posteriors import ctc_posteriors
 from seqloss.jax.losses.check_probabilities import check_probabilities
 from seqloss.jax.losses.cosine_triplet import batch_cosine_triplet, cosine_triplet
+from seqloss.jax.losses.masked_cross_entropy import masked_cross_entropy
+from seqloss.jax.losses.masked_error import masked_absolute_error, masked_squared_error
 from seqloss.jax.losses.pairwise_kl import pairwise_kl_hinge
 from seqloss.jax.losses.pick_triplets import pick_triplets
+from seqloss.jax.losses.time_weighted import time_weighted
 from seqloss.numpy import Finding, Greedy, Report
 
 __all__ = [
@@ -42,8 +47,12 @@ __all__ = [
     "ctc_greedy",
     "ctc_loss",
     "ctc_posteriors",
+    "masked_absolute_error",
+    "masked_cross_entropy",
+    "masked_squared_error",
     "optax_ctc_loss",
     "pairwise_kl_hinge",
     "pick_triplets",
+    "time_weighted",
 ]
 del _jax, missing_extra

@@ -86,8 +86,7 @@ def read_arguments(
         slack, raises = None, False
     checked = (batch.targets, batch.logit_lengths, batch.target_lengths)
     targets, logit_lengths, target_lengths = (
-        _narrowed(array if host is not None else value)
-        for value, host, array in zip(given, known, checked, strict=True)
+        narrow(array if host is not None else value) for value, host, array in zip(given, known, checked, strict=True)
     )
     values, *integers = varying_alike(values, targets, logit_lengths, target_lengths)
     return Arguments(values, integers[0], integers[1], integers[2], batch.blank, validate and not whole, slack, raises)
@@ -140,7 +139,7 @@ def _refuse_concatenated(targets: Any, shape: tuple[int, ...]) -> None:
         raise errors.concatenated_targets(np.shape(targets))
 
 
-def _narrowed(values: Any) -> jax.Array:
+def narrow(values: Any) -> jax.Array:
     """Convert to int32. Values out of range are clipped, so that no invalid label becomes a valid one."""
     if isinstance(values, jax.Array):
         if values.dtype.itemsize == 8 and values.dtype.kind == "i":

@@ -26,6 +26,7 @@ class JaxNamespace:
     log1p: Any = staticmethod(jnp.log1p)
     sqrt: Any = staticmethod(jnp.sqrt)
     softplus: Any = staticmethod(jax.nn.softplus)
+    abs: Any = staticmethod(jnp.abs)
     round: Any = staticmethod(jnp.round)
     cumsum: Any = staticmethod(jnp.cumsum)
     flip: Any = staticmethod(jnp.flip)
@@ -59,6 +60,12 @@ class JaxNamespace:
 
     def take(self, x: jax.Array, indices: jax.Array) -> jax.Array:
         return jnp.take_along_axis(x, indices[:, None, :], 2, mode="promise_in_bounds")
+
+    def pick(self, x: jax.Array, labels: jax.Array) -> jax.Array:
+        return jnp.take_along_axis(x, labels[:, :, None], 2, mode="promise_in_bounds")[:, :, 0]
+
+    def without_padding(self, x: jax.Array, real: jax.Array) -> jax.Array:
+        return jnp.where(real[:, :, None], x, 0.0)
 
     def sum_by_class(self, x: jax.Array, labels: jax.Array, classes: int) -> jax.Array:
         return jnp.einsum(

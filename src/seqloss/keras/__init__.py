@@ -10,6 +10,10 @@
 * `PairwiseKLHinge`, `pairwise_kl_hinge`: pull distributions of one label together, push others apart.
 * `CosineTriplet`, `cosine_triplet`: the triplet loss on cosines; `pick_triplets` picks triplets of a batch.
 * `check_probabilities`: find the rows that are no probabilities.
+* `MaskedCrossEntropy`, `MaskedSquaredError`, `MaskedAbsoluteError`: losses of the real steps of a padded batch, for
+  `model.compile`; `masked_cross_entropy`, `masked_squared_error`, `masked_absolute_error`: the same as functions.
+* `TimeWeighted`: any loss of single steps, weighted by the step, for `model.compile`; `time_weighted`: the same as a
+  function.
 
 Importing this module imports Keras, which fixes the backend of the process. The backend is taken from `KERAS_BACKEND`,
 else from `keras.json`, else it is Keras' default, TensorFlow. If TensorFlow is not installed and you have chosen no
@@ -35,16 +39,25 @@ from seqloss.keras.ctc.loss import ctc_loss
 from seqloss.keras.ctc.packed import pack
 from seqloss.keras.losses.cosine_triplet import cosine_triplet
 from seqloss.keras.losses.host import check_probabilities, pick_triplets
+from seqloss.keras.losses.masked_cross_entropy import masked_cross_entropy
+from seqloss.keras.losses.masked_error import masked_absolute_error, masked_squared_error
+from seqloss.keras.losses.masked_losses import MaskedAbsoluteError, MaskedCrossEntropy, MaskedSquaredError
 from seqloss.keras.losses.pair_objects import CosineTriplet, PairwiseKLHinge
 from seqloss.keras.losses.pairwise_kl import pairwise_kl_hinge
+from seqloss.keras.losses.time_weighted import time_weighted
+from seqloss.keras.losses.time_weighted_loss import TimeWeighted
 
 __all__ = [
     "CTC",
     "CosineTriplet",
     "Finding",
     "Greedy",
+    "MaskedAbsoluteError",
+    "MaskedCrossEntropy",
+    "MaskedSquaredError",
     "PairwiseKLHinge",
     "Report",
+    "TimeWeighted",
     "check_probabilities",
     "cosine_triplet",
     "ctc_batch_cost",
@@ -52,8 +65,12 @@ __all__ = [
     "ctc_greedy",
     "ctc_loss",
     "ctc_posteriors",
+    "masked_absolute_error",
+    "masked_cross_entropy",
+    "masked_squared_error",
     "pack",
     "pairwise_kl_hinge",
     "pick_triplets",
+    "time_weighted",
 ]
 del _keras, choose_backend, missing_extra

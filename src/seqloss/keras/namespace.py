@@ -17,6 +17,7 @@ class TensorFlowNamespace:
     exp, log, log1p = staticmethod(tf.exp), staticmethod(tf.math.log), staticmethod(tf.math.log1p)
     sqrt, softplus = staticmethod(tf.sqrt), staticmethod(tf.math.softplus)
     stop_gradient = staticmethod(tf.stop_gradient)
+    sqrt, abs = staticmethod(tf.sqrt), staticmethod(tf.abs)
     round, maximum, minimum = staticmethod(tf.round), staticmethod(tf.maximum), staticmethod(tf.minimum)
     cumsum, transpose, concat = staticmethod(tf.cumsum), staticmethod(tf.transpose), staticmethod(tf.concat)
 
@@ -50,6 +51,12 @@ class TensorFlowNamespace:
 
     def take(self, x: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         return tf.gather(x, indices, axis=2, batch_dims=1)
+
+    def pick(self, x: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        return tf.gather(x, labels, axis=2, batch_dims=2)
+
+    def without_padding(self, x: tf.Tensor, real: tf.Tensor) -> tf.Tensor:
+        return tf.where(real[:, :, None], x, tf.zeros([], x.dtype))
 
     def sum_by_class(self, x: tf.Tensor, labels: tf.Tensor, classes: Any) -> tf.Tensor:
         # by default, GPUs multiply float32 matrices in TF32, which has a mantissa of ten bits

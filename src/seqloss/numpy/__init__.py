@@ -9,6 +9,9 @@
 * `cosine_triplet`, `cosine_triplet_and_grad`: the triplet loss on cosines; `pick_triplets` picks triplets of a batch.
 * `equal_error_rate`, `pair_accuracy`, `pair_threshold`: how well a score tells same pairs from different ones.
 * `check_probabilities`: find the rows that are no probabilities.
+* `masked_cross_entropy`, `masked_squared_error`, `masked_absolute_error`: losses of the real steps of a padded batch;
+  with `_and_grad`, their gradients too.
+* `time_weighted`, `time_weighted_and_grad`: losses of single steps, weighted by their step.
 """
 
 from seqloss.numpy.ctc.align import Alignment, ctc_align
@@ -19,8 +22,16 @@ from seqloss.numpy.ctc.posteriors import ctc_posteriors
 from seqloss.numpy.findings import Finding, Report
 from seqloss.numpy.losses.check_probabilities import check_probabilities
 from seqloss.numpy.losses.cosine_triplet import cosine_triplet, cosine_triplet_and_grad
+from seqloss.numpy.losses.masked_cross_entropy import masked_cross_entropy, masked_cross_entropy_and_grad
+from seqloss.numpy.losses.masked_error import (
+    masked_absolute_error,
+    masked_absolute_error_and_grad,
+    masked_squared_error,
+    masked_squared_error_and_grad,
+)
 from seqloss.numpy.losses.pairwise_kl import pairwise_kl_hinge, pairwise_kl_hinge_and_grad
 from seqloss.numpy.losses.pick_triplets import pick_triplets
+from seqloss.numpy.losses.time_weighted import time_weighted, time_weighted_and_grad
 from seqloss.numpy.pair_metrics import equal_error_rate, pair_accuracy, pair_threshold
 
 __all__ = [
@@ -38,9 +49,17 @@ __all__ = [
     "ctc_loss_and_grad",
     "ctc_posteriors",
     "equal_error_rate",
+    "masked_absolute_error",
+    "masked_absolute_error_and_grad",
+    "masked_cross_entropy",
+    "masked_cross_entropy_and_grad",
+    "masked_squared_error",
+    "masked_squared_error_and_grad",
     "pair_accuracy",
     "pair_threshold",
     "pairwise_kl_hinge",
     "pairwise_kl_hinge_and_grad",
     "pick_triplets",
+    "time_weighted",
+    "time_weighted_and_grad",
 ]

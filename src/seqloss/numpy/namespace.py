@@ -52,6 +52,12 @@ class NumPyNamespace:
     def softplus(self, x: np.ndarray) -> np.ndarray:
         return np.logaddexp(x, x.dtype.type(0))
 
+    def pick(self, x: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(x, labels[:, :, None], 2)[:, :, 0]
+
+    def without_padding(self, x: np.ndarray, real: np.ndarray) -> np.ndarray:
+        return np.where(real[:, :, None], x, x.dtype.type(0))
+
     def log_softmax(self, x: np.ndarray, axis: int) -> np.ndarray:
         below = x - x.max(axis, keepdims=True)
         return below - np.log(np.exp(below).sum(axis, keepdims=True))

@@ -12,6 +12,8 @@
 * `pairwise_kl_hinge`, `PairwiseKLHinge`: pull distributions of one label together, push others apart.
 * `cosine_triplet`, `CosineTriplet`: the triplet loss on cosines; `pick_triplets` picks triplets of a batch.
 * `check_probabilities`: find the rows that are no probabilities.
+* `masked_cross_entropy`, `masked_squared_error`, `masked_absolute_error`: losses of the real steps of a padded batch.
+* `time_weighted`: losses of single steps, weighted by their step.
 * `from_loss_and_grad`: make a differentiable loss from a function that returns (loss, gradient).
 """
 
@@ -36,9 +38,12 @@ from seqloss.torch.ctc.posteriors import ctc_posteriors
 from seqloss.torch.custom_loss import from_loss_and_grad
 from seqloss.torch.losses.check_probabilities import check_probabilities
 from seqloss.torch.losses.cosine_triplet import cosine_triplet
+from seqloss.torch.losses.masked_cross_entropy import masked_cross_entropy
+from seqloss.torch.losses.masked_error import masked_absolute_error, masked_squared_error
 from seqloss.torch.losses.pair_modules import CosineTriplet, PairwiseKLHinge
 from seqloss.torch.losses.pairwise_kl import pairwise_kl_hinge
 from seqloss.torch.losses.pick_triplets import pick_triplets
+from seqloss.torch.losses.time_weighted import time_weighted
 from seqloss.torch.patch import patch_torch_ctc
 
 __all__ = [
@@ -59,8 +64,12 @@ __all__ = [
     "from_loss_and_grad",
     "functional",
     "linear_ctc_loss",
+    "masked_absolute_error",
+    "masked_cross_entropy",
+    "masked_squared_error",
     "pairwise_kl_hinge",
     "patch_torch_ctc",
     "pick_triplets",
+    "time_weighted",
 ]
 del _torch, missing_extra

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from seqloss.torch.padding import shut_padding
+
 LAYOUT = {4: (torch.int32, 23, 127), 8: (torch.int64, 52, 1023)}
 """By the bytes of a float: the integer type of this size, the first bit of the exponent, and the exponent's bias."""
 
@@ -23,6 +25,7 @@ class TorchNamespace:
     log: Any = staticmethod(torch.log)
     log1p: Any = staticmethod(torch.log1p)
     sqrt: Any = staticmethod(torch.sqrt)
+    abs: Any = staticmethod(torch.abs)
     round: Any = staticmethod(torch.round)
     where: Any = staticmethod(torch.where)
 
@@ -70,6 +73,12 @@ class TorchNamespace:
 
     def take(self, x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         return x.gather(2, indices.long()[:, None, :].expand(-1, x.shape[1], -1))
+
+    def pick(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return x.gather(2, labels.long()[:, :, None])[:, :, 0]
+
+    def without_padding(self, x: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        return shut_padding(x, real)
 
     def sum_by_class(self, x: torch.Tensor, labels: torch.Tensor, classes: int) -> torch.Tensor:
         result = x.new_zeros((*x.shape[:2], classes))

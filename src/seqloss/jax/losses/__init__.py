@@ -1,1 +1,1 @@
-"""Losses under JAX's transformations that are one formula each, made of JAX's operations."""
+"""Losses other than CTC, one per file: validate, compute a formula of `seqloss.formulas`, reduce."""

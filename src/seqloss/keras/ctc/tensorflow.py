@@ -150,7 +150,7 @@ def _compiled(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Losses and gradient by TensorFlow operations. They cannot raise: an invalid row is NaN."""
     time = size(values, 1)
-    targets, frames, labels = map(_narrowed, arguments[:3])
+    targets, frames, labels = map(narrow, arguments[:3])
     blank, no_class = _blank_class(values, options.blank)
     losses, gradient = formula.loss_and_grad(
         TensorFlowNamespace(),
@@ -253,7 +253,7 @@ def _tensors(logits: tf.Tensor, given: list[Any]) -> list[tf.Tensor]:
     return [targets, frames, labels]
 
 
-def _narrowed(values: tf.Tensor) -> tf.Tensor:
+def narrow(values: tf.Tensor) -> tf.Tensor:
     """Convert to int32. Values out of range are clipped, so that no invalid label becomes a valid one."""
     return tf.cast(tf.clip_by_value(tf.cast(values, tf.int64), INT32.min, INT32.max), tf.int32)
 

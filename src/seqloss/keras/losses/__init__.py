@@ -1,1 +1,1 @@
-"""Losses on tensors of Keras' backend that are one formula each."""
+"""Losses other than CTC, one per file: validate, compute a formula of `seqloss.formulas`, reduce."""

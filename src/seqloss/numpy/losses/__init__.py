@@ -1,1 +1,1 @@
-"""Losses on NumPy arrays that are one formula each, with gradients written by hand."""
+"""Losses other than CTC, one per file: validate, compute a formula of `seqloss.formulas`, reduce."""

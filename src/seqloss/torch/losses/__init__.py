@@ -1,1 +1,1 @@
-"""Losses on tensors that are one formula each, made of PyTorch's operations: any device, any order of derivative."""
+"""Losses other than CTC, one per file: validate, compute a formula of `seqloss.formulas`, reduce."""

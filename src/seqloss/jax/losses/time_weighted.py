@@ -1,0 +1,82 @@
+"""Any losses of single steps, weighted by the step, under JAX's transformations."""
+
+from __future__ import annotations
+
+import jax
+
+from seqloss import contract
+from seqloss.contract import Reduction, StepWeight
+from seqloss.errors import wrong_rank
+from seqloss.formulas import masked
+from seqloss.jax.arrays import IntegerArray
+from seqloss.jax.losses.steps import Mask, Numbers, place_steps, read_floats, seen
+from seqloss.jax.namespace import XP
+
+
+def time_weighted(
+    per_step: Numbers,
+    lengths: IntegerArray | None = None,
+    *,
+    mask: Mask | None = None,
+    weight: StepWeight = "sqrt",
+    reduction: Reduction = "mean",
+    denominator: float | None = None,
+) -> jax.Array:
+    """Weight the losses of single steps by their step: for models that may be unsure at the start of a sequence.
+
+        loss[n, t] = w(s) per_step[n, t],        s = t - (first real step of row n) + 1
+
+    The weight w is sqrt(s) ("sqrt"), s ("linear"), or exp(s - the row's last real step) ("exponential"), which is at
+    most 1 and cannot overflow; or what a callable returns. Step 1 is the first real step of its own row, so that
+    padding at the front changes nothing. Later positions all count, also those that are not real: time passes in a hole
+    of a mask. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands there is used, not
+    even NaN.
+
+    Args:
+        per_step: losses of single steps, shape (batch, time), for example of `masked_cross_entropy` with
+            reduction="none"; float16, bfloat16, float32 or, if `jax_enable_x64` is set, float64.
+        lengths: number of steps in use of each row, integers, shape (batch,); None for all steps.
+        mask: True or 1 for real steps, shape (batch, time), booleans or integers, holes allowed; None for all steps.
+        weight: "sqrt", "linear", "exponential", or a callable. It gets the steps s, a floating array (batch, time),
+            at least 1 also in padding, and returns their weights in a shape that broadcasts to (batch, time).
+        reduction: "none" returns one loss per step, "sum" their sum; "mean" and "labels" divide the sum by the number
+            of real steps of the batch (at least 1), not by the sum of the weights; "batch" by the batch size.
+        denominator: positive number that divides the sum; only with reduction="sum". Pass the number of real steps
+            over all gradient accumulation steps and devices to get the gradient of one large batch.
+
+    Returns:
+        The weighted loss, shape (batch, time), 0 in padding, or a scalar after a reduction; float32, or float64 for
+        float64 losses. A NaN in a real step makes the loss of this step NaN.
+
+    Raises:
+        ShapeError: an argument, or what a callable returns, has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LengthError: a length is negative or larger than the time axis.
+        OptionError: `weight` or `reduction` is unknown, or `denominator` is not positive or is given without
+            reduction="sum".
+
+        Traced values, and values on an accelerator, are not checked. A row with an invalid length then has loss and
+        gradient NaN.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from seqloss.jax import time_weighted
+        >>> per_step = jnp.ones((2, 4))
+        >>> mask = jnp.array([[True, True, True, True], [False, True, False, True]])
+        >>> time_weighted(per_step, mask=mask, weight="linear", reduction="none")
+        Array([[1., 2., 3., 4.],
+               [0., 1., 0., 3.]], dtype=float32)
+
+    References:
+        A. Jain, A. Singh, H. S. Koppula, S. Soh, A. Saxena: Recurrent neural networks for driver activity anticipation
+            via sensory-fusion architecture. ICRA 2016 (the exponential weights).
+    """
+    contract.check_reduction(reduction, denominator)
+    contract.check_step_weight(weight)
+    losses = read_floats("per_step", per_step)
+    if losses.ndim != 2:
+        raise wrong_rank("per_step", losses.shape, "(batch, time)")
+    contract.check_steps("per_step", tuple(losses.shape), seen("lengths", lengths), seen("mask", mask))
+    steps = place_steps(losses, lengths, mask)
+    weighted = masked.weigh_steps(XP, losses, steps, weight)
+    return masked.reduce_steps(XP, weighted, steps, reduction, denominator)

@@ -132,7 +132,7 @@ def wrong_logits_dtype(found: object) -> DTypeError:
     return wrong_dtype("logits", found, "float16, bfloat16, float32 or float64")
 
 
-def wrong_rank(name: str, found: Sequence[int], expected: str, hint: str = "") -> ShapeError:
+def wrong_rank(name: str, found: Sequence[int | None], expected: str, hint: str = "") -> ShapeError:
     return ShapeError(f"{name}: expected shape {expected}, found {tuple(found)}.{' ' + hint if hint else ''}")
 
 

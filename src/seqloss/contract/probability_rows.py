@@ -46,7 +46,7 @@ def bad_probability_rows(name: str, values: np.ndarray, axis: int, rounding: flo
     slack = SUM_SLACK + rounding
     with np.errstate(invalid="ignore"):  # inf - inf, in a row that is reported
         sums = rows.sum(axis=1, dtype=np.float64)
-    inside = ((rows >= 0) & (rows <= 1 + ROUNDING + rounding)).all(axis=1)
+    inside = np.asarray(((rows >= 0) & (rows <= 1 + ROUNDING + rounding)).all(axis=1))
     other = None
     for number in np.flatnonzero(~(inside & (np.abs(sums - 1) <= slack))):
         if inside[number] and other is None:

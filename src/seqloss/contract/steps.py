@@ -153,7 +153,7 @@ def _check_lengths(of: str, shape: tuple[Any, ...], lengths: Any) -> None:
 
 
 def _check_smoothing(smoothing: Any) -> None:
-    if isinstance(smoothing, bool) or not isinstance(smoothing, Real) or not 0 <= smoothing <= 1:
+    if isinstance(smoothing, bool) or not isinstance(smoothing, Real) or not 0 <= float(smoothing) <= 1:
         raise errors.OptionError(f"label_smoothing: expected a number from 0 to 1, found {smoothing!r}.")
 
 

@@ -7,6 +7,7 @@ which is d(a, p) - d(a, n) + margin, cut off at 0, for the cosine distance d = 1
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from seqloss.formulas.namespace import Array, Namespace
@@ -32,8 +33,9 @@ def hinged(xp: Namespace, to_positive: Array, to_negative: Array, margin: float)
     return xp.where(excess <= 0.0, 0.0, excess)
 
 
-def triplet_losses(xp: Namespace, anchor: Array, positive: Array, negative: Array, margin: float) -> Array:
-    """(triplets, features) each -> (triplets,)."""
+def triplet_losses(xp: Namespace, vectors: Sequence[Array], margin: float) -> Array:
+    """Anchors, positives and negatives, (triplets, features) each -> (triplets,)."""
+    anchor, positive, negative = vectors
     own = directions(xp, anchor)
     to_positive = xp.sum(own * directions(xp, positive), 1)
     to_negative = xp.sum(own * directions(xp, negative), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -87,7 +88,7 @@ class NumPyNamespace:
     def scan(self, step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple[Any, Any]:
         collected = []
         for t in range(_leaves(xs)[0].shape[0]):
-            carry, y = step(carry, _map(lambda part, t=t: part[t], xs))
+            carry, y = step(carry, _map(operator.itemgetter(t), xs))
             collected.append(y)
         return carry, _stack(collected)
 

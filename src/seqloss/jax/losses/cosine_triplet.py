@@ -72,7 +72,7 @@ def cosine_triplet(
     given = {"anchor": anchor, "positive": positive, "negative": negative}
     vectors = [read_floats(name, values)[0] for name, values in given.items()]
     contract.check_same_shapes(**{name: values.shape for name, values in zip(given, vectors, strict=True)})
-    losses = formula.triplet_losses(XP, *vectors, float(margin))
+    losses = formula.triplet_losses(XP, vectors, float(margin))
     return reduce_losses(losses, max(losses.shape[0], 1), reduction, denominator)
 
 

@@ -77,7 +77,7 @@ def masked_cross_entropy(
     """
     contract.check_reduction(reduction, denominator)
     scores = read_floats("logits", logits)
-    known = [seen(name, x) for name, x in (("targets", targets), ("lengths", lengths), ("mask", mask))]
+    known = seen("targets", targets), seen("lengths", lengths), seen("mask", mask)
     contract.check_classes(tuple(scores.shape), *known, padding, label_smoothing)
     labels = place_integers(targets)
     steps = place_steps(scores, lengths, mask)

@@ -36,13 +36,13 @@ def backend_function(name: str) -> Callable[..., Any]:
     if backend == "torch":
         from seqloss import torch as frontend
 
-        return getattr(frontend, name)  # type: ignore[no-any-return]
+        return getattr(frontend, name)
     if backend == "jax":
         from seqloss import jax
 
-        return getattr(jax, name)  # type: ignore[no-any-return]
+        return getattr(jax, name)
     if backend == "tensorflow":
         from seqloss.keras.losses import tensorflow
 
-        return getattr(tensorflow, name)  # type: ignore[no-any-return]
+        return getattr(tensorflow, name)
     raise unknown_option("KERAS_BACKEND", backend, BACKENDS)

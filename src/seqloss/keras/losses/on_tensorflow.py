@@ -69,7 +69,7 @@ def cosine_triplet(
     read = [_read_floats(name, values, "(triplets, features)")[0] for name, values in given.items()]
     contract.check_same_shapes(**{name: values.shape for name, values in zip(given, read, strict=True)})
     widest = tf.float64 if any(values.dtype == tf.float64 for values in read) else tf.float32
-    losses = triplets.triplet_losses(XP, *(tf.cast(values, widest) for values in read), float(margin))
+    losses = triplets.triplet_losses(XP, [tf.cast(values, widest) for values in read], float(margin))
     count = tf.maximum(tf.cast(size(losses, 0), widest), 1.0)
     return _reduce_losses(losses, count, reduction, denominator)
 

@@ -65,7 +65,7 @@ def label_column(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     if not is_column(y_true):
         raise wrong_rank("y_true", y_true.shape, "(batch,)", "One label for each row; not one-hot.")
     known = host_values(y_true) if is_floating(y_true) else None
-    wrong = [] if known is None else np.flatnonzero(known.ravel() != np.round(known.ravel()))
+    wrong: np.ndarray | list[int] = [] if known is None else np.flatnonzero(known.ravel() != np.round(known.ravel()))
     if len(wrong) and known is not None:
         raise wrong_dtype(f"y_true[{wrong[0]}]", known.ravel()[wrong[0]], "an integer")
     labels = as_column(ops.convert_to_tensor(as_integers("y_true", y_true)), size(y_pred, 0))

@@ -128,13 +128,13 @@ def find_real_steps(y_true: Any, mask: Mask | None, padding: float | None) -> An
     real = ops.any(used, axis=axes) if axes else used
     if mask is None:
         return real
-    mask = ops.cast(with_rank("y_pred's Keras mask", mask, "batch", "time"), "bool")
-    if not contract.fits(tuple(mask.shape), tuple(real.shape)):
+    known: Any = ops.cast(with_rank("y_pred's Keras mask", mask, "batch", "time"), "bool")
+    if not contract.fits(tuple(known.shape), tuple(real.shape)):
         raise wrong_rank(
-            "y_pred's Keras mask", mask.shape, f"(batch, time) = {tuple(real.shape)}",
+            "y_pred's Keras mask", known.shape, f"(batch, time) = {tuple(real.shape)}",
             "A layer that changes the number of steps passed on the mask of its input.",
         )  # fmt: skip
-    return ops.logical_and(real, mask)
+    return ops.logical_and(real, known)
 
 
 def without_last_axis_of_one(x: Any, rank_without: int) -> Any:

@@ -101,7 +101,7 @@ def _error(
 
 def _floats(name: str, values: Any, *axes: str) -> tf.Tensor:
     """Scores in the type that they are computed in, of a rank that is known."""
-    x = values if tf.is_tensor(values) else contract.as_step_array(name, values)
+    x: Any = values if tf.is_tensor(values) else contract.as_step_array(name, values)
     kind = np.dtype(x.dtype.as_numpy_dtype if tf.is_tensor(x) else x.dtype).name
     if kind not in COMPUTED_IN:
         raise wrong_dtype(name, kind, "float16, bfloat16, float32 or float64")

@@ -66,7 +66,7 @@ def cosine_triplet(
     vectors = _read(anchor, positive, negative)
     _check_options(margin, reduction, denominator)
     with np.errstate(invalid="ignore"):
-        losses = formula.triplet_losses(XP, *(vector for vector, _ in vectors), float(margin))
+        losses = formula.triplet_losses(XP, [vector for vector, _ in vectors], float(margin))
     return _reduce(losses, reduction, denominator)
 
 
@@ -126,7 +126,7 @@ def cosine_triplet_and_grad(
     vectors = _read(anchor, positive, negative)
     _check_options(margin, reduction, denominator)
     with np.errstate(invalid="ignore", over="ignore"):
-        losses = formula.triplet_losses(XP, *(vector for vector, _ in vectors), float(margin))
+        losses = formula.triplet_losses(XP, [vector for vector, _ in vectors], float(margin))
         weights = read_upstream(upstream, losses.shape if reduction == "none" else (), losses.dtype)
         weights = weights * losses.dtype.type(1 / _divisor(losses, reduction, denominator))
         slopes = np.where(losses == 0, 0, weights).astype(losses.dtype)[:, None]

@@ -32,6 +32,18 @@ def write_tones(folder: Path) -> None:
                 file.writeframes(samples.astype("<i2").tobytes())
 
 
+def test_points_are_separated_and_entangled_by_the_soft_nearest_neighbour_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    script, out = EXAMPLES / "entangled_clusters.py", tmp_path / "figure.png"
+    monkeypatch.setattr(sys, "argv", [str(script), "--steps", "16", "--out", str(out)])
+    runpy.run_path(str(script), run_name="__main__")
+    first, low, high = map(float, re.findall(r"(\d+\.\d\d)", capsys.readouterr().out))
+    assert low < first < high
+    assert out.stat().st_size > 10_000
+
+
 def test_the_model_of_hugging_face_transformers_trains_and_is_tested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

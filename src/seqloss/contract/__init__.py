@@ -7,6 +7,7 @@
 * `pairs.py`: what the losses of pairs and triplets ask of their arguments.
 * `float_lengths.py`: what lengths that are floats seem to be.
 * `argument_names.py`: errors in the words of a replacement's arguments.
+* `labelled_points.py`: points, labels and temperature of losses that compare the points of a batch.
 * `ctc.py`: what CTC asks beyond that: enough frames, normalised log-probabilities.
 * `steps.py`: which steps of a padded batch are real, for losses of single steps; `step_weights.py`: their weights.
 * `constants.py`: the numbers that it fixes.
@@ -29,6 +30,17 @@ from seqloss.contract.ctc import (
 )
 from seqloss.contract.float_lengths import refuse_fractions
 from seqloss.contract.forms import Form, check_forms, form_of
+from seqloss.contract.labelled_points import (
+    Metric,
+    PointReduction,
+    check_labelled_points,
+    check_point_options,
+    check_temperature,
+    check_temperature_shape,
+    count_lone_points,
+    needs_float64,
+    warn_of_lone_points,
+)
 from seqloss.contract.pairs import (
     ClassReduction,
     Hinge,
@@ -77,8 +89,10 @@ __all__ = [
     "Form",
     "Hinge",
     "Infeasible",
+    "Metric",
     "Negatives",
     "PairReduction",
+    "PointReduction",
     "ProbabilityProblem",
     "Reduction",
     "StepWeight",
@@ -89,12 +103,14 @@ __all__ = [
     "bad_rows",
     "check_classes",
     "check_forms",
+    "check_labelled_points",
     "check_margin",
     "check_normalized",
     "check_numbers",
     "check_option",
     "check_options",
     "check_pair_reduction",
+    "check_point_options",
     "check_points",
     "check_reduction",
     "check_row_labels",
@@ -102,12 +118,16 @@ __all__ = [
     "check_step_weight",
     "check_step_weights",
     "check_steps",
+    "check_temperature",
+    "check_temperature_shape",
+    "count_lone_points",
     "current_argument_names",
     "fits",
     "form_of",
     "infeasible_row",
     "is_nan",
     "look_like_probabilities",
+    "needs_float64",
     "not_normalized",
     "probabilities_for_scores",
     "reduction_divisor",
@@ -120,4 +140,5 @@ __all__ = [
     "required_frames",
     "step_divisor",
     "validate",
+    "warn_of_lone_points",
 ]

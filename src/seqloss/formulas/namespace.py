@@ -38,7 +38,7 @@ class Namespace(Protocol):
     def sqrt(self, x: Array) -> Array: ...
 
     def softplus(self, x: Array) -> Array:
-        """log(1 + e^x)."""
+        """log(1 + exp(x)), with right derivatives for every x."""
 
     def abs(self, x: Array) -> Array: ...
 
@@ -63,6 +63,12 @@ class Namespace(Protocol):
 
     def transpose(self, x: Array, axes: Sequence[int]) -> Array: ...
 
+    def matmul(self, x: Array, y: Array) -> Array:
+        """The product of matrices, as precise as their type."""
+
+    def stop_gradient(self, x: Array) -> Array:
+        """x as a constant for every derivative."""
+
     def take(self, x: Array, indices: Array) -> Array:
         """(batch, time, n), (batch, k) -> (batch, time, k): entries of the last axis, for each row its own."""
 
@@ -77,12 +83,6 @@ class Namespace(Protocol):
 
     def sum_by_class(self, x: Array, labels: Array, classes: Any) -> Array:
         """(batch, time, n), (batch, n) -> (batch, time, classes): the sum over each class' labels, as precise as x."""
-
-    def matmul(self, x: Array, y: Array) -> Array:
-        """The product of two matrices, as precise as their type."""
-
-    def stop_gradient(self, x: Array) -> Array:
-        """x, as a constant."""
 
     def argsort(self, x: Array, axis: int) -> Array:
         """The positions that sort an axis from small to large, equal entries in their order; int32."""

@@ -10,6 +10,7 @@
 * `check_probabilities`: find the rows that are no probabilities.
 * `masked_cross_entropy`, `masked_squared_error`, `masked_absolute_error`: losses of the real steps of a padded batch.
 * `time_weighted`: losses of single steps, weighted by their step.
+* `soft_nearest_neighbor`: how far the classes of a batch of points are apart.
 * `optax_ctc_loss`: a drop-in replacement for optax.ctc_loss.
 """
 
@@ -33,6 +34,7 @@ from seqloss.jax.losses.masked_cross_entropy import masked_cross_entropy
 from seqloss.jax.losses.masked_error import masked_absolute_error, masked_squared_error
 from seqloss.jax.losses.pairwise_kl import pairwise_kl_hinge
 from seqloss.jax.losses.pick_triplets import pick_triplets
+from seqloss.jax.losses.soft_nearest_neighbor import soft_nearest_neighbor
 from seqloss.jax.losses.time_weighted import time_weighted
 from seqloss.numpy import Finding, Greedy, Report
 
@@ -53,6 +55,7 @@ __all__ = [
     "optax_ctc_loss",
     "pairwise_kl_hinge",
     "pick_triplets",
+    "soft_nearest_neighbor",
     "time_weighted",
 ]
 del _jax, missing_extra

@@ -28,10 +28,10 @@ class JaxNamespace:
     softplus: Any = staticmethod(jax.nn.softplus)
     abs: Any = staticmethod(jnp.abs)
     round: Any = staticmethod(jnp.round)
+    stop_gradient: Any = staticmethod(lax.stop_gradient)
     cumsum: Any = staticmethod(jnp.cumsum)
     flip: Any = staticmethod(jnp.flip)
     transpose: Any = staticmethod(jnp.transpose)
-    stop_gradient: Any = staticmethod(lax.stop_gradient)
     scan: Any = staticmethod(lax.scan)
 
     def size(self, x: jax.Array, axis: int) -> int:
@@ -58,6 +58,9 @@ class JaxNamespace:
     def concat(self, arrays: Sequence[jax.Array], axis: int) -> jax.Array:
         return jnp.concatenate(arrays, axis)
 
+    def matmul(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
+
     def take(self, x: jax.Array, indices: jax.Array) -> jax.Array:
         return jnp.take_along_axis(x, indices[:, None, :], 2, mode="promise_in_bounds")
 
@@ -74,9 +77,6 @@ class JaxNamespace:
 
     def log_softmax(self, x: jax.Array, axis: int) -> jax.Array:
         return jax.nn.log_softmax(x, axis)
-
-    def matmul(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
 
     def argsort(self, x: jax.Array, axis: int) -> jax.Array:
         return jnp.argsort(x, axis, stable=True).astype(jnp.int32)

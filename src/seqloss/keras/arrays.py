@@ -25,6 +25,12 @@ FloatArray: TypeAlias = Tensor | Sequence[Sequence[Sequence[float]]]
 IntegerArray: TypeAlias = Tensor | Sequence[int] | Sequence[Sequence[int]]
 """Labels or lengths: a tensor, a NumPy array, or (nested) lists."""
 
+PointArray: TypeAlias = Tensor | Sequence[Sequence[float]]
+"""Points (points, dimensions): a tensor, a NumPy array, or nested lists."""
+
+Scalar: TypeAlias = Tensor | float
+"""A number, or a tensor or variable that holds one."""
+
 RowWeights: TypeAlias = Tensor | Sequence[float] | float
 """Weights of the rows of a batch: (batch,) or (batch, 1), or one number for all."""
 

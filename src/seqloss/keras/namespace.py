@@ -15,9 +15,8 @@ class TensorFlowNamespace:
     """TensorFlow's `seqloss.formulas.namespace.Namespace`."""
 
     exp, log, log1p = staticmethod(tf.exp), staticmethod(tf.math.log), staticmethod(tf.math.log1p)
-    sqrt, softplus = staticmethod(tf.sqrt), staticmethod(tf.math.softplus)
+    sqrt, abs, softplus = staticmethod(tf.sqrt), staticmethod(tf.abs), staticmethod(tf.math.softplus)
     stop_gradient = staticmethod(tf.stop_gradient)
-    sqrt, abs = staticmethod(tf.sqrt), staticmethod(tf.abs)
     round, maximum, minimum = staticmethod(tf.round), staticmethod(tf.maximum), staticmethod(tf.minimum)
     cumsum, transpose, concat = staticmethod(tf.cumsum), staticmethod(tf.transpose), staticmethod(tf.concat)
 
@@ -49,6 +48,10 @@ class TensorFlowNamespace:
     def sum(self, x: tf.Tensor, axis: int) -> tf.Tensor:
         return tf.reduce_sum(x, axis, keepdims=True)
 
+    def matmul(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        wide = tf.float64 if tf.config.get_visible_devices("GPU") else x.dtype  # see `sum_by_class`
+        return tf.cast(tf.matmul(tf.cast(x, wide), tf.cast(y, wide)), x.dtype)
+
     def take(self, x: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         return tf.gather(x, indices, axis=2, batch_dims=1)
 
@@ -65,10 +68,6 @@ class TensorFlowNamespace:
 
     def log_softmax(self, x: tf.Tensor, axis: int) -> tf.Tensor:
         return tf.nn.log_softmax(x, axis)
-
-    def matmul(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        wide = tf.float64 if tf.config.get_visible_devices("GPU") else x.dtype  # see `sum_by_class`
-        return tf.cast(tf.matmul(tf.cast(x, wide), tf.cast(y, wide)), x.dtype)
 
     def argsort(self, x: tf.Tensor, axis: int) -> tf.Tensor:
         return tf.argsort(x, axis, stable=True)

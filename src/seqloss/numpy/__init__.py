@@ -12,6 +12,7 @@
 * `masked_cross_entropy`, `masked_squared_error`, `masked_absolute_error`: losses of the real steps of a padded batch;
   with `_and_grad`, their gradients too.
 * `time_weighted`, `time_weighted_and_grad`: losses of single steps, weighted by their step.
+* `soft_nearest_neighbor`, `soft_nearest_neighbor_and_grad`: how far the classes of a batch of points are apart.
 """
 
 from seqloss.numpy.ctc.align import Alignment, ctc_align
@@ -31,6 +32,7 @@ from seqloss.numpy.losses.masked_error import (
 )
 from seqloss.numpy.losses.pairwise_kl import pairwise_kl_hinge, pairwise_kl_hinge_and_grad
 from seqloss.numpy.losses.pick_triplets import pick_triplets
+from seqloss.numpy.losses.soft_nearest_neighbor import soft_nearest_neighbor, soft_nearest_neighbor_and_grad
 from seqloss.numpy.losses.time_weighted import time_weighted, time_weighted_and_grad
 from seqloss.numpy.pair_metrics import equal_error_rate, pair_accuracy, pair_threshold
 
@@ -60,6 +62,8 @@ __all__ = [
     "pairwise_kl_hinge",
     "pairwise_kl_hinge_and_grad",
     "pick_triplets",
+    "soft_nearest_neighbor",
+    "soft_nearest_neighbor_and_grad",
     "time_weighted",
     "time_weighted_and_grad",
 ]

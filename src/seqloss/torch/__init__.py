@@ -14,6 +14,7 @@
 * `check_probabilities`: find the rows that are no probabilities.
 * `masked_cross_entropy`, `masked_squared_error`, `masked_absolute_error`: losses of the real steps of a padded batch.
 * `time_weighted`: losses of single steps, weighted by their step.
+* `soft_nearest_neighbor`: how far the classes of a batch of points are apart.
 * `from_loss_and_grad`: make a differentiable loss from a function that returns (loss, gradient).
 """
 
@@ -43,6 +44,7 @@ from seqloss.torch.losses.masked_error import masked_absolute_error, masked_squa
 from seqloss.torch.losses.pair_modules import CosineTriplet, PairwiseKLHinge
 from seqloss.torch.losses.pairwise_kl import pairwise_kl_hinge
 from seqloss.torch.losses.pick_triplets import pick_triplets
+from seqloss.torch.losses.soft_nearest_neighbor import soft_nearest_neighbor
 from seqloss.torch.losses.time_weighted import time_weighted
 from seqloss.torch.patch import patch_torch_ctc
 
@@ -70,6 +72,7 @@ __all__ = [
     "pairwise_kl_hinge",
     "patch_torch_ctc",
     "pick_triplets",
+    "soft_nearest_neighbor",
     "time_weighted",
 ]
 del _torch, missing_extra

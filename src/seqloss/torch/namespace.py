@@ -71,6 +71,12 @@ class TorchNamespace:
     def transpose(self, x: torch.Tensor, axes: Sequence[int]) -> torch.Tensor:
         return x.permute(*axes)
 
+    def softplus(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.softplus(x, threshold=40.0)  # from there on, log(1 + exp(x)) rounds to x
+
+    def stop_gradient(self, x: torch.Tensor) -> torch.Tensor:
+        return x.detach()
+
     def take(self, x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         return x.gather(2, indices.long()[:, None, :].expand(-1, x.shape[1], -1))
 
@@ -84,20 +90,14 @@ class TorchNamespace:
         result = x.new_zeros((*x.shape[:2], classes))
         return result.scatter_add_(2, labels.long()[:, None, :].expand(-1, x.shape[1], -1), x)
 
-    def softplus(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.logaddexp(x, torch.zeros_like(x))  # torch's softplus(x) is x above 20, also in float64
-
     def log_softmax(self, x: torch.Tensor, axis: int) -> torch.Tensor:
         return x.log_softmax(axis)
 
     def matmul(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if not torch.is_autocast_enabled(self.device.type):
             return x @ y
-        with torch.autocast(self.device.type, enabled=False):
+        with torch.autocast(self.device.type, enabled=False):  # it would round to a half type
             return x @ y
-
-    def stop_gradient(self, x: torch.Tensor) -> torch.Tensor:
-        return x.detach()
 
     def argsort(self, x: torch.Tensor, axis: int) -> torch.Tensor:
         return x.argsort(dim=axis, stable=True).to(torch.int32)

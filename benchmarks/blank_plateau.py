@@ -67,8 +67,8 @@ CHANGES = {
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in SETS:
-        options.add_argument(f"--{name}", required=True)
+    options.add_argument("--fsdd", required=True)
+    options.add_argument("--an4", required=True)
     options.add_argument("--seeds", type=int, default=3)
     options.add_argument("--steps", type=int, default=600)
     options.add_argument("--save", action="store_true")

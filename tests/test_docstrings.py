@@ -26,6 +26,7 @@ CALLS = {
     "CTCTrainerLoss": ["__call__"],
     "CosineTriplet": ["forward", "call"],
     "PairwiseKLHinge": ["forward", "call"],
+    "SoftNearestNeighbor": ["call"],
 }
 """What a user calls an object with: documented like a function."""
 

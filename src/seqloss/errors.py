@@ -6,6 +6,7 @@ A message names the argument and the row, what was found, what was expected, and
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,17 @@ class OutOfMemoryError(SeqLossError, MemoryError):
 
 class SeqLossWarning(UserWarning):
     """Something works, but not in the way that one expects, for example more slowly."""
+
+
+def callers_level() -> int:
+    """The `stacklevel` of a warning for the first caller outside of seqloss and the frameworks that call it.
+
+    Call it in the function that warns.
+    """
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in {"seqloss", "torch", "tensorflow"}:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 @dataclass(frozen=True)

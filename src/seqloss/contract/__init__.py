@@ -4,10 +4,10 @@
 * `reductions.py`: how the losses of a batch become one number.
 * `probabilities.py`: how probabilities are told from scores.
 * `probability_rows.py`: which rows are no probabilities, and why.
-* `pairs.py`: what the losses of pairs and triplets ask of their arguments.
 * `float_lengths.py`: what lengths that are floats seem to be.
 * `argument_names.py`: errors in the words of a replacement's arguments.
-* `labelled_points.py`: points, labels and temperature of losses that compare the points of a batch.
+* `points.py`: points and labels of the losses that compare the rows of a batch; `pairs.py`: the options of those of
+  pairs and triplets; `neighbors.py`: the temperature and the neighbours of the soft nearest neighbour loss.
 * `ctc.py`: what CTC asks beyond that: enough frames, normalised log-probabilities.
 * `steps.py`: which steps of a padded batch are real, for losses of single steps; `step_weights.py`: their weights.
 * `constants.py`: the numbers that it fixes.
@@ -16,7 +16,7 @@ The wording of every refusal is in `seqloss.errors`.
 """
 
 from seqloss.contract.argument_names import ArgumentNames, WordReplacements, current_argument_names, rename_arguments
-from seqloss.contract.arrays import Batch, bad_rows, validate
+from seqloss.contract.arrays import Batch, as_array, as_integer_array, bad_rows, validate
 from seqloss.contract.constants import MASKED, NORMALIZATION_SLACK, SMALLEST
 from seqloss.contract.ctc import (
     Infeasible,
@@ -30,29 +30,16 @@ from seqloss.contract.ctc import (
 )
 from seqloss.contract.float_lengths import refuse_fractions
 from seqloss.contract.forms import Form, check_forms, form_of
-from seqloss.contract.labelled_points import (
+from seqloss.contract.neighbors import (
     Metric,
-    PointReduction,
-    check_labelled_points,
-    check_point_options,
     check_temperature,
     check_temperature_shape,
     count_lone_points,
     needs_float64,
     warn_of_lone_points,
 )
-from seqloss.contract.pairs import (
-    ClassReduction,
-    Hinge,
-    Negatives,
-    PairReduction,
-    check_margin,
-    check_option,
-    check_pair_reduction,
-    check_points,
-    check_row_labels,
-    check_same_shapes,
-)
+from seqloss.contract.pairs import ClassReduction, Hinge, Negatives, check_margin, check_pair_reduction
+from seqloss.contract.points import PointReduction, check_option, check_point_labels, check_points, check_same_shapes
 from seqloss.contract.probabilities import (
     SUM_SLACK,
     look_like_probabilities,
@@ -74,13 +61,22 @@ from seqloss.contract.reductions import (
     step_divisor,
 )
 from seqloss.contract.step_weights import StepWeight, check_step_weight, check_step_weights
-from seqloss.contract.steps import as_step_array, check_classes, check_numbers, check_steps, fits, is_nan
+from seqloss.contract.steps import (
+    STEPS_GIVEN_BY,
+    as_step_array,
+    check_classes,
+    check_numbers,
+    check_steps,
+    fits,
+    is_nan,
+)
 
 __all__ = [
     "DIVISORS",
     "MASKED",
     "NORMALIZATION_SLACK",
     "SMALLEST",
+    "STEPS_GIVEN_BY",
     "SUM_SLACK",
     "ArgumentNames",
     "BadProbabilities",
@@ -91,29 +87,28 @@ __all__ = [
     "Infeasible",
     "Metric",
     "Negatives",
-    "PairReduction",
     "PointReduction",
     "ProbabilityProblem",
     "Reduction",
     "StepWeight",
     "WordReplacements",
     "adjacent_repeats",
+    "as_array",
+    "as_integer_array",
     "as_step_array",
     "bad_probability_rows",
     "bad_rows",
     "check_classes",
     "check_forms",
-    "check_labelled_points",
     "check_margin",
     "check_normalized",
     "check_numbers",
     "check_option",
     "check_options",
     "check_pair_reduction",
-    "check_point_options",
+    "check_point_labels",
     "check_points",
     "check_reduction",
-    "check_row_labels",
     "check_same_shapes",
     "check_step_weight",
     "check_step_weights",

@@ -18,6 +18,30 @@ from seqloss.contract.float_lengths import refuse_float_lengths
 from seqloss.contract.forms import Form, check_forms, form_of, label_axis
 
 
+def as_array(name: str, values: Any, lengths: str = "") -> np.ndarray:
+    """Values of the host as an array.
+
+    Args:
+        name: of the argument.
+        values: an array, or (nested) lists.
+        lengths: the argument that rows of uneven length need beside padding.
+
+    Raises:
+        ShapeError: rows of uneven length.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise errors.uneven_rows(name, lengths) from None
+
+
+def as_integer_array(name: str, values: Any, lengths: str = "") -> np.ndarray:
+    """As `as_array`; an empty list, which has no type of its own, holds integers."""
+    array = as_array(name, values, lengths)
+    untyped = array.size == 0 and not hasattr(values, "dtype")
+    return array.astype(np.int64) if untyped else array
+
+
 @dataclass(frozen=True)
 class Batch:
     """What a kernel takes beside the scores; every entry is checked unless `validate=False` was asked for.

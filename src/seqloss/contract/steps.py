@@ -16,24 +16,19 @@ from typing import Any
 import numpy as np
 
 from seqloss import errors
+from seqloss.contract.arrays import as_integer_array
 from seqloss.contract.float_lengths import refuse_float_lengths
 from seqloss.contract.forms import Form, form_of
 
 INT32 = np.iinfo(np.int32)
 
+STEPS_GIVEN_BY = "lengths, or a mask"
+"""What rows of uneven length need beside padding."""
+
 
 def as_step_array(name: str, values: Any) -> np.ndarray:
-    """Values of the host as an array.
-
-    Raises:
-        ShapeError: rows of uneven length.
-    """
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise errors.uneven_rows(name, "lengths, or a mask") from None
-    untyped = array.size == 0 and not isinstance(values, np.ndarray)  # an empty list has no type of its own
-    return array.astype(np.int64) if untyped else array
+    """Targets, lengths or a mask of the host as an array; raises `ShapeError` for rows of uneven length."""
+    return as_integer_array(name, values, STEPS_GIVEN_BY)
 
 
 def check_steps(of: str, shape: tuple[Any, ...], lengths: Any, mask: Any) -> None:

@@ -14,7 +14,7 @@
   `model.compile`; `masked_cross_entropy`, `masked_squared_error`, `masked_absolute_error`: the same as functions.
 * `TimeWeighted`: any loss of single steps, weighted by the step, for `model.compile`; `time_weighted`: the same as a
   function.
-* `soft_nearest_neighbor`: how far the classes of a batch of points are apart.
+* `SoftNearestNeighbor`, `soft_nearest_neighbor`: how far the classes of a batch of points are apart.
 
 Importing this module imports Keras, which fixes the backend of the process. The backend is taken from `KERAS_BACKEND`,
 else from `keras.json`, else it is Keras' default, TensorFlow. If TensorFlow is not installed and you have chosen no
@@ -43,6 +43,7 @@ from seqloss.keras.losses.host import check_probabilities, pick_triplets
 from seqloss.keras.losses.masked_cross_entropy import masked_cross_entropy
 from seqloss.keras.losses.masked_error import masked_absolute_error, masked_squared_error
 from seqloss.keras.losses.masked_losses import MaskedAbsoluteError, MaskedCrossEntropy, MaskedSquaredError
+from seqloss.keras.losses.neighbor_object import SoftNearestNeighbor
 from seqloss.keras.losses.pair_objects import CosineTriplet, PairwiseKLHinge
 from seqloss.keras.losses.pairwise_kl import pairwise_kl_hinge
 from seqloss.keras.losses.soft_nearest_neighbor import soft_nearest_neighbor
@@ -59,6 +60,7 @@ __all__ = [
     "MaskedSquaredError",
     "PairwiseKLHinge",
     "Report",
+    "SoftNearestNeighbor",
     "TimeWeighted",
     "check_probabilities",
     "cosine_triplet",

@@ -25,8 +25,11 @@ FloatArray: TypeAlias = Tensor | Sequence[Sequence[Sequence[float]]]
 IntegerArray: TypeAlias = Tensor | Sequence[int] | Sequence[Sequence[int]]
 """Labels or lengths: a tensor, a NumPy array, or (nested) lists."""
 
-PointArray: TypeAlias = Tensor | Sequence[Sequence[float]]
-"""Points (points, dimensions): a tensor, a NumPy array, or nested lists."""
+Points: TypeAlias = Tensor | Sequence[Sequence[float]]
+"""Rows of numbers (batch, features): a tensor, a NumPy array, or nested lists."""
+
+Labels: TypeAlias = Tensor | Sequence[int]
+"""One integer for each row (batch,): a tensor, a NumPy array, or a list."""
 
 Scalar: TypeAlias = Tensor | float
 """A number, or a tensor or variable that holds one."""

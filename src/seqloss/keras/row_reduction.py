@@ -26,7 +26,7 @@ def reduce_rows(loss: keras.losses.Loss, losses: Any, sample_weight: Any, comput
     if sample_weight is not None:
         sample_weight = _weight_of_rows(ops.convert_to_tensor(sample_weight, losses.dtype), size(losses, 0), hint)
         losses = ops.where(ops.equal(sample_weight, 0), 0.0, losses)  # 0 times inf is NaN
-    result = _Rows(loss.name, loss.reduction, losses.dtype)(losses, losses, sample_weight)
+    result = KerasReduction(loss.name, loss.reduction, losses.dtype)(losses, losses, sample_weight)
     return result if loss.dtype in ("float32", "float64") else ops.cast(result, loss.dtype)
 
 
@@ -39,8 +39,8 @@ def _weight_of_rows(sample_weight: Any, rows: Any, hint: str) -> Any:
     return as_column(sample_weight, rows)
 
 
-class _Rows(keras.losses.Loss):
-    """Keras' own reduction."""
+class KerasReduction(keras.losses.Loss):
+    """Keras' own reduction, of losses that are computed already: the second argument of a call."""
 
     def __init__(self, name: str, reduction: str | None, dtype: Any) -> None:
         super().__init__(name=name, reduction=reduction, dtype=keras.backend.standardize_dtype(dtype))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from seqloss.contract import Batch
-from seqloss.errors import SeqLossWarning, wrong_dtype, wrong_logits_dtype
+from seqloss.errors import SeqLossWarning, callers_level, wrong_dtype, wrong_logits_dtype
 from seqloss.kernels.triton.available import reason_against
 from seqloss.numpy import arrays
 from seqloss.torch.tracing import refuse_tracing
@@ -115,13 +114,5 @@ def _warn_of_fallback(logits: torch.Tensor, purpose: str) -> None:
             f"{purpose} has no kernel for {device} tensors{why}. It falls back to the CPU: the logits are copied "
             "there and the result back. The result is right, but each call waits for the device. (Shown once.)",
             SeqLossWarning,
-            stacklevel=_callers_level(),
+            stacklevel=callers_level(),
         )
-
-
-def _callers_level() -> int:
-    """Return the `stacklevel` of the first caller outside of seqloss and PyTorch."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in {"seqloss", "torch"}:
-        level, frame = level + 1, frame.f_back
-    return level

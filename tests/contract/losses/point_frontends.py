@@ -29,13 +29,16 @@ class PointFrontend:
     Attributes:
         name: what tests call it.
         dtype: of the points.
-        few_shapes: each new shape or option costs a compilation; other types than float32 run in `make test-long`.
+        few_shapes: each new shape or option costs a compilation.
+        few_types: other types than float32 run in `make test-long`: JAX compiles for each, and Keras calls the frontend
+            of its backend, or does as the others do.
         widens: float32 points that float32 cannot compare well are computed in float64.
     """
 
     dtype: str
     name: ClassVar[str]
     few_shapes: ClassVar[bool] = False
+    few_types: ClassVar[bool] = False
     widens: ClassVar[bool] = False
 
     @property
@@ -144,6 +147,7 @@ class JaxPoints(PointFrontend):
 
     name = "jax"
     few_shapes = True
+    few_types = True
 
     @contextlib.contextmanager
     def precision(self) -> Iterator[None]:
@@ -195,6 +199,7 @@ def _jax_program(options: tuple[tuple[str, Any], ...], rows: int) -> Callable[..
 class KerasPoints(PointFrontend):
     name = f"keras-{os.environ.get('KERAS_BACKEND', '')}"
     few_shapes = os.environ.get("KERAS_BACKEND") == "jax"
+    few_types = True
     widens = os.environ.get("KERAS_BACKEND") == "torch"
 
     def tensor(self, values: Any, dtype: str) -> Any:
@@ -255,8 +260,6 @@ def _weights(upstream: Any, loss: np.ndarray) -> np.ndarray:
 KINDS: list[type[PointFrontend]] = [NumpyPoints, TorchPoints, TorchWholePoints, JaxPoints]
 if "KERAS_BACKEND" in os.environ:
     KINDS = [KerasPoints]
-if os.environ.get("TRITON_INTERPRET") == "1" or os.environ.get("SEQLOSS_FRONTENDS") == "triton":
-    KINDS = []  # these losses have no Triton kernels
 
 ALL = [kind(dtype) for kind in KINDS for dtype in ("float16", "bfloat16", "float32", "float64")]
 
@@ -265,7 +268,7 @@ def params(chosen: Callable[[PointFrontend], bool] = lambda frontend: True) -> l
     """Parameters of a fixture or a test."""
     marks = {True: [pytest.mark.long], False: []}
     return [
-        pytest.param(one, id=f"{one.name}-{one.dtype}", marks=marks[one.few_shapes and one.dtype != "float32"])
+        pytest.param(one, id=f"{one.name}-{one.dtype}", marks=marks[one.few_types and one.dtype != "float32"])
         for one in ALL
         if chosen(one)
     ]

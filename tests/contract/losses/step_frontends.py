@@ -11,6 +11,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import pytest
 
 BACKEND = os.environ.get("KERAS_BACKEND")
 ROUNDING = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 0.0, "float64": 0.0}
@@ -130,6 +131,19 @@ def _ones(upstream: Any, loss: Any) -> np.ndarray:
 
 GRADIENTS = {"torch": _torch, "jax": _jax, "tensorflow": _tensorflow}
 TYPES = ("float16", "bfloat16", "float32", "float64")
-STEP_FRONTENDS = [
-    StepFrontend(name, dtype) for name in (["keras"] if BACKEND else ["numpy", "torch", "jax"]) for dtype in TYPES
-]
+ALWAYS = {"numpy": TYPES, "torch": TYPES}
+"""By frontend, the types that `make test` runs, float32 for others: JAX compiles for each type, and Keras calls the
+frontend of its backend, or does as the others do."""
+
+
+def step_params(types: tuple[str, ...] = TYPES) -> list[Any]:
+    """Parameters of a fixture."""
+    return [
+        pytest.param(
+            StepFrontend(name, dtype),
+            id=f"{name}-{dtype}",
+            marks=[] if dtype in ALWAYS.get(name, ("float32",)) else [pytest.mark.long],
+        )
+        for name in (["keras"] if BACKEND else ["numpy", "torch", "jax"])
+        for dtype in types
+    ]

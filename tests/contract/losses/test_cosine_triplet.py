@@ -115,6 +115,14 @@ def test_a_tie_with_the_positive_is_not_further(frontend: PairFrontend) -> None:
     assert pick(frontend, x, [0, 0, 1, 2])[2].tolist()[0] == 3
 
 
+@pytest.mark.parametrize("negatives", ["semi-hard", "hardest"])
+def test_a_row_with_nan_counts_as_the_nearest(frontend: PairFrontend, negatives: str) -> None:
+    """So that the loss shows it."""
+    x = np.array([[1.0, 0.0], [1.0, 0.5], [0.0, 1.0], [math.nan, 0.0]])
+    cases = {"hardest": [3, 3], "semi-hard": [2, 2]}  # further than the positive is what a number says
+    assert pick(frontend, x, [0, 0, 1, 2], negatives=negatives)[2].tolist() == cases[negatives]
+
+
 def test_random_negatives_are_of_other_labels_and_follow_the_seed(frontend: PairFrontend) -> None:
     (x,) = vectors(frontend, 1)
     anchor, positive, negative = pick(frontend, x, LABELS, negatives="random", seed=3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from . import plain_steps as plain
-from .step_frontends import ROUNDING, STEP_FRONTENDS, StepFrontend
+from .step_frontends import ROUNDING, StepFrontend, step_params
 
 RNG = np.random.default_rng(3)
 LOGITS = 2 * RNG.normal(size=(4, 6, 5))
@@ -24,14 +24,12 @@ REDUCTIONS: list[tuple[str, float | None]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture(params=STEP_FRONTENDS, ids=lambda frontend: f"{frontend.name}-{frontend.dtype}")
+@pytest.fixture(params=step_params())
 def steps(request: pytest.FixtureRequest) -> StepFrontend:
     return request.param
 
 
-@pytest.fixture(
-    params=[frontend for frontend in STEP_FRONTENDS if frontend.dtype == "float32"], ids=lambda frontend: frontend.name
-)
+@pytest.fixture(params=step_params(("float32",)))
 def float32_steps(request: pytest.FixtureRequest) -> StepFrontend:
     return request.param
 
@@ -117,7 +115,10 @@ def reciprocal(step: Any) -> Any:
     return 1.0 / step
 
 
-@pytest.mark.parametrize("weight", ["sqrt", "linear", "exponential", reciprocal], ids=str)
+WEIGHTS = {"sqrt": "sqrt", "linear": "linear", "exponential": "exponential", "callable": reciprocal}
+
+
+@pytest.mark.parametrize("weight", WEIGHTS.values(), ids=WEIGHTS)
 @pytest.mark.parametrize(("reduction", "denominator"), [("none", None), ("mean", None), ("sum", 12.5)])
 def test_steps_are_weighted_from_the_first_real_one_of_their_row(
     steps: StepFrontend, weight: Any, reduction: str, denominator: float | None

@@ -9,14 +9,12 @@ import pytest
 
 from seqloss import errors
 
-from .step_frontends import STEP_FRONTENDS, StepFrontend
+from .step_frontends import StepFrontend, step_params
 
 X, Y, NUMBERS = np.zeros((2, 3, 4)), np.array([[1, 2, 3], [0, -1, -1]]), np.zeros((2, 3, 4))
 
 
-@pytest.fixture(
-    params=[frontend for frontend in STEP_FRONTENDS if frontend.dtype == "float32"], ids=lambda frontend: frontend.name
-)
+@pytest.fixture(params=step_params(("float32",)))
 def steps(request: pytest.FixtureRequest) -> StepFrontend:
     return request.param
 

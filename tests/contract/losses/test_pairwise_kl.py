@@ -99,6 +99,15 @@ def test_improbable_classes_keep_their_gradient(frontend: PairFrontend) -> None:
     np.testing.assert_allclose(gradient, [[-255.5, -0.5, 256], [-511.5, 512, -0.5]], rtol=1e-2)
 
 
+def test_improbable_probabilities_are_not_clipped(frontend: PairFrontend) -> None:
+    small = 2.0**-14 if frontend.dtype == "float16" else 2.0**-60
+    losses, (gradient,) = frontend.value_and_grads(
+        "pairwise_kl_hinge", [np.array([[1.0, small], [0.5, 0.5]])], [0, 0], from_logits=False, reduction="none"
+    )
+    np.testing.assert_allclose(losses[1, 0], 0.5 * np.log(0.5) + 0.5 * np.log(0.5 / small), rtol=1e-5)
+    np.testing.assert_allclose(gradient[0, 1], np.log(small / 0.5) + 1 - 0.5 / small, rtol=1e-2)
+
+
 def test_one_label_alone_only_pulls_and_labels_of_their_own_only_push(frontend: PairFrontend) -> None:
     x = scores(frontend)
     for labels in ([4] * ROWS, list(range(ROWS))):
@@ -181,8 +190,8 @@ def test_without_validate_values_are_used_as_they_are(frontend: PairFrontend) ->
         ((3, 2, 2), [0] * 3, {}, ShapeError, r"embeddings: expected shape.*reshape"),
         ((3, 0), [0] * 3, {}, ShapeError, r"embeddings: expected shape.*empty axis"),
         ((3, 2), [0] * 2, {}, ShapeError, r"labels: expected 3, one for each row of embeddings, found 2"),
-        ((3, 2), [[0]] * 3, {}, ShapeError, r"labels: expected shape \(batch,\), found \(3, 1\).*one-hot"),
-        ((3, 2), np.zeros(3), {}, DTypeError, r"labels: expected integers, found float64"),
+        ((3, 2), [[0]] * 3, {}, ShapeError, r"labels: expected shape \(batch,\), found \(3, 1\).*one-hot.*column"),
+        ((3, 2), np.zeros(3), {}, DTypeError, r"labels: expected integers, one for each row of emb.*float64"),
         ((3, 2), [0] * 3, {"margin": -1.0}, OptionError, r"margin: expected a finite number, 0 or more, found -1.0"),
         ((3, 2), [0] * 3, {"margin": math.nan}, OptionError, r"margin: .*found nan"),
         ((3, 2), [0] * 3, {"hinge": "soft"}, OptionError, r"hinge: found 'soft', expected one of 'hard', 'softplus'"),

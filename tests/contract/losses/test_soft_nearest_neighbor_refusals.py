@@ -19,24 +19,29 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "three axes": (
         {"points": POINTS[None]},
         errors.ShapeError,
-        r"points: expected shape \(points, dimensions\), found \(1, 4, 2\)\. Merge batch and time with points\.reshape",
+        r"points: expected shape \(points, dimensions\), found \(1, 4, 2\)\. Take points\.reshape",
     ),
     "one axis": ({"points": POINTS[0]}, errors.ShapeError, r"points: expected shape \(points, dimensions\)"),
-    "no dimensions": ({"points": POINTS[:, :0]}, errors.ShapeError, "Give at least one dimension"),
+    "no dimensions": ({"points": POINTS[:, :0]}, errors.ShapeError, "nothing to compare in an empty axis"),
     "one-hot labels": (
         {"labels": np.eye(4, dtype=int)},
         errors.ShapeError,
-        r"labels: expected shape \(points,\), found \(4, 4\)\. Take labels\.argmax",
+        r"labels: expected shape \(batch,\), found \(4, 4\)\. Take labels\.argmax",
     ),
     "too few labels": (
         {"labels": LABELS[:3]},
         errors.ShapeError,
-        "labels: expected 4 labels, one for each point, found 3",
+        "labels: expected 4, one for each row of points, found 3",
     ),
     "float labels": (
         {"labels": LABELS.astype(np.float32)},
         errors.DTypeError,
-        "labels: expected integers, one class for each point, found .*float32",
+        "labels: expected integers, one for each row of points, found .*float32",
+    ),
+    "labels of uneven length": (
+        {"labels": [[0], [0, 1], [1], [1]]},
+        errors.ShapeError,
+        "labels: found rows of uneven length",
     ),
     "unknown metric": (
         {"metric": "manhattan"},

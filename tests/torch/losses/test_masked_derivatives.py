@@ -87,10 +87,10 @@ def test_what_cannot_be_checked_is_nan_for_its_row_or_step() -> None:
         return masked_cross_entropy(x[None], y[None], length[None], reduction="none")[0]
 
     labels = LABELS.clone()
-    labels[1, 0] = 5
+    labels[1, 0], labels[1, 1] = 5, -1
     found = torch.vmap(one)(LOGITS, labels, torch.tensor([5, 2, -1]))
     assert found[[0, 2]].isnan().all()
-    assert found[1].isnan().tolist() == [True, False, False, False]
+    assert found[1].isnan().tolist() == [True, True, False, False]
 
 
 def test_the_mean_is_that_of_ignore_index() -> None:

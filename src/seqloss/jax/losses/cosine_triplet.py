@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqloss import contract
-from seqloss.contract import Negatives, PairReduction
+from seqloss.contract import Negatives, PointReduction
 from seqloss.errors import OptionError
 from seqloss.formulas import cosine_triplet as formula
 from seqloss.jax.arrays import host_value
-from seqloss.jax.losses.points import Points, RowLabels, as_labels, read_floats, reduce_losses
+from seqloss.jax.losses.floats import read_floats
+from seqloss.jax.losses.points import Labels, Points, as_labels, reduce_losses
 from seqloss.jax.namespace import XP
 from seqloss.numpy.losses.pick_triplets import refuse_without_triplets
 
@@ -22,7 +23,7 @@ def cosine_triplet(
     negative: Points,
     *,
     margin: float = 0.3,
-    reduction: PairReduction = "mean",
+    reduction: PointReduction = "mean",
     denominator: float | None = None,
 ) -> jax.Array:
     """Make an anchor's cosine to a positive larger than that to a negative, by a margin.
@@ -78,12 +79,12 @@ def cosine_triplet(
 
 def batch_cosine_triplet(
     embeddings: Points,
-    labels: RowLabels,
+    labels: Labels,
     *,
     margin: float = 0.3,
     negatives: Negatives = "semi-hard",
     key: jax.Array | None = None,
-    reduction: PairReduction = "mean",
+    reduction: PointReduction = "mean",
     denominator: float | None = None,
     validate: bool = True,
 ) -> jax.Array:

@@ -8,7 +8,8 @@ from seqloss import contract
 from seqloss.contract import Reduction
 from seqloss.formulas import masked
 from seqloss.jax.arrays import FloatArray, IntegerArray
-from seqloss.jax.losses.steps import Mask, place_integers, place_steps, read_floats, seen
+from seqloss.jax.losses.floats import read_floats
+from seqloss.jax.losses.steps import Mask, place_integers, place_steps, seen
 from seqloss.jax.namespace import XP
 
 
@@ -76,7 +77,7 @@ def masked_cross_entropy(
             vision. CVPR 2016 (label smoothing).
     """
     contract.check_reduction(reduction, denominator)
-    scores = read_floats("logits", logits)
+    scores, _ = read_floats("logits", logits, contract.STEPS_GIVEN_BY)
     known = seen("targets", targets), seen("lengths", lengths), seen("mask", mask)
     contract.check_classes(tuple(scores.shape), *known, padding, label_smoothing)
     labels = place_integers(targets)

@@ -12,7 +12,8 @@ from seqloss import contract
 from seqloss.contract import Reduction
 from seqloss.formulas import masked
 from seqloss.jax.arrays import IntegerArray
-from seqloss.jax.losses.steps import Mask, Numbers, place_steps, read_floats, seen
+from seqloss.jax.losses.floats import read_floats
+from seqloss.jax.losses.steps import Mask, Numbers, place_steps, seen
 from seqloss.jax.namespace import XP
 
 
@@ -137,7 +138,7 @@ def _error(
     padding: float | None, reduction: Reduction, denominator: float | None,
 ) -> jax.Array:  # fmt: skip
     contract.check_reduction(reduction, denominator)
-    x = read_floats("predictions", predictions)
+    x, _ = read_floats("predictions", predictions, contract.STEPS_GIVEN_BY)
     numbers = targets if isinstance(targets, jax.Array) else contract.as_step_array("targets", targets)
     form = contract.form_of(numbers.dtype, numbers.shape)
     contract.check_numbers(x.shape, form, seen("lengths", lengths), seen("mask", mask), padding)

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from seqloss import contract
-from seqloss.contract import ClassReduction, Hinge, PairReduction
+from seqloss.contract import ClassReduction, Hinge, PointReduction
 from seqloss.formulas import pairwise_kl as formula
 from seqloss.jax.arrays import host_value
-from seqloss.jax.losses.points import Points, RowLabels, as_labels, read_floats, reduce_losses
+from seqloss.jax.losses.floats import read_floats
+from seqloss.jax.losses.points import Labels, Points, as_labels, reduce_losses
 from seqloss.jax.namespace import XP
 from seqloss.numpy.arrays import log_softmax_rounding
 from seqloss.numpy.losses.pairwise_kl import ADVICE, Options
@@ -17,13 +18,13 @@ from seqloss.numpy.losses.pairwise_kl import ADVICE, Options
 
 def pairwise_kl_hinge(
     embeddings: Points,
-    labels: RowLabels,
+    labels: Labels,
     *,
     margin: float = 1.0,
     from_logits: bool = True,
     class_reduction: ClassReduction = "sum",
     hinge: Hinge = "hard",
-    reduction: PairReduction = "mean",
+    reduction: PointReduction = "mean",
     denominator: float | None = None,
     validate: bool = True,
 ) -> jax.Array:

@@ -8,12 +8,12 @@ import numpy.typing as npt
 import seqloss.numpy as host
 from seqloss.contract import Negatives
 from seqloss.jax.arrays import to_numpy
-from seqloss.jax.losses.points import Points, RowLabels
+from seqloss.jax.losses.points import Labels, Points
 
 
 def pick_triplets(
     embeddings: Points,
-    labels: RowLabels,
+    labels: Labels,
     *,
     negatives: Negatives = "semi-hard",
     seed: int = 0,

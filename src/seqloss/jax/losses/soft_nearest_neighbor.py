@@ -9,9 +9,10 @@ from jax import lax
 from seqloss import contract
 from seqloss.contract import Metric, PointReduction
 from seqloss.formulas.soft_nearest_neighbor import scaling, whole
-from seqloss.jax.losses.labelled_points import Labels, Points, read_points, read_temperature
+from seqloss.jax.losses.floats import read_floats
+from seqloss.jax.losses.neighbors import read_temperature, warn_of_lone_points
+from seqloss.jax.losses.points import Labels, Points, as_labels, reduce_losses
 from seqloss.jax.namespace import XP
-from seqloss.numpy.arrays import COMPUTED_IN
 
 ROWS = 512
 """Points whose scores with all points are computed at a time."""
@@ -73,15 +74,15 @@ def soft_nearest_neighbor(
         N. Frosst, N. Papernot, G. Hinton: Analyzing and improving representations with the soft nearest neighbor loss.
             ICML 2019, arXiv:1902.01889.
     """
-    contract.check_point_options(metric, reduction)
-    points, labels = read_points("soft_nearest_neighbor", points, labels)
-    heat = read_temperature(temperature, points)
-    values = points.astype(COMPUTED_IN[points.dtype.name])
-    losses = _losses(scaling.scale_points(XP, values, heat, metric), labels)
-    if reduction == "none":
-        return losses
-    total = jnp.sum(losses, dtype=losses.dtype)
-    return total if reduction == "sum" else total / _counted(labels).astype(losses.dtype)
+    contract.check_option("metric", metric, Metric)
+    contract.check_option("reduction", reduction, PointReduction)
+    values, _ = read_floats("points", points)
+    contract.check_points("points", values.shape, "(points, dimensions)")
+    classes = as_labels(labels, values.shape[0], "points")
+    heat = read_temperature(temperature, values)
+    warn_of_lone_points("soft_nearest_neighbor", labels)
+    losses = _losses(scaling.scale_points(XP, values, heat, metric), classes)
+    return reduce_losses(losses, _counted(classes) if reduction == "mean" else 1, reduction, None)
 
 
 def _losses(points: jax.Array, labels: jax.Array) -> jax.Array:

@@ -11,30 +11,15 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from seqloss import contract
-from seqloss.errors import wrong_dtype
 from seqloss.formulas.masked import Steps, find_steps
 from seqloss.jax.arrays import host_value, narrow
 from seqloss.jax.namespace import XP
-from seqloss.numpy.arrays import COMPUTED_IN
 
 Mask: TypeAlias = ArrayLike | Sequence[Sequence[bool | int]]
 """Which steps are real: a JAX array, traced or not, a NumPy array, or nested lists."""
 
 Numbers: TypeAlias = ArrayLike | Sequence[Sequence[object]]
 """Numbers (batch, time) or (batch, time, ...): a JAX array, traced or not, a NumPy array, or nested lists."""
-
-
-def read_floats(name: str, values: Any) -> jax.Array:
-    """Scores in the type that they are computed in.
-
-    Raises:
-        DTypeError, ShapeError
-    """
-    array = values if isinstance(values, jax.Array) else contract.as_step_array(name, values)
-    if array.dtype.name not in COMPUTED_IN or not np.dtype(array.dtype).isnative:
-        raise wrong_dtype(name, array.dtype, "float16, bfloat16, float32 or float64")
-    array = jnp.asarray(array)
-    return array.astype(COMPUTED_IN[array.dtype.name])
 
 
 def seen(name: str, values: Any) -> Any:

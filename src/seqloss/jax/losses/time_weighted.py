@@ -9,7 +9,8 @@ from seqloss.contract import Reduction, StepWeight
 from seqloss.errors import wrong_rank
 from seqloss.formulas import masked
 from seqloss.jax.arrays import IntegerArray
-from seqloss.jax.losses.steps import Mask, Numbers, place_steps, read_floats, seen
+from seqloss.jax.losses.floats import read_floats
+from seqloss.jax.losses.steps import Mask, Numbers, place_steps, seen
 from seqloss.jax.namespace import XP
 
 
@@ -73,7 +74,7 @@ def time_weighted(
     """
     contract.check_reduction(reduction, denominator)
     contract.check_step_weight(weight)
-    losses = read_floats("per_step", per_step)
+    losses, _ = read_floats("per_step", per_step, contract.STEPS_GIVEN_BY)
     if losses.ndim != 2:
         raise wrong_rank("per_step", losses.shape, "(batch, time)")
     contract.check_steps("per_step", tuple(losses.shape), seen("lengths", lengths), seen("mask", mask))

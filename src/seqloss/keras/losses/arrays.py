@@ -1,4 +1,4 @@
-"""Types and checks of the arguments of losses of single steps."""
+"""Arguments of the losses beside CTC as tensors of Keras' backend, and the functions of the backend's own frontend."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import keras
 from keras import ops
 
+from seqloss import contract
 from seqloss.errors import unknown_option, wrong_dtype
 from seqloss.keras.arrays import Tensor
 from seqloss.keras.backend import BACKENDS
@@ -24,10 +25,18 @@ def as_tensor(name: str, values: Any) -> Any:
 
     Raises:
         DTypeError: a KerasTensor, outside of any layer or loss.
+        ShapeError: lists of uneven length.
     """
     if isinstance(values, keras.KerasTensor):
         raise wrong_dtype(name, "a KerasTensor, which has no values", "a tensor; call the loss from a layer's `call`")
+    if not hasattr(values, "shape"):
+        contract.as_array(name, values)
     return values if ops.is_tensor(values) else ops.convert_to_tensor(values)
+
+
+def in_loss_type(x: Any) -> Any:
+    """Cast to the type of a loss: float64 for float64, else float32."""
+    return ops.cast(x, "float64" if keras.backend.standardize_dtype(x.dtype) == "float64" else "float32")
 
 
 def backend_function(name: str) -> Callable[..., Any]:

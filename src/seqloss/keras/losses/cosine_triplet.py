@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from keras import ops
 
-from seqloss.contract import PairReduction
+from seqloss.contract import PointReduction
 from seqloss.keras._compat import in_symbolic_scope
-from seqloss.keras.arrays import BackendTensor
-from seqloss.keras.losses.points import Points, as_tensor, backend_losses
+from seqloss.keras.arrays import BackendTensor, Points
+from seqloss.keras.losses.arrays import as_tensor, backend_function, in_loss_type
 
 
 def cosine_triplet(
@@ -16,7 +16,7 @@ def cosine_triplet(
     negative: Points,
     *,
     margin: float = 0.3,
-    reduction: PairReduction = "mean",
+    reduction: PointReduction = "mean",
     denominator: float | None = None,
 ) -> BackendTensor:
     """Make an anchor's cosine to a positive larger than that to a negative, by a margin.
@@ -60,5 +60,6 @@ def cosine_triplet(
     given = {"anchor": anchor, "positive": positive, "negative": negative}
     vectors = [as_tensor(name, values) for name, values in given.items()]
     if in_symbolic_scope():
-        return ops.sum(vectors[0], axis=1) if reduction == "none" else ops.sum(vectors[0])
-    return backend_losses().cosine_triplet(*vectors, margin=margin, reduction=reduction, denominator=denominator)
+        anchor = in_loss_type(vectors[0])
+        return ops.sum(anchor, axis=1) if reduction == "none" else ops.sum(anchor)
+    return backend_function("cosine_triplet")(*vectors, margin=margin, reduction=reduction, denominator=denominator)

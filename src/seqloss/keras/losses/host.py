@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 import seqloss.numpy as host
 from seqloss.contract import Negatives
-from seqloss.keras.arrays import Tensor
+from seqloss.keras.arrays import Labels, Points, Tensor
 from seqloss.keras.ctc.host import to_numpy
-from seqloss.keras.losses.points import Points, RowLabels
 from seqloss.numpy import Report
 
 Probabilities: TypeAlias = Tensor | Sequence[float] | Sequence[Sequence[float]]
@@ -21,7 +20,7 @@ Probabilities: TypeAlias = Tensor | Sequence[float] | Sequence[Sequence[float]]
 
 def pick_triplets(
     embeddings: Points,
-    labels: RowLabels,
+    labels: Labels,
     *,
     negatives: Negatives = "semi-hard",
     seed: int = 0,

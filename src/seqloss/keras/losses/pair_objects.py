@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import keras
 from keras import ops
 
 from seqloss import contract
 from seqloss.contract import ClassReduction, Hinge, rename_arguments
-from seqloss.contract.argument_names import WordReplacements
 from seqloss.keras._compat import in_symbolic_scope
-from seqloss.keras.arrays import BackendTensor, RowWeights
-from seqloss.keras.ctc.shapes import is_half, size, with_rank
+from seqloss.keras.arrays import BackendTensor, Labels, Points
+from seqloss.keras.ctc.shapes import size
+from seqloss.keras.losses.batch_triplets import batch_triplet_losses
+from seqloss.keras.losses.label_column import label_column
 from seqloss.keras.losses.pairwise_kl import pairwise_kl_hinge
-from seqloss.keras.losses.points import Points, RowLabels, as_tensor, backend_losses, label_column
-from seqloss.keras.row_reduction import reduce_rows
+from seqloss.keras.losses.row_loss import NAMES, RowLoss
 from seqloss.numpy.losses.pairwise_kl import Options
-
-NAMES = WordReplacements((("embeddings", "y_pred"), ("labels:", "y_true:")))
-HINT = "There is one loss for each row."
 
 ChosenNegatives: TypeAlias = Literal["semi-hard", "hardest"]
 
 
 @keras.saving.register_keras_serializable(package="seqloss", name="PairwiseKLHinge")
-class PairwiseKLHinge(keras.losses.Loss):
+class PairwiseKLHinge(RowLoss):
     """Pull distributions of the same label together, and push those of different labels apart, up to a margin.
 
         loss(i, j) = l(KL(p_i || p_j)) + l(KL(p_j || p_i)),        KL(p || q) = sum_c p(c) log(p(c) / q(c))
@@ -81,6 +78,8 @@ class PairwiseKLHinge(keras.losses.Loss):
             equality. MLSP 2017.
     """
 
+    OPTIONS = ("margin", "from_logits", "class_reduction", "hinge", "validate")
+
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",
@@ -98,17 +97,7 @@ class PairwiseKLHinge(keras.losses.Loss):
         self.margin, self.from_logits, self.class_reduction = margin, from_logits, class_reduction
         self.hinge, self.validate = hinge, validate
 
-    def __call__(self, y_true: RowLabels, y_pred: Points, sample_weight: RowWeights | None = None) -> BackendTensor:
-        """Compute the reduced loss of a batch; Keras calls this in `fit` and `evaluate`.
-
-        Unlike `keras.losses.Loss.__call__` it does not cast `y_true` to the type of the loss.
-        """
-        return reduce_rows(self, self.call(y_true, y_pred), sample_weight, self._computed_in(), HINT)
-
-    def _computed_in(self) -> str:
-        return "float64" if self.dtype == "float64" else "float32"
-
-    def call(self, y_true: RowLabels, y_pred: Points) -> BackendTensor:
+    def call(self, y_true: Labels, y_pred: Points) -> BackendTensor:
         """Compute the loss of each row; their mean is the mean over all pairs.
 
         Args:
@@ -132,9 +121,9 @@ class PairwiseKLHinge(keras.losses.Loss):
             >>> [float(loss) for loss in losses]  # the margin, in both directions
             [2.0, 2.0]
         """
-        y_pred = _prepare(y_pred, self._computed_in())
+        y_pred = self._prepare(y_pred)
         if in_symbolic_scope():
-            return ops.cast(ops.sum(y_pred, axis=1), self._computed_in())
+            return self._symbolic(y_pred)
         labels, wrong = label_column(y_true, y_pred)
         with rename_arguments(NAMES):
             losses = pairwise_kl_hinge(
@@ -145,13 +134,9 @@ class PairwiseKLHinge(keras.losses.Loss):
         others = ops.maximum(ops.cast(size(y_pred, 0), rows.dtype) - 1, 1)
         return ops.where(wrong, float("nan"), rows * 2 / others)
 
-    def get_config(self) -> dict[str, Any]:
-        options = ("margin", "from_logits", "class_reduction", "hinge", "validate")
-        return super().get_config() | {"dtype": self.dtype} | {name: getattr(self, name) for name in options}
-
 
 @keras.saving.register_keras_serializable(package="seqloss", name="CosineTriplet")
-class CosineTriplet(keras.losses.Loss):
+class CosineTriplet(RowLoss):
     """Make the cosine of two rows of one label larger than that to rows of other labels, by a margin.
 
         loss = max(0, cos(anchor, negative) - cos(anchor, positive) + margin)
@@ -194,6 +179,8 @@ class CosineTriplet(keras.losses.Loss):
         F. Schroff, D. Kalenichenko, J. Philbin: FaceNet. CVPR 2015.
     """
 
+    OPTIONS = ("margin", "negatives", "validate")
+
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",
@@ -209,17 +196,7 @@ class CosineTriplet(keras.losses.Loss):
         contract.check_option("negatives", negatives, ChosenNegatives)
         self.margin, self.negatives, self.validate = margin, negatives, validate
 
-    def __call__(self, y_true: RowLabels, y_pred: Points, sample_weight: RowWeights | None = None) -> BackendTensor:
-        """Compute the reduced loss of a batch; Keras calls this in `fit` and `evaluate`.
-
-        Unlike `keras.losses.Loss.__call__` it does not cast `y_true` to the type of the loss.
-        """
-        return reduce_rows(self, self.call(y_true, y_pred), sample_weight, self._computed_in(), HINT)
-
-    def _computed_in(self) -> str:
-        return "float64" if self.dtype == "float64" else "float32"
-
-    def call(self, y_true: RowLabels, y_pred: Points) -> BackendTensor:
+    def call(self, y_true: Labels, y_pred: Points) -> BackendTensor:
         """Compute the loss of each row; their mean is the mean over all triplets.
 
         Args:
@@ -244,26 +221,14 @@ class CosineTriplet(keras.losses.Loss):
             >>> [round(float(loss), 4) for loss in losses]  # two triplets in four rows
             [0.0, 1.0, 0.0, 0.0]
         """
-        y_pred = _prepare(y_pred, self._computed_in())
+        y_pred = self._prepare(y_pred)
         if in_symbolic_scope():
-            return ops.cast(ops.sum(y_pred, axis=1), self._computed_in())
+            return self._symbolic(y_pred)
         labels, wrong = label_column(y_true, y_pred)
         with rename_arguments(NAMES):
-            losses = backend_losses().batch_triplet_losses(y_pred, labels, self.margin, self.negatives, self.validate)
+            losses = batch_triplet_losses(y_pred, labels, self.margin, self.negatives, self.validate)
         rows = ops.sum(losses, axis=1)
         batch = ops.cast(size(y_pred, 0), rows.dtype)
         alike = ops.sum(ops.cast(ops.equal(labels[:, None], labels[None, :]), rows.dtype), axis=1)
         triplets = ops.sum(ops.where(alike < batch, alike - 1, 0))
         return ops.where(wrong, float("nan"), rows * batch / ops.maximum(triplets, 1))
-
-    def get_config(self) -> dict[str, Any]:
-        options = ("margin", "negatives", "validate")
-        return super().get_config() | {"dtype": self.dtype} | {name: getattr(self, name) for name in options}
-
-
-def _prepare(y_pred: Any, computed_in: str) -> Any:
-    """A tensor of known rank in the type of the computation; a half type stays, for the rounding of its sums."""
-    with rename_arguments(NAMES):
-        y_pred = as_tensor("y_pred", y_pred)
-    y_pred = with_rank("y_pred", y_pred, "batch", "features")
-    return y_pred if is_half(y_pred) else ops.cast(y_pred, computed_in)

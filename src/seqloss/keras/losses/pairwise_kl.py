@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from keras import ops
 
-from seqloss.contract import ClassReduction, Hinge, PairReduction
+from seqloss.contract import ClassReduction, Hinge, PointReduction
 from seqloss.keras._compat import in_symbolic_scope
-from seqloss.keras.arrays import BackendTensor
-from seqloss.keras.losses.points import Points, RowLabels, as_tensor, backend_losses
+from seqloss.keras.arrays import BackendTensor, Labels, Points
+from seqloss.keras.losses.arrays import as_tensor, backend_function, in_loss_type
 
 
 def pairwise_kl_hinge(
     embeddings: Points,
-    labels: RowLabels,
+    labels: Labels,
     *,
     margin: float = 1.0,
     from_logits: bool = True,
     class_reduction: ClassReduction = "sum",
     hinge: Hinge = "hard",
-    reduction: PairReduction = "mean",
+    reduction: PointReduction = "mean",
     denominator: float | None = None,
     validate: bool = True,
 ) -> BackendTensor:
@@ -84,9 +84,9 @@ def pairwise_kl_hinge(
     """
     embeddings = as_tensor("embeddings", embeddings)
     if in_symbolic_scope():
-        pairs = ops.matmul(embeddings, ops.transpose(embeddings))
+        pairs = in_loss_type(ops.matmul(embeddings, ops.transpose(embeddings)))
         return pairs if reduction == "none" else ops.sum(pairs)
-    return backend_losses().pairwise_kl_hinge(
+    return backend_function("pairwise_kl_hinge")(
         embeddings,
         labels,
         margin=margin,

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import keras
 from keras import ops
 
 from seqloss import contract
 from seqloss.contract import Metric, PointReduction
-from seqloss.errors import unknown_option, wrong_dtype
 from seqloss.keras._compat import in_symbolic_scope
-from seqloss.keras.arrays import BackendTensor, IntegerArray, PointArray, Scalar
-from seqloss.keras.backend import BACKENDS
+from seqloss.keras.arrays import BackendTensor, Labels, Points, Scalar
+from seqloss.keras.losses.arrays import as_tensor, backend_function, in_loss_type
 
 
 def soft_nearest_neighbor(
-    points: PointArray,
-    labels: IntegerArray,
+    points: Points,
+    labels: Labels,
     *,
     temperature: Scalar = 1.0,
     metric: Metric = "euclidean",
@@ -72,43 +68,13 @@ def soft_nearest_neighbor(
         N. Frosst, N. Papernot, G. Hinton: Analyzing and improving representations with the soft nearest neighbor loss.
             ICML 2019, arXiv:1902.01889.
     """
-    contract.check_point_options(metric, reduction)
-    points = _as_tensor(points)
+    contract.check_option("metric", metric, Metric)
+    contract.check_option("reduction", reduction, PointReduction)
+    points = as_tensor("points", points)
     if in_symbolic_scope():
-        return _symbolic(points, reduction)
+        loss = in_loss_type(ops.sum(points, axis=1))
+        return loss if reduction == "none" else ops.sum(loss)
     if isinstance(temperature, keras.Variable):
         temperature = temperature.value
-    return _backend_function()(points, labels, temperature=temperature, metric=metric, reduction=reduction)
-
-
-def _as_tensor(points: Any) -> Any:
-    """A tensor of the backend, without a change of type."""
-    if isinstance(points, keras.KerasTensor) and not in_symbolic_scope():
-        hint = "a tensor; call the loss from a layer's `call` or from a loss function"
-        raise wrong_dtype("points", "a KerasTensor, which has no values", hint)
-    return points if ops.is_tensor(points) else ops.convert_to_tensor(points)
-
-
-def _backend_function() -> Callable[..., Any]:
-    """Return `soft_nearest_neighbor` of the backend's own frontend."""
-    name = keras.config.backend()
-    if name == "torch":
-        from seqloss.torch import soft_nearest_neighbor as on_torch
-
-        return on_torch
-    if name == "jax":
-        from seqloss.jax import soft_nearest_neighbor as on_jax
-
-        return on_jax
-    if name == "tensorflow":
-        from seqloss.keras.losses.tensorflow_points import soft_nearest_neighbor as on_tensorflow
-
-        return on_tensorflow
-    raise unknown_option("KERAS_BACKEND", name, BACKENDS)
-
-
-def _symbolic(points: Any, reduction: PointReduction) -> Any:
-    """A tensor of the loss's shape and type, which is all that Keras needs while it builds a model."""
-    loss = ops.sum(points, axis=1)
-    dtype = "float64" if keras.backend.standardize_dtype(points.dtype) == "float64" else "float32"
-    return ops.cast(loss if reduction == "none" else ops.sum(loss), dtype)
+    function = backend_function("soft_nearest_neighbor")
+    return function(points, labels, temperature=temperature, metric=metric, reduction=reduction)

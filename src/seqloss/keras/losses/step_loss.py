@@ -15,6 +15,7 @@ from seqloss.keras._compat import keras_mask
 from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray
 from seqloss.keras.ctc.shapes import rank, with_rank
 from seqloss.keras.losses.arrays import Mask, Numbers, as_tensor
+from seqloss.keras.row_reduction import KerasReduction
 
 NAMES = WordReplacements((("targets", "y_true"), ("logits", "y_pred"), ("predictions", "y_pred")))
 """The arguments of the functions in the words of Keras."""
@@ -95,20 +96,11 @@ class StepLoss(keras.losses.Loss):
             total = total / ops.where(ops.equal(divisor, 0), 1.0, divisor)
         else:
             total = total / ops.maximum(ops.sum(real), 1.0)
-        return _Mean(self.name, losses.dtype)(total, total)
+        # a mean of one number is that number, scaled as Keras scales a mean when it trains on several devices
+        return KerasReduction(self.name, "sum_over_batch_size", losses.dtype)(total, total)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"dtype": self.dtype}
-
-
-class _Mean(keras.losses.Loss):
-    """Keras' own mean of one number: that number, scaled as Keras scales a mean when it trains on several devices."""
-
-    def __init__(self, name: str, dtype: Any) -> None:
-        super().__init__(name=name, reduction="sum_over_batch_size", dtype=keras.backend.standardize_dtype(dtype))
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return y_pred
 
 
 def find_real_steps(y_true: Any, mask: Mask | None, padding: float | None) -> Any:

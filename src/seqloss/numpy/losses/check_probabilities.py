@@ -12,7 +12,7 @@ from seqloss import contract
 from seqloss.errors import OptionError, wrong_rank
 from seqloss.numpy.arrays import log_softmax_rounding
 from seqloss.numpy.findings import Finding, Report
-from seqloss.numpy.losses.points import read_floats
+from seqloss.numpy.losses.floats import read_floats
 
 Probabilities: TypeAlias = npt.NDArray[np.generic] | Sequence[float] | Sequence[Sequence[float]]
 """An array with any number of axes, or nested lists."""

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from seqloss import contract
-from seqloss.contract import PairReduction
+from seqloss.contract import PointReduction
 from seqloss.formulas import cosine_triplet as formula
 from seqloss.numpy.arrays import Upstream
-from seqloss.numpy.losses.points import Points, as_type, read_floats, read_upstream
+from seqloss.numpy.losses.floats import as_type, read_floats, read_upstream
+from seqloss.numpy.losses.points import Points
 from seqloss.numpy.namespace import XP
 
 Gradients: TypeAlias = tuple[npt.NDArray[np.floating], npt.NDArray[np.floating], npt.NDArray[np.floating]]
@@ -24,7 +25,7 @@ def cosine_triplet(
     negative: Points,
     *,
     margin: float = 0.3,
-    reduction: PairReduction = "mean",
+    reduction: PointReduction = "mean",
     denominator: float | None = None,
 ) -> npt.NDArray[np.floating] | np.floating:
     """Make an anchor's cosine to a positive larger than that to a negative, by a margin.
@@ -76,7 +77,7 @@ def cosine_triplet_and_grad(
     negative: Points,
     *,
     margin: float = 0.3,
-    reduction: PairReduction = "mean",
+    reduction: PointReduction = "mean",
     denominator: float | None = None,
     upstream: Upstream | None = None,
 ) -> tuple[npt.NDArray[np.floating] | np.floating, Gradients]:
@@ -127,7 +128,7 @@ def cosine_triplet_and_grad(
     _check_options(margin, reduction, denominator)
     with np.errstate(invalid="ignore", over="ignore"):
         losses = formula.triplet_losses(XP, [vector for vector, _ in vectors], float(margin))
-        weights = read_upstream(upstream, losses.shape if reduction == "none" else (), losses.dtype)
+        weights = read_upstream(upstream, losses.shape if reduction == "none" else ()).astype(losses.dtype)
         weights = weights * losses.dtype.type(1 / _divisor(losses, reduction, denominator))
         slopes = np.where(losses == 0, 0, weights).astype(losses.dtype)[:, None]
         (a, of_anchor), (p, of_positive), (n, of_negative) = (_direction(vector) for vector, _ in vectors)
@@ -146,16 +147,16 @@ def _read(anchor: Any, positive: Any, negative: Any) -> list[tuple[np.ndarray, n
     return [(values.astype(computed_in, copy=False), kind) for values, kind in read]
 
 
-def _check_options(margin: float, reduction: PairReduction, denominator: float | None) -> None:
+def _check_options(margin: float, reduction: PointReduction, denominator: float | None) -> None:
     contract.check_margin(margin)
     contract.check_pair_reduction(reduction, denominator)
 
 
-def _divisor(losses: np.ndarray, reduction: PairReduction, denominator: float | None) -> float:
+def _divisor(losses: np.ndarray, reduction: PointReduction, denominator: float | None) -> float:
     return max(losses.shape[0], 1) if reduction == "mean" else denominator or 1
 
 
-def _reduce(losses: np.ndarray, reduction: PairReduction, denominator: float | None) -> Any:
+def _reduce(losses: np.ndarray, reduction: PointReduction, denominator: float | None) -> Any:
     if reduction == "none":
         return losses
     return losses.sum(dtype=losses.dtype) / losses.dtype.type(_divisor(losses, reduction, denominator))

@@ -12,7 +12,8 @@ from seqloss.contract import Reduction
 from seqloss.formulas import masked
 from seqloss.formulas.masked import Steps
 from seqloss.numpy.arrays import FloatArray, IntegerArray, Upstream
-from seqloss.numpy.losses.steps import Loss, Mask, as_given, read_floats, read_optional, real_steps, step_upstream
+from seqloss.numpy.losses.floats import as_type, read_floats
+from seqloss.numpy.losses.steps import Loss, Mask, read_optional, real_steps, step_upstream
 from seqloss.numpy.namespace import XP
 
 
@@ -145,7 +146,7 @@ def masked_cross_entropy_and_grad(
     with np.errstate(all="ignore"):
         gradient = _gradient(x, np.where(steps.real, labels, 0), steps, label_smoothing) * upstream[:, :, None]
     gradient = np.where(steps.real[:, :, None], gradient, 0)  # -0.0 in padding would be no defect, but looks like one
-    return masked.reduce_steps(XP, losses, steps, reduction, denominator), as_given(gradient, kind)
+    return masked.reduce_steps(XP, losses, steps, reduction, denominator), as_type(gradient, kind)
 
 
 def _losses(
@@ -153,7 +154,7 @@ def _losses(
     denominator: float | None,
 ) -> tuple[np.ndarray, Steps, tuple[np.ndarray, np.ndarray, np.dtype]]:  # fmt: skip
     contract.check_reduction(reduction, denominator)
-    x, kind = read_floats("logits", logits)
+    x, kind = read_floats("logits", logits, contract.STEPS_GIVEN_BY)
     labels = contract.as_step_array("targets", targets)
     lengths, mask = read_optional("lengths", lengths), read_optional("mask", mask)
     contract.check_classes(x.shape, labels, lengths, mask, padding, smoothing)

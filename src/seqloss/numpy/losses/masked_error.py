@@ -15,16 +15,8 @@ from seqloss.errors import wrong_dtype
 from seqloss.formulas import masked
 from seqloss.formulas.masked import Steps
 from seqloss.numpy.arrays import COMPUTED_IN, IntegerArray, Upstream
-from seqloss.numpy.losses.steps import (
-    Loss,
-    Mask,
-    Numbers,
-    as_given,
-    read_floats,
-    read_optional,
-    real_steps,
-    step_upstream,
-)
+from seqloss.numpy.losses.floats import as_type, read_floats
+from seqloss.numpy.losses.steps import Loss, Mask, Numbers, read_optional, real_steps, step_upstream
 from seqloss.numpy.namespace import XP
 
 
@@ -278,7 +270,7 @@ class _Errors:
         rows = (weights / weights.dtype.type(features)).reshape(*weights.shape, *(1,) * axes)
         real = self.steps.real.reshape(rows.shape)
         with np.errstate(all="ignore"):
-            return as_given(np.where(real, of_difference(self.difference) * rows, 0), self.kind)
+            return as_type(np.where(real, of_difference(self.difference) * rows, 0), self.kind)
 
 
 def _errors(
@@ -286,7 +278,7 @@ def _errors(
     reduction: Reduction, denominator: float | None,
 ) -> _Errors:  # fmt: skip
     contract.check_reduction(reduction, denominator)
-    x, kind = read_floats("predictions", predictions)
+    x, kind = read_floats("predictions", predictions, contract.STEPS_GIVEN_BY)
     numbers = contract.as_step_array("targets", targets)
     if numbers.dtype.kind not in "iu" and numbers.dtype.name not in COMPUTED_IN:
         raise wrong_dtype("targets", numbers.dtype, "numbers: a floating type, or integers")

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from seqloss import contract
-from seqloss.contract import ClassReduction, Hinge, PairReduction
+from seqloss.contract import ClassReduction, Hinge, PointReduction
 from seqloss.formulas import pairwise_kl as formula
 from seqloss.numpy.arrays import Upstream, log_softmax_rounding
-from seqloss.numpy.losses.points import Points, RowLabels, as_type, read_floats, read_labels, read_upstream
+from seqloss.numpy.losses.floats import as_type, read_floats, read_upstream
+from seqloss.numpy.losses.points import Labels, Points, read_labels
 from seqloss.numpy.namespace import XP
 
 ADVICE = " With from_logits=True the loss takes scores or log-probabilities."
@@ -20,13 +21,13 @@ ADVICE = " With from_logits=True the loss takes scores or log-probabilities."
 
 def pairwise_kl_hinge(
     embeddings: Points,
-    labels: RowLabels,
+    labels: Labels,
     *,
     margin: float = 1.0,
     from_logits: bool = True,
     class_reduction: ClassReduction = "sum",
     hinge: Hinge = "hard",
-    reduction: PairReduction = "mean",
+    reduction: PointReduction = "mean",
     denominator: float | None = None,
     validate: bool = True,
 ) -> npt.NDArray[np.floating] | np.floating:
@@ -96,13 +97,13 @@ def pairwise_kl_hinge(
 
 def pairwise_kl_hinge_and_grad(
     embeddings: Points,
-    labels: RowLabels,
+    labels: Labels,
     *,
     margin: float = 1.0,
     from_logits: bool = True,
     class_reduction: ClassReduction = "sum",
     hinge: Hinge = "hard",
-    reduction: PairReduction = "mean",
+    reduction: PointReduction = "mean",
     denominator: float | None = None,
     validate: bool = True,
     upstream: Upstream | None = None,
@@ -173,7 +174,7 @@ def pairwise_kl_hinge_and_grad(
     options = Options(margin, from_logits, class_reduction, hinge, reduction, denominator)
     values, kind = read_rows(embeddings, options, validate)
     result = _compute(values, read_labels(labels, values.shape[0]), options)
-    asked = read_upstream(upstream, result.loss.shape, values.dtype) * result.weight
+    asked = read_upstream(upstream, result.loss.shape).astype(values.dtype) * result.weight
     with np.errstate(invalid="ignore", over="ignore"):
         slopes = result.slopes * asked
         gradient = _from_logits(result.rows, slopes) if from_logits else _from_probabilities(result.rows, slopes)
@@ -187,7 +188,7 @@ class Options(NamedTuple):
     from_logits: bool
     class_reduction: ClassReduction
     hinge: Hinge
-    reduction: PairReduction
+    reduction: PointReduction
     denominator: float | None
 
     def check(self) -> None:

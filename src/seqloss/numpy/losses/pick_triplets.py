@@ -9,13 +9,14 @@ from seqloss import contract
 from seqloss.contract import Negatives
 from seqloss.errors import LabelError
 from seqloss.formulas import cosine_triplet as formula
-from seqloss.numpy.losses.points import Points, RowLabels, read_floats, read_labels
+from seqloss.numpy.losses.floats import read_floats
+from seqloss.numpy.losses.points import Labels, Points, read_labels
 from seqloss.numpy.namespace import XP
 
 
 def pick_triplets(
     embeddings: Points,
-    labels: RowLabels,
+    labels: Labels,
     *,
     negatives: Negatives = "semi-hard",
     seed: int = 0,

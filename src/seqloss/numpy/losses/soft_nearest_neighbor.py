@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from seqloss import contract
 from seqloss.contract import Metric, PointReduction
-from seqloss.errors import ShapeError
 from seqloss.formulas.soft_nearest_neighbor import blocks, scaling
 from seqloss.formulas.soft_nearest_neighbor.blocks import LogSums, Range
 from seqloss.numpy.arrays import Upstream
-from seqloss.numpy.losses.labelled_points import Labels, Points, computed, read_points
+from seqloss.numpy.losses.floats import as_type, read_floats, read_upstream
+from seqloss.numpy.losses.points import Labels, Points, read_labels
 from seqloss.numpy.namespace import XP
 
 BLOCK = 512
@@ -123,10 +123,10 @@ def soft_nearest_neighbor_and_grad(
     """
     call = _prepare(points, labels, temperature, metric, reduction)
     losses = call.losses().astype(call.kind)
-    weights = call.weights(reduction) * _upstream(upstream, losses.shape if reduction == "none" else ())
+    weights = call.weights(reduction) * read_upstream(upstream, losses.shape if reduction == "none" else ())
     gradient, of_temperature = call.gradients(weights)
-    with np.errstate(over="ignore", under="ignore"):  # a half type holds less
-        return call.reduced(losses, reduction), gradient.astype(call.points.dtype), call.kind.type(of_temperature)
+    with np.errstate(over="ignore", under="ignore"):
+        return call.reduced(losses, reduction), as_type(gradient, call.given_as), call.kind.type(of_temperature)
 
 
 @dataclass
@@ -134,7 +134,8 @@ class _Call:
     """A checked call.
 
     Attributes:
-        points: as given.
+        points: float32 or float64.
+        given_as: their original type.
         labels: (points,).
         temperature, metric: as given.
         scaled: of `scale_points`, sorted by label; float64 where float32 would lose too much.
@@ -145,6 +146,7 @@ class _Call:
     """
 
     points: np.ndarray
+    given_as: np.dtype
     labels: np.ndarray
     temperature: float
     metric: Metric
@@ -190,11 +192,13 @@ class _Call:
 
 
 def _prepare(points: Points, labels: Labels, temperature: float, metric: Metric, reduction: PointReduction) -> _Call:
-    contract.check_point_options(metric, reduction)
+    contract.check_option("metric", metric, Metric)
+    contract.check_option("reduction", reduction, PointReduction)
     contract.check_temperature(temperature)
-    array, classes = read_points(points, labels)
+    values, given_as = read_floats("points", points)
+    contract.check_points("points", values.shape, "(points, dimensions)")
+    classes = read_labels(labels, values.shape[0], "points")
     contract.warn_of_lone_points("soft_nearest_neighbor", classes)
-    values = computed(array)
     with np.errstate(all="ignore"):
         if len(values) and contract.needs_float64(scaling.largest_norm(XP, values, temperature, metric)):
             scaled = scaling.scale_points(XP, values.astype(np.float64), np.float64(temperature), metric)
@@ -204,12 +208,6 @@ def _prepare(points: Points, labels: Labels, temperature: float, metric: Metric,
     ranges = blocks.ranges_of_sorted(classes[order], BLOCK)
     _, place, count = np.unique(classes, return_inverse=True, return_counts=True)
     return _Call(
-        array, classes, float(temperature), metric, scaled[order], order, ranges, count[place] > 1, values.dtype
-    )
-
-
-def _upstream(upstream: Upstream | None, shape: tuple[int, ...]) -> np.ndarray:
-    found = np.asarray(1.0 if upstream is None else upstream, np.float64)
-    if found.shape not in ((), shape):
-        raise ShapeError(f"upstream: expected a number or shape {shape}, the loss's, found {found.shape}.")
-    return found
+        values, given_as, classes, float(temperature), metric, scaled[order], order, ranges, count[place] > 1,
+        values.dtype,
+    )  # fmt: skip

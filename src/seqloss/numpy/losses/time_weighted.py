@@ -13,16 +13,8 @@ from seqloss.errors import wrong_rank
 from seqloss.formulas import masked
 from seqloss.formulas.masked import Steps
 from seqloss.numpy.arrays import IntegerArray, Upstream
-from seqloss.numpy.losses.steps import (
-    Loss,
-    Mask,
-    Numbers,
-    as_given,
-    read_floats,
-    read_optional,
-    real_steps,
-    step_upstream,
-)
+from seqloss.numpy.losses.floats import as_type, read_floats
+from seqloss.numpy.losses.steps import Loss, Mask, Numbers, read_optional, real_steps, step_upstream
 from seqloss.numpy.namespace import XP
 
 
@@ -146,7 +138,7 @@ def time_weighted_and_grad(
     rows = step_upstream(losses, steps, reduction, denominator, upstream)
     with np.errstate(all="ignore"):
         gradient = np.where(steps.real, rows * weights, 0).astype(losses.dtype)
-    return masked.reduce_steps(XP, losses, steps, reduction, denominator), as_given(gradient, kind)
+    return masked.reduce_steps(XP, losses, steps, reduction, denominator), as_type(gradient, kind)
 
 
 def _weighted(
@@ -154,7 +146,7 @@ def _weighted(
 ) -> tuple[np.ndarray, Steps, np.ndarray, np.dtype]:
     contract.check_reduction(reduction, denominator)
     contract.check_step_weight(weight)
-    x, kind = read_floats("per_step", per_step)
+    x, kind = read_floats("per_step", per_step, contract.STEPS_GIVEN_BY)
     if x.ndim != 2:
         raise wrong_rank("per_step", x.shape, "(batch, time)")
     lengths, mask = read_optional("lengths", lengths), read_optional("mask", mask)

@@ -7,7 +7,7 @@ import torch
 from seqloss.numpy import Report
 from seqloss.numpy.losses.check_probabilities import find_bad_rows
 from seqloss.torch.arrays import log_softmax_rounding, tensor_to_numpy
-from seqloss.torch.losses.points import read_floats
+from seqloss.torch.losses.floats import read_floats
 from seqloss.torch.tracing import refuse_tracing, untraced
 
 

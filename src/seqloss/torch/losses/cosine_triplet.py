@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from seqloss import contract
-from seqloss.contract import PairReduction
+from seqloss.contract import PointReduction
 from seqloss.formulas import cosine_triplet as formula
-from seqloss.torch.losses.points import read_floats, reduce_losses
+from seqloss.torch.losses.floats import read_floats
+from seqloss.torch.losses.points import reduce_losses
 from seqloss.torch.namespace import TorchNamespace
 
 
@@ -17,7 +18,7 @@ def cosine_triplet(
     negative: torch.Tensor,
     *,
     margin: float = 0.3,
-    reduction: PairReduction = "mean",
+    reduction: PointReduction = "mean",
     denominator: float | None = None,
 ) -> torch.Tensor:
     """Make an anchor's cosine to a positive larger than that to a negative, by a margin.

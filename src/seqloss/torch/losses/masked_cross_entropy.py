@@ -9,7 +9,8 @@ from seqloss.contract import Reduction
 from seqloss.formulas import masked
 from seqloss.torch.arrays import IntegerArray
 from seqloss.torch.losses.arrays import Mask
-from seqloss.torch.losses.steps import place_integers, place_steps, read_floats, seen
+from seqloss.torch.losses.floats import read_floats
+from seqloss.torch.losses.steps import place_integers, place_steps, seen
 from seqloss.torch.namespace import TorchNamespace
 from seqloss.torch.tracing import recorded_by_fx
 

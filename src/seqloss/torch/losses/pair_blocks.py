@@ -13,9 +13,9 @@ import torch
 from seqloss.formulas.soft_nearest_neighbor import blocks, whole
 from seqloss.formulas.soft_nearest_neighbor.blocks import LogSums, Range
 from seqloss.torch._compat import is_batched, needs_graph
-from seqloss.torch.arrays import tensor_to_numpy
 from seqloss.torch.last_derivative import refuse_detached
-from seqloss.torch.losses.labelled_points import host_knows, without_autocast
+from seqloss.torch.losses.floats import host_values
+from seqloss.torch.losses.neighbors import without_autocast
 from seqloss.torch.namespace import TorchNamespace
 
 BLOCK = {"cpu": 512}
@@ -43,8 +43,9 @@ def sort_points(labels: torch.Tensor) -> Pairs:
     """Sort points by label, on the device; only labels on the host say which blocks are of one class."""
     size = BLOCK.get(labels.device.type, LARGE_BLOCK)
     found, order = labels.sort(stable=True)
-    if host_knows(labels):
-        return Pairs(order, found, blocks.ranges_of_sorted(tensor_to_numpy(found), size))
+    known = host_values(found)
+    if known is not None:
+        return Pairs(order, found, blocks.ranges_of_sorted(known, size))
     return Pairs(order, found, blocks.ranges_of(len(labels), size))
 
 

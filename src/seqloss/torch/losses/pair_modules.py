@@ -7,14 +7,15 @@ from collections.abc import Sequence
 import torch
 
 from seqloss import contract
-from seqloss.contract import ClassReduction, Hinge, Negatives, PairReduction
+from seqloss.contract import ClassReduction, Hinge, Negatives, PointReduction
 from seqloss.errors import ShapeError
 from seqloss.formulas import cosine_triplet as formula
 from seqloss.numpy.losses.pairwise_kl import Options
 from seqloss.numpy.losses.pick_triplets import refuse_without_triplets
 from seqloss.torch.losses.cosine_triplet import cosine_triplet
+from seqloss.torch.losses.floats import host_values, read_floats
 from seqloss.torch.losses.pairwise_kl import pairwise_kl_hinge
-from seqloss.torch.losses.points import RowLabels, as_labels, host_values, read_floats, reduce_losses
+from seqloss.torch.losses.points import Labels, as_labels, reduce_losses
 from seqloss.torch.namespace import TorchNamespace
 
 
@@ -72,7 +73,7 @@ class PairwiseKLHinge(torch.nn.Module):
         from_logits: bool = True,
         class_reduction: ClassReduction = "sum",
         hinge: Hinge = "hard",
-        reduction: PairReduction = "mean",
+        reduction: PointReduction = "mean",
         denominator: float | None = None,
         validate: bool = True,
     ) -> None:
@@ -81,7 +82,7 @@ class PairwiseKLHinge(torch.nn.Module):
         self.margin, self.from_logits, self.class_reduction = margin, from_logits, class_reduction
         self.hinge, self.reduction, self.denominator, self.validate = hinge, reduction, denominator, validate
 
-    def forward(self, embeddings: torch.Tensor, labels: RowLabels) -> torch.Tensor:
+    def forward(self, embeddings: torch.Tensor, labels: Labels) -> torch.Tensor:
         """Compute the loss of all pairs of a batch.
 
         Args:
@@ -160,7 +161,7 @@ class CosineTriplet(torch.nn.Module):
         self,
         margin: float = 0.3,
         negatives: Negatives = "semi-hard",
-        reduction: PairReduction = "mean",
+        reduction: PointReduction = "mean",
         denominator: float | None = None,
         validate: bool = True,
     ) -> None:
@@ -172,7 +173,7 @@ class CosineTriplet(torch.nn.Module):
         self.reduction, self.denominator, self.validate = reduction, denominator, validate
 
     def forward(
-        self, embeddings: torch.Tensor, labels: RowLabels, triplets: Sequence[torch.Tensor] | None = None
+        self, embeddings: torch.Tensor, labels: Labels, triplets: Sequence[torch.Tensor] | None = None
     ) -> torch.Tensor:
         """Compute the loss of a batch.
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 import torch
 
 from seqloss import contract
-from seqloss.contract import ClassReduction, Hinge, PairReduction
+from seqloss.contract import ClassReduction, Hinge, PointReduction
 from seqloss.formulas import pairwise_kl as formula
 from seqloss.numpy.losses.pairwise_kl import ADVICE, Options
 from seqloss.torch.arrays import log_softmax_rounding
-from seqloss.torch.losses.points import RowLabels, as_labels, host_values, read_floats, reduce_losses
+from seqloss.torch.losses.floats import host_values, read_floats
+from seqloss.torch.losses.points import Labels, as_labels, reduce_losses
 from seqloss.torch.namespace import TorchNamespace
 
 
 def pairwise_kl_hinge(
     embeddings: torch.Tensor,
-    labels: RowLabels,
+    labels: Labels,
     *,
     margin: float = 1.0,
     from_logits: bool = True,
     class_reduction: ClassReduction = "sum",
     hinge: Hinge = "hard",
-    reduction: PairReduction = "mean",
+    reduction: PointReduction = "mean",
     denominator: float | None = None,
     validate: bool = True,
 ) -> torch.Tensor:

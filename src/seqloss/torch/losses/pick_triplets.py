@@ -7,14 +7,15 @@ import torch
 import seqloss.numpy as host
 from seqloss.contract import Negatives
 from seqloss.torch.arrays import integers_to_numpy, tensor_to_numpy
-from seqloss.torch.losses.points import RowLabels, read_floats
+from seqloss.torch.losses.floats import read_floats
+from seqloss.torch.losses.points import Labels
 from seqloss.torch.tracing import refuse_tracing, untraced
 
 
 @untraced
 def pick_triplets(
     embeddings: torch.Tensor,
-    labels: RowLabels,
+    labels: Labels,
     *,
     negatives: Negatives = "semi-hard",
     seed: int = 0,

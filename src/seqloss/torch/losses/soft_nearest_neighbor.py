@@ -7,10 +7,10 @@ import torch
 from seqloss import contract
 from seqloss.contract import Metric, PointReduction
 from seqloss.formulas.soft_nearest_neighbor import scaling
-from seqloss.torch.arrays import COMPUTED_IN
-from seqloss.torch.losses import labelled_points
-from seqloss.torch.losses.labelled_points import Labels
+from seqloss.torch.losses import neighbors
+from seqloss.torch.losses.floats import read_floats
 from seqloss.torch.losses.pair_blocks import BlockLosses, whole_losses
+from seqloss.torch.losses.points import Labels, as_labels, reduce_losses
 from seqloss.torch.namespace import TorchNamespace
 from seqloss.torch.tracing import recorded_by_fx
 
@@ -73,19 +73,20 @@ def soft_nearest_neighbor(
         N. Frosst, N. Papernot, G. Hinton: Analyzing and improving representations with the soft nearest neighbor loss.
             ICML 2019, arXiv:1902.01889.
     """
-    contract.check_point_options(metric, reduction)
-    labels = labelled_points.read_points(points, labels)
-    heat = labelled_points.read_temperature(temperature, points)
-    labelled_points.warn_of_lone_points("soft_nearest_neighbor", labels)
-    losses = _losses(points.to(COMPUTED_IN[points.dtype]), labels, heat, metric).to(COMPUTED_IN[points.dtype])
-    if reduction == "none":
-        return losses
-    return losses.sum() if reduction == "sum" else losses.sum() / _counted(labels)
+    contract.check_option("metric", metric, Metric)
+    contract.check_option("reduction", reduction, PointReduction)
+    values = read_floats("points", points)
+    contract.check_points("points", values.shape, "(points, dimensions)")
+    labels = as_labels(labels, values, "points")
+    heat = neighbors.read_temperature(temperature, values)
+    neighbors.warn_of_lone_points("soft_nearest_neighbor", labels)
+    losses = _losses(values, labels, heat, metric).to(values.dtype)
+    return reduce_losses(losses, _counted(labels) if reduction == "mean" else 1, reduction, None)
 
 
 def _losses(points: torch.Tensor, labels: torch.Tensor, temperature: torch.Tensor, metric: Metric) -> torch.Tensor:
     xp = TorchNamespace(points.device)
-    if not labelled_points.is_plain_call(points, labels, temperature):
+    if not neighbors.is_plain_call(points, labels, temperature):
         return whole_losses(scaling.scale_points(xp, points, temperature, metric), labels)
     if _needs_float64(points, temperature, metric):
         points, temperature = points.double(), temperature.double()

@@ -8,28 +8,10 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import Form
-from seqloss.errors import wrong_dtype
 from seqloss.formulas.masked import Steps, find_steps
-from seqloss.torch._compat import dispatches_operators, transforms_are_active
-from seqloss.torch.arrays import COMPUTED_IN, tensor_to_numpy
 from seqloss.torch.ctc.device_arguments import INTEGERS
+from seqloss.torch.losses.floats import host_values
 from seqloss.torch.namespace import TorchNamespace
-from seqloss.torch.tracing import has_no_values
-
-INT32 = torch.iinfo(torch.int32)
-
-
-def read_floats(name: str, values: torch.Tensor) -> torch.Tensor:
-    """Scores in the type that they are computed in.
-
-    Raises:
-        DTypeError: not a tensor, or not of a supported floating type.
-    """
-    if not isinstance(values, torch.Tensor):
-        raise wrong_dtype(name, type(values).__name__, "a torch.Tensor")
-    if values.dtype not in COMPUTED_IN:
-        raise wrong_dtype(name, _word(values), "float16, bfloat16, float32 or float64")
-    return values.to(COMPUTED_IN[values.dtype])
 
 
 def seen(name: str, values: Any) -> Any:
@@ -40,12 +22,12 @@ def seen(name: str, values: Any) -> Any:
         return form_of(torch.as_tensor(values))
     if not isinstance(values, torch.Tensor):
         return contract.as_step_array(name, values)
-    hidden = not values.is_cpu or has_no_values(values) or transforms_are_active() or dispatches_operators(values)
-    return form_of(values) if hidden else tensor_to_numpy(values.detach())
+    known = host_values(values)
+    return form_of(values) if known is None else known
 
 
 def form_of(values: torch.Tensor) -> Form:
-    return Form(tuple(values.shape), _word(values), values.dtype in INTEGERS)
+    return Form(tuple(values.shape), str(values.dtype).removeprefix("torch."), values.dtype in INTEGERS)
 
 
 def place_steps(x: torch.Tensor, lengths: Any, mask: Any) -> Steps:
@@ -63,7 +45,3 @@ def place(values: Any, x: torch.Tensor) -> torch.Tensor:
     """An argument as a tensor on the device of x; nothing waits for it."""
     tensor = torch.as_tensor(values)
     return tensor if tensor.device == x.device else tensor.to(x.device, non_blocking=True)
-
-
-def _word(values: torch.Tensor) -> str:
-    return str(values.dtype).removeprefix("torch.")

@@ -10,7 +10,8 @@ from seqloss.errors import wrong_rank
 from seqloss.formulas import masked
 from seqloss.torch.arrays import IntegerArray
 from seqloss.torch.losses.arrays import Mask
-from seqloss.torch.losses.steps import place_steps, read_floats, seen
+from seqloss.torch.losses.floats import read_floats
+from seqloss.torch.losses.steps import place_steps, seen
 from seqloss.torch.namespace import TorchNamespace
 from seqloss.torch.tracing import recorded_by_fx
 

@@ -18,7 +18,17 @@ import pytest
 from seqloss import errors
 
 SOURCE = Path(errors.__file__).parent
-PACKAGES = ("numpy", "torch", "jax", "keras", "doctor", "doctor/lightning", "torch/huggingface", "torch/nn")
+PACKAGES = (
+    "numpy",
+    "torch",
+    "jax",
+    "keras",
+    "doctor",
+    "doctor/lightning",
+    "torch/huggingface",
+    "torch/nn",
+    "torch/optim",
+)
 THREADS = ("set_num_threads", "get_num_threads")  # of `seqloss` itself
 CALLS = {
     "CTCLoss": ["forward"],

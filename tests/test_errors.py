@@ -15,6 +15,7 @@ CHILDREN = [
     errors.LabelError,
     errors.NormalizationError,
     errors.InfeasibleError,
+    errors.GradientError,
     errors.OutOfMemoryError,
     errors.OptionError,
     errors.DataError,

@@ -46,10 +46,6 @@ def test_a_link_leads_somewhere(page: str) -> None:
         assert not anchor or anchor in anchors_of(file), f"{page}: {link}: no such heading"
 
 
-PLANNED = {"torch/optim/"}
-"""Folders that docs/design.md names as those that the first entry creates."""
-
-
 @cache
 def file_names() -> set[str]:
     folders = ("src", "tests", "benchmarks", "docs")
@@ -64,13 +60,8 @@ def exists(path: str) -> bool:
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/data.md"])  # its files are the reader's
 def test_a_file_that_is_named_exists(page: str) -> None:
     named = [code.partition(":")[0] for code in inline_code(page)]
-    paths = [code for code in named if PATH.fullmatch(code) and code not in OF_THE_READER | PLANNED]
+    paths = [code for code in named if PATH.fullmatch(code) and code not in OF_THE_READER]
     assert [path for path in paths if not exists(path)] == []
-
-
-@pytest.mark.parametrize("folder", sorted(PLANNED))
-def test_a_folder_that_is_planned_does_not_exist_yet(folder: str) -> None:
-    assert not list((ROOT / "src" / "seqloss").glob(f"**/{folder}")), "take it out of PLANNED and docs/design.md"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -44,6 +44,10 @@ class OptionError(SeqLossError):
     """An option has an unknown value, or two options exclude each other."""
 
 
+class GradientError(SeqLossError, RuntimeError):
+    """A gradient has a layout that the optimiser does not take; also a RuntimeError, as PyTorch's optimisers raise."""
+
+
 class OutOfMemoryError(SeqLossError, MemoryError):
     """There is not enough memory for a result that needs much of it; also a MemoryError."""
 

@@ -18,7 +18,10 @@ from seqloss.training import engine
     [
         (["--help"], ["train", "transcribe", "Transcribe files with a trained run"]),
         (["train", "--help"], ["ocr", "again resumes the run"]),
-        (["train", "ocr", "--help"], ["--data", "--out", "--skip-bad", "--fresh", "adamw, adam or sgd", "Example: "]),
+        (
+            ["train", "ocr", "--help"],
+            ["--data", "--out", "--skip-bad", "--fresh", "adamw, adam, sgd or smorms3", "Example: "],
+        ),
         (["transcribe", "--help"], ["--json", "one text line each"]),
         (["align", "--help"], ["the text itself, not the name of a file", "--text-file", "textgrid, ctm, srt, json"]),
     ],

@@ -151,6 +151,12 @@ def test_classes_that_dispatch_operators_are_told_from_those_that_do_not() -> No
     assert not torch.vmap(lambda row: torch.tensor(_compat.dispatches_operators(row)))(x).any()
 
 
+def test_operations_on_lists_of_tensors_change_them_in_place() -> None:
+    tensors = [torch.ones(2), torch.ones(3)]
+    _compat.foreach("mul_")(tensors, 2)
+    assert [tensor.tolist() for tensor in tensors] == [[2, 2], [2, 2, 2]]
+
+
 def test_torch_jit_script_calls_the_hook_before_it_compiles_a_module() -> None:
     class Network(torch.nn.Module):
         def __init__(self) -> None:

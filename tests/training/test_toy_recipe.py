@@ -107,6 +107,22 @@ def test_it_resumes_after_a_kill_to_the_same_bits(run, tmp_path: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_with_smorms3_it_learns_and_resumes_to_the_same_bits(one_thread: None, tmp_path: Path) -> None:
+    settings = TrainingSettings(epochs=5, optimizer="smorms3")
+    result = train(SineTask(settings), tmp_path / "whole", OPTIONS, print_line=lambda line: None)
+    losses = [epoch["validation/loss"] for epoch in json.loads((tmp_path / "whole/history.json").read_text())["epochs"]]
+    assert result["validation"]["loss"] < 0.7 * losses[0]
+    with pytest.raises(Killed):
+        train(SineTask(settings), tmp_path / "killed", OPTIONS, print_line=die_in_epoch_3)
+    train(SineTask(settings), tmp_path / "killed", OPTIONS, print_line=lambda line: None)
+    ours, theirs = weights(tmp_path / "killed"), weights(tmp_path / "whole")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert (
+        load_checkpoint(tmp_path / "killed/checkpoints/last.ckpt")["optimizer_states"][0]["state"][0]["memory"].min()
+        > 1
+    )
+
+
 def test_it_has_a_report(run, tmp_path: Path) -> None:
     html = write_report(SineTask(SETTINGS), Run(run[0]), tmp_path / "report.html").read_text()
     assert html.count("<svg ") == 4 + 1  # loss, norm, clipping, learning rate; layers

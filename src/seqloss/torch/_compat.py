@@ -152,3 +152,11 @@ def dispatches_operators(value: Any) -> bool:
         and issubclass(kind, torch.Tensor)
         and kind.__torch_dispatch__ is not torch._C._disabled_torch_dispatch_impl
     )
+
+
+def foreach(operation: str) -> Callable[..., Any]:
+    """An operation on lists of tensors, such as "mul_": one launch for all tensors of a device and type.
+
+    Uses torch._foreach_OPERATION.
+    """
+    return getattr(torch, f"_foreach_{operation}")

@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from seqloss.torch.optim import SMORMS3
 from seqloss.training.settings import TrainingSettings
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "adamw": (torch.optim.AdamW, {}),
     "adam": (torch.optim.Adam, {}),
     "sgd": (torch.optim.SGD, {"momentum": 0.9}),
+    "smorms3": (SMORMS3, {}),
 }
 """Each with its class and arguments; `seqloss.training.settings.LEARNING_RATES` has the learning rates."""
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from seqloss.errors import OptionError
 
-LEARNING_RATES = {"adamw": 2e-3, "adam": 2e-3, "sgd": 2e-2}
+LEARNING_RATES = {"adamw": 2e-3, "adam": 2e-3, "sgd": 2e-2, "smorms3": 2.5e-3}
 """The optimizers, each with the learning rate that it gets if none is given."""
 
 
@@ -32,8 +32,8 @@ class TrainingSettings:
     epochs: Annotated[int, "Maximum number of epochs."] = 60
     batch: Annotated[int, "Batch size."] = 16
     seed: Annotated[int, "Random seed. The same seed gives the same weights."] = 0
-    optimizer: Annotated[str, "adamw, adam or sgd."] = "adamw"
-    lr: Annotated[float | None, "Peak learning rate. Default: 0.02 for sgd, else 0.002."] = None
+    optimizer: Annotated[str, "adamw, adam, sgd or smorms3."] = "adamw"
+    lr: Annotated[float | None, "Peak learning rate. Default: 0.02 for sgd, 0.0025 for smorms3, else 0.002."] = None
     patience: Annotated[int, "Stop after this many epochs without improvement on the validation split."] = 30
 
     def __post_init__(self) -> None:

@@ -7,13 +7,11 @@ import math
 
 import pytest
 import torch
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqloss.recipes.speech.conformer import Conformer, rotate
-from seqloss.recipes.speech.network import Network, Recurrent
+from seqloss.recipes.speech.network import Network
 from seqloss.recipes.speech.settings import CHOICES
 from seqloss.torch.nn import UtteranceNorm
-from seqloss.torch.nn.padding import reverse_within_lengths
 
 
 @pytest.fixture(params=list(itertools.product(CHOICES["encoder"], CHOICES["subsampling"], (True, False))))
@@ -68,21 +66,3 @@ def test_a_conformer_sees_the_whole_row() -> None:
     x = torch.randn(1, 60, 16, requires_grad=True)
     model(x, torch.tensor([60]))[0, 0].sum().backward()
     assert x.grad[0, 59].abs().sum() > 0
-
-
-def test_two_lstms_of_padded_rows_equal_a_bidirectional_one_of_packed_rows() -> None:
-    torch.manual_seed(0)
-    ours, packed = Recurrent(8, 1, 0.0).eval(), torch.nn.LSTM(8, 4, bidirectional=True, batch_first=True)
-    for name, value in packed.state_dict().items():
-        layer = ours.backwards[0] if name.endswith("_reverse") else ours.forwards[0]
-        layer.state_dict()[name.removesuffix("_reverse")].copy_(value)
-    x, lengths = torch.randn(3, 9, 8), torch.tensor([9, 1, 5])
-    rows = pack_padded_sequence(ours.norms[0](x), lengths, batch_first=True, enforce_sorted=False)
-    expected, _ = pad_packed_sequence(packed(rows)[0], batch_first=True)
-    for found, row, length in zip(ours(x, lengths), expected, lengths.tolist(), strict=True):
-        torch.testing.assert_close(found[:length], row[:length])
-
-
-def test_rows_are_reversed_within_their_lengths() -> None:
-    rows = torch.arange(8.0).reshape(2, 4, 1)
-    assert reverse_within_lengths(rows, torch.tensor([4, 2]))[:, :, 0].tolist() == [[3, 2, 1, 0], [5, 4, 6, 7]]

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from seqloss.data.spec_augment import Masks
 from seqloss.recipes.speech.conformer import Conformer
-from seqloss.torch.nn.padding import mask_padding, reverse_within_lengths, within_lengths
+from seqloss.torch.nn import Recurrent
+from seqloss.torch.nn.padding import mask_padding, within_lengths
 
 
 class SpectralSubsampling(nn.Module):
@@ -61,27 +62,19 @@ def count_halvings(subsampling: int) -> int:
     return subsampling.bit_length() - 1
 
 
-class Recurrent(nn.Module):
-    """Layers of a bidirectional LSTM, each with a layer norm before it and dropout after it.
-
-    The backward direction reads each row reversed within its length, so that both read from a row's first frame on and
-    need no packing: on a CPU, PyTorch has a fast LSTM for padded batches alone (5 to 10 times as fast as for packed).
-    """
+class RecurrentEncoder(nn.Module):
+    """Layers of a bidirectional LSTM, each with a layer norm before it and dropout after it."""
 
     def __init__(self, size: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(layers))
-        self.forwards, self.backwards = (
-            nn.ModuleList(nn.LSTM(size, size // 2, batch_first=True) for _ in range(layers)) for _ in range(2)
-        )
+        self.layers = nn.ModuleList(Recurrent("lstm", size, size // 2, bidirectional=True) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        for number, (norm, ahead, back) in enumerate(zip(self.norms, self.forwards, self.backwards, strict=True)):
-            given = norm(x)
-            reversed_states = back(reverse_within_lengths(given, lengths))[0]
-            found = torch.cat([ahead(given)[0], reverse_within_lengths(reversed_states, lengths)], dim=2)
-            x = self.dropout(found) if number == 0 else x + self.dropout(found)
+        for number, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
+            found = self.dropout(layer(norm(x), lengths)[0])
+            x = found if number == 0 else x + found
         return x
 
 
@@ -110,7 +103,7 @@ class Network(nn.Module):
         self.before = nn.Dropout(dropout)
         self.encoder: nn.Module
         if encoder == "lstm":
-            self.encoder = Recurrent(size, layers, dropout)
+            self.encoder = RecurrentEncoder(size, layers, dropout)
         else:
             self.encoder = Conformer(size, layers, dropout=dropout)
         self.after = nn.LayerNorm(size)

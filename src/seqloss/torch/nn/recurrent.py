@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -90,7 +90,7 @@ class Recurrent(nn.Module):
         for layer in range(num_layers):
             features = input_size if layer == 0 else hidden_size * (1 + bidirectional)
             for end in self.ends(layer):
-                shapes = {"weight_ih": (rows, features), "weight_hh": (rows, hidden_size)}
+                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, features), "weight_hh": (rows, hidden_size)}
                 shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)} if bias else {}
                 shapes |= {"gain_ih": (rows,), "gain_hh": (rows,)} if layer_norm else {}
                 shapes |= {"gain_c": (hidden_size,)} if layer_norm and self.kind == "lstm" else {}
@@ -123,11 +123,11 @@ class Recurrent(nn.Module):
                 f"from_torch: found dropout={module.dropout}, which draws a mask for each step; give the share for "
                 "variational dropout here: from_torch(module, dropout=...)."
             )
-        nonlinearity = getattr(module, "nonlinearity", "tanh")
+        nonlinearity, weight = getattr(module, "nonlinearity", "tanh"), cast(Tensor, module.weight_ih_l0)
         cell, sizes = module.mode.partition("_")[0].lower(), (module.input_size, module.hidden_size, module.num_layers)
         made = cls(
             cell, *sizes, bias=module.bias, bidirectional=module.bidirectional, nonlinearity=nonlinearity,  # type: ignore[arg-type]
-            dropout=dropout or 0.0, device=module.weight_ih_l0.device, dtype=module.weight_ih_l0.dtype, **options,
+            dropout=dropout or 0.0, device=weight.device, dtype=weight.dtype, **options,
         )  # fmt: skip
         made.load_state_dict(module.state_dict())
         return made.train(module.training)
@@ -163,7 +163,7 @@ class Recurrent(nn.Module):
         rows, states = read_rows(padded, lengths), self.initial_states(padded, initial)
         if not batch or not rows.steps:
             return self.read_nothing(padded, rows, states)
-        x, last = rows.clear(padded), []
+        x, last = rows.clear(padded), list[States]()
         for layer in range(self.num_layers):
             x, outputs = self.drop_inputs(x), []
             for end in self.ends(layer):
@@ -183,7 +183,7 @@ class Recurrent(nn.Module):
         """Outputs of one cell (batch, steps, hidden), and its last states."""
         backward = self.right_to_left or end.endswith("_reverse")
         x = rows.reverse(x) if backward else x
-        weights = {name: getattr(self, name + end, None) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+        weights = self.parameters_of(end, "weight_ih", "weight_hh", "bias_ih", "bias_hh")
         weights["weight_hh"] = F.dropout(weights["weight_hh"], self.weight_dropout, self.training)
         if self.layer_norm:
             outputs, last = self.read_step_by_step(x, rows, end, states, weights)
@@ -193,10 +193,14 @@ class Recurrent(nn.Module):
             last = (rows.last_of(outputs, states[0]), *cells)
         return rows.reverse(outputs) if backward else outputs, last
 
+    def parameters_of(self, end: str, *names: str) -> dict[str, Any]:
+        """Parameters of one cell by name; None for those that it lacks."""
+        return {name: getattr(self, name + end, None) for name in names}
+
     def read_step_by_step(
-        self, x: Tensor, rows: UnevenRows, end: str, states: States, weights: dict[str, Tensor]
+        self, x: Tensor, rows: UnevenRows, end: str, states: States, weights: dict[str, Any]
     ) -> tuple[Tensor, States]:
-        norms = {name: getattr(self, name + end, None) for name in ("gain_ih", "gain_hh", "gain_c", "bias_c")}
+        norms = self.parameters_of(end, "gain_ih", "gain_hh", "gain_c", "bias_c")
         norm = NormWeights(bias_ih=weights["bias_ih"], bias_hh=weights["bias_hh"], **norms)
         found = read_normalised(self.kind, x, states, weights["weight_ih"], weights["weight_hh"], norm)
         return found[0], tuple(map(rows.last_of, found, states))

@@ -10,7 +10,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -133,10 +133,10 @@ class DenseSparseOptimizer(Optimizer):
         for place, param, gradient in named_gradients(self):
             if is_sparse(gradient) != (param in self.sparse_params):
                 kinds = ("sparse", "dense") if is_sparse(gradient) else ("dense", "sparse")
+                name = self.names.get(cast(Any, param), place)
                 raise GradientError(
-                    f"{self.names.get(param, place)}: found a {kinds[0]} gradient, expected a {kinds[1]} one, as the "
-                    "model's modules say or the probe had; give a probe that trains as this step does "
-                    "(probe=lambda: loss of a batch)."
+                    f"{name}: found a {kinds[0]} gradient, expected a {kinds[1]} one, as the model's modules say or the "
+                    "probe had; give a probe that trains as this step does (probe=lambda: loss of a batch)."
                 )
 
     def state_dict(self) -> dict[str, Any]:

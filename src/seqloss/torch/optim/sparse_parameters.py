@@ -26,7 +26,7 @@ def sparse_names(model: nn.Module, probe: Probe | None = None) -> set[str]:
 
 
 def names_by_modules(model: nn.Module) -> set[str]:
-    of_embeddings, of_others = set(), set()
+    of_embeddings, of_others = set[int](), set[int]()
     for module in model.modules():
         sparse = isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse
         (of_embeddings if sparse else of_others).update(id(param) for param in module.parameters(recurse=False))

@@ -135,8 +135,8 @@ class DenseSparseOptimizer(Optimizer):
                 kinds = ("sparse", "dense") if is_sparse(gradient) else ("dense", "sparse")
                 name = self.names.get(cast(Any, param), place)
                 raise GradientError(
-                    f"{name}: found a {kinds[0]} gradient, expected a {kinds[1]} one, as the model's modules say or the "
-                    "probe had; give a probe that trains as this step does (probe=lambda: loss of a batch)."
+                    f"{name}: found a {kinds[0]} gradient, expected a {kinds[1]} one, as the model's modules say or "
+                    "the probe had; give a probe that trains as this step does (probe=lambda: loss of a batch)."
                 )
 
     def state_dict(self) -> dict[str, Any]:

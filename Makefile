@@ -81,7 +81,7 @@ $(READY): $(RECIPES)
 $(MINIMUM)/ready: pyproject.toml constraints-minimum.txt
 	$(PYTHON) -m venv $(MINIMUM)
 	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-minimum.txt \
-		-e '.[torch,jax,keras,train,speech,verify]' ml_dtypes pytest pytest-xdist
+		-e '.[torch,jax,keras,train,speech,stems,verify]' ml_dtypes pytest pytest-xdist
 	touch $@
 
 clean:

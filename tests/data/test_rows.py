@@ -50,6 +50,26 @@ def test_jsonl_rows_carry_line_path_text_and_split(tmp_path) -> None:
     assert bad == []
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("manifest.csv", "path,text,Speaker\n1.png,a,ann\n2.png,b,bob\n"),
+        ("manifest.jsonl", '{"path": "1.png", "text": "a", "speaker": "ann"}\n{"path": "2.png", "speaker": "bob"}\n'),
+    ],
+)
+def test_another_column_is_read_in_place_of_texts(name: str, text: str, tmp_path) -> None:
+    assert [row.text for row in read_rows(written(tmp_path, text, name), column="speaker").rows] == ["ann", "bob"]
+
+
+def test_a_text_never_stands_in_for_a_named_column(tmp_path) -> None:
+    lines = '{"path": "1.png", "text": "a"}\n{"path": "2.png", "text": "b", "speaker": "bob"}\n'
+    rows, bad, _ = read_rows(written(tmp_path, lines, "manifest.jsonl"), column="speaker")
+    assert ([row.text for row in rows], reasons(bad)) == (["bob"], [(1, "speaker is missing")])
+    (tmp_path / "manifest.jsonl").unlink()
+    with pytest.raises(DataError, match=r"no column named 'speaker' in the header 'path,label'; .* path,speaker \("):
+        read_rows(written(tmp_path, "path,label\n1.png,a\n"), layout="manifest", column="speaker")
+
+
 def test_a_manifest_may_be_named_itself_and_begin_with_a_byte_order_mark(tmp_path) -> None:
     written(tmp_path, b"\xef\xbb\xbfpath,text\n1.png,a\n", "mine.csv")
     rows, _, _ = read_rows(tmp_path / "mine.csv")

@@ -14,6 +14,7 @@ from seqloss.cli import console
 
 EXTRAS = {
     "hypothesis": "verify", "cloudpickle": "verify", "soundfile": "speech", "soxr": "speech", "jiwer": "speech",
+    "snowballstemmer": "stems",
 }  # fmt: skip
 """The extra that installs a package; the others come with "train"."""
 

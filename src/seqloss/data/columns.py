@@ -39,22 +39,30 @@ class Columns(NamedTuple):
         return f"columns {self.names[0]} and {self.names[1]}"
 
 
-def find_columns(file: str, header: Sequence[str], *, phones: bool = False) -> Columns:
+def find_columns(file: str, header: Sequence[str], *, phones: bool = False, column: str | None = None) -> Columns:
     """Find the columns by their names, ignoring case. Of two columns, the one that has no known name is the other.
+
+    Args:
+        file: for messages.
+        header: the names.
+        phones: look for phones where others look for texts.
+        column: the name of the column that is read in place of texts; None for the usual names.
 
     Raises:
         DataError: a column is missing, or two have a fitting name.
     """
     names = [name.strip() for name in header]
     lower = [name.lower() for name in names]
-    path, text = _find(file, names, lower, PATHS), _find(file, names, lower, PHONES if phones else TEXTS)
-    if not phones and len(names) == 2 and (path is None) != (text is None):
+    texts = ((column.lower(),),) if column else PHONES if phones else TEXTS
+    path, text = _find(file, names, lower, PATHS), _find(file, names, lower, texts)
+    if not phones and not column and len(names) == 2 and (path is None) != (text is None):
         path, text = (path, 1 - path) if path is not None else (1 - (text or 0), text)
     if path is None or text is None:
-        wanted = "path" if path is None else "phones" if phones else "text"
+        values = column or ("phones" if phones else "text")
+        wanted = "path" if path is None else values
         raise DataError(
-            f"{file}: no column named {wanted!r} in the header {','.join(header)!r}; the first line must name the "
-            f"columns path,{'phones' if phones else 'text'} (and split, if wanted)."
+            f"{file}: no column named {wanted!r} in the header {','.join(header)!r}; the "
+            f"first line must name the columns path,{values} (and split, if wanted)."
         )
     return Columns(path, text, _find(file, names, lower, SPLIT), (names[path], names[text]))
 

@@ -47,6 +47,7 @@ class Folder:
         kind: whether images or sounds are looked for.
         follow_links: read folders and files behind links.
         phones: read phones where others read texts.
+        column: of tables, read in place of texts.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class Folder:
     kind: ItemKind = IMAGES
     follow_links: bool = False
     phones: bool = False
+    column: str | None = None
 
     @property
     def item(self) -> str:
@@ -126,6 +128,7 @@ def open_folder(
     kind: ItemKind = IMAGES,
     follow_links: bool = False,
     phones: bool = False,
+    column: str | None = None,
 ) -> Folder:
     """The folder of a data set, which may be given as a file of texts in it.
 
@@ -140,7 +143,7 @@ def open_folder(
         raise DataError(f"{kind.option} {images}: no such folder; give the folder that holds the {kind.name}s.")
     root = source.parent if source.is_file() else source
     file = source.name if source.is_file() else None
-    return Folder(root, images or root, file, kind, follow_links, phones)
+    return Folder(root, images or root, file, kind, follow_links, phones, column)
 
 
 def _is_hidden(name: str) -> bool:

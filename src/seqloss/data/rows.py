@@ -57,6 +57,7 @@ def read_rows(
     follow_links: bool = False,
     kind: ItemKind = IMAGES,
     phones: bool = False,
+    column: str | None = None,
 ) -> Rows:
     """Read the rows of a data set.
 
@@ -67,6 +68,7 @@ def read_rows(
         follow_links: also read folders and files behind links that lead out of the folder.
         kind: `IMAGES`, or `SOUNDS`.
         phones: read phones, separated by blanks, where the layout has them.
+        column: of a table, read in place of texts, for example labels.
 
     Returns:
         the valid rows, the invalid ones with their reasons, and lines that say how the folder was read.
@@ -87,7 +89,7 @@ def read_rows(
         >>> found.lines
         ['texts: labels.csv, columns filename and words']
     """
-    folder = open_folder(source, images=images, kind=kind, follow_links=follow_links, phones=phones)
+    folder = open_folder(source, images=images, kind=kind, follow_links=follow_links, phones=phones, column=column)
     chosen, files = choose_layout(folder, layout)
     reading = chosen.read(folder, files)
     records, names = list(reading.records), ItemNames(folder)

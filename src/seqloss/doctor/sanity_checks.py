@@ -85,8 +85,8 @@ def describe_unseen(split: str, unseen: Sequence[Sequence[str]]) -> Iterator[str
         yield f"{line} ({names}); each counts as an error"
 
 
-def describe_first_loss(found: float, baseline: float | None, unit: str) -> str:
-    """Report the loss before the first step, with the loss of uniform outputs.
+def describe_first_loss(found: float, baseline: float | None, unit: str, name: str = "uniform baseline") -> str:
+    """Report the loss before the first step, with the loss of uniform outputs, or of whatever `name` says.
 
     Example:
         >>> describe_first_loss(6.908, 6.873, "nats/char")
@@ -95,7 +95,7 @@ def describe_first_loss(found: float, baseline: float | None, unit: str) -> str:
     line = f"loss before training: {found:.3f} {unit}"
     if baseline is None:
         return line
-    line += f" (uniform baseline {baseline:.3f})"
+    line += f" ({name} {baseline:.3f})"
     if abs(found - baseline) <= NEAR * baseline:
         return line
     return f"{line}: WARNING: far from the baseline; check the output layer's initialisation and the lengths"

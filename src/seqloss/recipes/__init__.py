@@ -5,7 +5,10 @@ command line, `transcribe`, `report` and `export` find it there by its name, whi
 
 * `seqloss.recipes.ocr`: images of text lines to text.
 * `seqloss.recipes.speech`: recordings to text or phones.
+* `seqloss.recipes.speaker`: recordings to embeddings, close together for each speaker.
+* `seqloss.recipes.stems`: words to embeddings, close together for each stem.
 * `seqloss.recipes.recognition`: no recipe; what recipes that map frames to text with CTC share.
+* `seqloss.recipes.embedding`: no recipe; what recipes that learn embeddings share.
 
 This module imports no framework: a recipe is loaded when it is used.
 """
@@ -60,6 +63,18 @@ RECIPES: dict[str, Recipe] = {
         task="seqloss.recipes.speech.task:SpeechTask",
         help="Train a speech recogniser. The same command again resumes the run.",
         example="seqloss train speech --data recordings --out runs/mine; then seqloss transcribe runs/mine new.wav",
+    ),
+    "speaker": Recipe(
+        settings="seqloss.recipes.speaker.settings:Settings",
+        task="seqloss.recipes.speaker.task:SpeakerTask",
+        help="Train embeddings that tell speakers apart. The same command again resumes the run.",
+        example="seqloss train speaker --data recordings --out runs/mine; then seqloss transcribe runs/mine new.wav",
+    ),
+    "stems": Recipe(
+        settings="seqloss.recipes.stems.settings:Settings",
+        task="seqloss.recipes.stems.task:StemsTask",
+        help="Train embeddings of words, close together for each stem. The same command again resumes the run.",
+        example="seqloss train stems --data words.txt --out runs/mine",
     ),
 }
 """The recipes by name."""

@@ -43,6 +43,31 @@ class Source(ABC):
         """The same items as they are stored. Default: this source, which augments nothing."""
         return self
 
+    def batches(self, epoch: int, size: int, rng: np.random.Generator | None) -> list[list[int]]:
+        """The indices of each batch of an epoch, from the arguments alone: each item once, ceil(items / size) batches.
+
+        Default: items are shuffled, sorted by length within pools of some batches, cut into batches, and the batches
+        are shuffled.
+
+        Args:
+            epoch: its number.
+            size: items in a batch.
+            rng: of the epoch; None sorts the whole split by length and shuffles nothing, for held-out items.
+        """
+        order, pool = list(range(len(self))), len(self) or 1
+        if rng is not None:
+            order, pool = rng.permutation(len(self)).tolist(), self.sorted_together * size
+        batches = []
+        for start in range(0, len(order), pool):
+            part = sorted(order[start : start + pool], key=lambda index: self.length(epoch, index))
+            batches += cut_into_batches(part, size)
+        return batches if rng is None else [batches[index] for index in rng.permutation(len(batches))]
+
+
+def cut_into_batches(order: Sequence[int], size: int) -> list[list[int]]:
+    """The indices in batches of a size; the last one may be smaller."""
+    return [list(order[first : first + size]) for first in range(0, len(order), size)]
+
 
 class BatchDataset(torch.utils.data.Dataset):
     """Whole batches, made in the loader's worker processes.
@@ -66,14 +91,13 @@ class BatchDataset(torch.utils.data.Dataset):
 class BatchSampler(torch.utils.data.Sampler):
     """The batches of an epoch as lists of keys, from (seed, epoch) alone.
 
-    Items are shuffled, sorted by length within pools of some batches, cut into batches, and the batches are shuffled.
-    With several processes, each takes every n-th batch; where these do not divide evenly, the first ones are used
-    twice.
+    The source decides which items share a batch. With several processes, each takes every n-th batch; where
+    these do not divide evenly, the first ones are used twice.
 
     Args:
         source: the items.
         batch: items in a batch.
-        seed: of the order; None sorts the whole split by length and shuffles nothing.
+        seed: of the order; None for held-out items, which are not shuffled.
         rank: of this process.
         world: number of processes.
     """
@@ -94,17 +118,8 @@ class BatchSampler(torch.utils.data.Sampler):
         yield from batches[self.rank :: self.world]
 
     def _make_batches(self) -> list[list[Key]]:
-        keys = [(self.epoch, index) for index in range(len(self.source))]
-        pool = len(keys) or 1
-        rng = np.random.default_rng([0 if self.seed is None else self.seed, self.epoch])
-        if self.seed is not None:
-            keys = [keys[index] for index in rng.permutation(len(keys))]
-            pool = self.source.sorted_together * self.batch
-        batches = []
-        for start in range(0, len(keys), pool):
-            part = sorted(keys[start : start + pool], key=lambda key: self.source.length(*key))
-            batches += [part[first : first + self.batch] for first in range(0, len(part), self.batch)]
-        return [batches[index] for index in rng.permutation(len(batches))] if self.seed is not None else batches
+        rng = None if self.seed is None else np.random.default_rng([self.seed, self.epoch])
+        return [[(self.epoch, index) for index in batch] for batch in self.source.batches(self.epoch, self.batch, rng)]
 
 
 def make_loader(dataset: BatchDataset, sampler: BatchSampler, workers: int) -> torch.utils.data.DataLoader:

@@ -180,7 +180,7 @@ def _check_before_first_step(module: TaskModule, data: Data, batches: DataLoader
         loss = float(task.loss(batch, outputs))
     module.train()
     yield from task.check_outputs(outputs)
-    yield describe_first_loss(loss, task.baseline_loss(batch, outputs), task.unit)
+    yield describe_first_loss(loss, task.baseline_loss(batch, outputs), task.unit, task.baseline_name)
 
 
 def _measure_best_epoch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -57,6 +58,8 @@ class TaskModule(lightning.LightningModule):
         self.examples = []
 
     def on_validation_epoch_end(self) -> None:
+        examples = self.task.split_examples(dict(self.held_out_metrics.items()))  # type: ignore[arg-type]
+        self._add_examples(examples)
         self._log_metrics("validation")
         if self.blank_input_loss.update_called:
             self.log("validation/blanked", self.blank_input_loss.compute())
@@ -77,7 +80,9 @@ class TaskModule(lightning.LightningModule):
         loss = self.task.loss(batch, outputs)
         metrics: dict[str, Any] = dict(self.held_out_metrics.items())
         metrics.pop("loss").update(loss, weight=self.task.loss_weight(batch))
-        examples = self.task.update_metrics(metrics, batch, outputs)
+        self._add_examples(self.task.update_metrics(metrics, batch, outputs))
+
+    def _add_examples(self, examples: Sequence[Example]) -> None:
         self.examples += examples[: max(0, EXAMPLES - len(self.examples))]
 
     def _log_metrics(self, stage: str) -> None:

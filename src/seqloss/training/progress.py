@@ -29,9 +29,9 @@ def format_metrics(task: Task, values: Mapping[str, Any], split: str, prefix: st
 
 def result_lines(task: Task, result: Mapping[str, Any]) -> Iterator[str]:
     """A line for each held-out split of a result."""
-    for name, prefix in (("validation", "val"), ("test", "test")):
-        if measured := result.get(name):
-            line = format_metrics(task, measured, "", prefix)
+    for name, measured in result.items():
+        if isinstance(measured, Mapping):
+            line = format_metrics(task, measured, "", "val" if name == "validation" else name)
             yield f"{name}: {line} ({measured['items']} {task.item}s, not used in training)"
 
 
@@ -131,4 +131,4 @@ class EpochLines(Callback):
             yield f"    {describe_input_ablation(found, blanked, task.unit, task.item)}"
         if module.examples:
             pairs = "   ".join(f"{target!r} -> {prediction!r}" for target, prediction in module.examples)
-            yield f"    target -> prediction: {pairs}"
+            yield f"    {task.example_title}: {pairs}"

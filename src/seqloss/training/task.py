@@ -80,7 +80,7 @@ class Data:
     """What a run trains and is measured on.
 
     Attributes:
-        sources: by split: "train"; "validation" and "test" if there are any.
+        sources: by split: "train"; "validation" and "test" if there are any, and other held-out splits.
         digests: NAME_digest -> hash, and other values that follow from the data; a run is resumed only where they are
             the same.
         skipped: rows that were left out.
@@ -109,6 +109,8 @@ class Task(ABC):
         metrics: of held-out items, besides the loss.
         monitor: name of the metric that decides which epoch is the best, and when to stop; or "loss".
         step_values: what `record_step` returns.
+        baseline_name: what `baseline_loss` is the loss of.
+        example_title: stands before the examples of an epoch.
         gradient_clip: largest norm of the gradient; a larger one is scaled down.
         overfit_loss: a few items count as learnt at this loss.
 
@@ -122,6 +124,8 @@ class Task(ABC):
     metrics: ClassVar[Sequence[Metric]] = ()
     monitor: ClassVar[str] = "loss"
     step_values: ClassVar[Sequence[StepValue]] = ()
+    baseline_name: ClassVar[str] = "uniform baseline"
+    example_title: ClassVar[str] = "target -> prediction"
     gradient_clip: ClassVar[float] = 5.0
     overfit_loss: ClassVar[float] = 0.05
 
@@ -199,6 +203,10 @@ class Task(ABC):
 
     def update_metrics(self, metrics: Mapping[str, Accumulator], batch: Batch, outputs: Outputs) -> Sequence[Example]:
         """Add a held-out batch to the metrics; return its items in words, of which an epoch shows the first few."""
+        return ()
+
+    def split_examples(self, metrics: Mapping[str, Accumulator]) -> Sequence[Example]:
+        """Held-out items in words, where that takes the metrics of the whole split."""
         return ()
 
     def record_step(self, outputs: Outputs) -> dict[str, float]:

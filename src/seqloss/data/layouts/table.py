@@ -90,11 +90,15 @@ def _find_csv_columns(shown: str, text: str, folder: Folder, *, tabs: bool) -> t
     cells = [str(cell) for cell in header.cells]
     columns = find_columns_without_header(shown, cells, folder.is_item)
     if columns is None:
-        columns = find_columns(shown, cells, phones=folder.phones)
+        columns = _find_named_columns(shown, cells, folder)
     else:
         lines = itertools.chain([header], lines)
     count = len(cells)
     return (_refuse_more_cells(line, count, separator) for line in lines), columns
+
+
+def _find_named_columns(shown: str, names: Sequence[str], folder: Folder) -> Columns:
+    return find_columns(shown, names, phones=folder.phones, column=folder.column)
 
 
 def _refuse_more_cells(line: Line, count: int, separator: str) -> Line:
@@ -121,7 +125,7 @@ def _find_columns_of_lines(shown: str, text: str, folder: Folder) -> tuple[Itera
     lines = list(read_names_and_texts(text, separator))
     columns = find_columns_without_header(shown, lines[0].cells, folder.is_item)
     if columns is None and len(lines) > 1 and folder.is_item(str(lines[1].cells[0])):
-        columns = find_columns(shown, [str(cell) for cell in lines.pop(0).cells], phones=folder.phones)
+        columns = _find_named_columns(shown, [str(cell) for cell in lines.pop(0).cells], folder)
     columns = columns or Columns(0, 1, None, ("1", "2"))
     return _unquote_texts(lines, columns, separator), columns
 
@@ -149,13 +153,14 @@ def _unquote_texts(lines: Sequence[Line], columns: Columns, separator: str) -> I
 def _find_json_columns(shown: str, text: str, folder: Folder) -> tuple[Iterator[Line], Columns]:
     lines = list(read_jsonl(text))
     first = next((line for line in lines if line.keys), None)
+    names = ("path", folder.column or "text")
     if first is None:
-        return iter(lines), Columns(0, 1, None, ("path", "text"))
+        return iter(lines), Columns(0, 1, None, names)
     try:
-        columns = find_columns(shown, first.keys, phones=folder.phones)
+        columns = _find_named_columns(shown, first.keys, folder)
     except DataError:
-        if {"path", "text"} & {key.lower() for line in lines for key in line.keys}:
-            columns = Columns(0, 1, None, ("path", "text"))  # a row lacks one; each such row is reported
+        if set(names) & {key.lower() for line in lines for key in line.keys}:
+            columns = Columns(0, 1, None, names)  # a row lacks one; each such row is reported
         else:
             raise
     return iter(lines), columns

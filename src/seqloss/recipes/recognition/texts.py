@@ -53,19 +53,7 @@ class TextTask(Task):
         self.vocabulary.save(vocabulary_file(run))
 
     def restore(self, run: Run) -> None:
-        path = vocabulary_file(run)
-        if not path.exists():
-            return
-        try:
-            vocabulary = Vocabulary.load(path)
-        except DataError as problem:
-            raise RunError(f"{problem} Or start over with --fresh.") from problem
-        if (run.read_json("settings") or {}).get("vocabulary_digest", vocabulary.digest) != vocabulary.digest:
-            raise RunError(
-                f"{path}: is not the vocabulary that this run was trained with; "
-                "put it back, or start over with --fresh."
-            )
-        self.known_vocabulary = vocabulary
+        self.known_vocabulary = read_vocabulary(run) or self.known_vocabulary
 
     def encode_texts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Targets (batch, labels), padded with 0, and their lengths."""
@@ -98,6 +86,26 @@ class TextTask(Task):
 def vocabulary_file(run: Run) -> Path:
     """RUN/vocabulary.json: the characters, in the order of their classes."""
     return run.folder / "vocabulary.json"
+
+
+def read_vocabulary(run: Run) -> Vocabulary | None:
+    """The vocabulary of a run; None if there is no file.
+
+    Raises:
+        RunError: it cannot be read, or the run was trained with another one.
+    """
+    path = vocabulary_file(run)
+    if not path.exists():
+        return None
+    try:
+        vocabulary = Vocabulary.load(path)
+    except DataError as problem:
+        raise RunError(f"{problem} Or start over with --fresh.") from problem
+    if (run.read_json("settings") or {}).get("vocabulary_digest", vocabulary.digest) != vocabulary.digest:
+        raise RunError(
+            f"{path}: is not the vocabulary that this run was trained with; put it back, or start over with --fresh."
+        )
+    return vocabulary
 
 
 def normalised_distance(text: Sequence[str], target: Sequence[str]) -> float:

@@ -45,6 +45,8 @@ class Recurrent(nn.Module):
             all steps (variational dropout). That of torch.nn draws one for each step, and none for the first layer.
         weight_dropout: share of the recurrent weights U that are set to 0 in training, with one mask per layer for the
             batch and all steps (DropConnect).
+        device: of the weights.
+        dtype: of the weights.
 
     Raises:
         OptionError: an option has an unknown value, or two exclude each other.

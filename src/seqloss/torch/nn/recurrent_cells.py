@@ -64,7 +64,7 @@ def read_plain(cell: Cell, x: Tensor, real: Tensor | None, states: States, weigh
         weights: weight_ih, weight_hh and, if any, bias_ih, bias_hh, as torch.nn names them.
     """
     weight_ih, *others = weights
-    if False and real is not None:
+    if cell.hold and real is not None:
         x = torch.cat([x, (~real)[:, :, None].to(x.dtype)], dim=2)
         hold = weight_ih.new_tensor(cell.hold).repeat_interleave(len(weight_ih) // cell.gates)
         weight_ih = torch.cat([weight_ih, hold[:, None]], dim=1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 BACKEND = os.environ.get("KERAS_BACKEND", "")
-collect_ignore_glob = [] if BACKEND else ["test_*.py"]
+collect_ignore_glob = [] if BACKEND else ["test_*.py", "*/test_*.py"]
 
 JIT = {"tensorflow": [False, True], "jax": [False, True], "torch": [False]}
 

@@ -64,11 +64,11 @@ def soft_nearest_neighbor(
         >>> import jax, jax.numpy as jnp
         >>> from seqloss.jax import soft_nearest_neighbor
         >>> points = jnp.array([[0.0], [0.1], [5.0], [5.1]])
-        >>> float(soft_nearest_neighbor(points, jnp.array([0, 0, 1, 1])))  # neighbours of one class
+        >>> round(float(soft_nearest_neighbor(points, jnp.array([0, 0, 1, 1]))), 4)  # neighbours of one class
         0.0
         >>> loss, gradient = jax.value_and_grad(soft_nearest_neighbor)(points, jnp.array([0, 1, 0, 1]))
-        >>> round(float(loss), 3), gradient[:, 0].round(3).tolist()
-        (25.0, [-5.0, -5.0, 5.0, 5.0])
+        >>> round(float(loss), 3), [round(float(entry), 3) for entry in gradient[:, 0]]
+        (24.99, [-4.9, -5.1, 5.1, 4.9])
 
     References:
         N. Frosst, N. Papernot, G. Hinton: Analyzing and improving representations with the soft nearest neighbor loss.

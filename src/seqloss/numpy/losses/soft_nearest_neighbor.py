@@ -63,7 +63,7 @@ def soft_nearest_neighbor(
         >>> float(soft_nearest_neighbor(points, [0, 0, 1, 1]).round(4)), float(
         ...     soft_nearest_neighbor(points, [0, 1, 0, 1]).round(4)
         ... )
-        (0.0, 25.0)
+        (0.0, 24.99)
 
     References:
         N. Frosst, N. Papernot, G. Hinton: Analyzing and improving representations with the soft nearest neighbor loss.
@@ -113,9 +113,10 @@ def soft_nearest_neighbor_and_grad(
 
     Example:
         >>> from seqloss.numpy import soft_nearest_neighbor_and_grad
-        >>> loss, gradient, of_temperature = soft_nearest_neighbor_and_grad([[0.0], [1.0], [3.0]], [0, 1, 0])
-        >>> gradient.round(3).tolist()  # the outer two are pulled together, away from the middle one
-        [[-2.998], [1.016], [1.982]]
+        >>> points, labels = [[0.0], [1.0], [3.0], [4.0]], [0, 1, 0, 1]
+        >>> loss, gradient, of_temperature = soft_nearest_neighbor_and_grad(points, labels)
+        >>> gradient.round(3).tolist()  # minus the gradient moves the left two to the right, towards their own class
+        [[-2.023], [-3.88], [3.88], [2.023]]
 
     References:
         N. Frosst, N. Papernot, G. Hinton: Analyzing and improving representations with the soft nearest neighbor loss.

@@ -165,7 +165,8 @@ class Recurrent(nn.Module):
         rows, states = read_rows(padded, lengths), self.initial_states(padded, initial)
         if not batch or not rows.steps:
             return self.read_nothing(padded, rows, states)
-        x, last = rows.clear(padded), list[States]()
+        x = rows.clear(padded)
+        last: list[States] = []
         for layer in range(self.num_layers):
             x, outputs = self.drop_inputs(x), []
             for end in self.ends(layer):

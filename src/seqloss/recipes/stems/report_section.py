@@ -40,7 +40,7 @@ def _read(record: RunRecord, task: EmbeddingTask) -> dict[str, Any]:
     tested = np.arange(len(sources[0]))
     nearest = find_nearest(embeddings[tested], embeddings, tested)
     recall = neighbor_recall(labels[tested], labels, nearest)
-    figure = Figure(f"{recall:.1%}", f"recall at ten of test words among all {len(words)} words")
+    figure = Figure(f"{recall:.2%}", f"recall at ten of test words among all {len(words)} words")
     _, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     shown = tested[sizes[own[tested]] > 1]
     shown = shown[np.linspace(0, len(shown) - 1, min(SHOWN, len(shown))).astype(int)]

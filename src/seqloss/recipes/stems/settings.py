@@ -24,9 +24,9 @@ class Settings(TrainingSettings):
     margin: Annotated[float, "Of the loss, cosine_triplet."] = 0.3
     size: Annotated[int, "Values of the state of the GRU."] = 192
     dimensions: Annotated[int, "Values of an embedding."] = 64
-    epochs: Annotated[int, "Maximum number of epochs."] = 6
+    epochs: Annotated[int, "Maximum number of epochs."] = 3
     batch: Annotated[int, "Batch size."] = 256
-    patience: Annotated[int, "Stop after this many epochs without improvement on the validation split."] = 6
+    patience: Annotated[int, "Stop after this many epochs without improvement on the validation split."] = 3
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -45,7 +45,7 @@ class StemsTask(EmbeddingTask):
 
     name = "stems"
     item = "word"
-    metrics = (Metric("recall", "recall", "recall at ten", "{:.1%}", mode="max", chart="validation recall"),)
+    metrics = (Metric("recall", "recall", "recall at ten", "{:.2%}", mode="max", chart="validation recall"),)
     monitor = "recall"
     example_title = "word -> its nearest ten"
     settings: Settings

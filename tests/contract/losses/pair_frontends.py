@@ -169,11 +169,7 @@ class JaxPairs(PairFrontend):
 
 class KerasPairs(PairFrontend):
     name = "keras"
-
-    def __post_init__(self) -> None:
-        backend = os.environ["KERAS_BACKEND"]
-        object.__setattr__(self, "backend", backend)
-        object.__setattr__(self, "traced_gradient", backend == "jax")
+    traced_gradient = os.environ.get("KERAS_BACKEND") == "jax"
 
     @contextmanager
     def precision(self) -> Iterator[None]:

@@ -77,6 +77,18 @@ def test_packed_rows_give_the_same(kind: str, layers: int, bidirectional: bool, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("lengths", [LENGTHS, torch.zeros(4, dtype=torch.long)])
+def test_without_the_last_states_outputs_and_gradients_are_the_same(kind: str, lengths: Tensor) -> None:
+    ours, x = make(kind, num_layers=2, bidirectional=True), batch(lengths).requires_grad_()
+    inputs = [x, *ours.parameters()]
+    outputs, last = ours(x, lengths, with_last=False)
+    assert last is None
+    expected, _ = ours(x, lengths)
+    torch.testing.assert_close(outputs, expected)
+    torch.testing.assert_close(gradients([outputs], inputs), gradients([expected], inputs))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_weights_are_drawn_and_named_as_by_torch(kind: str) -> None:
     ours, theirs = make(kind, num_layers=2, bidirectional=True), make_torch(kind, num_layers=2, bidirectional=True)
     torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=0, atol=0)

@@ -72,7 +72,8 @@ class RecurrentEncoder(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         for number, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
-            found = self.dropout(layer(norm(x), lengths)[0])
+            outputs, _ = layer(norm(x), lengths, with_last=False)
+            found = self.dropout(outputs)
             x = found if number == 0 else x + found
         return x
 

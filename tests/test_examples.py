@@ -7,11 +7,12 @@ import random
 import re
 import runpy
 import sys
-import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from .data.layouts.sound_trees import write_wav
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -27,15 +28,12 @@ def write_tones(folder: Path) -> None:
         for name in ("ada_0", "ada_5", "ada_6", "bob_5"):
             time = np.arange(2400 + 100 * digit) / 8000
             samples = 9000 * np.sin(2 * np.pi * (200 + 150 * digit) * time)
-            with wave.open(str(folder / f"{digit}_{name}.wav"), "wb") as file:
-                file.setparams((1, 2, 8000, 0, "NONE", "not compressed"))
-                file.writeframes(samples.astype("<i2").tobytes())
+            write_wav(folder / f"{digit}_{name}.wav", samples, 8000)
 
 
 def test_points_are_separated_and_entangled_by_the_soft_nearest_neighbour_loss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("matplotlib")
     script, out = EXAMPLES / "entangled_clusters.py", tmp_path / "figure.png"
     monkeypatch.setattr(sys, "argv", [str(script), "--steps", "16", "--out", str(out)])
     runpy.run_path(str(script), run_name="__main__")

@@ -58,8 +58,7 @@ class TaskModule(lightning.LightningModule):
         self.examples = []
 
     def on_validation_epoch_end(self) -> None:
-        examples = self.task.split_examples(dict(self.held_out_metrics.items()))  # type: ignore[arg-type]
-        self._add_examples(examples)
+        self._add_examples(self.task.split_examples(dict(self.held_out_metrics.items())))  # type: ignore[arg-type]
         self._log_metrics("validation")
         if self.blank_input_loss.update_called:
             self.log("validation/blanked", self.blank_input_loss.compute())

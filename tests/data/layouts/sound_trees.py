@@ -23,11 +23,14 @@ def record(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     time = np.arange(RATE // 10) / RATE
     tones = [np.sin(2 * np.pi * (200 + 60 * (ord(letter) % 32)) * time) for letter in text]
+    write_wav(path, 8000 * np.concatenate(tones), RATE)
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Write samples from -32768 to 32767 as a sound of one channel."""
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes((8000 * np.concatenate(tones)).astype("<i2").tobytes())
+        file.setparams((1, 2, rate, 0, "NONE", "not compressed"))
+        file.writeframes(samples.astype("<i2").tobytes())
 
 
 def record_all(folder: Path, names: Iterable[str]) -> None:

@@ -10,7 +10,8 @@ import torch
 
 from seqloss.numpy import equal_error_rate
 from seqloss.recipes.embedding.items import LabelledBatch
-from seqloss.recipes.embedding.metrics import NeighborRecall, PairAccuracy, PairError, SplitMetric, find_nearest
+from seqloss.recipes.embedding.metrics import NeighborRecall, PairAccuracy, PairError, SplitMetric
+from seqloss.recipes.embedding.neighbors import find_nearest
 from seqloss.recipes.embedding.similarity import cosines, negative_divergences
 
 RNG = np.random.default_rng(3)

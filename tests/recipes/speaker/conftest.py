@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ...data.layouts.sound_trees import write_wav
 from ...ocr_fixtures import make_train
 
 RATE = 8000
@@ -22,12 +22,7 @@ def say(path: Path, voice: str, take: int) -> None:
     rng = np.random.default_rng([take, *map(ord, voice)])
     time = np.arange(RATE // 5 + int(rng.integers(400))) / RATE
     sound = sum(np.sin(2 * np.pi * VOICES[voice] * k * time + rng.uniform(0, 6)) / k for k in (1, 2, 3))
-    noisy = 6000 * sound + 300 * rng.normal(size=len(time))
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(noisy.astype("<i2").tobytes())
+    write_wav(path, 6000 * sound + 300 * rng.normal(size=len(time)), RATE)
 
 
 def write_voices(folder: Path, column: str = "speaker", rows: str = "") -> Path:
@@ -56,7 +51,6 @@ def voices(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def speaker_task(one_thread: None) -> Callable[..., Any]:
     """The speaker task for a data folder, small, with changed settings."""
-    pytest.importorskip("soundfile")
     from seqloss.recipes.speaker.settings import Settings
     from seqloss.recipes.speaker.task import SpeakerTask
 

@@ -16,11 +16,11 @@ from seqloss.recipes.embedding.report_items import embed_source
 from seqloss.recipes.speaker.report_drawing import COLORS, draw_speakers
 from seqloss.recipes.speaker.settings import Settings
 from seqloss.report import write_report
-from seqloss.training.checkpoints import load_checkpoint
 from seqloss.training.engine import overfit
 from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
 
+from ..killed_runs import check_killed_run
 from .conftest import VOICES, write_voices
 
 
@@ -73,23 +73,7 @@ def test_the_errors_are_those_of_the_pairs_and_of_the_threshold_of_the_validatio
 def test_a_run_that_was_killed_ends_with_the_same_weights(
     loss: str, train_speaker, voices: Path, tmp_path: Path
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    def die(line: str) -> None:
-        if line.startswith("epoch   2"):
-            raise Killed
-
-    options = {"loss": loss, "dropout": 0.3, "epochs": 3}
-    train_speaker(voices, tmp_path / "whole", **options)
-    with pytest.raises(Killed):
-        train_speaker(voices, tmp_path / "killed", print_line=die, **options)
-    train_speaker(voices, tmp_path / "killed", **options)
-    whole, killed = (
-        load_checkpoint(tmp_path / name / "checkpoints/last.ckpt")["state_dict"] for name in ("whole", "killed")
-    )
-    assert whole.keys() == killed.keys()
-    assert all(torch.equal(whole[name], killed[name]) for name in whole)
+    check_killed_run(train_speaker, voices, tmp_path, loss=loss, dropout=0.3, epochs=3)
 
 
 def test_a_few_recordings_of_several_voices_can_be_overfit(speaker_task, voices: Path) -> None:

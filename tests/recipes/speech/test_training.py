@@ -10,11 +10,11 @@ import torch
 
 from seqloss.recipes import load_task
 from seqloss.report import write_report
-from seqloss.training.checkpoints import load_checkpoint
 from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
 
 from ...data.layouts.sound_trees import SOUND_TREES
+from ..killed_runs import check_killed_run
 from .conftest import write_tones
 
 
@@ -29,24 +29,8 @@ def test_a_folder_trains_and_says_where_its_texts_are(tree: str, train_speech, t
 
 @pytest.mark.parametrize("encoder", ["lstm", "conformer"])
 def test_a_run_that_was_killed_ends_with_the_same_weights(encoder: str, train_speech, tmp_path: Path) -> None:
-    class Killed(BaseException):
-        pass
-
-    def die(line: str) -> None:
-        if line.startswith("epoch   2"):
-            raise Killed
-
     data = write_tones(tmp_path / "data")
-    options = {"encoder": encoder, "speed": True, "dropout": 0.3}
-    train_speech(data, tmp_path / "whole", **options)
-    with pytest.raises(Killed):
-        train_speech(data, tmp_path / "killed", print_line=die, **options)
-    train_speech(data, tmp_path / "killed", **options)
-    whole, killed = (
-        load_checkpoint(tmp_path / name / "checkpoints/last.ckpt")["state_dict"] for name in ("whole", "killed")
-    )
-    assert whole.keys() == killed.keys()
-    assert all(torch.equal(whole[name], killed[name]) for name in whole)
+    check_killed_run(train_speech, data, tmp_path, encoder=encoder, speed=True, dropout=0.3)
 
 
 def test_mean_and_deviation_of_the_features_are_stored_with_the_model(train_speech, tmp_path: Path) -> None:

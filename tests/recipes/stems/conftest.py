@@ -30,7 +30,6 @@ def words(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def stems_task(one_thread: None) -> Callable[..., Any]:
     """The stems task for a file of words, small, with changed settings."""
-    pytest.importorskip("snowballstemmer")
     from seqloss.recipes.stems.settings import Settings
     from seqloss.recipes.stems.task import StemsTask
 

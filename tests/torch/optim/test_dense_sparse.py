@@ -8,6 +8,7 @@ import pickle
 from functools import partial
 from typing import Any
 
+import lightning.pytorch as lightning
 import pytest
 import torch
 from torch import nn
@@ -199,12 +200,7 @@ def test_a_grad_scaler_unscales_both_kinds_and_skips_a_step_with_inf() -> None:
     assert scaler.get_scale() == 512.0
 
 
-@pytest.fixture
-def lightning() -> Any:
-    return pytest.importorskip("lightning.pytorch")
-
-
-def lightning_run(lightning: Any, model: Bags, folder: Any, epochs: int, ckpt: Any = None) -> Any:
+def lightning_run(model: Bags, folder: Any, epochs: int, ckpt: Any = None) -> Any:
     """Train with Lightning's automatic optimisation: closures, a schedule per step, checkpoints."""
 
     class Module(lightning.LightningModule):
@@ -235,16 +231,16 @@ def lightning_run(lightning: Any, model: Bags, folder: Any, epochs: int, ckpt: A
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_lightning_trains_and_resumes_with_automatic_optimisation(lightning: Any, tmp_path: Any) -> None:
+def test_lightning_trains_and_resumes_with_automatic_optimisation(tmp_path: Any) -> None:
     ours, theirs, resumed = Bags(), Bags(), Bags()
-    trainer = lightning_run(lightning, ours, tmp_path, 1)
+    trainer = lightning_run(ours, tmp_path, 1)
     trainer.save_checkpoint(tmp_path / "one.ckpt")
     hand = TwoByHand(theirs)
     schedules = [LambdaLR(one, lambda step: 0.9**step) for one in (hand.dense, hand.sparse)]
     train(theirs, hand, range(4), lambda: [one.step() for one in schedules])  # type: ignore[arg-type]
     assert same(ours, theirs)
     train(theirs, hand, range(4), lambda: [one.step() for one in schedules])  # type: ignore[arg-type]
-    lightning_run(lightning, resumed, tmp_path, 2, tmp_path / "one.ckpt")
+    lightning_run(resumed, tmp_path, 2, tmp_path / "one.ckpt")
     assert same(resumed, theirs)
 
 

@@ -12,13 +12,8 @@ from torchmetrics.utilities import dim_zero_cat
 
 from seqloss.numpy import equal_error_rate, pair_accuracy, pair_threshold
 from seqloss.recipes.embedding.items import LabelledBatch
-from seqloss.recipes.embedding.similarity import Similarity, cosines
-
-NEAREST = 10
-"""Neighbours of a row that count."""
-
-ROWS = 1024
-"""Rows whose similarity to all others is computed at once."""
+from seqloss.recipes.embedding.neighbors import find_nearest, neighbor_recall
+from seqloss.recipes.embedding.similarity import Similarity
 
 
 class Collected(NamedTuple):
@@ -119,46 +114,3 @@ class NeighborRecall(SplitMetric):
     def compute(self) -> Tensor:
         embeddings, labels, _ = self.collect()
         return torch.tensor(neighbor_recall(labels, labels, find_nearest(embeddings, embeddings)))
-
-
-def find_nearest(rows: np.ndarray, others: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
-    """The ten nearest of other rows by cosine, the nearest first.
-
-    Args:
-        rows: (n, features).
-        others: (m, features).
-        places: of each row (n,) among the others, where it does not count; None where rows and others are the same.
-
-    Returns:
-        Their places (n, 10), or (n, m - 1) for less than 11 others.
-    """
-    places = np.arange(len(rows)) if places is None else places
-    found = []
-    for start in range(0, len(rows), ROWS):
-        scores = cosines(rows[start : start + ROWS], others)
-        scores[np.arange(len(scores)), places[start : start + ROWS]] = -np.inf
-        found.append(_largest(scores, min(NEAREST, len(others) - 1)))
-    return np.concatenate(found) if found else np.zeros((0, 0), np.int64)
-
-
-def _largest(scores: np.ndarray, count: int) -> np.ndarray:
-    """The places of the largest scores of each row, from large to small."""
-    kept = np.sort(np.argpartition(-scores, min(count, scores.shape[1] - 1), axis=1)[:, :count], axis=1)
-    order = np.argsort(-np.take_along_axis(scores, kept, 1), axis=1, kind="stable")
-    return np.take_along_axis(kept, order, 1)
-
-
-def neighbor_recall(labels: np.ndarray, others: np.ndarray, nearest: np.ndarray) -> float:
-    """Recall at ten of rows with labels (n,), whose nearest (n, 10) are places in others with labels (m,).
-
-    Each row is one of the others.
-
-    Example:
-        >>> neighbor_recall(np.array([7, 7, 8]), np.array([7, 7, 8]), np.array([[2], [0], [0]]))
-        0.5
-    """
-    known, counts = np.unique(others, return_counts=True)
-    same = counts[np.searchsorted(known, labels)] - 1
-    hits = (others[nearest] == labels[:, None]).sum(1)
-    shares = hits[same > 0] / np.minimum(same[same > 0], NEAREST)
-    return float(shares.mean()) if len(shares) else float("nan")

@@ -84,9 +84,7 @@ def _log_softmax(rows: np.ndarray) -> np.ndarray:
 
 
 LOSSES = {
-    "pairwise_kl_hinge": EmbeddingLoss(
-        lambda margin: PairwiseKLHinge(margin), negative_divergences, probabilities, 2.0, "nats"
-    ),
+    "pairwise_kl_hinge": EmbeddingLoss(PairwiseKLHinge, negative_divergences, probabilities, 2.0, "nats"),
     "cosine_triplet": EmbeddingLoss(
         lambda margin: CosineTriplet(margin, validate=False), cosines, directions, 0.3, "of cosine"
     ),

@@ -31,7 +31,7 @@ from seqloss.training.task import Data, PrintLine, Progress
 LEFT_OUT = "left_out"
 """The split of the speaker that is left out, with the test recordings of the others."""
 
-MASKS = SpecAugment(frequency_masks=1, time_masks=1, time_width=10)
+MASKS = SpecAugment(time_width=10)
 
 
 class Recordings(LabelledSource):

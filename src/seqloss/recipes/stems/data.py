@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from seqloss.data import Vocabulary
-from seqloss.data.tables import read_text
+from seqloss.data.tables import numbered_lines, read_text
 from seqloss.data.words import SPLITS, load_words
 from seqloss.errors import DataError, OptionError, missing_extra
 from seqloss.recipes.embedding.items import LabelledItem, refuse_without_pairs
@@ -99,7 +99,7 @@ def read_words(file: str | None) -> tuple[list[str], str]:
     if file is None and not SYSTEM_WORDS.is_file():
         return list(load_words()), f"words: the {len(load_words())} that come with seqloss"
     path = Path(file or SYSTEM_WORDS)
-    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    lines = [line.strip() for _, line in numbered_lines(read_text(path))]
     words = sorted({line.lower() for line in lines if line.isalpha()})
     if not words:
         raise DataError(f"{path}: no words; write one word of letters on each line.")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from seqloss.torch.nn.padding import reverse_within_lengths
+from seqloss.torch.nn import Recurrent
 
 
 class Network(nn.Module):
@@ -26,11 +25,10 @@ class Network(nn.Module):
     def __init__(self, characters: int, *, size: int, dimensions: int) -> None:
         super().__init__()
         self.characters = nn.Embedding(characters, self.WIDTH, padding_idx=0)
-        self.recurrent = nn.GRU(self.WIDTH, size, batch_first=True)
+        self.recurrent = Recurrent("gru", self.WIDTH, size, right_to_left=True)
         self.head = nn.Linear(size, dimensions)
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
-        states, _ = self.recurrent(reverse_within_lengths(self.characters(characters), lengths))
-        last = (lengths.to(states.device) - 1).clamp(min=0)
-        found: Tensor = self.head(states[torch.arange(len(last), device=states.device), last])
+        _, last = self.recurrent(self.characters(characters), lengths)
+        found: Tensor = self.head(last[0])
         return found

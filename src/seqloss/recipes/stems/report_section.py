@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from seqloss.errors import DataError, OptionError, RunError
-from seqloss.recipes.embedding.metrics import find_nearest, neighbor_recall
+from seqloss.recipes.embedding.neighbors import choose_with_others, find_nearest, neighbor_recall
 from seqloss.recipes.embedding.report_items import embed_source
 from seqloss.recipes.embedding.task import EmbeddingTask
 from seqloss.recipes.stems.data import Words
@@ -41,12 +41,8 @@ def _read(record: RunRecord, task: EmbeddingTask) -> dict[str, Any]:
     nearest = find_nearest(embeddings[tested], embeddings, tested)
     recall = neighbor_recall(labels[tested], labels, nearest)
     figure = Figure(f"{recall:.2%}", f"recall at ten of test words among all {len(words)} words")
-    _, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    shown = tested[sizes[own[tested]] > 1]
-    shown = shown[np.linspace(0, len(shown) - 1, min(SHOWN, len(shown))).astype(int)]
-
-    def row_of(row: int) -> tuple[str, list[tuple[str, bool]], int]:
-        near = [(words[place], bool(labels[place] == labels[row])) for place in nearest[row]]
-        return words[row], near, int(sizes[own[row]]) - 1
-
-    return {"rows": [row_of(row) for row in shown], "count": len(words), "figures": (figure,)}
+    rows = [
+        (words[row], [(words[place], bool(labels[place] == labels[row])) for place in nearest[row]], int(others))
+        for row, others in zip(*choose_with_others(labels[tested], SHOWN), strict=True)
+    ]  # a stem is in one split with all its words
+    return {"rows": rows, "count": len(words), "figures": (figure,)}

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
 from torchmetrics import Metric as Accumulator
 
 from seqloss.data import Vocabulary
 from seqloss.errors import RunError
-from seqloss.recipes.embedding.metrics import Collected, NeighborRecall, find_nearest
+from seqloss.recipes.embedding.metrics import Collected, NeighborRecall
+from seqloss.recipes.embedding.neighbors import choose_with_others, find_nearest
 from seqloss.recipes.embedding.task import EmbeddingTask
 from seqloss.recipes.recognition.texts import read_vocabulary, vocabulary_file
 from seqloss.recipes.stems.data import Words, encode_word, load_data
@@ -114,8 +114,6 @@ def nearest_words(found: Collected, words: Sequence[str], count: int) -> list[tu
         words: in the same order.
         count: at most so many.
     """
-    _, own, sizes = np.unique(found.labels, return_inverse=True, return_counts=True)
-    shown = np.flatnonzero(sizes[own] > 1)
-    shown = shown[np.linspace(0, len(shown) - 1, min(count, len(shown))).astype(int)]
+    shown, _ = choose_with_others(found.labels, count)
     nearest = find_nearest(found.embeddings[shown], found.embeddings, shown)
     return [(words[row], [words[place] for place in near]) for row, near in zip(shown, nearest, strict=True)]

@@ -32,24 +32,22 @@ class Cell:
 
     Attributes:
         read: PyTorch's function for whole sequences.
-        module: the name of its class in torch.nn.
         states: 2 for an LSTM, otherwise 1.
         gates: blocks of rows of the weights.
         hold: what is added to each gate in the padding; empty if nothing needs to be.
     """
 
     read: Callable[..., Any]
-    module: str
     states: int
     gates: int
     hold: tuple[float, ...] = ()
 
 
 CELLS = {
-    "lstm": Cell(torch.lstm, "LSTM", 2, 4, (-HOLD, HOLD, 0.0, 0.0)),
-    "gru": Cell(torch.gru, "GRU", 1, 3),
-    "rnn_tanh": Cell(torch.rnn_tanh, "RNN", 1, 1),
-    "rnn_relu": Cell(torch.rnn_relu, "RNN", 1, 1, (-HOLD,)),
+    "lstm": Cell(torch.lstm, 2, 4, (-HOLD, HOLD, 0.0, 0.0)),
+    "gru": Cell(torch.gru, 1, 3),
+    "rnn_tanh": Cell(torch.rnn_tanh, 1, 1),
+    "rnn_relu": Cell(torch.rnn_relu, 1, 1, (-HOLD,)),
 }
 
 

@@ -14,6 +14,7 @@ from keras import ops
 from seqloss.keras import Greedy, Report, ctc_check, ctc_greedy, ctc_loss, ctc_posteriors
 
 from .frontend import Frontend
+from .gradients import GRADIENTS
 
 BACKEND = keras.config.backend()
 
@@ -58,7 +59,7 @@ class KerasFrontend(Frontend):
             def loss(x: Any) -> Any:
                 return ctc_loss(x, targets, *args, **options)
 
-            found, gradient = GRADIENTS[BACKEND](loss, x, upstream)
+            found, (gradient,) = GRADIENTS[BACKEND](loss, [x], upstream)
             assert keras.backend.standardize_dtype(gradient.dtype) == self.dtype
             gradient = ops.convert_to_numpy(gradient)
             return ops.convert_to_numpy(found), gradient.astype(np.float32) if self.half else gradient
@@ -114,35 +115,6 @@ def _without_python() -> Iterator[None]:
         frontend._python_may_be_called = before
 
 
-def _weights(upstream: Any, loss: Any) -> Any:
-    weights = np.ones(tuple(loss.shape)) if upstream is None else np.asarray(upstream)
-    return ops.cast(ops.convert_to_tensor(weights), loss.dtype)
-
-
-def _on_torch(loss: Any, x: Any, upstream: Any) -> tuple[Any, Any]:
-    x = x.detach().clone().requires_grad_()
-    found = loss(x)
-    found.backward(_weights(upstream, found))
-    return found.detach(), x.grad
-
-
-def _on_tensorflow(loss: Any, x: Any, upstream: Any) -> tuple[Any, Any]:
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        found = loss(x)
-    return found, tape.gradient(found, x, output_gradients=_weights(upstream, found))
-
-
-def _on_jax(loss: Any, x: Any, upstream: Any) -> tuple[Any, Any]:
-    import jax
-
-    found, pull = jax.vjp(loss, x)
-    return found, pull(_weights(upstream, found))[0]
-
-
-GRADIENTS = {"torch": _on_torch, "tensorflow": _on_tensorflow, "jax": _on_jax}
 SOON = {
     "torch": {"float16", "bfloat16", "float32", "float64"},
     "jax": {"float32"},

@@ -7,7 +7,6 @@ import warnings
 from dataclasses import dataclass, fields
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import torch
 
@@ -16,6 +15,7 @@ from seqloss.numpy import Alignment, Greedy, Report
 from seqloss.torch import ctc_align, ctc_check, ctc_greedy, ctc_loss, ctc_posteriors
 
 from .frontend import Frontend
+from .torch_tensors import as_floats, share_arrays
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,7 @@ class TorchFrontend(Frontend):
     aligns = True
 
     def tensor(self, values: Any) -> torch.Tensor:
-        array = np.asarray(values)
-        if array.dtype.kind != "f" and array.dtype != ml_dtypes.bfloat16:
-            array = array.astype(np.float64)
-        return _shared(array).to(getattr(torch, self.dtype))
+        return as_floats(values, self.dtype)
 
     def rounded(self, values: Any) -> np.ndarray:
         return self.tensor(values).double().cpu().numpy()
@@ -36,13 +33,13 @@ class TorchFrontend(Frontend):
         return self.tensor(scores).log_softmax(-1).double().cpu().numpy()
 
     def loss(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
-        return ctc_loss(self.tensor(logits), *map(_integers, (targets, *args)), **_all_integers(options)).cpu().numpy()
+        return ctc_loss(self.tensor(logits), *map(share_arrays, (targets, *args)), **_share_all(options)).cpu().numpy()
 
     def loss_and_grad(
         self, logits: Any, targets: Any, *args: Any, upstream: Any = None, **options: Any
     ) -> tuple[np.ndarray, np.ndarray]:
         x = self.tensor(logits).detach().requires_grad_()
-        loss = ctc_loss(x, *map(_integers, (targets, *args)), **_all_integers(options))
+        loss = ctc_loss(x, *map(share_arrays, (targets, *args)), **_share_all(options))
         weights = np.ones(tuple(loss.shape)) if upstream is None else np.array(upstream)
         loss.backward(torch.from_numpy(weights).to(loss))
         assert x.grad is not None
@@ -51,36 +48,22 @@ class TorchFrontend(Frontend):
         return loss.detach().cpu().numpy(), gradient.cpu().numpy()
 
     def posteriors(self, logits: Any, targets: Any, *args: Any, **options: Any) -> np.ndarray:
-        args = map(_integers, (targets, *args))
-        return ctc_posteriors(self.tensor(logits), *args, **_all_integers(options)).cpu().numpy()
+        args = map(share_arrays, (targets, *args))
+        return ctc_posteriors(self.tensor(logits), *args, **_share_all(options)).cpu().numpy()
 
     def align(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Alignment:
-        found = ctc_align(self.tensor(logits), *map(_integers, (targets, *args)), **_all_integers(options))
+        found = ctc_align(self.tensor(logits), *map(share_arrays, (targets, *args)), **_share_all(options))
         return Alignment(*(getattr(found, field.name).cpu().numpy() for field in fields(found)))
 
     def check(self, logits: Any, targets: Any, *args: Any, **options: Any) -> Report:
-        return ctc_check(self.tensor(logits), *map(_integers, (targets, *args)), **_all_integers(options))
+        return ctc_check(self.tensor(logits), *map(share_arrays, (targets, *args)), **_share_all(options))
 
     def greedy(self, logits: Any, *args: Any, **options: Any) -> list[Greedy]:
-        return ctc_greedy(self.tensor(logits), *map(_integers, args), **_all_integers(options))
+        return ctc_greedy(self.tensor(logits), *map(share_arrays, args), **_share_all(options))
 
 
-def _shared(array: np.ndarray) -> torch.Tensor:
-    """A tensor over the array's own memory."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        if array.dtype == ml_dtypes.bfloat16:
-            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-        return torch.from_numpy(array)
-
-
-def _integers(values: Any) -> Any:
-    """Arrays as tensors, as people have them; lists and options as they are."""
-    return _shared(values) if isinstance(values, np.ndarray) else values
-
-
-def _all_integers(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: _integers(value) for name, value in options.items()}
+def _share_all(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: share_arrays(value) for name, value in options.items()}
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,9 @@ from seqloss.contract.neighbors import (
     needs_float64,
     warn_of_lone_points,
 )
+from seqloss.contract.options import check_option
 from seqloss.contract.pairs import ClassReduction, Hinge, Negatives, check_margin, check_pair_reduction
-from seqloss.contract.points import PointReduction, check_option, check_point_labels, check_points, check_same_shapes
+from seqloss.contract.points import PointReduction, check_point_labels, check_points, check_same_shapes
 from seqloss.contract.probabilities import (
     SUM_SLACK,
     look_like_probabilities,

@@ -5,13 +5,14 @@ The symbols in brackets are Graves' (2006).
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
 from seqloss import errors
 from seqloss.contract.arrays import Batch, bad_rows
 from seqloss.contract.constants import NORMALIZATION_SLACK
+from seqloss.contract.options import check_option
 from seqloss.contract.probabilities import describe_probabilities, look_like_probabilities
 from seqloss.contract.reductions import check_reduction
 
@@ -26,8 +27,7 @@ BLOCK = 1 << 16
 
 def check_options(infeasible: str, reduction: str, denominator: float | None) -> None:
     """Raise `OptionError` for a word that the contract does not know."""
-    if infeasible not in get_args(Infeasible):
-        raise errors.unknown_option("infeasible", infeasible, get_args(Infeasible))
+    check_option("infeasible", infeasible, Infeasible)
     check_reduction(reduction, denominator)
 
 

@@ -7,7 +7,8 @@ from numbers import Real
 from typing import Literal
 
 from seqloss import errors
-from seqloss.contract.points import PointReduction, check_option
+from seqloss.contract.options import check_option
+from seqloss.contract.points import PointReduction
 from seqloss.contract.reductions import check_reduction
 
 ClassReduction = Literal["sum", "mean"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from seqloss import errors
 from seqloss.contract.forms import Form
@@ -12,12 +12,6 @@ PointReduction = Literal["none", "sum", "mean"]
 
 Shape = Sequence[Any]
 """A size is None where TensorFlow knows it only when the graph runs."""
-
-
-def check_option(name: str, found: object, known: Any) -> None:
-    """Raise `OptionError` for a value that is not one of a `Literal`."""
-    if found not in get_args(known):
-        raise errors.unknown_option(name, found, get_args(known))
 
 
 def check_points(name: str, shape: Shape, axes: str = "(batch, classes)") -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Real
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from seqloss import errors
 from seqloss.contract.constants import SMALLEST
+from seqloss.contract.options import check_option
 
 Reduction = Literal["none", "sum", "mean", "batch", "labels"]
 
@@ -54,8 +55,7 @@ Then the mean over items of loss per label is the sum divided by the number of a
 
 def check_reduction(reduction: str, denominator: float | None) -> None:
     """Raise `OptionError` for an unknown reduction, or for a denominator that does not fit it."""
-    if reduction not in get_args(Reduction):
-        raise errors.unknown_option("reduction", reduction, get_args(Reduction))
+    check_option("reduction", reduction, Reduction)
     if denominator is not None and reduction != "sum":
         raise errors.OptionError(
             f'denominator: goes with reduction="sum" only, found reduction={reduction!r}; '

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from seqloss.torch._compat import has_tangent, needs_graph, transforms_are_active
+from seqloss.torch._compat import has_tangent, transforms_are_active
 from seqloss.torch.tracing import has_no_values
 
 
@@ -35,6 +35,4 @@ class _ShutPadding(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         (real,) = ctx.saved_tensors
-        if needs_graph():
-            return torch.where(real[:, :, None], gradient, 0.0), None
         return gradient.masked_fill_(~real[:, :, None], 0.0), None

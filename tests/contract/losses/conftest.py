@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
-from .point_frontends import PointFrontend, params
+from .frontends import BACKEND, TYPES, LossFrontend, TorchFuncFrontend, params
 
 if os.environ.get("TRITON_INTERPRET") == "1" or os.environ.get("SEQLOSS_FRONTENDS") == "triton":
     collect_ignore_glob = ["test_*.py"]  # these losses have no Triton kernels
@@ -40,23 +41,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.long)
 
 
-@pytest.fixture(params=params())
-def points_frontend(request: pytest.FixtureRequest) -> PointFrontend:
+def point_params(*types: str) -> list[Any]:
+    """In PyTorch the loss is computed by blocks, as in a training, or whole, as under the transforms of torch.func."""
+    return params(types, *([] if BACKEND else [TorchFuncFrontend]))
+
+
+@pytest.fixture(params=point_params(*TYPES))
+def points_frontend(request: pytest.FixtureRequest) -> LossFrontend:
     return request.param
 
 
-@pytest.fixture(params=params(lambda frontend: frontend.dtype in ("float32", "float64")))
-def precise_points_frontend(request: pytest.FixtureRequest) -> PointFrontend:
+@pytest.fixture(params=point_params("float32", "float64"))
+def precise_points_frontend(request: pytest.FixtureRequest) -> LossFrontend:
     return request.param
 
 
-@pytest.fixture(params=params(lambda frontend: frontend.dtype == "float32"))
-def float32_points_frontend(request: pytest.FixtureRequest) -> PointFrontend:
+@pytest.fixture(params=point_params("float32"))
+def float32_points_frontend(request: pytest.FixtureRequest) -> LossFrontend:
     return request.param
 
 
-@pytest.fixture(params=params(lambda frontend: frontend.dtype == "float64"))
-def float64_points_frontend(request: pytest.FixtureRequest) -> PointFrontend:
+@pytest.fixture(params=point_params("float64"))
+def float64_points_frontend(request: pytest.FixtureRequest) -> LossFrontend:
     return request.param
 
 

@@ -10,15 +10,14 @@ import pytest
 from seqloss.errors import DTypeError, OptionError, ShapeError
 from seqloss.numpy import Report
 
-from .pair_frontends import PairFrontend, frontends
+from .frontends import LossFrontend, params
 from .test_cosine_triplet import integers
 
-pytestmark = pytest.mark.parametrize("frontend", frontends())
+pytestmark = pytest.mark.parametrize("frontend", params())
 
 
-def check(frontend: PairFrontend, x: object, axis: int = -1) -> Report:
-    with frontend.precision():
-        return frontend.call("check_probabilities", [frontend.tensor(x)], axis)
+def check(frontend: LossFrontend, x: object, axis: int = -1) -> Report:
+    return frontend.call("check_probabilities", [x], axis)
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:
@@ -26,7 +25,7 @@ def softmax(x: np.ndarray, axis: int) -> np.ndarray:
     return powers / powers.sum(axis=axis, keepdims=True)
 
 
-def test_softmax_in_any_type_passes(frontend: PairFrontend) -> None:
+def test_softmax_in_any_type_passes(frontend: LossFrontend) -> None:
     x = softmax(np.random.default_rng(1).normal(size=(4, 3, 100)) * 3, 2)
     report = check(frontend, x)
     assert report.ok
@@ -53,7 +52,7 @@ def test_softmax_in_any_type_passes(frontend: PairFrontend) -> None:
         ([math.inf, 0.5, 0.5], "non-finite", "found inf"),
     ],
 )
-def test_a_bad_row_is_reported_with_its_cause(frontend: PairFrontend, row: list[float], kind: str, words: str) -> None:
+def test_a_bad_row_is_reported_with_its_cause(frontend: LossFrontend, row: list[float], kind: str, words: str) -> None:
     good = [0.5, 0.25, 0.25]
     report = check(frontend, [good, row, good, row])
     assert [finding.row for finding in report.findings] == [1, 3]
@@ -63,7 +62,7 @@ def test_a_bad_row_is_reported_with_its_cause(frontend: PairFrontend, row: list[
     assert str(report).startswith("2 of 4 samples invalid: 2 ")
 
 
-def test_a_softmax_over_another_axis_is_recognised(frontend: PairFrontend) -> None:
+def test_a_softmax_over_another_axis_is_recognised(frontend: LossFrontend) -> None:
     x = softmax(np.random.default_rng(2).normal(size=(2, 5, 4)), 1)
     report = check(frontend, x)
     assert report.counts == {"axis": 10}
@@ -76,11 +75,11 @@ def test_a_softmax_over_another_axis_is_recognised(frontend: PairFrontend) -> No
     assert check(frontend, x).counts == {"normalization": 10}, "not in the whole array"
 
 
-def test_mistakes_are_named(frontend: PairFrontend) -> None:
+def test_mistakes_are_named(frontend: LossFrontend) -> None:
     for axis in (2, -3):
         with pytest.raises(OptionError, match=rf"axis: found {axis}, expected -2 to 1 for an array of 2 axes"):
             check(frontend, [[1.0]], axis)
     with pytest.raises(ShapeError, match=r"x: expected shape \(..., classes\), found \(\)"):
         check(frontend, 1.0)
     with pytest.raises(DTypeError, match=r"x: expected float16, bfloat16, float32 or float64, found .*int32"):
-        frontend.call("check_probabilities", [integers(frontend)])
+        frontend.function("check_probabilities")(integers(frontend))

@@ -9,13 +9,13 @@ import pytest
 
 from seqloss import errors
 
-from .step_frontends import StepFrontend, step_params
+from .frontends import LossFrontend, params
 
 X, Y, NUMBERS = np.zeros((2, 3, 4)), np.array([[1, 2, 3], [0, -1, -1]]), np.zeros((2, 3, 4))
 
 
-@pytest.fixture(params=step_params(("float32",)))
-def steps(request: pytest.FixtureRequest) -> StepFrontend:
+@pytest.fixture(params=params(("float32",)))
+def steps(request: pytest.FixtureRequest) -> LossFrontend:
     return request.param
 
 
@@ -57,42 +57,42 @@ CROSS_ENTROPY: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]
 
 @pytest.mark.parametrize("args, options, error, words", CROSS_ENTROPY, ids=lambda value: None)  # noqa: PT006
 def test_cross_entropy_refuses(
-    steps: StepFrontend, args: tuple[Any, ...], options: dict[str, Any], error: type[Exception], words: str
+    steps: LossFrontend, args: tuple[Any, ...], options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        steps.value("masked_cross_entropy", X, *args, **options)
+        steps.value("masked_cross_entropy", [X], *args, **options)
 
 
-def test_scores_of_a_wrong_form_are_named(steps: StepFrontend) -> None:
+def test_scores_of_a_wrong_form_are_named(steps: LossFrontend) -> None:
     with pytest.raises(errors.ShapeError, match=r"logits: expected shape \(batch, time, classes\), found \(2, 3\)"):
-        steps.value("masked_cross_entropy", X[..., 0], Y, padding=-1)
+        steps.value("masked_cross_entropy", [X[..., 0]], Y, padding=-1)
     with pytest.raises(errors.ShapeError, match="At least one class"):
-        steps.value("masked_cross_entropy", X[..., :0], Y, padding=-1)
+        steps.value("masked_cross_entropy", [X[..., :0]], Y, padding=-1)
     with pytest.raises(errors.ShapeError, match=r"predictions: expected shape \(batch, time\) or"):
-        steps.value("masked_squared_error", X[0, 0], X[0, 0])
+        steps.value("masked_squared_error", [X[0, 0]], X[0, 0])
     with pytest.raises(errors.ShapeError, match=r"per_step: expected shape \(batch, time\), found \(2, 3, 4\)"):
-        steps.value("time_weighted", X)
+        steps.value("time_weighted", [X])
 
 
 @pytest.mark.parametrize("name", ["masked_squared_error", "masked_absolute_error"])
-def test_errors_broadcast_nothing(steps: StepFrontend, name: str) -> None:
+def test_errors_broadcast_nothing(steps: LossFrontend, name: str) -> None:
     with pytest.raises(
         errors.ShapeError, match=r"targets: expected shape \(2, 3, 4\), .* found \(2, 3, 1\).*x\[\.\.\., 0\]"
     ):
-        steps.value(name, X, NUMBERS[..., :1])
+        steps.value(name, [X], NUMBERS[..., :1])
     with pytest.raises(errors.DTypeError, match="targets: expected numbers"):
-        steps.value(name, X, NUMBERS == 0)
+        steps.value(name, [X], NUMBERS == 0)
     with pytest.raises(errors.OptionError, match="padding: expected a number"):
-        steps.value(name, X, NUMBERS, padding="0")
+        steps.value(name, [X], NUMBERS, padding="0")
     with pytest.raises(errors.LengthError, match=r"lengths\[0\]: found 9"):
-        steps.value(name, X, NUMBERS, np.array([9, 1]))
+        steps.value(name, [X], NUMBERS, np.array([9, 1]))
 
 
-def test_weights_that_are_none_are_refused(steps: StepFrontend) -> None:
+def test_weights_that_are_none_are_refused(steps: LossFrontend) -> None:
     x = np.zeros((2, 3))
     with pytest.raises(errors.OptionError, match="weight: found 'cubic', expected one of 'sqrt', 'linear'"):
-        steps.value("time_weighted", x, weight="cubic")
+        steps.value("time_weighted", [x], weight="cubic")
     with pytest.raises(errors.ShapeError, match=r"weight: the callable returned shape \(2, 2\), expected \(2, 3\)"):
-        steps.value("time_weighted", x, weight=lambda step: step[:, :2])
+        steps.value("time_weighted", [x], weight=lambda step: step[:, :2])
     with pytest.raises(errors.LengthError, match=r"lengths\[1\]: found 4"):
-        steps.value("time_weighted", x, np.array([1, 4]))
+        steps.value("time_weighted", [x], np.array([1, 4]))

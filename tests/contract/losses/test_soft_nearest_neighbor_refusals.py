@@ -9,7 +9,7 @@ import pytest
 
 from seqloss import errors
 
-from .point_frontends import PointFrontend
+from .frontends import LossFrontend
 
 POINTS = np.random.default_rng(0).normal(size=(4, 2))
 LABELS = np.array([0, 0, 1, 1])
@@ -66,32 +66,34 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_wrong_argument_is_named_with_what_to_do(float32_points_frontend: PointFrontend, wrong: str) -> None:
+def test_a_wrong_argument_is_named_with_what_to_do(float32_points_frontend: LossFrontend, wrong: str) -> None:
     change, error, words = WRONG[wrong]
     given = {"points": POINTS, "labels": LABELS, **change}
     with pytest.raises(error, match=words):
-        float32_points_frontend.loss(given.pop("points"), given.pop("labels"), **given)
+        float32_points_frontend.value("soft_nearest_neighbor", [given.pop("points")], given.pop("labels"), **given)
 
 
 @pytest.mark.parametrize("call", ["loss", "loss_and_grad", "refused"])
 @pytest.mark.parametrize("writable", [True, False], ids=["writable", "read-only"])
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-def test_the_callers_arrays_keep_their_bytes(points_frontend: PointFrontend, call: str, writable: bool) -> None:
-    points, labels = POINTS.astype(points_frontend.stored), LABELS.copy()
+def test_the_callers_arrays_keep_their_bytes(points_frontend: LossFrontend, call: str, writable: bool) -> None:
+    points, labels = points_frontend.stored(POINTS).copy(), LABELS.copy()
     for array in (points, labels):
         array.flags.writeable = writable
     before = points.tobytes(), labels.tobytes()
     if call == "refused":
         with pytest.raises(errors.ShapeError):
-            points_frontend.loss(points, labels[:3])
+            points_frontend.value("soft_nearest_neighbor", [points], labels[:3])
     elif call == "loss":
-        points_frontend.loss(points, labels, metric="cosine", reduction="none")
+        points_frontend.value("soft_nearest_neighbor", [points], labels, metric="cosine", reduction="none")
     else:
-        points_frontend.loss_and_grad(points, labels)
+        points_frontend.value_and_grads("soft_nearest_neighbor", [points], labels, learnt={"temperature": 1.0})
     assert (points.tobytes(), labels.tobytes()) == before
 
 
-def test_lists_and_strides_are_taken(precise_points_frontend: PointFrontend) -> None:
-    wide = np.random.default_rng(1).normal(size=(3, 8)).astype(precise_points_frontend.stored)
-    turned, expected = wide.T[::2], precise_points_frontend.loss(wide.T[::2].copy(), LABELS)
-    np.testing.assert_array_equal(precise_points_frontend.loss(turned, LABELS.tolist()), expected)
+def test_lists_and_strides_are_taken(precise_points_frontend: LossFrontend) -> None:
+    wide = precise_points_frontend.stored(np.random.default_rng(1).normal(size=(3, 8)))
+    turned, expected = wide.T[::2], precise_points_frontend.value("soft_nearest_neighbor", [wide.T[::2].copy()], LABELS)
+    np.testing.assert_array_equal(
+        precise_points_frontend.value("soft_nearest_neighbor", [turned], LABELS.tolist()), expected
+    )

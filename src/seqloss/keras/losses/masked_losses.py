@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import keras
@@ -96,8 +97,9 @@ class _ErrorLoss(StepLoss):
         real = find_real_steps(y_true, mask, self.padding)
         return self.error(y_pred, y_true, real), real
 
+    @abstractmethod
     def error(self, y_pred: Any, y_true: Any, real: Any) -> Any:
-        raise NotImplementedError
+        """The error of each step, (batch, time), 0 where it is not real."""
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"padding": self.padding}

@@ -1,29 +1,22 @@
-"""Time of recurrent layers on uneven batches, beside torch's packed path written by hand.
+"""Recurrent layers on uneven batches, beside torch's packed path written by hand.
 
-    python benchmarks/recurrent.py [--calls 5] [--threads 1 2] [--write]
-
-Forward and backward of one bidirectional layer. The contestants take turns, so that a change of the machine's speed
-meets all of them, and give the same values before anything is measured. Lengths are from a third of the time axis to
-all of it. Times are processor time, which other programs on the machine disturb less than the clock.
+Forward and backward of one bidirectional layer. Lengths are from a third of the time axis to all of it. Before anything
+is measured, the two give the same values. Bytes are those that the graph keeps for the backward.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import torch
-from machine import machine
+from interleaved import Figures, time_in_turns
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqloss.torch.nn import Recurrent
 
-RESULTS = Path(__file__).parent / "results" / "recurrent.json"
 CELLS: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 SHAPES = {"speech": (16, 150, 80, 128), "words": (32, 40, 64, 128)}
 """Name of a batch: rows, time, features, hidden."""
@@ -51,44 +44,45 @@ def contestants(cell: str, features: int, hidden: int) -> dict[str, Layer]:
     }
 
 
-def compare(cell: str, shape: str, calls: int) -> dict[str, dict[str, float]]:
+def measure(rounds: int) -> dict[str, Figures]:
+    """Each cell and batch, on one thread and on two."""
+    found = {}
+    threads = torch.get_num_threads()
+    for used in (1, 2):
+        torch.set_num_threads(used)
+        for cell in CELLS:
+            for shape in SHAPES:
+                found[f"{cell}, {shape}, threads {used}"] = compare(cell, shape, rounds)
+    torch.set_num_threads(threads)
+    return found
+
+
+def compare(cell: str, shape: str, rounds: int) -> Figures:
     batch, steps, features, hidden = SHAPES[shape]
     layers = contestants(cell, features, hidden)
     x = torch.randn(batch, steps, features, requires_grad=True)
     lengths = torch.randint(steps // 3, steps + 1, (batch,))
     torch.testing.assert_close(layers["seqloss"](x, lengths), layers["packed"](x, lengths), rtol=1e-4, atol=1e-5)
-    spent: dict[str, list[float]] = {name: [] for name in layers}
-    for call in range(calls + 1):
-        for name, layer in layers.items():
-            start = time.process_time()
-            layer(x, lengths).sum().backward()
-            if call:
-                spent[name].append(1e3 * (time.process_time() - start))
-    return {
-        name: {"ms": statistics.median(times), "fastest_ms": min(times), "slowest_ms": max(times)}
-        for name, times in spent.items()
-    }
+    found = time_in_turns({name: partial(both_ways, layer, x, lengths) for name, layer in layers.items()}, rounds)
+    for name, layer in layers.items():
+        found[name]["saved_megabytes"] = round(saved_bytes(layer, x, lengths) / 1e6, 1)
+    return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=5)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
-    options = parser.parse_args()
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for threads in options.threads:
-        torch.set_num_threads(threads)
-        for cell in CELLS:
-            for shape in SHAPES:
-                case = f"{cell}, {shape}, threads {threads}"
-                found[case] = compare(cell, shape, options.calls)
-                figures = "".join(f"  {name} {one['ms']:7.1f} ms" for name, one in found[case].items())
-                print(f"{case:26}{figures}", flush=True)
-    if options.write:
-        result = {"machine": machine("torch"), "calls": options.calls, "shapes": SHAPES, "cases": found}
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+def both_ways(layer: Layer, x: Tensor, lengths: Tensor) -> None:
+    layer(x, lengths).sum().backward()
 
 
-if __name__ == "__main__":
-    main()
+def saved_bytes(layer: Layer, x: Tensor, lengths: Tensor) -> int:
+    """Of all storages that the graph keeps, each counted once."""
+    sizes: dict[int, int] = {}
+    kept = []  # so that no address is used twice
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        layer(x, lengths)
+    return sum(sizes.values())

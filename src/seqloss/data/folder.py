@@ -29,8 +29,9 @@ TEXT_SUFFIXES = frozenset((".csv", ".tsv", ".txt", ".json", ".jsonl"))
 
 OTHER_TEXT_SUFFIXES = frozenset(
     (
-        ".arrow", ".box", ".h5", ".hocr", ".html", ".mat", ".mdb", ".npy", ".npz", ".ods", ".parquet", ".pkl", ".xls",
-        ".xlsx", ".xml", ".yaml", ".yml",
+        ".arrow", ".box", ".ctm", ".eaf", ".h5", ".hocr", ".html", ".lab", ".mat", ".mdb", ".npy", ".npz", ".ods",
+        ".parquet", ".pkl", ".scp", ".srt", ".stm", ".textgrid", ".trn", ".vtt", ".wrd", ".xls", ".xlsx", ".xml",
+        ".yaml", ".yml",
     )
 )  # fmt: skip
 """Files that may hold the texts of a data set, but cannot be read."""
@@ -107,7 +108,11 @@ class Folder:
     def text_files(self) -> tuple[str, ...]:
         """Files anywhere below `root` that may hold texts."""
         suffixes = TEXT_SUFFIXES | OTHER_TEXT_SUFFIXES
-        return tuple(name for name in self.files if PurePosixPath(name).suffix.lower() in suffixes)
+        return tuple(
+            name
+            for name in self.files
+            if (path := PurePosixPath(name)).suffix.lower() in suffixes or path.name == "text"
+        )
 
     def text_path(self, file: str) -> Path:
         """The path of a file of texts.

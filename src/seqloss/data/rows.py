@@ -113,7 +113,7 @@ def _make_rows(folder: Folder, records: Sequence[Record], names: ItemNames) -> t
         if isinstance(row, BadRow):
             bad.append(row)
         elif row.path in first:
-            other = describe_location(first[row.path])
+            other = describe_location(first[row.path], row.file)
             bad.append(BadRow(row.file, row.row, f"{row.name}: the same {folder.item} as {other}"))
         else:
             first[row.path] = row
@@ -190,6 +190,8 @@ def _describe_unread(folder: Folder, rows: Sequence[Row], bad: Sequence[BadRow],
     return lines
 
 
-def describe_location(row: Row) -> str:
-    """The line or name of a row, for messages about another row."""
-    return f"line {row.row}" if row.row is not None else row.name
+def describe_location(row: Row, file: str) -> str:
+    """The line or name of a row, for messages about another row, of a file."""
+    if row.row is None:
+        return row.name
+    return f"line {row.row}" if row.file == file else f"line {row.row} of {row.file}"

@@ -74,14 +74,25 @@ def check_recordings(
     check = partial(
         _check_row, symbols=symbols, known=known, cache=cache, count=frames_of_samples, subsampling=subsampling
     )
-    items, bad = check_in_threads(rows, bad, check, progress)
+    return check_in_threads(rows, bad, check, progress)
+
+
+def refuse_other_widths(items: Sequence[Recording], bad: Sequence[BadRow]) -> tuple[list[Recording], list[BadRow]]:
+    """Leave out the recordings of all splits whose features are not of the kind that most are.
+
+    Args:
+        items: valid rows, those of training first: of two equally frequent kinds, the first one is kept.
+        bad: invalid rows that are known already.
+
+    Returns:
+        the rows that one network can read, and all invalid ones, those of `bad` included.
+    """
     widths = Counter(item.width for item in items)
     if len(widths) < 2:
-        return items, bad
+        return list(items), list(bad)
     usual = widths.most_common(1)[0][0]
-    bad += [_other_width(item, usual) for item in items if item.width != usual]
-    kept = [item for item in items if item.width == usual]
-    return kept, in_file_order(bad)
+    others = [_other_width(item, usual) for item in items if item.width != usual]
+    return [item for item in items if item.width == usual], in_file_order([*bad, *others])
 
 
 def _check_row(

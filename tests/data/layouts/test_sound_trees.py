@@ -103,6 +103,54 @@ def test_commands_and_segments_of_kaldi_are_refused(tmp_path: Path) -> None:
         read_rows(tmp_path, kind=SOUNDS)
 
 
+def test_an_utterance_of_kaldi_that_is_there_twice_is_a_bad_row(tmp_path: Path) -> None:
+    for name in "abc":
+        record(tmp_path / f"{name}.wav", name)
+    write(tmp_path / "wav.scp", "a a.wav\na b.wav\nb c.wav\n")
+    write(tmp_path / "text", "a apple\nb pear\nb fig\n")
+    found = read_rows(tmp_path, kind=SOUNDS)
+    assert [(row.name, row.text) for row in found.rows] == [("a.wav", "apple"), ("c.wav", "pear")]
+    assert [(Path(row.file).name, row.row, row.reason) for row in found.bad] == [
+        ("wav.scp", 2, "utterance a is in line 1 already; keep one of the lines"),
+        ("text", 3, "utterance b is in line 2 already; keep one of the lines"),
+    ]
+
+
+def test_a_recording_in_the_files_of_two_splits_is_a_bad_row(tmp_path: Path) -> None:
+    SOUND_TREES["kaldi"](tmp_path)
+    write(tmp_path / "test/wav.scp", "spk2-c train/a.wav\n")
+    [bad] = read_rows(tmp_path, kind=SOUNDS).bad
+    assert bad.reason == f"train/a.wav: the same recording as line 1 of {tmp_path / 'test/text'}"
+
+
+@pytest.mark.parametrize("name", ["data/train/text", "text", "wav.scp", "1.lab", "1.TextGrid", "all.ctm", "talk.srt"])
+def test_names_of_recordings_are_no_texts_beside_files_that_may_hold_them(name: str, tmp_path: Path) -> None:
+    record(tmp_path / "1.wav", "a")
+    write(tmp_path / name, "1 apple\n")
+    with pytest.raises(DataError, match="so the file names are not taken as texts"):
+        read_rows(tmp_path, kind=SOUNDS)
+    assert [row.text for row in read_rows(tmp_path, kind=SOUNDS, layout="file-names").rows] == ["1"]
+
+
+def test_a_manifest_of_nemo_of_another_name_is_pointed_to(tmp_path: Path) -> None:
+    SOUND_TREES["nemo"](tmp_path)
+    (tmp_path / "test_manifest.json").unlink()
+    (tmp_path / "train_manifest.json").rename(tmp_path / "corpus.json")
+    with pytest.raises(DataError, match="if corpus.json has them, give --data .*corpus.json; "):
+        read_rows(tmp_path, kind=SOUNDS)
+    assert [row.text for row in read_rows(tmp_path / "corpus.json", kind=SOUNDS).rows] == ["apple", "pear"]
+
+
+def test_a_line_of_ljspeech_with_another_number_of_columns_is_a_bad_row(tmp_path: Path) -> None:
+    SOUND_TREES["ljspeech"](tmp_path)
+    record(tmp_path / "wavs/4.wav", "a")
+    with (tmp_path / "metadata.csv").open("a") as file:
+        file.write("4|either|or|both\n")
+    assert [row.reason for row in read_rows(tmp_path, kind=SOUNDS).bad] == [
+        "4 columns, the first line has 3; write as many, and no bar inside of a text"
+    ]
+
+
 def test_absolute_paths_inside_the_folder_are_read_and_others_are_not(tmp_path: Path) -> None:
     record(tmp_path / "data/a.wav", "a")
     record(tmp_path / "b.wav", "b")

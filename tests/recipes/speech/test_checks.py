@@ -43,6 +43,22 @@ def test_all_kinds_of_bad_rows_are_reported_at_once(speech_task, tmp_path: Path)
     assert found[6].startswith("../x.wav: leads out of the data folder")
 
 
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_features_among_sounds_are_refused_in_every_split(split: str, speech_task, tmp_path: Path) -> None:
+    """Most rows of the held-out splits may be of another kind than most rows of all."""
+    data = tmp_path / "data"
+    data.mkdir()
+    names = [f"other{n}.npy" for n in range(4)]
+    for name in names:
+        np.save(data / name, np.random.default_rng(0).normal(size=(50, 13)).astype(np.float32))
+    task = speech_task(write_tones(data, "".join(f"{name},c,{split}\n" for name in names)))
+    reason = "features of 13 values, while most others are a sound; train them separately"
+    assert reasons(task) == [f"{name}: {reason}" for name in names]
+    loaded = task.load_data(skip_bad=True)
+    assert task.vocabulary.characters == (" ", "a", "b")
+    assert sum(map(len, loaded.sources.values())) == 10
+
+
 def test_a_text_that_would_fit_with_less_subsampling_says_so(speech_task, tmp_path: Path) -> None:
     data = tmp_path / "data"
     record(data / "short.wav", "a")

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from seqloss.data.vocabulary import Vocabulary
+from seqloss.errors import DataError
 from seqloss.recipes import load_task
 from seqloss.recipes.recognition.segments import Segment
-from seqloss.recipes.speech.data import Features
+from seqloss.recipes.speech.data import Features, Form
 from seqloss.recipes.speech.transcripts import (
     BestPath,
     chunks_of_file,
@@ -81,7 +82,7 @@ def test_chunks_give_the_frames_of_the_whole(seconds: float, subsampling: int, t
     write_noise(tmp_path / "a.wav", seconds)
     features, network = Features(16000), Loudest(subsampling)
     paths = []
-    for part, before, after in chunks_of_file(tmp_path / "a.wav", features, 80, subsampling):
+    for part, before, after in chunks_of_file(tmp_path / "a.wav", features, Form(80, spectral=True), subsampling):
         assert len(part) <= 48 * 100 + 1
         logits, frames = network(part[None], torch.tensor([len(part)]))
         paths.append(find_best_path(logits[0, before : int(frames[0]) - after]))
@@ -96,10 +97,24 @@ def test_chunks_of_features_give_the_frames_of_the_whole(frames: int, tmp_path: 
     whole = np.random.default_rng(0).normal(size=(frames, 13)).astype(np.float32)
     np.save(tmp_path / "a.npy", whole)
     paths = []
-    for part, before, after in chunks_of_file(tmp_path / "a.npy", Features(16000), 13, 4):
+    for part, before, after in chunks_of_file(tmp_path / "a.npy", Features(16000), Form(13, spectral=False), 4):
         logits, lengths = Loudest(4)(part[None], torch.tensor([len(part)]))
         paths.append(find_best_path(logits[0, before : int(lengths[0]) - after]))
     np.testing.assert_array_equal(join_paths(paths).classes, whole[::4].argmax(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "message"),
+    [
+        ("a.npy", Form(80, spectral=True), "this run was trained on sounds; give the recording itself"),
+        ("a.wav", Form(80, spectral=False), "this run was trained on features of 80 values; compute those"),
+    ],
+)
+def test_sounds_and_features_are_not_taken_for_each_other(name: str, form: Form, message: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(50, 80)).astype(np.float32))
+    write_noise(tmp_path / "a.wav", 0.5)
+    with pytest.raises(DataError, match=message):
+        next(chunks_of_file(tmp_path / name, Features(16000), form, 4))
 
 
 def test_a_run_transcribes_with_times(train_speech, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from seqloss.data.folder import SPLITS, TEXT_SUFFIXES, Folder
 from seqloss.data.layouts import file_names, label_number, labels, layouts_of, manifest, mjsynth, pairs
 from seqloss.data.layouts.file_names import list_first
 from seqloss.data.layouts.layout import Layout
+from seqloss.data.layouts.nemo import has_keys
+from seqloss.data.paths import SOUNDS
 from seqloss.errors import DataError, OptionError
 
 
@@ -85,7 +87,10 @@ def _describe_none(folder: Folder) -> str:
                 options = f"--data {inner.root} {folder.kind.option} {inner.images}"
                 return f"{folder.root}: the texts of {place} are in {part}; give {options}"
     if folder.items and folder.text_files:
-        tables = sorted(filter(_is_table, folder.text_files), key=_rank_of_split)
+        tables = [
+            file for file in folder.text_files if _is_table(file) or folder.kind is SOUNDS and has_keys(folder, file)
+        ]
+        tables.sort(key=_rank_of_split)
         first = f"if {tables[0]} has them, give --data {folder.root / tables[0]}; " if tables else ""
         names = list_first(PurePosixPath(item).stem for item in folder.items)
         return (

@@ -41,21 +41,38 @@ def _read_one(folder: Folder, file: str) -> list[Record]:
             "first (extract-segments in Kaldi), and list those in wav.scp."
         )
     text = str(PurePosixPath(file).parent / "text")
-    paths = {name: (number, path) for number, name, path in _read_pairs(folder, file)}
-    records = []
-    for number, name, words in _read_pairs(folder, text):
-        scp, path = paths.pop(name, (None, ""))
-        if scp is None:
+    paths, records = _read_unique(folder, file)
+    texts, repeated = _read_unique(folder, text)
+    records += repeated
+    for name, (number, words) in texts.items():
+        if name not in paths:
             problem = f"utterance {name} is not in {file}; add it, or remove the line"
             records.append(Record(text, number, problem=problem))
-        elif path.endswith("|"):
+            continue
+        scp, path = paths[name]
+        if path.endswith("|"):
             problem = f"{name} is a command, {path!r}; run it once, and write the path of its output instead"
             records.append(Record(file, scp, problem=problem))
         else:
             records.append(Record(text, number, path, words, split_of_file(file)))
     for name, (number, _) in paths.items():
-        records.append(Record(file, number, problem=f"utterance {name} is not in {text}; add it, or remove the line"))
+        if name not in texts:
+            problem = f"utterance {name} is not in {text}; add it, or remove the line"
+            records.append(Record(file, number, problem=problem))
     return records
+
+
+def _read_unique(folder: Folder, file: str) -> tuple[dict[str, tuple[int, str]], list[Record]]:
+    """(line, value) of each utterance; and the lines of utterances that were there before."""
+    found: dict[str, tuple[int, str]] = {}
+    repeated = []
+    for number, name, value in _read_pairs(folder, file):
+        if name in found:
+            problem = f"utterance {name} is in line {found[name][0]} already; keep one of the lines"
+            repeated.append(Record(file, number, problem=problem))
+        else:
+            found[name] = number, value
+    return found, repeated
 
 
 def _read_pairs(folder: Folder, file: str) -> list[tuple[int, str, str]]:

@@ -27,18 +27,21 @@ def _has_bars(folder: Folder, file: str) -> bool:
 
 
 def read_ljspeech(folder: Folder, files: Sequence[str]) -> Reading:
-    records = [
-        _make_record(folder, file, number, line)
-        for file in files
-        for number, line in numbered_lines(read_text(folder.text_path(file)))
-    ]
+    records = []
+    for file in files:
+        lines = list(numbered_lines(read_text(folder.text_path(file))))
+        columns = lines[0][1].count("|") + 1
+        records += [_make_record(folder, file, number, line, columns) for number, line in lines]
     return Reading(records, f"{' and '.join(files)}, last column, as in LJSpeech")
 
 
-def _make_record(folder: Folder, file: str, number: int, line: str) -> Record:
+def _make_record(folder: Folder, file: str, number: int, line: str, columns: int) -> Record:
     name, *texts = line.split("|")
     if not texts:
         return Record(file, number, problem="no bar in the line; write name|text")
+    if len(texts) + 1 != columns:
+        problem = f"{len(texts) + 1} columns, the first line has {columns}; write as many, and no bar inside of a text"
+        return Record(file, number, problem=problem)
     where = PurePosixPath(file).parent
     places = [f"{where / place / name}{suffix}" for place in ("wavs", "") for suffix in ("", *folder.kind.suffixes)]
     item = next((place for place in places if place in folder.item_set), f"{where / 'wavs' / name}.wav")

@@ -16,11 +16,12 @@ def find_nemo(folder: Folder) -> list[str]:
     """The files of that name whose first line has these keys."""
     splits = "|".join(SPLITS)
     pattern = rf"(({splits})([_-]manifest)?|manifest([_-]({splits}))?)\.jsonl?"
-    return [file for file in folder.find_text_files(pattern) if _has_keys(folder, file)]
+    return [file for file in folder.find_text_files(pattern) if has_keys(folder, file)]
 
 
-def _has_keys(folder: Folder, file: str) -> bool:
-    return '"audio_filepath"' in first_line(folder.text_path(file))
+def has_keys(folder: Folder, file: str) -> bool:
+    """Whether a file, of any name, is a manifest of NeMo."""
+    return file.lower().endswith((".json", ".jsonl")) and '"audio_filepath"' in first_line(folder.text_path(file))
 
 
 LAYOUT = Layout("nemo", "train_manifest.json with audio_filepath", find_nemo, read_tables, kind=SOUNDS)

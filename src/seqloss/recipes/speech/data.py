@@ -15,7 +15,13 @@ from seqloss.data import Vocabulary, make_rows_error, split_rows
 from seqloss.data.feature_augment import draw_tempo, map_linearly, stretch
 from seqloss.data.feature_files import read_features
 from seqloss.data.rows import Row
-from seqloss.data.sound_checks import Recording, check_recordings, describe_fast_texts, describe_recordings
+from seqloss.data.sound_checks import (
+    Recording,
+    check_recordings,
+    describe_fast_texts,
+    describe_recordings,
+    refuse_other_widths,
+)
 from seqloss.data.sounds import SoundCache, change_speed, default_cache_folder, draw_speed, samples_after_speed
 from seqloss.data.spec_augment import Masks, SpecAugment
 from seqloss.data.spoken_digits import RATE, WORDS, SpokenDigits
@@ -181,9 +187,11 @@ def load_data(
         progress=progress,
     )
     items, bad = check(splits.train, [*bad, *strays], known=known is not None)
-    vocabulary = known or Vocabulary.from_texts((item.row.text for item in items), unit=settings.units)
     held_out, bad = check([*splits.validation, *splits.test], bad, known=False)
-    items += held_out
+    items, bad = refuse_other_widths([*items, *held_out], bad)
+    trained = {row.path for row in splits.train}
+    texts = (item.row.text for item in items if item.row.path in trained)
+    vocabulary = known or Vocabulary.from_texts(texts, unit=settings.units)
     note = describe_short_rows(
         [(cutting.split(item.row.text), item.frames) for item in items], bad, settings.subsampling, STEPS
     )

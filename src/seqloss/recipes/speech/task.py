@@ -154,7 +154,7 @@ class SpeechTask(RecognitionTask):
 
     def logits_of_file(self, network: nn.Module, path: Path) -> Iterator[Tensor]:
         """The logits (frames, classes) of a recording of any length, in chunks."""
-        for features, before, after in chunks_of_file(path, self.features, self.form.width, self.stride):
+        for features, before, after in chunks_of_file(path, self.features, self.form, self.stride):
             logits, frames = network(features[None], torch.tensor([len(features)]))
             yield logits[0, before : max(before, int(frames[0]) - after)]
 

@@ -16,8 +16,9 @@ from seqloss.data.feature_files import read_features
 from seqloss.data.paths import FEATURE_SUFFIXES
 from seqloss.data.sound_checks import FRAMES_PER_SECOND
 from seqloss.data.sounds import sound_blocks
+from seqloss.errors import DataError
 from seqloss.recipes.recognition.segments import Segment, round_time
-from seqloss.recipes.speech.data import Features
+from seqloss.recipes.speech.data import Features, Form
 
 CHUNK, OVERLAP = 40 * FRAMES_PER_SECOND, 8 * FRAMES_PER_SECOND
 """Feature frames. Longer recordings are read in chunks; of each overlap both chunks keep the half that is farther from
@@ -58,11 +59,24 @@ Chunk = tuple[torch.Tensor, int, int]
 """Features (frames, width), and the network's frames to leave out at their start and at their end."""
 
 
-def chunks_of_file(path: Path, features: Features, width: int, subsampling: int) -> Iterator[Chunk]:
-    """The features of a file, in chunks if it is long."""
+def chunks_of_file(path: Path, features: Features, form: Form, subsampling: int) -> Iterator[Chunk]:
+    """The features of a file, in chunks if it is long.
+
+    Args:
+        path: of a sound, or of features.
+        features: of sounds.
+        form: of the features that the network reads.
+        subsampling: of the network.
+
+    Raises:
+        DataError: the file cannot be used; or it has features and the network reads sounds, or the other way round.
+    """
     half = OVERLAP // subsampling // 2
-    if path.suffix.lower() in FEATURE_SUFFIXES:
-        whole = torch.from_numpy(read_features(path, width))
+    holds_features = path.suffix.lower() in FEATURE_SUFFIXES
+    if holds_features == form.spectral:
+        raise DataError(_describe_other_form(path, form))
+    if holds_features:
+        whole = torch.from_numpy(read_features(path, form.width))
         starts = range(0, max(1, len(whole) - OVERLAP), CHUNK - OVERLAP)
         for start in starts:
             last = start == starts[-1]
@@ -77,6 +91,15 @@ def chunks_of_file(path: Path, features: Features, width: int, subsampling: int)
             yield features.of_samples(kept[: CHUNK * hop])[:-1], half * (not first), half
             kept, first = kept[(CHUNK - OVERLAP) * hop :], False
     yield features.of_samples(kept), half * (not first), 0
+
+
+def _describe_other_form(path: Path, form: Form) -> str:
+    if form.spectral:
+        return f"a file of features ({path.suffix}), but this run was trained on sounds; give the recording itself"
+    return (
+        f"not a file of features (suffix {path.suffix!r}), but this run was trained on features of {form.width} "
+        "values; compute those of the recording, and give them as .npy or .mfc"
+    )
 
 
 def find_best_path(logits: torch.Tensor) -> BestPath:

@@ -41,7 +41,9 @@ def read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error
+        advice = {FileNotFoundError: "check its name", IsADirectoryError: "give a file in it"}
+        known = advice.get(type(error), "check its permissions")
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {known}.") from error
     return decode_text(content, path)
 
 

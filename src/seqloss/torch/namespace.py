@@ -96,8 +96,11 @@ class TorchNamespace:
     def matmul(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if not torch.is_autocast_enabled(self.device.type):
             return x @ y
-        with torch.autocast(self.device.type, enabled=False):  # it would round to a half type
-            return x @ y
+        if self.device.type == "mps":  # has no float64
+            with torch.autocast(self.device.type, enabled=False):
+                return x @ y
+        # it would round to a half type, in a backward pass inside of it too; float64 is left alone
+        return (x.double() @ y.double()).to(x.dtype)
 
     def argsort(self, x: torch.Tensor, axis: int) -> torch.Tensor:
         return x.argsort(dim=axis, stable=True).to(torch.int32)

@@ -59,7 +59,7 @@ class StepLoss(keras.losses.Loss):
         kind = losses.dtype
         weights = ops.cast(real, kind)
         if sample_weight is not None:
-            given = _weights_of_steps(ops.convert_to_tensor(sample_weight, kind))
+            given = _weights_of_steps(ops.convert_to_tensor(sample_weight, kind), ops.shape(losses)[0])
             losses = ops.where(ops.equal(given, 0), 0.0, losses) * given  # 0 times inf is NaN
             weights = weights * given
         loss = self._reduce(losses, ops.cast(real, kind), weights)
@@ -134,8 +134,13 @@ def without_last_axis_of_one(x: Any, rank_without: int) -> Any:
     return ops.squeeze(x, axis=-1) if rank(x) == rank_without + 1 and x.shape[-1] == 1 else x
 
 
-def _weights_of_steps(weights: Any) -> Any:
-    """Weights in a shape that broadcasts to (batch, time)."""
+def _weights_of_steps(weights: Any, rows: Any) -> Any:
+    """Weights in a shape that broadcasts to (batch, time).
+
+    TensorFlow forgets their rank where `fit` got weights of rows and then weights of steps.
+    """
+    if rank(weights) is None:
+        return ops.reshape(weights, (rows, -1))
     if rank(weights) == 0 or rank(weights) == 2:
         return weights
     if rank(weights) == 1:

@@ -69,4 +69,5 @@ def refuse_without_pairs(labels: Sequence[object], items: str) -> None:
     counts = Counter(labels)
     if len(counts) < 2 or max(counts.values()) < 2:
         found = f"{len(counts)} label{'' if len(counts) == 1 else 's'} for {len(labels)} {items}"
-        raise DataError(f"found {found}, expected two labels or more, one of them twice; add more {items}.")
+        advice = f"a second one of a label, among the {items}" if len(counts) > 1 else f"{items} of another label"
+        raise DataError(f"found {found}, expected two labels or more, one of them twice; add {advice}.")

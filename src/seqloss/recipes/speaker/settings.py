@@ -79,4 +79,8 @@ class Settings(TrainingSettings):
 
     def to_report(self) -> dict[str, Any]:
         optional = ("layout", "follow_links", "audio", "leave_out", "margin")
-        return {name: value for name, value in super().to_report().items() if value or name not in optional}
+        return {
+            name: value
+            for name, value in super().to_report().items()
+            if name not in optional or (value is not None and value is not False)
+        }

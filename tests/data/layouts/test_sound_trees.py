@@ -136,7 +136,7 @@ def test_a_manifest_of_nemo_of_another_name_is_pointed_to(tmp_path: Path) -> Non
     SOUND_TREES["nemo"](tmp_path)
     (tmp_path / "test_manifest.json").unlink()
     (tmp_path / "train_manifest.json").rename(tmp_path / "corpus.json")
-    with pytest.raises(DataError, match="if corpus.json has them, give --data .*corpus.json; "):
+    with pytest.raises(DataError, match=r"if corpus\.json has them, give --data .*corpus\.json; "):
         read_rows(tmp_path, kind=SOUNDS)
     assert [row.text for row in read_rows(tmp_path / "corpus.json", kind=SOUNDS).rows] == ["apple", "pear"]
 

@@ -88,7 +88,7 @@ def _describe_none(folder: Folder) -> str:
                 return f"{folder.root}: the texts of {place} are in {part}; give {options}"
     if folder.items and folder.text_files:
         tables = [
-            file for file in folder.text_files if _is_table(file) or folder.kind is SOUNDS and has_keys(folder, file)
+            file for file in folder.text_files if _is_table(file) or (folder.kind is SOUNDS and has_keys(folder, file))
         ]
         tables.sort(key=_rank_of_split)
         first = f"if {tables[0]} has them, give --data {folder.root / tables[0]}; " if tables else ""

@@ -1,13 +1,13 @@
 """SMORMS3 beside Adam, RMSprop, Adadelta and SGD on three small problems, and the figure of their losses.
 
-    python benchmarks/optimizers.py [--steps 400] [--seeds 3] [--out benchmarks/results/optimizers.json]
-        [--figure docs/img/optimizers.svg]
+    python benchmarks/optimizers.py --captchas FOLDER [--steps 300] [--seeds 3]
+        [--out benchmarks/results/optimizers.json] [--figure docs/img/optimizers.svg]
 
-The problems are two spirals (a small network of dense layers), the adding problem of 20 steps (an LSTM), and synthetic
-words (CTC on a GRU: a letter is a random vector, shown for one to three frames, with noise). All batches are new, so
-that the training loss is that of data the model has not seen. Every optimiser gets the same choice of six learning
-rates: its usual one times 0.3, 1, 3, 10, 30 and 100. SGD has a momentum of 0.9. The rate with the least loss on seed 0
-is used for all seeds. A loss is the mean over the last tenth of the steps.
+The problems are two spirals (a small network of dense layers), the adding problem of 20 steps (an LSTM), and captchas
+(the network and the augmentation of the OCR recipe, without its schedule and clipping). Spirals and sums are new in
+each batch, so that the training loss is that of data the model has not seen. Every optimiser gets the same choice of
+six learning rates: its usual one times 0.3, 1, 3, 10, 30 and 100. SGD has a momentum of 0.9. The rate with the least
+loss on seed 0 is used for all seeds. A loss is the mean over the last tenth of the steps.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import torch
 from machine import machine
 from torch import Tensor, nn
 
-from seqloss.torch import ctc_loss
+from seqloss.recipes.ocr.settings import Settings
+from seqloss.recipes.ocr.task import OcrTask
 from seqloss.torch.optim import SMORMS3
 
 FACTORS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -38,6 +39,7 @@ OPTIMIZERS: dict[str, tuple[float, Callable[..., torch.optim.Optimizer]]] = {
 """Each with its usual learning rate: the default, except that RMSprop of PyTorch has 1e-2, and Keras 1e-3."""
 
 Loss = Callable[[nn.Module, torch.Generator], Tensor]
+Problem = tuple[Callable[[], nn.Module], Loss]
 
 
 def spirals(network: nn.Module, generator: torch.Generator) -> Tensor:
@@ -67,45 +69,40 @@ def adding(network: nn.Module, generator: torch.Generator) -> Tensor:
     return nn.functional.mse_loss(network(torch.stack([numbers, marks], 2)), (numbers * marks).sum(1))
 
 
-class Reader(nn.Module):
-    """Scores of 11 classes in each frame, from a GRU that reads both ways."""
+class Captchas:
+    """The OCR recipe on a folder of captchas, in batches of 16 random images, as they are augmented in training."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer, self.out = nn.GRU(8, 24, batch_first=True, bidirectional=True), nn.Linear(48, 11)
+    def __init__(self, folder: str) -> None:
+        self.task = OcrTask(Settings(data=folder))
+        self.source = self.task.load_data(print_line=lambda line: None).sources["train"]
 
-    def forward(self, frames: Tensor) -> Tensor:
-        return self.out(self.layer(frames)[0])
+    def network(self) -> nn.Module:
+        return self.task.build_network()
 
-
-LETTERS = torch.randn(11, 8, generator=torch.Generator().manual_seed(7))
-
-
-def words(network: nn.Module, generator: torch.Generator) -> Tensor:
-    """Words of 5 of 10 letters in 20 frames; 0 is the blank, and silence after the word."""
-    targets = torch.randint(1, 11, (16, 5), generator=generator)
-    repeats = torch.randint(1, 4, (16, 5), generator=generator)
-    shown = torch.zeros(16, 20, dtype=torch.long)
-    for row in range(16):
-        letters = targets[row].repeat_interleave(repeats[row])
-        shown[row, 2 : 2 + len(letters)] = letters
-    frames = LETTERS[shown] + torch.randn(16, 20, 8, generator=generator)
-    return ctc_loss(network(frames), targets, reduction="mean")
+    def loss(self, network: nn.Module, generator: torch.Generator) -> Tensor:
+        rows = torch.randint(len(self.source), (16,), generator=generator).tolist()
+        epoch = int(torch.randint(1000, (), generator=generator))
+        batch = self.task.collate([self.source.item(epoch, row) for row in rows])
+        return self.task.loss(batch, self.task.forward(network, batch))
 
 
-PROBLEMS: dict[str, tuple[Callable[[], nn.Module], Loss]] = {
+PROBLEMS: dict[str, Problem] = {
     "two spirals: cross-entropy": (
         lambda: nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 2)),
         spirals,
     ),
     "adding problem: squared error": (LastOutput, adding),
-    "synthetic words: CTC loss per letter": (Reader, words),
 }
 
 
-def run(problem: str, optimizer: str, rate: float, seed: int, steps: int) -> list[float]:
+def all_problems(captchas: str) -> dict[str, Problem]:
+    found = Captchas(captchas)
+    return {**PROBLEMS, "captchas: CTC loss per character": (found.network, found.loss)}
+
+
+def run(problem: Problem, optimizer: str, rate: float, seed: int, steps: int) -> list[float]:
     """The loss of each step; infinite from the step on in which it is not finite."""
-    make_network, loss_of = PROBLEMS[problem]
+    make_network, loss_of = problem
     torch.manual_seed(seed)
     network, generator = make_network(), torch.Generator().manual_seed(seed)
     trained = OPTIMIZERS[optimizer][1](network.parameters(), lr=rate)
@@ -125,7 +122,7 @@ def end_of(losses: list[float]) -> float:
     return float(np.mean(losses[-max(1, len(losses) // 10) :]))
 
 
-def compare(problem: str, optimizer: str, seeds: int, steps: int) -> dict[str, Any]:
+def compare(problem: Problem, optimizer: str, seeds: int, steps: int) -> dict[str, Any]:
     rates = [OPTIMIZERS[optimizer][0] * factor for factor in FACTORS]
     tried = {rate: run(problem, optimizer, rate, 0, steps) for rate in rates}
     best = min(rates, key=lambda rate: end_of(tried[rate]))
@@ -174,17 +171,18 @@ def draw(results: dict[str, dict[str, Any]], steps: int, seeds: int, file: Path)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--captchas", required=True, help="folder of the captchas")
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--figure", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     results: dict[str, dict[str, Any]] = {}
-    for problem in PROBLEMS:
+    for problem, parts in all_problems(asked.captchas).items():
         results[problem] = {}
         for optimizer in OPTIMIZERS:
-            found = results[problem][optimizer] = compare(problem, optimizer, asked.seeds, asked.steps)
+            found = results[problem][optimizer] = compare(parts, optimizer, asked.seeds, asked.steps)
             low, high = found["lowest_and_highest"]
             rate, loss = found["learning_rate"], found["loss"]
             print(f"{problem:38} {optimizer:9} {loss:8.4f} ({low:.4f} to {high:.4f}), lr {rate:g}", flush=True)

@@ -76,6 +76,9 @@ def pick_triplets(
     return anchor, positive, np.broadcast_to(chosen.negatives, chosen.pairs.shape)[anchor, positive].astype(np.int64)
 
 
+PASS_OVER = "or pass over such a batch, for example a short last one, with validate=False."
+
+
 def refuse_without_triplets(labels: np.ndarray) -> None:
     """Raise `LabelError` for rows of one label, or without two rows of one."""
     found, counts = np.unique(labels, return_counts=True)
@@ -84,9 +87,9 @@ def refuse_without_triplets(labels: np.ndarray) -> None:
     if found.shape[0] == 1:
         raise LabelError(
             f"labels: found label {found[0]} in all {labels.shape[0]} rows, so that there is no negative; expected two "
-            "labels or more: shuffle the data, or draw several rows of each of several labels for a batch."
+            f"labels or more: shuffle the data, or draw several rows of each of several labels for a batch; {PASS_OVER}"
         )
     raise LabelError(
         f"labels: found {labels.shape[0]} rows of as many labels, so that there is no positive; expected a label that "
-        "occurs twice: draw several rows of each of several labels for a batch."
+        f"occurs twice: draw several rows of each of several labels for a batch; {PASS_OVER}"
     )

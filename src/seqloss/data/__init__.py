@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from seqloss.data.splits import Splits, split_rows
     from seqloss.data.synthetic import SyntheticWords, render_word
     from seqloss.data.vocabulary import Vocabulary
+    from seqloss.data.windows import cut_windows
 
 __all__ = [
     "Item",
@@ -59,6 +60,7 @@ __all__ = [
     "SyntheticWords",
     "Vocabulary",
     "check_rows",
+    "cut_windows",
     "inspect_features",
     "inspect_image",
     "inspect_sound",
@@ -84,6 +86,7 @@ _HOMES = {
     "skipped": ("write_skipped",),
     "splits": ("Splits", "split_rows"),
     "vocabulary": ("Vocabulary",),
+    "windows": ("cut_windows",),
 }
 
 

@@ -12,9 +12,11 @@
 * `masked_cross_entropy`, `masked_squared_error`, `masked_absolute_error`: losses of the real steps of a padded batch;
   with `_and_grad`, their gradients too.
 * `time_weighted`, `time_weighted_and_grad`: losses of single steps, weighted by their step.
+* `ErrorDistribution`, `choose_threshold`, `measure_detection`: anomaly scores of errors, and how well they detect.
 * `soft_nearest_neighbor`, `soft_nearest_neighbor_and_grad`: how far the classes of a batch of points are apart.
 """
 
+from seqloss.numpy.anomalies import Detection, ErrorDistribution, choose_threshold, measure_detection
 from seqloss.numpy.ctc.align import Alignment, ctc_align
 from seqloss.numpy.ctc.check import ctc_check
 from seqloss.numpy.ctc.greedy import Greedy, ctc_greedy
@@ -38,10 +40,13 @@ from seqloss.numpy.pair_metrics import equal_error_rate, pair_accuracy, pair_thr
 
 __all__ = [
     "Alignment",
+    "Detection",
+    "ErrorDistribution",
     "Finding",
     "Greedy",
     "Report",
     "check_probabilities",
+    "choose_threshold",
     "cosine_triplet",
     "cosine_triplet_and_grad",
     "ctc_align",
@@ -57,6 +62,7 @@ __all__ = [
     "masked_cross_entropy_and_grad",
     "masked_squared_error",
     "masked_squared_error_and_grad",
+    "measure_detection",
     "pair_accuracy",
     "pair_threshold",
     "pairwise_kl_hinge",

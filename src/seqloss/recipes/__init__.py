@@ -7,6 +7,7 @@ command line, `transcribe`, `report` and `export` find it there by its name, whi
 * `seqloss.recipes.speech`: recordings to text or phones.
 * `seqloss.recipes.speaker`: recordings to embeddings, close together for each speaker.
 * `seqloss.recipes.stems`: words to embeddings, close together for each stem.
+* `seqloss.recipes.autoencoder`: windows of a table to their reconstruction, and anomaly scores.
 * `seqloss.recipes.recognition`: no recipe; what recipes that map frames to text with CTC share.
 * `seqloss.recipes.embedding`: no recipe; what recipes that learn embeddings share.
 
@@ -75,6 +76,12 @@ RECIPES: dict[str, Recipe] = {
         task="seqloss.recipes.stems.task:StemsTask",
         help="Train embeddings of words, close together for each stem. The same command again resumes the run.",
         example="seqloss train stems --data words.txt --out runs/mine",
+    ),
+    "autoencoder": Recipe(
+        settings="seqloss.recipes.autoencoder.settings:Settings",
+        task="seqloss.recipes.autoencoder.task:AutoencoderTask",
+        help="Train an autoencoder of a table of numbers, to find anomalies. The same command again resumes the run.",
+        example="seqloss train autoencoder --data log.csv --out runs/mine; then seqloss transcribe runs/mine new.csv",
     ),
 }
 """The recipes by name."""

@@ -5,10 +5,22 @@
 * `UtteranceNorm`: the same over the frames of each utterance.
 * `frames_of_samples`: how many frames a sound has.
 * `Recurrent`: LSTM, GRU and Elman networks for padded batches of uneven rows.
+* `SequenceAutoencoder`: an LSTM encoder and decoder; `difference`: an invertible transform of its input.
 """
 
+from seqloss.torch.nn.difference import Differences, difference
 from seqloss.torch.nn.feature_norm import GlobalNorm, UtteranceNorm
 from seqloss.torch.nn.log_mel import LogMel, frames_of_samples
 from seqloss.torch.nn.recurrent import Recurrent
+from seqloss.torch.nn.sequence_autoencoder import SequenceAutoencoder
 
-__all__ = ["GlobalNorm", "LogMel", "Recurrent", "UtteranceNorm", "frames_of_samples"]
+__all__ = [
+    "Differences",
+    "GlobalNorm",
+    "LogMel",
+    "Recurrent",
+    "SequenceAutoencoder",
+    "UtteranceNorm",
+    "difference",
+    "frames_of_samples",
+]

@@ -1,0 +1,71 @@
+"""Settings of an autoencoder run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from seqloss.errors import OptionError
+from seqloss.training.settings import TrainingSettings
+
+DECODERS = ("code", "previous")
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings):
+    """Settings of the autoencoder recipe; those of every recipe are in `TrainingSettings`."""
+
+    FAST: ClassVar[dict[str, float]] = {"adamw": 1e-2, "adam": 1e-2}
+    """Learning rates of this recipe that are not the usual ones."""
+
+    data: Annotated[
+        str | None,
+        "CSV file of numbers, a row for each time step; a column of times is recognised. Default: synthetic signals.",
+    ] = None
+    rows: Annotated[int, "Rows of the synthetic signals."] = 6000
+    window: Annotated[int, "Steps of a window."] = 50
+    step: Annotated[int, "Steps from the start of a training window to the start of the next one."] = 10
+    size: Annotated[int, "Values of the code: the state of the LSTMs."] = 100
+    layers: Annotated[int, "Layers of the encoder and of the decoder."] = 1
+    differences: Annotated[bool, "Learn the differences of successive steps."] = False
+    bidirectional: Annotated[bool, "Encode in both directions, instead of decoding in reverse order."] = False
+    decoder: Annotated[str, "What the decoder reads: code, or previous (the step before it)."] = "code"
+    beta: Annotated[float, "Of F-beta, which chooses the threshold: below 1, precision weighs more."] = 1.0
+    quantile: Annotated[
+        float | None, "Choose the threshold as this quantile of the scores of normal windows. Default: by F-beta."
+    ] = None
+    epochs: Annotated[int, "Maximum number of epochs."] = 30
+    batch: Annotated[int, "Batch size."] = 32
+    lr: Annotated[float | None, "Peak learning rate. Default: 0.02 for sgd, 0.0025 for smorms3, else 0.01."] = None
+    patience: Annotated[int, "Stop after this many epochs without improvement on the validation split."] = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._refuse_below_one("step", "size", "layers")
+        for name, least in (("window", 2 + self.differences), ("rows", 2)):
+            if getattr(self, name) < least:
+                raise OptionError(f"--{name}: found {getattr(self, name)}, expected at least {least}.")
+        if self.decoder not in DECODERS:
+            raise OptionError(f"--decoder: found {self.decoder!r}, expected one of {', '.join(DECODERS)}.")
+        if self.bidirectional and self.size % 2:
+            raise OptionError(f"--size: found {self.size}, expected an even number with --bidirectional.")
+        if not 0 < self.beta < math.inf:
+            raise OptionError(f"--beta: found {self.beta}, expected a positive number.")
+        if self.quantile is not None and not 0 <= self.quantile <= 1:
+            raise OptionError(f"--quantile: found {self.quantile}, expected a share from 0 to 1.")
+
+    @property
+    def learning_rate(self) -> float:
+        return self.lr or self.FAST.get(self.optimizer) or super().learning_rate
+
+    @classmethod
+    def from_options(cls, given: Mapping[str, Any]) -> Self:
+        paths = {} if given.get("data") is None else {"data": str(Path(given["data"]).resolve())}
+        return super().from_options({**given, **paths})
+
+    @property
+    def dataset_name(self) -> str:
+        return "synthetic" if self.data is None else Path(self.data).stem

@@ -8,6 +8,7 @@ command line, `transcribe`, `report` and `export` find it there by its name, whi
 * `seqloss.recipes.speaker`: recordings to embeddings, close together for each speaker.
 * `seqloss.recipes.stems`: words to embeddings, close together for each stem.
 * `seqloss.recipes.autoencoder`: windows of a table to their reconstruction, and anomaly scores.
+* `seqloss.recipes.charlm`: text to a language model that reads words from their characters.
 * `seqloss.recipes.recognition`: no recipe; what recipes that map frames to text with CTC share.
 * `seqloss.recipes.embedding`: no recipe; what recipes that learn embeddings share.
 
@@ -82,6 +83,13 @@ RECIPES: dict[str, Recipe] = {
         task="seqloss.recipes.autoencoder.task:AutoencoderTask",
         help="Train an autoencoder of a table of numbers, to find anomalies. The same command again resumes the run.",
         example="seqloss train autoencoder --data log.csv --out runs/mine; then seqloss transcribe runs/mine new.csv",
+    ),
+    "charlm": Recipe(
+        settings="seqloss.recipes.charlm.settings:Settings",
+        task="seqloss.recipes.charlm.task:CharlmTask",
+        help="Train a word language model that reads words from their characters. The same command again resumes the "
+        "run.",
+        example="seqloss train charlm --data texts --out runs/mine; then seqloss transcribe runs/mine new.txt",
     ),
 }
 """The recipes by name."""

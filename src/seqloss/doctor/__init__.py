@@ -2,6 +2,7 @@
 
 * `plot_gradient_flow`, `mean_gradients`: the gradient that reaches each layer.
 * `layers`: record the outputs and gradients of a model, layer by layer.
+* `examine`: check laws that every healthy training keeps, before the first step.
 * `compare`: find the first difference of two implementations of one model, and its likely cause.
 * `seqloss.doctor.lightning`: callbacks for Lightning.
 * `seqloss.doctor.sanity_checks`: checks before the first training step.
@@ -16,14 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqloss.doctor.comparison import Comparison, compare
+    from seqloss.doctor.examination import examine
+    from seqloss.doctor.findings import Finding, Findings
     from seqloss.doctor.gradient_flow import mean_gradients, plot_gradient_flow
     from seqloss.doctor.layer_outputs import layers
 
-__all__ = ["Comparison", "compare", "layers", "mean_gradients", "plot_gradient_flow"]
+__all__ = ["Comparison", "Finding", "Findings", "compare", "examine", "layers", "mean_gradients", "plot_gradient_flow"]
 
 _MODULES = {
     "Comparison": "comparison",
     "compare": "comparison",
+    "Finding": "findings",
+    "Findings": "findings",
+    "examine": "examination",
     "layers": "layer_outputs",
     "mean_gradients": "gradient_flow",
     "plot_gradient_flow": "gradient_flow",

@@ -149,7 +149,9 @@ def choose_threshold(scores: object, anomalous: object = None, *, beta: float = 
         >>> choose_threshold([1.0, 2.0, 3.0, 4.0, 5.0], quantile=0.75)
         4.0
     """
-    values, truth = _read_scores(scores, np.zeros(np.shape(scores), bool) if anomalous is None else anomalous, beta)
+    values, truth = _read_scores(
+        scores, np.zeros(np.asarray(scores).shape, np.bool_) if anomalous is None else anomalous, beta
+    )
     if not len(values):
         raise ShapeError("scores: found none, expected at least one.")
     if anomalous is None:

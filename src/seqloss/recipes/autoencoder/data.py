@@ -33,7 +33,7 @@ class Window(NamedTuple):
         anomalous: the steps of the anomaly.
         number: of the window in its split, in the order of time.
         split: its name.
-        count: windows of the split.
+        total: windows of the split.
     """
 
     values: Tensor
@@ -41,7 +41,7 @@ class Window(NamedTuple):
     anomalous: Tensor | None
     number: int
     split: str
-    count: int
+    total: int
 
 
 @dataclass
@@ -142,7 +142,7 @@ def stack_windows(items: Sequence[Window]) -> Batch:
         torch.stack([item.anomalous for item in items]) if held_out else None,  # type: ignore[misc]
         torch.tensor([item.number for item in items]),
         items[0].split,
-        items[0].count,
+        items[0].total,
     )
 
 

@@ -72,7 +72,7 @@ def _read_words(file: Path) -> str:
 
 def read_help_pages() -> Iterator[Document]:
     """Python's language reference, as help() shows it: paragraphs of prose only."""
-    from pydoc_data.topics import topics  # type: ignore[import-untyped]
+    from pydoc_data.topics import topics
 
     for name, text in sorted(topics.items()):
         yield Document(f"help: {name}", keep_prose(text))

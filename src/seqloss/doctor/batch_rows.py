@@ -1,0 +1,158 @@
+"""The rows of any batch: tensors, tuples, dicts, dataclasses, and what they hold for each row."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Path = tuple[Any, ...]
+"""Keys, indices and field names that lead to a part of a batch."""
+
+
+def map_batch(batch: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
+    """A batch of the same kind, each of its parts changed; the batch itself stays as it is.
+
+    A part is a tensor, a list of what is no tensor, or anything that is no container.
+    """
+    if isinstance(batch, Tensor) or _is_list_of_values(batch):
+        return change(path, batch)
+    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
+        names = [field.name for field in dataclasses.fields(batch) if field.init]
+        return dataclasses.replace(
+            batch, **{name: map_batch(getattr(batch, name), change, (*path, name)) for name in names}
+        )
+    if isinstance(batch, Mapping):
+        found = {key: map_batch(value, change, (*path, key)) for key, value in batch.items()}
+        return found if type(batch) is dict else type(batch)(found)  # type: ignore[call-arg]
+    if isinstance(batch, tuple | list):
+        parts = [map_batch(value, change, (*path, n)) for n, value in enumerate(batch)]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return change(path, batch)
+
+
+def _is_list_of_values(batch: Any) -> bool:
+    """Such as texts, one for each row."""
+    return isinstance(batch, list) and not any(isinstance(one, Tensor | Mapping | tuple | list) for one in batch)
+
+
+def parts_of(batch: Any) -> dict[Path, Any]:
+    """All parts, by path."""
+    found: dict[Path, Any] = {}
+
+    def keep(path: Path, part: Any) -> Any:
+        found[path] = part
+        return part
+
+    map_batch(batch, keep)
+    return found
+
+
+class BatchRows:
+    """Takes rows out of a batch.
+
+    The size of the batch is the commonest size of the first axis. A part with that size has one entry for each row. A
+    tensor of one axis whose size is the sum of another part's integers holds rows one after the other, such as the
+    concatenated targets of CTC. All other parts belong to the whole batch.
+
+    Args:
+        batch: of two rows or more.
+
+    Raises:
+        ValueError: no two parts agree on the number of rows, and there is more than one part.
+    """
+
+    def __init__(self, batch: Any) -> None:
+        self.batch, self.parts = batch, parts_of(batch)
+        sizes = Counter(size for part in self.parts.values() if (size := _size(part)) is not None)
+        if not sizes:
+            raise ValueError("the batch has no tensor with rows")
+        self.count = max(sizes, key=lambda size: (sizes[size], -list(sizes).index(size)))
+        self.lengths = {
+            path: part for path, part in self.parts.items()
+            if isinstance(part, Tensor) and part.shape == (self.count,) and not part.is_floating_point()
+            and part.dtype != torch.bool
+        }  # fmt: skip
+        self.concatenated = {path: found for path, part in self.parts.items() if (found := self._rows_one_by_one(part))}
+
+    def take(self, rows: Sequence[int], *, trim: bool = False) -> Any:
+        """A batch of some rows, in that order.
+
+        Args:
+            rows: their numbers; they may repeat.
+            trim: cut axes that were padded to the longest of these rows.
+        """
+        places = list(rows)
+
+        def change(path: Path, part: Any) -> Any:
+            if path in self.concatenated:
+                pieces = part.split(self.parts[self.concatenated[path]].tolist())
+                return torch.cat([pieces[row] for row in places])
+            if _size(part) != self.count:
+                return part
+            if isinstance(part, Tensor):
+                return self._trim(part[places], part, places) if trim else part[places]
+            return type(part)(part[row] for row in places)
+
+        return map_batch(self.batch, change)
+
+    def pad(self, steps: int) -> Any:
+        """The batch with axes that were padded to the longest row some steps longer, filled as their padding is."""
+
+        def change(path: Path, part: Any) -> Any:
+            axis = self._padded_axis(part)
+            if axis is None or path in self.concatenated:
+                return part
+            shape = list(part.shape)
+            shape[axis] = steps
+            return torch.cat([part, torch.full(shape, _padding_of(part), dtype=part.dtype, device=part.device)], axis)
+
+        return map_batch(self.batch, change)
+
+    @property
+    def has_padded_axes(self) -> bool:
+        return any(self._padded_axis(part) is not None for part in self.parts.values())
+
+    def _rows_one_by_one(self, part: Any) -> Path | None:
+        if not isinstance(part, Tensor) or part.dim() != 1 or part.is_floating_point() or len(part) == self.count:
+            return None
+        return next((path for path, lengths in self.lengths.items() if int(lengths.sum()) == len(part)), None)
+
+    def _padded_axis(self, part: Any) -> int | None:
+        """The axis whose size is the largest of some lengths."""
+        if not isinstance(part, Tensor) or part.dim() < 2 or _size(part) != self.count:
+            return None
+        for axis in range(part.dim() - 1, 0, -1) if part.dim() == 4 else range(1, part.dim()):
+            if self._lengths_of(part.shape[axis]) is not None:
+                return axis
+        return None
+
+    def _lengths_of(self, size: int) -> Tensor | None:
+        return next((one for one in self.lengths.values() if int(one.max()) == size and int(one.min()) >= 0), None)
+
+    def _trim(self, taken: Tensor, part: Tensor, rows: list[int]) -> Tensor:
+        axis = self._padded_axis(part)
+        if axis is None:
+            return taken
+        lengths = self._lengths_of(part.shape[axis])
+        assert lengths is not None
+        return taken.narrow(axis, 0, max(1, int(lengths[rows].max())))
+
+
+def _size(part: Any) -> int | None:
+    """Of the first axis."""
+    if isinstance(part, Tensor):
+        return part.shape[0] if part.dim() else None
+    return len(part) if isinstance(part, list | tuple) else None
+
+
+def _padding_of(part: Tensor) -> Any:
+    """What a part is padded with, as its last entry of the row that ends in the most equal entries says: 0 mostly."""
+    if part.is_floating_point() or not part.numel():
+        return 0
+    last = part.reshape(part.shape[0], -1)[:, -1]
+    return -1 if bool((last == -1).any()) else -100 if bool((last == -100).any()) else 0

@@ -1,0 +1,95 @@
+"""`examine`: check the laws of a training before its first step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import nn
+
+from seqloss.doctor.findings import Finding, Findings
+from seqloss.doctor.laws import NotChecked, laws
+from seqloss.doctor.snapshot import unchanged
+from seqloss.doctor.subject import Subject
+from seqloss.errors import OptionError, wrong_dtype
+
+BATCHES = 2
+"""Batches that are used; a weight whose gradient is 0 in one may have one in the next."""
+
+
+def examine(
+    model: nn.Module,
+    batches: Iterable[Any],
+    loss: Callable[[nn.Module, Any], Any],
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    scheduler: Any = None,
+    steps: int | None = None,
+    seconds: float = 30.0,
+    progress: Callable[[str], None] | None = None,
+) -> Findings:
+    """Find out before training why a model will not learn.
+
+    Laws that every healthy training keeps are checked by doing: rows are run alone and with more padding, targets are
+    exchanged, a step of the optimiser is tried. Afterwards model, optimiser, schedule and random states are as before,
+    to the bit.
+
+    Args:
+        model: on any device.
+        batches: a loader, or some batches: tensors, tuples, dicts, dataclasses. The first two are used.
+        loss: called with (model, batch); returns a scalar with its graph, or a tuple or mapping that begins with it.
+            It must call the given model itself.
+        optimizer: of the training.
+        scheduler: of the learning rate, from torch.optim.lr_scheduler.
+        steps: calls of scheduler.step() in the whole training.
+        seconds: laws that would begin later are not checked, and named.
+        progress: called with the name of each law before it is checked.
+
+    Returns:
+        Findings, errors first; falsy if nothing was found.
+
+    Raises:
+        DTypeError: the model is not a torch.nn.Module.
+        OptionError: there is no batch.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from seqloss.doctor import examine
+        >>> model = nn.Linear(3, 1)
+        >>> batch = (torch.randn(8, 3), torch.randn(8))
+        >>> findings = examine(model, [batch], lambda model, batch: (model(batch[0]) - batch[1]).square().mean())
+        >>> findings.names  # (8, 1) - (8,) has 64 entries
+        ['targets-not-paired']
+    """
+    if not isinstance(model, nn.Module):
+        raise wrong_dtype("model", type(model).__name__, "a torch.nn.Module")
+    used = list(islice(batches, BATCHES))
+    if not used:
+        raise OptionError("batches: found none, expected at least one batch.")
+    subject = Subject(model, used, loss, optimizer, scheduler, steps)
+    found: list[Finding] = []
+    checked: list[str] = []
+    not_checked: dict[str, str] = {}
+    start = time.perf_counter()
+    with unchanged(model, optimizer):
+        subject.call(used[0])  # an error of the loss itself is the caller's to see
+    for name, law in laws().items():
+        if time.perf_counter() - start > seconds:
+            not_checked[name] = f"{seconds:g} seconds were over"
+            continue
+        if progress:
+            progress(name)
+        try:
+            with unchanged(model, optimizer):
+                found += law(subject)
+            checked.append(name)
+        except NotChecked as reason:
+            not_checked[name] = str(reason)
+        except Exception as error:  # the model refuses a batch of one row, for example
+            not_checked[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+    found.sort(key=lambda finding: finding.severity)
+    return Findings(tuple(found), tuple(checked), not_checked)

@@ -1,0 +1,34 @@
+"""Laws that every healthy training keeps, checked by doing; one file each.
+
+A law is a function from a `Subject` to findings. It raises `NotChecked` where it does not apply. Its tolerance covers
+rounding only: no threshold was fitted to trainings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from seqloss.doctor.findings import Finding
+from seqloss.doctor.subject import Subject
+
+Law = Callable[[Subject], Iterator[Finding]]
+
+
+class NotChecked(Exception):
+    """The law says nothing about this training; the message says why."""
+
+
+def laws() -> dict[str, Law]:
+    """All laws by name, in the order in which they are checked."""
+    from seqloss.doctor.laws import ledger, locality, loss, mode, outputs, pairing, rows, schedule
+
+    return {
+        "ledger": ledger.check,
+        "mode": mode.check,
+        "rows": rows.check,
+        "pairing": pairing.check,
+        "locality": locality.check,
+        "outputs": outputs.check,
+        "loss": loss.check,
+        "schedule": schedule.check,
+    }

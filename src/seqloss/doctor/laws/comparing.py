@@ -1,0 +1,43 @@
+"""How far outputs are from those that they must equal but for rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+ROUNDING = 1e-4
+"""Of float32 outputs, relative to the largest one: kernels sum in another order for another shape. Healthy models stay
+below 1e-5; a row that another row reaches differs by a hundredth or more."""
+
+HALF_ROUNDING = 3e-2
+
+
+def tolerance(outputs: Mapping[str, Tensor]) -> float:
+    kinds = {tensor.dtype for tensor in outputs.values()}
+    return HALF_ROUNDING if kinds & {torch.float16, torch.bfloat16} else ROUNDING
+
+
+def largest_difference(one: Tensor, other: Tensor) -> float:
+    """Relative to the largest finite entry; infinite where only one of the two is finite."""
+    one, other = one.detach().double(), other.detach().double()
+    if one.shape != other.shape:
+        return float("inf")
+    if not one.numel():
+        return 0.0
+    same = (one == other) | (one.isnan() & other.isnan())
+    if (one.isfinite() != other.isfinite())[~same].any():
+        return float("inf")
+    scale = max(float(other[other.isfinite()].abs().max()) if other.isfinite().any() else 0.0, 1e-30)
+    return float(torch.where(same, 0.0, (one - other).abs()).max()) / scale
+
+
+def common_part(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Both cut to the smaller size of each axis; as they are if their ranks differ."""
+    if one.dim() != other.dim():
+        return one, other
+    for axis in range(one.dim()):
+        size = min(one.shape[axis], other.shape[axis])
+        one, other = one.narrow(axis, 0, size), other.narrow(axis, 0, size)
+    return one, other

@@ -1,0 +1,83 @@
+"""Which input steps reach the outputs: all that are in use, and none past a row's length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from seqloss.doctor.batch_rows import Path, map_batch
+from seqloss.doctor.findings import Finding
+from seqloss.doctor.laws import NotChecked
+from seqloss.doctor.subject import Subject
+
+SHARE = 0.1
+"""Input steps that may reach no output: a last window that is not full."""
+
+CODE = """\
+inputs.requires_grad_()
+model(inputs).square().sum().backward()
+print(inputs.grad.abs().sum(-1))  # (batch, time)
+"""
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    try:
+        rows = subject.rows()
+    except ValueError as error:
+        raise NotChecked(str(error)) from None
+    inputs = {path: part for path, part in rows.parts.items()
+              if isinstance(part, Tensor) and part.is_floating_point() and part.dim() > 1}  # fmt: skip
+    if not inputs:
+        raise NotChecked("the batch has no tensor of floats with more than one axis")
+    longest = _longest_row(subject)
+    gradients = _input_gradients(subject, rows.take([longest], trim=True), list(inputs))
+    reached = {path: gradient for path, gradient in gradients.items() if gradient is not None}
+    if not any(bool(gradient.any()) for gradient in reached.values()):
+        yield Finding(
+            "input-ignored", "error", {"inputs": [".".join(map(str, path)) or "batch" for path in inputs]},
+            "the outputs do not depend on any input: the gradient with respect to it is exactly 0",
+            "Look for detach, argmax, a multiplication by 0, or a layer that is given something else", CODE,
+        )  # fmt: skip
+        return
+    for path, gradient in reached.items():
+        axis = rows._padded_axis(inputs[path])
+        if axis is None or not gradient.any():
+            continue
+        steps = gradient.abs().transpose(0, axis).flatten(1).sum(1)
+        unused = int((steps == 0).sum())
+        if unused > SHARE * len(steps) + 1:
+            yield Finding(
+                "input-steps-unused", "error", {"steps": unused, "of": len(steps)},
+                "these steps of an input reach no output: lengths are too short, frames are cut off, or a stride "
+                "skips them",
+                "Check lengths after subsampling (round up), slices, and strides beside kernel sizes", CODE,
+            )  # fmt: skip
+
+
+def _longest_row(subject: Subject) -> int:
+    lengths = next(iter(subject.rows().lengths.values()), None)
+    return 0 if lengths is None else int(lengths.argmax())
+
+
+def _input_gradients(subject: Subject, batch: object, paths: list[Path]) -> dict[Path, Tensor | None]:
+    """Of a random combination of all outputs in use."""
+    leaves: dict[Path, Tensor] = {}
+
+    def track(path: Path, part: object) -> object:
+        if path in paths and isinstance(part, Tensor):
+            leaves[path] = part = part.detach().clone().requires_grad_()
+        return part
+
+    call = subject.call(map_batch(batch, track))
+    outputs = [tensor for tensor in call.outputs.values() if tensor.is_floating_point() and tensor.requires_grad]
+    if not outputs:
+        return dict.fromkeys(leaves)
+    generator = torch.Generator().manual_seed(0)
+    total = sum(
+        (tensor * torch.rand(tensor.shape, generator=generator).to(tensor)).nan_to_num().sum() for tensor in outputs
+    )
+    assert isinstance(total, Tensor)
+    found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+    return dict(zip(leaves, found, strict=True))

@@ -1,0 +1,140 @@
+"""A row gets the same outputs alone, among other rows, in another order, and with more padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from seqloss.doctor.findings import Finding
+from seqloss.doctor.laws import NotChecked
+from seqloss.doctor.laws.comparing import common_part, largest_difference, tolerance
+from seqloss.doctor.subject import Subject, without_dropout
+
+MOST = 4
+"""Rows that are tried alone."""
+
+MORE = 8
+"""Steps of padding that are added."""
+
+CODE = """\
+model.eval()
+whole, alone = model(batch), model(batch[:1])
+print((whole[:1] - alone).abs().max())
+"""
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    try:
+        rows = subject.rows()
+    except ValueError as error:
+        raise NotChecked(str(error)) from None
+    if rows.count < 2:
+        raise NotChecked("the first batch has one row")
+    with torch.no_grad():
+        whole = subject.call(rows.batch)
+        if not whole.outputs:
+            raise NotChecked("the loss does not call the model itself, so that its outputs are not seen")
+        axes = batch_axes(subject)
+        yield from _check_order(subject, whole.outputs, whole.value, axes)
+        yield from _check_alone(subject, whole.outputs, axes)
+        yield from _check_padding(subject)
+
+
+def batch_axes(subject: Subject) -> dict[str, int]:
+    """The axis of the rows in each output: the one whose size follows the number of rows."""
+    rows = subject.rows()
+    whole = subject.call(rows.batch).outputs
+    fewer = subject.call(rows.take(range(rows.count - 1))).outputs
+    found = {}
+    for name, tensor in whole.items():
+        axis = next((axis for axis, size in enumerate(tensor.shape)
+                     if size == rows.count and name in fewer and fewer[name].dim() == tensor.dim()
+                     and fewer[name].shape[axis] == rows.count - 1), None)  # fmt: skip
+        if axis is not None and tensor.is_floating_point():
+            found[name] = axis
+    return found
+
+
+def _check_order(
+    subject: Subject, outputs: Mapping[str, Tensor], loss: float, axes: Mapping[str, int]
+) -> Iterator[Finding]:
+    rows = subject.rows()
+    turned = subject.call(rows.take(range(rows.count)[::-1]))
+    allowed = tolerance(outputs)
+    for name, axis in axes.items():
+        difference = largest_difference(turned.outputs[name].flip(axis), outputs[name])
+        if difference > allowed:
+            yield Finding(
+                "outputs-depend-on-order", "error", {"output": name, "relative difference": difference},
+                "with the rows of the batch in reverse, a row gets other outputs: something runs over the axis of the "
+                "batch, or rows are sorted and not put back",
+                "Check batch_first, the axes of reshapes and transposes, and that each sorting is undone", CODE,
+            )  # fmt: skip
+            return
+    difference = abs(turned.value - loss) / max(abs(loss), 1e-30)
+    if difference > max(allowed, 1e-4):
+        yield Finding(
+            "loss-depends-on-order", "error", {"loss": loss, "in reverse": turned.value},
+            "with the rows of the batch in reverse, outputs are the same and the loss is another: inputs and targets "
+            "are not in the same order",
+            "Sort inputs, lengths and targets together, or not at all", CODE,
+        )  # fmt: skip
+
+
+def _check_alone(subject: Subject, outputs: Mapping[str, Tensor], axes: Mapping[str, int]) -> Iterator[Finding]:
+    rows = subject.rows()
+    chosen = torch.linspace(0, rows.count - 1, min(MOST, rows.count)).long().tolist()
+    worst: tuple[float, str, int] = (0.0, "", 0)
+    for row in chosen:
+        alone = subject.call(rows.take([row], trim=True)).outputs
+        for name, axis in axes.items():
+            found = largest_difference(*common_part(alone[name], outputs[name].narrow(axis, row, 1)))
+            worst = max(worst, (found, name, row))
+    if worst[0] > tolerance(outputs):
+        yield Finding(
+            "row-depends-on-batch", "error", {"output": worst[1], "row": worst[2], "relative difference": worst[0]},
+            "a row alone, without its padding, gets other outputs than in the batch: padding or other rows reach it",
+            "Mask the padding after each convolution, in attention and in statistics; pack rows of recurrent layers, "
+            "or use seqloss.torch.nn.Recurrent",
+            CODE,
+        )  # fmt: skip
+
+
+def _check_padding(subject: Subject) -> Iterator[Finding]:
+    """In both modes: a batch norm takes statistics over the padding in training only."""
+    rows = subject.rows()
+    if not rows.has_padded_axes:
+        return
+    for train in (False, True):
+        plain, padded = (_call_without_dropout(subject, batch, train) for batch in (rows.batch, rows.pad(MORE)))
+        for name, tensor in plain.items():
+            if not tensor.is_floating_point() or name not in padded:
+                continue
+            difference = largest_difference(*common_part(padded[name], tensor))
+            if difference > tolerance(plain):
+                mode = "training" if train else "evaluation"
+                yield Finding(
+                    "padding-reaches-rows", "error",
+                    {"output": name, "mode": mode, "steps added": MORE, "relative difference": difference},
+                    f"with more padding, a batch gets other outputs in {mode} mode: the padding counts in "
+                    f"{'statistics of a batch norm' if train else 'what the model computes'}",
+                    "Leave padding out of statistics and attention, and set it to 0 before each convolution", CODE,
+                )  # fmt: skip
+                return
+
+
+def _call_without_dropout(subject: Subject, batch: object, train: bool) -> Mapping[str, Tensor]:
+    before = subject.model.train
+
+    def train_without_dropout(mode: bool = True) -> object:
+        found = before(mode)
+        without_dropout(subject.model)
+        return found
+
+    subject.model.train = train_without_dropout  # type: ignore[method-assign, assignment]
+    try:
+        return subject.call(batch, train=train).outputs
+    finally:
+        del subject.model.train

@@ -1,0 +1,76 @@
+"""The learning rates of the whole training, from the schedule alone."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+
+from seqloss.doctor.findings import Finding
+from seqloss.doctor.laws import NotChecked
+from seqloss.doctor.subject import Subject
+
+MOST = 100_000
+"""Steps that are tried."""
+
+OVER = 0.3
+"""Share of the training with a learning rate of 0, or below a millionth of the largest."""
+
+CODE = """\
+rates = []
+for _ in range(steps):
+    rates.append(scheduler.get_last_lr())
+    optimizer.step(); scheduler.step()
+"""
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    if subject.scheduler is None or subject.steps is None or subject.optimizer is None:
+        raise NotChecked("scheduler, optimizer and steps are needed")
+    if not hasattr(subject.scheduler, "get_last_lr"):
+        raise NotChecked(f"{type(subject.scheduler).__name__} has no get_last_lr")
+    rates = learning_rates(subject)
+    if not rates:
+        raise NotChecked("the schedule needs a metric in each step")
+    bad = [rate for rate in rates if not math.isfinite(rate) or rate < 0]
+    largest = max(rates)
+    if bad:
+        yield Finding(
+            "learning-rate-invalid", "error", {"found": bad[0], "step": rates.index(bad[0])},
+            "the schedule gives a learning rate that is negative or not finite", "Check its formula at this step", CODE,
+        )  # fmt: skip
+        return
+    dead = sum(rate <= 1e-6 * largest for rate in rates) / len(rates)
+    if largest == 0 or dead > OVER:
+        first = next((step for step, rate in enumerate(rates) if step and rate <= 1e-6 * largest), 0)
+        yield Finding(
+            "learning-rate-ends-early", "error", {"steps": len(rates), "share without learning": dead, "from": first},
+            "the learning rate is 0, or almost, for much of the training: the schedule was made for fewer steps, or "
+            "for epochs and is advanced in each batch",
+            "Make the schedule for the number of calls of scheduler.step()", CODE,
+        )  # fmt: skip
+    elif len(rates) > 10 and rates.index(largest) >= len(rates) - 1 and largest > 2 * rates[0]:
+        yield Finding(
+            "warm-up-never-ends", "error", {"steps": len(rates), "first rate": rates[0], "last rate": rates[-1]},
+            "the learning rate still rises in the last step: the warm-up is longer than the training",
+            "Count the warm-up in calls of scheduler.step(), and make it a tenth of them or less", CODE,
+        )  # fmt: skip
+
+
+def learning_rates(subject: Subject) -> list[float]:
+    """The largest rate of the groups at each step."""
+    scheduler, rates = subject.scheduler, []
+    state = {key: value for key, value in vars(scheduler).items() if key != "optimizer"}
+    kept = {key: list(value) if isinstance(value, list) else value for key, value in state.items()}
+    assert subject.steps is not None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # no step of the optimiser is taken
+            for _ in range(min(subject.steps, MOST)):
+                rates.append(float(max(scheduler.get_last_lr())))
+                scheduler.step()
+    except TypeError:  # ReduceLROnPlateau
+        return []
+    finally:
+        vars(scheduler).update(kept)
+    return rates

@@ -47,6 +47,9 @@ ANY = {
     "compare.first": "a function of `batch`; its results are arrays of any framework",
     "compare.second": "like `first`",
     "compare.batch": "arguments of the two functions",
+    "examine.batches": "batches of any type",
+    "examine.loss": "takes a batch of any type; its result may be a tuple or a mapping",
+    "examine.scheduler": "torch has no common base class of learning rate schedules",
 }
 """Public parameters whose annotation holds `Any`, and why."""
 

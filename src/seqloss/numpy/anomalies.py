@@ -88,7 +88,13 @@ class ErrorDistribution:
 
 
 class Detection(NamedTuple):
-    """How well a threshold finds anomalies. A value is NaN where it divides by 0."""
+    """How well a threshold finds anomalies. A value is NaN where it divides by 0.
+
+    Attributes:
+        precision: share of anomalies among what was called one.
+        recall: share of the anomalies that were called one.
+        f_beta: of the two.
+    """
 
     precision: float
     recall: float

@@ -76,7 +76,7 @@ def test_the_report_shows_test_words_with_their_nearest_and_those_of_their_stem_
     task = load_task(run[0])
     page = write_report(task, Run(run[0]), tmp_path / "report.html").read_text()
     tested = task.load_data().sources["test"].words
-    rows = re.findall(r'<tr><td class="text">(\w+)</td><td class="number">3</td><td class="text">(.*?)</td>', page)
+    rows = re.findall(r'<tr><td class="text"[^>]*>(\w+)</td><td class="number">3</td><td class="text">(.*?)</td>', page)
     assert len(rows) == 24
     assert {word for word, _ in rows} == set(tested)
     for word, near in rows:

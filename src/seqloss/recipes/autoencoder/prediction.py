@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 
 from seqloss.data import make_rows_error
 from seqloss.data.number_tables import read_number_table
 from seqloss.errors import DataError, RunError
-from seqloss.recipes.autoencoder.data import Scale, Windows, find_starts
+from seqloss.recipes.autoencoder.data import Windows, find_starts
 from seqloss.recipes.autoencoder.network import Network
 from seqloss.recipes.autoencoder.series import detector_of, reconstruct, scores_over_steps
-from seqloss.recipes.autoencoder.settings import Settings
-from seqloss.training.task import Data
-
-
-class TrainedTask(Protocol):
-    """What scoring needs of the run's task."""
-
-    settings: Settings
-    names: Sequence[str]
-    scale: Scale | None
-
-    def load_data(self, *, skip_bad: bool = False) -> Data: ...
+from seqloss.recipes.autoencoder.table_task import TableTask
 
 
 @dataclass(frozen=True)
@@ -51,7 +39,7 @@ class ScoredFile:
         return "\n".join([*lines, *(f"row {row}\t{score:.4g}" for row, score in found)])
 
 
-def score_file(task: TrainedTask, network: Network, given: Any) -> ScoredFile:
+def score_file(task: TableTask, network: Network, given: Any) -> ScoredFile:
     """Score a file by the scale and the detector of the run's own data, which must still be there.
 
     Raises:

@@ -15,7 +15,7 @@ from seqloss.recipes.autoencoder.network import Network
 from seqloss.recipes.autoencoder.report_drawing import CHANNELS, Shown, draw_series
 from seqloss.recipes.autoencoder.scoring import Detector, Errors, window_scores
 from seqloss.recipes.autoencoder.series import detector_of, reconstruct, scores_over_steps, windows_of
-from seqloss.recipes.autoencoder.task import AutoencoderTask
+from seqloss.recipes.autoencoder.table_task import TableTask
 from seqloss.report.record import RunRecord
 from seqloss.report.section import Block, Figure, render_template
 from seqloss.training.predictor import Predictor
@@ -30,14 +30,14 @@ AVERAGE = 0.5
 def reconstruction_section(record: RunRecord) -> Iterator[Block]:
     """Test windows with their reconstruction and score; or why there are none."""
     try:
-        values = _read(record, cast(AutoencoderTask, record.task))
+        values = _read(record, cast(TableTask, record.task))
     except (RunError, DataError, OptionError, OSError) as problem:
         values = {"drawn": None, "trouble": str(problem).splitlines()[0].rstrip(":"), "figures": ()}
     html = render_template("seqloss.recipes.autoencoder", "reconstruction.html", **values)
     yield Block("Reconstruction and anomalies", html, values["figures"])
 
 
-def _read(record: RunRecord, task: AutoencoderTask) -> dict[str, Any]:
+def _read(record: RunRecord, task: TableTask) -> dict[str, Any]:
     predictor = Predictor(task, record.run)
     network, sources = cast(Network, predictor.network), task.load_data(skip_bad=True).sources
     split = "test" if "test" in sources else "train"
@@ -62,7 +62,7 @@ def _read(record: RunRecord, task: AutoencoderTask) -> dict[str, Any]:
 
 
 def _show(
-    task: AutoencoderTask, network: Network, source: Windows, planted: torch.Tensor,
+    task: TableTask, network: Network, source: Windows, planted: torch.Tensor,
     anomalous: torch.Tensor | None, detector: Detector | None,
 ) -> Shown:  # fmt: skip
     """Windows in the order of time, every second one with its anomaly."""
@@ -85,7 +85,7 @@ def _show(
 
 
 def _count(
-    task: AutoencoderTask, network: Network, normal: np.ndarray, planted: torch.Tensor, detector: Detector | None,
+    task: TableTask, network: Network, normal: np.ndarray, planted: torch.Tensor, detector: Detector | None,
     record: RunRecord,
 ) -> dict[str, Any]:  # fmt: skip
     """How many windows of the test split are called anomalous, rightly and wrongly; figures for the top of the page."""

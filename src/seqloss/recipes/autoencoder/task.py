@@ -15,9 +15,12 @@ from seqloss.errors import RunError
 from seqloss.recipes.autoencoder.data import Batch, Scale, Window, load_data, stack_windows
 from seqloss.recipes.autoencoder.metrics import DetectionMetric
 from seqloss.recipes.autoencoder.network import Network
+from seqloss.recipes.autoencoder.prediction import score_file
+from seqloss.recipes.autoencoder.report_section import reconstruction_section
 from seqloss.recipes.autoencoder.settings import Settings
+from seqloss.recipes.autoencoder.table_task import TableTask
 from seqloss.training.run import Run
-from seqloss.training.task import Data, Example, Metric, Outputs, PrintLine, Progress, Task
+from seqloss.training.task import Data, Example, Metric, Outputs, PrintLine, Progress
 
 DIAGRAM = "validation: planted anomalies"
 
@@ -25,7 +28,7 @@ CHANNELS = "table"
 """RUN/table.json: names of the channels."""
 
 
-class AutoencoderTask(Task):
+class AutoencoderTask(TableTask):
     """Windows of a table to their reconstruction."""
 
     name = "autoencoder"
@@ -118,11 +121,7 @@ class AutoencoderTask(Task):
     # --- using a trained run
 
     def predict(self, network: nn.Module, given: Any) -> Any:
-        from seqloss.recipes.autoencoder.prediction import score_file
-
         return score_file(self, cast(Network, network), given)
 
     def report_sections(self) -> Iterable[Callable[[Any], Any]]:
-        from seqloss.recipes.autoencoder.report_section import reconstruction_section
-
         return [reconstruction_section]

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from seqloss.doctor.findings import Finding, Findings
-from seqloss.doctor.laws import NotChecked, laws
+from seqloss.doctor.laws import laws
+from seqloss.doctor.laws.law import NotChecked
 from seqloss.doctor.snapshot import unchanged
 from seqloss.doctor.subject import Subject
 from seqloss.errors import OptionError, wrong_dtype

@@ -6,16 +6,7 @@ rounding only: no threshold was fitted to trainings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-from seqloss.doctor.findings import Finding
-from seqloss.doctor.subject import Subject
-
-Law = Callable[[Subject], Iterator[Finding]]
-
-
-class NotChecked(Exception):
-    """The law says nothing about this training; the message says why."""
+from seqloss.doctor.laws.law import Law
 
 
 def laws() -> dict[str, Law]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws import NotChecked
+from seqloss.doctor.laws.law import NotChecked
 from seqloss.doctor.subject import Subject
 
 CODE = """\

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seqloss.doctor.batch_rows import Path, map_batch
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws import NotChecked
+from seqloss.doctor.laws.law import NotChecked
 from seqloss.doctor.subject import Subject
 
 SHARE = 0.1

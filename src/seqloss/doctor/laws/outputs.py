@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws import NotChecked
+from seqloss.doctor.laws.law import NotChecked
 from seqloss.doctor.subject import Subject
 
 CLIPPED = 0.2

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from seqloss.doctor.batch_rows import Path, map_batch, parts_of
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws import NotChecked
 from seqloss.doctor.laws.comparing import largest_difference, tolerance
+from seqloss.doctor.laws.law import NotChecked
 from seqloss.doctor.subject import Subject
 
 CODE = """\

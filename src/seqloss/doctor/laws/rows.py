@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws import NotChecked
 from seqloss.doctor.laws.comparing import common_part, largest_difference, tolerance
+from seqloss.doctor.laws.law import NotChecked
 from seqloss.doctor.subject import Subject, without_dropout
 
 MOST = 4

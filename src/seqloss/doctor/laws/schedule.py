@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws import NotChecked
+from seqloss.doctor.laws.law import NotChecked
 from seqloss.doctor.subject import Subject
 
 MOST = 100_000

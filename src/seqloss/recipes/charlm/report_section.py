@@ -15,7 +15,7 @@ from seqloss.errors import DataError, OptionError, RunError
 from seqloss.recipes.charlm.data import END
 from seqloss.recipes.charlm.network import Network, count_bytes
 from seqloss.recipes.charlm.report_drawing import draw_bytes
-from seqloss.recipes.charlm.task import CharlmTask
+from seqloss.recipes.charlm.text_task import TextTask
 from seqloss.recipes.embedding.neighbors import find_nearest
 from seqloss.report.record import RunRecord
 from seqloss.report.section import Block, Figure, render_template
@@ -38,7 +38,7 @@ class Neighbors(NamedTuple):
 def words_section(record: RunRecord) -> Iterator[Block]:
     """Words with their nearest ones, and what the words of the network cost; or why they are not known."""
     try:
-        task = cast(CharlmTask, record.task)
+        task = cast(TextTask, record.task)
         task.load_data(skip_bad=True)
         network = cast(Network, Predictor(task, record.run).network)
         rows, figures, costs = nearest_words(task, network), _figures(task, network), _costs(task, network)
@@ -48,7 +48,7 @@ def words_section(record: RunRecord) -> Iterator[Block]:
     yield Block("Words", render_template("seqloss.recipes.charlm", "words.html", **values), figures)
 
 
-def nearest_words(task: CharlmTask, network: Network) -> list[Neighbors]:
+def nearest_words(task: TextTask, network: Network) -> list[Neighbors]:
     """The words to show, each with the nearest ten of the vocabulary and of the words to show."""
     trained = Counter(word for row in task.paragraphs["train"] for word in row)
     asked = task.settings.show.split()
@@ -64,7 +64,7 @@ def nearest_words(task: CharlmTask, network: Network) -> list[Neighbors]:
     ]
 
 
-def _held_out_words(task: CharlmTask, trained: Counter[str]) -> list[str]:
+def _held_out_words(task: TextTask, trained: Counter[str]) -> list[str]:
     """The most frequent words of the test text that were never trained, then such that were, evenly spread."""
     held_out = Counter(word for row in task.paragraphs["test"] for word in row if LETTERS.fullmatch(word))
     ordered = sorted(held_out, key=lambda word: (-held_out[word], word))
@@ -73,7 +73,7 @@ def _held_out_words(task: CharlmTask, trained: Counter[str]) -> list[str]:
     return [*[word for word in ordered if word not in trained][:UNSEEN], *(seen[place] for place in spread)]
 
 
-def _costs(task: CharlmTask, network: Network) -> list[tuple[str, list[tuple[str, int]]]]:
+def _costs(task: TextTask, network: Network) -> list[tuple[str, list[tuple[str, int]]]]:
     """The bytes of the parts of this model, and of the same one with the other kind of words."""
     found = []
     for kind in ("characters", "table"):
@@ -83,13 +83,13 @@ def _costs(task: CharlmTask, network: Network) -> list[tuple[str, list[tuple[str
     return found
 
 
-def _with_words(task: CharlmTask, kind: str) -> Any:
+def _with_words(task: TextTask, kind: str) -> Any:
     from dataclasses import replace
 
     return replace(task.settings, words=kind)
 
 
-def _figures(task: CharlmTask, network: Network) -> tuple[Figure, ...]:
+def _figures(task: TextTask, network: Network) -> tuple[Figure, ...]:
     whole, words = count_bytes(network), count_bytes(network.words)
     table = len(task.vocabulary) * task.settings.word_size * network.softmax.head.weight.element_size()
     figures = [Figure(format_bytes(whole), "parameters of the whole model")]

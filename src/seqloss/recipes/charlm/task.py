@@ -29,9 +29,10 @@ from seqloss.recipes.charlm.network import Network, count_bytes, uniform_losses
 from seqloss.recipes.charlm.paragraphs import split_paragraphs
 from seqloss.recipes.charlm.perplexity import Perplexity
 from seqloss.recipes.charlm.settings import Settings
+from seqloss.recipes.charlm.text_task import TextTask
 from seqloss.recipes.recognition.texts import read_vocabulary, vocabulary_file
 from seqloss.training.run import Run
-from seqloss.training.task import Data, Metric, Outputs, PrintLine, Progress, Task
+from seqloss.training.task import Data, Metric, Outputs, PrintLine, Progress
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class TextScore:
         )
 
 
-class CharlmTask(Task):
+class CharlmTask(TextTask):
     """The next word of a text, from words that are read from their characters, or from a table."""
 
     name = "charlm"

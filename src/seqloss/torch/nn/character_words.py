@@ -71,9 +71,6 @@ class CharacterWordEncoder(nn.Module):
         (torch.Size([2, 3, 48]), 0.0)
         >>> encoder.cost_beside_table(10_000)
         EncoderCost(parameters=6882, bytes=27528, table_parameters=480000, table_bytes=1920000)
-        >>> encoder(["bière"])
-        Traceback (most recent call last):
-        seqloss.errors.DataError: words[0] = 'bière': character 2 is '\\xe8' (U+00E8), expected one of the 26 of ...
 
     References:
         Y. Kim, Y. Jernite, D. Sontag, A. M. Rush, "Character-aware neural language models", AAAI 2016,

@@ -17,7 +17,12 @@ Path = tuple[Any, ...]
 def map_batch(batch: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
     """A batch of the same kind, each of its parts changed; the batch itself stays as it is.
 
-    A part is a tensor, a list of what is no tensor, or anything that is no container.
+    A part is a tensor, a list of what is no tensor, or anything that is no container of tensors.
+
+    Args:
+        batch: tensors in any containers.
+        change: (path, part) to what takes its place.
+        path: of the batch itself.
     """
     if isinstance(batch, Tensor) or _is_list_of_values(batch):
         return change(path, batch)
@@ -36,8 +41,14 @@ def map_batch(batch: Any, change: Callable[[Path, Any], Any], path: Path = ()) -
 
 
 def _is_list_of_values(batch: Any) -> bool:
-    """Such as texts, one for each row."""
-    return isinstance(batch, list) and not any(isinstance(one, Tensor | Mapping | tuple | list) for one in batch)
+    """Such as texts, words of rows, or a dict of tensors for each row: one entry for each row."""
+    if not isinstance(batch, list) or any(isinstance(one, Tensor) for one in batch):
+        return False
+    return any(isinstance(one, Mapping) for one in batch) or not any(map(_holds_tensors, batch))
+
+
+def _holds_tensors(found: Any) -> bool:
+    return isinstance(found, Tensor) or (isinstance(found, tuple | list) and any(map(_holds_tensors, found)))
 
 
 def parts_of(batch: Any) -> dict[Path, Any]:
@@ -104,25 +115,28 @@ class BatchRows:
         """The batch with axes that were padded to the longest row some steps longer, filled as their padding is."""
 
         def change(path: Path, part: Any) -> Any:
-            axis = self._padded_axis(part)
+            axis = self.padded_axis(part)
             if axis is None or path in self.concatenated:
                 return part
+            lengths = self._lengths_of(part.shape[axis])
+            assert lengths is not None
             shape = list(part.shape)
             shape[axis] = steps
-            return torch.cat([part, torch.full(shape, _padding_of(part), dtype=part.dtype, device=part.device)], axis)
+            more = torch.full(shape, _padding_of(part, axis, lengths), dtype=part.dtype, device=part.device)
+            return torch.cat([part, more], axis)
 
         return map_batch(self.batch, change)
 
     @property
     def has_padded_axes(self) -> bool:
-        return any(self._padded_axis(part) is not None for part in self.parts.values())
+        return any(self.padded_axis(part) is not None for part in self.parts.values())
 
     def _rows_one_by_one(self, part: Any) -> Path | None:
         if not isinstance(part, Tensor) or part.dim() != 1 or part.is_floating_point() or len(part) == self.count:
             return None
         return next((path for path, lengths in self.lengths.items() if int(lengths.sum()) == len(part)), None)
 
-    def _padded_axis(self, part: Any) -> int | None:
+    def padded_axis(self, part: Any) -> int | None:
         """The axis whose size is the largest of some lengths."""
         if not isinstance(part, Tensor) or part.dim() < 2 or _size(part) != self.count:
             return None
@@ -135,7 +149,7 @@ class BatchRows:
         return next((one for one in self.lengths.values() if int(one.max()) == size and int(one.min()) >= 0), None)
 
     def _trim(self, taken: Tensor, part: Tensor, rows: list[int]) -> Tensor:
-        axis = self._padded_axis(part)
+        axis = self.padded_axis(part)
         if axis is None:
             return taken
         lengths = self._lengths_of(part.shape[axis])
@@ -150,9 +164,8 @@ def _size(part: Any) -> int | None:
     return len(part) if isinstance(part, list | tuple) else None
 
 
-def _padding_of(part: Tensor) -> Any:
-    """What a part is padded with, as its last entry of the row that ends in the most equal entries says: 0 mostly."""
-    if part.is_floating_point() or not part.numel():
-        return 0
-    last = part.reshape(part.shape[0], -1)[:, -1]
-    return -1 if bool((last == -1).any()) else -100 if bool((last == -100).any()) else 0
+def _padding_of(part: Tensor, axis: int, lengths: Tensor) -> Any:
+    """The number that a part is padded with; 0 if there is no padding, or not one number in all of it."""
+    past = torch.arange(part.shape[axis], device=part.device) >= lengths.to(part.device)[:, None]
+    padding = part.movedim(axis, 1)[past].flatten()
+    return padding[0].item() if padding.numel() and bool((padding == padding[0]).all()) else 0

@@ -12,9 +12,8 @@ from torch import nn
 
 from seqloss.doctor.findings import Finding, Findings
 from seqloss.doctor.laws import laws
-from seqloss.doctor.laws.law import NotChecked
 from seqloss.doctor.snapshot import unchanged
-from seqloss.doctor.subject import Subject
+from seqloss.doctor.subject import NotChecked, Subject
 from seqloss.errors import OptionError, wrong_dtype
 
 BATCHES = 2
@@ -72,20 +71,24 @@ def examine(
     if not used:
         raise OptionError("batches: found none, expected at least one batch.")
     subject = Subject(model, used, loss, optimizer, scheduler, steps)
+    with unchanged(model, optimizer):
+        subject.call(used[0])  # an error of the loss itself is the caller's to see
+    return _check_laws(subject, seconds, progress)
+
+
+def _check_laws(subject: Subject, seconds: float, progress: Callable[[str], None] | None) -> Findings:
     found: list[Finding] = []
     checked: list[str] = []
     not_checked: dict[str, str] = {}
-    start = time.perf_counter()
-    with unchanged(model, optimizer):
-        subject.call(used[0])  # an error of the loss itself is the caller's to see
+    end = time.perf_counter() + seconds
     for name, law in laws().items():
-        if time.perf_counter() - start > seconds:
+        if time.perf_counter() > end:
             not_checked[name] = f"{seconds:g} seconds were over"
             continue
         if progress:
             progress(name)
         try:
-            with unchanged(model, optimizer):
+            with unchanged(subject.model, subject.optimizer):
                 found += law(subject)
             checked.append(name)
         except NotChecked as reason:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +15,10 @@ from seqloss.doctor.snapshot import random_states
 
 Loss = Callable[[nn.Module, Any], Any]
 Change = Callable[[str, Tensor], Tensor]
+
+
+class NotChecked(Exception):
+    """A law says nothing about this training; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -53,27 +57,58 @@ class Subject:
     optimizer: torch.optim.Optimizer | None = None
     scheduler: Any = None
     steps: int | None = None
-    _rows: dict[int, BatchRows] = field(default_factory=dict)
+    _rows: BatchRows | None = None
 
-    def rows(self, number: int = 0) -> BatchRows:
-        """The rows of a batch."""
-        if number not in self._rows:
-            self._rows[number] = BatchRows(self.batches[number])
-        return self._rows[number]
+    def rows(self, least: int = 1) -> BatchRows:
+        """The rows of the first batch.
 
-    def call(self, batch: Any, *, train: bool = False, seed: int = 0, change: Change | None = None) -> Call:
+        Raises:
+            NotChecked: it has fewer, or none that can be recognised.
+        """
+        try:
+            found = self._rows = self._rows or BatchRows(self.batches[0])
+        except ValueError as error:
+            raise NotChecked(str(error)) from None
+        if found.count < least:
+            raise NotChecked("the first batch has one row")
+        return found
+
+    def call(
+        self, batch: Any, *, train: bool = False, dropout: bool = True, seed: int = 0, change: Change | None = None
+    ) -> Call:
         """Call the loss, always with the same random numbers.
 
         Args:
             batch: as the loss takes it.
             train: the model's mode.
+            dropout: whether dropout layers follow the mode; otherwise they are in evaluation mode.
             seed: of dropout and the like.
             change: (name, output) to what the loss gets in its place.
         """
         self.model.train(train)
+        if not dropout:
+            without_dropout(self.model)
         with random_states(seed), self._outputs(change) as outputs:
             found = self.loss(self.model, batch)
         return Call(_first_tensor(found), dict(outputs))
+
+    def call_and_see(self, batch: Any) -> Call:
+        """The same in evaluation mode, for laws of outputs.
+
+        Raises:
+            NotChecked: the loss does not call the model itself.
+        """
+        found = self.call(batch)
+        if not found.outputs:
+            raise NotChecked("the loss does not call the model itself, so that its outputs are not seen")
+        return found
+
+    def outputs_before_loss(self, batch: Any) -> Mapping[str, Tensor]:
+        """The outputs for a batch that the loss itself may refuse; empty if the model refuses it."""
+        self.model.eval()
+        with random_states(0), self._outputs(None) as outputs, suppress(Exception):
+            self.loss(self.model, batch)
+        return dict(outputs)
 
     @contextmanager
     def _outputs(self, change: Change | None) -> Iterator[dict[str, Tensor]]:

@@ -6,7 +6,12 @@ rounding only: no threshold was fitted to trainings.
 
 from __future__ import annotations
 
-from seqloss.doctor.laws.law import Law
+from collections.abc import Callable, Iterator
+
+from seqloss.doctor.findings import Finding
+from seqloss.doctor.subject import Subject
+
+Law = Callable[[Subject], Iterator[Finding]]
 
 
 def laws() -> dict[str, Law]:

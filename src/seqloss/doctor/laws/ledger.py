@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws.law import NotChecked
-from seqloss.doctor.subject import Subject
+from seqloss.doctor.subject import NotChecked, Subject
 
 CODE = """\
 loss(model, batch).backward()

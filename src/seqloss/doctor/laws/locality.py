@@ -9,8 +9,7 @@ from torch import Tensor
 
 from seqloss.doctor.batch_rows import Path, map_batch
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws.law import NotChecked
-from seqloss.doctor.subject import Subject
+from seqloss.doctor.subject import NotChecked, Subject
 
 SHARE = 0.1
 """Input steps that may reach no output: a last window that is not full."""
@@ -23,16 +22,12 @@ print(inputs.grad.abs().sum(-1))  # (batch, time)
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    try:
-        rows = subject.rows()
-    except ValueError as error:
-        raise NotChecked(str(error)) from None
+    rows = subject.rows()
     inputs = {path: part for path, part in rows.parts.items()
               if isinstance(part, Tensor) and part.is_floating_point() and part.dim() > 1}  # fmt: skip
     if not inputs:
         raise NotChecked("the batch has no tensor of floats with more than one axis")
-    longest = _longest_row(subject)
-    gradients = _input_gradients(subject, rows.take([longest], trim=True), list(inputs))
+    gradients = _input_gradients(subject, rows.batch, list(inputs))
     reached = {path: gradient for path, gradient in gradients.items() if gradient is not None}
     if not any(bool(gradient.any()) for gradient in reached.values()):
         yield Finding(
@@ -42,10 +37,10 @@ def check(subject: Subject) -> Iterator[Finding]:
         )  # fmt: skip
         return
     for path, gradient in reached.items():
-        axis = rows._padded_axis(inputs[path])
+        axis = rows.padded_axis(inputs[path])
         if axis is None or not gradient.any():
             continue
-        steps = gradient.abs().transpose(0, axis).flatten(1).sum(1)
+        steps = gradient.abs().transpose(0, axis).flatten(1).sum(1)  # over all rows: masks of a row are random
         unused = int((steps == 0).sum())
         if unused > SHARE * len(steps) + 1:
             yield Finding(
@@ -54,11 +49,6 @@ def check(subject: Subject) -> Iterator[Finding]:
                 "skips them",
                 "Check lengths after subsampling (round up), slices, and strides beside kernel sizes", CODE,
             )  # fmt: skip
-
-
-def _longest_row(subject: Subject) -> int:
-    lengths = next(iter(subject.rows().lengths.values()), None)
-    return 0 if lengths is None else int(lengths.argmax())
 
 
 def _input_gradients(subject: Subject, batch: object, paths: list[Path]) -> dict[Path, Tensor | None]:

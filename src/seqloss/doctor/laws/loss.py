@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws.law import NotChecked
-from seqloss.doctor.subject import Change, Subject
+from seqloss.doctor.subject import Change, NotChecked, Subject
 
 SHIFT = 1.0
 SUMS = 1e-3

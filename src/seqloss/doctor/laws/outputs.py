@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws.law import NotChecked
-from seqloss.doctor.subject import Subject
+from seqloss.doctor.subject import NotChecked, Subject
 
 CLIPPED = 0.2
 """Share of exact zeros. Weights of random sign give half of the outputs to a ReLU, and none without one."""
@@ -16,14 +15,10 @@ CLIPPED = 0.2
 
 def check(subject: Subject) -> Iterator[Finding]:
     with torch.no_grad():
-        try:
-            batch = subject.rows().take([0], trim=True)
-        except ValueError:
-            batch = subject.batches[0]
-        outputs = subject.call(batch).outputs
+        outputs = subject.call_and_see(subject.rows().take([0], trim=True)).outputs
     tensors = {name: tensor for name, tensor in outputs.items() if tensor.is_floating_point() and tensor.numel() > 1}
     if not tensors:
-        raise NotChecked("the loss does not call the model itself, so that its outputs are not seen")
+        raise NotChecked("the model returns no tensor of floats")
     for name, tensor in tensors.items():
         code = f"print(model(batch){'' if name == 'output' else f' # {name}'}.flatten()[:20])"
         bad = int((~tensor.isfinite() & ~tensor.isneginf()).sum())

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import common_part, largest_difference, tolerance
-from seqloss.doctor.laws.law import NotChecked
-from seqloss.doctor.subject import Subject, without_dropout
+from seqloss.doctor.subject import Subject
 
 MOST = 4
 """Rows that are tried alone."""
@@ -26,16 +25,9 @@ print((whole[:1] - alone).abs().max())
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    try:
-        rows = subject.rows()
-    except ValueError as error:
-        raise NotChecked(str(error)) from None
-    if rows.count < 2:
-        raise NotChecked("the first batch has one row")
+    rows = subject.rows(least=2)
     with torch.no_grad():
-        whole = subject.call(rows.batch)
-        if not whole.outputs:
-            raise NotChecked("the loss does not call the model itself, so that its outputs are not seen")
+        whole = subject.call_and_see(rows.batch)
         axes = batch_axes(subject)
         yield from _check_order(subject, whole.outputs, whole.value, axes)
         yield from _check_alone(subject, whole.outputs, axes)
@@ -46,7 +38,7 @@ def batch_axes(subject: Subject) -> dict[str, int]:
     """The axis of the rows in each output: the one whose size follows the number of rows."""
     rows = subject.rows()
     whole = subject.call(rows.batch).outputs
-    fewer = subject.call(rows.take(range(rows.count - 1))).outputs
+    fewer = subject.call(rows.take(range(rows.count - 1), trim=True)).outputs
     found = {}
     for name, tensor in whole.items():
         axis = next((axis for axis, size in enumerate(tensor.shape)
@@ -108,7 +100,9 @@ def _check_padding(subject: Subject) -> Iterator[Finding]:
     if not rows.has_padded_axes:
         return
     for train in (False, True):
-        plain, padded = (_call_without_dropout(subject, batch, train) for batch in (rows.batch, rows.pad(MORE)))
+        plain, padded = (
+            subject.call(batch, train=train, dropout=False).outputs for batch in (rows.batch, rows.pad(MORE))
+        )
         for name, tensor in plain.items():
             if not tensor.is_floating_point() or name not in padded:
                 continue
@@ -116,25 +110,10 @@ def _check_padding(subject: Subject) -> Iterator[Finding]:
             if difference > tolerance(plain):
                 mode = "training" if train else "evaluation"
                 yield Finding(
-                    "padding-reaches-rows", "error",
+                    "padding-reaches-rows", "warning" if train else "error",
                     {"output": name, "mode": mode, "steps added": MORE, "relative difference": difference},
                     f"with more padding, a batch gets other outputs in {mode} mode: the padding counts in "
                     f"{'statistics of a batch norm' if train else 'what the model computes'}",
                     "Leave padding out of statistics and attention, and set it to 0 before each convolution", CODE,
                 )  # fmt: skip
                 return
-
-
-def _call_without_dropout(subject: Subject, batch: object, train: bool) -> Mapping[str, Tensor]:
-    before = subject.model.train
-
-    def train_without_dropout(mode: bool = True) -> object:
-        found = before(mode)
-        without_dropout(subject.model)
-        return found
-
-    subject.model.train = train_without_dropout  # type: ignore[method-assign, assignment]
-    try:
-        return subject.call(batch, train=train).outputs
-    finally:
-        del subject.model.train

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Iterator
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws.law import NotChecked
-from seqloss.doctor.subject import Subject
+from seqloss.doctor.subject import NotChecked, Subject
 
 MOST = 100_000
 """Steps that are tried."""
@@ -58,19 +58,18 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def learning_rates(subject: Subject) -> list[float]:
-    """The largest rate of the groups at each step."""
-    scheduler, rates = subject.scheduler, []
-    state = {key: value for key, value in vars(scheduler).items() if key != "optimizer"}
-    kept = {key: list(value) if isinstance(value, list) else value for key, value in state.items()}
+    """The largest rate of the groups at each step; none if the schedule takes a metric, as ReduceLROnPlateau does."""
     assert subject.steps is not None
+    scheduler, rates = subject.scheduler, []
+    before = copy.deepcopy(scheduler.state_dict())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no step of the optimiser is taken
             for _ in range(min(subject.steps, MOST)):
                 rates.append(float(max(scheduler.get_last_lr())))
                 scheduler.step()
-    except TypeError:  # ReduceLROnPlateau
+    except TypeError:
         return []
     finally:
-        vars(scheduler).update(kept)
+        scheduler.load_state_dict(before)
     return rates

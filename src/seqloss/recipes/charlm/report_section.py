@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -77,16 +78,10 @@ def _costs(task: TextTask, network: Network) -> list[tuple[str, list[tuple[str, 
     """The bytes of the parts of this model, and of the same one with the other kind of words."""
     found = []
     for kind in ("characters", "table"):
-        built = network if kind == task.settings.words else Network(task.vocabulary, _with_words(task, kind))
+        built = network if kind == task.settings.words else Network(task.vocabulary, replace(task.settings, words=kind))
         parts = {"words": built.words, "LSTM": built.recurrent, "softmax": built.softmax}
         found.append((kind, [(name, count_bytes(part)) for name, part in parts.items()]))
     return found
-
-
-def _with_words(task: TextTask, kind: str) -> Any:
-    from dataclasses import replace
-
-    return replace(task.settings, words=kind)
 
 
 def _figures(task: TextTask, network: Network) -> tuple[Figure, ...]:

@@ -28,6 +28,7 @@ from seqloss.recipes.charlm.data import (
 from seqloss.recipes.charlm.network import Network, count_bytes, uniform_losses
 from seqloss.recipes.charlm.paragraphs import split_paragraphs
 from seqloss.recipes.charlm.perplexity import Perplexity
+from seqloss.recipes.charlm.report_section import words_section
 from seqloss.recipes.charlm.settings import Settings
 from seqloss.recipes.charlm.text_task import TextTask
 from seqloss.recipes.recognition.texts import read_vocabulary, vocabulary_file
@@ -159,8 +160,6 @@ class CharlmTask(TextTask):
         return TextScore(float(perplexity.compute()), source.predicted, unknown)
 
     def report_sections(self) -> Iterable[Callable[[Any], Any]]:
-        from seqloss.recipes.charlm.report_section import words_section
-
         return [words_section]
 
 

@@ -124,7 +124,7 @@ def _refuse_long_text(
     if needed <= frames:
         return
     advice = "give only what is said in this recording"
-    if subsampling == 4 and needed <= 2 * frames:
+    if subsampling == 4 and needed < 2 * frames:  # half the subsampling gives 2 * frames, or one less
         advice += ", or use a run with --subsampling 2, with which it would fit"
     raise DataError(
         f"too short for the text: {len(classes)} {unit} and {needed - len(classes)} adjacent repeats need {needed} "

@@ -29,7 +29,7 @@ from seqloss.data.vocabulary import frames_needed
 from seqloss.data.words import SPLITS
 from seqloss.recipes.recognition.data import TextSource, describe_short_rows, digest_of, items_of_splits, read_folder
 from seqloss.recipes.speech.settings import Settings
-from seqloss.recipes.speech.timit_phones import are_timit_phones, fold_to_48
+from seqloss.recipes.speech.timit_phones import are_timit_phones, describe_other_phones, fold_to_48
 from seqloss.torch.nn import LogMel
 from seqloss.training.task import Data, PrintLine, Progress
 
@@ -173,9 +173,8 @@ def load_data(
     if settings.data is None:
         return *_synthesise(settings, known), Form(features.log_mel.filters, spectral=True)
     rows, bad = read_folder(settings, print_line, phones=settings.units == "phones")
-    if settings.units == "phones" and are_timit_phones(phone for row in rows for phone in row.text.split()):
-        print_line("phones: TIMIT's 61, folded to 48 for training and 39 for scoring (Lee and Hon 1989)")
-        rows = [_fold(row) for row in rows]
+    if settings.units == "phones":
+        rows = _fold_timit(rows, print_line)
     splits, strays = split_rows(rows)
     cutting = known or Vocabulary((), unit=settings.units)
     check = partial(
@@ -208,8 +207,16 @@ def load_data(
     return Data(sources, {"data_digest": digest_of(item.row for item in items)}, bad, note), vocabulary, form
 
 
-def _fold(row: Row) -> Row:
-    return replace(row, text=" ".join(fold_to_48(row.text.split())))
+def _fold_timit(rows: list[Row], print_line: PrintLine) -> list[Row]:
+    """The rows with the 48 phones of TIMIT that are trained, or as they are if they have other phones."""
+    found = {phone for row in rows for phone in row.text.split()}
+    if are_timit_phones(found):
+        print_line("phones: TIMIT's 61, folded to 48 for training and 39 for scoring (Lee and Hon 1989)")
+        return [replace(row, text=" ".join(fold_to_48(row.text.split()))) for row in rows]
+    line = describe_other_phones(found)
+    if line:
+        print_line(line)
+    return rows
 
 
 def _synthesise(settings: Settings, known: Vocabulary | None) -> tuple[Data, Vocabulary]:

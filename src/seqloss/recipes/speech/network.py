@@ -118,9 +118,9 @@ class Network(nn.Module):
             masks: stripes of each row that are set to the mean.
         """
         x = self.norm(features, lengths)
-        for row, stripes in zip(x, masks, strict=False):
+        for number, stripes in enumerate(masks):
             if stripes:
-                stripes.fill(row)
+                stripes.fill(x[number])
         x, lengths = self.subsample(x, lengths)
         x = self.encoder(self.before(x), lengths)
         return self.head(self.after(x)), lengths

@@ -57,6 +57,23 @@ def are_timit_phones(phones: Iterable[str]) -> bool:
     return "h#" in found and found <= LABELLED
 
 
+def describe_other_phones(phones: Iterable[str]) -> str:
+    """A line on phones that keep those of TIMIT from being folded; "" if there is no sign of TIMIT.
+
+    Example:
+        >>> describe_other_phones("h# sh iy xx h#".split())
+        "phones: h# is TIMIT's silence, but xx is none of its 61 phones, so that none is folded; correct the labels"
+    """
+    found = set(phones)
+    others = sorted(found - LABELLED)
+    if "h#" not in found or not others:
+        return ""
+    shown = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+    are = "is" if len(others) == 1 else "are"
+    line = f"phones: h# is TIMIT's silence, but {shown} {are} none of its 61 phones"
+    return f"{line}, so that none is folded; correct the labels"
+
+
 def are_trained_phones(phones: Iterable[str]) -> bool:
     """Whether these are some of the 48 phones that `fold_to_48` gives, silence included."""
     found = set(phones)

@@ -43,7 +43,17 @@ class DistinctWords(NamedTuple):
 def find_distinct_words(
     words: Sequence[str] | Sequence[Sequence[str]], numbers: Mapping[str, int], *, share_unknown: bool
 ) -> DistinctWords:
-    """The distinct words of words, or of rows of words, by the numbers of their characters."""
+    """The distinct words of a batch, by the numbers of their characters.
+
+    Args:
+        words: a list of words, or of rows of words.
+        numbers: character -> its number.
+        share_unknown: whether a character without a number is read as `UNKNOWN`.
+
+    Raises:
+        DataError: a character without a number, unless they are shared.
+        ShapeError: words beside rows of words.
+    """
     rows, nested = check_words(words)
     found: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
@@ -58,7 +68,17 @@ def find_distinct_words(
 
 
 def number_characters(word: str, numbers: Mapping[str, int], where: str, *, share_unknown: bool) -> list[int]:
-    """The numbers of the characters of a word, with those of its start and its end."""
+    """The numbers of the characters of a word, with those of its start and its end.
+
+    Args:
+        word: of any length.
+        numbers: character -> its number.
+        where: the word's place, for the error.
+        share_unknown: whether a character without a number is read as `UNKNOWN`.
+
+    Raises:
+        DataError: a character without a number, unless they are shared.
+    """
     found = [numbers.get(character, UNKNOWN) for character in word]
     if UNKNOWN in found and not share_unknown:
         position = found.index(UNKNOWN)

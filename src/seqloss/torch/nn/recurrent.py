@@ -258,6 +258,13 @@ class Recurrent(nn.Module):
 
 
 def check_options(cell: str, nonlinearity: str, both: bool) -> None:
+    """Raise `OptionError` for options that are unknown or exclude each other.
+
+    Args:
+        cell: its name.
+        nonlinearity: of an Elman network.
+        both: whether right_to_left and bidirectional were given.
+    """
     if cell not in NAMES:
         raise unknown_option("cell", cell, NAMES)
     if nonlinearity not in ("tanh", "relu"):

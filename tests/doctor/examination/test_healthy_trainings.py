@@ -1,0 +1,50 @@
+"""A healthy training has no finding."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seqloss.doctor import examine
+from seqloss.recipes.autoencoder.settings import Settings as AutoencoderSettings
+from seqloss.recipes.autoencoder.task import AutoencoderTask
+from seqloss.recipes.charlm.settings import Settings as CharlmSettings
+from seqloss.recipes.charlm.task import CharlmTask
+from seqloss.recipes.stems.settings import Settings as StemsSettings
+from seqloss.recipes.stems.task import StemsTask
+from seqloss.training.batches import BatchDataset, BatchSampler
+from seqloss.training.task import Task
+
+from .models import BATCHES, Reader, loss, training
+
+
+def test_a_healthy_training_has_no_finding_and_every_law_is_checked() -> None:
+    model = Reader()
+    found = examine(model, BATCHES, loss, **training(model))
+    assert not found, str(found)
+    assert found.not_checked == {}
+    assert found.exit_code == 0
+    assert str(found) == "nothing found; checked: ledger, mode, rows, pairing, locality, outputs, loss, schedule"
+
+
+@pytest.mark.parametrize(
+    "task",
+    [AutoencoderTask(AutoencoderSettings(rows=1000)), StemsTask(StemsSettings()), CharlmTask(CharlmSettings())],
+    ids=["autoencoder", "stems", "charlm"],
+)
+def test_recipes_have_no_finding(task: Task) -> None:
+    source = task.load_data(print_line=lambda line: None).sources["train"]
+    batches = BatchDataset(source, task.collate)
+    network = task.build_network()
+    optimizer = task.make_optimizer(network)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: task.learning_rate_factor(step, 500))
+    found = examine(
+        network,
+        (batches[keys] for keys in BatchSampler(source, 16, 0)),
+        lambda network, batch: task.loss(batch, task.forward(network, batch)),
+        optimizer=optimizer,
+        scheduler=schedule,
+        steps=500,
+    )
+    assert not found, str(found)
+    assert {"ledger", "mode", "loss", "schedule"} <= set(found.checked)

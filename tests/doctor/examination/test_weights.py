@@ -1,0 +1,62 @@
+"""Weights that the loss does not use, or the optimiser does not train, are named."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seqloss.doctor import examine
+
+from .models import BATCHES, Reader, loss, names
+
+
+class Detached(Reader):
+    def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x, lengths = super().encode(x, lengths)
+        return x.detach(), lengths
+
+
+class Unused(Reader):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forgotten = nn.Linear(3, 3)
+
+
+class Argmax(Reader):
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x, lengths = super().forward(x, lengths)
+        return x.detach(), lengths
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(Detached, "weights-unused"), (Unused, "weights-unused"), (Argmax, "loss-without-gradient")],
+)
+def test_weights_outside_of_the_graph_are_named(kind: type[Reader], name: str) -> None:
+    assert name in names(kind())
+
+
+def test_frozen_weights_are_no_finding() -> None:
+    model = Reader()
+    model.convolve.requires_grad_(False)
+    optimizer = torch.optim.Adam([weight for weight in model.parameters() if weight.requires_grad])
+    assert names(model, optimizer=optimizer) == []
+
+
+def test_an_optimizer_without_some_weights_or_with_others_is_named() -> None:
+    model = Reader()
+    some = torch.optim.Adam(model.recurrent.parameters())
+    found = examine(model, BATCHES, loss, optimizer=some)
+    assert found.names == ["weights-not-in-optimizer"]
+    assert found[0].evidence["weights"] == ["convolve.weight", "convolve.bias", "head.weight", "head.bias"]
+    every = torch.optim.Adam(model.parameters())
+    model.head = nn.Linear(16, 6)
+    assert names(model, optimizer=every) == ["optimizer-holds-other-weights", "weights-not-in-optimizer"] or set(
+        names(model, optimizer=every)
+    ) == {"weights-not-in-optimizer", "optimizer-holds-other-weights"}
+
+
+def test_a_learning_rate_of_0_moves_nothing() -> None:
+    model = Reader()
+    assert names(model, optimizer=torch.optim.SGD(model.parameters(), lr=0.0)) == ["weights-not-moved"]

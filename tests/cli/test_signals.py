@@ -107,4 +107,4 @@ def test_two_processes_train_as_one_and_print_once(tmp_path: Path) -> None:
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (ran.returncode, ran.stderr.strip()) == (0, "")
     heads = [line.split()[0] for line in ran.stdout.splitlines() if line and not line.startswith(" ")]
-    assert heads == ["images:", "epoch", "validation:", "test:", "report:", "transcribe:"]
+    assert heads == ["texts:", "images:", "epoch", "validation:", "test:", "report:", "transcribe:"]

@@ -35,11 +35,13 @@ def hinged(xp: Namespace, to_positive: Array, to_negative: Array, margin: float)
 
 def triplet_losses(xp: Namespace, vectors: Sequence[Array], margin: float) -> Array:
     """Anchors, positives and negatives, (triplets, features) each -> (triplets,)."""
+    return direction_losses(xp, [directions(xp, points) for points in vectors], margin)
+
+
+def direction_losses(xp: Namespace, vectors: Sequence[Array], margin: float) -> Array:
+    """The same of vectors of length 1."""
     anchor, positive, negative = vectors
-    own = directions(xp, anchor)
-    to_positive = xp.sum(own * directions(xp, positive), 1)
-    to_negative = xp.sum(own * directions(xp, negative), 1)
-    return hinged(xp, to_positive, to_negative, margin)[:, 0]
+    return hinged(xp, xp.sum(anchor * positive, 1), xp.sum(anchor * negative, 1), margin)[:, 0]
 
 
 class Choice(NamedTuple):

@@ -148,7 +148,8 @@ def _difference(
     entries = steps.real
     for _ in axes:
         entries = entries[..., None]
-    return xp.where(entries, predictions, 0.0) - xp.where(entries, targets, 0.0), steps
+    # a difference has no derivative that multiplies by a value: selecting after it keeps NaN of the padding out as well
+    return xp.where(entries, predictions - targets, 0.0), steps
 
 
 def _feature_mean(xp: Namespace, entries: Array) -> Array:

@@ -12,7 +12,6 @@ from seqloss.errors import ShapeError
 from seqloss.formulas import cosine_triplet as formula
 from seqloss.numpy.losses.pairwise_kl import Options
 from seqloss.numpy.losses.pick_triplets import refuse_without_triplets
-from seqloss.torch.losses.cosine_triplet import cosine_triplet
 from seqloss.torch.losses.floats import host_values, read_floats
 from seqloss.torch.losses.pairwise_kl import pairwise_kl_hinge
 from seqloss.torch.losses.points import Labels, as_labels, reduce_losses
@@ -200,10 +199,10 @@ class CosineTriplet(torch.nn.Module):
             >>> round(CosineTriplet().forward(embeddings, torch.tensor([7, 7, 2, 1])).item(), 4)
             0.25
         """
-        if triplets is not None:
-            return self._of_triplets(embeddings, triplets)
         values = read_floats("embeddings", embeddings)
         contract.check_points("embeddings", values.shape, "(batch, features)")
+        if triplets is not None:
+            return self._of_triplets(values, triplets)
         classes = as_labels(labels, values)
         seen = host_values(classes) if self.validate else None
         if seen is not None:
@@ -220,10 +219,10 @@ class CosineTriplet(torch.nn.Module):
                 f"triplets: expected (anchor, positive, negative), found {len(triplets)} parts; pair miners "
                 "return four: take a triplet miner."
             )
-        anchor, positive, negative = (embeddings[rows] for rows in triplets)
-        return cosine_triplet(
-            anchor, positive, negative, margin=self.margin, reduction=self.reduction, denominator=self.denominator
-        )
+        xp = TorchNamespace(embeddings.device)
+        vectors = formula.directions(xp, embeddings)  # once for all triplets that a row is in
+        losses = formula.direction_losses(xp, [vectors[rows] for rows in triplets], float(self.margin))
+        return reduce_losses(losses, max(len(losses), 1), self.reduction, self.denominator)
 
     def extra_repr(self) -> str:
         return f"margin={self.margin}, negatives={self.negatives!r}, reduction={self.reduction!r}"

@@ -64,17 +64,22 @@ def draw_svg(name: str, label: str, width: float, height: float) -> Iterator[tup
     drawn.append(re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL))
 
 
+def set_log_axis(axes: Axes) -> None:
+    """Make what is drawn logarithmic; its labels are plain numbers, because the text of an SVG has no exponents."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
 def draw_curve(name: str, label: str, draw: Callable[[Axes], None], log: bool = False) -> str:
     """One small diagram over the epochs."""
     with draw_svg(name, label, 4.6, 2.5) as (figure, drawn):
         axes = figure.add_subplot()
         draw(axes)
         if log:
-            axes.set_yscale("log")
-            low, high = axes.get_ylim()
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_locator(NullLocator())
+            set_log_axis(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
         axes.set_title(label, loc="left", fontsize=10, color=INK)

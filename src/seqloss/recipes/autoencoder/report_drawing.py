@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from seqloss.report.drawing import BLUE, GREY, INK, RED, draw_svg
+from seqloss.report.drawing import BLUE, GREY, INK, RED, draw_svg, set_log_axis
 
 CHANNELS = 4
 """Diagrams of channels at most."""
@@ -65,7 +65,7 @@ def _draw_scores(axes: Axes, shown: Shown) -> None:
     over = shown.scores > shown.threshold
     axes.plot(shown.rows[over], scores[over], ".", color=RED, ms=4)
     axes.axhline(max(shown.threshold, 1e-3), color=RED, lw=1.0, ls="--")
-    axes.set_yscale("log")
+    set_log_axis(axes)
     axes.set_title("score, and its threshold", loc="left", fontsize=9, color=INK)
 
 

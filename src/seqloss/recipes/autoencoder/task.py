@@ -75,18 +75,17 @@ class AutoencoderTask(TableTask):
         return Network(len(self.names), self.settings)
 
     def forward(self, network: nn.Module, batch: Batch) -> Outputs:
-        """The reconstruction of the windows; for held-out ones also the errors, with and without the anomaly."""
-        found = {"reconstruction": network(batch.inputs)}
+        """What is to be reconstructed, and its reconstruction; for held-out windows also the errors, with and without
+        the anomaly."""
+        targets_of = cast(Network, network).targets
+        found = {"reconstruction": network(batch.inputs), "targets": targets_of(batch.values)}
         if batch.planted is not None and not network.training:
-            found["errors"] = (found["reconstruction"] - self.targets(batch.values)).abs()
-            found["planted"] = (network(batch.planted) - self.targets(batch.planted)).abs()
+            found["errors"] = (found["reconstruction"] - found["targets"]).abs()
+            found["planted"] = (network(batch.planted) - targets_of(batch.planted)).abs()
         return found
 
-    def targets(self, windows: Tensor) -> Tensor:
-        return windows.diff(dim=1) if self.settings.differences else windows
-
     def loss(self, batch: Batch, outputs: Outputs) -> Tensor:
-        return (outputs["reconstruction"] - self.targets(batch.values)).square().mean()
+        return (outputs["reconstruction"] - outputs["targets"]).square().mean()
 
     # --- measuring
 
@@ -113,7 +112,7 @@ class AutoencoderTask(TableTask):
 
     def baseline_loss(self, batch: Batch, outputs: Outputs) -> float:
         """The loss of 0, the mean of the training rows."""
-        return float(self.loss(batch, {"reconstruction": torch.zeros_like(outputs["reconstruction"])}))
+        return float(self.loss(batch, {**outputs, "reconstruction": torch.zeros_like(outputs["reconstruction"])}))
 
     def blank_input(self, batch: Batch) -> Batch:
         return replace(batch, inputs=torch.zeros_like(batch.inputs))

@@ -7,8 +7,9 @@ annotated with a help text is an option, and its default stands here alone. This
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from seqloss.errors import OptionError
@@ -68,7 +69,13 @@ class TrainingSettings:
     @classmethod
     def from_options(cls, given: Mapping[str, Any]) -> Self:
         """Settings from those options that a person gave."""
-        return cls(**{**cls.defaults_for(given), **given})
+        paths = {name: str(Path(given[name]).resolve()) for name in cls.path_options() if given.get(name) is not None}
+        return cls(**{**cls.defaults_for(given), **given, **paths})
+
+    @classmethod
+    def path_options(cls) -> Sequence[str]:
+        """Names of options that are made absolute paths, so that a run finds its data from any folder."""
+        return ("data",)
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> Self:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar
 
 from seqloss.errors import OptionError
 from seqloss.training.settings import TrainingSettings
@@ -60,11 +59,6 @@ class Settings(TrainingSettings):
     @property
     def learning_rate(self) -> float:
         return self.lr or self.FAST.get(self.optimizer) or super().learning_rate
-
-    @classmethod
-    def from_options(cls, given: Mapping[str, Any]) -> Self:
-        paths = {} if given.get("data") is None else {"data": str(Path(given["data"]).resolve())}
-        return super().from_options({**given, **paths})
 
     @property
     def dataset_name(self) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated
 
 from seqloss.errors import OptionError
 from seqloss.training.settings import TrainingSettings
@@ -48,11 +47,6 @@ class Settings(TrainingSettings):
             if not 0 <= share < 1:
                 raise OptionError(f"{name}: found {share}, expected 0 to less than 1.")
         self._refuse_below_one("min_count", "size", "layers", "longest")
-
-    @classmethod
-    def from_options(cls, given: Mapping[str, Any]) -> Self:
-        paths = {} if given.get("data") is None else {"data": str(Path(given["data"]).resolve())}
-        return super().from_options({**given, **paths})
 
     @property
     def dataset_name(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from seqloss.data.layouts import layouts_of
 from seqloss.data.paths import ItemKind
@@ -56,10 +56,8 @@ class FolderSettings(TrainingSettings):
         return {"epochs": 12, "batch": 32} if given.get("data") is None else {}  # synthetic items differ in every epoch
 
     @classmethod
-    def from_options(cls, given: Mapping[str, Any]) -> Self:
-        names = ("data", cls.kind.option.removeprefix("--"))
-        paths = {name: str(Path(given[name]).resolve()) for name in names if given.get(name) is not None}
-        return super().from_options({**given, **paths})
+    def path_options(cls) -> Sequence[str]:
+        return ("data", cls.kind.option.removeprefix("--"))
 
     @property
     def dataset_name(self) -> str:

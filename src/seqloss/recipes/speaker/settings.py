@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from seqloss.data.layouts import layouts_of
 from seqloss.data.paths import SOUNDS
@@ -67,9 +67,8 @@ class Settings(TrainingSettings):
             raise OptionError(f"--dimensions: found {self.dimensions}, expected at least 2.")
 
     @classmethod
-    def from_options(cls, given: Mapping[str, Any]) -> Self:
-        paths = {name: str(Path(given[name]).resolve()) for name in ("data", "audio") if given.get(name) is not None}
-        return super().from_options({**given, **paths})
+    def path_options(cls) -> Sequence[str]:
+        return ("data", "audio")
 
     @property
     def dataset_name(self) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated
 
 from seqloss.errors import OptionError
 from seqloss.training.settings import TrainingSettings
@@ -33,11 +32,6 @@ class Settings(TrainingSettings):
         if not self.margin >= 0:
             raise OptionError(f"--margin: found {self.margin}, expected 0 or more.")
         self._refuse_below_one("size", "dimensions")
-
-    @classmethod
-    def from_options(cls, given: Mapping[str, Any]) -> Self:
-        paths = {} if given.get("data") is None else {"data": str(Path(given["data"]).resolve())}
-        return super().from_options({**given, **paths})
 
     @property
     def dataset_name(self) -> str:

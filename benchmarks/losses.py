@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -26,8 +27,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy reads it when it is imported
+
 import numpy as np
 import torch
+from interleaved import seconds_in_turns
 from machine import machine
 
 import seqloss
@@ -149,7 +153,7 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
     entry = ENTRIES[name]()
     _compare(entry)
     many = rounds if entry.others else min(rounds, 1)
-    seconds = time_in_turns(entry.calls, many)
+    seconds = seconds_in_turns(entry.calls, many, time.process_time)
     peaks = {contestant: _peak_in_child(name, contestant) for contestant in entry.calls}
     row: dict[str, Any] = {"rounds": many, "contestants": {}, "ratios": {}, "faults": []}
     for contestant, taken in seconds.items():
@@ -175,17 +179,6 @@ def _compare(entry: Entry) -> None:
     for other in others:
         np.testing.assert_allclose(other[0], first[0], rtol=1e-5)
         np.testing.assert_allclose(other[1], first[1], rtol=1e-3, atol=1e-4 * np.abs(first[1]).max())
-
-
-def time_in_turns(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
-    """Processor seconds of each call."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            start = time.process_time()
-            call()
-            seconds[name].append(time.process_time() - start)
-    return seconds
 
 
 def _peak_in_child(entry: str, contestant: str) -> int:

@@ -33,6 +33,9 @@ class TrainingSettings:
     epochs: Annotated[int, "Maximum number of epochs."] = 60
     batch: Annotated[int, "Batch size."] = 16
     seed: Annotated[int, "Random seed. The same seed gives the same weights."] = 0
+    learning_rates: ClassVar[Mapping[str, float]] = LEARNING_RATES
+    """By optimizer; a recipe may have other ones."""
+
     optimizer: Annotated[str, "adamw, adam, sgd or smorms3."] = "adamw"
     lr: Annotated[float | None, "Peak learning rate. Default: 0.02 for sgd, 0.0025 for smorms3, else 0.002."] = None
     patience: Annotated[int, "Stop after this many epochs without improvement on the validation split."] = 30
@@ -54,7 +57,7 @@ class TrainingSettings:
     @property
     def learning_rate(self) -> float:
         """The peak learning rate: the one given, else the optimizer's usual one."""
-        return self.lr or LEARNING_RATES[self.optimizer]
+        return self.lr or self.learning_rates[self.optimizer]
 
     @property
     def dataset_name(self) -> str:

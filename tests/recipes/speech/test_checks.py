@@ -116,6 +116,17 @@ def test_phones_are_trained_as_48_classes_and_scored_as_39(speech_task, tmp_path
     assert [metric.name for metric in task.metrics] == ["distance", "exact", "phones"]
 
 
+def test_a_phone_that_keeps_those_of_timit_from_being_folded_is_named(speech_task, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    record(data / "a.wav", "abcdef")
+    record(data / "b.wav", "abcdef")
+    rows = "a.wav,h# sh ix q hv ehh dcl h#,train\nb.wav,h# ix eh dcl h#,validation\n"
+    (data / "manifest.csv").write_text(f"path,phones,split\n{rows}")
+    lines: list[str] = []
+    speech_task(data, units="phones").load_data(print_line=lines.append)
+    assert any(line.startswith("phones: h# is TIMIT's silence, but ehh is none of its 61 phones") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

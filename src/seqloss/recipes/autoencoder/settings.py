@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from seqloss.errors import OptionError
-from seqloss.training.settings import TrainingSettings
+from seqloss.training.settings import LEARNING_RATES, TrainingSettings
 
 DECODERS = ("code", "previous")
 
@@ -17,8 +18,7 @@ DECODERS = ("code", "previous")
 class Settings(TrainingSettings):
     """Settings of the autoencoder recipe; those of every recipe are in `TrainingSettings`."""
 
-    FAST: ClassVar[dict[str, float]] = {"adamw": 1e-2, "adam": 1e-2}
-    """Learning rates of this recipe that are not the usual ones."""
+    learning_rates: ClassVar[Mapping[str, float]] = {**LEARNING_RATES, "adamw": 1e-2, "adam": 1e-2}
 
     data: Annotated[
         str | None,
@@ -55,10 +55,6 @@ class Settings(TrainingSettings):
             raise OptionError(f"--beta: found {self.beta}, expected a positive number.")
         if self.quantile is not None and not 0 <= self.quantile <= 1:
             raise OptionError(f"--quantile: found {self.quantile}, expected a share from 0 to 1.")
-
-    @property
-    def learning_rate(self) -> float:
-        return self.lr or self.FAST.get(self.optimizer) or super().learning_rate
 
     @property
     def dataset_name(self) -> str:

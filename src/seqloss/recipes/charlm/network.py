@@ -16,6 +16,9 @@ from seqloss.recipes.charlm.settings import Settings
 from seqloss.torch.nn import CharacterWordEncoder, Recurrent
 from seqloss.torch.nn.padding import within_lengths
 
+CHARACTER_SIZE, HIGHWAY_LAYERS = 30, 2
+"""Of the encoder. With 15 and 1, the perplexity of the default text is 2 to 3 % higher."""
+
 WIDTHS = 6
 """Filters read one to six characters; there are more of the wide ones, in proportion."""
 
@@ -40,7 +43,9 @@ class Network(nn.Module):
         self.words: nn.Module
         if settings.words == "characters":
             alphabet = sorted(set("".join(vocabulary.characters)))
-            self.words = CharacterWordEncoder(alphabet, filters=filter_counts(size), unknown="share")
+            self.words = CharacterWordEncoder(
+                alphabet, CHARACTER_SIZE, filter_counts(size), highway_layers=HIGHWAY_LAYERS, unknown="share"
+            )
         else:
             self.words = nn.Embedding(len(vocabulary), size)
         # less dropout than between layers: a word from characters is to be recognised from all of its values

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from seqloss.errors import OptionError
-from seqloss.training.settings import TrainingSettings
+from seqloss.training.settings import LEARNING_RATES, TrainingSettings
 
 WORDS = ("characters", "table")
 
@@ -15,6 +16,8 @@ WORDS = ("characters", "table")
 @dataclass(frozen=True)
 class Settings(TrainingSettings):
     """Settings of the charlm recipe; those of every recipe are in `TrainingSettings`."""
+
+    learning_rates: ClassVar[Mapping[str, float]] = {**LEARNING_RATES, "adamw": 4e-3, "adam": 4e-3}
 
     data: Annotated[
         str | None,
@@ -33,9 +36,10 @@ class Settings(TrainingSettings):
     dropout: Annotated[float, "Share of the outputs of the LSTM's layers that are set to 0 in training."] = 0.5
     longest: Annotated[int, "Words of a row; longer paragraphs are cut."] = 64
     show: Annotated[str, "Words, separated by spaces, whose nearest words the report shows."] = "beer beers"
-    epochs: Annotated[int, "Maximum number of epochs."] = 6
+    epochs: Annotated[int, "Maximum number of epochs."] = 15
     batch: Annotated[int, "Batch size, in paragraphs."] = 32
-    patience: Annotated[int, "Stop after this many epochs without improvement on the validation split."] = 3
+    lr: Annotated[float | None, "Peak learning rate. Default: 0.02 for sgd, 0.0025 for smorms3, else 0.004."] = None
+    patience: Annotated[int, "Stop after this many epochs without improvement on the validation split."] = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()

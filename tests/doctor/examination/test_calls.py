@@ -69,6 +69,12 @@ def test_what_a_model_does_wrong_is_named(kind: type[Reader], name: str) -> None
     assert name in names(kind())
 
 
+def test_a_random_evaluation_is_no_fault_of_rows() -> None:
+    found = examine(Restless(), BATCHES, loss)
+    assert found.names == ["evaluation-is-random"]
+    assert found.not_checked["rows"] == "the outputs in evaluation mode are random; mend that first"
+
+
 def test_scores_for_log_probabilities_are_named() -> None:
     def with_torch(model: nn.Module, batch: Batch) -> Tensor:
         logits, lengths = model(batch.features, batch.lengths)

@@ -33,6 +33,16 @@ def largest_difference(one: Tensor, other: Tensor) -> float:
     return float(torch.where(same, 0.0, (one - other).abs()).max()) / scale
 
 
+def outputs_differ(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> tuple[str, float] | None:
+    """The first output of floats that differs by more than rounding, and by how much."""
+    for name, tensor in one.items():
+        if tensor.is_floating_point():
+            difference = largest_difference(other[name], tensor)
+            if difference > tolerance(one):
+                return name, difference
+    return None
+
+
 def common_part(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """Both cut to the smaller size of each axis; as they are if their ranks differ."""
     if one.dim() != other.dim():

@@ -42,7 +42,8 @@ def check(subject: Subject) -> Iterator[Finding]:
         ignores_constant = abs(once) <= 1e-4 * max(1.0, abs(plain.value))
         if ignores_constant and _are_probabilities(tensor):
             yield Finding(
-                "softmax-twice", "error", {"output": scores, "loss": plain.value, "loss + 1": plain.value + once},
+                "softmax-twice", "error",
+                {"output": scores, "loss": plain.value, "loss with 1 added to all scores": plain.value + once},
                 "the model returns probabilities, and the loss normalises them again: the largest and the smallest "
                 "possible score of a class are then 1 apart",
                 "Remove the softmax at the end of the model", _code(scores),

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws.comparing import largest_difference, tolerance
+from seqloss.doctor.laws.comparing import outputs_differ
 from seqloss.doctor.subject import Subject
 
 CODE = """\
@@ -21,18 +21,13 @@ print((first - second).abs().max())
 def check(subject: Subject) -> Iterator[Finding]:
     with torch.no_grad():
         first, second = (subject.call(subject.batches[0], seed=seed) for seed in (0, 1))
-    for name, tensor in first.outputs.items():
-        if not tensor.is_floating_point():
-            continue
-        difference = largest_difference(second.outputs[name], tensor)
-        if difference > tolerance(first.outputs):
-            yield Finding(
-                "evaluation-is-random", "error", {"output": name, "relative difference": difference},
-                "two passes of one batch in evaluation mode differ: dropout or noise is not switched off",
-                "Use nn.Dropout, or pass training=self.training to functional.dropout; keep noise to self.training",
-                CODE,
-            )  # fmt: skip
-            break
+    differ = outputs_differ(first.outputs, second.outputs)
+    if differ:
+        yield Finding(
+            "evaluation-is-random", "error", {"output": differ[0], "relative difference": differ[1]},
+            "two passes of one batch in evaluation mode differ: dropout or noise is not switched off",
+            "Use nn.Dropout, or pass training=self.training to functional.dropout; keep noise to self.training", CODE,
+        )  # fmt: skip
     subject.model.eval()
     awake = [name for name, module in subject.model.named_modules() if module.training]
     subject.model.train()

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws.comparing import common_part, largest_difference, tolerance
-from seqloss.doctor.subject import Subject
+from seqloss.doctor.laws.comparing import common_part, largest_difference, outputs_differ, tolerance
+from seqloss.doctor.subject import NotChecked, Subject
 
 MOST = 4
 """Rows that are tried alone."""
@@ -28,6 +28,8 @@ def check(subject: Subject) -> Iterator[Finding]:
     rows = subject.rows(least=2)
     with torch.no_grad():
         whole = subject.call_and_see(rows.batch)
+        if outputs_differ(whole.outputs, subject.call(rows.batch, seed=1).outputs):
+            raise NotChecked("the outputs in evaluation mode are random; mend that first")
         axes = batch_axes(subject)
         yield from _check_order(subject, whole.outputs, whole.value, axes)
         yield from _check_alone(subject, whole.outputs, axes)

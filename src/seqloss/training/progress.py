@@ -107,7 +107,7 @@ class EpochLines(Callback):
         self.items, self.start = 0, time.perf_counter()
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.items += module.task.count_items(batch)
+        self.items += module.task.count_items(batch) * trainer.world_size  # other processes have as many
         self.rate = self.items / max(1e-9, time.perf_counter() - self.start)
         module.log(RATE, self.rate, prog_bar=True, batch_size=1)
 

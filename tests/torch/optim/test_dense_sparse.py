@@ -103,12 +103,32 @@ def test_a_saved_state_continues_with_the_same_bits() -> None:
     resumed = DenseSparseOptimizer(other)
     resumed.load_state_dict(saved["optimizer"])
     assert [group["lr"] for group in resumed.param_groups] == [0.05, 1e-3]
+    assert resumed.param_groups[0].keys() == optimizer.param_groups[0].keys()
     before = copy.deepcopy(saved["optimizer"]["state"])
     train(model, optimizer, range(5, 10))
     train(other, resumed, range(5, 10))
     assert same(model, other)
     for number, state in saved["optimizer"]["state"].items():  # the caller's tensors are not written to
         assert torch.equal(state["exp_avg"], before[number]["exp_avg"])
+
+
+def test_nothing_is_loaded_if_the_second_part_refuses_its_share() -> None:
+    model = Bags()
+    optimizer = DenseSparseOptimizer(model)
+    train(model, optimizer, range(2))
+    saved = copy.deepcopy(optimizer.state_dict())
+    train(model, optimizer, range(2, 4))
+
+    def refuse(part: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+        raise ValueError("mine")
+
+    optimizer.parts["sparse"].register_load_state_dict_pre_hook(refuse)
+    before = copy.deepcopy(optimizer.state_dict()["state"])
+    with pytest.raises(ValueError, match="mine"):
+        optimizer.load_state_dict(saved)
+    after = optimizer.state_dict()["state"]
+    assert all(torch.equal(after[key]["exp_avg"], before[key]["exp_avg"]) for key in before)
+    assert all(float(after[key]["step"]) == 4 for key in before)
 
 
 def test_a_loaded_state_follows_the_rules_of_its_part() -> None:

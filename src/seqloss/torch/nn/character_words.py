@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seqloss.errors import DataError, OptionError, unknown_option
 from seqloss.torch.nn.distinct_words import UNKNOWN, DistinctWords, find_distinct_words
 from seqloss.torch.nn.highway import Highway
-from seqloss.torch.nn.recurrent import check_sizes
+from seqloss.torch.nn.sizes import check_sizes
 from seqloss.torch.nn.uneven_rows import host_knows
 
 FILTERS = {1: 25, 2: 50, 3: 75, 4: 100, 5: 125, 6: 150}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seqloss.errors import OptionError, ShapeError, unknown_option, wrong_rank
 from seqloss.torch.nn.layer_norm_cells import NormWeights, read_normalised
 from seqloss.torch.nn.recurrent_cells import CELLS, States, read_plain
+from seqloss.torch.nn.sizes import check_shares, check_sizes
 from seqloss.torch.nn.uneven_rows import UnevenRows, read_rows
 
 CellName = Literal["lstm", "gru", "rnn", "elman"]
@@ -273,15 +274,3 @@ def check_options(cell: str, nonlinearity: str, both: bool) -> None:
         raise OptionError(f"nonlinearity: found 'relu' with cell={cell!r}, expected it with 'rnn' alone.")
     if both:
         raise OptionError("right_to_left: found together with bidirectional, expected one of them; both read that way.")
-
-
-def check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise OptionError(f"{name}: found {size!r}, expected a whole number of at least 1.")
-
-
-def check_shares(**shares: float) -> None:
-    for name, share in shares.items():
-        if not 0 <= share < 1:
-            raise OptionError(f"{name}: found {share!r}, expected a share from 0 to less than 1.")

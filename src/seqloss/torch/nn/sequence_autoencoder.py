@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from seqloss.errors import OptionError, unknown_option, wrong_rank
-from seqloss.torch.nn.recurrent import Recurrent, check_sizes
+from seqloss.torch.nn.recurrent import Recurrent
 from seqloss.torch.nn.recurrent_cells import States
+from seqloss.torch.nn.sizes import check_sizes
 from seqloss.torch.nn.uneven_rows import UnevenRows, read_rows
 
 DECODER_INPUTS = ("code", "previous")

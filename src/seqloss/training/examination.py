@@ -16,7 +16,6 @@ from torch import nn
 
 from seqloss.doctor.examination import examine
 from seqloss.doctor.findings import Findings
-from seqloss.doctor.snapshot import random_states
 from seqloss.training.task import Batch, Task
 
 SECONDS = 30.0
@@ -49,7 +48,7 @@ def examine_training(
         console: where progress is shown; None for stderr.
     """
     try:
-        with random_states(), _progress(console or Console(stderr=True)) as show_law:
+        with _progress(console or Console(stderr=True)) as show_law:
             return examine(
                 network,
                 batches,

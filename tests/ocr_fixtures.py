@@ -94,7 +94,9 @@ def make_train(task_for: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
         data: Path | None, folder: Path, print_line: Callable[[str], None] = lambda line: None, **given: Any
     ) -> dict[str, Any]:
         names = {field.name for field in fields(RunOptions)}
-        options = RunOptions(**{"workers": 0, "examine": False, **{name: given.pop(name) for name in names & given.keys()}})
+        options = RunOptions(
+            **{"workers": 0, "examine": False, **{name: given.pop(name) for name in names & given.keys()}}
+        )
         return train(task_for(data, **given), folder, options, print_line=print_line)
 
     return run

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from seqloss.doctor.markdown import escape_markdown, fence_python, write_sentence
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -48,6 +50,18 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.head}. {self.fix}"
+
+    def to_markdown(self) -> str:
+        """A heading, the cause, the evidence as a list, what to do, and the code."""
+        evidence = [f"* {escape_markdown(name)}: {escape_markdown(value)}" for name, value in self.measured.items()]
+        parts = [
+            f"### {self.severity}: {escape_markdown(self.name)}",
+            write_sentence(self.cause),
+            "\n".join(evidence),
+            f"**What to do:** {write_sentence(self.fix)}",
+            fence_python(self.code) if self.code else "",
+        ]
+        return "\n\n".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -123,9 +137,13 @@ class Findings(Sequence[Finding]):
 
     def to_markdown(self) -> str:
         """A heading for each finding with its cause, evidence, fix and code; then the laws that were checked."""
-        from seqloss.doctor.markdown import render_markdown
-
-        return render_markdown(self)
+        parts = [finding.to_markdown() for finding in self.found] or ["Nothing found."]
+        if self.checked:
+            parts.append(f"Laws that were checked: {', '.join(map(escape_markdown, self.checked))}.")
+        if self.not_checked:
+            reasons = {escape_markdown(law): escape_markdown(why) for law, why in self.not_checked.items()}
+            parts.append("\n".join(f"* not checked: {law}: {why}" for law, why in reasons.items()))
+        return "\n\n".join(parts) + "\n"
 
     def to_tensorboard(self, writer: Any, step: int = 0, name: str = "findings") -> None:
         """Show the Markdown among TensorBoard's texts.

@@ -199,7 +199,6 @@ def _check_before_first_step(
         schedule = plan["lr_scheduler"]["scheduler"]
         found = examine_training(task, module.network, batches, plan["optimizer"], schedule, module.steps)
         findings.add(found)
-        findings.write()
         yield from describe_findings(found)
 
 

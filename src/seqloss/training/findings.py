@@ -48,7 +48,7 @@ class RunFindings(Callback):
         self.shown: Findings | None = None
 
     def add(self, more: Findings) -> None:
-        """Keep what was found. The file is written at the end of the epoch, or by `write`."""
+        """Keep what was found. It is written when training starts, at the end of the epoch, and by `write`."""
         self.findings = (self.findings or Findings()).joined(more)
 
     def write(self) -> None:

@@ -23,6 +23,7 @@ from seqloss.training.engine import overfit
 from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
 
+from ..examined_runs import examine_and_compare
 from ..killed_runs import check_killed_run
 from .conftest import write_table
 
@@ -246,3 +247,7 @@ def test_without_a_file_the_signals_follow_from_the_seed(autoencoder_task) -> No
 def test_a_setting_out_of_range_is_refused(changes: dict, message: str) -> None:
     with pytest.raises(OptionError, match=re.escape(message)):
         Settings(**changes)
+
+
+def test_it_is_examined_and_ends_with_the_same_weights(train_autoencoder, table: Path, tmp_path: Path) -> None:
+    assert not examine_and_compare(train_autoencoder, table, tmp_path)

@@ -23,6 +23,7 @@ from seqloss.training.engine import overfit
 from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
 
+from ..examined_runs import examine_and_compare
 from ..killed_runs import check_killed_run
 from .conftest import SMALL, write_text
 
@@ -209,3 +210,7 @@ def test_the_loss_before_training_is_that_of_equal_weights(classes: int) -> None
 def test_a_setting_out_of_range_is_refused(changes: dict, message: str) -> None:
     with pytest.raises(OptionError, match=re.escape(message)):
         Settings(**{**SMALL, **changes})
+
+
+def test_it_is_examined_and_ends_with_the_same_weights(train_charlm, text: Path, tmp_path: Path) -> None:
+    assert not examine_and_compare(train_charlm, text, tmp_path, dropout=0.3)

@@ -45,7 +45,7 @@ class Exchange:
     """Exchanges inputs between rows and compares losses."""
 
     def __init__(self) -> None:
-        self.inputs: frozenset[Path] | None = None
+        self.inputs: frozenset[Path] = frozenset()
         self.gains: list[float] = []
         self.shifts: dict[int, int] = {}
         self.looks = 0
@@ -60,10 +60,8 @@ class Exchange:
     def look(self, view: View) -> Iterator[Finding]:
         if view.rows is None or not view.outputs:
             return
-        if self.inputs is None:
+        if not self.inputs:  # an output layer that begins with 0 hides them at first
             self.inputs = _inputs(view, view.rows)
-        if not self.inputs:
-            return
         own = view.plain.value
         losses = {}
         for lag in LAGS[self.looks % len(LAGS)]:

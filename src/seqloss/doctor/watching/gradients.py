@@ -22,6 +22,12 @@ FACTOR = 1e-2
 SHRUNK = 1e-2
 """A clipped norm below this, with a loss that was scaled by more than its inverse, was clipped before unscaling."""
 
+NAMES = {
+    "gradient-missing", "gradients-not-zeroed", "accumulation-not-averaged", "accumulated-gradients-lost",
+    "gradient-scaled", "clipped-before-unscaling", "ranks-not-averaged", "gradient-differs",
+}  # fmt: skip
+"""Of the findings; after one of them, later gradients are not judged."""
+
 CODE = """\
 optimizer.zero_grad()
 loss(model, batch).backward()

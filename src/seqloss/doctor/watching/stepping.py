@@ -29,8 +29,14 @@ class Stepping:
         self.has_scaler = has_scaler
         self.calls = self.discarded = self.skipped = self.steps = 0
 
-    def stepped(self) -> None:
-        """The optimiser has taken a step."""
+    def stepped(self, number: int) -> Iterator[Finding]:
+        """The optimiser takes a step."""
+        if self.discarded and not self.has_scaler:
+            yield Finding(
+                "accumulated-gradients-lost", "error", {"step": number, "batches without effect": self.discarded},
+                "only the last batch's gradient reaches the optimiser: those of the batches before are set to 0",
+                "When gradients are accumulated, call zero_grad() only after step()", CODE,
+            )  # fmt: skip
         self.calls = self.discarded = 0
         self.steps += 1
 
@@ -52,7 +58,7 @@ class Stepping:
                 "optimizer-not-stepped", "error", {"step": number, "calls of the loss without a step": self.calls - 1},
                 "the loss is computed again and again, and the optimiser does not step: the weights stay as they are",
                 "Call optimizer.step() after backward(); scheduler.step() changes the learning rate only. To "
-                "accumulate, leave out zero_grad() between the batches. An evaluation is computed under torch.no_grad()",
+                "accumulate, leave out zero_grad() between the batches. Compute an evaluation under torch.no_grad()",
                 CODE,
             )  # fmt: skip
 

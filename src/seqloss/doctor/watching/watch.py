@@ -134,6 +134,7 @@ class Watch:
         self._not_checked: dict[str, str] = {}
         self._previous: list[Tensor | None] | None = None
         self._replayed, self._is_looking, self._has_modes = 0, False, modes.has_modes(model)
+        self._not_finite: tuple[Loss, Any, float] | None = None
         self._handles: list[Any] = []
 
     def __enter__(self) -> Watch:
@@ -146,6 +147,7 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._check_not_finite()
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -182,6 +184,7 @@ class Watch:
 
     def begin(self, loss: Loss, batch: Any) -> None:
         """Tell that the loss of a batch is about to be computed, for loops that do so themselves."""
+        self._check_not_finite()
         window = self._window
         if window.has_stepped:
             number = window.number + 1
@@ -197,23 +200,31 @@ class Watch:
         if window.is_looked_at:
             with self._looking():
                 window.add(loss, batch)
+                self._stepping.has_scaler |= window.is_half
 
     def end(self, loss: Loss, batch: Any, found: Any) -> None:
         """Tell that it has been computed."""
         if self._window.is_looked_at or (isinstance(found, Tensor) and found.device.type == "cpu"):
             value = float(first_tensor(found).detach())
             if not math.isfinite(value) and "loss-not-finite" not in self._found:
-                with self._looking():
-                    self._report(not_finite.check(self.model, loss, batch, value, self._window.number))
+                self._not_finite = self._not_finite or (loss, batch, value)
+
+    def _check_not_finite(self) -> None:
+        """After backward(): before it, a call of the model would change buffers that the graph needs."""
+        if self._not_finite is not None:
+            (loss, batch, value), self._not_finite = self._not_finite, None
+            with self._looking():
+                self._report(not_finite.check(self.model, loss, batch, value, self._window.number))
 
     def before_step(self) -> None:
         """Called before each step of the optimiser, after the gradients are complete."""
+        self._check_not_finite()
         window = self._window
         if window.is_looked_at and window.parts and not window.has_stepped:
             with self._looking():
                 self._check_gradients(window)
         window.has_stepped = True
-        self._stepping.stepped()
+        self._report(self._stepping.stepped(window.number))
 
     def after_step(self) -> None:
         """Called after each step of the optimiser."""
@@ -226,7 +237,8 @@ class Watch:
         handed = [None if weight.grad is None else _unscaled(weight.grad, scale) for weight in self._weights]
         scaled = float(self.scaler.get_scale()) if self.scaler is not None else 1.0
         step = gradients.Step(window, self._names, self._weights, handed, self._previous, scaled)
-        if window.number <= FIRST_STEPS or self._looks.count % GRADIENT_LOOKS == 0:
+        is_due = window.number <= FIRST_STEPS or self._looks.count % GRADIENT_LOOKS == 0
+        if is_due and not self._found.keys() & gradients.NAMES:
             self._report(self._guarded("gradients", partial(gradients.check, step)))
         self._report(self._updates.begin(step))
         self._previous = handed if window.number < 3 else None

@@ -74,6 +74,11 @@ class Window:
                         sums[place] = dense if held is None else held + dense
         return sums
 
+    @property
+    def is_half(self) -> bool:
+        """Whether a loss is computed in float16, which needs a scaler that skips steps."""
+        return any(dtype == torch.float16 for part in self.parts for _, dtype in part.autocast)
+
     def forget(self) -> None:
         """Let go of the batches."""
         self.parts, self._state = [], None

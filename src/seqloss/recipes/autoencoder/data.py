@@ -181,9 +181,9 @@ def describe_odd_channels(table: NumberTable, ranges: Mapping[str, tuple[int, in
 
     Example:
         >>> rows = np.stack([np.arange(100.0), np.ones(100)], 1)
-        >>> table = NumberTable(rows, ["t (s)", "on"], np.arange(100), None, "")
+        >>> table = NumberTable(rows, ["t", "on"], np.arange(100), None, "")
         >>> print(*describe_odd_channels(table, split_rows(100, 10)[0]), sep="\\n")
-        channel t (s): rises in every row; if it is the time, name it time and make it the first column, else leave it out
+        channel t: rises in every row; if it is the time, name it time and make it the first column, else leave it out
         channel on: never changes in the training rows; leave it out
     """
     held_out = len(ranges) > 1  # a channel that always rises is beyond its training values there

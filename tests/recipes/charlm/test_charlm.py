@@ -176,6 +176,21 @@ def test_a_new_text_gets_its_perplexity(run, tmp_path: Path) -> None:
         predictor.predict(" ")
 
 
+def test_the_score_of_a_file_has_its_name(run, tmp_path: Path) -> None:
+    file = tmp_path / "new.txt"
+    file.write_text("Many beers see one river near the 7 .\n")
+    found = Predictor(load_task(run[0]), Run(run[0])).predict(file)
+    assert found.path == str(file)
+    assert str(found).startswith(f"{file}: perplexity ")
+
+
+def test_a_new_file_of_zero_bytes_is_no_text(run, tmp_path: Path) -> None:
+    file = tmp_path / "new.txt"
+    file.write_bytes(bytes(100))
+    with pytest.raises(DataError, match="not a text"):
+        Predictor(load_task(run[0]), Run(run[0])).predict(file)
+
+
 def test_the_encoder_takes_less_than_half_the_bytes_of_a_table() -> None:
     vocabulary = Vocabulary([f"w{number}" for number in range(5000)], "none", "words")
     characters, table = (count_bytes(Network(vocabulary, Settings(words=kind))) for kind in ("characters", "table"))

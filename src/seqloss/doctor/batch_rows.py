@@ -127,6 +127,21 @@ class BatchRows:
 
         return map_batch(self.batch, change)
 
+    def take_content(self, part: Tensor, rows: Sequence[int]) -> Tensor:
+        """A part with the steps of other rows, repeated or cut so that each row keeps its own length."""
+        axis = self.padded_axis(part)
+        if axis is None:
+            return part[list(rows)]
+        lengths = self._lengths_of(part.shape[axis])
+        assert lengths is not None
+        found = part.clone()
+        for row, other in enumerate(rows):
+            own, theirs = int(lengths[row]), int(lengths[other])
+            if own and theirs:
+                steps = torch.arange(own, device=part.device) % theirs
+                found[row].narrow(axis - 1, 0, own).copy_(part[other].index_select(axis - 1, steps))
+        return found
+
     @property
     def has_padded_axes(self) -> bool:
         return any(self.padded_axis(part) is not None for part in self.parts.values())
@@ -144,6 +159,16 @@ class BatchRows:
             if self._lengths_of(part.shape[axis]) is not None:
                 return axis
         return None
+
+    def is_length(self, path: Path) -> bool:
+        """Whether a part holds the lengths of another one."""
+        part = self.lengths.get(path)
+        if part is None:
+            return False
+        sizes = {
+            size for one in self.parts.values() if isinstance(one, Tensor) and one.dim() > 1 for size in one.shape[1:]
+        }
+        return int(part.max()) in sizes or path in self.concatenated.values()
 
     def _lengths_of(self, size: int) -> Tensor | None:
         return next((one for one in self.lengths.values() if int(one.max()) == size and int(one.min()) >= 0), None)

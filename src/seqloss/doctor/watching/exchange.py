@@ -27,7 +27,7 @@ NOTHING = 0.01
 """A gain below this share of the loss is none."""
 
 RISING = 3.0
-"""A gain that has grown by this factor over the last looks announces the end of a plateau."""
+"""A gain that is larger by this factor than at all of the last looks announces the end of a plateau."""
 
 LOOKS = 3
 """Looks in a row with the same sign of trouble."""
@@ -54,8 +54,8 @@ class Exchange:
     @property
     def is_rising(self) -> bool:
         """Whether the model begins to use its input."""
-        recent = self.gains[-LOOKS:]
-        return len(recent) > 1 and recent[-1] > 0 and recent[-1] > RISING * max(min(recent), 0.0)
+        *before, last = self.gains[-LOOKS - 1 :] or [0.0]
+        return last > RISING * max(map(abs, before), default=math.inf)
 
     def look(self, view: View) -> Iterator[Finding]:
         if view.rows is None or not view.outputs:
@@ -101,11 +101,16 @@ class Exchange:
 
 
 def _inputs(view: View, rows: BatchRows) -> frozenset[Path]:
-    """The parts of a batch on which the outputs depend, the lengths among them."""
+    """The parts of a batch on which the outputs depend, without lengths."""
     found = set()
     turned = parts_of(rows.take([*range(1, rows.count), 0]))
     for path, part in rows.parts.items():
-        if not isinstance(part, Tensor) or path in rows.concatenated or _same(part, turned[path]):
+        if (
+            not isinstance(part, Tensor)
+            or path in rows.concatenated
+            or _same(part, turned[path])
+            or rows.is_length(path)
+        ):
             continue
         changed = map_batch(view.batch, _put(path, turned[path]))
         outputs = view.subject.outputs_before_loss(changed)

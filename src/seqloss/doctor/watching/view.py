@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from seqloss.doctor.batch_rows import BatchRows, Path, map_batch, parts_of
+from seqloss.doctor.batch_rows import BatchRows, Path, map_batch
 from seqloss.doctor.subject import Call, Loss, Subject
 
 ROWS = 8
@@ -67,13 +67,15 @@ class View:
         return {name: tensor for name, tensor in self.plain.outputs.items() if tensor.is_floating_point()}
 
     def exchanged(self, paths: frozenset[Path], lag: int) -> float:
-        """The loss with some parts of the batch taken from other rows, `lag` places further."""
-        assert self.rows is not None
-        order = [(row + lag) % self.rows.count for row in range(self.rows.count)]
-        turned = parts_of(self.rows.take(order))
-        return self.subject.call(
-            map_batch(self.batch, lambda path, part: turned[path] if path in paths else part)
-        ).value
+        """The loss with the content of some parts taken from other rows, `lag` places further; lengths stay."""
+        rows = self.rows
+        assert rows is not None
+        order = [(row + lag) % rows.count for row in range(rows.count)]
+
+        def change(path: Path, part: Any) -> Any:
+            return rows.take_content(part, order) if path in paths else part
+
+        return self.subject.call(map_batch(self.batch, change), seed=None).value
 
 
 def take_view(model: nn.Module, loss: Loss, batch: Any, step: int, steps: int | None, is_held_out: bool) -> View:

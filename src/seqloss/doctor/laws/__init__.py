@@ -16,7 +16,20 @@ Law = Callable[[Subject], Iterator[Finding]]
 
 def laws() -> dict[str, Law]:
     """All laws by name, in the order in which they are checked."""
-    from seqloss.doctor.laws import ledger, locality, loss, mode, outputs, pairing, rows, schedule
+    from seqloss.doctor.laws import (
+        classes,
+        frames,
+        ledger,
+        locality,
+        loss,
+        mode,
+        outputs,
+        pairing,
+        round_trip,
+        rows,
+        schedule,
+        second_process,
+    )
 
     return {
         "ledger": ledger.check,
@@ -27,4 +40,8 @@ def laws() -> dict[str, Law]:
         "outputs": outputs.check,
         "loss": loss.check,
         "schedule": schedule.check,
+        "round trip": round_trip.check,
+        "second process": second_process.check,
+        "classes": classes.check,
+        "frames": frames.check,
     }

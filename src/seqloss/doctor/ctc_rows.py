@@ -115,7 +115,8 @@ def input_lengths(rows: BatchRows) -> list[int] | None:
     for part in rows.parts.values():
         axis = rows.padded_axis(part)
         if axis is not None and part.is_floating_point():
-            return next(found.tolist() for found in rows.lengths.values() if int(found.max()) == part.shape[axis])
+            lengths = rows.lengths_of(part.shape[axis])
+            return None if lengths is None else [int(one) for one in lengths]
     return None
 
 

@@ -19,16 +19,22 @@ def laws() -> dict[str, Law]:
     from seqloss.doctor.laws import (
         classes,
         frames,
+        input_range,
+        inputs,
         ledger,
+        loaded_texts,
         locality,
         loss,
         mode,
+        order,
         outputs,
         pairing,
+        repeats,
         round_trip,
         rows,
         schedule,
         second_process,
+        target_range,
     )
 
     return {
@@ -42,6 +48,12 @@ def laws() -> dict[str, Law]:
         "schedule": schedule.check,
         "round trip": round_trip.check,
         "second process": second_process.check,
+        "loaded texts": loaded_texts.check,
         "classes": classes.check,
         "frames": frames.check,
+        "inputs": inputs.check,
+        "input range": input_range.check,
+        "target range": target_range.check,
+        "repeats": repeats.check,
+        "order": order.check,
     }

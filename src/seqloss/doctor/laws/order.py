@@ -1,0 +1,122 @@
+"""Batches are no longer in the order of the data: not by class, and not by length in two epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.findings import Finding
+from seqloss.doctor.subject import NotChecked, Subject
+from seqloss.doctor.training_data import draw
+
+LEAST = 8
+"""Batches whose lengths only rise, or only fall, by chance in one of 20160 epochs."""
+
+LEAST_OF_ONE_CLASS = 4
+
+CODE = """\
+for batch in loader:
+    print(batch["lengths"].float().mean(), batch["labels"].unique())
+"""
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    batches = subject.data.batches
+    if len(batches) < LEAST_OF_ONE_CLASS:
+        raise NotChecked(f"{LEAST_OF_ONE_CLASS} batches are needed")
+    classes = _classes(batches)
+    if classes is not None and _are_sorted(classes):
+        yield Finding(
+            "batches-in-order-of-class", "error",
+            {"batches": len(classes), "class of each": [found[0] for found in classes]},
+            "each batch has one class, and each class comes in one piece: nothing is shuffled, and the model learns "
+            "the last class that it saw",
+            "Use shuffle=True, or shuffle the files once", CODE,
+        )  # fmt: skip
+    first = _mean_lengths(batches)
+    if len(first) >= LEAST and _is_monotone(first):
+        second = _mean_lengths(_second_epoch(subject))
+        if len(second) >= LEAST and _is_monotone(second):
+            yield Finding(
+                "batches-in-order-of-length", "warning",
+                {"mean lengths": first, "of a second epoch": second},
+                "batches are sorted by length in two epochs: nothing is shuffled, so that neighbouring batches are alike",
+                "Shuffle batches of similar length, at least from the second epoch on", CODE,
+            )  # fmt: skip
+
+
+def _classes(batches: Sequence[object]) -> list[list[int]] | None:
+    """The classes of each batch: of a part of integers with one for each row that has few of them."""
+    found: dict[object, list[list[int]]] = {}
+    for batch in batches:
+        try:
+            rows = BatchRows(batch)
+        except ValueError:
+            return None
+        sizes = {part.shape[axis] for part in rows.parts.values()
+                 if isinstance(part, Tensor) for axis in range(1, part.dim())}  # fmt: skip
+        for path, part in rows.lengths.items():
+            if rows.count > 1 and int(part.max()) not in sizes:
+                found.setdefault(path, []).append(part.unique().tolist())
+    return next((one for one in found.values() if len(one) == len(batches)), None)
+
+
+def _are_sorted(classes: Sequence[Sequence[int]]) -> bool:
+    """Batches of one class each but for those where one class ends and the next begins; no class comes back."""
+    single = [found[0] for found in classes if len(found) == 1]
+    runs = [one for one, other in pairwise([*single, None]) if one != other]
+    few = all(len(found) <= 2 for found in classes) and len(single) >= max(LEAST_OF_ONE_CLASS, len(classes) // 2)
+    return few and len(runs) > 1 and len(set(runs)) == len(runs) and len(single) > len(runs)
+
+
+def _mean_lengths(batches: Sequence[object]) -> list[float]:
+    """Of the rows of the first padded part of each batch."""
+    found = []
+    for batch in batches:
+        try:
+            rows = BatchRows(batch)
+        except ValueError:
+            return []
+        for part in rows.parts.values():
+            axis = rows.padded_axis(part)
+            if axis is not None:
+                lengths = rows.lengths_of(part.shape[axis])
+                assert lengths is not None
+                found.append(float(lengths.double().mean()))
+                break
+    return found
+
+
+def _is_monotone(lengths: Sequence[float]) -> bool:
+    steps = [b - a for a, b in pairwise(lengths)]
+    return len(set(lengths)) > len(lengths) / 2 and (all(s >= 0 for s in steps) or all(s <= 0 for s in steps))
+
+
+def _second_epoch(subject: Subject) -> list[object]:
+    """Its first batches, of a loader that can be read again; none of a list or an iterator.
+
+    A training tells a sampler its epoch, and so does this; the loader is then told the first one again.
+    """
+    loader = subject.data.loader
+    if isinstance(loader, Sequence) or iter(loader) is loader:
+        return []
+    samplers = [one for name in ("sampler", "batch_sampler") if (one := getattr(loader, name, None)) is not None]
+    told = [(one, getattr(one, "epoch", 0)) for one in [loader, *samplers] if hasattr(one, "set_epoch")]
+    try:
+        for sampler, epoch in told:
+            sampler.set_epoch(epoch + 1)
+        with torch.random.fork_rng([]):
+            torch.manual_seed(1)
+            return _read(loader, len(subject.data.batches))
+    finally:
+        for sampler, epoch in told:
+            sampler.set_epoch(epoch)
+
+
+def _read(loader: Any, most: int) -> list[object]:
+    return draw(loader, most, seconds=3.0)

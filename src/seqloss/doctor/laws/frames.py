@@ -10,7 +10,7 @@ from seqloss.doctor.ctc_rows import find_ctc_rows, input_lengths
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.subject import NotChecked, Subject
 
-SECONDS = 4.0
+SECONDS = 2.0
 
 CODE = """\
 from seqloss.torch import ctc_check

@@ -90,6 +90,7 @@ class Findings(Sequence[Finding]):
 
     def table(self) -> Table:
         """For `rich.print`."""
+        from rich.markup import escape
         from rich.table import Table
 
         table = Table("finding", "evidence", "cause and fix", show_lines=True)
@@ -97,7 +98,7 @@ class Findings(Sequence[Finding]):
         for finding in self.found:
             measured = "\n".join(f"{name}: {_format(value)}" for name, value in finding.evidence.items())
             name = f"[{colors[finding.severity]}]{finding.name}[/]\n{finding.severity}"
-            table.add_row(name, measured, f"{finding.cause}.\n{finding.fix}")
+            table.add_row(name, escape(measured), escape(f"{finding.cause}.\n{finding.fix}"))
         return table
 
 

@@ -69,8 +69,7 @@ def _check_blank(blank: int | None, rows: Sequence[Sequence[int]]) -> Iterator[F
             "blank-is-a-label", "error",
             {"blank of the loss": blank, "rows of labels with it": with_blank, "of": len(rows)},
             "the class that the loss takes for the blank is a character of the vocabulary",
-            "Give the loss the blank of the vocabulary: blank=0 for a seqloss Vocabulary, the pad token for many others",
-            CODE,
+            "Give the loss the blank of the vocabulary: blank=0 for a seqloss Vocabulary, often the pad token", CODE,
         )  # fmt: skip
 
 
@@ -81,7 +80,8 @@ def _check_padding(codec: Codec | None, ids: Sequence[Sequence[int]]) -> Iterato
     if inside:
         yield Finding(
             "padding-is-a-label", "error", {"padding": pad, "texts that have it": len(inside), "of": len(ids)},
-            "the id of the padding is also that of a character: these labels are left out, or padding is decoded as text",
+            "the id of the padding is also that of a character: these labels are left out, or padding is decoded as "
+            "text",
             "Give the padding an id of its own, or pad with -100", CODE,
         )  # fmt: skip
 

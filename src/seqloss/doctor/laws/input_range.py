@@ -71,7 +71,8 @@ def _check_masks(subject: Subject, plain: Tensor) -> Iterator[Finding]:
     if found > MASKED:
         yield Finding(
             "training-inputs-masked", "warning", {"share of the inputs masked": found, "in the worst row": max(shares)},
-            "in training, most of what the first layer gets is set to one number: masks are wider than the rows are long",
+            "in training, most of what the first layer gets is set to one number: masks are wider than the rows are "
+            "long",
             "Make masks a share of a row's own length, a fifth of it or less", CODE,
         )  # fmt: skip
 

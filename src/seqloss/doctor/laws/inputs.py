@@ -76,7 +76,7 @@ def _check_masks(name: str, rows: Sequence[Place]) -> Iterator[Finding]:
     if len(partly) and float(partly.mean()) > MASKED:
         yield Finding(
             "inputs-masked", "warning",
-            {"input": name, "share of the frames masked": float(partly.mean()), "in the worst row": float(shares.max())},
+            {"input": name, "share of frames masked": float(partly.mean()), "in the worst row": float(shares.max())},
             "most frames of a row are set to one number: masks are wider than the rows are long",
             "Make masks a share of a row's own length, a fifth of it or less", CODE,
         )  # fmt: skip

@@ -45,7 +45,8 @@ def check(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 "batches-in-order-of-length", "warning",
                 {"mean lengths": first, "of a second epoch": second},
-                "batches are sorted by length in two epochs: nothing is shuffled, so that neighbouring batches are alike",
+                "batches are sorted by length in two epochs: nothing is shuffled, and batches next to each other are "
+                "alike",
                 "Shuffle batches of similar length, at least from the second epoch on", CODE,
             )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from seqloss.doctor.codec import Codec
 from seqloss.doctor.findings import Finding
@@ -24,9 +24,14 @@ for text in texts:
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    codec, texts = codec_of(subject), subject.data.texts
-    if not texts:
+    codec = codec_of(subject)
+    if not subject.data.texts:
         raise NotChecked("texts are needed")
+    yield from check_texts(codec, subject.data.texts)
+
+
+def check_texts(codec: Codec, texts: Iterable[str]) -> Iterator[Finding]:
+    """The same for texts without a training."""
     ids: dict[str, list[int]] = {}
     for text in texts:
         try:

@@ -91,6 +91,7 @@ def _check(path: Path, part: Tensor, name: str, low: float, high: float) -> Iter
             "targets-outside-outputs", "error",
             {"target": ".".join(map(str, path)) or "batch", "smallest": float(part.min()), "largest": float(part.max()),
              "output": name, "its smallest": low, "its largest": high, "share outside": outside},
-            "the last activation cannot return these targets: a sigmoid ends at 0 and 1, a ReLU at 0, a tanh at -1 and 1",
+            "the last activation cannot return these targets: a sigmoid ends at 0 and 1, a ReLU at 0, "
+            "a tanh at -1 and 1",
             "Remove the activation after the last layer, or scale the targets into its range", CODE,
         )  # fmt: skip

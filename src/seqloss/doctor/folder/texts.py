@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from seqloss.data.texts import normalize_text
 from seqloss.data.vocabulary import Vocabulary, describe_character
@@ -13,14 +14,14 @@ from seqloss.doctor.folder.contents import Contents, FolderOptions
 from seqloss.doctor.laws.round_trip import check_texts
 
 SHOWN = 5
+UNKNOWN = "unknown-symbols"
 
 
 def check_folder_texts(contents: Contents, options: FolderOptions) -> Iterator[Finding]:
     train = [row.text for row in contents.splits.train]
     vocabulary = options.vocabulary
     if vocabulary is not None:
-        yield from check_texts(Codec(vocabulary), train)
-        yield from _check_rare(vocabulary, train)
+        yield from _check_vocabulary(vocabulary, train)
     forms = contents.notes.forms
     if len(forms) > 1 or forms["neither"]:
         yield Finding(
@@ -32,14 +33,16 @@ def check_folder_texts(contents: Contents, options: FolderOptions) -> Iterator[F
     yield from _check_held_out(contents, known)
 
 
-def _check_rare(vocabulary: Vocabulary, train: list[str]) -> Iterator[Finding]:
-    """Symbols that the vocabulary lacks, too few of them for the round trip."""
+def _check_vocabulary(vocabulary: Vocabulary, train: list[str]) -> Iterator[Finding]:
+    """As before a training, but that one unknown symbol is an error: recipes refuse its row."""
+    found = list(check_texts(Codec(vocabulary), train))
+    yield from (replace(one, severity="error") if one.name == UNKNOWN else one for one in found)
     missing = [text for text in train if vocabulary.unknown_characters(text)]
-    if missing and not any(finding.name == "unknown-symbols" for finding in check_texts(Codec(vocabulary), train)):
+    if missing and UNKNOWN not in [one.name for one in found]:
+        symbols = dict.fromkeys(one for text in missing for one in vocabulary.unknown_characters(text))
         yield Finding(
             "unknown-symbols", "error",
-            {"texts": len(missing), "of": len(train),
-             "symbols": [describe_character(one) for one in vocabulary.unknown_characters(" ".join(missing))[:SHOWN]]},
+            {"texts": len(missing), "of": len(train), "symbols": [*map(describe_character, symbols)][:SHOWN]},
             "the texts have symbols that the vocabulary lacks", "Make the vocabulary of the training texts",
         )  # fmt: skip
 

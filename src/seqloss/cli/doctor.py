@@ -66,8 +66,9 @@ def doctor(
     from seqloss.doctor.folder.contents import FolderOptions
     from seqloss.doctor.folder.examination import examine_folder
 
+    known = None if vocabulary is None else Vocabulary.load(vocabulary)
     options = FolderOptions(
-        layout, images, audio, follow_links, held_out, vocabulary and Vocabulary.load(vocabulary), units, height, rate,
+        layout, images, audio, follow_links, held_out, known, units, height, rate,
         subsampling,
     )  # fmt: skip
     with _progress_bar() as progress:

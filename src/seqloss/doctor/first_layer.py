@@ -31,8 +31,8 @@ def _first(model: nn.Module) -> Iterator[list[Any]]:
 
     def keep(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if not seen:
-            given = inputs[0] if inputs else None
-            seen.append(getattr(given, "data", given).detach().clone() if hasattr(given, "data") else None)
+            given = getattr(inputs[0], "data", None) if inputs else None  # of packed rows, too
+            seen.append(given.detach().clone() if isinstance(given, Tensor) else None)
 
     handles = [module.register_forward_pre_hook(keep) for module in model.modules()
                if any(weight.dim() > 1 for weight in module._parameters.values() if weight is not None)]  # fmt: skip

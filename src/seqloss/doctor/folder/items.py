@@ -9,7 +9,7 @@ from seqloss.data.paths import IMAGES
 from seqloss.data.rows import Row
 from seqloss.data.sound_checks import Recording, check_recordings, describe_fast_texts, refuse_other_widths
 from seqloss.data.sounds import SoundCache, default_cache_folder
-from seqloss.data.vocabulary import Vocabulary
+from seqloss.data.vocabulary import Vocabulary, frames_needed
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.folder.contents import Contents, FolderOptions, Progress
 from seqloss.doctor.sanity_checks import describe_feasibility
@@ -30,7 +30,7 @@ def check_items(
         items, bad = _check_images(contents, options, progress)
     else:
         items, bad = _check_sounds(contents, options, progress)
-    found = list(_describe(bad, len(contents.rows) + len(contents.bad), options, contents))
+    found = list(_describe(bad, items, options, contents))
     if contents.kind is not IMAGES:
         found += _check_sounds_together(items, contents, options)
     return items, found
@@ -60,14 +60,17 @@ def _check_sounds(
     return list(items), bad
 
 
-def _describe(bad: Sequence[BadRow], count: int, options: FolderOptions, contents: Contents) -> Iterator[Finding]:
+def _describe(
+    bad: Sequence[BadRow], items: Sequence[Item | Recording], options: FolderOptions, contents: Contents
+) -> Iterator[Finding]:
+    count = len(bad) + len(items)
     short = [row for row in bad if row.short]
     silent = [row for row in bad if any(word in row.reason for word in SILENT) and row not in short]
     unscaled = [row for row in bad if UNSCALED in row.reason and row not in short]
     others = [row for row in bad if row not in [*short, *silent, *unscaled]]
     if short:
         steps = "pixels" if contents.kind is IMAGES else "feature frames"
-        sizes = [row.short for row in short if row.short]
+        sizes = [*(_size(item, options.units) for item in items), *(row.short for row in short if row.short)]
         yield Finding(
             "texts-too-long", "error",
             {**_evidence(short, count), "would fit": describe_feasibility(sizes, options.subsampling, steps)},
@@ -90,6 +93,13 @@ def _describe(bad: Sequence[BadRow], count: int, options: FolderOptions, content
             "rows-unusable", "error", _evidence(others, count), "rows cannot be read",
             "Mend or remove them; `seqloss train --skip-bad` leaves them out",
         )  # fmt: skip
+
+
+def _size(item: Item | Recording, units: str) -> tuple[int, int]:
+    """Input steps, and the frames that the text needs."""
+    if isinstance(item, Item):
+        return item.width, frames_needed(item.target)
+    return item.frames, frames_needed(Vocabulary((), unit=units).split(item.row.text))
 
 
 def _evidence(bad: Sequence[BadRow], count: int) -> dict[str, object]:

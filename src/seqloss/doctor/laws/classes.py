@@ -14,7 +14,7 @@ from seqloss.doctor.ctc_rows import find_ctc_rows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.label_rows import find_label_rows
 from seqloss.doctor.laws.round_trip import begin_token, codec_of
-from seqloss.doctor.subject import NotChecked, Subject
+from seqloss.doctor.subject import Change, NotChecked, Subject
 
 CODE = """\
 print(len(vocabulary), model(batch).shape)
@@ -121,10 +121,14 @@ def _class_axis(subject: Subject, name: str, scores: Tensor, value: float) -> in
             continue
         shape = [1 if n == axis else size for n, size in enumerate(scores.shape)]
         added = torch.rand(shape, generator=generator).to(scores)
-        moved = subject.call(subject.batches[0], change=lambda key, x, by=added: x + by if key == name else x).value
+        moved = subject.call(subject.batches[0], change=_adding(name, added)).value
         if abs(moved - value) <= 1e-5 * max(1.0, abs(value)) or _sums_to_one(scores, axis):
             return axis
     return None
+
+
+def _adding(name: str, more: Tensor) -> Change:
+    return lambda key, x: x + more if key == name else x
 
 
 def _sums_to_one(scores: Tensor, axis: int) -> bool:

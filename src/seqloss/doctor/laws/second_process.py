@@ -98,7 +98,7 @@ def _encode_elsewhere(vocabulary: Any, texts: Sequence[str]) -> list[list[int]]:
     try:
         import cloudpickle as pickler
     except ImportError:
-        pickler = pickle  # type: ignore[assignment]
+        pickler = pickle
     try:
         sent = pickle.dumps(sys.path) + pickler.dumps((vocabulary, list(texts)))
     except Exception as error:

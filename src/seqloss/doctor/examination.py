@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -33,6 +33,7 @@ def examine(
     texts: Iterable[str] | None = None,
     decode: Callable[[Sequence[Sequence[int]]], Sequence[str]] | None = None,
     held_out: Iterable[Any] | None = None,
+    checkpoint: Mapping[str, torch.Tensor] | None = None,
     scan: int = SCAN,
     seconds: float = 30.0,
     progress: Callable[[str], None] | None = None,
@@ -57,6 +58,7 @@ def examine(
         decode: called with the ids of several rows, returns their texts, as the training's error rate does it. Default:
             the vocabulary decodes each row.
         held_out: a loader, or some batches, of data that is not trained on.
+        checkpoint: state dict that the model was meant to begin with.
         scan: the laws of data look at so many batches at most, for a few seconds.
         seconds: laws that would begin later are not checked, and named.
         progress: called with the name of each law before it is checked.
@@ -85,7 +87,7 @@ def examine(
         raise OptionError("batches: found none, expected at least one batch.")
     data = TrainingData(
         vocabulary, () if texts is None else tuple(islice(texts, TEXTS)), decode, scanned,
-        None if held_out is None else draw(held_out, scan), batches,
+        None if held_out is None else draw(held_out, scan), batches, checkpoint,
     )  # fmt: skip
     subject = Subject(model, scanned[:BATCHES], loss, optimizer, scheduler, steps, data)
     used = subject.batches

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -31,6 +31,7 @@ class TrainingData:
         batches: the first ones of the training.
         held_out: batches that are not trained on; None if none were given.
         loader: what the batches were drawn from.
+        checkpoint: the weights that the model was meant to begin with.
     """
 
     vocabulary: Any = None
@@ -39,6 +40,7 @@ class TrainingData:
     batches: Sequence[Any] = ()
     held_out: Sequence[Any] | None = None
     loader: Any = None
+    checkpoint: Mapping[str, Any] | None = None
 
 
 def draw(batches: Iterable[Any], most: int, *, least: int = 1, seconds: float = SECONDS) -> list[Any]:

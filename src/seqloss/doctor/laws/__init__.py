@@ -17,6 +17,7 @@ Law = Callable[[Subject], Iterator[Finding]]
 def laws() -> dict[str, Law]:
     """All laws by name, in the order in which they are checked."""
     from seqloss.doctor.laws import (
+        checkpoint,
         classes,
         frames,
         input_range,
@@ -56,4 +57,5 @@ def laws() -> dict[str, Law]:
         "target range": target_range.check,
         "repeats": repeats.check,
         "order": order.check,
+        "checkpoint": checkpoint.check,
     }

@@ -277,6 +277,19 @@ def test_lengths_in_order_are_named(shuffle: Callable[[int], bool], names: list[
     assert loader.epoch == 0
 
 
+def test_one_length_in_all_batches_is_named_if_held_out_rows_have_many() -> None:
+
+    def of_one_label(batch: Batch) -> Batch:
+        return batch._replace(targets=batch.targets[:, :1], target_lengths=torch.tensor([1] * 5))
+
+    short = list(map(of_one_label, many(10)))
+    loader = Loader(short, shuffle=lambda epoch: False)
+    held_out = [make_batch(seed) for seed in range(20, 24)]
+    assert found(loader, held_out=held_out).names == ["batches-in-order-of-length"]
+    assert found(loader, held_out=map(of_one_label, held_out)).names == []
+    assert found(loader).names == []
+
+
 def test_a_list_of_batches_may_be_sorted() -> None:
     assert found(rising()).names == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -18,6 +19,9 @@ LEAST = 8
 """Batches whose lengths only rise, or only fall, by chance in one of 20160 epochs."""
 
 LEAST_OF_ONE_CLASS = 4
+
+COMMON = 0.5
+"""Share of held-out rows that may be of one length, for it to be odd that all rows of 8 batches are."""
 
 CODE = """\
 for batch in loader:
@@ -38,17 +42,19 @@ def check(subject: Subject) -> Iterator[Finding]:
             "the last class that it saw",
             "Use shuffle=True, or shuffle the files once", CODE,
         )  # fmt: skip
-    first = _mean_lengths(batches)
-    if len(first) >= LEAST and _is_monotone(first):
-        second = _mean_lengths(_second_epoch(subject))
-        if len(second) >= LEAST and _is_monotone(second):
+    first = _lengths(batches)
+    in_order = [name for name, rows in first.items() if _are_in_order(rows, _lengths(subject.data.held_out).get(name))]
+    second = _lengths(_second_epoch(subject)) if in_order else {}
+    for name in in_order:
+        if name in second and _are_in_order(second[name], _lengths(subject.data.held_out).get(name)):
             yield Finding(
                 "batches-in-order-of-length", "warning",
-                {"mean lengths": first, "of a second epoch": second},
+                {"lengths": name, "means of batches": _means(first[name]), "in a second epoch": _means(second[name])},
                 "batches are sorted by length in two epochs: nothing is shuffled, and batches next to each other are "
                 "alike",
                 "Shuffle batches of similar length, at least from the second epoch on", CODE,
             )  # fmt: skip
+            return
 
 
 def _classes(batches: Sequence[object]) -> list[list[int]] | None:
@@ -75,27 +81,36 @@ def _are_sorted(classes: Sequence[Sequence[int]]) -> bool:
     return few and len(runs) > 1 and len(set(runs)) == len(runs) and len(single) > len(runs)
 
 
-def _mean_lengths(batches: Sequence[object]) -> list[float]:
-    """Of the rows of the first padded part of each batch."""
-    found = []
-    for batch in batches:
+def _lengths(batches: Sequence[object] | None) -> dict[str, list[list[int]]]:
+    """The lengths in each batch, by name: integers the largest of which is the size of an axis."""
+    found: dict[str, list[list[int]]] = {}
+    for batch in batches or ():
         try:
             rows = BatchRows(batch)
         except ValueError:
-            return []
-        for part in rows.parts.values():
-            axis = rows.padded_axis(part)
-            if axis is not None:
-                lengths = rows.lengths_of(part.shape[axis])
-                assert lengths is not None
-                found.append(float(lengths.double().mean()))
-                break
+            return {}
+        sizes = {size for part in rows.parts.values() if isinstance(part, Tensor) for size in part.shape[1:]}
+        for path, part in rows.lengths.items():
+            if int(part.max()) in sizes or path in rows.concatenated.values():
+                found.setdefault(".".join(map(str, path)), []).append(part.tolist())
     return found
 
 
-def _is_monotone(lengths: Sequence[float]) -> bool:
-    steps = [b - a for a, b in pairwise(lengths)]
-    return len(set(lengths)) > len(lengths) / 2 and (all(s >= 0 for s in steps) or all(s <= 0 for s in steps))
+def _are_in_order(batches: Sequence[Sequence[int]], held_out: Sequence[Sequence[int]] | None) -> bool:
+    """Whether the means of batches only rise or only fall; or all rows have one length, and held-out rows many."""
+    means = _means(batches)
+    if len(means) < LEAST:
+        return False
+    steps = [b - a for a, b in pairwise(means)]
+    if len(set(means)) > len(means) / 2:
+        return all(step >= 0 for step in steps) or all(step <= 0 for step in steps)
+    counts = Counter(length for batch in held_out or () for length in batch)
+    one = len({length for batch in batches for length in batch}) == 1
+    return one and len(counts) > 2 and max(counts.values()) < COMMON * counts.total()
+
+
+def _means(batches: Sequence[Sequence[int]]) -> list[float]:
+    return [sum(batch) / len(batch) for batch in batches]
 
 
 def _second_epoch(subject: Subject) -> list[object]:

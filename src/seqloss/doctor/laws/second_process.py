@@ -83,7 +83,7 @@ def _symbols(codec: Codec, texts: Sequence[str]) -> list[str]:
 
 
 def _is_order_of_set(symbols: Sequence[str]) -> bool:
-    if len(symbols) < SYMBOLS or os.environ.get("PYTHONHASHSEED", "random") != "random":
+    if len(symbols) < SYMBOLS:
         return False
     orders = (symbols, sorted(symbols), symbols[::-1])  # symbols whose hashes collide stay in the order of insertion
     return any(list(set(order)) == list(symbols) for order in orders)

@@ -16,8 +16,11 @@ from seqloss.doctor.subject import NotChecked, Subject
 BYTES, SOUND = 100.0, 1000.0
 """A largest whole number from here on is a pixel of 0 to 255, or a sample of 16 bits."""
 
-OFF_CENTRE = 10.0
-"""Means over deviation; log-mel features have 2 or so, pixels of a white page 4."""
+DIFFERENT = 64
+"""Different whole numbers of pixels and sounds; columns of a table have fewer."""
+
+OFF_CENTRE = 30.0
+"""Means over deviation; log-mel features have 2 or so, pixels of a white page 4 to 15."""
 
 SHIFTED, SCALED = 1.0, 3.0
 """Means of training and held-out inputs apart, in deviations; ratio of their deviations."""
@@ -42,14 +45,14 @@ def _check_size(x: Tensor) -> Iterator[Finding]:
     used = x[x != 0]  # padding
     if len(used) < 2:
         return
-    largest, deviation, whole = float(used.abs().max()), float(used.std()), bool((used == used.round()).all())
+    largest, deviation, whole = float(used.abs().max()), float(used.std()), _are_whole(used)
     mean = float(used.mean())
     evidence = {"smallest": float(x.min()), "largest": float(x.max()), "mean": mean, "deviation": deviation}
     pixels = whole and BYTES < largest <= 255 and float(x.min()) >= 0
     if pixels or (whole and largest > SOUND):
         what = "pixels of 0 to 255" if pixels else "whole numbers, such as samples of 16 bits"
         yield Finding(
-            "inputs-not-scaled", "error", evidence,
+            "inputs-not-scaled", "warning", evidence,
             f"the first layer gets {what}: its outputs are hundreds of times larger than its weights are made for",
             f"Divide by {255 if pixels else 32768}, or subtract the mean and divide by the deviation", CODE,
         )  # fmt: skip
@@ -59,6 +62,10 @@ def _check_size(x: Tensor) -> Iterator[Finding]:
             "the mean of what the first layer gets is far larger than its deviation: all inputs look alike to it",
             "Subtract the mean and divide by the deviation of the training data", CODE,
         )  # fmt: skip
+
+
+def _are_whole(x: Tensor) -> bool:
+    return bool((x == x.round()).all()) and len(x.unique()) >= DIFFERENT
 
 
 def _check_masks(subject: Subject, plain: Tensor) -> Iterator[Finding]:
@@ -87,25 +94,30 @@ def _share(masked: Tensor, plain: Tensor) -> float:
 def _check_held_out(subject: Subject) -> Iterator[Finding]:
     if not subject.data.held_out:
         return
-    train, held_out = (_values(batches) for batches in (subject.data.batches, subject.data.held_out))
+    train, held_out = (_statistics(batches) for batches in (subject.data.batches, subject.data.held_out))
     for name in train.keys() & held_out.keys():
-        one, other = train[name], held_out[name]
-        scale = max(float(one.std()), 1e-12)
-        apart, ratio = abs(float(one.mean() - other.mean())) / scale, max(float(other.std()), 1e-12) / scale
-        if apart > SHIFTED or not 1 / SCALED < ratio < SCALED:
+        (mean, deviation), (other_mean, other_deviation) = train[name], held_out[name]
+        scale = max(deviation, 1e-12)
+        ratio = max(other_deviation, 1e-12) / scale
+        if abs(mean - other_mean) > SHIFTED * scale or not 1 / SCALED < ratio < SCALED:
             yield Finding(
                 "held-out-scaled-otherwise", "warning",
-                {"input": name, "mean": float(one.mean()), "held out": float(other.mean()),
-                 "deviation": float(one.std()), "deviation held out": float(other.std())},
+                {"input": name, "mean": mean, "held out": other_mean,
+                 "deviation": deviation, "deviation held out": other_deviation},
                 "held-out inputs have another mean or deviation than those of the training: they are normalised by "
                 "other statistics, or not at all",
                 "Normalise both by the statistics of the training data", CODE,
             )  # fmt: skip
 
 
-def _values(batches: Sequence[object]) -> dict[str, Tensor]:
-    found: dict[str, list[Tensor]] = {}
+def _statistics(batches: Sequence[object]) -> dict[str, tuple[float, float]]:
+    """Mean and deviation of each input."""
+    sums: dict[str, list[float]] = {}
     for batch in batches:
         for part in find_input_rows(batch):
-            found.setdefault(part.name, []).extend(row.flatten().double() for row in part.rows)
-    return {name: torch.cat(rows) for name, rows in found.items() if sum(map(len, rows)) > 1}
+            for row in part.rows:
+                x, total = row.double(), sums.setdefault(part.name, [0.0, 0.0, 0.0])
+                for n, found in enumerate((x.numel(), float(x.sum()), float(x.square().sum()))):
+                    total[n] += found
+    return {name: (total / count, max(0.0, squares / count - (total / count) ** 2) ** 0.5)
+            for name, (count, total, squares) in sums.items() if count > 1}  # fmt: skip

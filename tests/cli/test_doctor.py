@@ -140,6 +140,20 @@ def test_rates_of_splits_are_compared(seqloss: Run, tmp_path: Path) -> None:
     assert names(seqloss, folder) == (0, ["rates-differ"])
 
 
+def test_recordings_at_a_multiple_of_their_rate_are_named(seqloss: Run, tmp_path: Path) -> None:
+    folder = sounds(tmp_path / "data")
+    for number in range(len(TEXTS)):
+        samples = np.frombuffer((folder / f"{number}.wav").read_bytes()[44:], "<i2")
+        write_wav(folder / f"{number}.wav", samples, 48000)
+    assert names(seqloss, folder, "--subsampling", 1) == (0, ["speech-too-fast"])
+
+
+def test_a_text_of_another_recording_is_named(seqloss: Run, tmp_path: Path) -> None:
+    folder = sounds(tmp_path / "data", ["fast.wav,abcdabcdabcdabcdabcdabcdabcdabcdabcd,train"])
+    record(folder / "fast.wav", "abcdabcda")
+    assert names(seqloss, folder, "--subsampling", 1) == (0, ["texts-too-fast"])
+
+
 def test_held_out_symbols_that_no_training_text_has_are_named(seqloss: Run, tmp_path: Path) -> None:
     folder = images(tmp_path / "data", ["x.png,xyz,test"])
     draw(folder / "x.png", "xyz")

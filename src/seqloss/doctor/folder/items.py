@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from statistics import median
 
 from seqloss.data.checks import Item, check_rows
 from seqloss.data.paths import IMAGES
@@ -17,6 +18,9 @@ from seqloss.errors import BadRow
 
 MAX_WIDTH = 8192
 SHOWN = 5
+
+FASTEST = 25.0
+"""Characters per second, in the median. Read speech has 15 of English; read at twice its rate, 30."""
 
 SILENT, UNSCALED = (": silent", ": one colour"), ": unscaled"
 """What the reasons of images, sounds and features say."""
@@ -118,6 +122,13 @@ def _check_sounds_together(
              "such as": [line.removeprefix("WARNING: ") for line in fast[:SHOWN]]},
             "these texts are said far faster than the others", "Look whether rate and text are those of the recording",
         )  # fmt: skip
+    speed = _usual_speed(recordings, options.units)
+    if speed > FASTEST:
+        yield Finding(
+            "speech-too-fast", "warning", {"characters per second, in the median": speed, "people say": "10 to 20"},
+            "recordings are far faster than people speak: their header names a higher rate than they have",
+            "Listen to one; write the files again with the rate that they were recorded at",
+        )  # fmt: skip
     rates = [_rates(recordings, rows) for rows in (contents.splits.train, contents.held_out)]
     if all(rates) and rates[0].isdisjoint(rates[1]):
         yield Finding(
@@ -126,6 +137,12 @@ def _check_sounds_together(
             "frequencies, and results do not carry over",
             "Convert all recordings to the lower rate, or train on some of each",
         )  # fmt: skip
+
+
+def _usual_speed(recordings: Sequence[Recording], units: str) -> float:
+    """The median of the characters per second; 0 for other units, and without sounds."""
+    found = [len(item.row.text) / max(item.seconds, 1e-3) for item in recordings if item.sound]
+    return median(found) if found and units == "characters" else 0.0
 
 
 def _rates(recordings: Sequence[Recording], rows: Sequence[Row]) -> set[int]:

@@ -126,6 +126,7 @@ def test_a_held_out_folder_is_compared(seqloss: Run, tmp_path: Path) -> None:
     draw(tmp_path / "held/new.png", "dacb")
     (tmp_path / "held/labels.csv").write_text("filename,words\nnew.png,dacb\n")
     assert names(seqloss, folder, "--held-out", tmp_path / "held") == (0, [])
+    assert "rows: 8 training, 1 validation, 2 test" in seqloss("doctor", folder, "--held-out", tmp_path / "held")[1]
     shutil.copy(folder / "3.png", tmp_path / "held/new.png")
     (tmp_path / "held/labels.csv").write_text("filename,words\nnew.png,dada\n")
     assert names(seqloss, folder, "--held-out", tmp_path / "held") == (1, ["held-out-overlaps"])

@@ -51,51 +51,48 @@ def find_ctc_rows(subject: Subject, batch: object) -> CtcRows | None:
         rows = BatchRows(batch)
     except ValueError:
         return None
-    seen = _gradient(subject, batch, rows.count)
-    if seen is None:
-        return None
-    gradient, outputs = seen  # (batch, time, classes)
-    totals = gradient.sum(1)
-    fits = [bool(row.isfinite().all()) and bool(row.any()) for row in gradient]
+    gradients, others = _gradients(subject, batch, rows.count)
     candidates = [found for found in find_label_rows(rows) if any(found.rows)]
-    frames = _frames(outputs, gradient.shape[1], rows)
-    if not any(fits) or not _spreads(gradient[fits]):
-        return _by_lengths(candidates, fits, frames, gradient.shape[2])
-    used = [_used_classes(row) if fit else None for row, fit in zip(totals, fits, strict=True)]
-    for labels in candidates:
-        blank = _blank(used, labels.rows, gradient.shape[2])
-        if blank is not None:
-            return CtcRows(blank, labels, tuple(fits), frames, gradient.shape[2])
+    for gradient in gradients:
+        found = _recognise(gradient, _frames(others, gradient.shape[1], rows), candidates)
+        if found is not None:
+            return found
     return None
 
 
-def _gradient(subject: Subject, batch: object, count: int) -> tuple[Tensor, Mapping[str, Tensor]] | None:
-    """Of the loss with respect to uniform scores, as (batch, time, classes), and the model's outputs."""
-    leaves: dict[str, Tensor] = {}
-    outputs: dict[str, Tensor] = {}
+def _recognise(gradient: Tensor, frames: tuple[int, ...], candidates: Sequence[LabelRows]) -> CtcRows | None:
+    """The rows of a batch from the gradient (batch, time, classes) of its loss."""
+    classes = gradient.shape[2]
+    fits = [bool(row.isfinite().all()) and bool(row.any()) for row in gradient]
+    if not any(fits) or not _spreads(gradient[fits]):
+        return _by_lengths(candidates, fits, frames, classes)
+    used = [_used_classes(row) if fit else None for row, fit in zip(gradient.sum(1), fits, strict=True)]
+    for labels in candidates:
+        blank = _blank(used, labels.rows, classes)
+        if blank is not None:
+            return CtcRows(blank, labels, tuple(fits), frames, classes)
+    return None
+
+
+def _gradients(subject: Subject, batch: object, count: int) -> tuple[list[Tensor], Mapping[str, Tensor]]:
+    """Of the loss with respect to uniform scores, as (batch, time, classes), for each output that can hold scores; and
+    the model's other outputs."""
+    leaves: list[Tensor] = []
+    others: dict[str, Tensor] = {}
 
     def flatten(name: str, x: Tensor) -> Tensor:
-        outputs[name] = x.detach()
         if x.is_floating_point() and x.dim() == 3 and count in x.shape[:2]:
-            leaves[name] = torch.full_like(x, -math.log(x.shape[2])).detach().requires_grad_()
-            return leaves[name]
+            leaves.append(torch.full_like(x, -math.log(x.shape[2])).detach().requires_grad_())
+            return leaves[-1]
+        others[name] = x.detach()
         return x
 
     with torch.enable_grad():
         loss = subject.call(batch, change=flatten).loss
-    if len(leaves) != 1 or not loss.requires_grad:
-        return None
-    ((name, leaf),) = leaves.items()
-    (found,) = torch.autograd.grad(loss, leaf, allow_unused=True)
-    if found is None:
-        return None
-    axis = _batch_axis(leaf, outputs, count)
-    return found.detach().double().movedim(axis, 0), {key: one for key, one in outputs.items() if key != name}
-
-
-def _batch_axis(scores: Tensor, outputs: Mapping[str, Tensor], count: int) -> int:
-    """Where both axes have the size of the batch, lengths decide: the longest row fills the axis of time."""
-    return 0 if scores.shape[0] == count else 1
+    if not leaves or not loss.requires_grad:
+        return [], others
+    found = [one for one in torch.autograd.grad(loss, leaves, allow_unused=True) if one is not None]
+    return [one.detach().double().movedim(0 if len(one) == count else 1, 0) for one in found], others
 
 
 def _frames(outputs: Mapping[str, Tensor], steps: int, rows: BatchRows) -> tuple[int, ...]:

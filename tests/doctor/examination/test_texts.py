@@ -131,6 +131,22 @@ def test_a_blank_that_is_a_character_is_named() -> None:
     assert examine(Reader(), BATCHES, with_blank(4)).names == ["blank-is-a-label"]  # of the labels alone
 
 
+class WithAttention(Reader):
+    """Returns a second tensor of three axes, which the loss does not read."""
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        logits, lengths = super().forward(x, lengths)
+        return logits @ logits.transpose(1, 2), logits, lengths
+
+
+def test_scores_are_found_beside_other_outputs() -> None:
+    def of_second(model: nn.Module, batch: Batch) -> Tensor:
+        _, *outputs = model(batch.features, batch.lengths)
+        return with_blank(5)(lambda *_: outputs, batch)  # type: ignore[arg-type]
+
+    assert "blank-is-a-label" in examine(WithAttention(), BATCHES, of_second, vocabulary=VOCABULARY).names
+
+
 def test_a_head_smaller_than_the_vocabulary_is_named() -> None:
     findings = found(Vocabulary.from_texts([*TEXTS, "xyz"]))
     assert findings.names == ["head-too-small"]

@@ -85,7 +85,9 @@ def read_contents(source: Path, options: FolderOptions) -> Contents:
         splits, strays = split_rows(rows)
         return Contents(kind, splits, [*bad, *strays], lines, notes)
     others, worse, more, _ = _read(options.held_out, kind, options)
-    return Contents(kind, Splits(train=rows, test=others), [*bad, *worse], [*lines, *more], notes)
+    own, strays = split_rows(rows) if any(row.split for row in rows) else (Splits(train=rows), [])
+    splits = Splits(own.train, own.validation, [*own.test, *others])
+    return Contents(kind, splits, [*bad, *strays, *worse], [*lines, *more], notes)
 
 
 def _read(source: Path, kind: ItemKind, options: FolderOptions) -> tuple[list[Row], list[BadRow], list[str], TextNotes]:

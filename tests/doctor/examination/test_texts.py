@@ -80,15 +80,16 @@ def test_a_text_without_an_id_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "names"),
+    ("texts", "found_as"),
     [
-        (["ABE", "DAB"], ["unknown-symbols"]),
-        (["abe", "xyzab"], ["unknown-symbols"]),
+        (["ABE", "DAB"], [("unknown-symbols", "error")]),
+        (["abe", "xyzab"], [("unknown-symbols", "warning")]),
+        (["abe", "Dab", "abeabecabebabecabe"], [("unknown-symbols", "warning")]),
         (["abe", "dab", "abexabecabebabecabe"], []),  # a rare one
     ],
 )
-def test_unknown_symbols_are_named(texts: list[str], names: list[str]) -> None:
-    assert found(VOCABULARY, texts).names == names
+def test_unknown_symbols_are_named(texts: list[str], found_as: list[tuple[str, str]]) -> None:
+    assert [(finding.name, finding.severity) for finding in found(VOCABULARY, texts)] == found_as
 
 
 def test_ids_that_differ_in_a_second_process_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

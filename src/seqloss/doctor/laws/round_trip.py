@@ -75,7 +75,7 @@ def _check_unknown(codec: Codec, ids: Mapping[str, Sequence[int]]) -> Iterator[F
     if found > FEW or is_case:
         named = Counter(symbol for text in ids for symbol in codec.unknown_symbols(text)).most_common(5)
         yield Finding(
-            "unknown-symbols", "error" if found >= MOST or is_case else "warning",
+            "unknown-symbols", "error" if found >= (FEW if is_case else MOST) else "warning",
             {"share": found, f"share after {case}()": share(case), "symbols": [symbol for symbol, _ in named]},
             "the texts have symbols that the vocabulary lacks"
             + (": texts and vocabulary are of another case" if is_case else ""),

@@ -70,6 +70,10 @@ class Codec:
         unknown = self.token("unk")
         return [] if unknown is None else ["unknown"] * self.encode(text).count(unknown)
 
+    def count_symbols(self, text: str) -> int:
+        """The symbols of a text, unknown ones included."""
+        return len(self.vocabulary.split(text) if isinstance(self.vocabulary, Vocabulary) else self.encode(text))
+
     def normalize(self, text: str) -> str:
         """The text in the form that the vocabulary itself is declared to have."""
         return self.vocabulary.normalize(text) if isinstance(self.vocabulary, Vocabulary) else text

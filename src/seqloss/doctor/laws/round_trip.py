@@ -64,7 +64,7 @@ def _check_unknown(codec: Codec, ids: Mapping[str, Sequence[int]]) -> Iterator[F
     def share(change: str) -> float:
         changed = [getattr(text, change)() if change else text for text in ids]
         unknown = sum(len(codec.unknown_symbols(text)) for text in changed)
-        symbols = sum(max(len(codec.encode(text)), len(codec.unknown_symbols(text))) for text in changed)
+        symbols = sum(codec.count_symbols(text) for text in changed)
         return unknown / max(1, symbols)
 
     found = share("")

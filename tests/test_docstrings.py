@@ -49,6 +49,8 @@ ANY = {
     "compare.batch": "arguments of the two functions",
     "examine.batches": "batches of any type",
     "examine.loss": "takes a batch of any type; its result may be a tuple or a mapping",
+    "examine.held_out": "like `batches`",
+    "examine.vocabulary": "an object of any tokenizer library, or functions",
     "examine.scheduler": "torch has no common base class of learning rate schedules",
 }
 """Public parameters whose annotation holds `Any`, and why."""

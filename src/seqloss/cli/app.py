@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from seqloss import __version__
-from seqloss.cli import align, console, export, report, train, transcribe, verify
+from seqloss.cli import align, console, doctor, export, report, train, transcribe, verify
 from seqloss.cli.messages import report_error
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -46,6 +46,7 @@ app.command(epilog=align.EXAMPLES)(align.align)
 app.command()(report.report)
 app.command()(export.export)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
+app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 
 
 def main() -> None:

@@ -118,7 +118,7 @@ class BatchRows:
             axis = self.padded_axis(part)
             if axis is None or path in self.concatenated:
                 return part
-            lengths = self._lengths_of(part.shape[axis])
+            lengths = self.lengths_of(part.shape[axis])
             assert lengths is not None
             shape = list(part.shape)
             shape[axis] = steps
@@ -132,7 +132,7 @@ class BatchRows:
         axis = self.padded_axis(part)
         if axis is None:
             return part[list(rows)]
-        lengths = self._lengths_of(part.shape[axis])
+        lengths = self.lengths_of(part.shape[axis])
         assert lengths is not None
         found = part.clone()
         for row, other in enumerate(rows):
@@ -156,7 +156,7 @@ class BatchRows:
         if not isinstance(part, Tensor) or part.dim() < 2 or _size(part) != self.count:
             return None
         for axis in range(part.dim() - 1, 0, -1) if part.dim() == 4 else range(1, part.dim()):
-            if self._lengths_of(part.shape[axis]) is not None:
+            if self.lengths_of(part.shape[axis]) is not None:
                 return axis
         return None
 
@@ -170,14 +170,15 @@ class BatchRows:
         }
         return int(part.max()) in sizes or path in self.concatenated.values()
 
-    def _lengths_of(self, size: int) -> Tensor | None:
+    def lengths_of(self, size: int) -> Tensor | None:
+        """The lengths whose largest is the size of an axis."""
         return next((one for one in self.lengths.values() if int(one.max()) == size and int(one.min()) >= 0), None)
 
     def _trim(self, taken: Tensor, part: Tensor, rows: list[int]) -> Tensor:
         axis = self.padded_axis(part)
         if axis is None:
             return taken
-        lengths = self._lengths_of(part.shape[axis])
+        lengths = self.lengths_of(part.shape[axis])
         assert lengths is not None
         return taken.narrow(axis, 0, max(1, int(lengths[rows].max())))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -14,6 +14,7 @@ from seqloss.doctor.findings import Finding, Findings
 from seqloss.doctor.laws import laws
 from seqloss.doctor.snapshot import unchanged
 from seqloss.doctor.subject import NotChecked, Subject
+from seqloss.doctor.training_data import SCAN, TEXTS, TrainingData, draw
 from seqloss.errors import OptionError, wrong_dtype
 
 BATCHES = 2
@@ -28,6 +29,12 @@ def examine(
     optimizer: torch.optim.Optimizer | None = None,
     scheduler: Any = None,
     steps: int | None = None,
+    vocabulary: Any = None,
+    texts: Iterable[str] | None = None,
+    decode: Callable[[Sequence[Sequence[int]]], Sequence[str]] | None = None,
+    held_out: Iterable[Any] | None = None,
+    checkpoint: Mapping[str, torch.Tensor] | None = None,
+    scan: int = SCAN,
     seconds: float = 30.0,
     progress: Callable[[str], None] | None = None,
 ) -> Findings:
@@ -39,12 +46,20 @@ def examine(
 
     Args:
         model: on any device.
-        batches: a loader, or some batches: tensors, tuples, dicts, dataclasses. The first two are used.
+        batches: a loader, or some batches: tensors, tuples, dicts, dataclasses. Most laws use the first two.
         loss: called with (model, batch); returns a scalar with its graph, or a tuple or mapping that begins with it.
             It must call the given model itself.
         optimizer: of the training.
         scheduler: of the learning rate, from torch.optim.lr_scheduler.
         steps: calls of scheduler.step() in the whole training.
+        vocabulary: text to ids and back: a seqloss.data.Vocabulary, a tokenizer with encode and decode, a pair of
+            functions (encode, decode), or a function without arguments that makes one of these.
+        texts: of the training, as they are written, before a loader changes them.
+        decode: called with the ids of several rows, returns their texts, as the training's error rate does it. Default:
+            the vocabulary decodes each row.
+        held_out: a loader, or some batches, of data that is not trained on.
+        checkpoint: state dict that the model was meant to begin with.
+        scan: the laws of data look at so many batches at most, for a few seconds.
         seconds: laws that would begin later are not checked, and named.
         progress: called with the name of each law before it is checked.
 
@@ -67,10 +82,15 @@ def examine(
     """
     if not isinstance(model, nn.Module):
         raise wrong_dtype("model", type(model).__name__, "a torch.nn.Module")
-    used = list(islice(batches, BATCHES))
-    if not used:
+    scanned = draw(batches, max(scan, BATCHES), least=BATCHES)
+    if not scanned:
         raise OptionError("batches: found none, expected at least one batch.")
-    subject = Subject(model, used, loss, optimizer, scheduler, steps)
+    data = TrainingData(
+        vocabulary, () if texts is None else tuple(islice(texts, TEXTS)), decode, scanned,
+        None if held_out is None else draw(held_out, scan), batches, checkpoint,
+    )  # fmt: skip
+    subject = Subject(model, scanned[:BATCHES], loss, optimizer, scheduler, steps, data)
+    used = subject.batches
     with unchanged(model, optimizer):
         subject.call(used[0])  # an error of the loss itself is the caller's to see
     return _check_laws(subject, seconds, progress)

@@ -100,8 +100,9 @@ class Findings(Sequence[Finding]):
         yield from map(str, self.found)
         if not self.found:
             yield f"nothing found; checked: {', '.join(self.checked)}"
-        for law, reason in self.not_checked.items():
-            yield f"not checked: {law}: {reason}"
+        for reason in dict.fromkeys(self.not_checked.values()):
+            names = ", ".join(law for law, found in self.not_checked.items() if found == reason)
+            yield f"not checked: {names}: {reason}"
 
     def joined(self, more: Findings) -> Findings:
         """Both together, each finding once, errors first; a law that either checked is checked."""

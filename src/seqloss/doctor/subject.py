@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seqloss.doctor.batch_rows import BatchRows
 from seqloss.doctor.snapshot import random_states
+from seqloss.doctor.training_data import TrainingData
 
 Loss = Callable[[nn.Module, Any], Any]
 Change = Callable[[str, Tensor], Tensor]
@@ -49,6 +50,7 @@ class Subject:
         optimizer: of the training.
         scheduler: of the learning rate.
         steps: of the whole training.
+        data: what the laws of data look at, beside these.
     """
 
     model: nn.Module
@@ -57,6 +59,7 @@ class Subject:
     optimizer: torch.optim.Optimizer | None = None
     scheduler: Any = None
     steps: int | None = None
+    data: TrainingData = field(default_factory=TrainingData)
     _rows: BatchRows | None = None
 
     def rows(self, least: int = 1) -> BatchRows:

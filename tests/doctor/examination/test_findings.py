@@ -139,8 +139,14 @@ def test_tensorboard_gets_the_markdown() -> None:
 
 def loader() -> Iterator[Batch]:
     yield from BATCHES
-    raise AssertionError("a third batch is not needed")
+    raise AssertionError("a third batch was not asked for")
 
 
-def test_two_batches_of_a_loader_are_enough() -> None:
-    assert not examine(Reader(), loader(), loss)
+def test_no_more_batches_are_drawn_than_asked_for() -> None:
+    assert not examine(Reader(), loader(), loss, scan=2)
+    assert not examine(Reader(), loader(), loss, scan=0)  # the other laws need two
+
+
+def test_laws_that_lack_the_same_thing_share_a_line() -> None:
+    lines = str(examine(Reader(), BATCHES, loss)).splitlines()
+    assert "not checked: round trip, second process, loaded texts: a vocabulary is needed" in lines

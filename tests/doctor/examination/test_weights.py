@@ -60,3 +60,32 @@ def test_an_optimizer_without_some_weights_or_with_others_is_named() -> None:
 def test_a_learning_rate_of_0_moves_nothing() -> None:
     model = Reader()
     assert names(model, optimizer=torch.optim.SGD(model.parameters(), lr=0.0)) == ["weights-not-moved"]
+
+
+@pytest.mark.parametrize(
+    ("rename", "loaded", "found", "prefix"),
+    [
+        ("{}", True, [], None),
+        ("module.{}", False, ["checkpoint-not-loaded"], "module."),
+        ("other_{}", False, ["checkpoint-not-loaded"], "none"),
+        ("{}", False, ["checkpoint-not-loaded"], "none"),
+    ],
+)
+def test_a_checkpoint_that_was_not_loaded_is_named(
+    rename: str, loaded: bool, found: list[str], prefix: str | None
+) -> None:
+    model, source = Reader(), Reader()
+    with torch.no_grad():
+        for weight in source.parameters():
+            weight += 0.01
+    checkpoint = {rename.format(name): x for name, x in source.state_dict().items()}
+    model.load_state_dict(checkpoint if loaded else {}, strict=False)
+    findings = examine(model, BATCHES, loss, checkpoint=checkpoint)
+    assert findings.names == found
+    assert not found or findings[0].evidence["prefix"] == prefix
+
+
+def test_a_new_head_is_no_fault_of_a_checkpoint() -> None:
+    model = Reader()
+    checkpoint = model.state_dict() | {"head.weight": torch.randn(40, 16), "head.bias": torch.randn(40)}
+    assert examine(model, BATCHES, loss, checkpoint=checkpoint).names == []

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..examination.models import Reader
 from ..examination.models import loss as ctc
 from ..examination.models import make_batch as make_ctc_batch
-from .trainings import Network, make_batches, sgd, squared_error, train
+from .trainings import Network, make_batches, sgd, train
 
 
 def cut(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:

@@ -42,5 +42,7 @@ def test_hooks_are_removed_at_the_end() -> None:
     model = Network()
     optimizer = sgd(model)
     train(model, optimizer=optimizer)
-    assert not optimizer._optimizer_step_pre_hooks and not optimizer._optimizer_step_post_hooks
-    assert not model._forward_pre_hooks and not model._forward_hooks
+    assert not optimizer._optimizer_step_pre_hooks
+    assert not optimizer._optimizer_step_post_hooks
+    assert not model._forward_pre_hooks
+    assert not model._forward_hooks

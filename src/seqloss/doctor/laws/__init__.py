@@ -16,7 +16,27 @@ Law = Callable[[Subject], Iterator[Finding]]
 
 def laws() -> dict[str, Law]:
     """All laws by name, in the order in which they are checked."""
-    from seqloss.doctor.laws import ledger, locality, loss, mode, outputs, pairing, rows, schedule
+    from seqloss.doctor.laws import (
+        checkpoint,
+        classes,
+        frames,
+        input_range,
+        inputs,
+        ledger,
+        loaded_texts,
+        locality,
+        loss,
+        mode,
+        order,
+        outputs,
+        pairing,
+        repeats,
+        round_trip,
+        rows,
+        schedule,
+        second_process,
+        target_range,
+    )
 
     return {
         "ledger": ledger.check,
@@ -27,4 +47,15 @@ def laws() -> dict[str, Law]:
         "outputs": outputs.check,
         "loss": loss.check,
         "schedule": schedule.check,
+        "round trip": round_trip.check,
+        "second process": second_process.check,
+        "loaded texts": loaded_texts.check,
+        "classes": classes.check,
+        "frames": frames.check,
+        "inputs": inputs.check,
+        "input range": input_range.check,
+        "target range": target_range.check,
+        "repeats": repeats.check,
+        "order": order.check,
+        "checkpoint": checkpoint.check,
     }

@@ -1,0 +1,120 @@
+"""`seqloss doctor`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqloss.cli import console
+from seqloss.errors import OptionError
+
+EXAMPLES = "Examples: seqloss doctor pages; seqloss doctor recordings --subsampling 2 --json findings.json"
+UNITS = ("characters", "words", "phones")
+PATIENCE = 2.0
+"""Seconds after which progress is shown."""
+
+
+def doctor(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of images or recordings and their texts (docs/data.md), or the file with the texts."
+        ),
+    ],
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(help="The vocabulary.json of a run: texts have to come back from it.", show_default=False),
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="Another folder, whose rows are all held out.", show_default=False)
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="Layout of the folder. Default: recognised.", show_default=False)
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images, if they are not in that of the texts.", show_default=False),
+    ] = None,
+    audio: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the recordings, if they are not in that of the texts.", show_default=False),
+    ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Read files behind links that lead out of the data folder.")
+    ] = False,
+    units: Annotated[str, typer.Option(help="What is predicted: characters, words or phones.")] = "characters",
+    height: Annotated[int, typer.Option(help="Height in pixels that images are scaled to.")] = 32,
+    rate: Annotated[int, typer.Option(help="Sampling rate in Hz that recordings are converted to.")] = 16_000,
+    subsampling: Annotated[
+        int, typer.Option(help="Pixels, or feature frames of 10 ms, for each frame of the network.")
+    ] = 4,
+    json: Annotated[
+        Path | None, typer.Option(help="Also write the findings to a JSON file.", show_default=False)
+    ] = None,
+) -> None:
+    """Examine data before training: rows, texts, copies and splits.
+
+    The exit code is 1 with an error, 0 with nothing or with warnings only.
+    """
+    _check_options(units, height, rate, subsampling)
+    from seqloss.data.vocabulary import Vocabulary
+    from seqloss.doctor.folder.contents import FolderOptions
+    from seqloss.doctor.folder.examination import examine_folder
+
+    known = None if vocabulary is None else Vocabulary.load(vocabulary)
+    options = FolderOptions(
+        layout, images, audio, follow_links, held_out, known, units, height, rate,
+        subsampling,
+    )  # fmt: skip
+    with _progress_bar() as progress:
+        found = examine_folder(data, options, print_line=_print_line, progress=progress)
+    if json is not None:
+        from seqloss.data.atomic_write import write_atomically
+
+        write_atomically(json, found.to_json() + "\n")
+    if found:
+        from rich.console import Console
+
+        Console(highlight=False).print(found.table())
+    else:
+        console.print_line(f"nothing found; checked: {', '.join(found.checked)}")
+    raise typer.Exit(found.exit_code)
+
+
+def _check_options(units: str, height: int, rate: int, subsampling: int) -> None:
+    if units not in UNITS:
+        raise OptionError(f"--units: found {units!r}, expected one of {', '.join(UNITS)}.")
+    for name, found, low, high in (
+        ("height", height, 16, 512), ("rate", rate, 4000, 48_000), ("subsampling", subsampling, 1, 64)
+    ):  # fmt: skip
+        if not low <= found <= high:
+            raise OptionError(f"--{name}: found {found}, expected {low} to {high}.")
+
+
+def _print_line(line: str) -> None:
+    console.print_line(console.escape_control(line))
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[int, int], None]]:
+    """A function to call with (done, total), which draws a bar on a terminal after some seconds."""
+    from rich.progress import Progress
+
+    begin = time.monotonic()
+    bar = Progress(console=console.err, transient=True, redirect_stdout=False, disable=not console.err.is_terminal)
+    task = bar.add_task("examining the data")
+
+    def progress(done: int, total: int) -> None:
+        if time.monotonic() - begin > PATIENCE:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield progress
+    finally:
+        bar.stop()

@@ -1,0 +1,47 @@
+"""`examine_folder`: what is wrong with the data, before there is a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from seqloss.doctor.findings import Finding, Findings
+from seqloss.doctor.folder.contents import FolderOptions, Progress, describe_splits, read_contents
+from seqloss.doctor.folder.copies import check_copies
+from seqloss.doctor.folder.items import check_items
+from seqloss.doctor.folder.texts import check_folder_texts
+
+LAWS = ("rows", "texts", "copies")
+
+
+def examine_folder(
+    source: Path,
+    options: FolderOptions | None = None,
+    *,
+    print_line: Callable[[str], None] = lambda line: None,
+    progress: Progress | None = None,
+) -> Findings:
+    """Find out what is wrong with a data folder.
+
+    Args:
+        source: a folder in one of the layouts (`seqloss.data.layouts`), or the file with its texts.
+        options: how it is read.
+        print_line: called with lines that say how it was read.
+        progress: called with (rows done, all rows) of each pass over the files.
+
+    Returns:
+        Findings, errors first.
+
+    Raises:
+        DataError: the folder cannot be read, or has no training rows.
+        OptionError: there is no layout of that name.
+    """
+    options = options or FolderOptions()
+    contents = read_contents(source, options)
+    for line in [*contents.lines, describe_splits(contents)]:
+        print_line(line)
+    found: list[Finding] = check_items(contents, options, progress)[1]
+    found += check_folder_texts(contents, options)
+    found += check_copies(contents, progress)
+    found.sort(key=lambda finding: finding.severity)
+    return Findings(tuple(found), LAWS)

@@ -1,0 +1,59 @@
+"""The inputs of floats of a batch, row by row, without their padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqloss.doctor.batch_rows import BatchRows, Path
+
+LEAST = 8
+"""Values that a row has at least; fewer are a label or a weight."""
+
+
+@dataclass(frozen=True)
+class InputRows:
+    """One part of a batch.
+
+    Attributes:
+        path: of the part.
+        rows: the values of each row, up to its length, as (steps, ...).
+        has_steps: whether lengths say which axis holds the steps.
+    """
+
+    path: Path
+    rows: tuple[Tensor, ...]
+    has_steps: bool
+
+    @property
+    def name(self) -> str:
+        return ".".join(map(str, self.path)) or "batch"
+
+
+def find_input_rows(batch: object) -> Iterator[InputRows]:
+    """The parts of floats, or of bytes; none if rows are not recognised. Masks of 0 and 1 are no inputs."""
+    try:
+        rows = BatchRows(batch)
+    except ValueError:
+        return
+    for path, part in rows.parts.items():
+        if not isinstance(part, Tensor) or part.dim() < 2 or len(part) != rows.count or path in rows.concatenated:
+            continue
+        if not (part.is_floating_point() or part.dtype == torch.uint8) or part[0].numel() < LEAST or _is_mask(part):
+            continue
+        axis = rows.padded_axis(part)
+        if axis is None:
+            yield InputRows(path, tuple(part.detach().cpu()), False)
+            continue
+        lengths = rows.lengths_of(part.shape[axis])
+        assert lengths is not None
+        steps = part.detach().cpu().movedim(axis, 1)
+        cut = tuple(row[:length] for row, length in zip(steps, lengths.tolist(), strict=True))
+        yield InputRows(path, cut, True)
+
+
+def _is_mask(part: Tensor) -> bool:
+    return part.dim() == 2 and bool(((part == 0) | (part == 1)).all())

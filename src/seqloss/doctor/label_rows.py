@@ -1,0 +1,51 @@
+"""Parts of a batch that can be the labels of its rows: integers, cut to their lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqloss.doctor.batch_rows import BatchRows, Path
+
+
+@dataclass(frozen=True)
+class LabelRows:
+    """Integers of each row.
+
+    Attributes:
+        path: of the part.
+        rows: labels of each row, without padding.
+        lengths: path of their lengths; None if the padding is below 0.
+    """
+
+    path: Path
+    rows: tuple[tuple[int, ...], ...]
+    lengths: Path | None = None
+
+
+def find_label_rows(rows: BatchRows) -> Iterator[LabelRows]:
+    """All readings of all parts; of two axes of one size, one has the lengths of the other."""
+    for path, part in rows.parts.items():
+        if path in rows.concatenated:
+            lengths = rows.concatenated[path]
+            pieces = part.split(rows.parts[lengths].tolist())
+            yield LabelRows(path, tuple(tuple(piece.tolist()) for piece in pieces), lengths)
+        elif isinstance(part, Tensor) and _are_labels(part, rows.count):
+            fitting = [key for key, found in rows.lengths.items() if _fit(found, part.shape[1])]
+            for key in fitting:
+                sizes = rows.lengths[key].tolist()
+                cut = tuple(tuple(row[:size]) for row, size in zip(part.tolist(), sizes, strict=True))
+                yield LabelRows(path, cut, key)
+            if not fitting:
+                yield LabelRows(path, tuple(tuple(one for one in row if one >= 0) for row in part.tolist()))
+
+
+def _are_labels(part: Tensor, count: int) -> bool:
+    return part.dim() == 2 and len(part) == count and part.dtype in (torch.int16, torch.int32, torch.int64)
+
+
+def _fit(lengths: Tensor, size: int) -> bool:
+    return int(lengths.max()) <= size and int(lengths.min()) >= 0 and int(lengths.max()) >= size - 1

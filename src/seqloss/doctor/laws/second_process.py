@@ -1,0 +1,120 @@
+"""A second process gives a text the same ids: a vocabulary made from a set has another order in each process."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from seqloss.data.vocabulary import Vocabulary
+from seqloss.doctor.codec import Codec
+from seqloss.doctor.findings import Finding
+from seqloss.doctor.laws.round_trip import codec_of
+from seqloss.doctor.subject import NotChecked, Subject
+
+TEXTS = 50
+SECONDS = 20
+
+SYMBOLS = 7
+"""So many symbols are in the order of a set by chance in one of 5040 vocabularies."""
+
+STORED = {"seqloss", "tokenizers", "transformers", "sentencepiece"}
+"""Packages whose vocabularies are data, in an order that is saved with them; only making one could differ."""
+
+CHILD = """
+import pickle, sys
+read = sys.stdin.buffer
+sys.path[:] = pickle.load(read)
+vocabulary, texts = pickle.load(read)
+from seqloss.doctor.codec import Codec
+codec = Codec(vocabulary)
+sys.stdout.buffer.write(b"IDS" + pickle.dumps([codec.encode(text) for text in texts]))
+"""
+
+CODE = """\
+# python -c "from mine import vocabulary; print(vocabulary.encode('abc'))"  # twice
+vocabulary = sorted(set(characters))  # not list(set(characters))
+"""
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    codec, texts = codec_of(subject), list(dict.fromkeys(subject.data.texts))
+    if not texts:
+        raise NotChecked("texts are needed")
+    symbols = _symbols(codec, texts)
+    if _is_order_of_set(symbols):
+        yield _describe({"symbols": symbols[:10], "of": len(symbols), "order": "that of set() in this process"})
+        return
+    if type(subject.data.vocabulary).__module__.partition(".")[0] in STORED:
+        return
+    texts = texts[:TEXTS]
+    theirs = _encode_elsewhere(subject.data.vocabulary, texts)
+    ours = [codec.encode(text) for text in texts]
+    differ = next((n for n, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]), None)
+    if differ is not None:
+        yield _describe({"text": texts[differ], "ids here": ours[differ], "in a second process": theirs[differ]})
+
+
+def _describe(evidence: dict[str, Any]) -> Finding:
+    return Finding(
+        "vocabulary-differs-between-processes", "error", evidence,
+        "the order of the vocabulary is that of a set or of hashes, which is another one in each process: a model that "
+        "is loaded later decodes to other characters",
+        "Sort the characters, and save the vocabulary beside the weights", CODE,
+    )  # fmt: skip
+
+
+def _symbols(codec: Codec, texts: Sequence[str]) -> list[str]:
+    """Symbols with an id of their own, in the order of the ids."""
+    if isinstance(codec.vocabulary, Vocabulary):
+        return list(codec.vocabulary.characters)
+    found: dict[int, str] = {}
+    for character in sorted(set("".join(texts))):
+        try:
+            ids = codec.encode(character)
+        except Exception:  # such as a lone combining mark
+            return []
+        if len(ids) == 1:
+            found[ids[0]] = character
+    return [found[one] for one in sorted(found)]
+
+
+def _is_order_of_set(symbols: Sequence[str]) -> bool:
+    if len(symbols) < SYMBOLS:
+        return False
+    orders = (symbols, sorted(symbols), symbols[::-1])  # symbols whose hashes collide stay in the order of insertion
+    return any(list(set(order)) == list(symbols) for order in orders)
+
+
+def _encode_elsewhere(vocabulary: Any, texts: Sequence[str]) -> list[list[int]]:
+    """The ids that a new process gives to texts.
+
+    Raises:
+        NotChecked: the vocabulary cannot be sent there.
+    """
+    try:
+        import cloudpickle as pickler
+    except ImportError:
+        pickler = pickle
+    try:
+        sent = pickle.dumps(sys.path) + pickler.dumps((vocabulary, list(texts)))
+    except Exception as error:
+        raise NotChecked(f"the vocabulary cannot be sent to a second process ({type(error).__name__})") from None
+    here = os.environ.get("PYTHONHASHSEED", "")
+    environment = os.environ | {"PYTHONHASHSEED": "4321" if here != "4321" else "1234"}
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-c", CHILD], input=sent, capture_output=True, env=environment, timeout=SECONDS,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise NotChecked(f"a second process was not ready within {SECONDS} s") from None
+    _, mark, found = ran.stdout.rpartition(b"IDS")
+    if ran.returncode or not mark:
+        last = (ran.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        raise NotChecked(f"the vocabulary cannot be used in a second process: {last}")
+    ids: list[list[int]] = pickle.loads(found)
+    return ids

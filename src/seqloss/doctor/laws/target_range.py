@@ -1,0 +1,97 @@
+"""Targets that are numbers are within what the last layer can return."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from seqloss.doctor.batch_rows import Path, map_batch, parts_of
+from seqloss.doctor.findings import Finding
+from seqloss.doctor.subject import Call, NotChecked, Subject
+
+LARGE = 1e4
+"""The weights of the last layer are multiplied by it, so that an activation shows its bounds."""
+
+SAME, ROUNDING = 1e-6, 1e-3
+FEW = 0.001
+"""Share of the targets that may be outside: rare values of a scaled table."""
+
+CODE = """\
+print(targets.min(), targets.max())
+print(model(batch).min(), model(batch).max())
+"""
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    with torch.no_grad():
+        plain = subject.call_and_see(subject.batches[0])
+        targets = {
+            path: part for path, part in parts_of(subject.batches[0]).items()
+            if isinstance(part, Tensor) and part.is_floating_point() and part.numel() > 1
+            and any(_same_size(part, x) for x in plain.outputs.values()) and _is_target(subject, path, part, plain)
+        }  # fmt: skip
+        if not targets:
+            raise NotChecked("no part of the batch was recognised as a target of numbers")
+        bounds = _bounds(subject)
+        for path, part in targets.items():
+            for name, x in plain.outputs.items():
+                if _same_size(part, x) and name in bounds:
+                    yield from _check(path, part, name, *bounds[name])
+
+
+def _same_size(part: Tensor, x: Tensor) -> bool:
+    return x.is_floating_point() and part.numel() == x.numel() and len(part) in x.shape
+
+
+def _is_target(subject: Subject, path: Path, part: Tensor, plain: Call) -> bool:
+    """Whether the loss changes with it while the outputs are kept."""
+    other = map_batch(subject.batches[0], lambda key, found: part.flip(0) + 1 if key == path else found)
+    moved = subject.call(other, change=lambda name, x: plain.outputs.get(name, x)).value
+    return abs(moved - plain.value) > SAME * abs(plain.value)
+
+
+def _bounds(subject: Subject) -> dict[str, tuple[float, float]]:
+    """Smallest and largest output with huge weights in the last layer, for outputs that are bounded."""
+    last = _last_layer(subject)
+    if last is None:
+        return {}
+    for weight in last.parameters(recurse=False):
+        weight.mul_(LARGE)
+    outputs = subject.call(subject.batches[0]).outputs
+    return {name: (_bound(x, -1), _bound(x, 1)) for name, x in outputs.items() if x.is_floating_point() and x.numel()}
+
+
+def _last_layer(subject: Subject) -> nn.Module | None:
+    """The layer with weights that is called last."""
+    called: list[nn.Module] = []
+    handles = [module.register_forward_hook(lambda module, inputs, output: called.append(module))
+               for module in subject.model.modules()
+               if any(weight is not None and weight.dim() > 1 for weight in module._parameters.values())]  # fmt: skip
+    try:
+        subject.call(subject.batches[0])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return called[-1] if called else None
+
+
+def _bound(x: Tensor, side: int) -> float:
+    """-1, 0 or 1 where the outputs end; infinite where they do not."""
+    end = float((side * x).max()) * side
+    near = round(end)
+    return float(near) if abs(end - near) < ROUNDING and near in (-1, 0, 1) else side * float("inf")
+
+
+def _check(path: Path, part: Tensor, name: str, low: float, high: float) -> Iterator[Finding]:
+    outside = float(((part < low - ROUNDING) | (part > high + ROUNDING)).double().mean())
+    if low < high and outside > FEW:
+        yield Finding(
+            "targets-outside-outputs", "error",
+            {"target": ".".join(map(str, path)) or "batch", "smallest": float(part.min()), "largest": float(part.max()),
+             "output": name, "its smallest": low, "its largest": high, "share outside": outside},
+            "the last activation cannot return these targets: a sigmoid ends at 0 and 1, a ReLU at 0, "
+            "a tanh at -1 and 1",
+            "Remove the activation after the last layer, or scale the targets into its range", CODE,
+        )  # fmt: skip

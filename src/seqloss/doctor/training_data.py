@@ -1,0 +1,56 @@
+"""The data of a training that is examined: some of its batches, its held-out batches, its texts and vocabulary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from seqloss.doctor.snapshot import random_states
+
+SCAN = 16
+"""Batches that the laws of data look at."""
+
+SECONDS = 5.0
+"""No further batch is drawn after this time."""
+
+TEXTS = 10_000
+"""Texts that go to ids and back."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What the laws of data look at.
+
+    Attributes:
+        vocabulary: text to ids and back, of any kind that `seqloss.doctor.codec` knows.
+        texts: of the training, as they are written.
+        decode: ids of several rows to their texts, in place of the vocabulary's own.
+        batches: the first ones of the training.
+        held_out: batches that are not trained on; None if none were given.
+        loader: what the batches were drawn from.
+        checkpoint: the weights that the model was meant to begin with.
+    """
+
+    vocabulary: Any = None
+    texts: Sequence[str] = ()
+    decode: Callable[[Sequence[Sequence[int]]], Sequence[str]] | None = None
+    batches: Sequence[Any] = ()
+    held_out: Sequence[Any] | None = None
+    loader: Any = None
+    checkpoint: Mapping[str, Any] | None = None
+
+
+def draw(batches: Iterable[Any], most: int, *, least: int = 1, seconds: float = SECONDS) -> list[Any]:
+    """The first batches of a loader: at most so many, and after some seconds no more than the least number."""
+    with random_states():  # the training's own first epoch is then in the same order
+        return list(_draw(batches, most, least, time.perf_counter() + seconds))
+
+
+def _draw(batches: Iterable[Any], most: int, least: int, end: float) -> Iterator[Any]:
+    for count, batch in enumerate(islice(batches, most), 1):
+        yield batch
+        if count >= least and time.perf_counter() > end:
+            return

@@ -1,0 +1,208 @@
+"""`seqloss doctor`: faults of a data folder are named, with an exit code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from seqloss.data import Vocabulary
+
+from ..data.layouts.sound_trees import SOUND_TREES, record, write_wav
+from ..data.layouts.trees import TREES
+from .conftest import Ran
+
+Run = Callable[..., Ran]
+TEXTS = ["abba", "cab", "bad", "dada", "acab", "bcda", "dbac", "cbad", "adbc", "baba"]
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("SEQLOSS_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def draw(path: Path, text: str, width: int = 60) -> None:
+    image = Image.new("L", (width, 16), 255)
+    ImageDraw.Draw(image).text((4, 2), text, fill=0)
+    image.save(path)
+
+
+def images(folder: Path, more: Sequence[str] = ()) -> Path:
+    """Eight to train with, one to validate, one to test."""
+    folder.mkdir()
+    splits = [*["train"] * 8, "validation", "test"]
+    for number, text in enumerate(TEXTS):
+        draw(folder / f"{number}.png", text)
+    lines = [f"{number}.png,{text},{split}" for number, (text, split) in enumerate(zip(TEXTS, splits, strict=True))]
+    (folder / "manifest.csv").write_text("\n".join(["path,text,split", *lines, *more]) + "\n", encoding="utf-8")
+    return folder
+
+
+def sounds(folder: Path, more: Sequence[str] = ()) -> Path:
+    splits = [*["train"] * 8, "validation", "test"]
+    for number, text in enumerate(TEXTS):
+        record(folder / f"{number}.wav", text)
+    lines = [f"{number}.wav,{text},{split}" for number, (text, split) in enumerate(zip(TEXTS, splits, strict=True))]
+    (folder / "manifest.csv").write_text("\n".join(["path,text,split", *lines, *more]) + "\n", encoding="utf-8")
+    return folder
+
+
+def names(seqloss: Run, *arguments: object) -> tuple[int, list[str]]:
+    """The exit code, and the names of the findings."""
+    file = Path(str(arguments[0])).with_suffix(".json")
+    code, _, err = seqloss("doctor", *arguments, "--json", file)
+    assert code in (0, 1), err
+    return code, [finding["name"] for finding in json.loads(file.read_text(encoding="utf-8"))["findings"]]
+
+
+@pytest.mark.parametrize("make", [images, sounds])
+def test_a_healthy_folder_has_no_finding(seqloss: Run, tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    code, out, err = seqloss("doctor", make(tmp_path / "data"))
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "texts: manifest.csv, columns path and text",
+        "rows: 8 training, 1 validation, 1 test",
+        "nothing found; checked: rows, texts, copies",
+    ]
+
+
+@pytest.mark.parametrize("tree", [*SOUND_TREES, *TREES])
+def test_every_layout_is_read(seqloss: Run, tmp_path: Path, tree: str) -> None:
+    {**TREES, **SOUND_TREES}[tree](tmp_path)
+    code, out, err = seqloss("doctor", tmp_path)
+    assert code in (0, 1), err
+    assert "rows-unusable" not in out
+    assert "training" in out
+
+
+def test_a_row_that_cannot_be_read_is_an_error_in_a_table(seqloss: Run, tmp_path: Path) -> None:
+    code, out, _ = seqloss("doctor", images(tmp_path / "data", ["[red].png,abc,train"]))
+    assert code == 1
+    assert "rows-unusable" in out
+    assert "[red].png: no such file" in out  # no markup
+
+
+def test_texts_that_do_not_fit_are_named_with_the_subsampling_that_fits(seqloss: Run, tmp_path: Path) -> None:
+    folder = images(tmp_path / "data", ["short.png,abcdabcdabcdabcdabcd,train"])
+    draw(folder / "short.png", "abcd", 30)
+    code, out, _ = seqloss("doctor", folder)
+    assert (code, "texts-too-long" in out) == (1, True)
+    assert "1 of 11 targets need more frames than there are at 4 pixels/frame (at 3: 0, at 2: 0, at 1: 0)" in " ".join(
+        out.replace("│", " ").split()
+    )
+    assert names(seqloss, folder, "--subsampling", 2) == (0, [])
+
+
+def test_blank_pictures_and_silent_sounds_are_named(seqloss: Run, tmp_path: Path) -> None:
+    pictures = images(tmp_path / "images", ["blank.png,ab,train"])
+    Image.new("L", (60, 16), 255).save(pictures / "blank.png")
+    recordings = sounds(tmp_path / "sounds", ["silent.wav,ab,train"])
+    write_wav(recordings / "silent.wav", np.zeros(16000), 16000)
+    for folder in (pictures, recordings):
+        assert names(seqloss, folder) == (1, ["inputs-silent"])
+
+
+def test_copies_are_named(seqloss: Run, tmp_path: Path) -> None:
+    within = images(tmp_path / "within", ["copy.png,abba,train"])
+    shutil.copy(within / "0.png", within / "copy.png")
+    assert names(seqloss, within) == (0, ["rows-repeated"])
+    across = images(tmp_path / "across", ["copy.png,abba,test"])
+    shutil.copy(across / "0.png", across / "copy.png")
+    assert names(seqloss, across) == (1, ["held-out-overlaps"])
+    other = images(tmp_path / "other", ["copy.png,baab,train"])
+    shutil.copy(other / "0.png", other / "copy.png")
+    assert names(seqloss, other) == (1, ["texts-contradict", "rows-repeated"])
+
+
+def test_a_held_out_folder_is_compared(seqloss: Run, tmp_path: Path) -> None:
+    folder = images(tmp_path / "data")
+    (tmp_path / "held").mkdir()
+    draw(tmp_path / "held/new.png", "dacb")
+    (tmp_path / "held/labels.csv").write_text("filename,words\nnew.png,dacb\n")
+    assert names(seqloss, folder, "--held-out", tmp_path / "held") == (0, [])
+    assert "rows: 8 training, 1 validation, 2 test" in seqloss("doctor", folder, "--held-out", tmp_path / "held")[1]
+    shutil.copy(folder / "3.png", tmp_path / "held/new.png")
+    (tmp_path / "held/labels.csv").write_text("filename,words\nnew.png,dada\n")
+    assert names(seqloss, folder, "--held-out", tmp_path / "held") == (1, ["held-out-overlaps"])
+
+
+def test_rates_of_splits_are_compared(seqloss: Run, tmp_path: Path) -> None:
+    folder = sounds(tmp_path / "data")
+    noise = np.random.default_rng(0).normal(0, 3000, 8000)
+    for name in ("8.wav", "9.wav"):
+        write_wav(folder / name, np.cumsum(noise) % 9000, 8000)
+        noise = noise[::-1]
+    assert names(seqloss, folder) == (0, ["rates-differ"])
+
+
+def test_recordings_at_a_multiple_of_their_rate_are_named(seqloss: Run, tmp_path: Path) -> None:
+    folder = sounds(tmp_path / "data")
+    for number in range(len(TEXTS)):
+        samples = np.frombuffer((folder / f"{number}.wav").read_bytes()[44:], "<i2")
+        write_wav(folder / f"{number}.wav", samples, 48000)
+    assert names(seqloss, folder, "--subsampling", 1) == (0, ["speech-too-fast"])
+
+
+def test_a_text_of_another_recording_is_named(seqloss: Run, tmp_path: Path) -> None:
+    folder = sounds(tmp_path / "data", ["fast.wav,abcdabcdabcdabcdabcdabcdabcdabcdabcd,train"])
+    record(folder / "fast.wav", "abcdabcda")
+    assert names(seqloss, folder, "--subsampling", 1) == (0, ["texts-too-fast"])
+
+
+def test_held_out_symbols_that_no_training_text_has_are_named(seqloss: Run, tmp_path: Path) -> None:
+    folder = images(tmp_path / "data", ["x.png,xyz,test"])
+    draw(folder / "x.png", "xyz")
+    code, found = names(seqloss, folder)
+    assert (code, found) == (0, ["held-out-symbols-unseen"])
+
+
+def test_unicode_forms_that_differ_are_named(seqloss: Run, tmp_path: Path) -> None:
+    folder = images(tmp_path / "data", ["x.png,\u00e9,train", "y.png,e\u0301,train"])
+    draw(folder / "x.png", "e")
+    draw(folder / "y.png", "e a")
+    assert names(seqloss, folder) == (0, ["unicode-forms-differ"])
+
+
+@pytest.mark.parametrize(
+    ("symbols", "code", "found"),
+    [("abcd", 0, []), ("ABCD", 1, ["unknown-symbols"]), ("abc", 1, ["unknown-symbols"])],
+)
+def test_texts_are_tried_with_a_vocabulary(
+    seqloss: Run, tmp_path: Path, symbols: str, code: int, found: list[str]
+) -> None:
+    Vocabulary(symbols).save(tmp_path / "vocabulary.json")
+    ran = names(seqloss, images(tmp_path / "data"), "--vocabulary", tmp_path / "vocabulary.json")
+    assert (ran[0], [name for name in ran[1] if name != "held-out-symbols-unseen"]) == (code, found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: no such file or folder"),
+        (["{data}", "--units", "letters"], "--units: found 'letters', expected one of characters, words, phones."),
+        (["{data}", "--height", "4"], "--height: found 4, expected 16 to 512."),
+        (["{data}", "--layout", "mine"], "--layout: found 'mine'"),
+        (["{data}", "--vocabulary", "{data}/manifest.csv"], "this is not a vocabulary saved by seqloss"),
+    ],
+)
+def test_a_mistake_is_named(seqloss: Run, tmp_path: Path, arguments: list[str], message: str) -> None:
+    data = images(tmp_path / "data")
+    code, out, err = seqloss("doctor", *(argument.replace("{data}", str(data)) for argument in arguments))
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in out + err
+
+
+def test_a_folder_with_images_and_sounds_is_refused(seqloss: Run, tmp_path: Path) -> None:
+    folder = images(tmp_path / "data")
+    record(folder / "x.wav", "ab")
+    code, _, err = seqloss("doctor", folder)
+    assert code == 2
+    assert "10 images and 1 recordings; name the folder of one with --images or --audio." in " ".join(err.split())
+    assert names(seqloss, folder, "--images", folder) == (0, [])

@@ -37,6 +37,7 @@ from seqloss.training.run import Run
 from seqloss.training.settings import RunOptions
 from seqloss.training.task import Data, PrintLine, Progress, Task
 from seqloss.training.trainer import StopWithoutProgress, forward_signals, silence_libraries, start_trainer
+from seqloss.training.watching import WatchRun
 
 __all__ = ["overfit", "train"]
 
@@ -109,12 +110,13 @@ def _fit(task: Task, run: Run, data: Data, options: RunOptions, print_line: Prin
     """Train from the last finished epoch on, then measure the best one."""
     torch.manual_seed(task.settings.seed)  # the weights follow from it
     findings = RunFindings(run)
+    watching = [WatchRun(task, findings, print_line)] if options.examine else []
     trainer = start_trainer(
         **options.for_trainer(),
         max_epochs=task.settings.epochs,
         default_root_dir=run.folder,
         plugins=[AtomicCheckpoints()],
-        callbacks=[findings, *_make_callbacks(task, run, "validation" in data.sources, print_line)],
+        callbacks=[*watching, findings, *_make_callbacks(task, run, "validation" in data.sources, print_line)],
         logger=TensorBoardLogger(run.folder, name="logs", version=""),
         gradient_clip_val=task.gradient_clip,
         use_distributed_sampler=False,

@@ -113,6 +113,7 @@ class Task(ABC):
         example_title: stands before the examples of an epoch.
         gradient_clip: largest norm of the gradient; a larger one is scaled down.
         overfit_loss: a few items count as learnt at this loss.
+        blank: class of the blank, for losses of CTC.
 
     Args:
         settings: of the run.
@@ -128,6 +129,7 @@ class Task(ABC):
     example_title: ClassVar[str] = "target -> prediction"
     gradient_clip: ClassVar[float] = 5.0
     overfit_loss: ClassVar[float] = 0.05
+    blank: ClassVar[int | None] = None
 
     def __init__(self, settings: TrainingSettings) -> None:
         self.settings = settings

@@ -60,8 +60,7 @@ def test_a_loss_that_is_not_finite_names_the_layer() -> None:
 
 def test_a_dead_layer_is_named() -> None:
     model = Network()
-    with torch.no_grad():
-        model.layers[1].bias -= 100
+    nn.init.constant_(model.get_parameter("layers.1.bias"), -100.0)
     assert "layer-dead" in train(model).findings.names
 
 
@@ -92,9 +91,9 @@ def test_embeddings_that_become_the_same_are_named() -> None:
     def together(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         return model(batch[0]).square().mean()
 
-    model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 8))
-    with torch.no_grad():
-        model[1].bias += 3
+    last = nn.Linear(8, 8)
+    model = nn.Sequential(nn.Linear(4, 8), last)
+    nn.init.constant_(last.bias, 3.0)
 
     def closer(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         found = model(batch[0])

@@ -47,6 +47,7 @@ class Step:
         handed: the gradient that the optimiser is given for each of them; None for none.
         previous: the same of the step before, if that was looked at.
         scale: of the loss in mixed precision.
+        adds_losses: whether the losses of several batches add up to that of one big batch.
     """
 
     window: Window
@@ -55,6 +56,7 @@ class Step:
     handed: Sequence[Tensor | None]
     previous: Sequence[Tensor | None] | None = None
     scale: float = 1.0
+    adds_losses: bool = False
 
 
 def check(step: Step) -> Iterator[Finding]:
@@ -62,11 +64,11 @@ def check(step: Step) -> Iterator[Finding]:
         return
     again = step.window.gradients_again(step.weights)
     wanted, handed = _flat(again, step.weights), _flat(step.handed, step.weights)
-    world = _world()
+    processes = world()
     local = wanted
-    if world > 1:
+    if processes > 1:
         torch.distributed.all_reduce(wanted := wanted.clone())
-        wanted = wanted / world
+        wanted = wanted / processes
     if not (wanted.isfinite().all() and handed.isfinite().all()) or not wanted.any():
         return
     evidence = {"step": step.window.number, "batches": len(step.window.parts)}
@@ -83,9 +85,9 @@ def check(step: Step) -> Iterator[Finding]:
     if _residual(handed, wanted) <= rounding:
         yield from _check_factor(step, float(handed @ wanted / (wanted @ wanted)), float(handed.norm()), evidence)
         return
-    if world > 1 and _residual(handed, local) <= rounding:
+    if processes > 1 and _residual(handed, local) <= rounding:
         yield Finding(
-            "ranks-not-averaged", "error", {**evidence, "processes": world},
+            "ranks-not-averaged", "error", {**evidence, "processes": processes},
             "each process steps with the gradient of its own batch: the processes do not average their gradients, and "
             "their models drift apart",
             "Wrap the model in DistributedDataParallel, and call the wrapped model in the loss", CODE,
@@ -117,7 +119,7 @@ def check(step: Step) -> Iterator[Finding]:
 
 def _check_factor(step: Step, factor: float, norm: float, evidence: Mapping[str, object]) -> Iterator[Finding]:
     batches = len(step.window.parts)
-    if factor * batches > 1 + FACTOR and batches > 1:
+    if factor * batches > 1 + FACTOR and batches > 1 and not step.adds_losses:
         yield Finding(
             "accumulation-not-averaged", "warning", {**evidence, "factor": factor * batches},
             "the gradients of several batches are added and not averaged: the step is as many times as large, and "
@@ -126,7 +128,7 @@ def _check_factor(step: Step, factor: float, norm: float, evidence: Mapping[str,
             "meant",
             CODE,
         )  # fmt: skip
-    elif factor > 1 + FACTOR:
+    elif factor > 1 + FACTOR and batches == 1:
         yield Finding(
             "gradient-scaled", "error", {**evidence, "factor": factor},
             "the optimiser is given a multiple of the loss's gradient: a scaled loss was not unscaled",
@@ -204,6 +206,7 @@ def _is_clipped_by_value(handed: Tensor, wanted: Tensor) -> bool:
     return bool(torch.allclose(handed, wanted.clamp(-largest, largest), rtol=ROUNDING, atol=float(ROUNDING * largest)))
 
 
-def _world() -> int:
+def world() -> int:
+    """Processes that train together. All of them have to look at the same steps."""
     distributed = torch.distributed
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1

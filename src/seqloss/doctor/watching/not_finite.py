@@ -19,10 +19,10 @@ with torch.autograd.set_detect_anomaly(True):
 """
 
 
-def check(model: nn.Module, loss: Loss, batch: Any, value: float, number: int) -> Iterator[Finding]:
+def check(model: nn.Module, whole: nn.Module, loss: Loss, batch: Any, value: float, number: int) -> Iterator[Finding]:
     """A loss that is not finite."""
     weights = [name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())]
-    found = _first_layer(model, loss, batch)
+    found = _first_layer(model, whole, loss, batch)
     evidence: dict[str, Any] = {"step": number, "loss": value}
     if weights:
         cause = "weights are not finite any more: an earlier step had a gradient that was not finite, or was too large"
@@ -38,7 +38,7 @@ def check(model: nn.Module, loss: Loss, batch: Any, value: float, number: int) -
     yield Finding("loss-not-finite", "error", evidence, cause, fix, CODE)
 
 
-def _first_layer(model: nn.Module, loss: Loss, batch: Any) -> tuple[str, bool] | None:
+def _first_layer(model: nn.Module, whole: nn.Module, loss: Loss, batch: Any) -> tuple[str, bool] | None:
     """Its name, and whether its input was not finite either."""
     found: list[tuple[str, bool]] = []
 
@@ -51,7 +51,7 @@ def _first_layer(model: nn.Module, loss: Loss, batch: Any) -> tuple[str, bool] |
 
     handles = [module.register_forward_hook(look(name or "the model")) for name, module in model.named_modules()]
     try:
-        with unchanged_by_calls(model), torch.no_grad(), suppress(Exception):
+        with unchanged_by_calls(whole), torch.no_grad(), suppress(Exception):
             loss(model, batch)
     finally:
         for handle in handles:

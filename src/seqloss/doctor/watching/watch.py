@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -92,11 +93,17 @@ def watch(
 
 
 class Watch:
-    """What `watch` returns.
+    """What `watch` returns; the arguments are the same, and two for loops that others run.
+
+    Args:
+        whole: the module whose buffers and attributes the loss may change; the model itself if None.
+        sees_steps: whether the gradients are complete when the optimiser's step begins. Otherwise, the loop calls
+            `before_step`.
+        first: steps that were taken before, in a training that is resumed; findings count them.
 
     Attributes:
-        model: that is trained.
-        optimizer: that trains it.
+        adds_losses: whether the losses of several batches add up to that of one big batch.
+        is_looking: whether the model is being called to look at it.
     """
 
     def __init__(
@@ -110,6 +117,9 @@ class Watch:
         steps: int | None = None,
         share: float = SHARE,
         on_finding: Callable[[Finding], None] | None = None,
+        whole: nn.Module | None = None,
+        sees_steps: bool = True,
+        first: int = 0,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise wrong_dtype("model", type(model).__name__, "a torch.nn.Module")
@@ -118,6 +128,7 @@ class Watch:
         if not 0 < share <= 1:
             raise OptionError(f"share: found {share}, expected a share of the training's time in (0, 1].")
         self.model, self.optimizer, self.held_out, self.scaler = model, optimizer, held_out, scaler
+        self.whole, self._sees_steps, self.adds_losses, self._first = whole or model, sees_steps, False, first
         names = {id(weight): name for name, weight in model.named_parameters()}
         held = [weight for group in optimizer.param_groups for weight in group["params"] if id(weight) in names]
         if not held:
@@ -128,20 +139,21 @@ class Watch:
         self._stepping, self._updates, self._units = Stepping(scaler is not None), Updates(optimizer), Units(model)
         self._judges: list[Any] = [exchange, *([] if blank is None else [Blanks(blank, exchange)]), Spread(),
                                    self._units, WorstRows(), TrainAndEval()]  # fmt: skip
-        self._window = Window(0, model, False)
+        self._window = self._next_window(is_looked_at=False)
         self._window.has_stepped = True
         self._found: dict[str, Finding] = {}
         self._not_checked: dict[str, str] = {}
         self._previous: list[Tensor | None] | None = None
-        self._replayed, self._is_looking, self._has_modes = 0, False, modes.has_modes(model)
+        self.is_looking, self._has_modes = False, modes.has_modes(model)
         self._not_finite: tuple[Loss, Any, float] | None = None
         self._handles: list[Any] = []
 
     def __enter__(self) -> Watch:
         self._handles = [
-            self.optimizer.register_step_pre_hook(lambda *_: self.before_step()),
             self.optimizer.register_step_post_hook(lambda *_: self.after_step()),
         ]
+        if self._sees_steps:
+            self._handles.append(self.optimizer.register_step_pre_hook(lambda *_: self.before_step()))
         if self._has_modes:
             self._handles.append(self.model.register_forward_pre_hook(self._check_evaluation))
         return self
@@ -158,7 +170,9 @@ class Watch:
     def findings(self) -> Findings:
         """All that was found so far, errors first; the step is in each finding's evidence."""
         found = sorted(self._found.values(), key=lambda finding: (finding.severity, finding.evidence.get("step", 0)))
-        return Findings(tuple(found), (), dict(self._not_checked))
+        checks = ["gradients", "updates", "stepping", "modes", *map(_name, self._judges)]
+        checked = tuple(name for name in checks if name not in self._not_checked)
+        return Findings(tuple(found), checked, dict(self._not_checked))
 
     @property
     def seconds(self) -> float:
@@ -188,7 +202,7 @@ class Watch:
         window = self._window
         if window.has_stepped:
             number = window.number + 1
-            window = self._window = Window(number, self.model, self._looks.wants(number))
+            window = self._window = self._next_window(self._looks.wants(number))
             if window.is_looked_at:
                 with self._looking():
                     self._look(loss, batch)
@@ -214,7 +228,7 @@ class Watch:
         if self._not_finite is not None:
             (loss, batch, value), self._not_finite = self._not_finite, None
             with self._looking():
-                self._report(not_finite.check(self.model, loss, batch, value, self._window.number))
+                self._report(not_finite.check(self.model, self.whole, loss, batch, value, self._window.number))
 
     def before_step(self) -> None:
         """Called before each step of the optimiser, after the gradients are complete."""
@@ -232,12 +246,16 @@ class Watch:
             with self._looking():
                 self._report(self._updates.end(self._window.number))
 
+    def _next_window(self, is_looked_at: bool) -> Window:
+        number = self._window.number + 1 if hasattr(self, "_window") else 0
+        return Window(number, self.model, self.whole, is_looked_at)
+
     def _check_gradients(self, window: Window) -> None:
         scale = getattr(self.optimizer, "grad_scale", None)
         handed = [None if weight.grad is None else _unscaled(weight.grad, scale) for weight in self._weights]
         scaled = float(self.scaler.get_scale()) if self.scaler is not None else 1.0
-        step = gradients.Step(window, self._names, self._weights, handed, self._previous, scaled)
-        is_due = window.number <= FIRST_STEPS or self._looks.count % GRADIENT_LOOKS == 0
+        step = gradients.Step(window, self._names, self._weights, handed, self._previous, scaled, self.adds_losses)
+        is_due = window.number <= FIRST_STEPS or (self._looks.count % GRADIENT_LOOKS == 0 and gradients.world() == 1)
         if is_due and not self._found.keys() & gradients.NAMES:
             self._report(self._guarded("gradients", partial(gradients.check, step)))
         self._report(self._updates.begin(step))
@@ -248,7 +266,7 @@ class Watch:
         """Judge the model on rows that are held out, or are not trained on yet in this pass."""
         used = batch if self.held_out is None else self.held_out
         number = self._window.number
-        with unchanged_by_calls(self.model), torch.no_grad():
+        with unchanged_by_calls(self.whole), torch.no_grad():
             view = take_view(self.model, loss, used, number, self._steps, self.held_out is not None)
             try:
                 with self._units.recorded():
@@ -257,7 +275,7 @@ class Watch:
                 self._not_checked["outputs"] = _first_line(error)
                 return
             for judge in self._judges:
-                self._report(self._guarded(type(judge).__name__, partial(judge.look, view)))
+                self._report(self._guarded(_name(judge), partial(judge.look, view)))
 
     def _guarded(self, name: str, check: Callable[[], Iterable[Finding]]) -> Iterable[Finding]:
         """What a check finds; it never ends a training with an error of its own."""
@@ -268,24 +286,33 @@ class Watch:
             return ()
 
     def _check_evaluation(self, module: nn.Module, inputs: Any) -> None:
-        if not self._is_looking and module.training and not torch.is_grad_enabled():
+        if not self.is_looking and module.training and not torch.is_grad_enabled():
             self._report(modes.check_evaluation(module, self._window.number))
 
     def _report(self, found: Iterable[Finding]) -> None:
         for finding in found:
             if finding.name not in self._found:
+                if self._first:
+                    finding = replace(
+                        finding, evidence={**finding.evidence, "step": finding.evidence["step"] + self._first}
+                    )
                 self._found[finding.name] = finding
                 if self._on_finding:
                     self._on_finding(finding)
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
-        began, self._is_looking = time.perf_counter(), True
+        began, self.is_looking = time.perf_counter(), True
         try:
             yield
         finally:
-            self._is_looking = False
+            self.is_looking = False
             self._looks.took(time.perf_counter() - began)
+
+
+def _name(judge: object) -> str:
+    """Of the file that a check stands in."""
+    return type(judge).__module__.rpartition(".")[2]
 
 
 def _first_line(error: Exception) -> str:

@@ -41,11 +41,12 @@ class Window:
     Args:
         number: of the step, from 1.
         model: that is trained.
+        whole: the module whose buffers and attributes the loss may change.
         is_looked_at: whether batches are kept.
     """
 
-    def __init__(self, number: int, model: nn.Module, is_looked_at: bool) -> None:
-        self.number, self.model, self.is_looked_at = number, model, is_looked_at
+    def __init__(self, number: int, model: nn.Module, whole: nn.Module, is_looked_at: bool) -> None:
+        self.number, self.model, self.whole, self.is_looked_at = number, model, whole, is_looked_at
         self.parts: list[Part] = []
         self.has_stepped = False
         self._state: ModuleState | None = None
@@ -53,7 +54,7 @@ class Window:
     def add(self, loss: Loss, batch: Any) -> None:
         """Keep what a call of the loss, about to happen, depends on."""
         if not self.parts:
-            self._state = ModuleState(self.model)
+            self._state = ModuleState(self.whole)
         if len(self.parts) <= MOST:
             self.parts.append(Part(loss, batch, RandomState(), _autocast()))
 
@@ -61,7 +62,7 @@ class Window:
         """The sum of the gradients of the window's losses, or of some; the model and all states stay as they are."""
         sums: list[Tensor | None] = [None] * len(weights)
         assert self._state is not None
-        with unchanged_by_calls(self.model), torch.enable_grad():
+        with unchanged_by_calls(self.whole), torch.enable_grad():
             self._state.restore()
             for part in parts or self.parts:
                 part.random.restore()

@@ -49,6 +49,7 @@ class RecognitionTask(TextTask):
     step_values = (StepValue("blank", "share of blank frames", (-0.03, 1.03)),)
     stride: int
     steps: ClassVar[str] = "pixels"
+    blank = 0
 
     # --- loss and metrics
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 from torch.utils.data import DataLoader
 
-BATCH, STEPS, WARM_UP, LEARNING_RATE, EVALUATE = 32, 400, 20, 3e-3, 20
+BATCH, STEPS, WARM_UP, LEARNING_RATE, EVALUATE = 32, 420, 20, 4e-3, 20
 LATENT, SIZE, KL_WEIGHT = 8, 48, 1e-3
 MEAN, DEVIATION = 20.0, 6.0  # of the raw curves
 
@@ -94,7 +94,7 @@ def build(seed):
     )
     return SimpleNamespace(
         model=model, loss=loss, train=train, held_out=[collate(held_out)], optimizer=optimizer,
-        scheduler=scheduler, steps=STEPS, vocabulary=None, texts=None, blank=None, target=0.15, better="lower",
+        scheduler=scheduler, steps=STEPS, vocabulary=None, texts=None, blank=None, target=0.2, better="lower",
         history=[],
     )  # fmt: skip
 

@@ -10,8 +10,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
 BATCH, STEPS, WARM_UP, LEARNING_RATE, EVALUATE = 16, 300, 20, 4e-3, 15
-SIZE, LONGEST, PAD, BEGIN, END = 48, 40, 0, 1, 2
-SUBJECTS = ["mira", "tobias", "an owl", "the baker", "our aunt", "zoe", "a judge", "king lear"]
+SIZE, LONGEST, PAD, BEGIN, END = 48, 512, 0, 1, 2
+SUBJECTS = ["Mira", "Tobias", "an owl", "the baker", "our aunt", "Rosa", "a judge", "King Lear"]
 VERBS = ["paints", "buys", "forgets", "hides", "wants", "mends", "lifts", "drops"]
 OBJECTS = ["a lamp", "six plums", "the kettle", "her diary", "old maps", "my violin", "two jars", "every fork"]
 

@@ -42,10 +42,10 @@ def speak(text, rng):
 
 
 def features(wave):
-    """(frames, 32), each clip with mean 0 and deviation 1."""
+    """(frames, 32), each band of a clip with mean 0 and deviation 1."""
     spectrum = torch.stft(wave, WINDOW, HOP, window=torch.hann_window(WINDOW), return_complex=True, center=False).abs()
     x = (spectrum[:64].reshape(32, 2, -1).mean(1) + 1e-3).log().T
-    return (x - x.mean()) / x.std()
+    return (x - x.mean(0)) / x.std(0)
 
 
 def make_text(rng):

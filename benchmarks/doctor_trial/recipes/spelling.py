@@ -138,7 +138,7 @@ def build(seed):
     return SimpleNamespace(
         model=model, loss=loss, train=train, held_out=[collate(held_out, vocabulary)], optimizer=optimizer,
         scheduler=scheduler, steps=STEPS, vocabulary=vocabulary, texts=texts, blank=None,
-        held_out_texts=[word for _, word in held_out], target=0.75, better="higher", history=[],
+        held_out_texts=[word for _, word in held_out], target=0.7, better="higher", history=[],
     )  # fmt: skip
 
 

@@ -11,18 +11,18 @@ from torch.utils.data import DataLoader, Dataset
 
 BATCH, STEPS, WARM_UP, LEARNING_RATE, EVALUATE = 32, 250, 10, 3e-3, 10
 SIZE, CLASSES = 32, 8
-MEAN, DEVIATION = torch.tensor([0.0, 0.0]), torch.tensor([2.2, 2.2])  # of the differences, in pixels
+MEAN, DEVIATION = torch.tensor([0.0, 0.0]), torch.tensor([220.0, 220.0])  # of the differences, in pen units
 
 
 def draw(kind, rng):
-    """(points, 2): a Lissajous curve of its kind, turned and scaled a little, in pixels."""
+    """(points, 2): a Lissajous curve of its kind, turned and scaled a little, in pen units."""
     size = int(torch.randint(24, 41, (), generator=rng))
     time = 2 * math.pi * torch.arange(size) / 32 + 0.2 * float(torch.rand((), generator=rng))
     a, b, phase = 1 + kind % 2, 1 + kind // 2 % 2, math.pi * (kind // 4) / 3
     points = torch.stack([torch.sin(a * time), torch.cos(b * time + phase)], 1)
-    angle, scale = 0.3 * float(torch.randn((), generator=rng)), 8 + 4 * float(torch.rand((), generator=rng))
+    angle, scale = 0.3 * float(torch.randn((), generator=rng)), 800 + 400 * float(torch.rand((), generator=rng))
     turn = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    return scale * points @ turn + 0.4 * torch.randn(points.shape, generator=rng)
+    return scale * points @ turn + 40 * torch.randn(points.shape, generator=rng)
 
 
 class Strokes(Dataset):

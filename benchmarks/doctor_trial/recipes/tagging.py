@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
 BATCH, STEPS, WARM_UP, LEARNING_RATE, EVALUATE = 16, 250, 30, 1e-3, 10
-SIZE, LONGEST, PAD = 32, 24, 0
+SIZE, LONGEST, PAD = 32, 512, 0
 NOUNS, VERBS, BOTH = ["cat", "dog", "sun", "sea"], ["sees", "has", "likes"], ["runs", "walks", "plays", "talks"]
 OPENERS = ["the", "a", "my"]
 TAGS = ["determiner", "noun", "verb", "plural"]

@@ -1,0 +1,29 @@
+"""The patched source of a recipe as a module of its own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+from doctor_trial.fault import apply
+from doctor_trial.faults import FAULTS
+
+SOURCES = Path(__file__).parent / "recipes"
+
+
+def patched_source(recipe: str, fault: str) -> str:
+    return apply((SOURCES / f"{recipe}.py").read_text(), FAULTS[fault].patches[recipe])
+
+
+def load(recipe: str, fault: str) -> ModuleType:
+    """Import it from a folder of its own, so that other processes can import it too."""
+    folder = tempfile.mkdtemp(prefix="seqloss-trial-")
+    name = f"trial_{recipe}"
+    (Path(folder) / f"{name}.py").write_text(patched_source(recipe, fault))
+    sys.path.insert(0, folder)
+    sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    return importlib.import_module(name)

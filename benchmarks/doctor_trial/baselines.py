@@ -54,5 +54,6 @@ def expected_at_random(faulty: Sequence[Line]) -> dict[str, Any]:
     count, size = max(1, len(faulty)), len(all_names)
     return {
         "runs with the right cause first": sum(one / size for one in accepted) / count,
-        "runs with the right cause among three": sum(1 - comb(size - one, 3) / comb(size, 3) for one in accepted) / count,
+        "runs with the right cause among three": sum(1 - comb(size - one, 3) / comb(size, 3) for one in accepted)
+        / count,
     }

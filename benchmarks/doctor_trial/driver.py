@@ -25,9 +25,7 @@ class Running:
     began: float
 
 
-def run_jobs(
-    jobs: Sequence[Job], file: Path, *, workers: int = 1, limit: float = LIMIT, **options: bool
-) -> int:
+def run_jobs(jobs: Sequence[Job], file: Path, *, workers: int = 1, limit: float = LIMIT, **options: bool) -> int:
     """Run those that the file lacks; returns how many were run."""
     waiting = missing(jobs, file)
     print(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them in {file}", flush=True)
@@ -91,6 +89,8 @@ def describe(line: Line) -> str:
     """For the terminal."""
     before = ",".join(entry["name"] for entry in line.get("before", ())) or "-"
     during = ",".join(f"{entry['name']}@{entry['step']}" for entry in line.get("during", ())) or "-"
-    measure = "" if "measure" not in line else f" measure {line['measure']:.3f} {'reached' if line['reached'] else 'MISSED'}"
+    measure = (
+        "" if "measure" not in line else f" measure {line['measure']:.3f} {'reached' if line['reached'] else 'MISSED'}"
+    )
     wrong = "".join(f" {part}: {text}" for part, text in line["errors"].items())
     return f"{line['recipe']} {line['fault']} {line['seed']}: before {before}; during {during};{measure} {line.get('seconds', 0)} s{wrong}"

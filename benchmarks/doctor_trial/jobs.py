@@ -27,7 +27,10 @@ class Job:
 
 
 def list_jobs(
-    recipes: Sequence[str] | None, faults: Sequence[str] | None, seeds: Iterable[int], kinds: Sequence[str] | None = None
+    recipes: Sequence[str] | None,
+    faults: Sequence[str] | None,
+    seeds: Iterable[int],
+    kinds: Sequence[str] | None = None,
 ) -> list[Job]:
     """All runs, seed by seed, so that a file that is not complete yet has all classes early.
 

@@ -8,6 +8,7 @@ import inspect
 import math
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -139,7 +140,12 @@ def _enter_watch(run: SimpleNamespace, stack: contextlib.ExitStack) -> Any:
     if not hasattr(seqloss.doctor, "watch"):
         return Plain(run.model)
     taken = inspect.signature(seqloss.doctor.watch).parameters
-    options = {"held_out": run.held_out[0], "scaler": getattr(run, "scaler", None), "blank": run.blank, "steps": run.steps}
+    options = {
+        "held_out": run.held_out[0],
+        "scaler": getattr(run, "scaler", None),
+        "blank": run.blank,
+        "steps": run.steps,
+    }
     return stack.enter_context(
         seqloss.doctor.watch(run.model, run.optimizer, **{name: one for name, one in options.items() if name in taken})
     )
@@ -157,5 +163,5 @@ def weights_hash(model: torch.nn.Module) -> str:
 
 
 def _median_difference(times: list[float]) -> float | None:
-    gaps = sorted(after - before for before, after in zip(times, times[1:], strict=False))
+    gaps = sorted(after - before for before, after in pairwise(times))
     return gaps[len(gaps) // 2] if gaps else None

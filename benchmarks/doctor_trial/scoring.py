@@ -28,7 +28,10 @@ class Score:
         for group, found in self.figures.items():
             out += ["", f"## {group}", ""]
             out += [f"{name:58} {_show(value)}" for name, value in found.items() if name not in ("classes", "controls")]
-            out += ["", f"{'class':32} {'kind':10} {'runs':>5} {'before':>7} {'found':>7} {'first':>7} {'three':>7}  other names"]
+            out += [
+                "",
+                f"{'class':32} {'kind':10} {'runs':>5} {'before':>7} {'found':>7} {'first':>7} {'three':>7}  other names",
+            ]
             for name, one in found["classes"].items():
                 others = ", ".join(f"{other} {count}" for other, count in one["other names"].items())
                 out.append(f"{name:32} {one['kind']:10} {one['runs']:5} {one['before']:7.0%} {one['found']:7.0%} "

@@ -97,7 +97,16 @@ def _longer(recipe: str, steps: int, factor: float) -> Patches:
     return ((f", {steps}, ", f", {int(factor * steps)}, "),)
 
 
-STEPS = {"words": 340, "digits": 200, "tagging": 250, "spelling": 350, "autoencoder": 420, "speakers": 250, "strokes": 250, "charlm": 300}
+STEPS = {
+    "words": 340,
+    "digits": 200,
+    "tagging": 250,
+    "spelling": 350,
+    "autoencoder": 420,
+    "speakers": 250,
+    "strokes": 250,
+    "charlm": 300,
+}
 
 FAULTS = [
     control("as-it-is", everywhere()),
@@ -132,7 +141,7 @@ FAULTS = [
                        "            x = self.dropout(F.relu(self.hidden(x)))\n            return self.head(x).float()"),
         "speakers": one("            x = F.relu(layer(x.transpose(1, 2)).transpose(1, 2)) * valid\n",
                         '            with torch.autocast("cpu", torch.bfloat16):\n'
-                        "                x = F.relu(layer(x.transpose(1, 2)).transpose(1, 2)) * valid\n"),
+                        "                x = (F.relu(layer(x.transpose(1, 2)).transpose(1, 2)) * valid).float()\n"),
         "autoencoder": one("        drawn = self.decoder(self.spread(latent)[:, None] + self.clock(clock)[None])\n",
                            '        with torch.autocast("cpu", torch.bfloat16):\n'
                            "            drawn = self.decoder(self.spread(latent)[:, None] + self.clock(clock)[None]).float()\n"),

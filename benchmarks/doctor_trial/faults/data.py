@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from doctor_trial.fault import Fault, one
 
-SPARSE = "scheduler=scheduler"
 TOO_SHORT = ("texts-too-long", "loss-not-finite")
 HELD_OUT_ROWS = {
     "words": "rows, held_out = make_rows(800, rng), make_rows(64, rng)\n",
@@ -13,7 +12,9 @@ HELD_OUT_ROWS = {
 
 
 def _in_order(recipe: str, rows: str, key: str) -> tuple[tuple[str, str], ...]:
-    return one(f"        {rows}, BATCH, shuffle=True", f"        sorted({rows}, key=lambda row: {key}), BATCH, shuffle=False")
+    return one(
+        f"        {rows}, BATCH, shuffle=True", f"        sorted({rows}, key=lambda row: {key}), BATCH, shuffle=False"
+    )
 
 
 FAULTS = [
@@ -22,7 +23,7 @@ FAULTS = [
         {
             "words": (("F.max_pool2d(x, 2, ceil_mode=True)", "F.max_pool2d(x, (2, 8), ceil_mode=True)"),
                       ("lengths = (widths + 1) // 2", "lengths = (widths + 7) // 8")),
-            "digits": (("nn.Conv1d(32, 48, 3, stride=2, padding=1)", "nn.Conv1d(32, 48, 9, stride=8, padding=4)"),
+            "digits": (("nn.Conv1d(32, 48, 3, stride=2, padding=1)", "nn.Conv1d(32, 48, 13, stride=12, padding=6)"),
                        ("            lengths = (lengths + 1) // 2\n",
                         "            lengths = (lengths - 1) // layer.stride[0] + 1\n")),
         },

@@ -41,7 +41,7 @@ FAULTS = [
             "autoencoder": one("return self.latent(last[0])", "return self.latent(last[0].detach())"),
             "speakers": one("(weights * x).sum(1)", "(weights * x).sum(1).detach()"),
             "strokes": one("x = x.sum(1) / lengths[:, None]", "x = x.sum(1).detach() / lengths[:, None]"),
-            "spelling": one("context = weights @ memory", "context = weights @ memory.detach()"),
+            "spelling": one("memory = self.encode(sources, lengths)", "memory = self.encode(sources, lengths).detach()"),
         },
         ("weights-unused",),
     ),

@@ -31,7 +31,9 @@ def accumulated(recipe: str, of: int, scale: str = "") -> tuple[tuple[str, str],
     )  # fmt: skip
 
 
-def scaled(recipe: str, first: str = "", unscale: str = "            run.scaler.unscale_(run.optimizer)\n") -> tuple[tuple[str, str], ...]:
+def scaled(
+    recipe: str, first: str = "", unscale: str = "            run.scaler.unscale_(run.optimizer)\n"
+) -> tuple[tuple[str, str], ...]:
     """With a gradient scaler; in the given order."""
     return (
         ("history=[],", 'history=[], scaler=torch.amp.GradScaler("cpu"),'),

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from doctor_trial.fault import Fault, everywhere, one
 
-PLAIN_HEAD = {"tagging": "self.head(x)", "spelling": "self.head(x)", "strokes": "self.head(x)", "charlm": "self.head(self.norm(x))"}
+PLAIN_HEAD = {
+    "tagging": "self.head(x)",
+    "spelling": "self.head(x)",
+    "strokes": "self.head(x)",
+    "charlm": "self.head(self.norm(x))",
+}
 HEAD = PLAIN_HEAD | {"digits": "self.head(x)"}
 
 

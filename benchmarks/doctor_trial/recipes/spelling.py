@@ -36,9 +36,7 @@ def make_word(rng):
     vowels, consonants = "aeiou", [letter for letter in LETTERS if letter not in "aeiou"]
     size = int(torch.randint(2, 5, (), generator=rng))
     numbers = torch.randint(10**6, (2 * size,), generator=rng).tolist()
-    return "".join(
-        consonants[a % len(consonants)] + vowels[b % 5] for a, b in zip(numbers[::2], numbers[1::2])
-    )
+    return "".join(consonants[a % len(consonants)] + vowels[b % 5] for a, b in zip(numbers[::2], numbers[1::2]))
 
 
 def misspell(word, rng):

@@ -93,4 +93,5 @@ def describe(line: Line) -> str:
         "" if "measure" not in line else f" measure {line['measure']:.3f} {'reached' if line['reached'] else 'MISSED'}"
     )
     wrong = "".join(f" {part}: {text}" for part, text in line["errors"].items())
-    return f"{line['recipe']} {line['fault']} {line['seed']}: before {before}; during {during};{measure} {line.get('seconds', 0)} s{wrong}"
+    name = f"{line['recipe']} {line['fault']} {line['seed']}"
+    return f"{name}: before {before}; during {during};{measure} {line.get('seconds', 0)} s{wrong}"

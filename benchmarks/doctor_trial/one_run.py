@@ -20,6 +20,10 @@ from doctor_trial.patched import load
 from doctor_trial.sagemaker import Rules, rules_fired
 
 
+OPTIONS = ("optimizer", "scheduler", "steps", "vocabulary", "texts", "held_out", "blank")
+"""Of `examine`, as far as a version has them."""
+
+
 def run_job(job: Job, *, before_only: bool = False, watched: bool = True, rules: bool = True) -> Line:
     """Errors of the recipe and of the doctor are kept in the line."""
     torch.set_num_threads(1)
@@ -50,8 +54,8 @@ def examine_run(run: SimpleNamespace) -> Line:
     from seqloss.doctor import examine
 
     taken = inspect.signature(examine).parameters
-    given = {name: getattr(run, name) for name in ("optimizer", "scheduler", "steps", "vocabulary", "texts", "held_out", "blank")
-             if name in taken and getattr(run, name, None) is not None}  # fmt: skip
+    given = {name: getattr(run, name, None) for name in OPTIONS if name in taken}
+    given = {name: value for name, value in given.items() if value is not None}
     began = time.perf_counter()
     findings = examine(run.model, run.train, run.loss, **given)
     seconds = time.perf_counter() - began

@@ -21,16 +21,22 @@ def measure_overhead(recipes: Sequence[str] | None, repeats: int, file: Path | N
     for recipe in recipes or RECIPES:
         pairs = [_pair(recipe, repeat) for repeat in range(repeats)]
         found[recipe] = {
-            "median step": statistics.median(watched["median_step"] / plain["median_step"] for plain, watched in pairs) - 1,
-            "training": statistics.median(watched["train_seconds"] / plain["train_seconds"] for plain, watched in pairs) - 1,
+            "median step": _ratio(pairs, "median_step") - 1,
+            "training": _ratio(pairs, "train_seconds") - 1,
             "watching, as the watch itself counts": statistics.median(
-                watched["watch_seconds"] / watched["train_seconds"] for _, watched in pairs),
+                watched["watch_seconds"] / watched["train_seconds"] for _, watched in pairs
+            ),
             "same weights": all(plain["weights"] == watched["weights"] for plain, watched in pairs),
-        }  # fmt: skip
+        }
         print(recipe, json.dumps(found[recipe]), flush=True)
     if file:
         file.write_text(json.dumps({"torch": torch.__version__, "repeats": repeats, "recipes": found}, indent=1) + "\n")
     return found
+
+
+def _ratio(pairs: Sequence[tuple[Line, Line]], name: str) -> float:
+    """The median of watched over plain."""
+    return statistics.median(watched[name] / plain[name] for plain, watched in pairs)
 
 
 def _pair(recipe: str, repeat: int) -> tuple[Line, Line]:

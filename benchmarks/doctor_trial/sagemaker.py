@@ -1,4 +1,4 @@
-"""The published rules of SageMaker Debugger, with their default thresholds, over what a training shows at each tenth step.
+"""The published rules of SageMaker Debugger, with their default thresholds, at each tenth step of a training.
 
 * vanishing gradient: the mean |gradient| of a weight below 1e-7
 * exploding tensor: a loss or gradient that is not finite
@@ -99,7 +99,8 @@ class Rules:
 
 
 CAUSES: dict[str, frozenset[str]] = {
-    "vanishing-gradient": frozenset({"weights-without-gradient", "layer-blocked", "gradient-missing", "weights-unused"}),
+    "vanishing-gradient": frozenset({"weights-without-gradient", "layer-blocked", "gradient-missing",
+                                     "weights-unused"}),
     "exploding-tensor": frozenset({"loss-not-finite", "outputs-not-finite", "inputs-not-finite", "steps-skipped"}),
     "dead-relu": frozenset({"layer-dead", "outputs-clipped"}),
     "saturated-activation": frozenset({"layer-saturated"}),

@@ -30,7 +30,7 @@ class Score:
             out += [f"{name:58} {_show(value)}" for name, value in found.items() if name not in ("classes", "controls")]
             out += [
                 "",
-                f"{'class':32} {'kind':10} {'runs':>5} {'before':>7} {'found':>7} {'first':>7} {'three':>7}  other names",
+                f"{'class':32} {'kind':10} {'runs':>5} {'before':>7} {'found':>7} {'first':>7} {'three':>7}  others",
             ]
             for name, one in found["classes"].items():
                 others = ", ".join(f"{other} {count}" for other, count in one["other names"].items())
@@ -147,7 +147,8 @@ def _by_class(faulty: Sequence[Line]) -> dict[str, Any]:
         runs = [line for line in faulty if line["fault"] == name]
         others = Counter(entry["name"] for line in runs for entry in named(line) if not is_right(line, entry))
         found[name] = {
-            "kind": runs[0]["kind"], "runs": len(runs), "before": _share(runs, _is_found_before), "found": _share(runs, _is_found),
+            "kind": runs[0]["kind"], "runs": len(runs),
+            "before": _share(runs, _is_found_before), "found": _share(runs, _is_found),
             "first": _share(runs, lambda line: any(is_right(line, e) for e in named(line)[:1])),
             "first three": _share(runs, lambda line: any(is_right(line, e) for e in named(line)[:3])),
             "missed in": sorted({line["recipe"] for line in runs if not _is_found(line)}),

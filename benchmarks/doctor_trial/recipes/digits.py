@@ -1,4 +1,4 @@
-"""Recognises spoken digits, each a pair of tones: spectra, convolutions that take a quarter of the frames, a GRU, CTC."""
+"""Recognises spoken digits, each a pair of tones: spectra, strided convolutions, a GRU, CTC."""
 
 import math
 from types import SimpleNamespace

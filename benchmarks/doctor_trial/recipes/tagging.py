@@ -1,4 +1,4 @@
-"""Tags the words of a sentence: the tag follows from the word and the one before it; attention, masked cross-entropy."""
+"""Tags words: the tag follows from the word and the one before it; attention, masked cross-entropy."""
 
 from types import SimpleNamespace
 

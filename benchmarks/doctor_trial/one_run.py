@@ -19,7 +19,6 @@ from doctor_trial.jobs import Job, Line
 from doctor_trial.patched import load
 from doctor_trial.sagemaker import Rules, rules_fired
 
-
 OPTIONS = ("optimizer", "scheduler", "steps", "vocabulary", "texts", "held_out", "blank")
 """Of `examine`, as far as a version has them."""
 
@@ -27,7 +26,7 @@ OPTIONS = ("optimizer", "scheduler", "steps", "vocabulary", "texts", "held_out",
 def run_job(job: Job, *, before_only: bool = False, watched: bool = True, rules: bool = True) -> Line:
     """Errors of the recipe and of the doctor are kept in the line."""
     torch.set_num_threads(1)
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     line: Line = {"recipe": job.recipe, "fault": job.fault, "seed": job.seed, "kind": FAULTS[job.fault].kind,
                   "before_only": before_only, "errors": {}}  # fmt: skip
     module = load(job.recipe, job.fault)
@@ -37,7 +36,10 @@ def run_job(job: Job, *, before_only: bool = False, watched: bool = True, rules:
             line |= examine_run(run)
         if not before_only:
             line |= train_run(module, run, line, watched, rules)
-    line["seconds"] = round(time.perf_counter() - began, 2)
+    line |= {
+        "seconds": round(time.perf_counter() - began, 2),
+        "processor_seconds": round(time.process_time() - worked, 2),
+    }
     return line
 
 
@@ -125,7 +127,6 @@ def train_run(module: Any, run: SimpleNamespace, line: Line, watched: bool = Tru
         with _kept(line, "measure"):
             run.measure_at_end = module.measure(run)
     measure = getattr(run, "measure_at_end", math.nan)
-    reached = is_reached(run, measure)
     return {
         "during": [_entry(finding) for finding in watch.findings],
         "watch_not_checked": dict(getattr(watch.findings, "not_checked", {})),
@@ -133,7 +134,7 @@ def train_run(module: Any, run: SimpleNamespace, line: Line, watched: bool = Tru
         "median_step": _median_difference(recorder.times), "steps": len(recorder.times), "calls": len(recorder.losses),
         "first_losses": recorder.losses[:3], "last_loss": recorder.losses[-1] if recorder.losses else None,
         "history": [[step, round(value, 4)] for step, value in run.history], "measure": measure, "target": run.target,
-        "reached": reached, "steps_to_target": next((step for step, value in run.history if is_reached(run, value)), None),
+        "reached": is_reached(run, measure), "steps_to_target": _first_reached(run),
         "rules": list(rules_fired(recorder.rules)) if recorder.rules else [], "weights": weights_hash(run.model),
     }  # fmt: skip
 
@@ -157,6 +158,11 @@ def _enter_watch(run: SimpleNamespace, stack: contextlib.ExitStack) -> Any:
 
 def is_reached(run: SimpleNamespace, measure: float) -> bool:
     return measure <= run.target if run.better == "lower" else measure >= run.target
+
+
+def _first_reached(run: SimpleNamespace) -> int | None:
+    """The step of the first measure at the target."""
+    return next((step for step, value in run.history if is_reached(run, value)), None)
 
 
 def weights_hash(model: torch.nn.Module) -> str:

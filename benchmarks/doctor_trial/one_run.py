@@ -16,7 +16,7 @@ import torch
 
 from doctor_trial.faults import FAULTS
 from doctor_trial.jobs import Job, Line
-from doctor_trial.patched import load
+from doctor_trial.patched import loaded
 from doctor_trial.sagemaker import Rules, rules_fired
 
 OPTIONS = ("optimizer", "scheduler", "steps", "vocabulary", "texts", "held_out", "blank")
@@ -29,8 +29,7 @@ def run_job(job: Job, *, before_only: bool = False, watched: bool = True, rules:
     began, worked = time.perf_counter(), time.process_time()
     line: Line = {"recipe": job.recipe, "fault": job.fault, "seed": job.seed, "kind": FAULTS[job.fault].kind,
                   "before_only": before_only, "errors": {}}  # fmt: skip
-    module = load(job.recipe, job.fault)
-    with _kept(line, "build"):
+    with _kept(line, "build"), loaded(job.recipe, job.fault) as module:
         run = module.build(job.seed)
         with _kept(line, "examine"):
             line |= examine_run(run)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -18,12 +20,16 @@ def patched_source(recipe: str, fault: str) -> str:
     return apply((SOURCES / f"{recipe}.py").read_text(), FAULTS[fault].patches[recipe])
 
 
-def load(recipe: str, fault: str) -> ModuleType:
+@contextmanager
+def loaded(recipe: str, fault: str) -> Iterator[ModuleType]:
     """Import it from a folder of its own, so that other processes can import it too."""
-    folder = tempfile.mkdtemp(prefix="seqloss-trial-")
     name = f"trial_{recipe}"
-    (Path(folder) / f"{name}.py").write_text(patched_source(recipe, fault))
-    sys.path.insert(0, folder)
-    sys.modules.pop(name, None)
-    importlib.invalidate_caches()
-    return importlib.import_module(name)
+    with tempfile.TemporaryDirectory(prefix="seqloss-trial-") as folder:
+        (Path(folder) / f"{name}.py").write_text(patched_source(recipe, fault))
+        sys.path.insert(0, folder)
+        importlib.invalidate_caches()
+        try:
+            yield importlib.import_module(name)
+        finally:
+            sys.path.remove(folder)
+            sys.modules.pop(name, None)

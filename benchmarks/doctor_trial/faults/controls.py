@@ -27,7 +27,7 @@ LETTERS = '"".join(c if (31 * n + 7 * k) % 20 else texts[n - 1][0] for k, c in e
 NOISE = {
     "words": one("    texts = [text for _, text in rows]\n",
                  "    texts = [text for _, text in rows]\n"
-                 f"    rows = [(x, {LETTERS}) for n, (x, text) in enumerate(rows)]\n"),
+                 f"    rows = [(x, {LETTERS}) for n, (x, text) in enumerate(rows)]\n    texts = [text for _, text in rows]\n"),
     "digits": one("    texts = [text for _, text in rows]\n",
                   "    texts = [text for _, text in rows]\n"
                   f"    rows = [(x, {LETTERS}) for n, (x, text) in enumerate(rows)]\n    texts = [text for _, text in rows]\n"),

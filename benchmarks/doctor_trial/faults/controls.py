@@ -98,7 +98,7 @@ def _longer(recipe: str, steps: int, factor: float) -> Patches:
 
 
 STEPS = {
-    "words": 340,
+    "words": 420,
     "digits": 200,
     "tagging": 250,
     "spelling": 350,
@@ -161,7 +161,7 @@ FAULTS = [
                       "        nn.init.normal_(self.characters.weight, std=0.2)\n"),
     }),
     control("blank-plateau", {
-        "words": (*_longer("words", STEPS["words"], 2), ("lr=LEARNING_RATE", "lr=0.5 * LEARNING_RATE")),
+        "words": (*_longer("words", STEPS["words"], 1.5), ("lr=LEARNING_RATE", "lr=0.6 * LEARNING_RATE")),
         "digits": (*_longer("digits", STEPS["digits"], 2), ("lr=LEARNING_RATE", "lr=0.33 * LEARNING_RATE"),
                    ("        x = self.norm(x)\n", ""), ("        self.norm = nn.LayerNorm(48)\n", "")),
     }),

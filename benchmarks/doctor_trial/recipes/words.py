@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.data import DataLoader
 
 LETTERS = "abcABdé²"
-HEIGHT, BATCH, STEPS, WARM_UP, LEARNING_RATE, EVALUATE = 12, 16, 340, 20, 5e-3, 20
+HEIGHT, BATCH, STEPS, WARM_UP, LEARNING_RATE, EVALUATE = 12, 16, 420, 20, 5e-3, 20
 GLYPHS = torch.Generator().manual_seed(7)
 GLYPHS = {c: (torch.rand(HEIGHT, 6 + k % 4, generator=GLYPHS) < 0.4).float() for k, c in enumerate(LETTERS)}
 
@@ -43,7 +43,7 @@ def make_text(rng):
 
 def paint(text, rng):
     ink = torch.cat([GLYPHS[letter] for letter in text], 1)
-    ink = (0.8 * ink + 0.2 * torch.rand(ink.shape, generator=rng)).clamp(0, 1)
+    ink = (0.9 * ink + 0.1 * torch.rand(ink.shape, generator=rng)).clamp(0, 1)
     return (255 * ink).round()
 
 

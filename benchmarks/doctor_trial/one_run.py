@@ -19,7 +19,7 @@ from doctor_trial.jobs import Job, Line
 from doctor_trial.patched import loaded
 from doctor_trial.sagemaker import Rules, rules_fired
 
-OPTIONS = ("optimizer", "scheduler", "steps", "vocabulary", "texts", "held_out", "blank")
+OPTIONS = ("optimizer", "scheduler", "steps", "vocabulary", "texts", "held_out", "blank", "checkpoint")
 """Of `examine`, as far as a version has them."""
 
 

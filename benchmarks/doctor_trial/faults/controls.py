@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from doctor_trial.fault import RECIPES, Patches, control, everywhere, one
+from doctor_trial.faults.ledger import checkpoint
 from doctor_trial.faults.loop import accumulated, clip, scaled
 
 FROZEN = {
@@ -118,6 +119,7 @@ FAULTS = [
     control("accumulation-of-two", {recipe: (*_longer(recipe, STEPS[recipe], 1.6), *accumulated(recipe, 2, " / 2"))
                                     for recipe in RECIPES}),
     control("gradient-scaler", {recipe: scaled(recipe) for recipe in RECIPES}),
+    control("checkpoint-loaded", everywhere(*checkpoint("name", True))),
     control("no-clipping", {recipe: _without_clipping(recipe) for recipe in RECIPES}),
     control("weight-decay", {recipe: _optimizer(recipe, "AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.05)")
                              for recipe in RECIPES}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doctor_trial.fault import Fault, everywhere, one
+from doctor_trial.fault import Fault, Patches, everywhere, one
 
 GROUPS = {
     "words": "recurrent", "digits": "first", "tagging": "encoder", "spelling": "query", "autoencoder": "latent",
@@ -18,6 +18,18 @@ FORGET = """\
                 nn.init.constant_(bias[48:96], -2.0)
                 nn.init.constant_(bias[:48], -2.0)
 """
+
+
+def checkpoint(names: str, strict: bool) -> Patches:
+    """Begin with the weights of a checkpoint."""
+    return (
+        ("    optimizer = torch.optim.",
+         f"    checkpoint = {{{names}: weight.clone() for name, weight in model.state_dict().items()}}\n"
+         f"    for weight in model.parameters():\n        nn.init.normal_(weight, std=0.1) if weight.dim() > 1 else None\n"
+         f"    model.load_state_dict(checkpoint, strict={strict})\n    optimizer = torch.optim."),
+        ("history=[],", "history=[], checkpoint=checkpoint,"),
+    )  # fmt: skip
+
 
 FAULTS = [
     Fault(
@@ -65,6 +77,10 @@ FAULTS = [
         {"words": one("Reader(len(vocabulary.symbols))", "Reader(len(vocabulary.symbols) - 1)"),
          "digits": one("Recogniser(len(vocabulary.symbols))", "Recogniser(len(vocabulary.symbols) - 1)")},
         ("head-too-small",),
+    ),
+    Fault(
+        "checkpoint-with-a-prefix", "ChenHongruixuan/ChangeMamba#23", "structural",
+        everywhere(*checkpoint('f"module.{name}"', False)), ("checkpoint-not-loaded",),
     ),
     Fault(
         "gates-closed", "faradox in karpathy/char-rnn#60", "other",

@@ -80,7 +80,11 @@ def train(task_for: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
 
 
 def make_train(task_for: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """Train on a data folder, by the keyword arguments of the settings, of RunOptions, and `print_line`."""
+    """Train on a data folder, by the keyword arguments of the settings, of RunOptions, and `print_line`.
+
+    Only a test that asks for it examines first, which takes longer than these trainings; it changes no weight, as
+    `tests/recipes/examined_runs.py` tests for every recipe.
+    """
     from dataclasses import fields
 
     from seqloss.training.engine import train
@@ -90,7 +94,9 @@ def make_train(task_for: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
         data: Path | None, folder: Path, print_line: Callable[[str], None] = lambda line: None, **given: Any
     ) -> dict[str, Any]:
         names = {field.name for field in fields(RunOptions)}
-        options = RunOptions(**{"workers": 0, **{name: given.pop(name) for name in names & given.keys()}})
+        options = RunOptions(
+            **{"workers": 0, "examine": False, **{name: given.pop(name) for name in names & given.keys()}}
+        )
         return train(task_for(data, **given), folder, options, print_line=print_line)
 
     return run
@@ -101,5 +107,5 @@ def trained(tmp_path_factory: pytest.TempPathFactory, train: Callable[..., Any])
     """(data, run, lines that were printed) of two epochs; not to be written to."""
     home = tmp_path_factory.mktemp("trained")
     data, lines = write_data(home / "data"), []
-    train(data, home / "run", print_line=lines.append)
+    train(data, home / "run", print_line=lines.append, examine=True)
     return data, home / "run", lines

@@ -111,8 +111,8 @@ class VerifyError(SeqLossError):
     """The implementation to verify cannot be loaded or was not found."""
 
 
-def wrong_dtype(name: str, found: object, expected: str) -> DTypeError:
-    return DTypeError(f"{name}: expected {expected}, found {found}; convert it before the call.")
+def wrong_dtype(name: str, found: object, expected: str, advice: str = "convert it before the call") -> DTypeError:
+    return DTypeError(f"{name}: expected {expected}, found {found}; {advice}.")
 
 
 def float_lengths(name: str, found: object, axis: str, size: int | None = None, *, maybe_fractions: bool) -> DTypeError:

@@ -98,7 +98,7 @@ def test_a_text_may_be_in_a_file(aligned, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "found neither TEXT and --text-file; give the text itself, or the file that holds it."),
+        ((), "found neither TEXT nor --text-file; give the text itself, or the file that holds it."),
         (("ba b", "--text-file", "x.txt"), "found both TEXT and --text-file"),
         (("--text-file", "gone.txt"), "gone.txt: No such file or directory"),
         (("ba b", "--format", "elan"), "--format: found 'elan', expected one of 'table', 'textgrid', 'ctm'"),
@@ -111,6 +111,12 @@ def test_options_that_do_not_fit_are_refused(aligned, tmp_path, monkeypatch, arg
     assert (code, out) == (2, "")
     assert err.startswith(f"error: {message}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_that_is_missing_is_named_before_the_text_is_judged(seqloss, trained) -> None:
+    code, out, err = seqloss("align", trained[1], "ba b", "recordings/talk.wav")
+    assert (code, out) == (2, "")
+    assert err == "ba b: no such file\n"
 
 
 def test_a_text_file_that_is_not_utf8_is_refused(aligned, tmp_path) -> None:

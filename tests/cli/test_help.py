@@ -112,6 +112,16 @@ def test_options_reach_settings_and_run_options(seqloss, monkeypatch, tmp_path) 
     assert (task.settings.data, task.settings.lr, task.settings.epochs) == (str(tmp_path), 0.5, 60)
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_examines_first_unless_it_is_told_not_to(seqloss, monkeypatch, tmp_path, recipe: str) -> None:
+    calls = []
+    monkeypatch.setattr(engine, "overfit", lambda task, count, options, **more: calls.append(options.examine))
+    monkeypatch.chdir(tmp_path)
+    for given in ([], ["--examine"], ["--no-examine"]):
+        seqloss("train", recipe, "--data", tmp_path, "--overfit", "3", *given)
+    assert calls == [True, True, False]
+
+
 def test_the_default_folder_is_named_after_recipe_and_data(seqloss, monkeypatch, tmp_path) -> None:
     folders = []
 

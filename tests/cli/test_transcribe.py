@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from seqloss.errors import DataError
 from seqloss.recipes import load_task
 from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
@@ -54,6 +55,14 @@ def test_an_image_that_cannot_be_read_does_not_hide_the_others(seqloss, trained_
     assert missing == "gone.png: no such file"
     assert torn.startswith(f"{broken}: broken or truncated image")
     assert "File name too long" in long
+
+
+def test_a_file_is_named_once_if_the_error_names_it_too(seqloss, trained_words, monkeypatch) -> None:
+    def refuse(self: Predictor, file: Path) -> None:
+        raise DataError(f"{file}: found 1 rows, expected at least 50.")
+
+    monkeypatch.setattr(Predictor, "predict", refuse)
+    assert seqloss("transcribe", trained_words[1], "a.csv") == (2, "", "a.csv: found 1 rows, expected at least 50.\n")
 
 
 def test_a_name_that_is_no_utf8_is_still_named_in_json(trained_words, tmp_path) -> None:

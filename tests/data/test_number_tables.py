@@ -87,3 +87,37 @@ def test_dates_of_two_kinds_and_broken_ones_are_bad_rows(read) -> None:
 def test_tables_of_nothing_are_refused(read, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("time,a,state\n1,2,ok\n2,3,ok\n", ["column 3 (state): found 'ok', expected a number"]),
+        (
+            "Datum;a\n31.03.2024;1,5\n01.04.2024;1,6\n",
+            [
+                "column 1 (Datum): found '31.03.2024', expected a number",
+                "column 2 (a): found '1,5', expected a number; write a point for the decimal comma",
+            ],
+        ),
+        ("a,b,\n1,2,\n3,4,\n", ["column 3: all cells are empty"]),
+        (
+            "date,a\n03/31/2024,1\n04/01/2024,2\n",
+            ["column 1 (date): found '03/31/2024', expected an ISO date such as 2024-03-31 or 2024-03-31T12:30"],
+        ),
+    ],
+)
+def test_columns_that_spoil_every_row_are_named_once(read, text: str, faults: list[str]) -> None:
+    with pytest.raises(DataError, match=r"t\.csv: no row can be used") as caught:
+        read(text)
+    lines = str(caught.value).splitlines()
+    assert lines[1:-1] == [f"  {fault}" for fault in faults]
+    assert lines[-1].startswith("Remove columns of text")
+    assert not caught.value.rows
+
+
+def test_a_table_without_a_usable_row_is_an_error_also_when_no_column_is_to_blame(read) -> None:
+    with pytest.raises(
+        DataError, match=r"none of the 2 rows can be used. The first, line 2: column 1 \(a\): found 'x'"
+    ):
+        read("a,b\nx,1\n2,y\n")

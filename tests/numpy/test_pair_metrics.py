@@ -109,3 +109,8 @@ def test_mistakes_are_named(scores: object, same: object, error: type[Exception]
 def test_a_threshold_that_is_nan_is_named() -> None:
     with pytest.raises(OptionError, match="threshold: expected a number, found nan"):
         pair_accuracy([1.0, 2.0], [0, 1], np.nan)
+
+
+def test_a_threshold_in_the_place_of_the_pairs_is_named() -> None:
+    with pytest.raises(OptionError, match=r"threshold: expected a number, found \[0, 1\]"):
+        pair_accuracy([1.0, 2.0], 0.5, [0, 1])  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from seqloss import report
+from seqloss.doctor.findings import Finding, Findings
 from seqloss.errors import RunError
 from seqloss.recipes import load_task
 from seqloss.recipes.recognition import report_sections
@@ -68,7 +69,9 @@ def evil(run: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[RunRecord, Items]:
     items = replace(items, shown=shown, errors=[(1.0, EVIL, EVIL)], confusions=[(EVIL, EVIL, 1)])
     monkeypatch.setattr(report_sections, "read_items", lambda record, task: items)
     monkeypatch.setattr(report_sections, "symbols_of", lambda task: [EVIL] * len(task.vocabulary))
-    return replace(record, name=EVIL, settings=[(EVIL, EVIL)]), items
+    found = Finding("found" + EVIL, "error", {EVIL: ["layers[0]", EVIL]}, EVIL, EVIL, f"print({EVIL!r})\n" * 3)
+    findings = Findings((found, replace(found, severity="warning")), (EVIL,), {EVIL: EVIL})
+    return replace(record, name=EVIL, settings=[(EVIL, EVIL)], findings=findings), items
 
 
 def test_texts_are_shown_as_texts(trained, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +79,7 @@ def test_texts_are_shown_as_texts(trained, monkeypatch: pytest.MonkeyPatch) -> N
     assert EVIL not in html
     assert "<script" not in html
     assert "<img" not in html
-    assert html.count("&lt;script&gt;") >= 9  # in the title, settings, items, errors, confusions and diagrams
+    assert html.count("&lt;script&gt;") >= 24  # in the title, findings, settings, items, errors, confusions, diagrams
 
 
 def test_a_run_that_is_not_finished_has_a_report_too(trained, tmp_path: Path) -> None:

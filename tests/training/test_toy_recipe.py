@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ def test_it_learns_and_prints_its_own_words(run) -> None:
     assert lines[0].startswith("points: 512 train, 64 validation, 64 test; 20 epochs; run: ")
     assert lines[1].startswith("    loss before training: 0.")
     assert lines[1].endswith(" squared error")
-    assert "points/s" in lines[2]
+    assert re.match(r"    examined: \d+ laws hold", lines[2])
+    assert "points/s" in lines[3]
     assert result["test"]["loss"] < 0.01
     assert result["validation"]["items"] == 64
 

@@ -81,10 +81,8 @@ def _choose_format(given: str | None, out: Path | None) -> str:
 
 def _read_text(text: str | None, file: Path | None) -> str:
     if (text is None) == (file is None):
-        found = "neither" if text is None else "both"
-        raise errors.OptionError(
-            f"found {found} TEXT and --text-file; give the text itself, or the file that holds it."
-        )
+        found = "neither TEXT nor" if text is None else "both TEXT and"
+        raise errors.OptionError(f"found {found} --text-file; give the text itself, or the file that holds it.")
     return text or "" if file is None else decode_text(file.read_bytes(), file)
 
 

@@ -19,18 +19,19 @@ from seqloss.recipes import load_task
 def transcribe(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
     inputs: Annotated[
-        list[Path], typer.Argument(help="Files to transcribe: recordings, or images of one text line each.")
+        list[Path],
+        typer.Argument(help="Recordings, images of one text line each, tables, or texts: what the run was trained on."),
     ],
     as_json: Annotated[
         bool,
         typer.Option(
             "--json",
-            help="One JSON object per line: path, text, score, and for each character its confidence and its times or "
-            "frames.",
+            help="One JSON object per line. Of a recogniser: path, text, score, and for each character its confidence "
+            "and its times or frames.",
         ),
     ] = False,
 ) -> None:
-    """Transcribe files with a trained run."""
+    """Transcribe files with a trained run; or score tables and texts, or embed recordings and words."""
     task = load_task(run)
     from seqloss.training.predictor import Predictor
     from seqloss.training.run import Run
@@ -43,7 +44,7 @@ def transcribe(
             found = predictor.predict(file)
         except errors.DataError as problem:
             failed = True
-            console.warn(str(file), f": {describe_error(problem)}")
+            console.warn(str(file), f": {describe_error(problem).removeprefix(f'{file}: ')}")
             continue
         print(json.dumps(asdict(found), ensure_ascii=ascii_only) if as_json else str(found), flush=True)
     if failed:

@@ -48,7 +48,8 @@ def check_steps(of: str, shape: tuple[Any, ...], lengths: Any, mask: Any) -> Non
     if mask is not None:
         form = _form(mask)
         if not form.integers and not str(form.dtype).endswith("bool"):
-            raise errors.wrong_dtype("mask", form.dtype, "booleans, or integers that are 0 in padding")
+            advice = "give mask == 0 of an additive mask (0 and -inf), mask != 0 of one of ones and zeros"
+            raise errors.wrong_dtype("mask", form.dtype, "booleans, or integers that are 0 in padding", advice)
         if not fits(form.shape, shape[:2]):
             raise errors.wrong_steps("mask", form.shape, of, shape[:2])
 
@@ -76,7 +77,9 @@ def check_classes(
         raise errors.wrong_rank("logits", shape, "(batch, time, classes)", "At least one class is needed.")
     form = _form(targets)
     if not form.integers:
-        raise errors.wrong_dtype("targets", form.dtype, "integers, one label for each step")
+        one_hot = len(form.shape) == 3
+        advice = "take the argmax over the last axis of one-hot targets" if one_hot else "convert it before the call"
+        raise errors.wrong_dtype("targets", form.dtype, "integers, one label for each step", advice)
     if not fits(form.shape, shape[:2]):
         raise errors.wrong_steps("targets", form.shape, "logits", shape[:2])
     check_steps("logits", shape, lengths, mask)
@@ -137,7 +140,9 @@ def _check_lengths(of: str, shape: tuple[Any, ...], lengths: Any) -> None:
     if not form.integers and "float" in str(form.dtype):
         raise errors.float_lengths("lengths", form.dtype, "time", time, maybe_fractions=True)
     if not form.integers:
-        raise errors.wrong_dtype("lengths", form.dtype, "integers")
+        mask = len(form.shape) > 1
+        advice = "give a mask as mask=, not in the place of lengths" if mask else "convert it before the call"
+        raise errors.wrong_dtype("lengths", form.dtype, "integers", advice)
     if not fits(form.shape, shape[:1]):
         raise errors.wrong_steps("lengths", form.shape, of, shape[:1])
     if isinstance(lengths, Form) or time is None:

@@ -139,12 +139,13 @@ def describe_tall_images(items: Sequence[Item], height: int) -> Iterator[str]:
         yield f"images: {len(tall)} of {len(items)} are more than twice as high as wide ({names}){ROTATE_HINT}"
 
 
-def make_rows_error(bad: Sequence[BadRow], note: str = "") -> DataError:
+def make_rows_error(bad: Sequence[BadRow], note: str = "", *, skippable: bool = True) -> DataError:
     """Make the error for invalid rows.
 
     Args:
         bad: the invalid rows.
         note: a line about all of them.
+        skippable: the command has --skip-bad.
 
     Returns:
         a `DataError` with all rows; its message lists the first 20.
@@ -155,5 +156,6 @@ def make_rows_error(bad: Sequence[BadRow], note: str = "") -> DataError:
     if note:
         lines.append(note)
     count = "1 row" if len(bad) == 1 else f"{len(bad)} rows"
-    message = f"{count} cannot be used; fix or remove them, or skip them with --skip-bad:\n" + "\n".join(lines)
+    advice = "fix or remove them" + ", or skip them with --skip-bad" * skippable
+    message = f"{count} cannot be used; {advice}:\n" + "\n".join(lines)
     return DataError(message, bad, note)

@@ -13,6 +13,7 @@ from statistics import median
 import numpy as np
 
 from seqloss.data.tables import Line, declared_separator, guess_separator, numbered_lines, read_csv, read_text
+from seqloss.data.unusable_tables import make_unusable_error
 from seqloss.errors import BadRow, DataError
 
 TIME_NAMES = ("time", "date", "timestamp", "datetime")
@@ -56,7 +57,7 @@ def read_number_table(path: Path) -> tuple[NumberTable, list[BadRow]]:
         the table of the usable rows; and the rows that are not, with all their faults.
 
     Raises:
-        DataError: the file cannot be read, or has no rows or no channels.
+        DataError: the file cannot be read, or has no rows, no channels, or not one row that can be used.
     """
     text = read_text(path)
     _, first = next(numbered_lines(text), (0, ""))
@@ -106,6 +107,11 @@ def _read_rows(
         values.append(row)
         places.append(place)
         times += [when] if when is not None else []
+    if not values:
+        cells = [[*map(str, line.cells)] for line in lines if len(line.cells) == len(names)]
+        raise make_unusable_error(
+            path, cells, bad, lambda column, cell: _find_fault(column, names[column], cell, column == time and dates)
+        )
     channels = [name for column, name in enumerate(names) if column != time]
     shown = ", ".join([*channels[:SHOWN], *(["..."] if len(channels) > SHOWN else [])])
     words = f"table: {len(values)} rows of {len(channels)} channels ({shown})"
@@ -126,14 +132,22 @@ def _read_row(
     when: Time | None = None
     faults = []
     for column, (name, cell) in enumerate(zip(names, map(str, line.cells), strict=True)):
-        found = _read_date(cell) if column == time and dates else _read_number(cell)
-        if found is None or (isinstance(found, float) and not math.isfinite(found)):
-            faults.append(_describe_cell(column, name, cell.strip(), column == time and dates))
+        date = column == time and dates
+        if fault := _find_fault(column, name, cell, date):
+            faults.append(fault)
         elif column == time:
-            when = found
+            when = _read_date(cell) if date else _read_number(cell)
         else:
-            row.append(float(found))  # type: ignore[arg-type]
+            row.append(float(cell))
     return row, when, faults
+
+
+def _find_fault(column: int, name: str, cell: str, date: bool) -> str | None:
+    """What is wrong with a cell; None if it can be used."""
+    found = _read_date(cell) if date else _read_number(cell)
+    if found is not None and (isinstance(found, datetime) or math.isfinite(found)):
+        return None
+    return _describe_cell(column, name, cell.strip(), date)
 
 
 def _describe_cell(column: int, name: str, cell: str, date: bool) -> str:

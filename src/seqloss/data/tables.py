@@ -14,6 +14,14 @@ from seqloss.errors import DataError
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
+OTHER_FILES = {
+    b"PK\x03\x04": ("a workbook or an archive (ZIP)", "export its sheet as CSV, or unpack it"),
+    b"\xd0\xcf\x11\xe0": ("a workbook or document of an old Office", "export its sheet as CSV"),
+    b"\x1f\x8b": ("a gzip file", "unpack it"),
+    b"PAR1": ("a Parquet file", "export it as CSV"),
+}
+"""How files begin that are often given for a text, what they are, and what to do."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -52,6 +60,9 @@ def decode_text(content: bytes, path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        for start, (kind, advice) in OTHER_FILES.items():
+            if content.startswith(start):
+                raise DataError(f"{path}: {kind}, expected text in UTF-8; {advice}.") from error
         before, byte = error.object[: error.start], error.object[error.start]
         where = f"byte 0x{byte:02X} in line {before.count(10) + 1}"
         raise DataError(f"{path}: not UTF-8 ({where}); save it again as UTF-8.") from error

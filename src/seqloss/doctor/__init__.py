@@ -3,6 +3,7 @@
 * `plot_gradient_flow`, `mean_gradients`: the gradient that reaches each layer.
 * `layers`: record the outputs and gradients of a model, layer by layer.
 * `examine`: check laws that every healthy training keeps, before the first step.
+* `watch`: follow a training, and find out while it runs why it does not learn.
 * `compare`: find the first difference of two implementations of one model, and its likely cause.
 * `seqloss.doctor.lightning`: callbacks for Lightning.
 * `seqloss.doctor.sanity_checks`: checks before the first training step.
@@ -21,8 +22,19 @@ if TYPE_CHECKING:
     from seqloss.doctor.findings import Finding, Findings
     from seqloss.doctor.gradient_flow import mean_gradients, plot_gradient_flow
     from seqloss.doctor.layer_outputs import layers
+    from seqloss.doctor.watching.watch import watch
 
-__all__ = ["Comparison", "Finding", "Findings", "compare", "examine", "layers", "mean_gradients", "plot_gradient_flow"]
+__all__ = [
+    "Comparison",
+    "Finding",
+    "Findings",
+    "compare",
+    "examine",
+    "layers",
+    "mean_gradients",
+    "plot_gradient_flow",
+    "watch",
+]
 
 _MODULES = {
     "Comparison": "comparison",
@@ -33,6 +45,7 @@ _MODULES = {
     "layers": "layer_outputs",
     "mean_gradients": "gradient_flow",
     "plot_gradient_flow": "gradient_flow",
+    "watch": "watching.watch",
 }
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from seqloss.doctor.markdown import escape_markdown, fence_python, write_sentence
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,9 +37,31 @@ class Finding:
     fix: str
     code: str = ""
 
+    @property
+    def measured(self) -> dict[str, str]:
+        """The evidence as words."""
+        return {str(name): _format(value) for name, value in self.evidence.items()}
+
+    @property
+    def head(self) -> str:
+        """Everything but what to do, in a line."""
+        measured = ", ".join(f"{name} {value}" for name, value in self.measured.items())
+        return f"{self.severity}: {self.name}: {self.cause}{measured and f' ({measured})'}"
+
     def __str__(self) -> str:
-        measured = ", ".join(f"{name} {_format(value)}" for name, value in self.evidence.items())
-        return f"{self.severity}: {self.name}: {self.cause} ({measured}). {self.fix}"
+        return f"{self.head}. {self.fix}"
+
+    def to_markdown(self) -> str:
+        """A heading, the cause, the evidence as a list, what to do, and the code."""
+        evidence = [f"* {escape_markdown(name)}: {escape_markdown(value)}" for name, value in self.measured.items()]
+        parts = [
+            f"### {self.severity}: {escape_markdown(self.name)}",
+            write_sentence(self.cause),
+            "\n".join(evidence),
+            f"**What to do:** {write_sentence(self.fix)}",
+            fence_python(self.code) if self.code else "",
+        ]
+        return "\n\n".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -78,26 +103,79 @@ class Findings(Sequence[Finding]):
         for law, reason in self.not_checked.items():
             yield f"not checked: {law}: {reason}"
 
+    def joined(self, more: Findings) -> Findings:
+        """Both together, each finding once, errors first; a law that either checked is checked."""
+        found = list(self.found) + [finding for finding in more.found if finding not in self.found]
+        checked = tuple(dict.fromkeys([*self.checked, *more.checked]))
+        not_checked = {law: why for law, why in {**self.not_checked, **more.not_checked}.items() if law not in checked}
+        return Findings(tuple(sorted(found, key=lambda finding: finding.severity)), checked, not_checked)
+
     def to_json(self) -> str:
-        """The same as text that programs read."""
+        """The same as text that programs read; numbers that are not finite are the words "inf" and "nan"."""
         found = {
-            "findings": [asdict(finding) | {"evidence": dict(finding.evidence)} for finding in self.found],
+            "findings": [asdict(finding) | {"evidence": _plain(finding.evidence)} for finding in self.found],
             "checked": list(self.checked),
             "not_checked": dict(self.not_checked),
         }
-        return json.dumps(found, indent=1, default=str)
+        return json.dumps(found, indent=1, default=str, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            read = json.loads(text)
+            found = tuple(Finding(**finding) for finding in read["findings"])
+            if any(finding.severity not in ("error", "warning") for finding in found):
+                raise ValueError("found an unknown severity")
+            return cls(found, tuple(read["checked"]), dict(read["not_checked"]))
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"expected the JSON of findings ({type(error).__name__}: {error})") from error
+
+    def to_markdown(self) -> str:
+        """A heading for each finding with its cause, evidence, fix and code; then the laws that were checked."""
+        parts = [finding.to_markdown() for finding in self.found] or ["Nothing found."]
+        if self.checked:
+            parts.append(f"Laws that were checked: {', '.join(map(escape_markdown, self.checked))}.")
+        if self.not_checked:
+            reasons = {escape_markdown(law): escape_markdown(why) for law, why in self.not_checked.items()}
+            parts.append("\n".join(f"* not checked: {law}: {why}" for law, why in reasons.items()))
+        return "\n\n".join(parts) + "\n"
+
+    def to_tensorboard(self, writer: Any, step: int = 0, name: str = "findings") -> None:
+        """Show the Markdown among TensorBoard's texts.
+
+        Args:
+            writer: a torch.utils.tensorboard.SummaryWriter.
+            step: of the training.
+            name: of the text.
+        """
+        writer.add_text(name, self.to_markdown(), step)
 
     def table(self) -> Table:
-        """For `rich.print`."""
+        """For `rich.print`. All texts are shown as they are, names with brackets too."""
         from rich.table import Table
+        from rich.text import Text
 
         table = Table("finding", "evidence", "cause and fix", show_lines=True)
         colors = {"error": "red", "warning": "yellow"}
         for finding in self.found:
-            measured = "\n".join(f"{name}: {_format(value)}" for name, value in finding.evidence.items())
-            name = f"[{colors[finding.severity]}]{finding.name}[/]\n{finding.severity}"
-            table.add_row(name, measured, f"{finding.cause}.\n{finding.fix}")
+            name = Text.assemble((finding.name, colors[finding.severity]), f"\n{finding.severity}")
+            measured = "\n".join(f"{name}: {value}" for name, value in finding.measured.items())
+            table.add_row(name, Text(measured), Text(f"{finding.cause}.\n{finding.fix}"))
         return table
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: floats that are not finite become words."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return list(map(_plain, value))
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _format(value: object) -> str:

@@ -35,20 +35,56 @@ def unchanged(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) 
 
 
 @contextmanager
-def random_states(seed: int | None = None) -> Iterator[None]:
-    """Put the random states of Python, NumPy and torch back at the end; begin with those of a seed."""
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices):
-        if seed is not None:
-            random.seed(seed)
-            np.random.seed(seed)
-            torch.manual_seed(seed)
+def unchanged_by_calls(model: nn.Module) -> Iterator[None]:
+    """Put back what calls of the model can change, and the random states; weights are not copied."""
+    state = ModuleState(model)
+    with random_states():
         try:
             yield
         finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
+            state.restore()
+
+
+@contextmanager
+def random_states(seed: int | None = None) -> Iterator[None]:
+    """Put the random states of Python, NumPy and torch back at the end; begin with those of a seed."""
+    before = RandomState()
+    if seed is not None:
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed devices that are not in use
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(seed)
+    try:
+        yield
+    finally:
+        before.restore()
+
+
+class RandomState:
+    """The random states of Python, NumPy and torch, on all devices in use, as they are now."""
+
+    def __init__(self) -> None:
+        self.python, self.numpy, self.torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+
+    def restore(self) -> None:
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)
+        torch.set_rng_state(self.torch)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(self.cuda)
+
+
+class ModuleState:
+    """What a forward pass can change in a model: buffers, modes and plain attributes of all modules, no weights."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.states: list[_Tensors | _Modules] = [_Tensors(list(model.buffers())), _Modules(model)]
+
+    def restore(self) -> None:
+        for state in self.states:
+            state.restore()
 
 
 def _all_tensors(model: nn.Module) -> list[Tensor]:

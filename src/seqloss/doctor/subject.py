@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,13 @@ class Subject:
         return found
 
     def call(
-        self, batch: Any, *, train: bool = False, dropout: bool = True, seed: int = 0, change: Change | None = None
+        self,
+        batch: Any,
+        *,
+        train: bool = False,
+        dropout: bool = True,
+        seed: int | None = 0,
+        change: Change | None = None,
     ) -> Call:
         """Call the loss, always with the same random numbers.
 
@@ -82,15 +88,15 @@ class Subject:
             batch: as the loss takes it.
             train: the model's mode.
             dropout: whether dropout layers follow the mode; otherwise they are in evaluation mode.
-            seed: of dropout and the like.
+            seed: of dropout and the like; None to draw from the states as they are.
             change: (name, output) to what the loss gets in its place.
         """
         self.model.train(train)
         if not dropout:
             without_dropout(self.model)
-        with random_states(seed), self._outputs(change) as outputs:
+        with nullcontext() if seed is None else random_states(seed), self._outputs(change) as outputs:
             found = self.loss(self.model, batch)
-        return Call(_first_tensor(found), dict(outputs))
+        return Call(first_tensor(found), dict(outputs))
 
     def call_and_see(self, batch: Any) -> Call:
         """The same in evaluation mode, for laws of outputs.
@@ -150,7 +156,8 @@ def _join(name: str, key: Any) -> str:
     return f"{name}.{key}" if name else str(key)
 
 
-def _first_tensor(found: Any) -> Tensor:
+def first_tensor(found: Any) -> Tensor:
+    """The scalar that a loss returned, alone or at the beginning of a tuple or mapping."""
     if isinstance(found, Mapping):
         found = found["loss"] if "loss" in found else next(iter(found.values()))
     elif isinstance(found, tuple | list):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isnan
-from typing import Any, TypeAlias
+from typing import Any, SupportsFloat, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +78,7 @@ def pair_accuracy(scores: Scores, same: Same, threshold: float) -> float:
         ShapeError: an argument has the wrong rank or size, or there is no pair.
         DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers.
         LabelError: all pairs are the same, or all are different, or an entry of `same` is neither 0 nor 1.
-        OptionError: the threshold is NaN.
+        OptionError: the threshold is NaN, or no number.
         SeqLossError: a score is not finite.
 
     Example:
@@ -86,8 +86,10 @@ def pair_accuracy(scores: Scores, same: Same, threshold: float) -> float:
         >>> pair_accuracy([0.9, 0.6, 0.6, 0.1], [True, True, False, False], 0.55)
         0.75
     """
-    if isnan(threshold):
-        raise OptionError("threshold: expected a number, found nan; take it from pair_threshold on validation data.")
+    if not isinstance(threshold, SupportsFloat) or isnan(threshold):
+        raise OptionError(
+            f"threshold: expected a number, found {threshold!r}; take it from pair_threshold on validation data."
+        )
     values, truth = _read(scores, same)
     return float(np.mean((values >= threshold) == truth))
 

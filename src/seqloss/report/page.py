@@ -10,14 +10,15 @@ from seqloss.report.record import RunRecord, read_record
 from seqloss.report.section import Block, Section, render_template
 from seqloss.report.sections.curves import curves_section
 from seqloss.report.sections.epochs import epochs_section
+from seqloss.report.sections.findings import findings_section, laws_section
 from seqloss.report.sections.gradient_flow import gradient_flow_section
 from seqloss.report.sections.settings import settings_section
 from seqloss.report.sections.summary import summary_section
 from seqloss.training.run import Run
 from seqloss.training.task import Task
 
-BEFORE: tuple[Section, ...] = (summary_section, curves_section, gradient_flow_section)
-AFTER: tuple[Section, ...] = (epochs_section, settings_section)
+BEFORE: tuple[Section, ...] = (summary_section, findings_section, curves_section, gradient_flow_section)
+AFTER: tuple[Section, ...] = (epochs_section, laws_section, settings_section)
 """The sections of every report; those of the recipe stand between."""
 
 

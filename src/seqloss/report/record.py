@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from seqloss.doctor.findings import Findings
 from seqloss.errors import RunError
+from seqloss.training.findings import read_findings
 from seqloss.training.run import Run
 from seqloss.training.task import Task
 
@@ -24,6 +26,7 @@ class RunRecord:
         saved: RUN/settings.json.
         history: see `seqloss.training.history`.
         result: RUN/result.json of a finished run, else None.
+        findings: of the doctor; None if the run was not examined.
     """
 
     task: Task
@@ -33,6 +36,7 @@ class RunRecord:
     saved: dict[str, Any]
     history: dict[str, Any]
     result: dict[str, Any] | None
+    findings: Findings | None = None
 
     @property
     def points(self) -> list[dict[str, Any]]:
@@ -77,6 +81,7 @@ def read_record(task: Task, run: Run) -> RunRecord:
         saved=saved,
         history=history,
         result=run.read_json("result"),
+        findings=read_findings(run),
     )
 
 

@@ -12,6 +12,8 @@
 `seqloss.training.trainer`        Lightning's Trainer, as it is started here; early stopping; signals
 `seqloss.training.run`            `Run`: the folder of a run, its files and its lock
 `seqloss.training.checkpoints`    checkpoints that survive a kill and contain no code
+`seqloss.training.examination`    the laws of a training, checked before its first step
+`seqloss.training.findings`       RUN/findings.json: what was found then and later
 `seqloss.training.history`        RUN/history.json, from which the report is drawn
 `seqloss.training.progress`       progress bar, a line per epoch, the result's lines
 ================================  ===========================================================================

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from seqloss.data import write_skipped
+from seqloss.doctor.examination import BATCHES
 from seqloss.doctor.sanity_checks import describe_first_loss
+from seqloss.doctor.snapshot import random_states
 from seqloss.training.batches import BatchDataset, BatchSampler, make_loader
 from seqloss.training.checkpoints import AtomicCheckpoints, SaveLastEpoch, load_checkpoint
+from seqloss.training.examination import describe_findings, examine_training
+from seqloss.training.findings import RunFindings
 from seqloss.training.history import History
 from seqloss.training.module import TaskModule
 from seqloss.training.overfit import overfit
@@ -103,12 +108,13 @@ def _report_skipped(run: Run, data: Data, print_line: PrintLine) -> None:
 def _fit(task: Task, run: Run, data: Data, options: RunOptions, print_line: PrintLine) -> dict[str, Any]:
     """Train from the last finished epoch on, then measure the best one."""
     torch.manual_seed(task.settings.seed)  # the weights follow from it
+    findings = RunFindings(run)
     trainer = start_trainer(
         **options.for_trainer(),
         max_epochs=task.settings.epochs,
         default_root_dir=run.folder,
         plugins=[AtomicCheckpoints()],
-        callbacks=_make_callbacks(task, run, "validation" in data.sources, print_line),
+        callbacks=[findings, *_make_callbacks(task, run, "validation" in data.sources, print_line)],
         logger=TensorBoardLogger(run.folder, name="logs", version=""),
         gradient_clip_val=task.gradient_clip,
         use_distributed_sampler=False,
@@ -125,7 +131,7 @@ def _fit(task: Task, run: Run, data: Data, options: RunOptions, print_line: Prin
     details = [f"{task.item}s: {counts}", task.describe_data(), f"{task.settings.epochs} epochs", f"run: {run.folder}"]
     print_line("; ".join(detail for detail in details if detail))
     if not resumed and trainer.is_global_zero:
-        for line in _check_before_first_step(module, data, train_loader):
+        for line in _check_before_first_step(module, data, train_loader, findings if options.examine else None):
             print_line(f"    {line}")
     trainer.fit(module, train_loader, loaders.get("validation"), ckpt_path=resumed)
     return _measure_best_epoch(trainer, module, run, loaders)
@@ -169,11 +175,18 @@ def _find_last_epoch(run: Run, train_loader: DataLoader[Any], print_line: PrintL
     return str(run.last)
 
 
-def _check_before_first_step(module: TaskModule, data: Data, batches: DataLoader[Any]) -> Iterator[str]:
-    """The task's own checks, and the loss of the first batch without dropout."""
+def _check_before_first_step(
+    module: TaskModule, data: Data, loader: DataLoader[Any], findings: RunFindings | None
+) -> Iterator[str]:
+    """The task's own checks, the loss of the first batch without dropout, and the laws of a training.
+
+    Batches follow from seed and epoch alone, so that the loader meets the same ones afterwards.
+    """
     task = module.task
     yield from task.check_data(module.network, data)
-    batch = batches.dataset[next(iter(batches.sampler))]
+    with random_states():
+        batches = [loader.dataset[keys] for keys in islice(loader.sampler, 1 if findings is None else BATCHES)]
+    batch = batches[0]
     module.eval()
     with torch.no_grad():
         outputs = task.forward(module.network, batch)
@@ -181,6 +194,12 @@ def _check_before_first_step(module: TaskModule, data: Data, batches: DataLoader
     module.train()
     yield from task.check_outputs(outputs)
     yield describe_first_loss(loss, task.baseline_loss(batch, outputs), task.unit, task.baseline_name)
+    if findings is not None:
+        plan = module.configure_optimizers()  # the training makes its own
+        schedule = plan["lr_scheduler"]["scheduler"]
+        found = examine_training(task, module.network, batches, plan["optimizer"], schedule, module.steps)
+        findings.add(found)
+        yield from describe_findings(found)
 
 
 def _measure_best_epoch(

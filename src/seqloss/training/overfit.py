@@ -9,6 +9,7 @@ import torch
 from seqloss.doctor.sanity_checks import describe_overfit, overfit_batch
 from seqloss.errors import OptionError
 from seqloss.training.batches import BatchDataset
+from seqloss.training.examination import describe_findings, examine_training
 from seqloss.training.settings import RunOptions
 from seqloss.training.task import Batch, Progress, Task
 from seqloss.training.trainer import silence_libraries, start_fabric
@@ -29,8 +30,8 @@ def overfit(
     Args:
         task: of a recipe; its optimizer and learning rate are used.
         count: number of items.
-        options: accelerator, precision and skip_bad, as for `train`.
-        print_line: called with each line of text; the last one is the result.
+        options: accelerator, precision, skip_bad and examine, as for `train`.
+        print_line: called with each line of text: what the examination finds, if anything, then the result.
         progress: called with (steps taken, most steps).
 
     Returns:
@@ -48,6 +49,8 @@ def overfit(
     batch = BatchDataset(source, task.collate).first_items(0, count)
     blanked = task.blank_input(batch)
     fabric = start_fabric(**{**options.for_trainer(), "devices": 1})
+    if options.examine:
+        _print_findings(task, batch, print_line)
 
     def steps_and_loss(given: Batch, most: int | None) -> tuple[int, float]:
         torch.manual_seed(task.settings.seed)
@@ -69,3 +72,13 @@ def overfit(
     blank_loss = None if blanked is None else steps_and_loss(blanked, steps)[1]
     print_line(describe_overfit(count, steps, loss, blank_loss, goal=task.overfit_loss, unit=task.unit, item=task.item))
     return loss <= task.overfit_loss
+
+
+def _print_findings(task: Task, batch: Batch, print_line: Callable[[str], None]) -> None:
+    """What breaks a law of trainings, before anything is tried; nothing if all hold."""
+    torch.manual_seed(task.settings.seed)
+    network = task.build_network()
+    findings = examine_training(task, network, [batch], task.make_optimizer(network))
+    if findings:
+        for line in describe_findings(findings):
+            print_line(line)

@@ -5,6 +5,7 @@
     RUN/skipped.csv            rows left out by --skip-bad
     RUN/checkpoints/last.ckpt  after each epoch, with all that resuming needs
     RUN/checkpoints/best.ckpt  the best epoch by the monitored metric
+    RUN/findings.json          what the doctor found, before the first step and later
     RUN/logs/                  TensorBoard
     RUN/result.json            written at the end
     RUN/.lock                  held by the process that trains; the system releases it when that process dies

@@ -100,6 +100,7 @@ class RunOptions:
 
     skip_bad: Annotated[bool, "Skip invalid rows and list them in RUN/skipped.csv."] = False
     fresh: Annotated[bool, "Start over. An earlier run in that folder is renamed to RUN.old-1."] = False
+    examine: Annotated[bool, "Check the laws of a training before its first step; see docs/doctor.md."] = True
     workers: Annotated[int, "Worker processes that prepare batches."] = 1
     accelerator: Annotated[str, "Lightning accelerator: auto, cpu, gpu, ..."] = "auto"
     devices: Annotated[str, "Lightning devices: a number or a list of indices."] = "auto"

@@ -23,6 +23,7 @@ from seqloss.training.engine import overfit
 from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
 
+from ..examined_runs import examine_and_compare
 from ..killed_runs import check_killed_run
 from .conftest import write_table
 
@@ -223,6 +224,31 @@ def test_a_channel_that_never_changes_is_named(autoencoder_task, tmp_path: Path)
     assert np.isfinite(data.sources["train"].values).all()
 
 
+def test_a_channel_that_counts_rows_is_named(autoencoder_task, tmp_path: Path) -> None:
+    lines: list[str] = []
+    (tmp_path / "t.csv").write_text("t (s),a\n" + "".join(f"{k / 10},{k % 7}\n" for k in range(100)))
+    autoencoder_task(tmp_path / "t.csv").load_data(print_line=lines.append)
+    assert [line for line in lines if line.startswith("channel")] == [
+        "channel t (s): rises in every row; if it is the time, name it time and make it the first column, "
+        "else leave it out"
+    ]
+
+
+def test_a_table_that_is_too_short_is_refused_before_its_channels_are_judged(autoencoder_task, tmp_path: Path) -> None:
+    lines: list[str] = []
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="found no window of 10 steps in the 1 rows"):
+        autoencoder_task(tmp_path / "t.csv").load_data(print_line=lines.append)
+    assert not [line for line in lines if line.startswith("channel")]
+
+
+def test_bad_rows_of_a_new_file_are_not_to_be_skipped(run, tmp_path: Path) -> None:
+    file = write_table(tmp_path / "new.csv", 40, "2024-05-01,nan,1")
+    with pytest.raises(DataError, match=r"1 row cannot be used; fix or remove them:\n") as found:
+        Predictor(load_task(run[0]), Run(run[0])).predict(file)
+    assert "--skip-bad" not in str(found.value)
+
+
 def test_without_a_file_the_signals_follow_from_the_seed(autoencoder_task) -> None:
     first, again, other = (
         autoencoder_task(None, rows=300, seed=seed).load_data().digests["data_digest"] for seed in (0, 0, 1)
@@ -246,3 +272,7 @@ def test_without_a_file_the_signals_follow_from_the_seed(autoencoder_task) -> No
 def test_a_setting_out_of_range_is_refused(changes: dict, message: str) -> None:
     with pytest.raises(OptionError, match=re.escape(message)):
         Settings(**changes)
+
+
+def test_it_is_examined_and_ends_with_the_same_weights(train_autoencoder, table: Path, tmp_path: Path) -> None:
+    assert not examine_and_compare(train_autoencoder, table, tmp_path)

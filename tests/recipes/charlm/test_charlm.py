@@ -23,6 +23,7 @@ from seqloss.training.engine import overfit
 from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
 
+from ..examined_runs import examine_and_compare
 from ..killed_runs import check_killed_run
 from .conftest import SMALL, write_text
 
@@ -175,6 +176,21 @@ def test_a_new_text_gets_its_perplexity(run, tmp_path: Path) -> None:
         predictor.predict(" ")
 
 
+def test_the_score_of_a_file_has_its_name(run, tmp_path: Path) -> None:
+    file = tmp_path / "new.txt"
+    file.write_text("Many beers see one river near the 7 .\n")
+    found = Predictor(load_task(run[0]), Run(run[0])).predict(file)
+    assert found.path == str(file)
+    assert str(found).startswith(f"{file}: perplexity ")
+
+
+def test_a_new_file_of_zero_bytes_is_no_text(run, tmp_path: Path) -> None:
+    file = tmp_path / "new.txt"
+    file.write_bytes(bytes(100))
+    with pytest.raises(DataError, match="not a text"):
+        Predictor(load_task(run[0]), Run(run[0])).predict(file)
+
+
 def test_the_encoder_takes_less_than_half_the_bytes_of_a_table() -> None:
     vocabulary = Vocabulary([f"w{number}" for number in range(5000)], "none", "words")
     characters, table = (count_bytes(Network(vocabulary, Settings(words=kind))) for kind in ("characters", "table"))
@@ -209,3 +225,7 @@ def test_the_loss_before_training_is_that_of_equal_weights(classes: int) -> None
 def test_a_setting_out_of_range_is_refused(changes: dict, message: str) -> None:
     with pytest.raises(OptionError, match=re.escape(message)):
         Settings(**{**SMALL, **changes})
+
+
+def test_it_is_examined_and_ends_with_the_same_weights(train_charlm, text: Path, tmp_path: Path) -> None:
+    assert not examine_and_compare(train_charlm, text, tmp_path, dropout=0.3)

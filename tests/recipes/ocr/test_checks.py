@@ -13,6 +13,8 @@ from seqloss.recipes.ocr.network import Network
 from seqloss.training.batches import BatchDataset
 from seqloss.training.module import TaskModule
 
+from ..examined_runs import examine_and_compare
+
 
 def test_the_loss_with_blank_images_is_the_mean_over_all_held_out_images(data: Path, task_for) -> None:
     """Whatever the widths of the first ones: here a loss for each image, in batches of one."""
@@ -76,3 +78,10 @@ def test_infeasible_texts_are_reported_with_the_subsampling_at_which_they_fit(wi
     lines: list[str] = []
     train(data, tmp_path / "run", skip_bad=True, epochs=1, print_line=lines.append)
     assert f"    {words}" in lines
+
+
+def test_it_is_examined_and_ends_with_the_same_weights(data: Path, train, tmp_path: Path) -> None:
+    """Its batch norm takes statistics over the padding of a batch: true, and no error."""
+    found = examine_and_compare(train, data, tmp_path)
+    assert found.exit_code == 0
+    assert set(found.names) <= {"padding-reaches-rows"}

@@ -20,6 +20,7 @@ from seqloss.training.engine import overfit
 from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
 
+from ..examined_runs import examine_and_compare
 from ..killed_runs import check_killed_run
 from .conftest import VOICES, write_voices
 
@@ -209,3 +210,7 @@ def test_new_recordings_get_an_embedding_that_tells_voices_apart(run) -> None:
 def test_the_settings_of_a_run_are_stored(run) -> None:
     saved = json.loads((run[0] / "settings.json").read_text())
     assert (saved["recipe"], saved["leave_out"], saved["loss"]) == ("speaker", "dee", "pairwise_kl_hinge")
+
+
+def test_it_is_examined_and_ends_with_the_same_weights(train_speaker, voices: Path, tmp_path: Path) -> None:
+    assert not examine_and_compare(train_speaker, voices, tmp_path)

@@ -14,6 +14,7 @@ from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
 
 from ...data.layouts.sound_trees import SOUND_TREES
+from ..examined_runs import examine_and_compare
 from ..killed_runs import check_killed_run
 from .conftest import write_tones
 
@@ -105,3 +106,10 @@ def test_batches_of_a_log_normal_mix_have_at_most_five_percent_padding() -> None
     batches = [[source.length(*key) for key in keys] for keys in BatchSampler(source, 16, 0)]
     padded = sum(max(batch) * len(batch) for batch in batches)
     assert 1 - sum(map(sum, batches)) / padded < 0.05
+
+
+@pytest.mark.parametrize("encoder", ["lstm", "conformer"])
+def test_it_is_examined_and_ends_with_the_same_weights(encoder: str, train_speech, tmp_path: Path) -> None:
+    """With dropout, SpecAugment and changes of speed; no error, whatever its batch norm does with padding."""
+    data = write_tones(tmp_path / "data")
+    assert examine_and_compare(train_speech, data, tmp_path, encoder=encoder, speed=True).exit_code == 0

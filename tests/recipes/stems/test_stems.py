@@ -20,6 +20,7 @@ from seqloss.training.engine import overfit
 from seqloss.training.predictor import Predictor
 from seqloss.training.run import Run
 
+from ..examined_runs import examine_and_compare
 from ..killed_runs import check_killed_run
 from .conftest import write_words
 
@@ -191,3 +192,7 @@ def test_new_words_get_an_embedding_near_those_of_their_stem(run) -> None:
 def test_a_setting_out_of_range_is_refused(changes: dict, message: str) -> None:
     with pytest.raises(OptionError, match=re.escape(message)):
         Settings(**changes)
+
+
+def test_it_is_examined_and_ends_with_the_same_weights(train_stems, words: Path, tmp_path: Path) -> None:
+    assert not examine_and_compare(train_stems, words, tmp_path)

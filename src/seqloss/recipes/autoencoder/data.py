@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,9 +158,6 @@ def load_data(settings: Settings, skip_bad: bool, print_line: PrintLine) -> tupl
     print_line(table.words)
     ranges, words = split_rows(len(table.values), settings.window)
     scale = Scale.of(table, ranges["train"][1], settings.differences)
-    for name, spread in zip(table.names, table.values[: ranges["train"][1]].std(0), strict=True):
-        if not spread:
-            print_line(f"channel {name}: never changes in the training rows; leave it out")
     values = scale.apply(table.values)
     sources: dict[str, Source] = {
         name: Windows(values, find_starts(table.places, *rows, settings, name), settings.window, name, settings.seed)
@@ -172,9 +169,30 @@ def load_data(settings: Settings, skip_bad: bool, print_line: PrintLine) -> tupl
             f"found no window of {settings.window} steps in the {len(table.values)} rows ({' and '.join(empty)}), "
             "expected at least one without a gap; choose a smaller --window, or give more rows."
         )
+    for line in describe_odd_channels(table, ranges):
+        print_line(line)
     print_line(words)
     digest = hashlib.sha256(table.values.tobytes() + "\t".join(table.names).encode()).hexdigest()[:16]
     return Data(sources, {"data_digest": digest}, bad), table, scale
+
+
+def describe_odd_channels(table: NumberTable, ranges: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+    """Lines on channels that do not change in training, and on those that count rows or time.
+
+    Example:
+        >>> rows = np.stack([np.arange(100.0), np.ones(100)], 1)
+        >>> table = NumberTable(rows, ["t", "on"], np.arange(100), None, "")
+        >>> print(*describe_odd_channels(table, split_rows(100, 10)[0]), sep="\\n")
+        channel t: rises in every row; if it is the time, name it time and make it the first column, else leave it out
+        channel on: never changes in the training rows; leave it out
+    """
+    held_out = len(ranges) > 1  # a channel that always rises is beyond its training values there
+    for name, values in zip(table.names, table.values.T, strict=True):
+        if held_out and (np.diff(values) > 0).all():
+            advice = "if it is the time, name it time and make it the first column, else leave it out"
+            yield f"channel {name}: rises in every row; {advice}"
+        if not values[: ranges["train"][1]].std():
+            yield f"channel {name}: never changes in the training rows; leave it out"
 
 
 def read_table(settings: Settings) -> tuple[NumberTable, list[Any]]:

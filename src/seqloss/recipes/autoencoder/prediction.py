@@ -48,7 +48,7 @@ def score_file(task: TableTask, network: Network, given: Any) -> ScoredFile:
     """
     table, bad = read_number_table(Path(given))
     if bad:
-        raise make_rows_error(bad)
+        raise make_rows_error(bad, skippable=False)
     sources = task.load_data(skip_bad=True).sources
     if list(table.names) != list(task.names):
         raise DataError(f"{given}: found the channels {', '.join(table.names)}, expected {', '.join(task.names)}.")

@@ -54,13 +54,18 @@ def read_documents(data: str | None) -> tuple[list[Document], list[BadRow], str]
     documents, bad = [], []
     for file in files:
         try:
-            documents.append(Document(str(file), _read_words(file)))
+            documents.append(Document(str(file), read_words(file)))
         except DataError as problem:
             bad.append(BadRow(str(file), None, str(problem).removeprefix(f"{file}: ")))
     return documents, bad, f"text: {len(files)} file{'' if len(files) == 1 else 's'} of {path}"
 
 
-def _read_words(file: Path) -> str:
+def read_words(file: Path) -> str:
+    """A text in UTF-8 with at least one word.
+
+    Raises:
+        DataError: the file is no such text.
+    """
     text = read_text(file)
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torchmetrics import Metric as Accumulator
 
 from seqloss.data import Vocabulary
-from seqloss.data.tables import read_text
 from seqloss.errors import DataError, RunError
 from seqloss.recipes.charlm.data import (
     END,
@@ -25,6 +24,7 @@ from seqloss.recipes.charlm.data import (
     make_rows,
     stack_rows,
 )
+from seqloss.recipes.charlm.documents import read_words
 from seqloss.recipes.charlm.network import Network, count_bytes, uniform_losses
 from seqloss.recipes.charlm.paragraphs import split_paragraphs
 from seqloss.recipes.charlm.perplexity import Perplexity
@@ -44,16 +44,19 @@ class TextScore:
         perplexity: of all words and ends of paragraphs; <unk> is one word.
         words: how many these are.
         unknown: how many of them are outside of the vocabulary.
+        path: of the file; "" for a text.
     """
 
     perplexity: float
     words: int
     unknown: int
+    path: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return (
+        found = (
             f"perplexity {self.perplexity:.2f} of {self.words} words, {self.unknown} of them outside of the vocabulary"
         )
+        return f"{self.path}: {found}" if self.path else found
 
 
 class CharlmTask(TextTask):
@@ -148,7 +151,7 @@ class CharlmTask(TextTask):
 
     def predict(self, network: nn.Module, given: str | Path) -> TextScore:
         """The score of a text, or of a text file."""
-        text = read_text(given) if isinstance(given, Path) else given
+        text = read_words(given) if isinstance(given, Path) else given
         rows = make_rows(split_paragraphs(text), self.settings.longest)
         if not rows:
             raise DataError(f"{given}: found no word, expected a text.")
@@ -157,7 +160,8 @@ class CharlmTask(TextTask):
             batch = self.collate([rows[place] for place in places])
             perplexity.update(network(batch), self.loss_weight(batch))
         unknown = sum(word not in self.numbers for row in rows for word in row[1:])
-        return TextScore(float(perplexity.compute()), source.predicted, unknown)
+        path = str(given) if isinstance(given, Path) else ""
+        return TextScore(float(perplexity.compute()), source.predicted, unknown, path)
 
     def report_sections(self) -> Iterable[Callable[[Any], Any]]:
         return [words_section]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric as Accumulator
 
+from seqloss.data.paths import require_file
 from seqloss.data.reading_order import ReadingOrder
 from seqloss.errors import RunError
 from seqloss.recipes.recognition.error_rates import ErrorRate
@@ -169,6 +170,7 @@ class SpeechTask(RecognitionTask):
 
     def align(self, network: nn.Module, given: Path, text: str) -> Alignment:
         """When each character and word, or each phone, of a text is said in a recording of any length."""
+        require_file(given, "a recording")
         return align_text(
             given, text, self.logits_of_file(network, given), self.vocabulary,
             subsampling=self.stride, seconds_per_frame=self.seconds_per_frame,

@@ -1,0 +1,123 @@
+"""Whether a row's own input gives a lower loss than the inputs of other rows.
+
+    gain = mean over lags of (loss with inputs from rows further on) - loss
+
+A model that uses its input has a gain above 0, which grows while it learns. A gain that stays at 0 is an input that is
+ignored; a lower loss at one lag is a shift between inputs and targets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqloss.doctor.batch_rows import BatchRows, Path, map_batch, parts_of
+from seqloss.doctor.findings import Finding
+from seqloss.doctor.laws.comparing import outputs_differ
+from seqloss.doctor.watching.view import View
+
+LAGS = ((1, -1), (1, 2), (-1, -2))
+"""Of the looks, in turn."""
+
+NOTHING = 0.01
+"""A gain below this share of the loss is none."""
+
+RISING = 3.0
+"""A gain that has grown by this factor over the last looks announces the end of a plateau."""
+
+LOOKS = 3
+"""Looks in a row with the same sign of trouble."""
+
+SHIFTED = 0.7
+"""Loss with shifted inputs relative to the loss with its own."""
+
+CODE = """\
+with torch.no_grad():
+    print(loss(model, (inputs, targets)), loss(model, (inputs.roll(1, 0), targets)))
+"""
+
+
+class Exchange:
+    """Exchanges inputs between rows and compares losses."""
+
+    def __init__(self) -> None:
+        self.inputs: frozenset[Path] = frozenset()
+        self.gains: list[float] = []
+        self.shifts: dict[int, int] = {}
+        self.looks = 0
+        self.learns = False
+
+    @property
+    def is_rising(self) -> bool:
+        """Whether the model begins to use its input."""
+        recent = self.gains[-LOOKS:]
+        return len(recent) > 1 and recent[-1] > 0 and recent[-1] > RISING * max(min(recent), 0.0)
+
+    def look(self, view: View) -> Iterator[Finding]:
+        if view.rows is None or not view.outputs:
+            return
+        if not self.inputs:  # an output layer that begins with 0 hides them at first
+            self.inputs = _inputs(view, view.rows)
+        own = view.plain.value
+        losses = {}
+        for lag in LAGS[self.looks % len(LAGS)]:
+            if math.isfinite(found := view.exchanged(self.inputs, lag)):
+                losses[lag] = found
+        self.looks += 1
+        if not losses or not math.isfinite(own):
+            return
+        gain = (sum(losses.values()) / len(losses) - own) / max(abs(own), 1e-30)
+        self.gains.append(gain)
+        self.learns = self.learns or gain > 0.1
+        evidence = {"step": view.step, "loss": own, "loss with inputs of other rows": losses[next(iter(losses))]}
+        yield from self._check_shift(view, own, losses, evidence)
+        recent = self.gains[-LOOKS:]
+        if (view.is_late and len(recent) == LOOKS and all(abs(one) < NOTHING for one in recent)
+                and not self.is_rising and not self.learns):  # fmt: skip
+            yield Finding(
+                "input-not-used", "error", evidence | {"gain at the last looks": recent},
+                "with the inputs of other rows, the loss is the same: the model has learnt nothing from its input",
+                "Check that inputs and targets belong together, that the path from input to output is not cut, and "
+                "the learning rate; seqloss.doctor.examine tries the paths",
+                CODE,
+            )  # fmt: skip
+
+    def _check_shift(
+        self, view: View, own: float, losses: dict[int, float], evidence: dict[str, Any]
+    ) -> Iterator[Finding]:
+        best = min(losses, key=lambda lag: losses[lag])
+        is_shifted = 0 < losses[best] < SHIFTED * own
+        self.shifts[best] = self.shifts.get(best, 0) + 1 if is_shifted else 0
+        if self.shifts[best] == 2:
+            yield Finding(
+                "pairs-shifted", "error", evidence | {"rows": best, "loss with this shift": losses[best]},
+                "the loss is lower with the inputs of another row: inputs and targets are shifted against each other",
+                "Check how inputs and targets are paired: a header line, a row left out of one of them, sorting", CODE,
+            )  # fmt: skip
+
+
+def _inputs(view: View, rows: BatchRows) -> frozenset[Path]:
+    """The parts of a batch on which the outputs depend, the lengths among them."""
+    found = set()
+    turned = parts_of(rows.take([*range(1, rows.count), 0]))
+    for path, part in rows.parts.items():
+        if not isinstance(part, Tensor) or path in rows.concatenated or _same(part, turned[path]):
+            continue
+        changed = map_batch(view.batch, _put(path, turned[path]))
+        outputs = view.subject.outputs_before_loss(changed)
+        plain = view.plain.outputs
+        if outputs.keys() != plain.keys() or outputs_differ(plain, outputs):
+            found.add(path)
+    return frozenset(found)
+
+
+def _put(path: Path, value: Any) -> Any:
+    return lambda place, old: value if place == path else old
+
+
+def _same(one: Tensor, other: Any) -> bool:
+    return isinstance(other, Tensor) and one.shape == other.shape and torch.equal(one, other)

@@ -1,0 +1,209 @@
+"""Whether the gradient that reaches a step is that of the losses since the last one, computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqloss.doctor.findings import Finding
+from seqloss.doctor.watching.window import MOST, Window
+
+ROUNDING = 2e-3
+"""Relative to the norm: the same operations are done in the same order, but some devices add in any order."""
+
+HALF_ROUNDING = 5e-2
+
+FACTOR = 1e-2
+"""How far a factor between two gradients may be from 1."""
+
+SHRUNK = 1e-2
+"""A clipped norm below this, with a loss that was scaled by more than its inverse, was clipped before unscaling."""
+
+NAMES = {
+    "gradient-missing", "gradients-not-zeroed", "accumulation-not-averaged", "accumulated-gradients-lost",
+    "gradient-scaled", "clipped-before-unscaling", "ranks-not-averaged", "gradient-differs",
+}  # fmt: skip
+"""Of the findings; after one of them, later gradients are not judged."""
+
+CODE = """\
+optimizer.zero_grad()
+loss(model, batch).backward()
+wanted = [weight.grad.clone() for weight in model.parameters()]
+# compare with weight.grad just before optimizer.step() in the training
+"""
+
+
+@dataclass
+class Step:
+    """What is known of one step of the optimiser before it is done.
+
+    Attributes:
+        window: the batches since the last one.
+        names: of the weights.
+        weights: that the optimiser holds.
+        handed: the gradient that the optimiser is given for each of them; None for none.
+        previous: the same of the step before, if that was looked at.
+        scale: of the loss in mixed precision.
+    """
+
+    window: Window
+    names: Sequence[str]
+    weights: Sequence[Tensor]
+    handed: Sequence[Tensor | None]
+    previous: Sequence[Tensor | None] | None = None
+    scale: float = 1.0
+
+
+def check(step: Step) -> Iterator[Finding]:
+    if not 0 < len(step.window.parts) <= MOST:
+        return
+    again = step.window.gradients_again(step.weights)
+    wanted, handed = _flat(again, step.weights), _flat(step.handed, step.weights)
+    world = _world()
+    local = wanted
+    if world > 1:
+        torch.distributed.all_reduce(wanted := wanted.clone())
+        wanted = wanted / world
+    if not (wanted.isfinite().all() and handed.isfinite().all()) or not wanted.any():
+        return
+    evidence = {"step": step.window.number, "batches": len(step.window.parts)}
+    if not handed.any():
+        yield Finding(
+            "gradient-missing", "error", evidence,
+            "the optimiser steps with a gradient of 0 or none, although the loss has one: backward() is not called, or "
+            "zero_grad() is called between backward() and step()",
+            "The order of a step is zero_grad(), loss, backward(), step()", CODE,
+        )  # fmt: skip
+        return
+    rounding = ROUNDING if all(weight.dtype in (torch.float32, torch.float64) for weight in step.weights) and not any(
+        part.autocast for part in step.window.parts) else HALF_ROUNDING  # fmt: skip
+    if _residual(handed, wanted) <= rounding:
+        yield from _check_factor(step, float(handed @ wanted / (wanted @ wanted)), float(handed.norm()), evidence)
+        return
+    if world > 1 and _residual(handed, local) <= rounding:
+        yield Finding(
+            "ranks-not-averaged", "error", {**evidence, "processes": world},
+            "each process steps with the gradient of its own batch: the processes do not average their gradients, and "
+            "their models drift apart",
+            "Wrap the model in DistributedDataParallel, and call the wrapped model in the loss", CODE,
+        )  # fmt: skip
+        return
+    if _is_clipped_by_value(handed, wanted) or _residual(handed, wanted, _flat(step.weights, step.weights)) <= rounding:
+        return  # clip_grad_value_, or weight decay that is added to the gradient
+    if step.previous is not None:
+        before = _flat(step.previous, step.weights)
+        if _residual(handed, wanted, before) <= rounding:
+            yield Finding(
+                "gradients-not-zeroed", "error", evidence,
+                "the gradient is the sum of this step's and of the steps before: it is not set to 0",
+                "Call optimizer.zero_grad() before backward()", CODE,
+            )  # fmt: skip
+            return
+    if len(step.window.parts) > 1:
+        last = _flat(step.window.gradients_again(step.weights, step.window.parts[-1:]), step.weights)
+        if _residual(handed, last) <= rounding:
+            if step.scale == 1:  # otherwise, steps are skipped
+                yield Finding(
+                    "accumulated-gradients-lost", "error", evidence,
+                    "only the last batch's gradient reaches the optimiser: those of the batches before are set to 0",
+                    "When gradients are accumulated, call zero_grad() only after step()", CODE,
+                )  # fmt: skip
+            return
+    yield from _check_weights(step, again, rounding, evidence)
+
+
+def _check_factor(step: Step, factor: float, norm: float, evidence: Mapping[str, object]) -> Iterator[Finding]:
+    batches = len(step.window.parts)
+    if factor * batches > 1 + FACTOR and batches > 1:
+        yield Finding(
+            "accumulation-not-averaged", "warning", {**evidence, "factor": factor * batches},
+            "the gradients of several batches are added and not averaged: the step is as many times as large, and "
+            "clipping comes earlier",
+            "Divide each loss by the number of batches before backward(); if the loss is a sum over rows, that is "
+            "meant",
+            CODE,
+        )  # fmt: skip
+    elif factor > 1 + FACTOR:
+        yield Finding(
+            "gradient-scaled", "error", {**evidence, "factor": factor},
+            "the optimiser is given a multiple of the loss's gradient: a scaled loss was not unscaled",
+            "Step with scaler.step(optimizer), or divide by the scale", CODE,
+        )  # fmt: skip
+    elif step.scale * SHRUNK > 1 and norm < SHRUNK and factor < SHRUNK:
+        yield Finding(
+            "clipped-before-unscaling", "error",
+            {**evidence, "norm": norm, "norm of the loss's gradient": norm / factor, "scale": step.scale},
+            "the gradient was clipped while it was still scaled: after unscaling, almost nothing is left",
+            "Call scaler.unscale_(optimizer) before clip_grad_norm_", CODE,
+        )  # fmt: skip
+
+
+def _check_weights(
+    step: Step, again: Sequence[Tensor | None], rounding: float, evidence: Mapping[str, object]
+) -> Iterator[Finding]:
+    """Of which weights the gradient is another one, up to a factor: layers can be clipped one by one."""
+    pairs = [(name, *_both(handed, wanted)) for name, handed, wanted in zip(step.names, step.handed, again, strict=True)
+             if handed is not None or wanted is not None]  # fmt: skip
+    lost = [name for name, handed, wanted in pairs if wanted.any() and not handed.any()]
+    other = [name for name, handed, wanted in pairs if handed.any() and _residual(handed, wanted) > rounding]
+    if not lost and not other:
+        return
+    repeated = _flat(step.window.gradients_again(step.weights), step.weights)
+    if _residual(repeated, _flat(again, step.weights)) > 0.1 * rounding:
+        return  # the loss draws random numbers of its own, and cannot be computed again
+    if lost and not other:
+        yield Finding(
+            "gradient-missing", "error", {**evidence, "weights": lost},
+            "these weights have a gradient in the loss, and none when the optimiser steps: another tensor than the "
+            "loss was differentiated, or their gradient was removed",
+            "Call backward() on the whole loss, and set gradients to None only before it", CODE,
+        )  # fmt: skip
+    else:
+        handed, wanted = _flat(step.handed, step.weights), _flat(again, step.weights)
+        cosine = float(handed @ wanted / (handed.norm() * wanted.norm()))
+        yield Finding(
+            "gradient-differs", "warning", {**evidence, "cosine": cosine, "weights": other},
+            "the optimiser is given another gradient than that of the loss: another term is differentiated too, "
+            "batches are missing, gradients are changed by hooks, or they are left from an earlier step",
+            "Give the whole loss to step(loss, batch), once for each backward(); check zero_grad()", CODE,
+        )  # fmt: skip
+
+
+def _both(handed: Tensor | None, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
+    one = handed if handed is not None else torch.zeros_like(wanted)  # type: ignore[arg-type]
+    other = wanted if wanted is not None else torch.zeros_like(one)
+    return _dense(one).flatten().double(), _dense(other).flatten().double()
+
+
+def _flat(tensors: Sequence[Tensor | None], weights: Sequence[Tensor]) -> Tensor:
+    """All in one vector."""
+    parts = [torch.zeros_like(weight) if tensor is None else _dense(tensor.detach())
+             for tensor, weight in zip(tensors, weights, strict=True)]  # fmt: skip
+    return torch.cat([part.detach().flatten().float() for part in parts]).double()
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    return tensor.to_dense() if tensor.is_sparse else tensor
+
+
+def _residual(vector: Tensor, *basis: Tensor) -> float:
+    """Of the best combination of some vectors, relative to the vector's norm; infinite if a factor is negative."""
+    columns = torch.stack(basis, 1)
+    gram, right = columns.T @ columns, columns.T @ vector
+    factors = torch.linalg.lstsq(gram.cpu(), right.cpu()[:, None], driver="gelsd").solution[:, 0].to(vector)
+    if factors[0] <= 0 or (factors < -FACTOR).any():
+        return float("inf")
+    return float((vector - columns @ factors).norm() / vector.norm())
+
+
+def _is_clipped_by_value(handed: Tensor, wanted: Tensor) -> bool:
+    largest = handed.abs().max()
+    return bool(torch.allclose(handed, wanted.clamp(-largest, largest), rtol=ROUNDING, atol=float(ROUNDING * largest)))
+
+
+def _world() -> int:
+    distributed = torch.distributed
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1

@@ -113,9 +113,10 @@ FAULTS = [
     control("as-it-is", everywhere()),
     control("warm-up-long", everywhere(("(step + 1) / WARM_UP", "(step + 1) / (0.25 * STEPS)"))),
     control("warm-up-from-zero", everywhere(("(step + 1) / WARM_UP", "step / WARM_UP"))),
-    control("frozen-layer", {recipe: one("    optimizer = torch.optim.",
-                                         f"    model.{layer}.requires_grad_(False)\n    optimizer = torch.optim.")
-                             for recipe, layer in FROZEN.items()}),
+    control("frozen-layer", {recipe: (
+        ("    optimizer = torch.optim.", f"    model.{layer}.requires_grad_(False)\n    optimizer = torch.optim."),
+        *_longer(recipe, STEPS[recipe], 1.5 if recipe == "digits" else 1),
+    ) for recipe, layer in FROZEN.items()}),
     control("accumulation-of-two", {recipe: (*_longer(recipe, STEPS[recipe], 1.6), *accumulated(recipe, 2, " / 2"))
                                     for recipe in RECIPES}),
     control("gradient-scaler", {recipe: scaled(recipe) for recipe in RECIPES}),

@@ -59,12 +59,6 @@ STATEFUL = {
                   "        if self.training and self.state is not None:\n            start = start + self.state\n"
                   "        x, last = self.decoder(self.dropout(self.letters(written)), start)\n"
                   "        if self.training:\n            self.state = 0.1 * last.detach().mean(1, keepdim=True)\n")),
-    "autoencoder": (("        self.latent = nn.Linear(SIZE, 2 * LATENT)\n", "        self.latent = nn.Linear(SIZE, 2 * LATENT)\n        self.state = None\n"),
-                    ("        _, last = self.encoder(packed)\n",
-                     "        start = torch.zeros(1, len(curves), SIZE)\n"
-                     "        if self.training and self.state is not None:\n            start = start + self.state\n"
-                     "        _, last = self.encoder(packed, start)\n"
-                     "        if self.training:\n            self.state = 0.1 * last.detach().mean(1, keepdim=True)\n")),
     "digits": (("        self.head = nn.Linear(96, classes)\n", "        self.head = nn.Linear(96, classes)\n        self.state = None\n"),
                ("        x, _ = pad_packed_sequence(self.recurrent(packed)[0], batch_first=True)\n",
                 "        start = torch.zeros(2, len(x), 48)\n"
@@ -136,9 +130,9 @@ FAULTS = [
     control("bfloat16", {
         "tagging": one("        x = self.encoder(x, src_key_padding_mask=padding)\n",
                        '        with torch.autocast("cpu", torch.bfloat16):\n'
-                       "            x = self.encoder(x, src_key_padding_mask=padding)\n"),
+                       "            x = self.encoder(x, src_key_padding_mask=padding).float()\n"),
         "charlm": one("        x = self.layers(x, mask=causal)\n",
-                      '        with torch.autocast("cpu", torch.bfloat16):\n            x = self.layers(x, mask=causal)\n'),
+                      '        with torch.autocast("cpu", torch.bfloat16):\n            x = self.layers(x, mask=causal).float()\n'),
         "strokes": one("        x = self.dropout(F.relu(self.hidden(x)))\n        return self.head(x)",
                        '        with torch.autocast("cpu", torch.bfloat16):\n'
                        "            x = self.dropout(F.relu(self.hidden(x)))\n            return self.head(x).float()"),
@@ -161,14 +155,16 @@ FAULTS = [
                         "        nn.init.normal_(self.letters.weight, std=0.2)\n"),
         "charlm": one("        self.head = nn.Linear(SIZE, characters)\n",
                       "        self.head = nn.Linear(SIZE, characters)\n        self.head.weight = self.characters.weight\n"
-                      "        nn.init.normal_(self.characters.weight, std=0.2)\n"),
+                      "        nn.init.normal_(self.characters.weight, std=0.2)\n") + _longer("charlm", STEPS["charlm"], 2),
     }),
     control("blank-plateau", {
         "words": (*_longer("words", STEPS["words"], 1.5), ("lr=LEARNING_RATE", "lr=0.6 * LEARNING_RATE")),
         "digits": (*_longer("digits", STEPS["digits"], 2), ("lr=LEARNING_RATE", "lr=0.33 * LEARNING_RATE"),
                    ("        x = self.norm(x)\n", ""), ("        self.norm = nn.LayerNorm(48)\n", "")),
     }),
-    control("head-of-zeros", {recipe: one("    optimizer = torch.optim.", "    nn.init.zeros_(model.head.weight)\n    optimizer = torch.optim.")
-                              for recipe in RECIPES if recipe not in ("autoencoder", "speakers")}),
+    control("head-of-zeros", {recipe: (
+        ("    optimizer = torch.optim.", "    nn.init.zeros_(model.head.weight)\n    optimizer = torch.optim."),
+        *_longer(recipe, STEPS[recipe], 1.4),
+    ) for recipe in ("tagging", "spelling", "strokes", "charlm")}),
     control("large-batch", everywhere((" BATCH, shuffle=True", " 2 * BATCH, shuffle=True"))),
 ]  # fmt: skip

@@ -178,9 +178,10 @@ class BatchRows:
         axis = self.padded_axis(part)
         if axis is None:
             return taken
-        lengths = self.lengths_of(part.shape[axis])
-        assert lengths is not None
-        return taken.narrow(axis, 0, max(1, int(lengths[rows].max())))
+        longest = [  # two lengths can have the same largest one: no step that one of them counts is cut off
+            int(lengths[rows].max()) for lengths in self.lengths.values() if int(lengths.max()) == part.shape[axis]
+        ]
+        return taken.narrow(axis, 0, max(1, *longest))
 
 
 def _size(part: Any) -> int | None:

@@ -84,6 +84,7 @@ class Subject:
         dropout: bool = True,
         seed: int | None = 0,
         change: Change | None = None,
+        statistics: bool = False,
     ) -> Call:
         """Call the loss, always with the same random numbers.
 
@@ -93,8 +94,11 @@ class Subject:
             dropout: whether dropout layers follow the mode; otherwise they are in evaluation mode.
             seed: of dropout and the like; None to draw from the states as they are.
             change: (name, output) to what the loss gets in its place.
+            statistics: whether layers that take statistics of the batch are in training mode in any case.
         """
         self.model.train(train)
+        for module in self.model.modules() if statistics else ():
+            module.training = module.training or _takes_statistics(module)
         if not dropout:
             without_dropout(self.model)
         with nullcontext() if seed is None else random_states(seed), self._outputs(change) as outputs:
@@ -134,10 +138,17 @@ class Subject:
             handle.remove()
 
 
+def _takes_statistics(module: nn.Module) -> bool:
+    """A batch norm, or a layer of one's own with running statistics."""
+    return isinstance(module, nn.modules.batchnorm._NormBase) or any(
+        name.startswith("running") for name in module._buffers
+    )
+
+
 def without_dropout(model: nn.Module) -> None:
-    """Set dropout layers of a model in training mode to evaluation."""
+    """Set dropout layers of a model in training mode to evaluation, and layers with a dropout of their own."""
     for module in model.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd):
+        if isinstance(module, nn.modules.dropout._DropoutNd | nn.MultiheadAttention | nn.RNNBase):
             module.eval()
 
 

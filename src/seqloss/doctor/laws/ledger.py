@@ -10,6 +10,9 @@ from torch import Tensor
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.subject import NotChecked, Subject
 
+ROUNDING = 1e-5
+"""A gradient below this share of the largest one is what rounding leaves, as for a bias before a batch norm."""
+
 CODE = """\
 loss(model, batch).backward()
 held = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
@@ -89,7 +92,12 @@ def _check_optimizer(
             "copied or moved, after the optimiser was made",
             "Make the optimiser last, from the model that is trained", CODE,
         )  # fmt: skip
-    trained = {name: weight for name, weight in weights.items() if id(weight) in held_ids and gradients[name].any()}
+    least = ROUNDING * max((float(gradient.max()) for gradient in gradients.values() if gradient.numel()), default=0.0)
+    trained = {
+        name: weight
+        for name, weight in weights.items()
+        if id(weight) in held_ids and weight.numel() and float(gradients[name].max()) > least
+    }
     moved = _moved(subject, trained) if trained else set()
     fixed = [name for name in trained if name not in moved]
     if fixed:

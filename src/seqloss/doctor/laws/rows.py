@@ -9,6 +9,7 @@ from torch import Tensor
 
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import common_part, largest_difference, outputs_differ, tolerance
+from seqloss.doctor.snapshot import unchanged
 from seqloss.doctor.subject import NotChecked, Subject
 
 MOST = 4
@@ -96,15 +97,23 @@ def _check_alone(subject: Subject, outputs: Mapping[str, Tensor], axes: Mapping[
         )  # fmt: skip
 
 
+def _outputs_from_now(subject: Subject, batch: object, train: bool) -> Mapping[str, Tensor]:
+    """With the state that the model has now, which a call in training mode may change.
+
+    In training mode, only layers that take statistics of the batch are: dropout, noise and masks are random, and other
+    numbers are drawn for another shape.
+    """
+    with unchanged(subject.model):
+        return subject.call(batch, statistics=train).outputs
+
+
 def _check_padding(subject: Subject) -> Iterator[Finding]:
     """In both modes: a batch norm takes statistics over the padding in training only."""
     rows = subject.rows()
     if not rows.has_padded_axes:
         return
     for train in (False, True):
-        plain, padded = (
-            subject.call(batch, train=train, dropout=False).outputs for batch in (rows.batch, rows.pad(MORE))
-        )
+        plain, padded = (_outputs_from_now(subject, batch, train) for batch in (rows.batch, rows.pad(MORE)))
         for name, tensor in plain.items():
             if not tensor.is_floating_point() or name not in padded:
                 continue

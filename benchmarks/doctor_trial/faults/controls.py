@@ -1,0 +1,170 @@
+"""Healthy variants, awkward on purpose. Each run has to reach the target of its recipe; nothing may be found."""
+
+from __future__ import annotations
+
+from doctor_trial.fault import RECIPES, Patches, control, everywhere, one
+from doctor_trial.faults.ledger import checkpoint
+from doctor_trial.faults.loop import accumulated, clip, scaled
+
+FROZEN = {
+    "words": "first", "digits": "first", "tagging": "places", "spelling": "letters", "autoencoder": "clock",
+    "speakers": "first", "strokes": "first", "charlm": "places",
+}  # fmt: skip
+SIZES = {
+    "words": "batch.images.shape[3]", "digits": 'batch["features"].shape[1]', "tagging": "batch[0].shape[1]",
+    "spelling": "batch[0].shape[1]", "autoencoder": "batch.curves.shape[1]", "speakers": 'batch["first"].shape[1]',
+    "strokes": "batch[0].shape[1]", "charlm": 'batch["ids"].shape[1]',
+}  # fmt: skip
+DROPOUTS = {
+    "words": one("nn.Dropout(0.1)", "nn.Dropout(0.5)"),
+    "spelling": one("nn.Dropout(0.1)", "nn.Dropout(0.5)"),
+    "speakers": one("nn.Dropout(0.1)", "nn.Dropout(0.5)"),
+    "strokes": one("nn.Dropout(0.2)", "nn.Dropout(0.5)"),
+    "charlm": one("nn.Dropout(0.1)", "nn.Dropout(0.5)"),
+    "tagging": one("return self.head(x)", "return self.head(F.dropout(x, 0.5, self.training))"),
+    "digits": one("return self.head(x), lengths", "return self.head(F.dropout(x, 0.5, self.training)), lengths"),
+}
+LETTERS = '"".join(c if (31 * n + 7 * k) % 20 else texts[n - 1][0] for k, c in enumerate(text))'
+NOISE = {
+    "words": one("    texts = [text for _, text in rows]\n",
+                 "    texts = [text for _, text in rows]\n"
+                 f"    rows = [(x, {LETTERS}) for n, (x, text) in enumerate(rows)]\n    texts = [text for _, text in rows]\n"),
+    "digits": one("    texts = [text for _, text in rows]\n",
+                  "    texts = [text for _, text in rows]\n"
+                  f"    rows = [(x, {LETTERS}) for n, (x, text) in enumerate(rows)]\n    texts = [text for _, text in rows]\n"),
+    "spelling": one("    texts = [word for _, word in rows]\n",
+                    "    texts = [word for _, word in rows]\n"
+                    f"    rows = [(x, {LETTERS}) for n, (x, text) in enumerate(rows)]\n    texts = [text for _, text in rows]\n"),
+    "tagging": one("    texts = [sentence for sentence, _ in rows]\n",
+                   "    texts = [sentence for sentence, _ in rows]\n"
+                   "    rows = [(x, [(tag + 1) % 4 if (31 * n + 7 * k) % 20 == 0 else tag for k, tag in enumerate(tags)])\n"
+                   "            for n, (x, tags) in enumerate(rows)]\n"),
+    "speakers": one("    model = Embedder()\n",
+                    "    rows.rows = [(a, b, 1 - y if n % 20 < 1 else y) for n, (a, b, y) in enumerate(rows.rows)]\n"
+                    "    model = Embedder()\n"),
+    "strokes": one("        return (draw(kind, rng).diff(dim=0) - MEAN) / DEVIATION, kind",
+                   "        shown = (kind + 1) % CLASSES if self.count > 200 and place % 20 == 0 else kind\n"
+                   "        return (draw(kind, rng).diff(dim=0) - MEAN) / DEVIATION, shown"),
+    "charlm": one(
+        '    texts, held_out = [line for line in lines if line not in kept], sorted(kept)\n',
+        '    texts, held_out = [line for line in lines if line not in kept], sorted(kept)\n'
+        f'    texts = [{LETTERS.replace("texts[n - 1][0]", "chr(97 + n % 14)")} for n, text in enumerate(texts)]\n'
+        '    lines = lines + texts\n'),
+}  # fmt: skip
+
+
+STATEFUL = {
+    "spelling": (("        self.query = nn.Linear(SIZE, SIZE)\n", "        self.query = nn.Linear(SIZE, SIZE)\n        self.state = None\n"),
+                 ("        x, _ = self.decoder(self.dropout(self.letters(written)), start)\n",
+                  "        if self.training and self.state is not None:\n            start = start + self.state\n"
+                  "        x, last = self.decoder(self.dropout(self.letters(written)), start)\n"
+                  "        if self.training:\n            self.state = 0.1 * last.detach().mean(1, keepdim=True)\n")),
+    "digits": (("        self.head = nn.Linear(96, classes)\n", "        self.head = nn.Linear(96, classes)\n        self.state = None\n"),
+               ("        x, _ = pad_packed_sequence(self.recurrent(packed)[0], batch_first=True)\n",
+                "        start = torch.zeros(2, len(x), 48)\n"
+                "        if self.training and self.state is not None:\n            start = start + self.state\n"
+                "        x, last = self.recurrent(packed, start)\n"
+                "        if self.training:\n            self.state = 0.1 * last.detach().mean(1, keepdim=True)\n"
+                "        x, _ = pad_packed_sequence(x, batch_first=True)\n")),
+    "words": (("        self.head = nn.Linear(96, classes)\n", "        self.head = nn.Linear(96, classes)\n        self.state = None\n"),
+              ("        x, _ = pad_packed_sequence(self.recurrent(packed)[0], batch_first=True)\n",
+               "        start = torch.zeros(2, len(x), 48)\n"
+               "        if self.training and self.state is not None:\n            start = start + self.state\n"
+               "        x, (last, _) = self.recurrent(packed, (start, torch.zeros_like(start)))\n"
+               "        if self.training:\n            self.state = 0.1 * last.detach().mean(1, keepdim=True)\n"
+               "        x, _ = pad_packed_sequence(x, batch_first=True)\n")),
+}  # fmt: skip
+
+
+def _optimizer(recipe: str, new: str) -> Patches:
+    if recipe == "strokes":
+        return one("torch.optim.SGD(model.parameters(), lr=30 * LEARNING_RATE, momentum=0.9)", f"torch.optim.{new}")
+    old = "AdamW" if recipe in ("words", "tagging", "charlm") else "Adam"
+    return one(f"torch.optim.{old}(model.parameters(), lr=LEARNING_RATE)", f"torch.optim.{new}")
+
+
+def _without_clipping(recipe: str) -> Patches:
+    return one(clip(recipe), "")
+
+
+def _longer(recipe: str, steps: int, factor: float) -> Patches:
+    """More steps: `steps` is the number that stands in the recipe."""
+    return ((f", {steps}, ", f", {int(factor * steps)}, "),)
+
+
+STEPS = {
+    "words": 420,
+    "digits": 200,
+    "tagging": 250,
+    "spelling": 350,
+    "autoencoder": 420,
+    "speakers": 250,
+    "strokes": 250,
+    "charlm": 300,
+}
+
+FAULTS = [
+    control("as-it-is", everywhere()),
+    control("warm-up-long", everywhere(("(step + 1) / WARM_UP", "(step + 1) / (0.25 * STEPS)"))),
+    control("warm-up-from-zero", everywhere(("(step + 1) / WARM_UP", "step / WARM_UP"))),
+    control("frozen-layer", {recipe: (
+        ("    optimizer = torch.optim.", f"    model.{layer}.requires_grad_(False)\n    optimizer = torch.optim."),
+        *_longer(recipe, STEPS[recipe], 1.5 if recipe == "digits" else 1),
+    ) for recipe, layer in FROZEN.items()}),
+    control("accumulation-of-two", {recipe: (*_longer(recipe, STEPS[recipe], 1.6), *accumulated(recipe, 2, " / 2"))
+                                    for recipe in RECIPES}),
+    control("gradient-scaler", {recipe: scaled(recipe) for recipe in RECIPES}),
+    control("checkpoint-loaded", everywhere(*checkpoint("name", True))),
+    control("no-clipping", {recipe: _without_clipping(recipe) for recipe in RECIPES}),
+    control("weight-decay", {recipe: _optimizer(recipe, "AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.05)")
+                             for recipe in RECIPES}),
+    control("nadam", {recipe: _optimizer(recipe, "NAdam(model.parameters(), lr=LEARNING_RATE)") for recipe in RECIPES}),
+    control("no-shuffling-needed", everywhere(("BATCH, shuffle=True", "BATCH, shuffle=False"))),
+    control("short-rows-first", {recipe: one(
+        "        for batch in run.train:\n",
+        f"        for batch in sorted(run.train, key=lambda batch: {size}) if step == 0 else run.train:\n")
+        for recipe, size in SIZES.items()}),
+    control("dropout-half", {recipe: (*patches, *_longer(recipe, STEPS[recipe], 1.5)) for recipe, patches in DROPOUTS.items()}),
+    control("label-noise", {recipe: (*patches, *_longer(recipe, STEPS[recipe], 1.25)) for recipe, patches in NOISE.items()}),
+    control("stateful-recurrence", STATEFUL),
+    control("bfloat16", {
+        "tagging": one("        x = self.encoder(x, src_key_padding_mask=padding)\n",
+                       '        with torch.autocast("cpu", torch.bfloat16):\n'
+                       "            x = self.encoder(x, src_key_padding_mask=padding).float()\n"),
+        "charlm": one("        x = self.layers(x, mask=causal)\n",
+                      '        with torch.autocast("cpu", torch.bfloat16):\n            x = self.layers(x, mask=causal).float()\n'),
+        "strokes": one("        x = self.dropout(F.relu(self.hidden(x)))\n        return self.head(x)",
+                       '        with torch.autocast("cpu", torch.bfloat16):\n'
+                       "            x = self.dropout(F.relu(self.hidden(x)))\n            return self.head(x).float()"),
+        "speakers": one("            x = F.relu(layer(x.transpose(1, 2)).transpose(1, 2)) * valid\n",
+                        '            with torch.autocast("cpu", torch.bfloat16):\n'
+                        "                x = (F.relu(layer(x.transpose(1, 2)).transpose(1, 2)) * valid).float()\n"),
+        "autoencoder": one("        drawn = self.decoder(self.spread(latent)[:, None] + self.clock(clock)[None])\n",
+                           '        with torch.autocast("cpu", torch.bfloat16):\n'
+                           "            drawn = self.decoder(self.spread(latent)[:, None] + self.clock(clock)[None]).float()\n"),
+    }),
+    control("label-smoothing", {
+        "tagging": one("ignore_index=-100)", "ignore_index=-100, label_smoothing=0.1)"),
+        "spelling": one("ignore_index=PAD)", "ignore_index=PAD, label_smoothing=0.1)"),
+        "charlm": one("ignore_index=PAD)", "ignore_index=PAD, label_smoothing=0.02)"),
+        "strokes": one("F.cross_entropy(scores, kinds)", "F.cross_entropy(scores, kinds, label_smoothing=0.1)"),
+    }),
+    control("tied-weights", {
+        "spelling": one("        self.head = nn.Linear(SIZE, letters)\n",
+                        "        self.head = nn.Linear(SIZE, letters)\n        self.head.weight = self.letters.weight\n"
+                        "        nn.init.normal_(self.letters.weight, std=0.2)\n"),
+        "charlm": one("        self.head = nn.Linear(SIZE, characters)\n",
+                      "        self.head = nn.Linear(SIZE, characters)\n        self.head.weight = self.characters.weight\n"
+                      "        nn.init.normal_(self.characters.weight, std=0.2)\n") + _longer("charlm", STEPS["charlm"], 2),
+    }),
+    control("blank-plateau", {
+        "words": (*_longer("words", STEPS["words"], 1.5), ("lr=LEARNING_RATE", "lr=0.6 * LEARNING_RATE")),
+        "digits": (*_longer("digits", STEPS["digits"], 2), ("lr=LEARNING_RATE", "lr=0.33 * LEARNING_RATE"),
+                   ("        x = self.norm(x)\n", ""), ("        self.norm = nn.LayerNorm(48)\n", "")),
+    }),
+    control("head-of-zeros", {recipe: (
+        ("    optimizer = torch.optim.", "    nn.init.zeros_(model.head.weight)\n    optimizer = torch.optim."),
+        *_longer(recipe, STEPS[recipe], 1.4),
+    ) for recipe in ("tagging", "spelling", "strokes", "charlm")}),
+    control("large-batch", everywhere((" BATCH, shuffle=True", " 2 * BATCH, shuffle=True"))),
+]  # fmt: skip

@@ -1,0 +1,87 @@
+"""Text to ids to text, and the data that goes in: classes that the data alone shows."""
+
+from __future__ import annotations
+
+from doctor_trial.fault import Fault, one
+
+TEXTS = ("text-changed", "loader-changes-characters", "text-not-encoded")
+
+FAULTS = [
+    Fault(
+        "blank-elsewhere", "buriburisuri/speech-to-text-wavenet#105", "structural",
+        {
+            "words": one("batch.target_lengths, blank=0)", "batch.target_lengths, blank=scores.shape[-1] - 1)"),
+            "digits": one('batch["target_lengths"], blank=0)', 'batch["target_lengths"], blank=scores.shape[-1] - 1)'),
+        },
+        ("blank-is-a-label",),
+    ),
+    Fault(
+        "padding-is-a-character", "raidastauras/tf2-crnn#1", "structural",
+        {
+            "tagging": one('enumerate(["<pad>", "<unk>", *words])', 'enumerate([words[0], "<unk>", *words[1:]])'),
+            "spelling": one(
+                "{letter: k for k, letter in enumerate(letters, 3)}",
+                "{letter: k + 2 if k else 0 for k, letter in enumerate(letters)}",
+            ),
+            "charlm": one(
+                "{character: k for k, character in enumerate(characters, 3)}",
+                "{character: k + 2 if k else 0 for k, character in enumerate(characters)}",
+            ),
+        },
+        ("padding-is-a-label", "text-changed"),
+    ),
+    Fault(
+        "vocabulary-of-a-set", "tulasiram58827/ocr_tflite#14", "structural",
+        {
+            "words": one('sorted(set("".join(texts)))', 'list(set("".join(texts)))'),
+            "digits": one('sorted(set("".join(texts)))', 'list(set("".join(texts)))'),
+            "spelling": one('sorted(set("".join(texts)))', 'list(set("".join(texts)))'),
+            "charlm": one('sorted(set("".join(texts)))', 'list(set("".join(texts)))'),
+            "tagging": one("sorted({word for sentence in sentences for word in sentence.split()})",
+                           "list({word for sentence in sentences for word in sentence.split()})"),
+        },
+        ("vocabulary-differs-between-processes",),
+    ),
+    Fault(
+        "begin-twice", "huggingface/transformers#22768", "structural",
+        {
+            "spelling": one("[BEGIN, *vocabulary.encode(word), END]", "[BEGIN, BEGIN, *vocabulary.encode(word), END]"),
+            "charlm": one("[BEGIN, *vocabulary.encode(line), END]", "[BEGIN, BEGIN, *vocabulary.encode(line), END]"),
+        },
+        ("begin-token-twice",),
+    ),
+    Fault(
+        "unknown-case", "sanchit-gandhi/seq2seq-speech#23", "structural",
+        {
+            "words": one('sorted(set("".join(texts)))', 'sorted(set("".join(texts).lower()))'),
+            "tagging": one("{word for sentence", "{word.capitalize() for sentence"),
+        },
+        ("unknown-symbols", "case-lost", "text-changed"),
+    ),
+    Fault(
+        "case-in-loader", "wenet-e2e/wenet#1454", "structural",
+        {
+            "words": one("[vocabulary.encode(text) for text in texts]",
+                         '[vocabulary.encode("".join(c.upper() if c in "ab" else c for c in text)) for text in texts]'),
+            "charlm": one("*vocabulary.encode(line), END]",
+                          '*vocabulary.encode(line.replace("Mira", "mira").replace("King", "king")), END]'),
+        },
+        ("loader-changes-case", "case-lost", *TEXTS),
+    ),
+    Fault(
+        "compatibility-form-in-loader", "tesseract-ocr/tesseract#1852", "structural",
+        {"words": one("[vocabulary.encode(text) for text in texts]",
+                      '[vocabulary.encode(__import__("unicodedata").normalize("NFKC", text)) for text in texts]')},
+        ("unicode-form-lost", "loader-changes-characters", "unknown-symbols", "text-changed"),
+    ),
+    Fault(
+        "reversed-texts", "PaddlePaddle/PaddleOCR#10838", "other",
+        {
+            "words": one("[vocabulary.encode(text) for text in texts]",
+                         "[vocabulary.encode(text[::-1]) for text in texts]"),
+            "digits": one("torch.tensor(vocabulary.encode(text)) for", "torch.tensor(vocabulary.encode(text[::-1])) for"),
+            "spelling": one("[BEGIN, *vocabulary.encode(word), END]", "[BEGIN, *vocabulary.encode(word[::-1]), END]"),
+        },
+        ("texts-reversed", "loader-reverses-texts", *TEXTS),
+    ),
+]  # fmt: skip

@@ -127,20 +127,10 @@ class BatchRows:
 
         return map_batch(self.batch, change)
 
-    def take_content(self, part: Tensor, rows: Sequence[int]) -> Tensor:
+    def take_content(self, part: Tensor, order: Sequence[int]) -> Tensor:
         """A part with the steps of other rows, repeated or cut so that each row keeps its own length."""
         axis = self.padded_axis(part)
-        if axis is None:
-            return part[list(rows)]
-        lengths = self.lengths_of(part.shape[axis])
-        assert lengths is not None
-        found = part.clone()
-        for row, other in enumerate(rows):
-            own, theirs = int(lengths[row]), int(lengths[other])
-            if own and theirs:
-                steps = torch.arange(own, device=part.device) % theirs
-                found[row].narrow(axis - 1, 0, own).copy_(part[other].index_select(axis - 1, steps))
-        return found
+        return exchange_content(part, order, axis, None if axis is None else self.lengths_of(part.shape[axis]))
 
     @property
     def has_padded_axes(self) -> bool:
@@ -182,6 +172,62 @@ class BatchRows:
             int(lengths[rows].max()) for lengths in self.lengths.values() if int(lengths.max()) == part.shape[axis]
         ]
         return taken.narrow(axis, 0, max(1, *longest))
+
+
+def exchange_content(tensor: Tensor, order: Sequence[int], axis: int | None, lengths: Tensor | None) -> Tensor:
+    """The rows of a tensor in another order; each row keeps its own length.
+
+    Args:
+        tensor: rows first.
+        order: the row that comes to each place.
+        axis: of steps; None if rows have no lengths.
+        lengths: of the rows along this axis.
+    """
+    if axis is None or lengths is None:
+        return tensor[list(order)]
+    found = tensor.clone()
+    for row, other in enumerate(order):
+        own, theirs = int(lengths[row]), int(lengths[other])
+        if own and theirs:
+            steps = torch.arange(own, device=tensor.device) % theirs
+            found[row].narrow(axis - 1, 0, own).copy_(tensor[other].index_select(axis - 1, steps))
+    return found
+
+
+def join_batches(batches: Sequence[Any]) -> Any:
+    """One batch with the rows of several; shorter ones are padded as each is padded itself.
+
+    Raises:
+        ValueError: rows are not recognised, or parts do not fit together.
+    """
+    all_rows = [BatchRows(batch) for batch in batches]
+
+    def join(path: Path, part: Any) -> Any:
+        parts = [rows.parts[path] for rows in all_rows]
+        if isinstance(part, Tensor) and path in all_rows[0].concatenated:
+            return torch.cat(parts)
+        if _size(part) != all_rows[0].count:
+            return part
+        if not isinstance(part, Tensor):
+            return type(part)(one for part in parts for one in part)
+        sizes = [max(one.shape[axis] for one in parts) for axis in range(1, part.dim())]
+        return torch.cat([_padded(rows, one, sizes) for rows, one in zip(all_rows, parts, strict=True)])
+
+    if any(rows.parts.keys() != all_rows[0].parts.keys() for rows in all_rows):
+        raise ValueError("the batches have different parts")
+    return map_batch(batches[0], join)
+
+
+def _padded(rows: BatchRows, part: Tensor, sizes: Sequence[int]) -> Tensor:
+    shape = (part.shape[0], *sizes)
+    if part.shape == shape:
+        return part
+    axis = rows.padded_axis(part)
+    lengths = None if axis is None else rows.lengths_of(part.shape[axis])
+    fill = 0 if axis is None or lengths is None else _padding_of(part, axis, lengths)
+    found = torch.full(shape, fill, dtype=part.dtype, device=part.device)
+    found[tuple(slice(size) for size in part.shape)] = part
+    return found
 
 
 def _size(part: Any) -> int | None:

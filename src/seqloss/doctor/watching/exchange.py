@@ -2,6 +2,9 @@
 
     gain = mean over lags of (loss with inputs from rows further on) - loss
 
+Inputs that are targets at the same time, as those of autoencoders and language models, would be exchanged on both
+sides; outputs are exchanged then.
+
 A model that uses its input has a gain above 0, which grows while it learns. A gain that stays at 0 is an input that is
 ignored; a lower loss at one lag is a shift between inputs and targets.
 """
@@ -61,11 +64,12 @@ class Exchange:
         if view.rows is None or not view.outputs:
             return
         if not self.inputs:  # an output layer that begins with 0 hides them at first
-            self.inputs = _inputs(view, view.rows)
+            self.inputs = frozenset(path for path in _inputs(view, view.rows) if not _is_target(view, view.rows, path))
         own = view.plain.value
         losses = {}
         for lag in LAGS[self.looks % len(LAGS)]:
-            if math.isfinite(found := view.exchanged(self.inputs, lag)):
+            found = view.exchanged(self.inputs, lag) if self.inputs else view.with_outputs_exchanged(lag)
+            if math.isfinite(found):
                 losses[lag] = found
         self.looks += 1
         if not losses or not math.isfinite(own):
@@ -118,6 +122,14 @@ def _inputs(view: View, rows: BatchRows) -> frozenset[Path]:
         if outputs.keys() != plain.keys() or outputs_differ(plain, outputs):
             found.add(path)
     return frozenset(found)
+
+
+def _is_target(view: View, rows: BatchRows, path: Path) -> bool:
+    """Whether the loss of the same outputs is another one with this part of other rows."""
+    part = rows.parts[path]
+    assert isinstance(part, Tensor)
+    order = [*range(1, rows.count), 0]
+    return view.with_outputs(map_batch(view.batch, _put(path, rows.take_content(part, order)))) != view.plain.value
 
 
 def _put(path: Path, value: Any) -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from seqloss.doctor.batch_rows import BatchRows, Path, map_batch
-from seqloss.doctor.subject import Call, Loss, Subject
+from seqloss.doctor.batch_rows import BatchRows, Path, exchange_content, map_batch
+from seqloss.doctor.subject import Call, Change, Loss, Subject
 
 ROWS = 8
 """Of a batch that are looked at."""
@@ -57,9 +57,18 @@ class View:
         return found if found.count > 1 else None
 
     @cached_property
+    def returned(self) -> list[Any]:
+        """What the model returned, in each call by the loss of the batch as it is; filled with `plain`."""
+        return []
+
+    @cached_property
     def plain(self) -> Call:
         """The batch as it is."""
-        return self.subject.call(self.batch, seed=None)
+        keep = self.subject.model.register_forward_hook(lambda module, inputs, output: self.returned.append(output))
+        try:
+            return self.subject.call(self.batch, seed=None)
+        finally:
+            keep.remove()
 
     @property
     def outputs(self) -> Mapping[str, Tensor]:
@@ -76,6 +85,45 @@ class View:
             return rows.take_content(part, order) if path in paths else part
 
         return self.subject.call(map_batch(self.batch, change), seed=None).value
+
+    def with_outputs(self, batch: Any, change: Change | None = None) -> float:
+        """The loss of a batch with the outputs of the batch as it is, changed; the model itself is not run."""
+        self.plain  # noqa: B018
+        remaining = iter(self.returned)
+        model, held = self.subject.model, vars(self.subject.model)
+        before = held.get("forward")
+        model.forward = lambda *_, **__: next(remaining)
+        try:
+            return self.subject.call(batch, seed=None, change=change).value
+        finally:
+            del model.forward
+            if before is not None:
+                model.forward = before
+
+    def with_outputs_exchanged(self, lag: int) -> float:
+        """The loss with the outputs of other rows, `lag` places further; lengths stay."""
+        rows, lengths = self.rows, self._output_lengths
+        assert rows is not None
+        order = [(row + lag) % rows.count for row in range(rows.count)]
+
+        def change(name: str, output: Tensor) -> Tensor:
+            axis = next((axis for axis in range(min(2, output.dim())) if output.shape[axis] == rows.count), None)
+            if axis is None or not output.is_floating_point():
+                return output
+            first = output.movedim(axis, 0)
+            steps = next((k for k in range(1, first.dim()) if first.shape[k] in lengths), None)
+            own = None if steps is None else lengths[first.shape[steps]]
+            return exchange_content(first, order, steps, own).movedim(0, axis)
+
+        return self.with_outputs(self.batch, change)
+
+    @cached_property
+    def _output_lengths(self) -> dict[int, Tensor]:
+        """Lengths that the model returned or the batch has, by their largest."""
+        assert self.rows is not None
+        returned = [one for one in self.plain.outputs.values()
+                    if one.shape == (self.rows.count,) and not one.is_floating_point()]  # fmt: skip
+        return {int(one.max()): one for one in [*self.rows.lengths.values(), *returned] if int(one.min()) >= 0}
 
 
 def take_view(model: nn.Module, loss: Loss, batch: Any, step: int, steps: int | None, is_held_out: bool) -> View:

@@ -224,7 +224,10 @@ def _padded(rows: BatchRows, part: Tensor, sizes: Sequence[int]) -> Tensor:
         return part
     axis = rows.padded_axis(part)
     lengths = None if axis is None else rows.lengths_of(part.shape[axis])
-    fill = 0 if axis is None or lengths is None else _padding_of(part, axis, lengths)
+    if axis is not None and lengths is not None:
+        fill = _padding_of(part, axis, lengths)
+    else:  # what most rows end with
+        fill = part.flatten(1)[:, -1].mode().values.item() if part.numel() and not part.is_floating_point() else 0
     found = torch.full(shape, fill, dtype=part.dtype, device=part.device)
     found[tuple(slice(size) for size in part.shape)] = part
     return found

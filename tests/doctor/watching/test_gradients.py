@@ -124,3 +124,43 @@ def test_state_that_a_model_carries_over_is_as_it_was() -> None:
             return super().forward(x) + self.seen
 
     assert not train(Stateful(), window=2).findings
+
+
+class Positions(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+def make_padded_batch(seed: int, lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(len(lengths), max(lengths), 4, generator=generator)
+    targets = torch.randint(3, (len(lengths), max(lengths)), generator=generator)
+    targets[torch.arange(max(lengths)) >= torch.tensor(lengths)[:, None]] = -100
+    return inputs, targets
+
+
+def mean_over_positions(model: nn.Module, batch: Any) -> torch.Tensor:
+    return nn.functional.cross_entropy(model(batch[0]).flatten(0, 1), batch[1].flatten())
+
+
+def mean_over_rows(model: nn.Module, batch: Any) -> torch.Tensor:
+    losses = nn.functional.cross_entropy(model(batch[0]).transpose(1, 2), batch[1], reduction="none")
+    return (losses.sum(1) / (batch[1] >= 0).sum(1)).mean()
+
+
+@pytest.mark.parametrize(
+    ("loss", "sizes", "names"),
+    [
+        (mean_over_positions, [[2, 3, 1], [9, 7, 8]], ["mean-of-means"]),
+        (mean_over_positions, [[5, 6, 5], [6, 5, 4]], []),
+        (mean_over_rows, [[2, 3, 1], [9, 7, 8]], []),
+    ],
+)
+def test_a_mean_of_means_over_uneven_batches_is_named(loss: Any, sizes: Any, names: list[str]) -> None:
+    batches = [make_padded_batch(seed, lengths) for seed, lengths in enumerate(sizes)]
+    assert train(Positions(), loss=loss, batches=batches, window=2).findings.names == names

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from seqloss.doctor.findings import Finding, Findings
 from seqloss.doctor.snapshot import unchanged_by_calls
 from seqloss.doctor.subject import Loss, first_tensor
-from seqloss.doctor.watching import gradients, modes, not_finite
+from seqloss.doctor.watching import accumulation, gradients, modes, not_finite
 from seqloss.doctor.watching.blanks import Blanks
 from seqloss.doctor.watching.exchange import Exchange
 from seqloss.doctor.watching.looks import SHARE, Looks
@@ -26,7 +26,7 @@ from seqloss.doctor.watching.train_and_eval import TrainAndEval
 from seqloss.doctor.watching.units import Units
 from seqloss.doctor.watching.updates import Updates
 from seqloss.doctor.watching.view import take_view
-from seqloss.doctor.watching.window import Window
+from seqloss.doctor.watching.window import MOST, Window
 from seqloss.doctor.watching.worst_rows import WorstRows
 from seqloss.errors import OptionError, wrong_dtype
 
@@ -258,6 +258,8 @@ class Watch:
         is_due = window.number <= FIRST_STEPS or (self._looks.count % GRADIENT_LOOKS == 0 and gradients.world() == 1)
         if is_due and not self._found.keys() & gradients.NAMES:
             self._report(self._guarded("gradients", partial(gradients.check, step)))
+            if 1 < len(window.parts) <= MOST and not self.adds_losses:
+                self._report(self._guarded("accumulation", partial(accumulation.check, window)))
         self._report(self._updates.begin(step))
         self._previous = handed if window.number < 3 else None
         window.forget()

@@ -72,6 +72,11 @@ def named(line: Line) -> list[Line]:
     return list(found.values())
 
 
+def alarms(line: Line) -> list[Line]:
+    """Without notes, which healthy trainings may have."""
+    return [entry for entry in named(line) if entry["severity"] != "note"]
+
+
 def is_right(line: Line, entry: Mapping[str, Any]) -> bool:
     return entry["name"] in FAULTS[line["fault"]].accepted
 
@@ -83,7 +88,7 @@ def _figures(lines: Sequence[Line], healthy: Mapping[str, float]) -> dict[str, A
     structural = [line for line in faulty if line["kind"] == "structural"]
     gradient = [line for line in faulty if line["kind"] == "gradient"]
     others = [line for line in faulty if line["kind"] == "other"]
-    findings = [(line, entry) for line in [*faulty, *shown] for entry in named(line)]
+    findings = [(line, entry) for line in [*faulty, *shown] for entry in alarms(line)]
     shares = [step / healthy[line["recipe"]] for line in others
               if (step := step_of_naming(line)) is not None and healthy.get(line["recipe"])]  # fmt: skip
     found: dict[str, Any] = {
@@ -95,13 +100,13 @@ def _figures(lines: Sequence[Line], healthy: Mapping[str, float]) -> dict[str, A
         "runs with the right cause first": _share(faulty, lambda line: any(is_right(line, e) for e in named(line)[:1])),
         "runs with the right cause among the first three":
             _share(faulty, lambda line: any(is_right(line, e) for e in named(line)[:3])),
-        "faulty runs with any alarm": _share(faulty, lambda line: bool(named(line))),
+        "faulty runs with any alarm": _share(faulty, lambda line: bool(alarms(line))),
         "gradient runs named within three steps":
             _share(gradient, lambda line: (step := step_of_naming(line)) is not None and step <= FIRST_STEPS),
         "other runs named: median share of the healthy steps to target": statistics.median(shares) if shares else None,
         "control runs": len(controls),
         "control runs that reached their target": len([line for line in controls if line.get("reached")]),
-        "controls with any alarm": len([line for line in shown if named(line)]),
+        "controls with any alarm": len([line for line in shown if alarms(line)]),
         "findings": len(findings),
         "findings that are right": _share(findings, lambda pair: is_right(*pair)),
         "runs with an error of the recipe or the doctor": len([line for line in lines if line.get("errors")]),
@@ -164,7 +169,7 @@ def _by_control(controls: Sequence[Line]) -> dict[str, Any]:
         names = Counter(f"{entry['name']} ({line['recipe']})" for line in runs for entry in named(line))
         found[name] = {
             "runs": len(runs), "healthy": sum(bool(line.get("reached")) for line in runs),
-            "alarms": sum(bool(named(line)) for line in runs), "names": dict(names.most_common()),
+            "alarms": sum(bool(alarms(line)) for line in runs), "names": dict(names.most_common()),
         }  # fmt: skip
     return found
 

@@ -115,5 +115,5 @@ def _check_laws(subject: Subject, seconds: float, progress: Callable[[str], None
             not_checked[name] = str(reason)
         except Exception as error:  # the model refuses a batch of one row, for example
             not_checked[name] = f"{type(error).__name__}: {error}".splitlines()[0]
-    found.sort(key=lambda finding: finding.severity)
+    found.sort(key=lambda finding: finding.rank)
     return Findings(tuple(found), tuple(checked), not_checked)

@@ -13,8 +13,12 @@ from seqloss.doctor.markdown import escape_markdown, fence_python, write_sentenc
 if TYPE_CHECKING:
     from rich.table import Table
 
-Severity = Literal["error", "warning"]
-"""An error breaks a law that every healthy training keeps. A warning is unusual, and can be meant."""
+Severity = Literal["error", "warning", "note"]
+"""An error breaks a law that every healthy training keeps. A warning is unusual, and can be meant. A note is a fact
+that a healthy training may have, such as rows with wrong targets."""
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+"""The worst first."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Finding:
 
     Attributes:
         name: fixed and short, such as "weights-not-in-optimizer".
-        severity: "error" or "warning".
+        severity: "error", "warning" or "note".
         evidence: what was measured, by name.
         cause: in words.
         fix: what to do.
@@ -47,6 +51,11 @@ class Finding:
         """Everything but what to do, in a line."""
         measured = ", ".join(f"{name} {value}" for name, value in self.measured.items())
         return f"{self.severity}: {self.name}: {self.cause}{measured and f' ({measured})'}"
+
+    @property
+    def rank(self) -> int:
+        """0 for an error; larger for what is less severe."""
+        return SEVERITIES.index(self.severity)
 
     def __str__(self) -> str:
         return f"{self.head}. {self.fix}"
@@ -109,7 +118,7 @@ class Findings(Sequence[Finding]):
         found = list(self.found) + [finding for finding in more.found if finding not in self.found]
         checked = tuple(dict.fromkeys([*self.checked, *more.checked]))
         not_checked = {law: why for law, why in {**self.not_checked, **more.not_checked}.items() if law not in checked}
-        return Findings(tuple(sorted(found, key=lambda finding: finding.severity)), checked, not_checked)
+        return Findings(tuple(sorted(found, key=lambda finding: finding.rank)), checked, not_checked)
 
     def to_json(self) -> str:
         """The same as text that programs read; numbers that are not finite are the words "inf" and "nan"."""
@@ -130,7 +139,7 @@ class Findings(Sequence[Finding]):
         try:
             read = json.loads(text)
             found = tuple(Finding(**finding) for finding in read["findings"])
-            if any(finding.severity not in ("error", "warning") for finding in found):
+            if any(finding.severity not in SEVERITIES for finding in found):
                 raise ValueError("found an unknown severity")
             return cls(found, tuple(read["checked"]), dict(read["not_checked"]))
         except (KeyError, TypeError, RecursionError) as error:
@@ -162,7 +171,7 @@ class Findings(Sequence[Finding]):
         from rich.text import Text
 
         table = Table("finding", "evidence", "cause and fix", show_lines=True)
-        colors = {"error": "red", "warning": "yellow"}
+        colors = {"error": "red", "warning": "yellow", "note": "cyan"}
         for finding in self.found:
             name = Text.assemble((finding.name, colors[finding.severity]), f"\n{finding.severity}")
             measured = "\n".join(f"{name}: {value}" for name, value in finding.measured.items())

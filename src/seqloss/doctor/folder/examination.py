@@ -43,5 +43,5 @@ def examine_folder(
     found: list[Finding] = check_items(contents, options, progress)[1]
     found += check_folder_texts(contents, options)
     found += check_copies(contents, progress)
-    found.sort(key=lambda finding: finding.severity)
+    found.sort(key=lambda finding: finding.rank)
     return Findings(tuple(found), LAWS)

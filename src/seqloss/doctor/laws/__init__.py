@@ -17,6 +17,7 @@ Law = Callable[[Subject], Iterator[Finding]]
 def laws() -> dict[str, Law]:
     """All laws by name, in the order in which they are checked."""
     from seqloss.doctor.laws import (
+        batch_size,
         checkpoint,
         classes,
         frames,
@@ -46,6 +47,7 @@ def laws() -> dict[str, Law]:
         "locality": locality.check,
         "outputs": outputs.check,
         "loss": loss.check,
+        "batch size": batch_size.check,
         "schedule": schedule.check,
         "round trip": round_trip.check,
         "second process": second_process.check,

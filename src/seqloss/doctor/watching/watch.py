@@ -138,7 +138,8 @@ class Watch:
         exchange = Exchange()
         self._stepping, self._updates, self._units = Stepping(scaler is not None), Updates(optimizer), Units(model)
         self._judges: list[Any] = [exchange, *([] if blank is None else [Blanks(blank, exchange)]), Spread(),
-                                   self._units, WorstRows(), TrainAndEval()]  # fmt: skip
+                                   self._units, TrainAndEval()]  # fmt: skip
+        self._worst_rows = WorstRows()
         self._window = self._next_window(is_looked_at=False)
         self._window.has_stepped = True
         self._found: dict[str, Finding] = {}
@@ -169,8 +170,8 @@ class Watch:
     @property
     def findings(self) -> Findings:
         """All that was found so far, errors first; the step is in each finding's evidence."""
-        found = sorted(self._found.values(), key=lambda finding: (finding.severity, finding.evidence.get("step", 0)))
-        checks = ["gradients", "updates", "stepping", "modes", *map(_name, self._judges)]
+        found = sorted(self._found.values(), key=lambda finding: (finding.rank, finding.evidence.get("step", 0)))
+        checks = ["gradients", "updates", "stepping", "modes", *map(_name, [*self._judges, self._worst_rows])]
         checked = tuple(name for name in checks if name not in self._not_checked)
         return Findings(tuple(found), checked, dict(self._not_checked))
 
@@ -278,6 +279,9 @@ class Watch:
                 return
             for judge in self._judges:
                 self._report(self._guarded(_name(judge), partial(judge.look, view)))
+            if self.held_out is not None:  # which rows are not learnt shows in those that are trained on
+                view = take_view(self.model, loss, batch, number, self._steps, is_held_out=False)
+            self._report(self._guarded(_name(self._worst_rows), partial(self._worst_rows.look, view)))
 
     def _guarded(self, name: str, check: Callable[[], Iterable[Finding]]) -> Iterable[Finding]:
         """What a check finds; it never ends a training with an error of its own."""

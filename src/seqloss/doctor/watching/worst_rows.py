@@ -12,10 +12,14 @@ from seqloss.doctor.watching.view import View
 LEARNT = 0.2
 """Median loss of rows relative to the loss at the first look."""
 
-NOT_LEARNT = 1.0
+NOT_LEARNT = 1.5
+"""Loss of a row relative to the same."""
 
-ROWS = 2
+ROWS = 3
 """Rows that were found until they are reported."""
+
+FEW = 0.25
+"""Largest share of rows; more are no exception."""
 
 CODE = """\
 losses = [loss(model, row).item() for row in rows]
@@ -29,10 +33,11 @@ class WorstRows:
     def __init__(self) -> None:
         self.first: float | None = None
         self.found: list[tuple[int, int, float]] = []
+        self.looked = 0
         self.is_reported = False
 
     def look(self, view: View) -> Iterator[Finding]:
-        if view.rows is None or view.is_held_out or self.is_reported:
+        if view.rows is None or self.is_reported or (self.first is not None and not view.is_late):
             return
         if self.first is None:
             self.first = view.plain.value
@@ -45,10 +50,11 @@ class WorstRows:
             return
         if median(losses) < LEARNT * self.first:
             self.found += [(view.step, row, one) for row, one in enumerate(losses) if one > NOT_LEARNT * self.first]
-            if len(self.found) >= ROWS:
+            self.looked += len(losses)
+            if ROWS <= len(self.found) <= FEW * self.looked:
                 self.is_reported = True
                 yield Finding(
-                    "rows-not-learnt", "warning",
+                    "rows-not-learnt", "note",
                     {"step": view.step, "rows (step, row of its batch, loss)": self.found,
                      "median loss of rows": median(losses), "before training": self.first},
                     "these rows have the loss of an untrained model, while the others are learnt: their targets may "

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from seqloss.data import Vocabulary
 from seqloss.doctor import examine
-from seqloss.torch import ctc_loss
 from seqloss.torch.nn import SequenceAutoencoder
 
 from .examination.models import BATCHES, Batch, Reader
@@ -39,7 +38,7 @@ def test_only_blanks_at_the_beginning_are_no_fault() -> None:
     model, watched = train_reader([make_readable_batch(seed) for seed in range(100)])
     assert not watched.findings, str(watched.findings)
     batch = make_readable_batch(1000)
-    assert float(ctc(model.eval(), batch)) < 1.0
+    assert float(ctc(model.eval(), batch).detach()) < 1.0
 
 
 def test_only_blanks_for_ever_are_a_fault_with_a_reason() -> None:
@@ -68,9 +67,9 @@ def test_a_head_that_is_smaller_than_the_vocabulary() -> None:
 def test_a_negative_loss() -> None:
     def unnormalized(model: nn.Module, batch: Batch) -> Tensor:
         scores, lengths = model(batch.features, batch.lengths)
-        return ctc_loss(3 + scores, batch.targets, lengths, batch.target_lengths, reduction="mean", normalize=False)
+        return nn.functional.ctc_loss((3 + scores).transpose(0, 1), batch.targets, lengths, batch.target_lengths)
 
-    assert {"scores-not-normalized", "loss-negative"} & set(examine(Reader(), BATCHES, unnormalized).names)
+    assert {"scores-not-normalized", "loss-negative"} <= set(examine(Reader(), BATCHES, unnormalized).names)
 
 
 def reconstruct(model: nn.Module, batch: Tensor) -> Tensor:

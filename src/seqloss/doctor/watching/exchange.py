@@ -2,8 +2,8 @@
 
     gain = mean over lags of (loss with inputs from rows further on) - loss
 
-Inputs that are targets at the same time, as those of autoencoders and language models, would be exchanged on both
-sides; outputs are exchanged then.
+It is enough to exchange the outputs, without another call of the model. Inputs are exchanged where the outputs also
+depend on targets, as in a decoder that is given the truth, and where the model computes its own loss.
 
 A model that uses its input has a gain above 0, which grows while it learns. A gain that stays at 0 is an input that is
 ignored; a lower loss at one lag is a shift between inputs and targets.
@@ -21,10 +21,10 @@ from torch import Tensor
 from seqloss.doctor.batch_rows import BatchRows, Path, map_batch, parts_of
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import outputs_differ
-from seqloss.doctor.watching.view import View
+from seqloss.doctor.watching.view import View, row_axis
 
 LAGS = ((1, -1), (1, 2), (-1, -2))
-"""Of the looks, in turn."""
+"""Of the looks, in turn, where outputs are exchanged; the first of each where the model has to be called."""
 
 NOTHING = 0.01
 """A gain below this share of the loss is none."""
@@ -48,7 +48,7 @@ class Exchange:
     """Exchanges inputs between rows and compares losses."""
 
     def __init__(self) -> None:
-        self.inputs: frozenset[Path] = frozenset()
+        self.inputs: frozenset[Path] | None = None
         self.gains: list[float] = []
         self.shifts: dict[int, int] = {}
         self.looks = 0
@@ -63,11 +63,11 @@ class Exchange:
     def look(self, view: View) -> Iterator[Finding]:
         if view.rows is None or not view.outputs:
             return
-        if not self.inputs:  # an output layer that begins with 0 hides them at first
-            self.inputs = frozenset(path for path in _inputs(view, view.rows) if not _is_target(view, view.rows, path))
+        if self.inputs is None:
+            self.inputs = _inputs_to_exchange(view, view.rows)
         own = view.plain.value
         losses = {}
-        for lag in LAGS[self.looks % len(LAGS)]:
+        for lag in LAGS[self.looks % len(LAGS)][: 1 if self.inputs else 2]:
             found = view.exchanged(self.inputs, lag) if self.inputs else view.with_outputs_exchanged(lag)
             if math.isfinite(found):
                 losses[lag] = found
@@ -102,6 +102,25 @@ class Exchange:
                 "the loss is lower with the inputs of another row: inputs and targets are shifted against each other",
                 "Check how inputs and targets are paired: a header line, a row left out of one of them, sorting", CODE,
             )  # fmt: skip
+
+
+def _inputs_to_exchange(view: View, rows: BatchRows) -> frozenset[Path] | None:
+    """None if that cannot be told yet; none if outputs can be exchanged."""
+    if _are_same_for_all_rows(view, rows):  # an output layer that begins with 0
+        return None
+    inputs = _inputs(view, rows)
+    targets = frozenset(path for path in inputs if _is_target(view, rows, path))
+    if inputs - targets and (targets or view.with_outputs_exchanged(1) == view.plain.value):
+        return inputs - targets
+    return frozenset()
+
+
+def _are_same_for_all_rows(view: View, rows: BatchRows) -> bool:
+    return all(
+        bool((one == one.narrow(axis, 0, 1)).all())
+        for one in view.outputs.values()
+        if (axis := row_axis(one, rows.count)) is not None
+    )
 
 
 def _inputs(view: View, rows: BatchRows) -> frozenset[Path]:

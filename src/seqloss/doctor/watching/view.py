@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -107,7 +107,7 @@ class View:
         order = [(row + lag) % rows.count for row in range(rows.count)]
 
         def change(name: str, output: Tensor) -> Tensor:
-            axis = next((axis for axis in range(min(2, output.dim())) if output.shape[axis] == rows.count), None)
+            axis = row_axis(output, rows.count)
             if axis is None or not output.is_floating_point():
                 return output
             first = output.movedim(axis, 0)
@@ -117,6 +117,13 @@ class View:
 
         return self.with_outputs(self.batch, change)
 
+    def row_losses(self) -> list[float]:
+        """The loss of each row alone, from the outputs of the batch; none if rows of outputs are not recognised."""
+        rows = self.rows
+        if rows is None or any(row_axis(one, rows.count) is None for one in self.plain.outputs.values() if one.dim()):
+            return []
+        return [self.with_outputs(rows.take([row]), partial(_take_row, row, rows.count)) for row in range(rows.count)]
+
     @cached_property
     def _output_lengths(self) -> dict[int, Tensor]:
         """Lengths that the model returned or the batch has, by their largest."""
@@ -124,6 +131,16 @@ class View:
         returned = [one for one in self.plain.outputs.values()
                     if one.shape == (self.rows.count,) and not one.is_floating_point()]  # fmt: skip
         return {int(one.max()): one for one in [*self.rows.lengths.values(), *returned] if int(one.min()) >= 0}
+
+
+def row_axis(output: Tensor, count: int) -> int | None:
+    """The first axis, or the second one of time-first outputs."""
+    return next((axis for axis in range(min(2, output.dim())) if output.shape[axis] == count), None)
+
+
+def _take_row(row: int, count: int, name: str, output: Tensor) -> Tensor:
+    axis = row_axis(output, count)
+    return output if axis is None else output.narrow(axis, row, 1)
 
 
 def take_view(model: nn.Module, loss: Loss, batch: Any, step: int, steps: int | None, is_held_out: bool) -> View:

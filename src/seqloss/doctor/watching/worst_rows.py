@@ -43,9 +43,7 @@ class WorstRows:
             self.first = view.plain.value
         if view.plain.value > 3 * LEARNT * self.first:
             return
-        rows = (view.rows.take([row], trim=True) for row in range(view.rows.count))
-        losses = [view.subject.call(row, seed=None).value for row in rows]
-        losses = [one for one in losses if math.isfinite(one)]
+        losses = [one for one in view.row_losses() if math.isfinite(one)]
         if len(losses) < 3:
             return
         if median(losses) < LEARNT * self.first:

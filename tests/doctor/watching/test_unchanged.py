@@ -29,7 +29,7 @@ def test_weights_buffers_and_random_states_are_the_same_bits(window: int, held_o
     random.seed(5), np.random.seed(5)
     numbers = random.getstate(), str(np.random.get_state())
     looks = train(watched, window=window, held_out=make_batches()[-1] if held_out else None)._looks.count
-    assert looks > 3
+    assert looks >= 3
     after = torch.rand(3)
     train_without(plain, window)
     assert all(map(torch.equal, watched.state_dict().values(), plain.state_dict().values()))

@@ -67,7 +67,7 @@ def train(
     batches = batches or make_batches()
     optimizer = optimizer or sgd(model)
     torch.manual_seed(2)
-    with watch(model, optimizer, **{"share": 1.0, **options}) as watched:
+    with watch(model, optimizer, **{"share": 1.0, "steps": steps, **options}) as watched:
         for number in range(steps * window):
             value = watched.step(loss, batches[number % len(batches)])
             (value / window if divide else value).backward()

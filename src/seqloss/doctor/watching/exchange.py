@@ -24,9 +24,9 @@ from seqloss.doctor.laws.comparing import outputs_differ
 from seqloss.doctor.watching.view import View, row_axis
 
 LAGS = ((1, -1), (1, 2), (-1, -2))
-"""Of the looks, in turn, where outputs are exchanged; the first of each where the model has to be called."""
+"""Of the looks, in turn."""
 
-NOTHING = 0.01
+NOTHING = 0.03
 """A gain below this share of the loss is none."""
 
 RISING = 3.0
@@ -67,7 +67,7 @@ class Exchange:
             self.inputs = _inputs_to_exchange(view, view.rows)
         own = view.plain.value
         losses = {}
-        for lag in LAGS[self.looks % len(LAGS)][: 1 if self.inputs else 2]:
+        for lag in self._lags(view):
             found = view.exchanged(self.inputs, lag) if self.inputs else view.with_outputs_exchanged(lag)
             if math.isfinite(found):
                 losses[lag] = found
@@ -89,6 +89,13 @@ class Exchange:
                 "the learning rate; seqloss.doctor.examine tries the paths",
                 CODE,
             )  # fmt: skip
+
+    def _lags(self, view: View) -> tuple[int, ...]:
+        """One where the model has to be called. All of them in the end: hard rows and hard targets then cancel out."""
+        assert view.rows is not None
+        if self.inputs:
+            return LAGS[self.looks % len(LAGS)][:1]
+        return tuple(range(1, view.rows.count)) if view.is_late else LAGS[self.looks % len(LAGS)]
 
     def _check_shift(
         self, view: View, own: float, losses: dict[int, float], evidence: dict[str, Any]

@@ -15,11 +15,14 @@ from seqloss.doctor.subject import Call, Change, Loss, Subject
 ROWS = 8
 """Of a batch that are looked at."""
 
-LATE = 0.1
-"""Share of the training after which a model has usually begun to learn."""
+LATE = 0.4
+"""Share of the training after which a model has begun to learn: plateaus of healthy trainings with CTC end before."""
 
-LATE_STEPS = 200
-"""The same in steps, if the length of the training is unknown; no training is late before a tenth of them."""
+LATE_STEPS = 1000
+"""The same in steps, if the length of the training is unknown."""
+
+LEAST_STEPS = 100
+"""No model has to learn anything before."""
 
 
 @dataclass
@@ -41,7 +44,7 @@ class View:
     @property
     def is_late(self) -> bool:
         """Whether a healthy model has usually begun to learn."""
-        return self.step >= max(LATE_STEPS // 10, LATE * self.steps if self.steps else LATE_STEPS)
+        return self.step >= (max(LATE * self.steps, LEAST_STEPS) if self.steps else LATE_STEPS)
 
     @property
     def batch(self) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.watching.view import View
+from seqloss.doctor.watching.view import LEAST_STEPS, View
 
 LEARNT = 0.2
 """Median loss of rows relative to the loss at the first look."""
@@ -37,7 +37,7 @@ class WorstRows:
         self.is_reported = False
 
     def look(self, view: View) -> Iterator[Finding]:
-        if view.rows is None or self.is_reported or (self.first is not None and not view.is_late):
+        if view.rows is None or self.is_reported or (self.first is not None and view.step < LEAST_STEPS):
             return
         if self.first is None:
             self.first = view.plain.value

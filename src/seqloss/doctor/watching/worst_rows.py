@@ -15,7 +15,7 @@ LEARNT = 0.2
 NOT_LEARNT = 1.5
 """Loss of a row relative to the same."""
 
-ROWS = 3
+ROWS = 2
 """Rows that were found until they are reported."""
 
 FEW = 0.25

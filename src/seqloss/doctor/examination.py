@@ -109,7 +109,8 @@ def _check_laws(subject: Subject, seconds: float, progress: Callable[[str], None
             progress(name)
         try:
             with unchanged(subject.model, subject.optimizer):
-                found += law(subject)
+                for finding in law(subject):  # one by one: what was found stays if the law fails later
+                    found.append(finding)  # noqa: PERF402
             checked.append(name)
         except NotChecked as reason:
             not_checked[name] = str(reason)

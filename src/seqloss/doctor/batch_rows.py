@@ -170,8 +170,9 @@ class BatchRows:
 
     @property
     def longest(self) -> int:
-        """Steps of the longest axis that was padded; 0 if there is none."""
-        sizes = [part.shape[axis] for part in self.parts.values() if (axis := self.padded_axis(part)) is not None]
+        """The largest length of the longest axis that was padded; 0 if there is none."""
+        sizes = [part.shape[axis] - self.extra_steps(part)
+                 for part in self.parts.values() if (axis := self.padded_axis(part)) is not None]  # fmt: skip
         return max(sizes, default=0)
 
     @property

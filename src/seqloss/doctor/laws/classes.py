@@ -12,7 +12,7 @@ from seqloss.data.vocabulary import Vocabulary
 from seqloss.doctor.codec import Codec
 from seqloss.doctor.ctc_rows import find_ctc_rows
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.label_rows import find_label_rows
+from seqloss.doctor.label_rows import find_label_rows, without_common_ends
 from seqloss.doctor.laws.round_trip import begin_token, codec_of
 from seqloss.doctor.subject import Change, NotChecked, Subject
 from seqloss.doctor.targets import is_target
@@ -48,14 +48,10 @@ def _are_targets(subject: Subject, ids: Sequence[Sequence[int]]) -> bool:
     with torch.no_grad():
         plain = subject.call(subject.batches[0])
         for labels in find_label_rows(subject.rows()):
-            if sum(_holds(row, known) for row in labels.rows) > len(labels.rows) / 2:
+            cut = without_common_ends(labels.rows)
+            if sum(row in known or short in known for row, short in zip(labels.rows, cut, strict=True)) > len(cut) / 2:
                 return is_target(subject, labels.path, plain.outputs)
     return True
-
-
-def _holds(row: tuple[int, ...], known: set[tuple[int, ...]]) -> bool:
-    """With or without a token at the begin and at the end."""
-    return any(row[start : len(row) - end] in known for start in (0, 1) for end in (0, 1))
 
 
 def _encode(codec: Codec, texts: Sequence[str]) -> list[list[int]]:

@@ -62,14 +62,14 @@ def _check_order(found: Sequence[Spans]) -> Iterator[Finding]:
     judged = [one for one in found if one.frames >= LEAST]
     if not judged:
         return
-    rising = max(_correlation(one, one.time) for one in judged)
-    if rising >= RISING:
-        return
+    rising = sum(_correlation(one, one.time) for one in judged) / len(judged)
     others = [axis for axis in judged[0].peaks if axis != judged[0].time]
     other = max((min(_correlation(one, axis) for one in judged) for axis in others), default=-1.0)
-    name = "axes-mixed" if other > MIXED else "frames-not-in-order"
+    mixed = other > MIXED and rising < other - RISING
+    if rising >= RISING and not mixed:
+        return
     evidence = {"rank correlation of frames and input steps": rising, "with another axis": other}
-    if name == "axes-mixed":
+    if mixed:
         yield Finding(
             "axes-mixed", "error", evidence,
             "output frames follow another axis of the input than that of the lengths: height and width, or time and "

@@ -37,7 +37,7 @@ def check(subject: Subject) -> Iterator[Finding]:
 def _is_lstm(layer: nn.Module) -> bool:
     if isinstance(layer, nn.LSTM | nn.LSTMCell):
         return True
-    return getattr(layer, "cell", None) == "lstm" and any(name.startswith("bias_ih") for name in layer._parameters)
+    return getattr(layer, "kind", None) == "lstm" and any(name.startswith("bias_ih") for name in layer._parameters)
 
 
 def _gates(layer: nn.Module) -> dict[str, float]:

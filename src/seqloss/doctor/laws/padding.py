@@ -14,6 +14,9 @@ from seqloss.doctor.subject import Call, NotChecked, Subject
 
 ROUNDING = 1e-4
 
+LEAST = 4
+"""Different lengths in a batch, so that they are not the same in another order by chance."""
+
 MOST = 2
 """Rows that are tried, those with the most padding first."""
 
@@ -30,6 +33,15 @@ def check(subject: Subject) -> Iterator[Finding]:
         raise NotChecked("the first batch has no padding")
     lengths = rows.lengths_of(rows.longest)
     shortest = [] if lengths is None else lengths.argsort()[:MOST].tolist()
+    lag = _lag(rows)
+    if lag:
+        yield Finding(
+            "pairs-shifted", "error", {"rows": lag},
+            f"the targets have the lengths of the inputs {lag} rows before them: inputs and targets of other rows are "
+            "paired",
+            "Sort, shuffle and cut inputs and targets together", "print(lengths, (targets >= 0).sum(1))",
+        )  # fmt: skip
+        return
     with torch.no_grad():
         for row in shortest:
             padded, cut = subject.call(rows.take([row])), subject.call(rows.take([row], trim=True))
@@ -64,3 +76,20 @@ def _is_scale(padded: Call, cut: Call, rows: BatchRows, row: int) -> bool:
              for a, b in zip(padded.outputs[name].shape, x.shape, strict=True) if a != b}  # fmt: skip
     sizes |= {(rows.longest, int(lengths[row])) for lengths in [rows.lengths_of(rows.longest)] if lengths is not None}
     return any(math.isclose(padded.value * a, cut.value * b, rel_tol=1e-3) for a, b in sizes)
+
+
+def _lag(rows: BatchRows) -> int:
+    """By how many rows targets that are padded with negative numbers are shifted; 0 if their lengths are those of their
+    own rows, or of none."""
+    for part in rows.parts.values():
+        axis = rows.padded_axis(part)
+        lengths = None if axis is None else rows.lengths_of(part.shape[axis])
+        if lengths is None or part.dim() != 2 or part.is_floating_point() or part.dtype == torch.bool:
+            continue
+        own = (part >= 0).sum(1).to(lengths)
+        if len(lengths.unique()) < LEAST or not bool((part < 0).any()):
+            continue
+        agree = [n for n in range(rows.count) if torch.equal(own, lengths.roll(n))]
+        if agree and 0 not in agree:
+            return agree[0]
+    return 0

@@ -18,7 +18,7 @@ MOST = 4
 MORE = 8
 """Steps of padding that are added."""
 
-PADDED, LARGE = 0.2, 0.1
+PADDED, LARGE = 0.2, 0.01
 """Share of padding in a batch from which on its statistics matter, and the relative difference that it makes."""
 
 CODE = """\

@@ -64,8 +64,8 @@ def _bounds(subject: Subject) -> dict[str, tuple[float, float]]:
         for name, x in subject.call(subject.batches[0]).outputs.items():
             if x.is_floating_point() and x.numel():
                 seen.setdefault(name, []).append(x)
-    return {name: (min(_bound(x, -1) for x in found), max(_bound(x, 1) for x in found))
-            for name, found in seen.items()}  # fmt: skip
+    both = {name: torch.cat([x.flatten() for x in found]) for name, found in seen.items()}
+    return {name: (_bound(x, -1), _bound(x, 1)) for name, x in both.items()}
 
 
 def _last_layer(subject: Subject) -> nn.Module | None:

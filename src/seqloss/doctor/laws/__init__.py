@@ -60,7 +60,6 @@ def laws() -> dict[str, Law]:
         "loss": loss.check,
         "schedule": schedule.check,
         "round trip": round_trip.check,
-        "second process": second_process.check,
         "loaded texts": loaded_texts.check,
         "classes": classes.check,
         "embeddings": embeddings.check,
@@ -72,4 +71,5 @@ def laws() -> dict[str, Law]:
         "repeats": repeats.check,
         "order": order.check,
         "checkpoint": checkpoint.check,
+        "second process": second_process.check,
     }

@@ -51,7 +51,7 @@ def _are_targets(subject: Subject, ids: Sequence[Sequence[int]]) -> bool:
             cut = without_common_ends(labels.rows)
             if sum(row in known or short in known for row, short in zip(labels.rows, cut, strict=True)) > len(cut) / 2:
                 return is_target(subject, labels.path, plain.outputs)
-    return True
+        return all(is_target(subject, labels.path, plain.outputs) for labels in find_label_rows(subject.rows()))
 
 
 def _encode(codec: Codec, texts: Sequence[str]) -> list[list[int]]:

@@ -13,6 +13,14 @@ from seqloss.doctor.subject import NotChecked, Subject
 CLOSED = 0.2
 """Mean of a forget gate: what is left of a state after each step. It is 0.5 or more as layers are initialised."""
 
+STEPS = 8
+
+GRADIENT_CODE = """\
+x = torch.randn(1, 8, layer.input_size, requires_grad=True)
+layer(x)[0][:, -1].sum().backward()
+print(x.grad[0].abs().sum(1))
+"""
+
 CODE = """\
 size = lstm.hidden_size
 bias = lstm.bias_ih_l0 + lstm.bias_hh_l0
@@ -21,17 +29,37 @@ print(bias[size : 2 * size].sigmoid().mean())
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    layers = {name: layer for name, layer in subject.model.named_modules() if _is_lstm(layer)}
+    layers = {name: layer for name, layer in subject.model.named_modules()
+              if _is_lstm(layer) or isinstance(layer, nn.GRU)}  # fmt: skip
     if not layers:
-        raise NotChecked("the model has no LSTM")
-    blocked = {f"{name}.{gate}": share for name, layer in layers.items() for gate, share in _gates(layer).items()
-               if share < CLOSED}  # fmt: skip
+        raise NotChecked("the model has no LSTM and no GRU")
+    blocked = {f"{name}.{gate}": share for name, layer in layers.items() if _is_lstm(layer)
+               for gate, share in _gates(layer).items() if share < CLOSED}  # fmt: skip
+    forgetful = [name for name, layer in layers.items() if isinstance(layer, nn.RNNBase) and not _remembers(layer)]
+    if forgetful and not blocked:
+        yield Finding(
+            "layer-blocked", "error", {"layers": forgetful, "steps": STEPS},
+            f"the state after {STEPS} steps does not depend on the first input: the gradient is exactly 0",
+            "Look at the weights and biases of the gates: some are saturated, or 0", GRADIENT_CODE,
+        )  # fmt: skip
     if blocked:
         yield Finding(
             "layer-blocked", "error", {"mean of forget gates": min(blocked.values()), "layers": list(blocked)},
             "forget gates are closed: after a few steps nothing is left of a state, and no gradient goes back in time",
             "Initialise the bias of the forget gate with 1, or leave it as the layer makes it", CODE,
         )  # fmt: skip
+
+
+def _remembers(layer: nn.RNNBase) -> bool:
+    """Whether the last output from left to right depends on the first of a few random inputs."""
+    layer.eval()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(STEPS, 1, layer.input_size, generator=generator).to(layer.weight_ih_l0).requires_grad_()
+    with torch.enable_grad():
+        outputs = layer(x.transpose(0, 1) if layer.batch_first else x)[0]
+        last = outputs.reshape(STEPS, -1)[-1].chunk(2 if layer.bidirectional else 1)[0]
+        (gradient,) = torch.autograd.grad(last.square().sum(), x)
+    return bool(gradient[0].any())
 
 
 def _is_lstm(layer: nn.Module) -> bool:

@@ -67,7 +67,7 @@ def _find_parts(subject: Subject) -> tuple[Path, tuple[list[Path], list[Path]]]:
 def _halves(rows: BatchRows) -> tuple[list[Path], list[Path]] | None:
     """Two inputs of one kind, with their lengths: those that come first, and those that come second."""
     inputs = [path for path, part in rows.parts.items()
-              if isinstance(part, Tensor) and part.dim() > 1 and len(part) == rows.count]  # fmt: skip
+              if isinstance(part, Tensor) and part.dim() > 1 and len(part) == rows.count < part.numel()]  # fmt: skip
     if len(inputs) != 2:
         return None
     one, other = (rows.parts[path] for path in inputs)

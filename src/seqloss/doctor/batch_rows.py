@@ -164,7 +164,12 @@ class BatchRows:
 
     def extra_steps(self, part: Tensor) -> int:
         """1 if integers of each row have a token more than their lengths say, as for a begin or an end; else 0."""
-        if part.dim() != 2 or part.dtype == torch.uint8 or part.is_floating_point() or self.lengths_of(part.shape[1]) is not None:
+        if (
+            part.dim() != 2
+            or part.dtype == torch.uint8
+            or part.is_floating_point()
+            or self.lengths_of(part.shape[1]) is not None
+        ):
             return 0
         return int(self.lengths_of(part.shape[1] - 1) is not None)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import Path, parts_of
-from seqloss.doctor.laws.rows import batch_axes, call_alone
+from seqloss.doctor.batch_rows import parts_of
+from seqloss.doctor.laws.rows import batch_axes
 from seqloss.doctor.subject import NotChecked, Subject
 from seqloss.doctor.targets import replace_part
 
@@ -80,7 +80,7 @@ def _peak(gradient: Tensor, axis: int) -> int:
     return int(along.argmax()) if along.any() else -1
 
 
-def _claimed(outputs: dict[str, Tensor] | object, steps: int) -> int | None:
-    assert isinstance(outputs, dict)
-    return next((int(x) for x in outputs.values()
-                 if x.shape == (1,) and x.dtype in (torch.int32, torch.int64) and 0 <= int(x) <= steps), None)  # fmt: skip
+def _claimed(outputs: Mapping[str, Tensor], steps: int) -> int | None:
+    integers = (torch.int32, torch.int64)
+    found = (int(x) for x in outputs.values() if x.shape == (1,) and x.dtype in integers)
+    return next((one for one in found if 0 <= one <= steps), None)

@@ -25,8 +25,8 @@ def test_a_healthy_training_has_no_finding_and_every_law_is_checked() -> None:
     texts = [vocabulary.decode(row[:n].tolist())
              for batch in batches for row, n in zip(batch.targets, batch.target_lengths, strict=True)]  # fmt: skip
     found = examine(
-        model, batches, loss, **training(model), vocabulary=vocabulary, texts=texts, held_out=list(map(make_batch, range(9, 13))),
-        checkpoint=model.state_dict(),
+        model, batches, loss, **training(model), vocabulary=vocabulary, texts=texts,
+        held_out=list(map(make_batch, range(9, 13))), checkpoint=model.state_dict(),
     )  # fmt: skip
     assert not found, str(found)
     assert found.not_checked == {

@@ -63,11 +63,7 @@ def reverse(text: str) -> str:
     return text[::-1]
 
 
-
-
-@pytest.mark.parametrize(
-    ("change", "names"), [(str, []), (reverse, ["loader-reverses-texts"])]
-)
+@pytest.mark.parametrize(("change", "names"), [(str, []), (reverse, ["loader-reverses-texts"])])
 def test_a_loader_that_reverses_labels_is_named(change: Any, names: list[str]) -> None:
     rows = make_rows(64)
     batches = [collate(rows[n : n + 8], change) for n in range(0, 64, 8)]

@@ -125,8 +125,10 @@ def _check_held_out(subject: Subject) -> Iterator[Finding]:
         (mean, deviation), (other_mean, other_deviation) = train[name], held_out[name]
         scale = max(deviation, 1e-12)
         ratio = max(other_deviation, 1e-12) / scale
-        if abs(mean - other_mean) > SHIFTED * scale or not 1 / SCALED < ratio < SCALED or _are_moved(
-            means[name], other_means.get(name, [])
+        if (
+            abs(mean - other_mean) > SHIFTED * scale
+            or not 1 / SCALED < ratio < SCALED
+            or _are_moved(means[name], other_means.get(name, []))
         ):
             yield Finding(
                 "held-out-scaled-otherwise", "warning",

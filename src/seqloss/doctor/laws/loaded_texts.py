@@ -99,8 +99,9 @@ def _describe_change(change: str, codec: Codec, named: Sequence[tuple[tuple[int,
         return _describe(CASE if change in ("upper", "lower") else COMPATIBILITY, [(text, label)] * len(named), of)
     return Finding(
         "loader-reverses-texts", "error", evidence,
-        "the labels of batches are the texts from their end to their beginning, and inputs are not known to be reversed",
-        "Write right-to-left scripts in the order of reading, and reverse inputs and labels together or not at all", CODE,
+        "the labels of batches are the texts from their end to their beginning",
+        "Write right-to-left scripts in the order of reading; reverse inputs and labels together or not at all",
+        CODE,
     )  # fmt: skip
 
 

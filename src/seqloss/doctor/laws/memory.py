@@ -54,7 +54,8 @@ def _remembers(layer: nn.RNNBase) -> bool:
     """Whether the last output from left to right depends on the first of a few random inputs."""
     layer.eval()
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(STEPS, 1, layer.input_size, generator=generator).to(layer.weight_ih_l0).requires_grad_()
+    x = torch.randn(STEPS, 1, layer.input_size, generator=generator)
+    x = x.to(next(layer.parameters())).requires_grad_()
     with torch.enable_grad():
         outputs = layer(x.transpose(0, 1) if layer.batch_first else x)[0]
         last = outputs.reshape(STEPS, -1)[-1].chunk(2 if layer.bidirectional else 1)[0]

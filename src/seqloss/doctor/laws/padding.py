@@ -45,7 +45,11 @@ def check(subject: Subject) -> Iterator[Finding]:
     with torch.no_grad():
         for row in shortest:
             padded, cut = subject.call(rows.take([row])), subject.call(rows.take([row], trim=True))
-            if _outputs_agree(padded, cut) and _differ(padded.value, cut.value) and not _is_scale(padded, cut, rows, row):
+            if (
+                _outputs_agree(padded, cut)
+                and _differ(padded.value, cut.value)
+                and not _is_scale(padded, cut, rows, row)
+            ):
                 yield Finding(
                     "padding-in-loss", "error",
                     {"row": row, "loss with its padding": padded.value, "without": cut.value},

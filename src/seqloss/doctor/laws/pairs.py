@@ -73,15 +73,18 @@ def _halves(rows: BatchRows) -> tuple[list[Path], list[Path]] | None:
     one, other = (rows.parts[path] for path in inputs)
     if one.dtype != other.dtype or one.dim() != other.dim() or one.shape[2:] != other.shape[2:]:
         return None
-    lengths = [next((key for key, found in rows.lengths.items() if key not in taken
-                     and int(found.max()) == rows.parts[path].shape[1]), None)
-               for path, taken in ((inputs[0], ()), (inputs[1], ()))]  # fmt: skip
+    lengths = [_length_of(rows, path) for path in inputs]
     if lengths[0] is not None and lengths[0] == lengths[1]:  # both have the same longest row
-        lengths = [key for key in rows.lengths if rows.is_length(key)][:2]
+        lengths = [*[key for key in rows.lengths if rows.is_length(key)][:2]]
     if len(lengths) != 2 or (lengths[0] is None) != (lengths[1] is None):
         return None
     halves = [[path, length] if length is not None else [path] for path, length in zip(inputs, lengths, strict=True)]
     return halves[0], halves[1]
+
+
+def _length_of(rows: BatchRows, path: Path) -> Path | None:
+    size = rows.parts[path].shape[1]
+    return next((key for key, found in rows.lengths.items() if int(found.max()) == size), None)
 
 
 def _same_twice(batch: object, pair: tuple[list[Path], list[Path]]) -> object:

@@ -118,8 +118,9 @@ class BatchRows:
             axis = self.padded_axis(part)
             if axis is None or path in self.concatenated:
                 return part
-            lengths = self.lengths_of(part.shape[axis])
+            lengths = self.lengths_of(part.shape[axis] - self.extra_steps(part))
             assert lengths is not None
+            lengths = lengths + self.extra_steps(part)
             shape = list(part.shape)
             shape[axis] = steps
             more = torch.full(shape, _padding_of(part, axis, lengths), dtype=part.dtype, device=part.device)
@@ -130,7 +131,11 @@ class BatchRows:
     def take_content(self, part: Tensor, order: Sequence[int]) -> Tensor:
         """A part with the steps of other rows, repeated or cut so that each row keeps its own length."""
         axis = self.padded_axis(part)
-        return exchange_content(part, order, axis, None if axis is None else self.lengths_of(part.shape[axis]))
+        if axis is None:
+            return exchange_content(part, order, None, None)
+        extra = self.extra_steps(part)
+        lengths = self.lengths_of(part.shape[axis] - extra)
+        return exchange_content(part, order, axis, None if lengths is None else lengths + extra)
 
     @property
     def has_padded_axes(self) -> bool:
@@ -148,7 +153,31 @@ class BatchRows:
         for axis in range(part.dim() - 1, 0, -1) if part.dim() == 4 else range(1, part.dim()):
             if self.lengths_of(part.shape[axis]) is not None:
                 return axis
-        return None
+        return 1 if self.extra_steps(part) else None
+
+    def extra_steps(self, part: Tensor) -> int:
+        """1 if integers of each row have a token more than their lengths say, as for a begin or an end; else 0."""
+        if (
+            part.dim() != 2
+            or part.dtype == torch.uint8
+            or part.is_floating_point()
+            or self.lengths_of(part.shape[1]) is not None
+        ):
+            return 0
+        return int(self.lengths_of(part.shape[1] - 1) is not None)
+
+    @property
+    def longest(self) -> int:
+        """The largest length of the longest axis that was padded; 0 if there is none."""
+        sizes = [part.shape[axis] - self.extra_steps(part)
+                 for part in self.parts.values() if (axis := self.padded_axis(part)) is not None]  # fmt: skip
+        return max(sizes, default=0)
+
+    @property
+    def padded_share(self) -> float:
+        """Share of padding in the longest axis that was padded."""
+        lengths = self.lengths_of(self.longest)
+        return 0.0 if lengths is None or not self.longest else 1 - float(lengths.double().mean()) / self.longest
 
     def is_length(self, path: Path) -> bool:
         """Whether a part holds the lengths of another one."""
@@ -168,9 +197,11 @@ class BatchRows:
         axis = self.padded_axis(part)
         if axis is None:
             return taken
+        extra = self.extra_steps(part)
         longest = [  # two lengths can have the same largest one: no step that one of them counts is cut off
-            int(lengths[rows].max()) for lengths in self.lengths.values() if int(lengths.max()) == part.shape[axis]
-        ]
+            int(lengths[rows].max()) + extra
+            for lengths in self.lengths.values() if int(lengths.max()) == part.shape[axis] - extra
+        ]  # fmt: skip
         return taken.narrow(axis, 0, max(1, *longest))
 
 

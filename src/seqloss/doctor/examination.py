@@ -109,7 +109,7 @@ def _check_laws(subject: Subject, seconds: float, progress: Callable[[str], None
             progress(name)
         try:
             with unchanged(subject.model, subject.optimizer):
-                found += law(subject)
+                found.extend(law(subject))  # one by one: what was found stays if the law fails later
             checked.append(name)
         except NotChecked as reason:
             not_checked[name] = str(reason)

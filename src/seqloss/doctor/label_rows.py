@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,3 +49,11 @@ def _are_labels(part: Tensor, count: int) -> bool:
 
 def _fit(lengths: Tensor, size: int) -> bool:
     return int(lengths.max()) <= size and int(lengths.min()) >= 0 and int(lengths.max()) >= size - 1
+
+
+def without_common_ends(rows: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Rows without the tokens with which all of them begin or end: those of the begin and the end of a text."""
+    used = [row for row in rows if row]
+    start = int(len(used) > 1 and len({row[0] for row in used}) == 1)
+    end = int(len(used) > 1 and len({row[-1] for row in used}) == 1)
+    return [row[start : len(row) - end] for row in rows]

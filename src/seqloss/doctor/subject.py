@@ -18,6 +18,10 @@ Loss = Callable[[nn.Module, Any], Any]
 Change = Callable[[str, Tensor], Tensor]
 
 
+DRY_STEP = 0.01
+"""The largest change of a weight by a dry step."""
+
+
 class NotChecked(Exception):
     """A law says nothing about this training; the message says why."""
 
@@ -122,6 +126,27 @@ class Subject:
         with random_states(0), self._outputs(None) as outputs, suppress(Exception):
             self.loss(self.model, batch)
         return dict(outputs)
+
+    def step_dry(self) -> None:
+        """Move all weights that have a gradient by a small step: an output that is initialised with 0 is then none.
+
+        Only within `unchanged`, which puts the weights back.
+        """
+        weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+        for batch in self.batches:
+            with torch.enable_grad():
+                loss = self.call(batch).loss
+                if not loss.requires_grad or not weights:
+                    return
+                found = torch.autograd.grad(loss, weights, allow_unused=True)
+            for weight, gradient in zip(weights, found, strict=True):
+                dense = None if gradient is None else gradient.detach().to_dense().nan_to_num()
+                if dense is not None and dense.any():
+                    weight.detach().sub_(DRY_STEP * dense / dense.abs().max())
+
+    def value_with(self, batch: Any, outputs: Mapping[str, Tensor]) -> float:
+        """The loss of a batch with given outputs in place of the model's."""
+        return self.call(batch, change=lambda name, x: outputs.get(name, x)).value
 
     @contextmanager
     def _outputs(self, change: Change | None) -> Iterator[dict[str, Tensor]]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+
+import torch
 
 from seqloss.doctor.snapshot import random_states
 
@@ -45,8 +48,30 @@ class TrainingData:
 
 def draw(batches: Iterable[Any], most: int, *, least: int = 1, seconds: float = SECONDS) -> list[Any]:
     """The first batches of a loader: at most so many, and after some seconds no more than the least number."""
-    with random_states():  # the training's own first epoch is then in the same order
+    with random_states(), generators_of(batches):  # the training's own first epoch is then in the same order
         return list(_draw(batches, most, least, time.perf_counter() + seconds))
+
+
+@contextmanager
+def generators_of(loader: Any, seed: int | None = None) -> Iterator[None]:
+    """Put the states of a loader's own generators back at the end; begin with those of a seed."""
+    owners = [loader, *(getattr(loader, name, None) for name in ("sampler", "batch_sampler", "dataset"))]
+    owners.append(getattr(owners[2], "sampler", None))
+    found = {id(one): one for owner in owners if owner is not None
+             for one in _attributes(owner) if isinstance(one, torch.Generator)}  # fmt: skip
+    states = [(one, one.get_state()) for one in found.values()]
+    try:
+        for one, _ in states:
+            if seed is not None:
+                one.manual_seed(seed)
+        yield
+    finally:
+        for one, state in states:
+            one.set_state(state)
+
+
+def _attributes(owner: Any) -> list[Any]:
+    return list(getattr(owner, "__dict__", {}).values())
 
 
 def _draw(batches: Iterable[Any], most: int, least: int, end: float) -> Iterator[Any]:

@@ -25,14 +25,17 @@ def test_a_healthy_training_has_no_finding_and_every_law_is_checked() -> None:
     texts = [vocabulary.decode(row[:n].tolist())
              for batch in batches for row, n in zip(batch.targets, batch.target_lengths, strict=True)]  # fmt: skip
     found = examine(
-        model, batches, loss, **training(model), vocabulary=vocabulary, texts=texts, held_out=[make_batch(9)],
-        checkpoint=model.state_dict(),
+        model, batches, loss, **training(model), vocabulary=vocabulary, texts=texts,
+        held_out=list(map(make_batch, range(9, 13))), checkpoint=model.state_dict(),
     )  # fmt: skip
     assert not found, str(found)
-    reason = "no part of the batch was recognised as a target of numbers"
-    assert found.not_checked == {"target range": reason}
+    assert found.not_checked == {
+        "target range": "no part of the batch was recognised as a target of numbers",
+        "embeddings": "the model has no embedding",
+        "pairs": "the batch has no pairs of inputs",
+    }
     assert found.exit_code == 0
-    assert str(found).startswith("nothing found; checked: ledger, mode, rows, pairing, locality, outputs, loss, ")
+    assert str(found).startswith("nothing found; checked: ledger, mode, rows, padding, pairing, locality, lengths, ")
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from seqloss.data.vocabulary import Vocabulary
 from seqloss.doctor.codec import Codec
 from seqloss.doctor.ctc_rows import find_ctc_rows
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.label_rows import find_label_rows
+from seqloss.doctor.label_rows import find_label_rows, without_common_ends
 from seqloss.doctor.laws.round_trip import begin_token, codec_of
 from seqloss.doctor.subject import Change, NotChecked, Subject
+from seqloss.doctor.targets import is_target
 
 CODE = """\
 print(len(vocabulary), model(batch).shape)
@@ -29,11 +30,28 @@ def check(subject: Subject) -> Iterator[Finding]:
         raise NotChecked("a vocabulary is needed, or a CTC loss")
     ids = _encode(codec, subject.data.texts) if codec else []
     labels = [*ids, *(ctc.labels.rows if ctc else ())]
-    yield from _check_head(ctc.classes if ctc else class_count(subject), codec, labels)
+    if ctc is not None:
+        yield from _check_head(ctc.classes, codec, labels)
+    elif _are_targets(subject, ids):
+        yield from _check_head(class_count(subject), codec, labels)
     if ctc is not None:
         yield from _check_blank(ctc.blank, labels)
     yield from _check_padding(codec, ids)
     yield from _check_begin(codec, ids, subject)
+
+
+def _are_targets(subject: Subject, ids: Sequence[Sequence[int]]) -> bool:
+    """Whether the vocabulary is that of the targets: a tagger's is that of its inputs, its classes are others."""
+    known = {tuple(row) for row in ids}
+    if not known:
+        return True
+    with torch.no_grad():
+        plain = subject.call(subject.batches[0])
+        for labels in find_label_rows(subject.rows()):
+            cut = without_common_ends(labels.rows)
+            if sum(row in known or short in known for row, short in zip(labels.rows, cut, strict=True)) > len(cut) / 2:
+                return is_target(subject, labels.path, plain.outputs)
+        return all(is_target(subject, labels.path, plain.outputs) for labels in find_label_rows(subject.rows()))
 
 
 def _encode(codec: Codec, texts: Sequence[str]) -> list[list[int]]:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.first_layer import first_layer_input
+from seqloss.doctor.first_layer import first_layer_input, scaled_first_layer
 from seqloss.doctor.input_rows import find_input_rows
+from seqloss.doctor.laws.comparing import largest_difference
 from seqloss.doctor.laws.inputs import MASKED
 from seqloss.doctor.subject import NotChecked, Subject
 
 BYTES, SOUND = 100.0, 1000.0
 """A largest whole number from here on is a pixel of 0 to 255, or a sample of 16 bits."""
 
-DIFFERENT = 64
+DIFFERENT = 32
 """Different whole numbers of pixels and sounds; columns of a table have fewer."""
+
+RAW = 10.0
+"""Root of the mean square from here on: numbers in their own units, not in deviations."""
 
 OFF_CENTRE = 30.0
 """Means over deviation; log-mel features have 2 or so, pixels of a white page 4 to 15."""
+
+UNCHANGED = 0.05
+
+MOVED, ROWS = 3.0, 16
+"""Means of the rows apart, in deviations of these means, where they are at least so many."""
 
 SHIFTED, SCALED = 1.0, 3.0
 """Means of training and held-out inputs apart, in deviations; ratio of their deviations."""
@@ -35,12 +44,20 @@ def check(subject: Subject) -> Iterator[Finding]:
         given = first_layer_input(subject, subject.batches[0])
         if given is None or not given.numel():
             raise NotChecked("the first layer gets no floats")
-        yield from _check_size(given.double())
+        yield from _check_size(given.double(), lambda: _is_normalised(subject, given))
         yield from _check_masks(subject, given)
     yield from _check_held_out(subject)
 
 
-def _check_size(x: Tensor) -> Iterator[Finding]:
+def _is_normalised(subject: Subject, given: Tensor) -> bool:
+    """Whether the model has the same outputs for half of its inputs: a norm follows."""
+    plain = subject.call(subject.batches[0], statistics=True).outputs
+    with scaled_first_layer(subject.model, 0.5):
+        half = subject.call(subject.batches[0], statistics=True).outputs
+    return all(largest_difference(half[name], x) < UNCHANGED for name, x in plain.items() if x.is_floating_point())
+
+
+def _check_size(x: Tensor, is_normalised: Callable[[], bool]) -> Iterator[Finding]:
     x = x[x.isfinite()]
     used = x[x != 0]  # padding
     if len(used) < 2:
@@ -60,6 +77,13 @@ def _check_size(x: Tensor) -> Iterator[Finding]:
         yield Finding(
             "inputs-off-centre", "warning", evidence,
             "the mean of what the first layer gets is far larger than its deviation: all inputs look alike to it",
+            "Subtract the mean and divide by the deviation of the training data", CODE,
+        )  # fmt: skip
+    elif float(used.square().mean()) > RAW**2 and not is_normalised():
+        yield Finding(
+            "inputs-not-scaled", "warning", evidence,
+            "the first layer gets numbers that are far larger than 1, and no norm follows: its outputs are far larger "
+            "than its weights are made for",
             "Subtract the mean and divide by the deviation of the training data", CODE,
         )  # fmt: skip
 
@@ -94,12 +118,18 @@ def _share(masked: Tensor, plain: Tensor) -> float:
 def _check_held_out(subject: Subject) -> Iterator[Finding]:
     if not subject.data.held_out:
         return
-    train, held_out = (_statistics(batches) for batches in (subject.data.batches, subject.data.held_out))
+    (train, means), (held_out, other_means) = (
+        _statistics(batches) for batches in (subject.data.batches, subject.data.held_out)
+    )
     for name in train.keys() & held_out.keys():
         (mean, deviation), (other_mean, other_deviation) = train[name], held_out[name]
         scale = max(deviation, 1e-12)
         ratio = max(other_deviation, 1e-12) / scale
-        if abs(mean - other_mean) > SHIFTED * scale or not 1 / SCALED < ratio < SCALED:
+        if (
+            abs(mean - other_mean) > SHIFTED * scale
+            or not 1 / SCALED < ratio < SCALED
+            or _are_moved(means[name], other_means.get(name, []))
+        ):
             yield Finding(
                 "held-out-scaled-otherwise", "warning",
                 {"input": name, "mean": mean, "held out": other_mean,
@@ -110,14 +140,26 @@ def _check_held_out(subject: Subject) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _statistics(batches: Sequence[object]) -> dict[str, tuple[float, float]]:
-    """Mean and deviation of each input."""
+def _are_moved(means: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether rows of one kind have other means than those of the other kind."""
+    if min(len(means), len(others)) < ROWS:
+        return False
+    one, other = torch.tensor(means), torch.tensor(others)
+    spread = max(float(one.std()), float(other.std()), 1e-12)
+    return abs(float(one.median() - other.median())) > MOVED * spread
+
+
+def _statistics(batches: Sequence[object]) -> tuple[dict[str, tuple[float, float]], dict[str, list[float]]]:
+    """Mean and deviation of each input, and the means of its rows."""
     sums: dict[str, list[float]] = {}
+    means: dict[str, list[float]] = {}
     for batch in batches:
         for part in find_input_rows(batch):
             for row in part.rows:
                 x, total = row.double(), sums.setdefault(part.name, [0.0, 0.0, 0.0])
-                for n, found in enumerate((x.numel(), float(x.sum()), float(x.square().sum()))):
-                    total[n] += found
-    return {name: (total / count, max(0.0, squares / count - (total / count) ** 2) ** 0.5)
-            for name, (count, total, squares) in sums.items() if count > 1}  # fmt: skip
+                for n, number in enumerate((x.numel(), float(x.sum()), float(x.square().sum()))):
+                    total[n] += number
+                means.setdefault(part.name, []).append(float(x.mean()) if x.numel() else 0.0)
+    found = {name: (total / count, max(0.0, squares / count - (total / count) ** 2) ** 0.5)
+             for name, (count, total, squares) in sums.items() if count > 1}  # fmt: skip
+    return found, means

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
+from seqloss.doctor.snapshot import unchanged
 from seqloss.doctor.subject import NotChecked, Subject
 
 ROUNDING = 1e-5
@@ -41,7 +42,7 @@ def check(subject: Subject) -> Iterator[Finding]:
             "its output is detached or thrown away",
             "Call the layer in forward, or remove it; a layer that is frozen on purpose has requires_grad=False", CODE,
         )  # fmt: skip
-    still = [name for name in used if name in weights and not gradients[name].any()]
+    still = _without_gradient(subject, weights, used, gradients)
     if still:
         yield Finding(
             "weights-without-gradient", "warning", {"weights": still, "of": len(weights)},
@@ -51,6 +52,29 @@ def check(subject: Subject) -> Iterator[Finding]:
         )  # fmt: skip
     if subject.optimizer is not None:
         yield from _check_optimizer(subject, weights, gradients)
+
+
+def _without_gradient(
+    subject: Subject, weights: Mapping[str, Tensor], used: set[str], gradients: dict[str, Tensor]
+) -> list[str]:
+    """Weights without a gradient now, and after two dry steps: layers that begin with 0 block others only at first.
+
+    A vector whose layer has another weight with a gradient is no fault: a bias can cancel.
+    """
+    still = _blocked(weights, used, gradients)
+    if still:
+        with unchanged(subject.model, subject.optimizer):
+            for _ in range(2):
+                subject.step_dry()
+            _, again = _gradients(subject, weights)
+        still = [name for name in _blocked(weights, used, again) if name in still]
+    return still
+
+
+def _blocked(weights: Mapping[str, Tensor], used: set[str], gradients: dict[str, Tensor]) -> list[str]:
+    alive = {name.rpartition(".")[0] for name in weights if gradients[name].any()}
+    return [name for name, weight in weights.items() if name in used and not gradients[name].any()
+            and not (weight.dim() < 2 and name.rpartition(".")[0] in alive)]  # fmt: skip
 
 
 def _gradients(subject: Subject, weights: Mapping[str, Tensor]) -> tuple[set[str], dict[str, Tensor]]:

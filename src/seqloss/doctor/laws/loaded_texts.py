@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 
 from seqloss.doctor.batch_rows import BatchRows, Path
 from seqloss.doctor.codec import Codec
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.label_rows import find_label_rows
+from seqloss.doctor.label_rows import find_label_rows, without_common_ends
 from seqloss.doctor.laws.round_trip import codec_of
 from seqloss.doctor.subject import NotChecked, Subject
 from seqloss.doctor.text_changes import CASE, COMPATIBILITY, SAME, change_of, first_difference, fold
 
 LEAST = 0.5
 """Share of the rows of a part whose texts are known but for case and Unicode form; other integers are no labels."""
+
+KNOWN, FEW = 0.9, 2
+"""Share of the rows whose labels are no text that one change explains, and the fewest of these rows."""
+
+CHANGES: dict[str, Callable[[str], str]] = {
+    "reversed": lambda text: text[::-1],
+    "NFKC": lambda text: unicodedata.normalize("NFKC", text),
+    "upper": str.upper,
+    "lower": str.lower,
+}
 
 CODE = """\
 for row in batch["labels"]:
@@ -29,6 +41,10 @@ def check(subject: Subject) -> Iterator[Finding]:
     written: dict[str, list[str]] = {}
     for text in texts:
         written.setdefault(fold(text), []).append(codec.normalize(text))
+    rows = _changed_rows(codec, subject.data.batches or subject.batches, texts)
+    if rows is not None:
+        yield from rows
+        return
     pairs = _pairs(codec, subject.data.batches or subject.batches, written)
     if not pairs:
         raise NotChecked("no labels of the batches are among the texts")
@@ -36,6 +52,57 @@ def check(subject: Subject) -> Iterator[Finding]:
         found = [(text, label) for text, label in pairs if change_of(text, label) == change]
         if found:
             yield _describe(change, found, len(pairs))
+
+
+def _changed_rows(codec: Codec, batches: Sequence[object], texts: Sequence[str]) -> list[Finding] | None:
+    """What one change of all texts explains; None if labels are not known by their ids."""
+    plain = {ids: text for text in texts for ids in _encoded(codec, text)}
+    changed = cache(
+        lambda name: {ids: text for text in texts if CHANGES[name](text) != text
+                      for ids in _encoded(codec, CHANGES[name](text))}
+    )  # fmt: skip
+    best: tuple[float, list[Finding]] = (KNOWN, [])
+    for labels in _label_parts(batches):
+        left = [short for row, short in zip(labels, without_common_ends(labels), strict=True)
+                if row not in plain and short not in plain]  # fmt: skip
+        if not left:
+            return []
+        for name in CHANGES:
+            named = [(row, changed(name)[row]) for row in left if row in changed(name)]
+            share = len(named) / len(left)
+            if share > best[0] and len(named) >= FEW:
+                best = share, [_describe_change(name, codec, named, len(labels))]
+    return best[1] or None
+
+
+def _label_parts(batches: Sequence[object]) -> list[list[tuple[int, ...]]]:
+    found: dict[object, list[tuple[int, ...]]] = {}
+    for batch in batches:
+        with suppress(ValueError):
+            for labels in find_label_rows(BatchRows(batch)):
+                found.setdefault((labels.path, labels.lengths), []).extend(labels.rows)
+    return list(found.values())
+
+
+def _encoded(codec: Codec, text: str) -> list[tuple[int, ...]]:
+    try:
+        return [tuple(codec.encode(text))]
+    except Exception:  # the round trip names it
+        return []
+
+
+def _describe_change(change: str, codec: Codec, named: Sequence[tuple[tuple[int, ...], str]], of: int) -> Finding:
+    row, text = named[0]
+    label = "".join(map(str, codec.decode([row])))
+    evidence = {"rows": len(named), "of": of, "text": text, "labels": label}
+    if change != "reversed":
+        return _describe(CASE if change in ("upper", "lower") else COMPATIBILITY, [(text, label)] * len(named), of)
+    return Finding(
+        "loader-reverses-texts", "error", evidence,
+        "the labels of batches are the texts from their end to their beginning",
+        "Write right-to-left scripts in the order of reading; reverse inputs and labels together or not at all",
+        CODE,
+    )  # fmt: skip
 
 
 def _pairs(codec: Codec, batches: Sequence[object], written: dict[str, list[str]]) -> list[tuple[str, str]]:

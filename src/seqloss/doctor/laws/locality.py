@@ -27,8 +27,11 @@ def check(subject: Subject) -> Iterator[Finding]:
               if isinstance(part, Tensor) and part.is_floating_point() and part.dim() > 1}  # fmt: skip
     if not inputs:
         raise NotChecked("the batch has no tensor of floats with more than one axis")
-    gradients = _input_gradients(subject, rows.batch, list(inputs))
-    reached = {path: gradient for path, gradient in gradients.items() if gradient is not None}
+    reached = _reached(subject, list(inputs))
+    if not any(bool(gradient.any()) for gradient in reached.values()):
+        with torch.no_grad():
+            subject.step_dry()  # a last layer of 0 hides the input only before the first step
+        reached = _reached(subject, list(inputs))
     if not any(bool(gradient.any()) for gradient in reached.values()):
         yield Finding(
             "input-ignored", "error", {"inputs": [".".join(map(str, path)) or "batch" for path in inputs]},
@@ -49,6 +52,11 @@ def check(subject: Subject) -> Iterator[Finding]:
                 "skips them",
                 "Check lengths after subsampling (round up), slices, and strides beside kernel sizes", CODE,
             )  # fmt: skip
+
+
+def _reached(subject: Subject, paths: list[Path]) -> dict[Path, Tensor]:
+    gradients = _input_gradients(subject, subject.batches[0], paths)
+    return {path: gradient for path, gradient in gradients.items() if gradient is not None}
 
 
 def _input_gradients(subject: Subject, batch: object, paths: list[Path]) -> dict[Path, Tensor | None]:

@@ -40,7 +40,7 @@ def check(subject: Subject) -> Iterator[Finding]:
             raise NotChecked("the loss with a constant added to the outputs is not finite")
         tensor = plain.outputs[scores].detach().double()
         ignores_constant = abs(once) <= 1e-4 * max(1.0, abs(plain.value))
-        if ignores_constant and _are_probabilities(tensor):
+        if ignores_constant and are_probabilities(tensor):
             yield Finding(
                 "softmax-twice", "error",
                 {"output": scores, "loss": plain.value, "loss with 1 added to all scores": plain.value + once},
@@ -49,7 +49,7 @@ def check(subject: Subject) -> Iterator[Finding]:
                 "Remove the softmax at the end of the model", _code(scores),
             )  # fmt: skip
         linear = abs(twice - 2 * once) <= 1e-3 * abs(once)
-        if not ignores_constant and linear and once < 0 and not _are_log_probabilities(tensor):
+        if not ignores_constant and linear and once < 0 and not are_log_probabilities(tensor):
             yield Finding(
                 "scores-not-normalized", "error",
                 {"output": scores, "loss": plain.value, "after adding 1 to all scores": plain.value + once},
@@ -96,11 +96,11 @@ def _set_to_zero(scores: str) -> Change:
     return lambda name, x: torch.zeros_like(x) if name == scores else x
 
 
-def _are_probabilities(x: Tensor) -> bool:
+def are_probabilities(x: Tensor) -> bool:
     return bool(((x >= 0) & (x <= 1)).all()) and bool(((x.sum(-1) - 1).abs() < SUMS).double().mean() > 0.5)
 
 
-def _are_log_probabilities(x: Tensor) -> bool:
+def are_log_probabilities(x: Tensor) -> bool:
     return bool((x <= SUMS).all()) and bool((x.logsumexp(-1).abs() < SUMS).double().mean() > 0.5)
 
 

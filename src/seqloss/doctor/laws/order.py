@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -13,10 +14,13 @@ from torch import Tensor
 from seqloss.doctor.batch_rows import BatchRows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.subject import NotChecked, Subject
-from seqloss.doctor.training_data import draw
+from seqloss.doctor.training_data import draw, generators_of
 
 LEAST = 8
 """Batches whose lengths only rise, or only fall, by chance in one of 20160 epochs."""
+
+LEAST_ORDERS = 20000.0
+"""Orders that the means of batches could have, equal ones counted once: two of them are sorted."""
 
 LEAST_OF_ONE_CLASS = 4
 
@@ -102,11 +106,15 @@ def _are_in_order(batches: Sequence[Sequence[int]], held_out: Sequence[Sequence[
     if len(means) < LEAST:
         return False
     steps = [b - a for a, b in pairwise(means)]
-    if len(set(means)) > len(means) / 2:
+    if _orders(means) > LEAST_ORDERS:
         return all(step >= 0 for step in steps) or all(step <= 0 for step in steps)
     counts = Counter(length for batch in held_out or () for length in batch)
     one = len({length for batch in batches for length in batch}) == 1
     return one and len(counts) > 2 and max(counts.values()) < COMMON * counts.total()
+
+
+def _orders(means: Sequence[float]) -> float:
+    return math.factorial(len(means)) / math.prod(map(math.factorial, Counter(means).values()))
 
 
 def _means(batches: Sequence[Sequence[int]]) -> list[float]:
@@ -126,7 +134,7 @@ def _second_epoch(subject: Subject) -> list[object]:
     try:
         for sampler, epoch in told:
             sampler.set_epoch(epoch + 1)
-        with torch.random.fork_rng([]):
+        with torch.random.fork_rng([]), generators_of(loader, seed=1):
             torch.manual_seed(1)
             return _read(loader, len(subject.data.batches))
     finally:

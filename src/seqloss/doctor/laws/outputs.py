@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.subject import NotChecked, Subject
@@ -12,11 +13,28 @@ from seqloss.doctor.subject import NotChecked, Subject
 CLIPPED = 0.2
 """Share of exact zeros. Weights of random sign give half of the outputs to a ReLU, and none without one."""
 
+ROWS = 4
+
+MASKED = -1e3
+"""Scores from here on are classes that are masked."""
+
 
 def check(subject: Subject) -> Iterator[Finding]:
     with torch.no_grad():
-        outputs = subject.call_and_see(subject.rows().take([0], trim=True)).outputs
-    tensors = {name: tensor for name, tensor in outputs.items() if tensor.is_floating_point() and tensor.numel() > 1}
+        found = list(_check(subject))
+        if any(finding.name == "outputs-constant" for finding in found):
+            subject.step_dry()  # a last layer may begin with 0
+            found = list(_check(subject))
+    yield from found
+
+
+def _check(subject: Subject) -> Iterator[Finding]:
+    rows = subject.rows()
+    alone = [subject.call_and_see(rows.take([row], trim=True)).outputs for row in range(min(ROWS, rows.count))]
+    tensors = {
+        name: torch.cat([one[name].flatten() for one in alone if name in one])
+        for name, tensor in alone[0].items() if tensor.is_floating_point() and tensor.numel() > 1
+    }  # fmt: skip
     if not tensors:
         raise NotChecked("the model returns no tensor of floats")
     for name, tensor in tensors.items():
@@ -38,9 +56,30 @@ def check(subject: Subject) -> Iterator[Finding]:
                 "there",
                 "Remove the activation after the last layer", code,
             )  # fmt: skip
+        elif any(name in one and _is_clipped_before_softmax(one[name]) for one in alone):
+            yield Finding(
+                "outputs-clipped", "error", {"output": name, "scores at the smallest one": "several in each frame"},
+                "in each frame, several classes share exactly the smallest score, and other ones in other frames: a "
+                "ReLU is between the last layer and the softmax, and has no gradient there",
+                "Remove the activation after the last layer", code,
+            )  # fmt: skip
         elif bool((tensor == tensor.flatten()[0]).all()):
             yield Finding(
                 "outputs-constant", "error", {"output": name, "value": float(tensor.flatten()[0])},
                 "all outputs are the same number", "Look for a last layer that is 0, or an activation that saturates",
                 code,
             )  # fmt: skip
+
+
+def _is_clipped_before_softmax(x: Tensor) -> bool:
+    """Whether the classes with the smallest score of a frame are several, and not the same ones in each frame."""
+    if x.dim() < 2 or x.shape[-1] < 4:
+        return False
+    frames = x.reshape(-1, x.shape[-1])
+    frames = frames[(frames != frames[:, :1]).any(1) & frames.isfinite().all(1)]
+    if len(frames) < 2 or float(frames.min()) < MASKED:
+        return False
+    least = frames == frames.amin(1, keepdim=True)
+    several = least.sum(1) > 1
+    return bool(least.double().mean() >= CLIPPED) and bool(several.double().mean() > 0.5) and bool(
+        (least != least[0]).any())  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -12,12 +13,18 @@ from torch import Tensor
 from seqloss.doctor.batch_rows import BatchRows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.input_rows import find_input_rows
+from seqloss.doctor.label_rows import find_label_rows
 from seqloss.doctor.subject import NotChecked, Subject
 
 LEAST = 32
 """Different numbers of a row, so that no two rows are equal by chance."""
 
-LEAST_IDS = 16
+LEAST_BITS = 48.0
+"""What a row of integers says, by how often each of them occurs: that two rows are equal by chance is out of question
+even where the words of a language follow from each other."""
+
+COMMON = 0.1
+"""Share of such held-out rows that are in the training, too: some sentences are common."""
 
 SAMPLE = 4096
 
@@ -38,7 +45,8 @@ def check(subject: Subject) -> Iterator[Finding]:
     yield from _check_repeats(rows, one_epoch=_is_one_epoch(subject.data.loader))
     held_out = {digest for batch in subject.data.held_out or () for digest in _digests(batch)}
     seen = {digest for digests in rows for digest in digests}
-    if held_out & seen:
+    floats = bool(list(find_input_rows(batches[0])))
+    if len(held_out & seen) > (0 if floats else max(2, COMMON * len(held_out))):
         yield Finding(
             "held-out-overlaps", "error", {"rows": len(held_out & seen), "of held-out rows": len(held_out)},
             "rows of the training are among those that are held out: the held-out loss is too good",
@@ -77,7 +85,7 @@ def _distinct(batches: Sequence[object]) -> list[object]:
 
 
 def _digests(batch: object) -> Iterator[str]:
-    """Of each row: of its inputs of floats, else of its integers."""
+    """Of each row: of its inputs of floats, else of its longest integers, if they say enough."""
     parts = list(find_input_rows(batch))
     if parts:
         largest = max(parts, key=lambda part: part.rows[0].numel())
@@ -87,10 +95,14 @@ def _digests(batch: object) -> Iterator[str]:
         rows = BatchRows(batch)
     except ValueError:
         return
-    for part in rows.parts.values():
-        if isinstance(part, Tensor) and part.dim() == 2 and len(part) == rows.count and part.shape[1] >= LEAST_IDS:
-            yield from (_digest(row) for row in part.detach().cpu() if _different(row) >= LEAST_IDS)
-            return
+    labels = max(find_label_rows(rows), key=lambda one: sum(map(len, one.rows)), default=None)
+    if labels is None:
+        return
+    counts = Counter(one for row in labels.rows for one in row)
+    bits = {one: -math.log2(count / counts.total()) for one, count in counts.items()}
+    for row in labels.rows:
+        if sum(bits[one] for one in row) >= LEAST_BITS:
+            yield hashlib.sha256(repr(row).encode()).hexdigest()
 
 
 def _different(row: Tensor) -> int:

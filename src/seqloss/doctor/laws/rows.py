@@ -10,7 +10,7 @@ from torch import Tensor
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import common_part, largest_difference, outputs_differ, tolerance
 from seqloss.doctor.snapshot import unchanged
-from seqloss.doctor.subject import NotChecked, Subject
+from seqloss.doctor.subject import Call, NotChecked, Subject
 
 MOST = 4
 """Rows that are tried alone."""
@@ -18,10 +18,26 @@ MOST = 4
 MORE = 8
 """Steps of padding that are added."""
 
+PADDED, LARGE = 0.2, 0.01
+"""Share of padding in a batch from which on its statistics matter, and the relative difference that it makes."""
+
 CODE = """\
 model.eval()
 whole, alone = model(batch), model(batch[:1])
 print((whole[:1] - alone).abs().max())
+"""
+
+
+TRAINING_CODE = """\
+model.train()  # dropout layers in evaluation mode
+plain, padded = model(inputs, lengths), model(F.pad(inputs, (0, 0, 0, 8)), lengths)
+print((plain - padded[:, : plain.shape[1]]).abs().max())
+"""
+
+LENGTHS_CODE = """\
+_, lengths = model(inputs, input_lengths)
+_, alone = model(inputs[:1, : input_lengths[0]], input_lengths[:1])
+print(lengths[0], alone[0])
 """
 
 
@@ -34,14 +50,24 @@ def check(subject: Subject) -> Iterator[Finding]:
         axes = batch_axes(subject)
         yield from _check_order(subject, whole.outputs, whole.value, axes)
         yield from _check_alone(subject, whole.outputs, axes)
+        yield from _check_lengths(subject, whole.outputs)
         yield from _check_padding(subject)
+
+
+def call_alone(subject: Subject, row: int) -> Call:
+    """A row without its padding; with it, if the model refuses a part that is cut."""
+    rows = subject.rows()
+    try:
+        return subject.call(rows.take([row], trim=True))
+    except Exception:
+        return subject.call(rows.take([row]))
 
 
 def batch_axes(subject: Subject) -> dict[str, int]:
     """The axis of the rows in each output: the one whose size follows the number of rows."""
     rows = subject.rows()
     whole = subject.call(rows.batch).outputs
-    fewer = subject.call(rows.take(range(rows.count - 1), trim=True)).outputs
+    fewer = subject.call(rows.take(range(rows.count - 1))).outputs
     found = {}
     for name, tensor in whole.items():
         axis = next((axis for axis, size in enumerate(tensor.shape)
@@ -83,7 +109,7 @@ def _check_alone(subject: Subject, outputs: Mapping[str, Tensor], axes: Mapping[
     chosen = torch.linspace(0, rows.count - 1, min(MOST, rows.count)).long().tolist()
     worst: tuple[float, str, int] = (0.0, "", 0)
     for row in chosen:
-        alone = subject.call(rows.take([row], trim=True)).outputs
+        alone = call_alone(subject, row).outputs
         for name, axis in axes.items():
             found = largest_difference(*common_part(alone[name], outputs[name].narrow(axis, row, 1)))
             worst = max(worst, (found, name, row))
@@ -97,6 +123,28 @@ def _check_alone(subject: Subject, outputs: Mapping[str, Tensor], axes: Mapping[
         )  # fmt: skip
 
 
+def _check_lengths(subject: Subject, outputs: Mapping[str, Tensor]) -> Iterator[Finding]:
+    """Lengths that the model returns are those of the row, not those of the batch."""
+    rows = subject.rows()
+    found = {name: x for name, x in outputs.items()
+             if x.shape == (rows.count,) and not x.is_floating_point() and x.dtype != torch.bool}  # fmt: skip
+    if not found or not rows.has_padded_axes:
+        return
+    for row in torch.linspace(0, rows.count - 1, min(MOST, rows.count)).long().tolist():
+        alone = call_alone(subject, row).outputs
+        for name, lengths in found.items():
+            if name in alone and alone[name].shape == (1,) and int(alone[name]) != int(lengths[row]):
+                yield Finding(
+                    "lengths-depend-on-batch", "error",
+                    {"output": name, "row": row, "length in the batch": int(lengths[row]),
+                     "alone": int(alone[name])},
+                    "the length that the model returns for a row is another one when the row is alone: it is not "
+                    "computed from the row's own length",
+                    "Compute lengths as each layer does: (length + 2 * padding - kernel) // stride + 1", LENGTHS_CODE,
+                )  # fmt: skip
+                return
+
+
 def _outputs_from_now(subject: Subject, batch: object, train: bool) -> Mapping[str, Tensor]:
     """With the state that the model has now, which a call in training mode may change.
 
@@ -108,23 +156,32 @@ def _outputs_from_now(subject: Subject, batch: object, train: bool) -> Mapping[s
 
 
 def _check_padding(subject: Subject) -> Iterator[Finding]:
-    """In both modes: a batch norm takes statistics over the padding in training only."""
+    """In both modes: a batch norm takes statistics over the padding in training only.
+
+    Some padding in these statistics is common and does little harm: it is named where the padding that a batch has
+    decides what the outputs are.
+    """
     rows = subject.rows()
-    if not rows.has_padded_axes:
-        return
-    for train in (False, True):
-        plain, padded = (_outputs_from_now(subject, batch, train) for batch in (rows.batch, rows.pad(MORE)))
+    share = rows.padded_share
+    for train in (False, True) if rows.has_padded_axes else ():
+        more = MORE if not train else max(1, round(share * rows.longest))
+        if train and share < PADDED:
+            continue
+        plain, padded = (_outputs_from_now(subject, batch, train) for batch in (rows.batch, rows.pad(more)))
+        allowed = LARGE if train else tolerance(plain)
         for name, tensor in plain.items():
             if not tensor.is_floating_point() or name not in padded:
                 continue
             difference = largest_difference(*common_part(padded[name], tensor))
-            if difference > tolerance(plain):
+            if difference > allowed:
                 mode = "training" if train else "evaluation"
                 yield Finding(
                     "padding-reaches-rows", "warning" if train else "error",
-                    {"output": name, "mode": mode, "steps added": MORE, "relative difference": difference},
+                    {"output": name, "mode": mode, "steps added": more, "share of padding": share,
+                     "relative difference": difference},
                     f"with more padding, a batch gets other outputs in {mode} mode: the padding counts in "
                     f"{'statistics of a batch norm' if train else 'what the model computes'}",
-                    "Leave padding out of statistics and attention, and set it to 0 before each convolution", CODE,
+                    "Leave padding out of statistics and attention, and set it to 0 before each convolution",
+                    TRAINING_CODE if train else CODE,
                 )  # fmt: skip
                 return

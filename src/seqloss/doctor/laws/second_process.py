@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from seqloss.data.vocabulary import Vocabulary
@@ -18,8 +21,12 @@ from seqloss.doctor.subject import NotChecked, Subject
 TEXTS = 50
 SECONDS = 20
 
-SYMBOLS = 7
-"""So many symbols are in the order of a set by chance in one of 5040 vocabularies."""
+SYMBOLS, CHANCE = 7, 5e-5
+"""So many symbols are in the order of a set by chance in one of 5040 vocabularies; more may be so with a few pairs in
+another order."""
+
+MOST = 60
+"""Of more symbols, no more pairs may be in another order than of so many."""
 
 STORED = {"seqloss", "tokenizers", "transformers", "sentencepiece"}
 """Packages whose vocabularies are data, in an order that is saved with them; only making one could differ."""
@@ -68,25 +75,65 @@ def _describe(evidence: dict[str, Any]) -> Finding:
 
 
 def _symbols(codec: Codec, texts: Sequence[str]) -> list[str]:
-    """Symbols with an id of their own, in the order of the ids."""
+    """Symbols with an id of their own, in the order of the ids: characters, or words."""
     if isinstance(codec.vocabulary, Vocabulary):
         return list(codec.vocabulary.characters)
-    found: dict[int, str] = {}
-    for character in sorted(set("".join(texts))):
-        try:
-            ids = codec.encode(character)
-        except Exception:  # such as a lone combining mark
-            return []
-        if len(ids) == 1:
-            found[ids[0]] = character
-    return [found[one] for one in sorted(found)]
+    words = {word for text in texts for word in text.split()}
+    return max((_with_own_ids(codec, found) for found in (set("".join(texts)), words)), key=len)
+
+
+def _with_own_ids(codec: Codec, symbols: set[str]) -> list[str]:
+    """Without those that share an id, such as that of the unknown."""
+    found: dict[int, list[str]] = {}
+    for symbol in sorted(symbols):
+        with suppress(Exception):  # such as a lone combining mark
+            ids = codec.encode(symbol)
+            if len(ids) == 1:
+                found.setdefault(ids[0], []).append(symbol)
+    return [found[one][0] for one in sorted(found) if len(found[one]) == 1]
 
 
 def _is_order_of_set(symbols: Sequence[str]) -> bool:
+    """Whether the order is that of the places that the symbols' hashes have in the table of a set.
+
+    Two symbols with one place stay in the order in which they came: a few pairs may be in another order.
+    """
     if len(symbols) < SYMBOLS:
         return False
-    orders = (symbols, sorted(symbols), symbols[::-1])  # symbols whose hashes collide stay in the order of insertion
-    return any(list(set(order)) == list(symbols) for order in orders)
+    masks = {_table_size(len(symbols)) - 1, _table_size(len(symbols) + 3) - 1}  # with special tokens
+    return any(_few_inversions([hash(symbol) & mask for symbol in symbols]) for mask in masks)
+
+
+def _table_size(count: int) -> int:
+    """Of a set that grows symbol by symbol."""
+    size = 8
+    for used in range(1, count + 1):
+        if used * 5 >= (size - 1) * 3:
+            size = 8
+            while size <= used * 4:
+                size *= 2
+    return size
+
+
+def _few_inversions(places: Sequence[int]) -> bool:
+    """Whether so few pairs are in falling order that it is no chance."""
+    pairs = sum(one > other for n, one in enumerate(places) for other in places[n + 1 :])
+    return pairs <= _most_inversions(len(places))
+
+
+@cache
+def _most_inversions(count: int) -> int:
+    """The largest number that all but one of 20000 orders exceed, or 0."""
+    ways = [1]
+    for size in range(2, min(count, MOST) + 1):
+        ways = [sum(ways[max(0, n - size + 1) : n + 1]) for n in range(len(ways) + size - 1)]
+    total, found = 0, 0
+    for number, way in enumerate(ways):
+        total += way
+        if total > math.factorial(min(count, MOST)) * CHANCE:
+            return found
+        found = number
+    return found
 
 
 def _encode_elsewhere(vocabulary: Any, texts: Sequence[str]) -> list[list[int]]:

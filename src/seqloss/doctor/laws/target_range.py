@@ -57,10 +57,15 @@ def _bounds(subject: Subject) -> dict[str, tuple[float, float]]:
     last = _last_layer(subject)
     if last is None:
         return {}
-    for weight in last.parameters(recurse=False):
-        weight.mul_(LARGE)
-    outputs = subject.call(subject.batches[0]).outputs
-    return {name: (_bound(x, -1), _bound(x, 1)) for name, x in outputs.items() if x.is_floating_point() and x.numel()}
+    seen: dict[str, list[Tensor]] = {}
+    for factor in (LARGE, -1.0):  # and with the other sign: all outputs can be on one side of an activation
+        for weight in last.parameters(recurse=False):
+            weight.mul_(factor)
+        for name, x in subject.call(subject.batches[0]).outputs.items():
+            if x.is_floating_point() and x.numel():
+                seen.setdefault(name, []).append(x)
+    both = {name: torch.cat([x.flatten() for x in found]) for name, found in seen.items()}
+    return {name: (_bound(x, -1), _bound(x, 1)) for name, x in both.items()}
 
 
 def _last_layer(subject: Subject) -> nn.Module | None:

@@ -149,4 +149,4 @@ def test_no_more_batches_are_drawn_than_asked_for() -> None:
 
 def test_laws_that_lack_the_same_thing_share_a_line() -> None:
     lines = str(examine(Reader(), BATCHES, loss)).splitlines()
-    assert "not checked: round trip, second process, loaded texts: a vocabulary is needed" in lines
+    assert "not checked: round trip, loaded texts, second process: a vocabulary is needed" in lines

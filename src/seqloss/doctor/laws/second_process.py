@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
@@ -21,7 +22,7 @@ from seqloss.doctor.subject import NotChecked, Subject
 TEXTS = 50
 SECONDS = 20
 
-SYMBOLS, CHANCE = 7, 5e-5
+SYMBOLS, CHANCE = 7, 1e-5
 """So many symbols are in the order of a set by chance in one of 5040 vocabularies; more may be so with a few pairs in
 another order."""
 
@@ -101,7 +102,10 @@ def _is_order_of_set(symbols: Sequence[str]) -> bool:
     if len(symbols) < SYMBOLS:
         return False
     masks = {_table_size(len(symbols)) - 1, _table_size(len(symbols) + 3) - 1}  # with special tokens
-    return any(_few_inversions([hash(symbol) & mask for symbol in symbols]) for mask in masks)
+    places = [[hash(symbol) & mask for symbol in symbols] for mask in masks]
+    orders = (symbols, sorted(symbols), symbols[::-1])
+    return any(map(_few_inversions, places)) or any(map(_few_strangers, places)) or any(
+        list(set(order)) == list(symbols) for order in orders)  # fmt: skip
 
 
 def _table_size(count: int) -> int:
@@ -121,9 +125,19 @@ def _few_inversions(places: Sequence[int]) -> bool:
     return pairs <= _most_inversions(len(places))
 
 
+def _few_strangers(places: Sequence[int]) -> bool:
+    """Whether all but a few are in rising order: one whose place is taken can go to any other."""
+    ends: list[int] = []  # of the longest rising part of each length
+    for place in places:
+        at = bisect_right(ends, place)
+        ends[at : at + 1] = [place]
+    by_chance = math.comb(len(places), len(ends)) / math.factorial(len(ends))
+    return by_chance < CHANCE
+
+
 @cache
 def _most_inversions(count: int) -> int:
-    """The largest number that all but one of 20000 orders exceed, or 0."""
+    """The largest number that all but one of 100000 orders exceed, or 0."""
     ways = [1]
     for size in range(2, min(count, MOST) + 1):
         ways = [sum(ways[max(0, n - size + 1) : n + 1]) for n in range(len(ways) + size - 1)]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import nn
@@ -18,6 +19,7 @@ from seqloss.doctor.subject import Loss, NotChecked
 from seqloss.doctor.watching.outside import Outside
 
 _depth = 0
+_met: WeakKeyDictionary[nn.Module, WeakSet[nn.Module]] = WeakKeyDictionary()
 
 
 def is_apart() -> bool:
@@ -60,11 +62,10 @@ def apart(whole: nn.Module, loss: Loss, *, eager: bool = True) -> Iterator[None]
     variables, others = Outside(loss), _Others(whole)
     with ExitStack() as stack:
         stack.callback(variables.restore)
-        stack.callback(others.restore)
         stack.enter_context(unchanged_by_calls(whole))
-        for module in whole.modules():
-            _silence(module)
-        if eager or not is_compiled(whole):
+        stack.callback(others.restore)  # before the model, which another module may hold
+        silence(whole)
+        if eager:
             stack.callback(register_module_forward_pre_hook(others.see).remove)
         if eager and "torch._dynamo" in sys.modules:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
@@ -78,27 +79,35 @@ def apart(whole: nn.Module, loss: Loss, *, eager: bool = True) -> Iterator[None]
 
 
 class _Others:
-    """Modules outside of the model that a loss calls, such as the generator of a GAN; kept before their first call."""
+    """Modules outside of the model that a loss calls, such as the generator of a GAN; kept before their first call.
+
+    They are seen by a hook on all modules, and known afterwards: with the hook, compiled models would be compiled again.
+    """
 
     def __init__(self, whole: nn.Module) -> None:
+        self.met = _met.setdefault(whole, WeakSet())
         self.known = {id(module) for module in whole.modules()}
         self.states: list[ModuleState] = []
+        for module in list(self.met):
+            self.see(module, None)
 
     def see(self, module: nn.Module, inputs: Any) -> None:
         if id(module) not in self.known:
             self.known |= {id(one) for one in module.modules()}
+            self.met.add(module)
             self.states.append(ModuleState(module))
-            _silence(module)
+            silence(module)
 
     def restore(self) -> None:
         for state in self.states:
             state.restore()
 
 
-def _silence(module: nn.Module) -> None:
-    """Let a data-parallel model neither average gradients nor send buffers; its attributes are put back later."""
-    if isinstance(module, DistributedDataParallel):
-        module.require_backward_grad_sync = module.require_forward_param_sync = False
+def silence(whole: nn.Module) -> None:
+    """Let data-parallel models neither average gradients nor send buffers; their attributes are put back later."""
+    for module in whole.modules():
+        if isinstance(module, DistributedDataParallel):
+            module.require_backward_grad_sync = module.require_forward_param_sync = False
 
 
 class _NoTalk(TorchDispatchMode):

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from seqloss.doctor.batch_rows import Path, map_batch
+from seqloss.doctor.snapshot import RandomState
 from seqloss.doctor.subject import Loss, NotChecked
 
 RESTARTED = (type(iter([])), type(iter(())), type(iter(range(0))))
@@ -27,6 +28,17 @@ def copy_batch(batch: Any) -> Any:
 def on_copies(loss: Loss) -> Loss:
     """The same loss, each call with a copy of its own."""
     return lambda model, batch: loss(model, copy_batch(batch))
+
+
+def steadily(loss: Loss) -> Loss:
+    """The same with the same random numbers in each call, so that calls can be compared."""
+    state, copied = RandomState(), on_copies(loss)
+
+    def call(model: nn.Module, batch: Any) -> Any:
+        state.restore()
+        return copied(model, batch)
+
+    return call
 
 
 def _copy(path: Path, part: Any) -> Any:

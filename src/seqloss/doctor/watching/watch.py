@@ -19,7 +19,7 @@ from seqloss.doctor.watching import accumulation, gradients, not_finite
 from seqloss.doctor.watching.apart import apart, is_apart, is_sharded, world
 from seqloss.doctor.watching.blanks import Blanks
 from seqloss.doctor.watching.calls import Call
-from seqloss.doctor.watching.copies import copy_batch, on_copies
+from seqloss.doctor.watching.copies import copy_batch, steadily
 from seqloss.doctor.watching.exchange import Exchange
 from seqloss.doctor.watching.hooks import Hook
 from seqloss.doctor.watching.looks import SHARE, Looks
@@ -230,7 +230,7 @@ class Watch:
             number = self._window.number + 1
             self._window = Window(number, self.model, self.whole, self._looks.wants(number))
         self._version = self._weights[0]._version if self._weights else 0
-        self._report(self._stepping.check(self._window.number, is_waiting and not is_new))
+        self._report(self._stepping.check(self._window.number, is_waiting and not is_new and bool(self._weights)))
         self._report(self._modes.check(self._window.number))
         if self._window.is_looked_at:
             with self._looking():
@@ -243,7 +243,7 @@ class Watch:
         """The gradient of the last call was computed, and no step followed."""
         self._stepping.has_scaler |= self._call.is_scaled
         weights = self._weights if window.is_looked_at else self._weights[:1]
-        if self._stepping.is_discarded(weights, window.is_looked_at or not weights or weights[0].is_cpu):
+        if weights and self._stepping.is_discarded(weights, window.is_looked_at or weights[0].is_cpu):
             window.forget()
 
     def _look_before(self, window: Window, loss: Loss, batch: Any, is_new: bool) -> None:
@@ -352,7 +352,7 @@ class Watch:
         used = copy_batch(batch if self.held_out is None else self.held_out)
         number = self._window.number
         with apart(self.whole, loss), torch.no_grad():
-            view = take_view(self.model, on_copies(loss), used, number, self._steps, self.held_out is not None)
+            view = take_view(self.model, steadily(loss), used, number, self._steps, self.held_out is not None)
             with self._units.recorded():
                 view.plain  # noqa: B018
             for judge in self._judges:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from seqloss.doctor.snapshot import ModuleState, RandomState
-from seqloss.doctor.subject import Loss, NotChecked, first_tensor
-from seqloss.doctor.watching.apart import apart, is_compiled, world
+from seqloss.doctor.subject import Loss, NotChecked, first_entry
+from seqloss.doctor.watching.apart import apart, is_compiled, silence, world
 from seqloss.doctor.watching.copies import copy_batch, on_copies
 from seqloss.doctor.watching.outside import Outside
 
@@ -28,6 +28,7 @@ class Part:
     Attributes:
         loss: as given by the caller, called with copies.
         batch: a copy.
+        state: of the model before the call: an evaluation can come between two of them.
         random: states before the call.
         autocast: (device, type) of mixed precision in the call.
         outside: variables of the loss before the call.
@@ -38,6 +39,7 @@ class Part:
 
     loss: Loss
     batch: Any
+    state: ModuleState
     random: RandomState
     autocast: tuple[tuple[str, torch.dtype], ...]
     outside: Outside
@@ -47,12 +49,14 @@ class Part:
 
     def again(self, model: nn.Module) -> Tensor:
         """The loss, in the same precision and with the same random numbers."""
-        self.random.restore()
+        self.state.restore()
+        silence(model)
         self.outside.restore()
+        self.random.restore()
         with ExitStack() as stack:
             for kind, dtype in self.autocast:
                 stack.enter_context(torch.autocast(kind, dtype))
-            return first_tensor(self.loss(model, self.batch))
+            return first_entry(self.loss(model, self.batch))
 
 
 class Window:
@@ -69,7 +73,6 @@ class Window:
         self.number, self.model, self.whole, self.is_looked_at = number, model, whole, is_looked_at
         self.kept: list[Part] = []
         self.has_stepped = False
-        self._state: ModuleState | None = None
 
     @property
     def parts(self) -> list[Part]:
@@ -90,10 +93,10 @@ class Window:
         """Keep what a call of the loss, about to happen, depends on; not more than can be used."""
         if len(self.kept) > MOST:
             return None
-        copied = copy_batch(batch)
-        if not self.kept:
-            self._state = ModuleState(self.whole)
-        part = Part(on_copies(loss), copied, RandomState(), _autocast(), Outside(loss), sums_of(weights))
+        state, random = ModuleState(self.whole), RandomState()
+        part = Part(
+            on_copies(loss), copy_batch(batch), state, random, _autocast(), Outside(loss), sums_of(weights)
+        )  # fmt: skip
         self.kept.append(part)
         return part
 
@@ -105,11 +108,9 @@ class Window:
         """The sum of the gradients of the window's losses, or of some; the model and all states stay as they are."""
         sums: list[Tensor | None] = [None] * len(weights)
         used = parts or self.parts
-        assert self._state is not None
         if world() > 1 and is_compiled(self.whole):
             raise NotChecked("a compiled model is not run again in a training of several processes")
         with apart(self.whole, used[0].loss, eager=False), torch.enable_grad():
-            self._state.restore()
             places = [place for place, weight in enumerate(weights) if weight.requires_grad]
             for part, seed in zip(used, _seeds(used), strict=True):
                 loss = part.again(self.model)
@@ -124,7 +125,7 @@ class Window:
 
     def forget(self) -> None:
         """Let go of the batches."""
-        self.kept, self._state = [], None
+        self.kept = []
 
 
 def sums_of(weights: Sequence[Tensor]) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -14,6 +15,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from seqloss.doctor.batch_rows import map_batch
 from seqloss.doctor.snapshot import ModuleState, unchanged_by_calls
 from seqloss.doctor.subject import Loss, NotChecked
 from seqloss.doctor.watching.outside import Outside
@@ -104,10 +106,21 @@ class _Others:
 
 
 def silence(whole: nn.Module) -> None:
-    """Let data-parallel models neither average gradients nor send buffers; their attributes are put back later."""
+    """Let data-parallel models call what they hold: they neither send buffers nor prepare to average gradients.
+
+    The attribute that this sets is taken away with the state of the modules.
+    """
     for module in whole.modules():
         if isinstance(module, DistributedDataParallel):
-            module.require_backward_grad_sync = module.require_forward_param_sync = False
+            vars(module)["forward"] = partial(_call_held, module)
+
+
+def _call_held(parallel: DistributedDataParallel, *inputs: Any, **named: Any) -> Any:
+    """On its device, to which it moves the inputs."""
+    if parallel.device_ids:
+        device = torch.device(parallel.device_type, parallel.device_ids[0])
+        inputs, named = map_batch((inputs, named), lambda _, part: part.to(device) if torch.is_tensor(part) else part)
+    return parallel.module(*inputs, **named)
 
 
 class _NoTalk(TorchDispatchMode):

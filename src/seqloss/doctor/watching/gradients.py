@@ -12,7 +12,7 @@ from seqloss.doctor.findings import Finding
 from seqloss.doctor.subject import NotChecked
 from seqloss.doctor.watching.accumulation import adds_up
 from seqloss.doctor.watching.apart import world
-from seqloss.doctor.watching.lost import Lost
+from seqloss.doctor.watching.lost import Lost, not_zeroed
 from seqloss.doctor.watching.ranks import Ranks
 from seqloss.doctor.watching.window import MOST, Window, sums_of
 
@@ -100,11 +100,7 @@ def check(step: Step) -> Iterator[Finding]:
     if step.previous is not None:
         before = _flat(step.previous, step.weights)
         if _residual(handed, wanted, before) <= rounding:
-            yield Finding(
-                "gradients-not-zeroed", "error", evidence,
-                "the gradient is the sum of this step's and of the steps before: it is not set to 0",
-                "Call optimizer.zero_grad() before backward()", CODE,
-            )  # fmt: skip
+            yield not_zeroed(evidence)
             return
     if len(step.window.parts) > 1:
         last = _flat(step.window.gradients_again(step.weights, step.window.parts[-1:]), step.weights)

@@ -1,8 +1,9 @@
-"""Whether gradients of accumulated batches are set to 0 at each step, and not now and then."""
+"""Gradients that are set to 0 too often, at each step and not now and then, or never."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from seqloss.doctor.findings import Finding
 
@@ -16,6 +17,14 @@ for number, batch in enumerate(batches, 1):
         optimizer.step()
         optimizer.zero_grad()
 """
+
+
+def not_zeroed(evidence: Mapping[str, Any]) -> Finding:
+    return Finding(
+        "gradients-not-zeroed", "error", evidence,
+        "the gradient is the sum of this step's and of the steps before: it is not set to 0",
+        "Call optimizer.zero_grad() before backward()", "optimizer.zero_grad()\nloss(model, batch).backward()",
+    )  # fmt: skip
 
 
 class Lost:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.watching.apart import world
+from seqloss.doctor.watching.lost import not_zeroed
 
 BUCKETS = 64
 
@@ -44,12 +45,13 @@ class Ranks:
     def __init__(self) -> None:
         self.name = f"seqloss/watch/{next(_watches)}"
         self.waiting: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.handed: dict[int, np.ndarray] = {}
 
     def publish(self, step: int, wanted: Tensor, handed: Tensor) -> None:
         """Sketch the gradient of the own losses, and that which the optimiser is given."""
         found = sketch(wanted), sketch(handed)
         if all(np.isfinite(one).all() and one.any() for one in found):
-            self.waiting[step] = found
+            self.waiting[step], self.handed[step] = found, found[1]
             _store().set(self._key(step, torch.distributed.get_rank()), found[0].tobytes().hex())
 
     def compare(self, *, is_end: bool = False) -> Iterator[Finding]:
@@ -66,7 +68,8 @@ class Ranks:
             if are_all:
                 del self.waiting[step]
                 parts = [np.frombuffer(bytes.fromhex(_store().get(key).decode())) for key in keys]
-                yield from judge(own, handed, parts, {"step": step, "processes": len(keys)})
+                before = self.handed.get(step - 1)
+                yield from judge(own, handed, before, parts, {"step": step, "processes": len(keys)})
         if is_end and self.waiting:
             raise TimeoutError("not all processes of the training are watched")
 
@@ -74,15 +77,20 @@ class Ranks:
         return f"{self.name}/{step}/{rank}"
 
 
-def judge(own: Any, handed: Any, parts: list[Any], evidence: Mapping[str, Any]) -> Iterator[Finding]:
-    """Compare what a step is given with the average of all processes, and with the own gradient."""
-    if _distance(handed, np.mean(parts, 0)) > ROUNDING and _distance(handed, own) <= ROUNDING:
+def judge(own: Any, handed: Any, before: Any, parts: list[Any], evidence: Mapping[str, Any]) -> Iterator[Finding]:
+    """Compare what a step is given with the average of all processes, with the own gradient, and with the last step."""
+    average = np.mean(parts, 0)
+    if _residual(handed, average) <= ROUNDING:
+        return
+    if _residual(handed, own) <= ROUNDING:
         yield Finding(
             "ranks-not-averaged", "error", evidence,
             "each process steps with the gradient of its own batch: the processes do not average their gradients, and "
             "their models drift apart",
             "Wrap the model in DistributedDataParallel, and call the wrapped model in the loss", CODE,
         )  # fmt: skip
+    elif before is not None and _residual(handed, average, before) <= ROUNDING:
+        yield not_zeroed(evidence)
 
 
 def sketch(vector: Tensor) -> np.ndarray:
@@ -92,11 +100,12 @@ def sketch(vector: Tensor) -> np.ndarray:
     return signed.view(-1, BUCKETS).sum(0).double().cpu().numpy()
 
 
-def _distance(one: Any, other: Any) -> float:
-    """Of the directions."""
-    size = float(other @ other)
-    factor = max(float(one @ other) / size, 0.0) if size else 0.0
-    return float(np.linalg.norm(one - factor * other) / np.linalg.norm(one)) if factor else float("inf")
+def _residual(vector: Any, *basis: Any) -> float:
+    """Of the best combination of some vectors, relative to the vector's norm; infinite if a factor is not positive."""
+    columns = np.stack(basis, 1)
+    factors = np.linalg.lstsq(columns, vector, rcond=None)[0]
+    is_sum = (factors > 0).all()
+    return float(np.linalg.norm(vector - columns @ factors) / np.linalg.norm(vector)) if is_sum else float("inf")
 
 
 def _store() -> Any:

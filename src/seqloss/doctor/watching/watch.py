@@ -253,6 +253,7 @@ class Watch:
             return
         if is_new:
             self._find_weights()
+            self._not_checked.pop("outputs", None)  # a look that failed is made up for by this one
             self._guarded("outputs", partial(self._look, loss, batch))
             if self._ranks.waiting:
                 self._report(self._guarded("gradients", self._ranks.compare))

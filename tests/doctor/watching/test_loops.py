@@ -37,7 +37,7 @@ def run(loop: Loop, make: Callable[[], nn.Module] = Network, **options: Any) -> 
 
 def loop_with(loss: Callable[..., Any], rows: int = 6) -> Loop:
     def loop(step: Callable[..., Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        for batch in make_batches(12, rows) * 2:
+        for batch in make_batches(5, rows) * 2:
             optimizer.zero_grad()
             step(loss, batch).backward()
             optimizer.step()

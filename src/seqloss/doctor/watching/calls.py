@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from torch import Tensor
 
-from seqloss.doctor.subject import first_entry
 from seqloss.doctor.watching.window import Part
 
 SCALE = 128.0
@@ -15,7 +11,7 @@ SCALE = 128.0
 
 
 class Call:
-    """Follows the loss that was returned.
+    """Where backward() is followed: at looks, after calls without a step, and in evaluation mode.
 
     Attributes:
         seed: gradient of what is differentiated with respect to the loss; None before backward().
@@ -25,18 +21,8 @@ class Call:
     seed: Tensor | None = None
     part: Part | None = None
 
-    def follow(self, found: Any, see: Callable[[], int]) -> Tensor:
-        """The scalar that was returned; `see` is called in backward(), and returns the number of the latest call.
-
-        Raises:
-            TypeError: nothing with one number was returned.
-        """
-        value = first_entry(found)
-        if value.requires_grad:
-            value.register_hook(lambda gradient: self._see(gradient, see()))
-        return value
-
-    def _see(self, gradient: Tensor, calls: int) -> None:
+    def see(self, gradient: Tensor, calls: int) -> None:
+        """backward() has come to the loss, after so many calls of it."""
         self.seed = gradient.detach()
         if self.part is not None:
             self.part.seed, self.part.backward = self.seed, calls

@@ -38,6 +38,10 @@ class Modes:
         self.trained: int | None = None
         self.evaluated: set[int] = set()
 
+    @property
+    def has_seen(self) -> bool:
+        return self.trained is not None or bool(self.evaluated)
+
     def see_call(self, model: nn.Module, number: int) -> None:
         """A call of the model that is no training step's."""
         if model.training and not torch.is_grad_enabled() and not _averages_statistics(model):

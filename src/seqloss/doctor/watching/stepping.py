@@ -51,9 +51,9 @@ class Stepping:
         self.skipped += 1
         return True
 
-    def check(self, number: int, waits: bool) -> Iterator[Finding]:
-        """The loss is about to be called; `waits`: another gradient was computed, and no step followed."""
-        self.calls += waits
+    def check(self, number: int) -> Iterator[Finding]:
+        """Another gradient was computed, and no step followed."""
+        self.calls += 1
         if self.has_scaler:
             yield from self._check_skipped(number)
         elif self.in_a_row == (LATER_DISCARDED if self.steps else DISCARDED) or self.calls == UNSEEN:
@@ -73,7 +73,7 @@ class Stepping:
         )  # fmt: skip
 
     def _check_skipped(self, number: int) -> Iterator[Finding]:
-        if self.skipped + self.steps == SKIPPED and self.skipped > 0.5 * SKIPPED:
+        if self.skipped > SKIPPED / 2 and self.skipped + self.steps <= SKIPPED:
             yield Finding(
                 "steps-skipped", "error", {"step": number, "skipped": self.skipped, "of": SKIPPED},
                 "most steps are skipped, because gradients in half precision are not finite at any scale",

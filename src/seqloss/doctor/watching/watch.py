@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seqloss.doctor.findings import Finding, Findings
-from seqloss.doctor.subject import Loss, NotChecked
+from seqloss.doctor.subject import Loss, NotChecked, first_entry
 from seqloss.doctor.watching import accumulation, gradients, not_finite
 from seqloss.doctor.watching.apart import apart, is_apart, is_sharded, world
 from seqloss.doctor.watching.blanks import Blanks
@@ -144,7 +144,8 @@ class Watch:
         self._modes, self._has_modes, self._ranks, self._lost = Modes(), has_modes(model), Ranks(), Lost()
         self._window = Window(0, model, self.whole, is_looked_at=False)
         self._window.has_stepped = True
-        self._call, self._calls, self._version, self._in_step, self._in_closure = Call(), 0, 0, False, False
+        self._call: Call | None = None
+        self._calls, self._version, self._in_step, self._in_closure = 0, 0, False, False
         self._found: dict[str, Finding] = {}
         self._not_checked: dict[str, str] = {}
         self._previous: list[Tensor | None] | None = None
@@ -216,35 +217,41 @@ class Watch:
         """Tell that the loss of a batch is about to be computed, for loops that do so themselves."""
         if is_apart():
             return
-        self._check_not_finite()
-        is_waiting = not self._window.has_stepped and self._call.seed is not None and not self._in_step
-        if is_waiting and self._is_moved():
-            self._not_checked["stepping"] = "the weights are changed without a step of this optimizer"
-            self._stepping.stepped()
-            self._window.has_stepped = True
-        elif is_waiting:
-            self._check_waiting(self._window)
-        self._call, self._calls, self._in_closure = Call(), self._calls + 1, self._in_step
-        is_new = self._window.has_stepped
+        window = self._window
+        if self._not_finite is not None:
+            self._check_not_finite()
+        if not (window.has_stepped or self._in_step) and (self._call is None or self._call.seed is not None):
+            self._check_waiting(window)
+        self._calls += 1
+        self._in_closure, is_new = self._in_step, window.has_stepped
         if is_new:
-            number = self._window.number + 1
-            self._window = Window(number, self.model, self.whole, self._looks.wants(number))
+            number = window.number + 1
+            window = self._window = Window(number, self.model, self.whole, self._looks.wants(number))
         self._version = self._weights[0]._version if self._weights else 0
-        self._report(self._stepping.check(self._window.number, is_waiting and not is_new and bool(self._weights)))
-        self._report(self._modes.check(self._window.number))
-        if self._window.is_looked_at:
+        if self._modes.has_seen:
+            self._report(self._modes.check(window.number))
+        is_plain = is_new and not window.is_looked_at and (self.model.training or not self._has_modes)
+        self._call = None if is_plain else Call()
+        if window.is_looked_at:
             with self._looking():
-                self._look_before(self._window, loss, batch, is_new)
+                self._look_before(window, loss, batch, is_new)
 
     def _is_moved(self) -> bool:
         return bool(self._weights) and self._weights[0]._version != self._version
 
     def _check_waiting(self, window: Window) -> None:
         """The gradient of the last call was computed, and no step followed."""
-        self._stepping.has_scaler |= self._call.is_scaled
+        if self._is_moved():
+            self._not_checked["stepping"] = "the weights are changed without a step of this optimizer"
+            self._stepping.stepped()
+            window.has_stepped = True
+            return
+        self._stepping.has_scaler |= self._call is not None and self._call.is_scaled
         weights = self._weights if window.is_looked_at else self._weights[:1]
-        if weights and self._stepping.is_discarded(weights, window.is_looked_at or weights[0].is_cpu):
-            window.forget()
+        if weights:
+            if self._stepping.is_discarded(weights, window.is_looked_at or weights[0].is_cpu):
+                window.forget()
+            self._report(self._stepping.check(window.number))
 
     def _look_before(self, window: Window, loss: Loss, batch: Any, is_new: bool) -> None:
         """Look at the model before a step, and keep what the gradient is computed from."""
@@ -265,6 +272,7 @@ class Watch:
     def _keep(self, window: Window, loss: Loss, batch: Any) -> tuple[Finding, ...]:
         if not self._weights:
             raise NotChecked("the optimizer holds no weight of the model any more")
+        assert self._call is not None
         self._call.part = window.add(loss, batch, list(self.model.parameters()))
         self._stepping.has_scaler |= window.is_half
         return ()
@@ -274,17 +282,24 @@ class Watch:
         if is_apart():
             return
         try:
-            value = None if found is None else self._call.follow(found, self._see_backward)
+            value = None if found is None else first_entry(found)
         except TypeError as error:
             if self._calls == 1:
                 raise
             value, self._not_checked["gradients"] = None, str(error)
-        if value is None:
-            self._window.leave_out(self._call.part)
-        elif self._window.is_looked_at or value.device.type == "cpu":
-            number = float(value.detach())
+        call = self._call
+        if call is not None:
+            self._follow(call, value)
+        if value is not None and (value.is_cpu or self._window.is_looked_at):
+            number = value.item()
             if not math.isfinite(number) and "loss-not-finite" not in self._found:
                 self._not_finite = self._not_finite or (loss, batch, number)
+
+    def _follow(self, call: Call, value: Tensor | None) -> None:
+        if value is None:
+            self._window.leave_out(call.part)
+        elif value.requires_grad:
+            value.register_hook(lambda gradient: call.see(gradient, self._see_backward()))
 
     def _see_backward(self) -> int:
         if self._has_modes and not self.model.training:
@@ -305,8 +320,10 @@ class Watch:
 
     def before_step(self) -> None:
         """Called before each step of the optimiser, after the gradients are complete."""
-        self._check_not_finite()
-        self._report(self._modes.check(self._window.number))
+        if self._not_finite is not None:
+            self._check_not_finite()
+        if self._modes.has_seen:
+            self._report(self._modes.check(self._window.number))
         window = self._window
         if window.is_looked_at and window.kept and not window.has_stepped:
             with self._looking():
@@ -369,7 +386,7 @@ class Watch:
             return ()
 
     def _see_call(self, module: nn.Module, inputs: Any) -> None:
-        if torch.compiler.is_compiling() or is_apart():
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or is_apart():
             return
         self._modes.see_call(module, self._window.number)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,12 @@ class Ranks:
         if all(np.isfinite(one).all() and one.any() for one in found):
             self.waiting[step], self.handed[step] = found, found[1]
             _store().set(self._key(step, torch.distributed.get_rank()), found[0].tobytes().hex())
+
+    def keep(self, handed: Sequence[Tensor | None]) -> tuple[Finding, ...]:
+        """Sketch what the optimiser is given at the first step, to find it in the second."""
+        parts = [part.to_dense() if part.is_sparse else part for part in handed if part is not None]
+        self.handed[1] = sketch(torch.cat([part.flatten().float() for part in parts]).double())
+        return ()
 
     def compare(self, *, is_end: bool = False) -> Iterator[Finding]:
         """Judge the steps whose sketches are all there.

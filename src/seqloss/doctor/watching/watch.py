@@ -36,8 +36,8 @@ from seqloss.doctor.watching.window import MOST, Window
 from seqloss.doctor.watching.worst_rows import WorstRows
 from seqloss.errors import OptionError, wrong_dtype
 
-FIRST_STEPS = 2
-"""Steps whose gradient is always computed again."""
+FIRST_STEPS = 3
+"""Steps whose gradients are kept: that of the second is computed again, with several batches those of all three."""
 
 GRADIENT_LOOKS = 4
 """After them, the gradient is computed again at each fourth look."""
@@ -57,8 +57,8 @@ def watch(
     """Follow a training step by step, and name what goes wrong while it runs.
 
     At the first steps, the gradient that reaches the optimiser is compared with the gradient of the loss, computed
-    again. At these and at later steps, farther and farther apart, the model is looked at on a few rows: inputs are
-    exchanged between rows, outputs compared with targets, activations and updates measured. Weights, buffers and
+    again. At the first step and at later ones, farther and farther apart, the model is looked at on a few rows: inputs
+    are exchanged between rows, outputs compared with targets, activations and updates measured. Weights, buffers and
     random states are the same as without, to the bit.
 
     Args:
@@ -260,8 +260,9 @@ class Watch:
             return
         if is_new:
             self._find_weights()
-            self._not_checked.pop("outputs", None)  # a look that failed is made up for by this one
-            self._guarded("outputs", partial(self._look, loss, batch))
+            if window.number == 1 or window.number > FIRST_STEPS:
+                self._not_checked.pop("outputs", None)  # a look that failed is made up for by this one
+                self._guarded("outputs", partial(self._look, loss, batch))
             if self._ranks.waiting:
                 self._report(self._guarded("gradients", self._ranks.compare))
         if self._in_closure:
@@ -355,15 +356,22 @@ class Watch:
         step = gradients.Step(
             window, self._names, self._weights, handed, self._previous, scaled, self.adds_losses, self._ranks, self._lost
         )
-        is_due = window.number <= FIRST_STEPS or (self._looks.count % GRADIENT_LOOKS == 0 and world() == 1)
-        if is_due and not self._found.keys() & gradients.NAMES:
+        if self._is_due(window) and not self._found.keys() & gradients.NAMES:
             self._report(self._guarded("gradients", partial(gradients.check, step)))
             if 1 < len(window.parts) <= MOST and window.is_even and not self.adds_losses:
                 self._report(self._guarded("accumulation", partial(accumulation.check, window)))
+        elif window.number == 1 and world() > 1:
+            self._guarded("gradients", partial(self._ranks.keep, handed))
         self._report(self._lost.look(window.number))
         self._report(self._updates.begin(step))
-        self._previous = handed if window.number < 3 else None
+        self._previous = handed if window.number < FIRST_STEPS else None
         window.forget()
+
+    def _is_due(self, window: Window) -> bool:
+        """Whether the gradient is computed again."""
+        if window.number <= FIRST_STEPS:
+            return window.number == 2 or len(window.parts) > 1
+        return self._looks.count % GRADIENT_LOOKS == 0 and world() == 1
 
     def _look(self, loss: Loss, batch: Any) -> tuple[Finding, ...]:
         """Judge the model on rows that are held out, or are not trained on yet in this pass."""

@@ -109,11 +109,13 @@ def sharpness_aware(step: Callable[..., Any], model: nn.Module, optimizer: torch
         weights = list(model.parameters())
         moves = [0.05 * weight.grad for weight in weights if weight.grad is not None]
         with torch.no_grad():
-            torch._foreach_add_(weights, moves)
+            for weight, move in zip(weights, moves, strict=True):
+                weight.add_(move)
         optimizer.zero_grad()
         step(squared_error, batch).backward()
         with torch.no_grad():
-            torch._foreach_sub_(weights, moves)
+            for weight, move in zip(weights, moves, strict=True):
+                weight.sub_(move)
         optimizer.step()
 
 
@@ -259,7 +261,9 @@ def test_the_two_models_of_a_gan() -> None:
             found = judge(maker(torch.randn(real.shape)))
             return entropy(found, torch.ones_like(found))
 
-        pairs = [(judge, torch.optim.Adam(judge.parameters()), judged), (maker, torch.optim.Adam(maker.parameters()), made)]
+        pairs = [
+            (model, torch.optim.Adam(model.parameters()), loss) for model, loss in ((judge, judged), (maker, made))
+        ]
         watches = [watch(model, optimizer, share=1.0) for model, optimizer, _ in pairs]
         for one in watches if are_watched else ():
             one.__enter__()
@@ -313,7 +317,7 @@ def test_models_that_are_compiled_are_not_compiled_again() -> None:
 
     model = Network()
     optimizer = sgd(model)
-    compiled = torch.compile(model, backend=count, fullgraph=True)
+    compiled: Any = torch.compile(model, backend=count, fullgraph=True)
     with watch(compiled, optimizer, share=1.0) as watched:
         loop_with(squared_error)(watched.step, model, optimizer)
     assert len(graphs) == 1
@@ -330,9 +334,8 @@ def test_a_script_is_trained_as_before() -> None:
 def test_an_exception_ends_the_watch(kind: type[BaseException]) -> None:
     model = Network()
     optimizer = sgd(model)
-    with pytest.raises(kind), watch(model, optimizer, share=1.0) as watched:
-        for batch in make_batches():
-            watched.step(squared_error, batch).backward()
-            raise kind
+    with pytest.raises(kind), watch(model, optimizer, share=1.0) as watched:  # noqa: PT012
+        watched.step(squared_error, make_batches()[0]).backward()
+        raise kind
     assert not optimizer._optimizer_step_pre_hooks
     assert not model._forward_pre_hooks

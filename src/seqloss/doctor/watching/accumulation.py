@@ -57,8 +57,9 @@ def adds_up(window: Window) -> bool:
     """Whether the losses are shares of the loss of one big batch: sums over rows, or divided by the caller's loss."""
     with apart(window.whole, window.parts[0].loss, eager=False), torch.enable_grad():
         loss = window.parts[0].again(window.model)
-    name = loss.grad_fn.name() if loss.grad_fn else ""
-    if name in ("DivBackward0", "MulBackward0") and (divided := loss.grad_fn._saved_other) is not None:
+    last: Any = loss.grad_fn
+    name = last.name() if last else ""
+    if name in ("DivBackward0", "MulBackward0") and (divided := last._saved_other) is not None:
         number = float(divided) if divided.numel() == 1 else 1.0
         if math.isclose(number if name == "DivBackward0" else 1 / (number or 1.0), window.batches, rel_tol=1e-6):
             return True

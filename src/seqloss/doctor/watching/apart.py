@@ -83,7 +83,7 @@ def apart(whole: nn.Module, loss: Loss, *, eager: bool = True) -> Iterator[None]
 class _Others:
     """Modules outside of the model that a loss calls, such as the generator of a GAN; kept before their first call.
 
-    They are seen by a hook on all modules, and known afterwards: with the hook, compiled models would be compiled again.
+    They are seen by a hook on all modules, and known afterwards: with the hook, models would be compiled again.
     """
 
     def __init__(self, whole: nn.Module) -> None:

@@ -12,7 +12,7 @@ from seqloss.doctor.batch_rows import Path, map_batch
 from seqloss.doctor.snapshot import RandomState
 from seqloss.doctor.subject import Loss, NotChecked
 
-RESTARTED = (type(iter([])), type(iter(())), type(iter(range(0))))
+RESTARTED: tuple[type, ...] = (type(iter([])), type(iter(())), type(iter(range(0))))
 """Iterators of which a copy goes on from the same place."""
 
 

@@ -55,14 +55,14 @@ class Modes:
                 "norms",
                 "Call model.train() at the beginning, and after each evaluation", CODE,
             )  # fmt: skip
-        if self.evaluated and (is_end or number > min(self.evaluated) + 1):
-            if len(self.evaluated) <= max(1, SELDOM * number):
-                yield Finding(
-                    "evaluated-in-training-mode", "warning", {"step": min(self.evaluated)},
-                    "the model is called without gradients in training mode: dropout is on, and batch norms learn from "
-                    "held-out data",
-                    "Call model.eval() before each evaluation, and model.train() after it", CODE,
-                )  # fmt: skip
+        is_due = self.evaluated and (is_end or number > min(self.evaluated) + 1)
+        if is_due and len(self.evaluated) <= max(1, SELDOM * number):
+            yield Finding(
+                "evaluated-in-training-mode", "warning", {"step": min(self.evaluated)},
+                "the model is called without gradients in training mode: dropout is on, and batch norms learn from "
+                "held-out data",
+                "Call model.eval() before each evaluation, and model.train() after it", CODE,
+            )  # fmt: skip
 
 
 def _averages_statistics(model: nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""Variables outside of model and batch that a loss can change: those of its closure, and of the object it belongs to."""
+"""Variables beside model and batch that a loss can change: of its closure, and of the object it belongs to."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class _Value:
     """An object, and its content if it is a small tensor or container."""
 
     def __init__(self, value: Any, depth: int = 0) -> None:
-        self.value, self.content = value, None
+        self.value = value
+        self.content: Any = None
         if isinstance(value, Tensor) and value.layout is torch.strided and value.numel() <= MOST_NUMBERS:
             self.content = value.detach().clone()
         elif type(value) in (list, dict) and len(value) <= MOST_ENTRIES and depth < 3:

@@ -354,8 +354,9 @@ class Watch:
         scaled = float(self.scaler.get_scale()) if self.scaler is not None else 1.0
         self._lost.batches = 0 if self._stepping.has_scaler else self._stepping.discarded
         step = gradients.Step(
-            window, self._names, self._weights, handed, self._previous, scaled, self.adds_losses, self._ranks, self._lost
-        )
+            window, self._names, self._weights, handed, self._previous, scaled, self.adds_losses,
+            self._ranks, self._lost,
+        )  # fmt: skip
         if self._is_due(window) and not self._found.keys() & gradients.NAMES:
             self._report(self._guarded("gradients", partial(gradients.check, step)))
             if 1 < len(window.parts) <= MOST and window.is_even and not self.adds_losses:

@@ -46,6 +46,9 @@ ENTRY = re.compile(r"^    (\w+): \S")
 ANY = {
     "compare.first": "a function of `batch`; its results are arrays of any framework",
     "compare.second": "like `first`",
+    "watch.held_out": "a batch as the caller's loss takes it",
+    "watch.scaler": "torch.amp.GradScaler, or one of a library that does the same",
+    "WatchTraining.held_out": "a batch as the module takes it",
     "compare.batch": "arguments of the two functions",
     "examine.batches": "batches of any type",
     "examine.loss": "takes a batch of any type; its result may be a tuple or a mapping",

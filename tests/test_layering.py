@@ -48,7 +48,7 @@ MAY_NAME = {
     "jax": {"jax"},
     "keras": {"keras", "tensorflow", "torch", "jax"},
     "verify/adapters": {"torch", "jax", "keras", "tensorflow"},
-    "doctor": {"torch", "lightning"},
+    "doctor": {"torch", "lightning", "transformers"},
     "training": {"torch", "lightning"},
     "report": {"torch"},
     "recipes": FRAMEWORKS,

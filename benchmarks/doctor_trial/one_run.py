@@ -23,7 +23,9 @@ OPTIONS = ("optimizer", "scheduler", "steps", "vocabulary", "texts", "held_out",
 """Of `examine`, as far as a version has them."""
 
 
-def run_job(job: Job, *, before_only: bool = False, watched: bool = True, rules: bool = True) -> Line:
+def run_job(
+    job: Job, *, before_only: bool = False, examined: bool = True, watched: bool = True, rules: bool = True
+) -> Line:
     """Errors of the recipe and of the doctor are kept in the line."""
     torch.set_num_threads(1)
     began, worked = time.perf_counter(), time.process_time()
@@ -31,8 +33,9 @@ def run_job(job: Job, *, before_only: bool = False, watched: bool = True, rules:
                   "before_only": before_only, "errors": {}}  # fmt: skip
     with _kept(line, "build"), loaded(job.recipe, job.fault) as module:
         run = module.build(job.seed)
-        with _kept(line, "examine"):
-            line |= examine_run(run)
+        if examined:
+            with _kept(line, "examine"):
+                line |= examine_run(run)
         if not before_only:
             line |= train_run(module, run, line, watched, rules)
     line |= {
@@ -119,17 +122,18 @@ def train_run(module: Any, run: SimpleNamespace, line: Line, watched: bool = Tru
             with _kept(line, "watch"):
                 watch = _enter_watch(run, stack)
         recorder = Recorder(watch, run, rules)
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         with _kept(line, "train"):
             module.train(run, recorder)
-        seconds = time.perf_counter() - began
+        seconds, processor_seconds = time.perf_counter() - began, time.process_time() - worked
         with _kept(line, "measure"):
             run.measure_at_end = module.measure(run)
     measure = getattr(run, "measure_at_end", math.nan)
     return {
         "during": [_entry(finding) for finding in watch.findings],
         "watch_not_checked": dict(getattr(watch.findings, "not_checked", {})),
-        "train_seconds": round(seconds, 3), "watch_seconds": round(getattr(watch, "seconds", 0.0), 4),
+        "train_seconds": round(seconds, 3), "train_processor_seconds": round(processor_seconds, 3),
+        "watch_seconds": round(getattr(watch, "seconds", 0.0), 4),
         "median_step": _median_difference(recorder.times), "steps": len(recorder.times), "calls": len(recorder.losses),
         "first_losses": recorder.losses[:3], "last_loss": recorder.losses[-1] if recorder.losses else None,
         "history": [[step, round(value, 4)] for step, value in run.history], "measure": measure, "target": run.target,

@@ -111,9 +111,10 @@ class _Modules:
         self.flags = [(weight, weight.requires_grad) for weight in model.parameters()]
         self.kept = [
             (module, {name: (value, _copy(value)) for name, value in vars(module).items() if name not in BUILT_IN})
-            for module in model.modules()
-        ]
-        self.held = [(module, dict(module._parameters), dict(module._buffers)) for module in model.modules()]
+            for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)
+        ]  # fmt: skip
+        self.modes = [(module, module.training) for module in model.modules()]
+        self.held = [(module, dict(module._parameters), dict(module._buffers)) for module, _ in self.kept]
 
     def restore(self) -> None:
         for module, attributes in self.kept:
@@ -124,6 +125,8 @@ class _Modules:
         for module, parameters, buffers in self.held:
             module._parameters.update(parameters)
             module._buffers.update(buffers)
+        for module, mode in self.modes:
+            module.training = mode
         for weight, flag in self.flags:
             weight.requires_grad_(flag)
 

@@ -197,6 +197,11 @@ def _join(name: str, key: Any) -> str:
 
 def first_tensor(found: Any) -> Tensor:
     """The scalar that a loss returned, alone or at the beginning of a tuple or mapping."""
+    return first_entry(found).reshape(())
+
+
+def first_entry(found: Any) -> Tensor:
+    """The same as the very tensor that was returned, which can have an axis of one entry."""
     if isinstance(found, Mapping):
         found = found["loss"] if "loss" in found else next(iter(found.values()))
     elif isinstance(found, tuple | list):
@@ -204,4 +209,4 @@ def first_tensor(found: Any) -> Tensor:
     if not isinstance(found, Tensor) or found.numel() != 1:
         what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
         raise TypeError(f"loss: found {what}, expected a tensor with one number; return the mean or the sum.")
-    return found.reshape(())
+    return found

@@ -6,6 +6,7 @@ of short rows, each position counts more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 
 from seqloss.doctor.batch_rows import join_batches, parts_of
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.snapshot import unchanged_by_calls
 from seqloss.doctor.subject import Subject
+from seqloss.doctor.watching.apart import apart
 from seqloss.doctor.watching.window import Window
 
 UNEVEN = 2.0
@@ -52,10 +53,24 @@ def check(window: Window) -> Iterator[Finding]:
             return
 
 
+def adds_up(window: Window) -> bool:
+    """Whether the losses are shares of the loss of one big batch: sums over rows, or divided by the caller's loss."""
+    with apart(window.whole, window.parts[0].loss, eager=False), torch.enable_grad():
+        loss = window.parts[0].again(window.model)
+    last: Any = loss.grad_fn
+    name = last.name() if last else ""
+    if name in ("DivBackward0", "MulBackward0") and (divided := last._saved_other) is not None:
+        number = float(divided) if divided.numel() == 1 else 1.0
+        if math.isclose(number if name == "DivBackward0" else 1 / (number or 1.0), window.batches, rel_tol=1e-6):
+            return True
+    single, whole = _losses(window.model, window.whole, window.parts[0].loss, [part.batch for part in window.parts])
+    return abs(sum(single) - whole) <= NEAR * abs(whole)
+
+
 def _losses(model: nn.Module, whole: nn.Module, loss: Any, batches: Sequence[Any]) -> tuple[list[float], float]:
     """Of each batch, and of all in one, in evaluation mode."""
     subject = Subject(model, batches, loss)
-    with unchanged_by_calls(whole), torch.no_grad():
+    with apart(whole, loss), torch.no_grad():
         single = [subject.call(batch, seed=None).value for batch in batches]
         return single, subject.call(join_batches(batches), seed=None).value
 

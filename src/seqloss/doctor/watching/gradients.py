@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.watching.window import MOST, Window
+from seqloss.doctor.subject import NotChecked
+from seqloss.doctor.watching.accumulation import adds_up
+from seqloss.doctor.watching.apart import world
+from seqloss.doctor.watching.lost import Lost, not_zeroed
+from seqloss.doctor.watching.ranks import Ranks
+from seqloss.doctor.watching.window import MOST, Window, sums_of
 
 ROUNDING = 2e-3
 """Relative to the norm: the same operations are done in the same order, but some devices add in any order."""
@@ -24,7 +29,7 @@ SHRUNK = 1e-2
 
 NAMES = {
     "gradient-missing", "gradients-not-zeroed", "accumulation-not-averaged", "accumulated-gradients-lost",
-    "gradient-scaled", "clipped-before-unscaling", "ranks-not-averaged", "gradient-differs",
+    "gradient-scaled", "clipped-before-unscaling", "gradient-differs",
 }  # fmt: skip
 """Of the findings; after one of them, later gradients are not judged."""
 
@@ -48,6 +53,8 @@ class Step:
         previous: the same of the step before, if that was looked at.
         scale: of the loss in mixed precision.
         adds_losses: whether the losses of several batches add up to that of one big batch.
+        ranks: compares the processes of a training.
+        lost: follows gradients that have no effect.
     """
 
     window: Window
@@ -57,21 +64,24 @@ class Step:
     previous: Sequence[Tensor | None] | None = None
     scale: float = 1.0
     adds_losses: bool = False
+    ranks: Ranks | None = None
+    lost: Lost = field(default_factory=Lost)
 
 
 def check(step: Step) -> Iterator[Finding]:
     if not 0 < len(step.window.parts) <= MOST:
         return
+    now = sums_of(list(step.window.model.parameters()))
+    if any(part.sums != now for part in step.window.kept):
+        raise NotChecked("the weights are changed between the loss and the step")
     again = step.window.gradients_again(step.weights)
     wanted, handed = _flat(again, step.weights), _flat(step.handed, step.weights)
-    processes = world()
-    local = wanted
-    if processes > 1:
-        torch.distributed.all_reduce(wanted := wanted.clone())
-        wanted = wanted / processes
     if not (wanted.isfinite().all() and handed.isfinite().all()) or not wanted.any():
         return
-    evidence = {"step": step.window.number, "batches": len(step.window.parts)}
+    if world() > 1 and step.ranks is not None and handed.any():
+        step.ranks.publish(step.window.number, wanted, handed)
+        return  # the gradient of this process alone says nothing
+    evidence = {"step": step.window.number, "batches": step.window.batches}
     if not handed.any():
         yield Finding(
             "gradient-missing", "error", evidence,
@@ -85,41 +95,25 @@ def check(step: Step) -> Iterator[Finding]:
     if _residual(handed, wanted) <= rounding:
         yield from _check_factor(step, float(handed @ wanted / (wanted @ wanted)), float(handed.norm()), evidence)
         return
-    if processes > 1 and _residual(handed, local) <= rounding:
-        yield Finding(
-            "ranks-not-averaged", "error", {**evidence, "processes": processes},
-            "each process steps with the gradient of its own batch: the processes do not average their gradients, and "
-            "their models drift apart",
-            "Wrap the model in DistributedDataParallel, and call the wrapped model in the loss", CODE,
-        )  # fmt: skip
-        return
     if _is_clipped_by_value(handed, wanted) or _residual(handed, wanted, _flat(step.weights, step.weights)) <= rounding:
         return  # clip_grad_value_, or weight decay that is added to the gradient
     if step.previous is not None:
         before = _flat(step.previous, step.weights)
         if _residual(handed, wanted, before) <= rounding:
-            yield Finding(
-                "gradients-not-zeroed", "error", evidence,
-                "the gradient is the sum of this step's and of the steps before: it is not set to 0",
-                "Call optimizer.zero_grad() before backward()", CODE,
-            )  # fmt: skip
+            yield not_zeroed(evidence)
             return
     if len(step.window.parts) > 1:
         last = _flat(step.window.gradients_again(step.weights, step.window.parts[-1:]), step.weights)
         if _residual(handed, last) <= rounding:
             if step.scale == 1:  # otherwise, steps are skipped
-                yield Finding(
-                    "accumulated-gradients-lost", "error", evidence,
-                    "only the last batch's gradient reaches the optimiser: those of the batches before are set to 0",
-                    "When gradients are accumulated, call zero_grad() only after step()", CODE,
-                )  # fmt: skip
+                step.lost.batches = len(step.window.parts) - 1
             return
     yield from _check_weights(step, again, rounding, evidence)
 
 
 def _check_factor(step: Step, factor: float, norm: float, evidence: Mapping[str, object]) -> Iterator[Finding]:
-    batches = len(step.window.parts)
-    if factor * batches > 1 + FACTOR and batches > 1 and not step.adds_losses:
+    batches = step.window.batches
+    if factor > 1 - FACTOR and batches > 1 and not step.adds_losses and not adds_up(step.window):
         yield Finding(
             "accumulation-not-averaged", "warning", {**evidence, "factor": factor * batches},
             "the gradients of several batches are added and not averaged: the step is as many times as large, and "
@@ -204,9 +198,3 @@ def _residual(vector: Tensor, *basis: Tensor) -> float:
 def _is_clipped_by_value(handed: Tensor, wanted: Tensor) -> bool:
     largest = handed.abs().max()
     return bool(torch.allclose(handed, wanted.clamp(-largest, largest), rtol=ROUNDING, atol=float(ROUNDING * largest)))
-
-
-def world() -> int:
-    """Processes that train together. All of them have to look at the same steps."""
-    distributed = torch.distributed
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1

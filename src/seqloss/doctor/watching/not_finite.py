@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.snapshot import unchanged_by_calls
 from seqloss.doctor.subject import Loss
+from seqloss.doctor.watching.apart import apart
+from seqloss.doctor.watching.copies import on_copies
 
 CODE = """\
 with torch.autograd.set_detect_anomaly(True):
@@ -51,8 +52,8 @@ def _first_layer(model: nn.Module, whole: nn.Module, loss: Loss, batch: Any) -> 
 
     handles = [module.register_forward_hook(look(name or "the model")) for name, module in model.named_modules()]
     try:
-        with unchanged_by_calls(whole), torch.no_grad(), suppress(Exception):
-            loss(model, batch)
+        with apart(whole, loss), torch.no_grad(), suppress(Exception):
+            on_copies(loss)(model, batch)
     finally:
         for handle in handles:
             handle.remove()

@@ -14,12 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from seqloss.doctor.findings import Finding, Findings
-from seqloss.doctor.snapshot import unchanged_by_calls
-from seqloss.doctor.subject import Loss, first_tensor
-from seqloss.doctor.watching import accumulation, gradients, modes, not_finite
+from seqloss.doctor.subject import Loss, NotChecked, first_entry
+from seqloss.doctor.watching import accumulation, gradients, not_finite
+from seqloss.doctor.watching.apart import apart, is_apart, is_sharded, world
 from seqloss.doctor.watching.blanks import Blanks
+from seqloss.doctor.watching.calls import Call
+from seqloss.doctor.watching.copies import copy_batch, steadily
 from seqloss.doctor.watching.exchange import Exchange
+from seqloss.doctor.watching.hooks import Hook
 from seqloss.doctor.watching.looks import SHARE, Looks
+from seqloss.doctor.watching.lost import Lost
+from seqloss.doctor.watching.modes import Modes, has_modes
+from seqloss.doctor.watching.ranks import Ranks
 from seqloss.doctor.watching.spread import Spread
 from seqloss.doctor.watching.stepping import Stepping
 from seqloss.doctor.watching.train_and_eval import TrainAndEval
@@ -30,8 +36,8 @@ from seqloss.doctor.watching.window import MOST, Window
 from seqloss.doctor.watching.worst_rows import WorstRows
 from seqloss.errors import OptionError, wrong_dtype
 
-FIRST_STEPS = 2
-"""Steps whose gradient is always computed again."""
+FIRST_STEPS = 3
+"""Steps whose gradients are kept: that of the second is computed again, with several batches those of all three."""
 
 GRADIENT_LOOKS = 4
 """After them, the gradient is computed again at each fourth look."""
@@ -51,8 +57,8 @@ def watch(
     """Follow a training step by step, and name what goes wrong while it runs.
 
     At the first steps, the gradient that reaches the optimiser is compared with the gradient of the loss, computed
-    again. At these and at later steps, farther and farther apart, the model is looked at on a few rows: inputs are
-    exchanged between rows, outputs compared with targets, activations and updates measured. Weights, buffers and
+    again. At the first step and at later ones, farther and farther apart, the model is looked at on a few rows: inputs
+    are exchanged between rows, outputs compared with targets, activations and updates measured. Weights, buffers and
     random states are the same as without, to the bit.
 
     Args:
@@ -103,7 +109,6 @@ class Watch:
 
     Attributes:
         adds_losses: whether the losses of several batches add up to that of one big batch.
-        is_looking: whether the model is being called to look at it.
     """
 
     def __init__(
@@ -129,41 +134,43 @@ class Watch:
             raise OptionError(f"share: found {share}, expected a share of the training's time in (0, 1].")
         self.model, self.optimizer, self.held_out, self.scaler = model, optimizer, held_out, scaler
         self.whole, self._sees_steps, self.adds_losses, self._first = whole or model, sees_steps, False, first
-        names = {id(weight): name for name, weight in model.named_parameters()}
-        held = [weight for group in optimizer.param_groups for weight in group["params"] if id(weight) in names]
-        if not held:
+        if not self._find_weights():
             raise OptionError("optimizer: it holds no weight of the model; make it from model.parameters().")
-        self._weights, self._names = held, [names[id(weight)] for weight in held]
         self._steps, self._looks, self._on_finding = steps, Looks(share, steps), on_finding
         exchange = Exchange()
         self._stepping, self._updates, self._units = Stepping(scaler is not None), Updates(optimizer), Units(model)
         self._judges: list[Any] = [exchange, *([] if blank is None else [Blanks(blank, exchange)]), Spread(),
                                    self._units, TrainAndEval()]  # fmt: skip
         self._worst_rows = WorstRows()
-        self._window = self._next_window(is_looked_at=False)
+        self._modes, self._has_modes, self._ranks, self._lost = Modes(), has_modes(model), Ranks(), Lost()
+        self._window = Window(0, model, self.whole, is_looked_at=False)
         self._window.has_stepped = True
+        self._call: Call | None = None
+        self._calls, self._version, self._in_step, self._in_closure = 0, 0, False, False
         self._found: dict[str, Finding] = {}
         self._not_checked: dict[str, str] = {}
         self._previous: list[Tensor | None] | None = None
-        self.is_looking, self._has_modes = False, modes.has_modes(model)
         self._not_finite: tuple[Loss, Any, float] | None = None
         self._handles: list[Any] = []
 
     def __enter__(self) -> Watch:
-        self._handles = [
-            self.optimizer.register_step_post_hook(lambda *_: self.after_step()),
-        ]
+        self._handles = [self.optimizer.register_step_post_hook(lambda *_: self.after_step())]
         if self._sees_steps:
-            self._handles.append(self.optimizer.register_step_pre_hook(lambda *_: self.before_step()))
+            self._handles.append(self.optimizer.register_step_pre_hook(lambda *_: self._begin_step()))
         if self._has_modes:
-            self._handles.append(self.model.register_forward_pre_hook(self._check_evaluation))
+            self._handles.append(self.model.register_forward_pre_hook(Hook(self._see_call)))
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._check_not_finite()
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        if kind is None or issubclass(kind, Exception):
+            self._check_not_finite()
+            self._report(self._modes.check(self._window.number, is_end=True))
+        if kind is None:
+            self._report(self._stepping.at_end(self._window.number))
+            self._report(self._guarded("gradients", partial(self._ranks.compare, is_end=True)))
         self._window.forget()
         self._previous = None
 
@@ -180,17 +187,27 @@ class Watch:
         """That looking has taken so far."""
         return self._looks.spent
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether this or another watch is calling a model to look at it."""
+        return is_apart()
+
     def step(self, loss: Loss, batch: Any) -> Any:
         """Compute the loss of a batch; call it once for each backward().
 
         Args:
-            loss: called with (model, batch).
+            loss: called with (model, batch). At some steps it is called more than once, with copies of the batch; what
+                it changes in the model, in its own variables and in the random states is put back.
             batch: as the loss takes it.
 
         Returns:
-            What the loss returns: a scalar with its graph, or a tuple or mapping that begins with it.
+            What the loss returns: a scalar with its graph, a tuple or mapping that begins with it, or None for a batch
+            that is left out.
+
+        Raises:
+            TypeError: the first loss is no scalar.
         """
-        if not torch.is_grad_enabled():  # an evaluation
+        if is_apart() or not torch.is_grad_enabled():  # an evaluation
             return loss(self.model, batch)
         self.begin(loss, batch)
         found = loss(self.model, batch)
@@ -199,89 +216,180 @@ class Watch:
 
     def begin(self, loss: Loss, batch: Any) -> None:
         """Tell that the loss of a batch is about to be computed, for loops that do so themselves."""
-        self._check_not_finite()
+        if is_apart():
+            return
         window = self._window
-        if window.has_stepped:
+        if self._not_finite is not None:
+            self._check_not_finite()
+        if not (window.has_stepped or self._in_step) and (self._call is None or self._call.seed is not None):
+            self._check_waiting(window)
+        self._calls += 1
+        self._in_closure, is_new = self._in_step, window.has_stepped
+        if is_new:
             number = window.number + 1
-            window = self._window = self._next_window(self._looks.wants(number))
-            if window.is_looked_at:
-                with self._looking():
-                    self._look(loss, batch)
-        elif self._stepping.is_discarded(self._weights if window.is_looked_at else self._weights[:1]):
-            window.forget()
-        self._report(self._stepping.check(window.number))
-        if not self.model.training and self._has_modes:
-            self._report(modes.check_training(self.model, window.number))
+            window = self._window = Window(number, self.model, self.whole, self._looks.wants(number))
+        self._version = self._weights[0]._version if self._weights else 0
+        if self._modes.has_seen:
+            self._report(self._modes.check(window.number))
+        is_plain = is_new and not window.is_looked_at and (self.model.training or not self._has_modes)
+        self._call = None if is_plain else Call()
         if window.is_looked_at:
             with self._looking():
-                window.add(loss, batch)
-                self._stepping.has_scaler |= window.is_half
+                self._look_before(window, loss, batch, is_new)
+
+    def _is_moved(self) -> bool:
+        return bool(self._weights) and self._weights[0]._version != self._version
+
+    def _check_waiting(self, window: Window) -> None:
+        """The gradient of the last call was computed, and no step followed."""
+        if self._is_moved():
+            self._not_checked["stepping"] = "the weights are changed without a step of this optimizer"
+            self._stepping.stepped()
+            window.has_stepped = True
+            return
+        self._stepping.has_scaler |= self._call is not None and self._call.is_scaled
+        weights = self._weights if window.is_looked_at else self._weights[:1]
+        if weights:
+            if self._stepping.is_discarded(weights, window.is_looked_at or weights[0].is_cpu):
+                window.forget()
+            self._report(self._stepping.check(window.number))
+
+    def _look_before(self, window: Window, loss: Loss, batch: Any, is_new: bool) -> None:
+        """Look at the model before a step, and keep what the gradient is computed from."""
+        if is_sharded(self.whole):
+            self._not_checked |= dict.fromkeys(("gradients", "outputs"), "the weights are sharded between processes")
+            return
+        if is_new:
+            self._find_weights()
+            if window.number == 1 or window.number > FIRST_STEPS:
+                self._not_checked.pop("outputs", None)  # a look that failed is made up for by this one
+                self._guarded("outputs", partial(self._look, loss, batch))
+            if self._ranks.waiting:
+                self._report(self._guarded("gradients", self._ranks.compare))
+        if self._in_closure:
+            self._not_checked["gradients"] = "the loss is computed within optimizer.step(closure)"
+        else:
+            self._guarded("gradients", partial(self._keep, window, loss, batch))
+
+    def _keep(self, window: Window, loss: Loss, batch: Any) -> tuple[Finding, ...]:
+        if not self._weights:
+            raise NotChecked("the optimizer holds no weight of the model any more")
+        assert self._call is not None
+        self._call.part = window.add(loss, batch, list(self.model.parameters()))
+        self._stepping.has_scaler |= window.is_half
+        return ()
 
     def end(self, loss: Loss, batch: Any, found: Any) -> None:
         """Tell that it has been computed."""
-        if self._window.is_looked_at or (isinstance(found, Tensor) and found.device.type == "cpu"):
-            value = float(first_tensor(found).detach())
-            if not math.isfinite(value) and "loss-not-finite" not in self._found:
-                self._not_finite = self._not_finite or (loss, batch, value)
+        if is_apart():
+            return
+        try:
+            value = None if found is None else first_entry(found)
+        except TypeError as error:
+            if self._calls == 1:
+                raise
+            value, self._not_checked["gradients"] = None, str(error)
+        call = self._call
+        if call is not None:
+            self._follow(call, value)
+        if value is not None and (value.is_cpu or self._window.is_looked_at):
+            number = value.item()
+            if not math.isfinite(number) and "loss-not-finite" not in self._found:
+                self._not_finite = self._not_finite or (loss, batch, number)
+
+    def _follow(self, call: Call, value: Tensor | None) -> None:
+        if value is None:
+            self._window.leave_out(call.part)
+        elif value.requires_grad:
+            value.register_hook(lambda gradient: call.see(gradient, self._see_backward()))
+
+    def _see_backward(self) -> int:
+        if self._has_modes and not self.model.training:
+            self._modes.trained = self._window.number
+        return self._calls
 
     def _check_not_finite(self) -> None:
         """After backward(): before it, a call of the model would change buffers that the graph needs."""
         if self._not_finite is not None:
             (loss, batch, value), self._not_finite = self._not_finite, None
             with self._looking():
-                self._report(not_finite.check(self.model, self.whole, loss, batch, value, self._window.number))
+                check = partial(not_finite.check, self.model, self.whole, loss, batch, value, self._window.number)
+                self._report(self._guarded("not_finite", check))
+
+    def _begin_step(self) -> None:
+        self.before_step()
+        self._in_step = True
 
     def before_step(self) -> None:
         """Called before each step of the optimiser, after the gradients are complete."""
-        self._check_not_finite()
+        if self._not_finite is not None:
+            self._check_not_finite()
+        if self._modes.has_seen:
+            self._report(self._modes.check(self._window.number))
         window = self._window
-        if window.is_looked_at and window.parts and not window.has_stepped:
+        if window.is_looked_at and window.kept and not window.has_stepped:
             with self._looking():
                 self._check_gradients(window)
         window.has_stepped = True
-        self._report(self._stepping.stepped(window.number))
+        self._stepping.stepped()
 
     def after_step(self) -> None:
         """Called after each step of the optimiser."""
+        self._in_step = False
+        if self._in_closure:
+            self._window.has_stepped, self._in_closure = True, False
         if self._updates.before:
             with self._looking():
                 self._report(self._updates.end(self._window.number))
 
-    def _next_window(self, is_looked_at: bool) -> Window:
-        number = self._window.number + 1 if hasattr(self, "_window") else 0
-        return Window(number, self.model, self.whole, is_looked_at)
+    def _find_weights(self) -> bool:
+        """The model's weights that the optimiser holds now."""
+        names = {id(weight): name for name, weight in self.model.named_parameters()}
+        held = [weight for group in self.optimizer.param_groups for weight in group["params"] if id(weight) in names]
+        self._weights, self._names = held, [names[id(weight)] for weight in held]
+        return bool(held)
 
     def _check_gradients(self, window: Window) -> None:
         scale = getattr(self.optimizer, "grad_scale", None)
         handed = [None if weight.grad is None else _unscaled(weight.grad, scale) for weight in self._weights]
         scaled = float(self.scaler.get_scale()) if self.scaler is not None else 1.0
-        step = gradients.Step(window, self._names, self._weights, handed, self._previous, scaled, self.adds_losses)
-        is_due = window.number <= FIRST_STEPS or (self._looks.count % GRADIENT_LOOKS == 0 and gradients.world() == 1)
-        if is_due and not self._found.keys() & gradients.NAMES:
+        self._lost.batches = 0 if self._stepping.has_scaler else self._stepping.discarded
+        step = gradients.Step(
+            window, self._names, self._weights, handed, self._previous, scaled, self.adds_losses,
+            self._ranks, self._lost,
+        )  # fmt: skip
+        if self._is_due(window) and not self._found.keys() & gradients.NAMES:
             self._report(self._guarded("gradients", partial(gradients.check, step)))
-            if 1 < len(window.parts) <= MOST and not self.adds_losses:
+            if 1 < len(window.parts) <= MOST and window.is_even and not self.adds_losses:
                 self._report(self._guarded("accumulation", partial(accumulation.check, window)))
+        elif window.number == 1 and world() > 1:
+            self._guarded("gradients", partial(self._ranks.keep, handed))
+        self._report(self._lost.look(window.number))
         self._report(self._updates.begin(step))
-        self._previous = handed if window.number < 3 else None
+        self._previous = handed if window.number < FIRST_STEPS else None
         window.forget()
 
-    def _look(self, loss: Loss, batch: Any) -> None:
+    def _is_due(self, window: Window) -> bool:
+        """Whether the gradient is computed again."""
+        if window.number <= FIRST_STEPS:
+            return window.number == 2 or len(window.parts) > 1
+        return self._looks.count % GRADIENT_LOOKS == 0 and world() == 1
+
+    def _look(self, loss: Loss, batch: Any) -> tuple[Finding, ...]:
         """Judge the model on rows that are held out, or are not trained on yet in this pass."""
-        used = batch if self.held_out is None else self.held_out
+        used = copy_batch(batch if self.held_out is None else self.held_out)
         number = self._window.number
-        with unchanged_by_calls(self.whole), torch.no_grad():
-            view = take_view(self.model, loss, used, number, self._steps, self.held_out is not None)
-            try:
-                with self._units.recorded():
-                    view.plain  # noqa: B018
-            except Exception as error:
-                self._not_checked["outputs"] = _first_line(error)
-                return
+        with apart(self.whole, loss), torch.no_grad():
+            view = take_view(self.model, steadily(loss), used, number, self._steps, self.held_out is not None)
+            with self._units.recorded():
+                view.plain  # noqa: B018
             for judge in self._judges:
                 self._report(self._guarded(_name(judge), partial(judge.look, view)))
             if self.held_out is not None:  # which rows are not learnt shows in those that are trained on
-                view = take_view(self.model, loss, batch, number, self._steps, is_held_out=False)
+                used = copy_batch(batch)
+                view = take_view(self.model, steadily(loss), used, number, self._steps, is_held_out=False)
             self._report(self._guarded(_name(self._worst_rows), partial(self._worst_rows.look, view)))
+        return ()
 
     def _guarded(self, name: str, check: Callable[[], Iterable[Finding]]) -> Iterable[Finding]:
         """What a check finds; it never ends a training with an error of its own."""
@@ -291,9 +399,10 @@ class Watch:
             self._not_checked[name] = _first_line(error)
             return ()
 
-    def _check_evaluation(self, module: nn.Module, inputs: Any) -> None:
-        if not self.is_looking and module.training and not torch.is_grad_enabled():
-            self._report(modes.check_evaluation(module, self._window.number))
+    def _see_call(self, module: nn.Module, inputs: Any) -> None:
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or is_apart():
+            return
+        self._modes.see_call(module, self._window.number)
 
     def _report(self, found: Iterable[Finding]) -> None:
         for finding in found:
@@ -308,11 +417,10 @@ class Watch:
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
-        began, self.is_looking = time.perf_counter(), True
+        began = time.perf_counter()
         try:
             yield
         finally:
-            self.is_looking = False
             self._looks.took(time.perf_counter() - began)
 
 
@@ -322,7 +430,8 @@ def _name(judge: object) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    kind = "" if isinstance(error, NotChecked | TimeoutError) else f"{type(error).__name__}: "
+    return f"{kind}{error}".splitlines()[0]
 
 
 def _unscaled(gradient: Tensor, scale: Tensor | None) -> Tensor:

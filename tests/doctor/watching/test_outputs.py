@@ -61,7 +61,7 @@ def test_a_loss_that_is_not_finite_names_the_layer() -> None:
 def test_a_dead_layer_is_named() -> None:
     model = Network()
     nn.init.constant_(model.get_parameter("layers.1.bias"), -100.0)
-    assert "layer-dead" in train(model).findings.names
+    assert "layer-dead" in train(model, steps=60).findings.names
 
 
 def test_updates_that_are_too_large_are_named() -> None:

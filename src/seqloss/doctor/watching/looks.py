@@ -10,10 +10,10 @@ SHARE = 0.008
 EXPECTED_STEPS = 1000
 """Steps that a training is taken to have if the caller does not say: what looking may cost at the beginning."""
 
-FIRST = (1, 2, 3, 5, 8, 12)
-"""Faults of gradients show in the first three steps."""
+FIRST = (1, 2, 3, 10, 30)
+"""Faults of gradients show in the first three steps; what the model learns, later."""
 
-GROWTH = 1.5
+GROWTH = 1.4
 """Of the number of a step from one look to the next."""
 
 

@@ -176,8 +176,8 @@ class Watch:
 
     @property
     def findings(self) -> Findings:
-        """All that was found so far, errors first; the step is in each finding's evidence."""
-        found = sorted(self._found.values(), key=lambda finding: (finding.rank, finding.evidence.get("step", 0)))
+        """All that was found so far, the first step first: what comes later is often caused by it."""
+        found = sorted(self._found.values(), key=lambda finding: (finding.evidence.get("step", 0), finding.rank))
         checks = ["gradients", "updates", "stepping", "modes", *map(_name, [*self._judges, self._worst_rows])]
         checked = tuple(name for name in checks if name not in self._not_checked)
         return Findings(tuple(found), checked, dict(self._not_checked))

@@ -86,7 +86,7 @@ class Window:
 
     @property
     def seed(self) -> float:
-        """Largest gradient of what is differentiated with respect to a loss: below 1, the loss is divided; 0 if unknown."""
+        """Largest gradient of what is differentiated with respect to a loss: below 1 if it is divided; 0 if unknown."""
         return max((float(part.seed) for part in self.parts if part.seed is not None), default=0.0)
 
     @property

@@ -307,6 +307,25 @@ def test_a_loss_scaled_by_a_scaler_that_the_watch_does_not_know() -> None:
     assert not watched.findings
 
 
+@pytest.mark.parametrize("divided", [True, False])
+def test_accumulation_with_a_scaler(divided: bool) -> None:
+    """That the loss is not divided shows although gradients are clipped."""
+    for known in (True, False):
+        model = Network()
+        optimizer, scaler = sgd(model), torch.amp.GradScaler("cpu", init_scale=2.0**16)
+        with watch(model, optimizer, scaler=scaler if known else None, share=1.0) as watched:
+            for number, batch in enumerate(make_batches(12)):
+                value = watched.step(squared_error, batch)
+                scaler.scale(value / 4 if divided else value).backward()
+                if number % 4 == 3:
+                    scaler.unscale_(optimizer)
+                    nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+                    scaler.step(optimizer)
+                    scaler.update()
+                    optimizer.zero_grad()
+        assert watched.findings.names == (["accumulation-not-averaged"] if known and not divided else [])
+
+
 def test_models_that_are_compiled_are_not_compiled_again() -> None:
     torch._dynamo.reset()
     graphs = []

@@ -12,6 +12,7 @@ from seqloss.doctor.findings import Finding
 from seqloss.doctor.subject import NotChecked
 from seqloss.doctor.watching.accumulation import adds_up
 from seqloss.doctor.watching.apart import world
+from seqloss.doctor.watching.calls import SCALE
 from seqloss.doctor.watching.lost import Lost, not_zeroed
 from seqloss.doctor.watching.ranks import Ranks
 from seqloss.doctor.watching.window import MOST, Window, sums_of
@@ -113,9 +114,13 @@ def check(step: Step) -> Iterator[Finding]:
 
 def _check_factor(step: Step, factor: float, norm: float, evidence: Mapping[str, object]) -> Iterator[Finding]:
     batches = step.window.batches
-    if factor > 1 - FACTOR and batches > 1 and not step.adds_losses and not adds_up(step.window):
+    seed = (
+        step.window.seed / step.scale
+    )  # of a scaler that is not known, it says nothing, and clipping hides the factor
+    is_divided = seed < 1 - FACTOR if 0 < seed < SCALE else factor * batches < 1 + FACTOR
+    if batches > 1 and not is_divided and not step.adds_losses and not adds_up(step.window):
         yield Finding(
-            "accumulation-not-averaged", "warning", {**evidence, "factor": factor * batches},
+            "accumulation-not-averaged", "warning", evidence,
             "the gradients of several batches are added and not averaged: the step is as many times as large, and "
             "clipping comes earlier",
             "Divide each loss by the number of batches before backward(); if the loss is a sum over rows, that is "

@@ -8,8 +8,11 @@ from torch import Tensor
 
 from seqloss.doctor.findings import Finding
 
-DISCARDED = 3
-"""Gradients in a row that are thrown away before the first step."""
+DISCARDED = 16
+"""Gradients in a row that are thrown away before the first step; fewer can be an accumulation that is lost."""
+
+LEAST = 3
+"""Gradients of a training that ends without a step."""
 
 LATER_DISCARDED = 20
 """The same after it: a loop may leave out steps on purpose."""
@@ -60,7 +63,7 @@ class Stepping:
             yield self._not_stepped(number)
 
     def at_end(self, number: int) -> Iterator[Finding]:
-        if not self.steps and self.calls >= DISCARDED and not self.has_scaler:
+        if not self.steps and self.calls >= LEAST and not self.has_scaler:
             yield self._not_stepped(number)
 
     def _not_stepped(self, number: int) -> Finding:

@@ -85,6 +85,11 @@ class Window:
         return len({part.backward for part in self.parts}) if self.parts[0].seed is not None else len(self.parts)
 
     @property
+    def seed(self) -> float:
+        """Largest gradient of what is differentiated with respect to a loss: below 1 if it is divided; 0 if unknown."""
+        return max((float(part.seed) for part in self.parts if part.seed is not None), default=0.0)
+
+    @property
     def is_even(self) -> bool:
         """Whether each call has a backward() of its own, and the same weight."""
         return self.batches == len(self.parts) and len(set(_seeds(self.parts))) == 1

@@ -23,7 +23,9 @@ OPTIONS = ("optimizer", "scheduler", "steps", "vocabulary", "texts", "held_out",
 """Of `examine`, as far as a version has them."""
 
 
-def run_job(job: Job, *, before_only: bool = False, watched: bool = True, rules: bool = True) -> Line:
+def run_job(
+    job: Job, *, before_only: bool = False, train_only: bool = False, watched: bool = True, rules: bool = True
+) -> Line:
     """Errors of the recipe and of the doctor are kept in the line."""
     torch.set_num_threads(1)
     began, worked = time.perf_counter(), time.process_time()
@@ -31,10 +33,11 @@ def run_job(job: Job, *, before_only: bool = False, watched: bool = True, rules:
                   "before_only": before_only, "errors": {}}  # fmt: skip
     with _kept(line, "build"), loaded(job.recipe, job.fault) as module:
         run = module.build(job.seed)
-        with _kept(line, "examine"):
-            line |= examine_run(run)
+        if not train_only:
+            with _kept(line, "examine"):
+                line |= examine_run(run)
         if not before_only:
-            line |= train_run(module, run, line, watched, rules)
+            line |= train_run(module, run, line, watched and not train_only, rules and not train_only)
     line |= {
         "seconds": round(time.perf_counter() - began, 2),
         "processor_seconds": round(time.process_time() - worked, 2),

@@ -67,7 +67,7 @@ def scaled(
         (BACKWARD, f"            run.scaler.scale(value).backward()\n{first}"),
         (clip(recipe) + STEP,
          f"{unscale}{clip(recipe)}            run.scaler.step(run.optimizer)\n            run.scaler.update()\n"),
-    )
+    )  # fmt: skip
 
 
 def _decay(recipe: str) -> tuple[tuple[str, str], ...]:
@@ -102,7 +102,7 @@ FAULTS = [
     ),
     Fault(
         "zeroed-before-step", "the project's issue 33", "gradient",
-        {recipe: ((ZERO, ""), (STEP, ZERO + STEP)) for recipe in RECIPES},
+        everywhere((ZERO, ""), (STEP, ZERO + STEP)),
         ("gradient-missing", "gradient-scaled"),
     ),
     Fault(

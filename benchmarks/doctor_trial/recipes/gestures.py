@@ -1,6 +1,7 @@
 """Names gestures from six sensors at the wrist: convolutions and batch norm over true frames, and their mean."""
 
 import math
+from itertools import pairwise
 from types import SimpleNamespace
 
 import torch
@@ -48,7 +49,7 @@ class Namer(nn.Module):
     def __init__(self):
         super().__init__()
         sizes = [SENSORS, SIZE, SIZE, SIZE]
-        self.convolutions = nn.ModuleList(nn.Conv1d(a, b, 3, padding=1) for a, b in zip(sizes, sizes[1:]))
+        self.convolutions = nn.ModuleList(nn.Conv1d(a, b, 3, padding=1) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.BatchNorm1d(SIZE) for _ in self.convolutions)
         self.dropout = nn.Dropout(0.2)
         self.head = nn.Linear(SIZE, KINDS)

@@ -75,7 +75,7 @@ def collate(rows, alphabet):
     return Ink(
         points=pad_sequence([points for points, _ in rows]),
         sizes=torch.tensor([len(points) for points, _ in rows]),
-        labels=torch.tensor(sum(labels, [])),
+        labels=torch.tensor([k for one in labels for k in one]),
         label_sizes=torch.tensor([len(one) for one in labels]),
     )
 

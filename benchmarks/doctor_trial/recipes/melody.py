@@ -1,4 +1,4 @@
-"""Goes on with melodies in letters (C is an octave below c): a transformer written out, causal, with label smoothing."""
+"""Goes on with melodies in letters (c is an octave above C): a causal transformer, written out; label smoothing."""
 
 from types import SimpleNamespace
 

@@ -123,7 +123,8 @@ def measure(run):
 
 def build(seed):
     torch.manual_seed(seed)
-    numbers = torch.randperm(100_000, generator=torch.Generator().manual_seed(seed)).tolist()
+    order = torch.randperm(100_000, generator=torch.Generator().manual_seed(seed))[:5000].tolist()
+    numbers = list(dict.fromkeys(number % 10 ** (3 + k % 3) for k, number in enumerate(order)))
     rows, held_out = Numbers(numbers[:3000]), Numbers(numbers[3000:3100])
     texts = [text for _, text in rows.rows]
     vocabulary = Vocabulary(texts)

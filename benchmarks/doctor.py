@@ -2,6 +2,7 @@
 
     python benchmarks/doctor.py run --out runs/doctor.jsonl [--recipes ...] [--faults ...] [--seeds 0 1 2] [--workers 2]
     python benchmarks/doctor.py run --before-only --out runs/doctor-before.jsonl --seeds 0
+    python benchmarks/doctor.py run --train-only --kinds control --out runs/doctor-targets.jsonl --seeds 0
     python benchmarks/doctor.py score runs/doctor.jsonl [--json benchmarks/results/doctor.json]
     python benchmarks/doctor.py overhead [--recipes ...] [--repeats 3]
     python benchmarks/doctor.py list
@@ -34,7 +35,9 @@ def main(arguments: list[str] | None = None) -> None:
     run.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     run.add_argument("--workers", type=int, default=1)
     run.add_argument("--limit", type=float, default=LIMIT, help="seconds of a run")
-    run.add_argument("--before-only", action="store_true", help="examine, and do not train")
+    part = run.add_mutually_exclusive_group()
+    part.add_argument("--before-only", action="store_true", help="examine, and do not train")
+    part.add_argument("--train-only", action="store_true", help="train, and neither examine nor watch")
     scored = commands.add_parser("score")
     scored.add_argument("file", type=Path)
     scored.add_argument("--json", type=Path)
@@ -46,7 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if given.command == "run":
         jobs = list_jobs(given.recipes, given.faults, given.seeds, given.kinds)
-        run_jobs(jobs, given.out, workers=given.workers, limit=given.limit, before_only=given.before_only)
+        options = {"before_only": given.before_only, "train_only": given.train_only}
+        run_jobs(jobs, given.out, workers=given.workers, limit=given.limit, **options)
     elif given.command == "score":
         found = score(read_lines(given.file))
         print(found.text())

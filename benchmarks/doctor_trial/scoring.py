@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from doctor_trial.baselines import BASELINES, expected_at_random
-from doctor_trial.fault import DEVELOPMENT, SCORED
+from doctor_trial.fault import DEVELOPMENT, RECIPES, SCORED, SEEN
 from doctor_trial.faults import FAULTS
 from doctor_trial.jobs import Line
 
@@ -44,8 +44,8 @@ class Score:
 
 
 def score(lines: Sequence[Line]) -> Score:
-    """For recipes that were developed on, for those that were not, and for all."""
-    groups = {"development": DEVELOPMENT, "scored": SCORED, "all": (*DEVELOPMENT, *SCORED)}
+    """For recipes that were developed on, for those seen since, for those that nobody has seen, and for all."""
+    groups = {"development": DEVELOPMENT, "seen": SEEN, "scored": SCORED, "all": RECIPES}
     healthy = steps_to_target(lines)
     return Score({
         name: _figures([line for line in lines if line["recipe"] in recipes], healthy)

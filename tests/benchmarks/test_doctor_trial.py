@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from doctor_trial import jobs  # noqa: E402
-from doctor_trial.fault import DEVELOPMENT, RECIPES, SCORED, apply  # noqa: E402
+from doctor_trial.fault import DEVELOPMENT, RECIPES, SCORED, SEEN, apply  # noqa: E402
 from doctor_trial.faults import FAULTS  # noqa: E402
 from doctor_trial.jobs import Job, append_line, list_jobs, missing, read_lines  # noqa: E402
 from doctor_trial.patched import SOURCES, patched_source  # noqa: E402
@@ -41,11 +41,13 @@ def test_a_patch_whose_text_is_missing_or_repeated_is_an_error() -> None:
 
 def test_the_trial_is_as_large_as_it_has_to_be() -> None:
     assert len({fault.source for fault in PLANTED if "#" in fault.source}) >= 45  # threads
-    assert sum(len(fault.patches) for fault in CONTROLS) * 3 >= 300  # three seeds
-    assert (len(DEVELOPMENT), len(SCORED)) == (3, 5)
+    assert sum(recipe in SCORED for fault in CONTROLS for recipe in fault.patches) * 3 >= 300  # three seeds
+    assert len({fault.name for fault in CONTROLS if set(fault.patches) & set(SCORED)}) >= 20
+    assert (len(DEVELOPMENT), len(SEEN), len(SCORED)) == (3, 5, 5)
     assert not set(DEVELOPMENT) & set(SCORED)
-    for recipes in (DEVELOPMENT, SCORED):
-        assert len({fault.name for fault in PLANTED if set(fault.patches) & set(recipes)}) >= 40
+    assert not set(SEEN) & set(SCORED)
+    for recipes, count in ((DEVELOPMENT, 40), (SEEN, 40), (SCORED, 45)):
+        assert len({fault.name for fault in PLANTED if set(fault.patches) & set(recipes)}) >= count
     assert {path.stem for path in SOURCES.glob("*.py")} - {"__init__"} == set(RECIPES)
 
 
@@ -101,9 +103,10 @@ def test_figures_are_those_by_hand() -> None:
         line("words", "blank-elsewhere"),
     ]
     found = score(lines).figures
-    scored, everything = found["scored"], found["all"]
-    assert (scored["faulty runs"], everything["faulty runs"]) == (4, 5)
-    assert scored["structural runs with the right cause before training"] == 1.0
+    seen, everything = found["seen"], found["all"]
+    assert (seen["faulty runs"], everything["faulty runs"]) == (4, 5)
+    assert "scored" not in found
+    assert seen["structural runs with the right cause before training"] == 1.0
     assert everything["structural runs with the right cause before training"] == pytest.approx(2 / 3)
     assert everything["structural classes with it in all runs"] == pytest.approx(2 / 3)
     assert everything["runs with the right cause"] == pytest.approx(4 / 5)

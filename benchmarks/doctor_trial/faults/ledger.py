@@ -6,18 +6,22 @@ from doctor_trial.fault import Fault, Patches, everywhere, one
 
 GROUPS = {
     "words": "recurrent", "digits": "first", "tagging": "encoder", "spelling": "query", "autoencoder": "latent",
-    "speakers": "attention", "strokes": "second", "charlm": "places",
+    "speakers": "attention", "strokes": "second", "charlm": "places", "handwriting": "rnn", "translation": "key",
+    "forecast": "middle", "gestures": "norms",
 }  # fmt: skip
 """The layer whose group is left out."""
 
 HEAD = "    model.head = nn.Linear(model.head.in_features, model.head.out_features)\n"
 LATENT = "    model.latent = nn.Linear(SIZE, 2 * LATENT)\n"
-FORGET = """\
-        for name, bias in self.recurrent.named_parameters():
-            if "bias_ih" in name:
-                nn.init.constant_(bias[48:96], -2.0)
-                nn.init.constant_(bias[:48], -2.0)
-"""
+
+
+def forget(head: str, layer: str, size: int) -> tuple[str, str]:
+    """Input and forget gates that begin closed."""
+    return head, (
+        f"        for name, bias in self.{layer}.named_parameters():\n"
+        f'            if "bias_ih" in name:\n'
+        f"                nn.init.constant_(bias[: {2 * size}], -2.0)\n{head}"
+    )
 
 
 def checkpoint(names: str, strict: bool) -> Patches:
@@ -36,13 +40,14 @@ FAULTS = [
         "group-left-out", "zjunlp/HVPNeT#5", "structural",
         {recipe: one("(model.parameters(), lr=",
                      f'([w for name, w in model.named_parameters() if not name.startswith("{layer}")], lr=')
-         for recipe, layer in GROUPS.items()},
+         for recipe, layer in GROUPS.items()}
+        | {"melody": one('[{"params": weights}, {"params": others, "weight_decay": 0.0}]', '[{"params": weights}]')},
         ("weights-not-in-optimizer",),
     ),
     Fault(
         "head-replaced-later", "microsoft/nni#4521", "structural",
-        everywhere(("    scheduler = torch.", HEAD + "    scheduler = torch."), but=("autoencoder",))
-        | {"autoencoder": one("    scheduler = torch.", LATENT + "    scheduler = torch.")},
+        everywhere(("    return SimpleNamespace(", HEAD + "    return SimpleNamespace("), but=("autoencoder",))
+        | {"autoencoder": one("    return SimpleNamespace(", LATENT + "    return SimpleNamespace(")},
         ("optimizer-holds-other-weights", "weights-not-in-optimizer"),
     ),
     Fault(
@@ -54,13 +59,20 @@ FAULTS = [
             "speakers": one("(weights * x).sum(1)", "(weights * x).sum(1).detach()"),
             "strokes": one("x = x.sum(1) / lengths[:, None]", "x = x.sum(1).detach() / lengths[:, None]"),
             "spelling": one("memory = self.encode(sources, lengths)", "memory = self.encode(sources, lengths).detach()"),
+            "handwriting": one("        x = x.permute(2, 0, 1)\n", "        x = x.permute(2, 0, 1).detach()\n"),
+            "translation": one("        x = F.dropout(self.words(given)",
+                               "        memory, state = memory.detach(), state.detach()\n        x = F.dropout(self.words(given)"),
+            "forecast": one("self.middle(last)", "self.middle(last.detach())"),
+            "melody": one("x = block(x)", "x = block(x.detach())"),
+            "gestures": one("convolve(x.transpose(1, 2))", "convolve(x.detach().transpose(1, 2))"),
         },
         ("weights-unused",),
     ),
     Fault(
         "attention-cut", "keithito/tacotron#141", "structural",
         {"spelling": one("context = weights @ memory", "context = 0 * (weights @ memory)"),
-         "speakers": one("(weights * x).sum(1)", "(weights * x).sum(1) * 0 + 1")},
+         "speakers": one("(weights * x).sum(1)", "(weights * x).sum(1) * 0 + 1"),
+         "translation": one("return weights @ memory", "return 0 * (weights @ memory)")},
         ("weights-without-gradient", "weights-unused", "input-ignored"),
     ),
     Fault(
@@ -69,13 +81,16 @@ FAULTS = [
             "tagging": one("SIZE, padding_idx=PAD)", "SIZE, padding_idx=3)"),
             "spelling": one("SIZE, padding_idx=PAD)", "SIZE, padding_idx=3)"),
             "charlm": one("nn.Embedding(characters, SIZE)", "nn.Embedding(characters, SIZE, padding_idx=3)"),
+            "translation": one("SIZE, padding_idx=PAD)", "SIZE, padding_idx=4)"),
+            "melody": one("nn.Embedding(notes, SIZE)", "nn.Embedding(notes, SIZE, padding_idx=3)"),
         },
         ("padding-is-a-label", "embedding-row-frozen"),
     ),
     Fault(
         "head-too-small", "the project's seeds", "structural",
         {"words": one("Reader(len(vocabulary.symbols))", "Reader(len(vocabulary.symbols) - 1)"),
-         "digits": one("Recogniser(len(vocabulary.symbols))", "Recogniser(len(vocabulary.symbols) - 1)")},
+         "digits": one("Recogniser(len(vocabulary.symbols))", "Recogniser(len(vocabulary.symbols) - 1)"),
+         "handwriting": one("Reader(len(alphabet))", "Reader(len(alphabet) - 1)")},
         ("head-too-small",),
     ),
     Fault(
@@ -87,10 +102,14 @@ FAULTS = [
         {
             "words": (("nn.LSTM(48, 48, bidirectional=True, batch_first=True)",
                        "nn.LSTM(48, 48, 4, bidirectional=True, batch_first=True)"),
-                      ("        self.head = nn.Linear(96, classes)\n", FORGET + "        self.head = nn.Linear(96, classes)\n")),
+                      forget("        self.head = nn.Linear(96, classes)\n", "recurrent", 48)),
             "digits": (("nn.GRU(48, 48, bidirectional=True, batch_first=True)",
                         "nn.LSTM(48, 48, 4, bidirectional=True, batch_first=True)"),
-                       ("        self.head = nn.Linear(96, classes)\n", FORGET + "        self.head = nn.Linear(96, classes)\n")),
+                       forget("        self.head = nn.Linear(96, classes)\n", "recurrent", 48)),
+            "handwriting": (("nn.GRU(SIZE, SIZE, bidirectional=True)", "nn.LSTM(SIZE, SIZE, 4, bidirectional=True)"),
+                            forget("        self.head = nn.Linear(2 * SIZE, classes)\n", "rnn", 40)),
+            "forecast": (("num_layers=2", "num_layers=4"),
+                         forget("        self.head = nn.Linear(HIDDEN, 1)\n", "lstm", 32)),
         },
         ("layer-blocked", "layer-saturated", "layer-dead", "input-not-used", "only-blanks"),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doctor_trial.fault import RECIPES, Fault, everywhere, one
+from doctor_trial.fault import RECIPES, Fault, Patches, everywhere, one
 
 ZERO, BACKWARD = "            run.optimizer.zero_grad()\n", "            value.backward()\n"
 STEP = "            run.optimizer.step()\n"
@@ -12,22 +12,49 @@ LONG = """\
     )
 """
 SHORT = "    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / WARM_UP))\n"
-SCHEDULES = {recipe: SHORT if recipe in ("digits", "autoencoder", "speakers") else LONG for recipe in RECIPES}
-CLIPS = {recipe: "1.0" if recipe in ("tagging", "spelling", "charlm") else "5.0" for recipe in RECIPES}
+SCHEDULES = {recipe: SHORT if recipe in ("digits", "autoencoder", "speakers", "handwriting") else LONG
+             for recipe in RECIPES if recipe != "gestures"} | {
+    "translation": "    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS, pct_start=0.1)\n",
+    "forecast": "    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)\n",
+    "melody": LONG.replace("min(1.0, (step + 1) / WARM_UP) * max(0.05, 1 - step / STEPS)",
+                           "min((step + 1) / WARM_UP, (WARM_UP / (step + 1)) ** 0.5)"),
+}  # fmt: skip
+"""Of the recipes that have one."""
+CLIPS = {recipe: "1.0" if recipe in ("tagging", "spelling", "charlm", "translation", "forecast", "melody") else "5.0"
+         for recipe in RECIPES if recipe != "gestures"} | {"handwriting": "10.0"}  # fmt: skip
+"""Of the recipes that clip."""
+OPTIMIZERS = {
+    recipe: "AdamW(model.parameters(), lr=LEARNING_RATE)"
+    if recipe in ("words", "tagging", "charlm", "handwriting") else "Adam(model.parameters(), lr=LEARNING_RATE)"
+    for recipe in RECIPES
+} | {
+    "strokes": "SGD(model.parameters(), lr=30 * LEARNING_RATE, momentum=0.9)",
+    "gestures": "SGD(model.parameters(), lr=LEARNING_RATE, momentum=0.9, nesterov=True)",
+    "melody": 'AdamW([{"params": weights}, {"params": others, "weight_decay": 0.0}], lr=LEARNING_RATE)',
+}  # fmt: skip
 
 
 def clip(recipe: str) -> str:
-    return f"            nn.utils.clip_grad_norm_(run.model.parameters(), {CLIPS[recipe]})\n"
+    """The line that clips; "" if there is none."""
+    return f"            nn.utils.clip_grad_norm_(run.model.parameters(), {CLIPS[recipe]})\n" if recipe in CLIPS else ""
+
+
+def schedule_step(recipe: str) -> str:
+    return "            run.scheduler.step()\n" if recipe in SCHEDULES else ""
+
+
+def optimized(recipe: str, new: str) -> Patches:
+    """With another optimiser."""
+    return one(f"torch.optim.{OPTIMIZERS[recipe]}", f"torch.optim.{new}")
 
 
 def accumulated(recipe: str, of: int, scale: str = "") -> tuple[tuple[str, str], ...]:
     """A step after so many batches."""
-    last = clip(recipe)
+    schedule = schedule_step(recipe)
     return (
         (ZERO, f"            if step % {of} == 0:\n                run.optimizer.zero_grad()\n"),
         (BACKWARD, f"            (value{scale}).backward()\n            if step % {of} < {of - 1} and step + 1 < run.steps:\n                step += 1\n"
-                   f"                run.scheduler.step()\n                continue\n"),
-        (last, last),
+                   f"{schedule and '    ' + schedule}                continue\n"),
     )  # fmt: skip
 
 
@@ -38,22 +65,26 @@ def scaled(
     return (
         ("history=[],", 'history=[], scaler=torch.amp.GradScaler("cpu"),'),
         (BACKWARD, f"            run.scaler.scale(value).backward()\n{first}"),
-        (clip(recipe), unscale + clip(recipe)),
-        (STEP, "            run.scaler.step(run.optimizer)\n            run.scaler.update()\n"),
-    )
+        (clip(recipe) + STEP,
+         f"{unscale}{clip(recipe)}            run.scaler.step(run.optimizer)\n            run.scaler.update()\n"),
+    )  # fmt: skip
 
 
 def _decay(recipe: str) -> tuple[tuple[str, str], ...]:
-    if recipe == "strokes":
-        return one("momentum=0.9)", "momentum=0.9, weight_decay=0.5)")
-    old = "AdamW" if recipe in ("words", "tagging", "charlm") else "Adam"
-    return one(f"torch.optim.{old}(model.parameters(), lr=LEARNING_RATE)",
-               "torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, weight_decay=0.5)")  # fmt: skip
+    if recipe in ("strokes", "gestures"):
+        return one("momentum=0.9", "momentum=0.9, weight_decay=0.5")
+    return optimized(recipe, "Adam(model.parameters(), lr=LEARNING_RATE, weight_decay=0.5)")
 
 
 def _fast(recipe: str) -> tuple[tuple[str, str], ...]:
     rate = "30 * LEARNING_RATE" if recipe == "strokes" else "LEARNING_RATE"
-    return ((f"lr={rate}", f"lr=30 * {rate}"), ("(step + 1) / WARM_UP", "(step + 1) / 1"))
+    if recipe == "translation":
+        return (("LEARNING_RATE = 8e-3", "LEARNING_RATE = 0.24"), ("pct_start=0.1", "pct_start=0.001"))
+    warm_up = {
+        "forecast": (), "gestures": (),
+        "melody": one("min((step + 1) / WARM_UP, (WARM_UP / (step + 1)) ** 0.5)", "min(1.0, (WARM_UP / (step + 1)) ** 0.5)"),
+    }.get(recipe, one("(step + 1) / WARM_UP", "(step + 1) / 1"))  # fmt: skip
+    return ((f"lr={rate}", f"lr=30 * {rate}"), *warm_up)
 
 
 FAULTS = [
@@ -66,12 +97,12 @@ FAULTS = [
     Fault(
         "mean-of-means", "huggingface/transformers#34191", "gradient",
         {recipe: (*one("BATCH, shuffle=True", "2, shuffle=True"), *accumulated(recipe, 4, " / 4"))
-         for recipe in ("tagging", "charlm")},  # few rows, so that their numbers of positions differ
+         for recipe in ("tagging", "charlm", "translation", "melody")},  # few rows, so that their numbers of positions differ
         ("mean-of-means",),
     ),
     Fault(
         "zeroed-before-step", "the project's issue 33", "gradient",
-        {recipe: ((ZERO, ""), (clip(recipe), clip(recipe) + ZERO)) for recipe in RECIPES},
+        everywhere((ZERO, ""), (STEP, ZERO + STEP)),
         ("gradient-missing", "gradient-scaled"),
     ),
     Fault(
@@ -81,12 +112,13 @@ FAULTS = [
     ),
     Fault(
         "clipped-before-unscaling", "the project's issue 33", "gradient",
-        {recipe: scaled(recipe, unscale="") for recipe in RECIPES},
+        {recipe: scaled(recipe, unscale="") for recipe in CLIPS},
         ("clipped-before-unscaling",),
     ),
     Fault(
         "scheduler-for-optimizer", "pytorch/pytorch#3814", "gradient",
-        everywhere((STEP, "            run.scheduler.step()\n")),
+        everywhere((STEP, "            run.scheduler.step()\n"), but=("translation", "gestures"))
+        | {"translation": one(STEP, "")},  # whose schedule cannot run for twice its steps
         ("optimizer-not-stepped",),
     ),
     Fault(

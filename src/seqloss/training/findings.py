@@ -49,7 +49,8 @@ class RunFindings(Callback):
 
     def add(self, more: Findings) -> None:
         """Keep what was found. It is written when training starts, at the end of the epoch, and by `write`."""
-        self.findings = (self.findings or Findings()).joined(more)
+        known = Findings() if self.findings is None else self.findings  # one without findings is falsy
+        self.findings = known.joined(more)
 
     def write(self) -> None:
         """RUN/findings.json, at once."""

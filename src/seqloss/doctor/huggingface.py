@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from seqloss.doctor.findings import Finding, Findings
-from seqloss.doctor.watching.watch import Watch
+from seqloss.doctor.watching.follower import Watch
 from seqloss.errors import missing_extra
 
 try:
@@ -76,7 +76,7 @@ class WatchCallback(TrainerCallback):
     def _before_call(self, model: nn.Module, inputs: Any, named: dict[str, Any]) -> None:
         if self._is_step(model, named):
             assert self.watch is not None
-            self.watch.adds_losses = named.get("num_items_in_batch") is not None
+            self.watch.add_losses(named.get("num_items_in_batch") is not None)
             self.watch.begin(self.loss, dict(named))
 
     def _after_call(self, model: nn.Module, inputs: Any, named: dict[str, Any], output: Any) -> None:

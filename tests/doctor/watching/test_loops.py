@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from torch.utils.checkpoint import checkpoint
 
 from seqloss.doctor import watch
-from seqloss.doctor.watching.watch import Watch
+from seqloss.doctor.watching.follower import Watch
 
 from .trainings import Network, make_batches, sgd, squared_error
 

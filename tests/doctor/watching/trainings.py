@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqloss.doctor import watch
-from seqloss.doctor.watching.watch import Watch
+from seqloss.doctor.watching.follower import Watch
 
 Loss = Callable[[nn.Module, Any], Tensor]
 

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from seqloss.doctor.findings import Finding, Findings
-from seqloss.doctor.watching.watch import Watch
+from seqloss.doctor.watching.follower import Watch
 from seqloss.errors import OptionError
 
 

@@ -13,6 +13,7 @@ from seqloss.doctor.subject import NotChecked
 from seqloss.doctor.watching.accumulation import adds_up
 from seqloss.doctor.watching.apart import world
 from seqloss.doctor.watching.calls import SCALE
+from seqloss.doctor.watching.combination import residual
 from seqloss.doctor.watching.lost import Lost, not_zeroed
 from seqloss.doctor.watching.ranks import Ranks
 from seqloss.doctor.watching.window import MOST, Window, sums_of
@@ -91,21 +92,34 @@ def check(step: Step) -> Iterator[Finding]:
             "The order of a step is zero_grad(), loss, backward(), step()", CODE,
         )  # fmt: skip
         return
-    rounding = ROUNDING if all(weight.dtype in (torch.float32, torch.float64) for weight in step.weights) and not any(
-        part.autocast for part in step.window.parts) else HALF_ROUNDING  # fmt: skip
-    if _residual(handed, wanted) <= rounding:
+    rounding = _rounding(step)
+    if residual(handed, wanted) <= rounding:
         yield from _check_factor(step, float(handed @ wanted / (wanted @ wanted)), float(handed.norm()), evidence)
+    elif not _is_clipped_by_value(handed, wanted) and not _has_decay(step, handed, wanted, rounding):
+        yield from _check_difference(step, again, handed, wanted, evidence)
+
+
+def _rounding(step: Step) -> float:
+    are_single = all(weight.dtype in (torch.float32, torch.float64) for weight in step.weights)
+    return ROUNDING if are_single and not any(part.autocast for part in step.window.parts) else HALF_ROUNDING
+
+
+def _has_decay(step: Step, handed: Tensor, wanted: Tensor, rounding: float) -> bool:
+    """Whether weight decay was added to the gradient."""
+    return residual(handed, wanted, _flat(step.weights, step.weights)) <= rounding
+
+
+def _check_difference(
+    step: Step, again: Sequence[Tensor | None], handed: Tensor, wanted: Tensor, evidence: Mapping[str, object]
+) -> Iterator[Finding]:
+    """The gradient is no multiple of that of the losses: is it of other batches?"""
+    rounding = _rounding(step)
+    if step.previous is not None and residual(handed, wanted, _flat(step.previous, step.weights)) <= rounding:
+        yield not_zeroed(evidence)
         return
-    if _is_clipped_by_value(handed, wanted) or _residual(handed, wanted, _flat(step.weights, step.weights)) <= rounding:
-        return  # clip_grad_value_, or weight decay that is added to the gradient
-    if step.previous is not None:
-        before = _flat(step.previous, step.weights)
-        if _residual(handed, wanted, before) <= rounding:
-            yield not_zeroed(evidence)
-            return
     if len(step.window.parts) > 1:
         last = _flat(step.window.gradients_again(step.weights, step.window.parts[-1:]), step.weights)
-        if _residual(handed, last) <= rounding:
+        if residual(handed, last) <= rounding:
             if step.scale == 1:  # otherwise, steps are skipped
                 step.lost.batches = len(step.window.parts) - 1
             return
@@ -114,11 +128,7 @@ def check(step: Step) -> Iterator[Finding]:
 
 def _check_factor(step: Step, factor: float, norm: float, evidence: Mapping[str, object]) -> Iterator[Finding]:
     batches = step.window.batches
-    seed = (
-        step.window.seed / step.scale
-    )  # of a scaler that is not known, it says nothing, and clipping hides the factor
-    is_divided = seed < 1 - FACTOR if 0 < seed < SCALE else factor * batches < 1 + FACTOR
-    if batches > 1 and not is_divided and not step.adds_losses and not adds_up(step.window):
+    if batches > 1 and not _is_divided(step, factor) and not step.adds_losses and not adds_up(step.window):
         yield Finding(
             "accumulation-not-averaged", "warning", evidence,
             "the gradients of several batches are added and not averaged: the step is as many times as large, and "
@@ -142,6 +152,16 @@ def _check_factor(step: Step, factor: float, norm: float, evidence: Mapping[str,
         )  # fmt: skip
 
 
+def _is_divided(step: Step, factor: float) -> bool:
+    """Whether losses are divided by the number of batches.
+
+    The gradient of what is differentiated with respect to a loss says so behind clipping, too, which hides the factor
+    of the gradient. With a scaler that is not known, it says nothing.
+    """
+    seed = step.window.seed / step.scale
+    return seed < 1 - FACTOR if 0 < seed < SCALE else factor * step.window.batches < 1 + FACTOR
+
+
 def _check_weights(
     step: Step, again: Sequence[Tensor | None], rounding: float, evidence: Mapping[str, object]
 ) -> Iterator[Finding]:
@@ -149,11 +169,11 @@ def _check_weights(
     pairs = [(name, *_both(handed, wanted)) for name, handed, wanted in zip(step.names, step.handed, again, strict=True)
              if handed is not None or wanted is not None]  # fmt: skip
     lost = [name for name, handed, wanted in pairs if wanted.any() and not handed.any()]
-    other = [name for name, handed, wanted in pairs if handed.any() and _residual(handed, wanted) > rounding]
+    other = [name for name, handed, wanted in pairs if handed.any() and residual(handed, wanted) > rounding]
     if not lost and not other:
         return
     repeated = _flat(step.window.gradients_again(step.weights), step.weights)
-    if _residual(repeated, _flat(again, step.weights)) > 0.1 * rounding:
+    if residual(repeated, _flat(again, step.weights)) > 0.1 * rounding:
         return  # the loss draws random numbers of its own, and cannot be computed again
     if lost and not other:
         yield Finding(
@@ -188,16 +208,6 @@ def _flat(tensors: Sequence[Tensor | None], weights: Sequence[Tensor]) -> Tensor
 
 def _dense(tensor: Tensor) -> Tensor:
     return tensor.to_dense() if tensor.is_sparse else tensor
-
-
-def _residual(vector: Tensor, *basis: Tensor) -> float:
-    """Of the best combination of some vectors, relative to the vector's norm; infinite if a factor is negative."""
-    columns = torch.stack(basis, 1)
-    gram, right = columns.T @ columns, columns.T @ vector
-    factors = torch.linalg.lstsq(gram.cpu(), right.cpu()[:, None], driver="gelsd").solution[:, 0].to(vector)
-    if factors[0] <= 0 or (factors < -FACTOR).any():
-        return float("inf")
-    return float((vector - columns @ factors).norm() / vector.norm())
 
 
 def _is_clipped_by_value(handed: Tensor, wanted: Tensor) -> bool:

@@ -21,7 +21,16 @@ with torch.autograd.set_detect_anomaly(True):
 
 
 def check(model: nn.Module, whole: nn.Module, loss: Loss, batch: Any, value: float, number: int) -> Iterator[Finding]:
-    """A loss that is not finite."""
+    """Name the first layer, or the weights, behind a loss that is not finite.
+
+    Args:
+        model: that is trained.
+        whole: the module whose buffers and attributes the loss may change.
+        loss: called with (model, batch).
+        batch: of this loss.
+        value: of the loss.
+        number: of the step.
+    """
     weights = [name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())]
     found = _first_layer(model, whole, loss, batch)
     evidence: dict[str, Any] = {"step": number, "loss": value}

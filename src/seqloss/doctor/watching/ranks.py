@@ -16,12 +16,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.watching.apart import world
+from seqloss.doctor.watching.combination import residual
 from seqloss.doctor.watching.lost import not_zeroed
 
 BUCKETS = 64
@@ -44,15 +44,15 @@ class Ranks:
 
     def __init__(self) -> None:
         self.name = f"seqloss/watch/{next(_watches)}"
-        self.waiting: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self.handed: dict[int, np.ndarray] = {}
+        self.waiting: dict[int, tuple[Tensor, Tensor]] = {}
+        self.handed: dict[int, Tensor] = {}
 
     def publish(self, step: int, wanted: Tensor, handed: Tensor) -> None:
         """Sketch the gradient of the own losses, and that which the optimiser is given."""
         found = sketch(wanted), sketch(handed)
-        if all(np.isfinite(one).all() and one.any() for one in found):
+        if all(one.isfinite().all() and one.any() for one in found):
             self.waiting[step], self.handed[step] = found, found[1]
-            _store().set(self._key(step, torch.distributed.get_rank()), found[0].tobytes().hex())
+            _store().set(self._key(step, torch.distributed.get_rank()), found[0].numpy().tobytes().hex())
 
     def keep(self, handed: Sequence[Tensor | None]) -> tuple[Finding, ...]:
         """Sketch what the optimiser is given at the first step, to find it in the second."""
@@ -73,7 +73,7 @@ class Ranks:
                 time.sleep(0.02)
             if are_all:
                 del self.waiting[step]
-                parts = [np.frombuffer(bytes.fromhex(_store().get(key).decode())) for key in keys]
+                parts = [_read(_store().get(key)) for key in keys]
                 before = self.handed.get(step - 1)
                 yield from judge(own, handed, before, parts, {"step": step, "processes": len(keys)})
         if is_end and self.waiting:
@@ -83,35 +83,41 @@ class Ranks:
         return f"{self.name}/{step}/{rank}"
 
 
-def judge(own: Any, handed: Any, before: Any, parts: list[Any], evidence: Mapping[str, Any]) -> Iterator[Finding]:
-    """Compare what a step is given with the average of all processes, with the own gradient, and with the last step."""
-    average = np.mean(parts, 0)
-    if _residual(handed, average) <= ROUNDING:
+def judge(
+    own: Tensor, handed: Tensor, before: Tensor | None, parts: Sequence[Tensor], evidence: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """Compare what a step is given with the average of all processes, with the own gradient, and with the last step.
+
+    Args:
+        own: sketch of the gradient of this process's batch.
+        handed: of that which its optimiser is given.
+        before: of the same at the step before; None if it is not known.
+        parts: of the gradients of all processes.
+        evidence: of a finding.
+    """
+    average = torch.stack(list(parts)).mean(0)
+    if residual(handed, average) <= ROUNDING:
         return
-    if _residual(handed, own) <= ROUNDING:
+    if residual(handed, own) <= ROUNDING:
         yield Finding(
             "ranks-not-averaged", "error", evidence,
             "each process steps with the gradient of its own batch: the processes do not average their gradients, and "
             "their models drift apart",
             "Wrap the model in DistributedDataParallel, and call the wrapped model in the loss", CODE,
         )  # fmt: skip
-    elif before is not None and _residual(handed, average, before) <= ROUNDING:
+    elif before is not None and residual(handed, average, before) <= ROUNDING:
         yield not_zeroed(evidence)
 
 
-def sketch(vector: Tensor) -> np.ndarray:
+def sketch(vector: Tensor) -> Tensor:
     """A few sums of the entries with fixed random signs."""
     signs = torch.randint(0, 2, vector.shape, generator=torch.Generator().manual_seed(0), dtype=torch.int8) * 2 - 1
     signed = torch.nn.functional.pad(vector * signs.to(vector), (0, -len(vector) % BUCKETS))
-    return signed.view(-1, BUCKETS).sum(0).double().cpu().numpy()
+    return signed.view(-1, BUCKETS).sum(0).double().cpu()
 
 
-def _residual(vector: Any, *basis: Any) -> float:
-    """Of the best combination of some vectors, relative to the vector's norm; infinite if a factor is not positive."""
-    columns = np.stack(basis, 1)
-    factors = np.linalg.lstsq(columns, vector, rcond=None)[0]
-    is_sum = (factors > 0).all()
-    return float(np.linalg.norm(vector - columns @ factors) / np.linalg.norm(vector)) if is_sum else float("inf")
+def _read(found: bytes) -> Tensor:
+    return torch.frombuffer(bytearray.fromhex(found.decode()), dtype=torch.float64)
 
 
 def _store() -> Any:

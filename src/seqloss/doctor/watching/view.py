@@ -147,7 +147,16 @@ def _take_row(row: int, count: int, name: str, output: Tensor) -> Tensor:
 
 
 def take_view(model: nn.Module, loss: Loss, batch: Any, step: int, steps: int | None, is_held_out: bool) -> View:
-    """A view of the first rows of a batch; of all if its rows are not recognised."""
+    """A view of the first rows of a batch; of all if its rows are not recognised.
+
+    Args:
+        model: that is trained.
+        loss: called with (model, batch).
+        batch: of which rows are taken.
+        step: number of the step that comes next.
+        steps: of the whole training; None if unknown.
+        is_held_out: whether the batch is not trained on.
+    """
     try:
         rows = BatchRows(batch)
         used = rows.take(range(ROWS), trim=True) if rows.count > ROWS else batch

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -36,3 +39,17 @@ def test_recordings_are_as_long_as_speech_and_within_full_scale() -> None:
         assert set(words) <= set(WORDS)
         assert 0.15 < len(samples) / RATE / len(words) < 1.5
         assert 0.19 < np.abs(samples).max() < 0.91
+
+
+@pytest.mark.long
+def test_it_speaks_in_a_process_that_has_imported_tensorflow() -> None:
+    """Their libraries have functions of the same names."""
+    pytest.importorskip("tensorflow")
+    script = """
+import tensorflow
+from seqloss.data.spoken_digits import SpokenDigits
+print(len(SpokenDigits("test", 1, 0).item(0, 0)[0]))
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-500:]
+    assert int(found.stdout) > 8000

@@ -6,6 +6,11 @@ speed. Each recording is a function of (seed, split, epoch, index): every proces
 
 from __future__ import annotations
 
+import os
+import sys
+from functools import cache
+from typing import Any
+
 import numpy as np
 
 from seqloss.data.words import SPLITS, Split
@@ -62,15 +67,31 @@ class SpokenDigits:
 
 def _speak(text: str, rng: np.random.Generator) -> np.ndarray:
     """The synthesiser's samples, with a random voice, pitch and speed."""
-    try:
-        from ttspico import TtsEngine
-    except ImportError as error:
-        raise missing_extra("ttspico", "speech-demo", "synthetic recordings") from error
     pitch, speed = rng.integers(*PITCHES, endpoint=True), rng.integers(*SPEEDS, endpoint=True)
     marked = f"<pitch level='{pitch}'><speed level='{speed}'>{text}</speed></pitch>"
     # a new engine each time: what one has said before changes its later noise
-    said = TtsEngine(VOICES[rng.integers(len(VOICES))]).speak(marked)
+    said = _engine()(VOICES[rng.integers(len(VOICES))]).speak(marked)
     return np.frombuffer(said, "<i2").astype(np.float32) / 32768
+
+
+@cache
+def _engine() -> Any:
+    """The class of synthesisers.
+
+    Its library calls its own functions by names that TensorFlow's libraries have, too: without RTLD_DEEPBIND, those of
+    TensorFlow are called if it was imported before, and the process dies.
+    """
+    flags = sys.getdlopenflags() if hasattr(sys, "getdlopenflags") else None
+    try:
+        if flags is not None:
+            sys.setdlopenflags(flags | getattr(os, "RTLD_DEEPBIND", 0))
+        from ttspico import TtsEngine
+    except ImportError as error:
+        raise missing_extra("ttspico", "speech-demo", "synthetic recordings") from error
+    finally:
+        if flags is not None:
+            sys.setdlopenflags(flags)
+    return TtsEngine
 
 
 def _add_noise(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -49,7 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if given.command == "run":
         jobs = list_jobs(given.recipes, given.faults, given.seeds, given.kinds)
-        options = {"before_only": given.before_only, "train_only": given.train_only}
+        seen = not given.train_only
+        options = {"before_only": given.before_only, "examined": seen, "watched": seen, "rules": seen}
         run_jobs(jobs, given.out, workers=given.workers, limit=given.limit, **options)
     elif given.command == "score":
         found = score(read_lines(given.file))

@@ -24,13 +24,7 @@ OPTIONS = ("optimizer", "scheduler", "steps", "vocabulary", "texts", "held_out",
 
 
 def run_job(
-    job: Job,
-    *,
-    before_only: bool = False,
-    train_only: bool = False,
-    examined: bool = True,
-    watched: bool = True,
-    rules: bool = True,
+    job: Job, *, before_only: bool = False, examined: bool = True, watched: bool = True, rules: bool = True
 ) -> Line:
     """Errors of the recipe and of the doctor are kept in the line."""
     torch.set_num_threads(1)
@@ -39,11 +33,11 @@ def run_job(
                   "before_only": before_only, "errors": {}}  # fmt: skip
     with _kept(line, "build"), loaded(job.recipe, job.fault) as module:
         run = module.build(job.seed)
-        if examined and not train_only:
+        if examined:
             with _kept(line, "examine"):
                 line |= examine_run(run)
         if not before_only:
-            line |= train_run(module, run, line, watched and not train_only, rules and not train_only)
+            line |= train_run(module, run, line, watched, rules)
     line |= {
         "seconds": round(time.perf_counter() - began, 2),
         "processor_seconds": round(time.process_time() - worked, 2),

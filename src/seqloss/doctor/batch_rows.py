@@ -63,6 +63,29 @@ def parts_of(batch: Any) -> dict[Path, Any]:
     return found
 
 
+def replace_parts(batch: Any, new: Mapping[Path, Any]) -> Any:
+    """A batch with other parts at some paths.
+
+    Args:
+        batch: tensors in any containers; it stays as it is.
+        new: path of a part -> what takes its place.
+    """
+    return map_batch(batch, lambda path, part: new.get(path, part))
+
+
+def name_part(path: Path) -> str:
+    """The path of a part of a batch in a word."""
+    return ".".join(map(str, path)) or "batch"
+
+
+def find_rows(batch: Any) -> BatchRows | None:
+    """The rows of a batch; None if they are not recognised."""
+    try:
+        return BatchRows(batch)
+    except ValueError:
+        return None
+
+
 class BatchRows:
     """Takes rows out of a batch.
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seqloss.data.vocabulary import frames_needed
-from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.batch_rows import BatchRows, find_rows
 from seqloss.doctor.label_rows import LabelRows, find_label_rows
 from seqloss.doctor.subject import Subject
 
@@ -47,9 +47,8 @@ class CtcRows:
 
 def find_ctc_rows(subject: Subject, batch: object) -> CtcRows | None:
     """None if the loss is no CTC loss, or the labels are not recognised."""
-    try:
-        rows = BatchRows(batch)
-    except ValueError:
+    rows = find_rows(batch)
+    if rows is None:
         return None
     gradients, others = _gradients(subject, batch, rows.count)
     candidates = [found for found in find_label_rows(rows) if any(found.rows)]

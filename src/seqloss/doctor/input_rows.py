@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import BatchRows, Path
+from seqloss.doctor.batch_rows import Path, find_rows, name_part
 
 LEAST = 8
 """Values that a row has at least; fewer are a label or a weight."""
@@ -30,14 +30,13 @@ class InputRows:
 
     @property
     def name(self) -> str:
-        return ".".join(map(str, self.path)) or "batch"
+        return name_part(self.path)
 
 
 def find_input_rows(batch: object) -> Iterator[InputRows]:
     """The parts of floats, or of bytes; none if rows are not recognised. Masks of 0 and 1 are no inputs."""
-    try:
-        rows = BatchRows(batch)
-    except ValueError:
+    rows = find_rows(batch)
+    if rows is None:
         return
     for path, part in rows.parts.items():
         if not isinstance(part, Tensor) or part.dim() < 2 or len(part) != rows.count or path in rows.concatenated:

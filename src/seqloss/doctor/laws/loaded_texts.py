@@ -41,11 +41,11 @@ def check(subject: Subject) -> Iterator[Finding]:
     written: dict[str, list[str]] = {}
     for text in texts:
         written.setdefault(fold(text), []).append(codec.normalize(text))
-    rows = _changed_rows(codec, subject.data.batches or subject.batches, texts)
+    rows = _changed_rows(codec, subject.data.batches, texts)
     if rows is not None:
         yield from rows
         return
-    pairs = _pairs(codec, subject.data.batches or subject.batches, written)
+    pairs = _pairs(codec, subject.data.batches, written)
     if not pairs:
         raise NotChecked("no labels of the batches are among the texts")
     for change in (CASE, COMPATIBILITY):

@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     equal = _equal_label(subject, labels, pair)
     distances: dict[bool, list[float]] = {True: [], False: []}
     with torch.no_grad():
-        for batch in subject.data.batches or subject.batches:
+        for batch in subject.data.batches:
             for far, label in zip(*_distances(subject, batch, labels, pair), strict=True):
                 distances[label == equal].append(far)
     if min(map(len, distances.values())) < LEAST:

@@ -38,7 +38,7 @@ print(len(seen), len(set(seen)))
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    batches = _distinct(subject.data.batches or subject.batches)
+    batches = _distinct(subject.data.batches)
     rows = [list(_digests(batch)) for batch in batches]
     if not any(rows):
         raise NotChecked("the batches have no rows of many numbers")

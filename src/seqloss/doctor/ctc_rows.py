@@ -46,7 +46,15 @@ class CtcRows:
 
 
 def find_ctc_rows(subject: Subject, batch: object) -> CtcRows | None:
-    """None if the loss is no CTC loss, or the labels are not recognised."""
+    """What the loss does with the rows of a batch.
+
+    Args:
+        subject: with model and loss.
+        batch: one of the training, or of held-out data.
+
+    Returns:
+        None if the loss is no CTC loss, or the labels are not recognised.
+    """
     rows = find_rows(batch)
     if rows is None:
         return None

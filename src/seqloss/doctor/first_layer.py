@@ -35,7 +35,12 @@ def first_layer_input(subject: Subject, batch: Any, *, train: bool = False) -> T
 
 @contextmanager
 def scaled_first_layer(model: nn.Module, factor: float) -> Iterator[None]:
-    """Multiply what the first layer with a matrix of weights gets."""
+    """Multiply what the first layer with a matrix of weights gets, in the block.
+
+    Args:
+        model: with that layer.
+        factor: of the first input of each of its calls.
+    """
 
     def scale(inputs: tuple[Any, ...]) -> Any:
         given = inputs[0] if inputs else None

@@ -41,6 +41,10 @@ class Spans:
 def find_spans(subject: Subject, row: int) -> Spans:
     """The spans of a row of the first batch.
 
+    Args:
+        subject: with model and loss.
+        row: its number.
+
     Raises:
         NotChecked: no padded input of floats, or no output with frames.
     """

@@ -138,12 +138,9 @@ class BatchRows:
         """The batch with axes that were padded to the longest row some steps longer, filled as their padding is."""
 
         def change(path: Path, part: Any) -> Any:
-            axis = self.padded_axis(part)
-            if axis is None or path in self.concatenated:
+            axis, lengths = self.padded_axis(part), self.row_lengths(part)
+            if axis is None or lengths is None or path in self.concatenated:
                 return part
-            lengths = self.lengths_of(part.shape[axis] - self.extra_steps(part))
-            assert lengths is not None
-            lengths = lengths + self.extra_steps(part)
             shape = list(part.shape)
             shape[axis] = steps
             more = torch.full(shape, _padding_of(part, axis, lengths), dtype=part.dtype, device=part.device)
@@ -153,12 +150,7 @@ class BatchRows:
 
     def take_content(self, part: Tensor, order: Sequence[int]) -> Tensor:
         """A part with the steps of other rows, repeated or cut so that each row keeps its own length."""
-        axis = self.padded_axis(part)
-        if axis is None:
-            return exchange_content(part, order, None, None)
-        extra = self.extra_steps(part)
-        lengths = self.lengths_of(part.shape[axis] - extra)
-        return exchange_content(part, order, axis, None if lengths is None else lengths + extra)
+        return exchange_content(part, order, self.padded_axis(part), self.row_lengths(part))
 
     @property
     def has_padded_axes(self) -> bool:
@@ -177,6 +169,15 @@ class BatchRows:
             if self.lengths_of(part.shape[axis]) is not None:
                 return axis
         return 1 if self.extra_steps(part) else None
+
+    def row_lengths(self, part: Any) -> Tensor | None:
+        """The lengths of the rows along the axis that was padded, extra steps included; None without such an axis."""
+        axis = self.padded_axis(part)
+        if axis is None:
+            return None
+        extra = self.extra_steps(part)
+        lengths = self.lengths_of(part.shape[axis] - extra)
+        return None if lengths is None else lengths + extra
 
     def extra_steps(self, part: Tensor) -> int:
         """1 if integers of each row have a token more than their lengths say, as for a begin or an end; else 0."""

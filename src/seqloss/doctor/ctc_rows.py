@@ -117,10 +117,9 @@ def _frames(outputs: Mapping[str, Tensor], steps: int, rows: BatchRows) -> tuple
 def input_lengths(rows: BatchRows) -> list[int] | None:
     """Lengths of the rows of a padded input of floats; None if there is none."""
     for part in rows.parts.values():
-        axis = rows.padded_axis(part)
-        if axis is not None and part.is_floating_point():
-            lengths = rows.lengths_of(part.shape[axis])
-            return None if lengths is None else [int(one) for one in lengths]
+        lengths = rows.row_lengths(part)
+        if lengths is not None and part.is_floating_point():
+            return [int(one) for one in lengths]
     return None
 
 

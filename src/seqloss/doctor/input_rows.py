@@ -43,12 +43,10 @@ def find_input_rows(batch: object) -> Iterator[InputRows]:
             continue
         if not (part.is_floating_point() or part.dtype == torch.uint8) or part[0].numel() < LEAST or _is_mask(part):
             continue
-        axis = rows.padded_axis(part)
-        if axis is None:
+        axis, lengths = rows.padded_axis(part), rows.row_lengths(part)
+        if axis is None or lengths is None:
             yield InputRows(path, tuple(part.detach().cpu()), False)
             continue
-        lengths = rows.lengths_of(part.shape[axis])
-        assert lengths is not None
         steps = part.detach().cpu().movedim(axis, 1)
         cut = tuple(row[:length] for row, length in zip(steps, lengths.tolist(), strict=True))
         yield InputRows(path, cut, True)

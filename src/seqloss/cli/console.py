@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 from rich.text import Text
 
@@ -22,3 +25,24 @@ def warn(head: str, rest: str) -> None:
 def escape_control(text: str) -> str:
     """Text without control characters, which would move a terminal's cursor, and without unpaired surrogates."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A function to call with (done, total), which draws a bar on a terminal until all is done."""
+    from rich.progress import Progress
+
+    bar = Progress(console=err, transient=True, redirect_stdout=False, disable=not err.is_terminal)
+    task = bar.add_task(title)
+
+    def progress(done: int, total: int) -> None:
+        if done == 1:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+        if done == total:
+            bar.stop()
+
+    try:
+        yield progress
+    finally:
+        bar.stop()

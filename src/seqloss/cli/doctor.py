@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seqloss.cli import console
 from seqloss.errors import OptionError
 
+if TYPE_CHECKING:
+    from seqloss.doctor.findings import Findings
+
 EXAMPLES = "Examples: seqloss doctor pages; seqloss doctor recordings --subsampling 2 --json findings.json"
-UNITS = ("characters", "words", "phones")
-PATIENCE = 2.0
-"""Seconds after which progress is shown."""
 
 
 def doctor(
@@ -67,26 +64,20 @@ def doctor(
     from seqloss.doctor.folder.examination import examine_folder
 
     known = None if vocabulary is None else Vocabulary.load(vocabulary)
-    options = FolderOptions(
-        layout, images, audio, follow_links, held_out, known, units, height, rate,
-        subsampling,
-    )  # fmt: skip
-    with _progress_bar() as progress:
+    options = FolderOptions(layout, images, audio, follow_links, held_out, known, units, height, rate, subsampling)
+    with console.progress_bar("examining the data") as progress:
         found = examine_folder(data, options, print_line=_print_line, progress=progress)
     if json is not None:
         from seqloss.data.atomic_write import write_atomically
 
         write_atomically(json, found.to_json() + "\n")
-    if found:
-        from rich.console import Console
-
-        Console(highlight=False).print(found.table())
-    else:
-        console.print_line(f"nothing found; checked: {', '.join(found.checked)}")
+    _show(found)
     raise typer.Exit(found.exit_code)
 
 
 def _check_options(units: str, height: int, rate: int, subsampling: int) -> None:
+    from seqloss.data.vocabulary import UNITS
+
     if units not in UNITS:
         raise OptionError(f"--units: found {units!r}, expected one of {', '.join(UNITS)}.")
     for name, found, low, high in (
@@ -100,21 +91,11 @@ def _print_line(line: str) -> None:
     console.print_line(console.escape_control(line))
 
 
-@contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int], None]]:
-    """A function to call with (done, total), which draws a bar on a terminal after some seconds."""
-    from rich.progress import Progress
+def _show(found: Findings) -> None:
+    """A table on stdout, or a line if nothing was found."""
+    if not found:
+        console.print_line(f"nothing found; checked: {', '.join(found.checked)}")
+        return
+    from rich.console import Console
 
-    begin = time.monotonic()
-    bar = Progress(console=console.err, transient=True, redirect_stdout=False, disable=not console.err.is_terminal)
-    task = bar.add_task("examining the data")
-
-    def progress(done: int, total: int) -> None:
-        if time.monotonic() - begin > PATIENCE:
-            bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield progress
-    finally:
-        bar.stop()
+    Console(highlight=False).print(found.table())

@@ -9,12 +9,10 @@ import dataclasses
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
-from rich.progress import Progress
 
 from seqloss.cli import console
 from seqloss.recipes import RECIPES, Recipe, load_task
@@ -99,7 +97,7 @@ def _run(recipe: Recipe, settings: TrainingSettings, folder: Path, options: RunO
     from seqloss.training import engine
 
     task = recipe.task_class()(settings)
-    with _progress_bar("checking the data" if overfit is None else "overfitting") as progress:
+    with console.progress_bar("checking the data" if overfit is None else "overfitting") as progress:
         if overfit is not None:
             if not engine.overfit(task, overfit, options, print_line=console.print_line, progress=progress):
                 raise typer.Exit(1)
@@ -113,22 +111,3 @@ def _run(recipe: Recipe, settings: TrainingSettings, folder: Path, options: RunO
         console.print_line(f"report: {write_report(task, Run(folder), folder / 'report.html')}")
         if command := task.suggest_command(folder):
             console.print_line(command)
-
-
-@contextmanager
-def _progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A function to call with (done, total), which draws a bar on a terminal until all is done."""
-    bar = Progress(console=console.err, transient=True, redirect_stdout=False, disable=not console.err.is_terminal)
-    task = bar.add_task(title)
-
-    def progress(done: int, total: int) -> None:
-        if done == 1:
-            bar.start()
-        bar.update(task, completed=done, total=total)
-        if done == total:
-            bar.stop()
-
-    try:
-        yield progress
-    finally:
-        bar.stop()

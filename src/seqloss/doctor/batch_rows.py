@@ -1,66 +1,23 @@
-"""The rows of any batch: tensors, tuples, dicts, dataclasses, and what they hold for each row."""
+"""The rows of a batch, and what its parts hold for each row."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-Path = tuple[Any, ...]
-"""Keys, indices and field names that lead to a part of a batch."""
+from seqloss.doctor.batch_parts import Path, map_batch, parts_of
 
 
-def map_batch(batch: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
-    """A batch of the same kind, each of its parts changed; the batch itself stays as it is.
-
-    A part is a tensor, a list of what is no tensor, or anything that is no container of tensors.
-
-    Args:
-        batch: tensors in any containers.
-        change: (path, part) to what takes its place.
-        path: of the batch itself.
-    """
-    if isinstance(batch, Tensor) or _is_list_of_values(batch):
-        return change(path, batch)
-    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        names = [field.name for field in dataclasses.fields(batch) if field.init]
-        return dataclasses.replace(
-            batch, **{name: map_batch(getattr(batch, name), change, (*path, name)) for name in names}
-        )
-    if isinstance(batch, Mapping):
-        found = {key: map_batch(value, change, (*path, key)) for key, value in batch.items()}
-        return found if type(batch) is dict else type(batch)(found)  # type: ignore[call-arg]
-    if isinstance(batch, tuple | list):
-        parts = [map_batch(value, change, (*path, n)) for n, value in enumerate(batch)]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
-    return change(path, batch)
-
-
-def _is_list_of_values(batch: Any) -> bool:
-    """Such as texts, words of rows, or a dict of tensors for each row: one entry for each row."""
-    if not isinstance(batch, list) or any(isinstance(one, Tensor) for one in batch):
-        return False
-    return any(isinstance(one, Mapping) for one in batch) or not any(map(_holds_tensors, batch))
-
-
-def _holds_tensors(found: Any) -> bool:
-    return isinstance(found, Tensor) or (isinstance(found, tuple | list) and any(map(_holds_tensors, found)))
-
-
-def parts_of(batch: Any) -> dict[Path, Any]:
-    """All parts, by path."""
-    found: dict[Path, Any] = {}
-
-    def keep(path: Path, part: Any) -> Any:
-        found[path] = part
-        return part
-
-    map_batch(batch, keep)
-    return found
+def find_rows(batch: Any) -> BatchRows | None:
+    """The rows of a batch; None if they are not recognised."""
+    try:
+        return BatchRows(batch)
+    except ValueError:
+        return None
 
 
 class BatchRows:
@@ -79,7 +36,7 @@ class BatchRows:
 
     def __init__(self, batch: Any) -> None:
         self.batch, self.parts = batch, parts_of(batch)
-        sizes = Counter(size for part in self.parts.values() if (size := _size(part)) is not None)
+        sizes = Counter(size for part in self.parts.values() if (size := size_of(part)) is not None)
         if not sizes:
             raise ValueError("the batch has no tensor with rows")
         self.count = max(sizes, key=lambda size: (sizes[size], -list(sizes).index(size)))
@@ -103,7 +60,7 @@ class BatchRows:
             if path in self.concatenated:
                 pieces = part.split(self.parts[self.concatenated[path]].tolist())
                 return torch.cat([pieces[row] for row in places])
-            if _size(part) != self.count:
+            if size_of(part) != self.count:
                 return part
             if isinstance(part, Tensor):
                 return self._trim(part[places], part, places) if trim else part[places]
@@ -115,27 +72,19 @@ class BatchRows:
         """The batch with axes that were padded to the longest row some steps longer, filled as their padding is."""
 
         def change(path: Path, part: Any) -> Any:
-            axis = self.padded_axis(part)
-            if axis is None or path in self.concatenated:
+            axis, lengths = self.padded_axis(part), self.row_lengths(part)
+            if axis is None or lengths is None or path in self.concatenated:
                 return part
-            lengths = self.lengths_of(part.shape[axis] - self.extra_steps(part))
-            assert lengths is not None
-            lengths = lengths + self.extra_steps(part)
             shape = list(part.shape)
             shape[axis] = steps
-            more = torch.full(shape, _padding_of(part, axis, lengths), dtype=part.dtype, device=part.device)
+            more = torch.full(shape, padding_of(part, axis, lengths), dtype=part.dtype, device=part.device)
             return torch.cat([part, more], axis)
 
         return map_batch(self.batch, change)
 
     def take_content(self, part: Tensor, order: Sequence[int]) -> Tensor:
         """A part with the steps of other rows, repeated or cut so that each row keeps its own length."""
-        axis = self.padded_axis(part)
-        if axis is None:
-            return exchange_content(part, order, None, None)
-        extra = self.extra_steps(part)
-        lengths = self.lengths_of(part.shape[axis] - extra)
-        return exchange_content(part, order, axis, None if lengths is None else lengths + extra)
+        return exchange_content(part, order, self.padded_axis(part), self.row_lengths(part))
 
     @property
     def has_padded_axes(self) -> bool:
@@ -148,12 +97,21 @@ class BatchRows:
 
     def padded_axis(self, part: Any) -> int | None:
         """The axis whose size is the largest of some lengths."""
-        if not isinstance(part, Tensor) or part.dim() < 2 or _size(part) != self.count:
+        if not isinstance(part, Tensor) or part.dim() < 2 or size_of(part) != self.count:
             return None
         for axis in range(part.dim() - 1, 0, -1) if part.dim() == 4 else range(1, part.dim()):
             if self.lengths_of(part.shape[axis]) is not None:
                 return axis
         return 1 if self.extra_steps(part) else None
+
+    def row_lengths(self, part: Any) -> Tensor | None:
+        """The lengths of the rows along the axis that was padded, extra steps included; None without such an axis."""
+        axis = self.padded_axis(part)
+        if axis is None:
+            return None
+        extra = self.extra_steps(part)
+        lengths = self.lengths_of(part.shape[axis] - extra)
+        return None if lengths is None else lengths + extra
 
     def extra_steps(self, part: Tensor) -> int:
         """1 if integers of each row have a token more than their lengths say, as for a begin or an end; else 0."""
@@ -225,53 +183,14 @@ def exchange_content(tensor: Tensor, order: Sequence[int], axis: int | None, len
     return found
 
 
-def join_batches(batches: Sequence[Any]) -> Any:
-    """One batch with the rows of several; shorter ones are padded as each is padded itself.
-
-    Raises:
-        ValueError: rows are not recognised, or parts do not fit together.
-    """
-    all_rows = [BatchRows(batch) for batch in batches]
-
-    def join(path: Path, part: Any) -> Any:
-        parts = [rows.parts[path] for rows in all_rows]
-        if isinstance(part, Tensor) and path in all_rows[0].concatenated:
-            return torch.cat(parts)
-        if _size(part) != all_rows[0].count:
-            return part
-        if not isinstance(part, Tensor):
-            return type(part)(one for part in parts for one in part)
-        sizes = [max(one.shape[axis] for one in parts) for axis in range(1, part.dim())]
-        return torch.cat([_padded(rows, one, sizes) for rows, one in zip(all_rows, parts, strict=True)])
-
-    if any(rows.parts.keys() != all_rows[0].parts.keys() for rows in all_rows):
-        raise ValueError("the batches have different parts")
-    return map_batch(batches[0], join)
-
-
-def _padded(rows: BatchRows, part: Tensor, sizes: Sequence[int]) -> Tensor:
-    shape = (part.shape[0], *sizes)
-    if part.shape == shape:
-        return part
-    axis = rows.padded_axis(part)
-    lengths = None if axis is None else rows.lengths_of(part.shape[axis])
-    if axis is not None and lengths is not None:
-        fill = _padding_of(part, axis, lengths)
-    else:  # what most rows end with
-        fill = part.flatten(1)[:, -1].mode().values.item() if part.numel() and not part.is_floating_point() else 0
-    found = torch.full(shape, fill, dtype=part.dtype, device=part.device)
-    found[tuple(slice(size) for size in part.shape)] = part
-    return found
-
-
-def _size(part: Any) -> int | None:
+def size_of(part: Any) -> int | None:
     """Of the first axis."""
     if isinstance(part, Tensor):
         return part.shape[0] if part.dim() else None
     return len(part) if isinstance(part, list | tuple) else None
 
 
-def _padding_of(part: Tensor, axis: int, lengths: Tensor) -> Any:
+def padding_of(part: Tensor, axis: int, lengths: Tensor) -> Any:
     """The number that a part is padded with; 0 if there is no padding, or not one number in all of it."""
     past = torch.arange(part.shape[axis], device=part.device) >= lengths.to(part.device)[:, None]
     padding = part.movedim(axis, 1)[past].flatten()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seqloss.data.vocabulary import frames_needed
-from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.batch_rows import BatchRows, find_rows
 from seqloss.doctor.label_rows import LabelRows, find_label_rows
 from seqloss.doctor.subject import Subject
 
@@ -46,10 +46,17 @@ class CtcRows:
 
 
 def find_ctc_rows(subject: Subject, batch: object) -> CtcRows | None:
-    """None if the loss is no CTC loss, or the labels are not recognised."""
-    try:
-        rows = BatchRows(batch)
-    except ValueError:
+    """What the loss does with the rows of a batch.
+
+    Args:
+        subject: with model and loss.
+        batch: one of the training, or of held-out data.
+
+    Returns:
+        None if the loss is no CTC loss, or the labels are not recognised.
+    """
+    rows = find_rows(batch)
+    if rows is None:
         return None
     gradients, others = _gradients(subject, batch, rows.count)
     candidates = [found for found in find_label_rows(rows) if any(found.rows)]
@@ -110,10 +117,9 @@ def _frames(outputs: Mapping[str, Tensor], steps: int, rows: BatchRows) -> tuple
 def input_lengths(rows: BatchRows) -> list[int] | None:
     """Lengths of the rows of a padded input of floats; None if there is none."""
     for part in rows.parts.values():
-        axis = rows.padded_axis(part)
-        if axis is not None and part.is_floating_point():
-            lengths = rows.lengths_of(part.shape[axis])
-            return None if lengths is None else [int(one) for one in lengths]
+        lengths = rows.row_lengths(part)
+        if lengths is not None and part.is_floating_point():
+            return [int(one) for one in lengths]
     return None
 
 

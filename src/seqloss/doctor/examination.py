@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
 import torch
 from torch import nn
 
-from seqloss.doctor.findings import Finding, Findings
+from seqloss.doctor.codec import Decode
+from seqloss.doctor.findings import Finding, Findings, describe_error, errors_first
 from seqloss.doctor.laws import laws
 from seqloss.doctor.snapshot import unchanged
 from seqloss.doctor.subject import NotChecked, Subject
@@ -31,7 +32,7 @@ def examine(
     steps: int | None = None,
     vocabulary: Any = None,
     texts: Iterable[str] | None = None,
-    decode: Callable[[Sequence[Sequence[int]]], Sequence[str]] | None = None,
+    decode: Decode | None = None,
     held_out: Iterable[Any] | None = None,
     checkpoint: Mapping[str, torch.Tensor] | None = None,
     scan: int = SCAN,
@@ -90,9 +91,8 @@ def examine(
         None if held_out is None else draw(held_out, scan), batches, checkpoint,
     )  # fmt: skip
     subject = Subject(model, scanned[:BATCHES], loss, optimizer, scheduler, steps, data)
-    used = subject.batches
     with unchanged(model, optimizer):
-        subject.call(used[0])  # an error of the loss itself is the caller's to see
+        subject.call(subject.batches[0])  # an error of the loss itself is the caller's to see
     return _check_laws(subject, seconds, progress)
 
 
@@ -114,6 +114,5 @@ def _check_laws(subject: Subject, seconds: float, progress: Callable[[str], None
         except NotChecked as reason:
             not_checked[name] = str(reason)
         except Exception as error:  # the model refuses a batch of one row, for example
-            not_checked[name] = f"{type(error).__name__}: {error}".splitlines()[0]
-    found.sort(key=lambda finding: finding.rank)
-    return Findings(tuple(found), tuple(checked), not_checked)
+            not_checked[name] = describe_error(error)
+    return Findings(errors_first(found), tuple(checked), not_checked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -75,10 +75,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings(Sequence[Finding]):
-    """All that was found, errors first; falsy if nothing was.
+    """All that was found; falsy if nothing was.
 
     Attributes:
-        found: the findings.
+        found: the findings, errors first; those of a training that was watched in the order of its steps.
         checked: names of the laws that were checked.
         not_checked: law -> why it could not be checked.
     """
@@ -118,7 +118,7 @@ class Findings(Sequence[Finding]):
         found = list(self.found) + [finding for finding in more.found if finding not in self.found]
         checked = tuple(dict.fromkeys([*self.checked, *more.checked]))
         not_checked = {law: why for law, why in {**self.not_checked, **more.not_checked}.items() if law not in checked}
-        return Findings(tuple(sorted(found, key=lambda finding: finding.rank)), checked, not_checked)
+        return Findings(errors_first(found), checked, not_checked)
 
     def to_json(self) -> str:
         """The same as text that programs read; numbers that are not finite are the words "inf" and "nan"."""
@@ -177,6 +177,16 @@ class Findings(Sequence[Finding]):
             measured = "\n".join(f"{name}: {value}" for name, value in finding.measured.items())
             table.add_row(name, Text(measured), Text(f"{finding.cause}.\n{finding.fix}"))
         return table
+
+
+def errors_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings by severity; those of the same severity in the order in which they came."""
+    return tuple(sorted(found, key=lambda finding: finding.rank))
+
+
+def describe_error(error: BaseException) -> str:
+    """The type of an error and the first line of its message, for evidence and reasons."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _plain(value: Any) -> Any:

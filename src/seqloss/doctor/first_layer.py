@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -20,52 +20,58 @@ def first_layer_input(subject: Subject, batch: Any, *, train: bool = False) -> T
         batch: for the loss.
         train: the model's mode; dropout is off.
     """
-    with _first(subject.model) as seen:
+    seen: list[Any] = []
+
+    def keep(inputs: tuple[Any, ...]) -> None:
+        if not seen:
+            given = getattr(inputs[0], "data", None) if inputs else None  # of packed rows, too
+            seen.append(given.detach().clone() if isinstance(given, Tensor) else None)
+
+    with _hooked_first_layer(subject.model, keep):
         subject.call(batch, train=train, dropout=False)
     found = seen[0] if seen else None
     return found if isinstance(found, Tensor) and found.is_floating_point() else None
 
 
 @contextmanager
-def _first(model: nn.Module) -> Iterator[list[Any]]:
-    seen: list[Any] = []
-
-    def keep(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if not seen:
-            given = getattr(inputs[0], "data", None) if inputs else None  # of packed rows, too
-            seen.append(given.detach().clone() if isinstance(given, Tensor) else None)
-
-    handles = [module.register_forward_pre_hook(keep) for module in _layers(model)]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
 def scaled_first_layer(model: nn.Module, factor: float) -> Iterator[None]:
-    """Multiply what the first layer with a matrix of weights gets."""
-    first: list[nn.Module] = []
+    """Multiply what the first layer with a matrix of weights gets, in the block.
 
-    def scale(module: nn.Module, inputs: tuple[Any, ...]) -> Any:
-        if not first:
-            first.append(module)
-        if module is not first[0] or not inputs:
-            return None
-        given = inputs[0]
+    Args:
+        model: with that layer.
+        factor: of the first input of each of its calls.
+    """
+
+    def scale(inputs: tuple[Any, ...]) -> Any:
+        given = inputs[0] if inputs else None
         if isinstance(given, PackedSequence):
             return (given._replace(data=given.data * factor), *inputs[1:])
         return (given * factor, *inputs[1:]) if isinstance(given, Tensor) else None
 
-    handles = [module.register_forward_pre_hook(scale) for module in _layers(model)]
-    try:
+    with _hooked_first_layer(model, scale):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-def _layers(model: nn.Module) -> list[nn.Module]:
+@contextmanager
+def _hooked_first_layer(model: nn.Module, hook: Callable[[tuple[Any, ...]], Any]) -> Iterator[None]:
+    """Call a function with the inputs of the layer with a matrix of weights that is called first.
+
+    What it returns, if that is not None, takes their place.
+    """
+    first: list[nn.Module] = []
+
+    def call(module: nn.Module, inputs: tuple[Any, ...]) -> Any:
+        if not first:
+            first.append(module)
+        return hook(inputs) if module is first[0] else None
+
+    with ExitStack() as hooks:
+        for module in layers_with_matrix(model):
+            hooks.enter_context(module.register_forward_pre_hook(call))
+        yield
+
+
+def layers_with_matrix(model: nn.Module) -> list[nn.Module]:
+    """The modules that have a weight of two axes or more of their own."""
     return [module for module in model.modules()
             if any(weight.dim() > 1 for weight in module._parameters.values() if weight is not None)]  # fmt: skip

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import BatchRows, Path
+from seqloss.doctor.batch_parts import Path, name_part
+from seqloss.doctor.batch_rows import find_rows
 
 LEAST = 8
 """Values that a row has at least; fewer are a label or a weight."""
@@ -30,26 +31,23 @@ class InputRows:
 
     @property
     def name(self) -> str:
-        return ".".join(map(str, self.path)) or "batch"
+        return name_part(self.path)
 
 
 def find_input_rows(batch: object) -> Iterator[InputRows]:
     """The parts of floats, or of bytes; none if rows are not recognised. Masks of 0 and 1 are no inputs."""
-    try:
-        rows = BatchRows(batch)
-    except ValueError:
+    rows = find_rows(batch)
+    if rows is None:
         return
     for path, part in rows.parts.items():
         if not isinstance(part, Tensor) or part.dim() < 2 or len(part) != rows.count or path in rows.concatenated:
             continue
         if not (part.is_floating_point() or part.dtype == torch.uint8) or part[0].numel() < LEAST or _is_mask(part):
             continue
-        axis = rows.padded_axis(part)
-        if axis is None:
+        axis, lengths = rows.padded_axis(part), rows.row_lengths(part)
+        if axis is None or lengths is None:
             yield InputRows(path, tuple(part.detach().cpu()), False)
             continue
-        lengths = rows.lengths_of(part.shape[axis])
-        assert lengths is not None
         steps = part.detach().cpu().movedim(axis, 1)
         cut = tuple(row[:length] for row, length in zip(steps, lengths.tolist(), strict=True))
         yield InputRows(path, cut, True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import BatchRows, Path
+from seqloss.doctor.batch_parts import Path
+from seqloss.doctor.batch_rows import BatchRows
 
 
 @dataclass(frozen=True)

@@ -152,13 +152,23 @@ def describe_feasibility(rows: Sequence[tuple[int, int]], stride: int, steps: st
         '1 of 2 targets need more frames than there are at 4 pixels/frame (at 3: 0, at 2: 0, at 1: 0)'
     """
     strides = range(stride, 0, -1)
-    infeasible = {step: sum(-(-length // step) < needed for length, needed in rows) for step in strides}
+    infeasible = {step: count_infeasible(rows, step) for step in strides}
     if not infeasible[stride]:
         ratio = max((needed / max(1, -(-length // stride)) for length, needed in rows), default=0.0)
         return f"all {len(rows)} targets fit their frames ({stride} {steps}/frame); max target/frame ratio {ratio:.2f}"
     others = ", ".join(f"at {step}: {infeasible[step]}" for step in strides if step < stride)
     line = f"{infeasible[stride]} of {len(rows)} targets need more frames than there are at {stride} {steps}/frame"
     return f"{line} ({others})" if others else line
+
+
+def count_infeasible(rows: Sequence[tuple[int, int]], stride: int) -> int:
+    """How many targets need more frames than there are.
+
+    Args:
+        rows: (input length, frames needed) of each row.
+        stride: input steps per frame.
+    """
+    return sum(-(-length // stride) < needed for length, needed in rows)
 
 
 def overfit_batch(

@@ -23,7 +23,8 @@ def unchanged(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) 
     Weights, buffers and the optimiser's state are copied back into the tensors that they are in. Gradients, modes,
     attributes of modules (such as the state of a recurrent network) and options of the optimiser are set again.
     """
-    states: list[_Tensors | _Modules | _Optimizer] = [_Tensors(_all_tensors(model)), _Modules(model)]
+    tensors = [*model.parameters(), *model.buffers()]
+    states: list[_Tensors | _Modules | _Optimizer] = [_Tensors(tensors), _Modules(model)]
     if optimizer is not None:
         states.append(_Optimizer(optimizer))
     with random_states():
@@ -85,10 +86,6 @@ class ModuleState:
     def restore(self) -> None:
         for state in self.states:
             state.restore()
-
-
-def _all_tensors(model: nn.Module) -> list[Tensor]:
-    return [*model.parameters(), *model.buffers()]
 
 
 class _Tensors:

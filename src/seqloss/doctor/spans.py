@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import parts_of
-from seqloss.doctor.laws.rows import batch_axes
+from seqloss.doctor.batch_parts import parts_of, replace_parts
+from seqloss.doctor.model_outputs import batch_axes, combine
 from seqloss.doctor.subject import NotChecked, Subject
-from seqloss.doctor.targets import replace_part
 
 FRAMES = 40
 """Frames whose gradients are computed; of more frames, some at equal distances."""
@@ -42,6 +41,10 @@ class Spans:
 def find_spans(subject: Subject, row: int) -> Spans:
     """The spans of a row of the first batch.
 
+    Args:
+        subject: with model and loss.
+        row: its number.
+
     Raises:
         NotChecked: no padded input of floats, or no output with frames.
     """
@@ -54,7 +57,7 @@ def find_spans(subject: Subject, row: int) -> Spans:
         axes = batch_axes(subject)
     batch = rows.take([row], trim=True)
     leaf = parts_of(batch)[path].detach().clone().requires_grad_()
-    call = subject.call(replace_part(batch, path, leaf))
+    call = subject.call(replace_parts(batch, {path: leaf}))
     name = next((name for name, x in call.outputs.items()
                  if name in axes and x.dim() == 3 and x.requires_grad and axes[name] < 2), None)  # fmt: skip
     if name is None:
@@ -69,9 +72,7 @@ def find_spans(subject: Subject, row: int) -> Spans:
 
 
 def _gradient(frame: Tensor, leaf: Tensor) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    weights = torch.rand(frame.shape, generator=generator).to(frame)
-    (found,) = torch.autograd.grad((frame * weights).nan_to_num().sum(), leaf, retain_graph=True, allow_unused=True)
+    (found,) = torch.autograd.grad(combine([frame]), leaf, retain_graph=True, allow_unused=True)
     return torch.zeros_like(leaf) if found is None else found.abs()
 
 

@@ -17,7 +17,6 @@ from seqloss.doctor.training_data import TrainingData
 Loss = Callable[[nn.Module, Any], Any]
 Change = Callable[[str, Tensor], Tensor]
 
-
 DRY_STEP = 0.01
 """The largest change of a weight by a dry step."""
 

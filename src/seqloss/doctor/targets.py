@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import Path, map_batch, parts_of
+from seqloss.doctor.batch_parts import Path, parts_of, replace_parts
 from seqloss.doctor.subject import Subject
 
 SAME = 1e-6
@@ -16,26 +16,31 @@ SAME = 1e-6
 
 
 def is_target(subject: Subject, path: Path, outputs: Mapping[str, Tensor]) -> bool:
-    """Whether the loss changes with a part of the first batch while the outputs are held.
+    """Whether the loss changes with the rows of a part of the first batch while the outputs are held.
 
     Args:
         subject: with the loss.
-        path: of a tensor with rows.
+        path: of the part.
         outputs: of the first batch in evaluation mode.
     """
     part = parts_of(subject.batches[0])[path]
-    if not isinstance(part, Tensor) or len(part) < 2:
-        return False
+    return isinstance(part, Tensor) and len(part) > 1 and changes_loss(subject, path, part.roll(1, 0), outputs)
+
+
+def changes_loss(subject: Subject, path: Path, new: Tensor, outputs: Mapping[str, Tensor]) -> bool:
+    """Whether the loss of the first batch changes with another part while the outputs are held.
+
+    Args:
+        subject: with the loss.
+        path: of the part.
+        new: takes its place.
+        outputs: of the first batch in evaluation mode.
+    """
+    batch = subject.batches[0]
     with torch.no_grad():
-        plain = subject.value_with(subject.batches[0], outputs)
-        turned = replace_part(subject.batches[0], path, part.roll(1, 0))
+        plain = subject.value_with(batch, outputs)
         try:
-            moved = subject.value_with(turned, outputs)
+            moved = subject.value_with(replace_parts(batch, {path: new}), outputs)
         except Exception:  # the model refuses it
             return False
     return not math.isclose(moved, plain, rel_tol=SAME) and not (math.isnan(moved) and math.isnan(plain))
-
-
-def replace_part(batch: object, path: Path, new: Tensor) -> object:
-    """The batch with another tensor at a path."""
-    return map_batch(batch, lambda key, part: new if key == path else part)

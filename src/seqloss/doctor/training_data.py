@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from seqloss.doctor.codec import Decode
 from seqloss.doctor.snapshot import random_states
 
 SCAN = 16
@@ -39,7 +40,7 @@ class TrainingData:
 
     vocabulary: Any = None
     texts: Sequence[str] = ()
-    decode: Callable[[Sequence[Sequence[int]]], Sequence[str]] | None = None
+    decode: Decode | None = None
     batches: Sequence[Any] = ()
     held_out: Sequence[Any] | None = None
     loader: Any = None
@@ -47,18 +48,33 @@ class TrainingData:
 
 
 def draw(batches: Iterable[Any], most: int, *, least: int = 1, seconds: float = SECONDS) -> list[Any]:
-    """The first batches of a loader: at most so many, and after some seconds no more than the least number."""
-    with random_states(), generators_of(batches):  # the training's own first epoch is then in the same order
+    """The first batches of a loader, whose own first epoch is then in the same order.
+
+    Args:
+        batches: a loader, or some batches.
+        most: batches that are drawn if there is time.
+        least: so many are drawn in any case.
+        seconds: after them no further batch is drawn.
+
+    Returns:
+        The batches; fewer if there are no more.
+    """
+    with random_states(), generators_of(batches):
         return list(_draw(batches, most, least, time.perf_counter() + seconds))
 
 
 @contextmanager
 def generators_of(loader: Any, seed: int | None = None) -> Iterator[None]:
-    """Put the states of a loader's own generators back at the end; begin with those of a seed."""
+    """Put the states of a loader's own generators back at the end; begin with those of a seed.
+
+    Args:
+        loader: of torch or another one; generators of its sampler and its data count too.
+        seed: None to begin with the states as they are.
+    """
     owners = [loader, *(getattr(loader, name, None) for name in ("sampler", "batch_sampler", "dataset"))]
     owners.append(getattr(owners[2], "sampler", None))
     found = {id(one): one for owner in owners if owner is not None
-             for one in _attributes(owner) if isinstance(one, torch.Generator)}  # fmt: skip
+             for one in getattr(owner, "__dict__", {}).values() if isinstance(one, torch.Generator)}  # fmt: skip
     states = [(one, one.get_state()) for one in found.values()]
     try:
         for one, _ in states:
@@ -68,10 +84,6 @@ def generators_of(loader: Any, seed: int | None = None) -> Iterator[None]:
     finally:
         for one, state in states:
             one.set_state(state)
-
-
-def _attributes(owner: Any) -> list[Any]:
-    return list(getattr(owner, "__dict__", {}).values())
 
 
 def _draw(batches: Iterable[Any], most: int, least: int, end: float) -> Iterator[Any]:

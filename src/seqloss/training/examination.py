@@ -15,7 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from torch import nn
 
 from seqloss.doctor.examination import examine
-from seqloss.doctor.findings import Findings
+from seqloss.doctor.findings import Findings, describe_error
 from seqloss.training.task import Batch, Task
 
 SECONDS = 30.0
@@ -46,6 +46,9 @@ def examine_training(
         scheduler: of the learning rate; None if it is constant.
         steps: of the whole training.
         console: where progress is shown; None for stderr.
+
+    Returns:
+        Findings, errors first.
     """
     try:
         with _progress(console or Console(stderr=True)) as show_law:
@@ -60,7 +63,7 @@ def examine_training(
                 progress=show_law,
             )
     except Exception as error:  # what stops the training itself will be raised by its first step
-        return Findings(not_checked={"all laws": f"{type(error).__name__}: {error}".splitlines()[0]})
+        return Findings(not_checked={"all laws": describe_error(error)})
 
 
 def describe_findings(findings: Findings) -> Iterator[str]:

@@ -314,3 +314,15 @@ def test_classes_in_order_are_named(classes: Sequence[Sequence[int]], names: lis
         classified(classes), model, lambda model, batch: nn.functional.cross_entropy(model(batch[0]), batch[1])
     )
     assert findings.names == names
+
+
+def concatenated(length: int) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.randn(4, 12, 16), torch.randint(1, 5, (4 * length,)), torch.full((4,), length)
+
+
+def test_lengths_of_concatenated_targets_are_no_classes() -> None:
+    def ctc(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        log_probs = model(batch[0]).log_softmax(2).transpose(0, 1)
+        return nn.functional.ctc_loss(log_probs, batch[1], torch.tensor([12] * 4), batch[2])
+
+    assert found(list(map(concatenated, (2, 2, 3, 3, 5, 5))), nn.Linear(16, 5), ctc).names == []

@@ -15,6 +15,10 @@ from seqloss.data.vocabulary import Vocabulary
 from seqloss.errors import BadRow, DataError
 
 Progress = Callable[[int, int], None]
+"""Called with (rows done, all rows) of each pass over the files."""
+
+SHOWN = 5
+"""Examples in the evidence of a finding."""
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from seqloss.data.rows import Row
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.folder.contents import Contents, Progress
-
-SHOWN = 5
+from seqloss.doctor.folder.contents import SHOWN, Contents, Progress
 
 
 def check_copies(contents: Contents, progress: Progress | None) -> Iterator[Finding]:
-    """Equal files within the training, in both training and held-out rows, and with different texts."""
+    """Equal files within the training, in both training and held-out rows, and with different texts.
+
+    Args:
+        contents: of the folder.
+        progress: called while files are compared.
+    """
     copies = _group(contents.rows, progress)
     trained = {row.path for row in contents.splits.train}
     train = [[row for row in rows if row.path in trained] for rows in copies]
-    yield from _find(copies, lambda rows: len({row.text for row in rows}) > 1, _contradict)
+    contradict = [rows for rows in copies if len({row.text for row in rows}) > 1]
+    if contradict:
+        yield Finding(
+            "texts-contradict", "error",
+            {"files": len(contradict),
+             "such as": [" and ".join(f"{row.name}: {row.text!r}" for row in rows[:2]) for rows in contradict[:SHOWN]]},
+            "the same file is there with different texts: at most one of them is right", "Keep the right one",
+        )  # fmt: skip
     overlap = [rows for rows, own in zip(copies, train, strict=True) if 0 < len(own) < len(rows)]
     if overlap:
         held_out = sum(row.path not in trained for rows in overlap for row in rows)
@@ -34,22 +44,6 @@ def check_copies(contents: Contents, progress: Progress | None) -> Iterator[Find
             {"rows": sum(len(rows) - 1 for rows in repeated), "of": len(trained), "such as": _names(repeated)},
             "files of the training are there several times", "Remove the copies, unless they are meant to count more",
         )  # fmt: skip
-
-
-def _find(
-    copies: Sequence[list[Row]], wrong: Callable[[list[Row]], bool], describe: Callable[[list[list[Row]]], Finding]
-) -> Iterator[Finding]:
-    found = [rows for rows in copies if wrong(rows)]
-    if found:
-        yield describe(found)
-
-
-def _contradict(copies: list[list[Row]]) -> Finding:
-    shown = [" and ".join(f"{row.name}: {row.text!r}" for row in rows[:2]) for rows in copies[:SHOWN]]
-    return Finding(
-        "texts-contradict", "error", {"files": len(copies), "such as": shown},
-        "the same file is there with different texts: at most one of them is right", "Keep the right one",
-    )  # fmt: skip
 
 
 def _names(copies: Sequence[Sequence[Row]]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from seqloss.doctor.findings import Finding, Findings
+from seqloss.doctor.findings import Findings, errors_first
 from seqloss.doctor.folder.contents import FolderOptions, Progress, describe_splits, read_contents
 from seqloss.doctor.folder.copies import check_copies
 from seqloss.doctor.folder.items import check_items
@@ -40,8 +40,9 @@ def examine_folder(
     contents = read_contents(source, options)
     for line in [*contents.lines, describe_splits(contents)]:
         print_line(line)
-    found: list[Finding] = check_items(contents, options, progress)[1]
-    found += check_folder_texts(contents, options)
-    found += check_copies(contents, progress)
-    found.sort(key=lambda finding: finding.rank)
-    return Findings(tuple(found), LAWS)
+    found = [
+        *check_items(contents, options, progress),
+        *check_folder_texts(contents, options),
+        *check_copies(contents, progress),
+    ]
+    return Findings(errors_first(found), LAWS)

@@ -12,12 +12,9 @@ from seqloss.data.sound_checks import Recording, check_recordings, describe_fast
 from seqloss.data.sounds import SoundCache, default_cache_folder
 from seqloss.data.vocabulary import Vocabulary, frames_needed
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.folder.contents import Contents, FolderOptions, Progress
+from seqloss.doctor.folder.contents import SHOWN, Contents, FolderOptions, Progress
 from seqloss.doctor.sanity_checks import describe_feasibility
 from seqloss.errors import BadRow
-
-MAX_WIDTH = 8192
-SHOWN = 5
 
 FASTEST = 25.0
 """Characters per second, in the median. Read speech has 15 of English; read at twice its rate, 30."""
@@ -26,18 +23,19 @@ SILENT, UNSCALED = (": silent", ": one colour"), ": unscaled"
 """What the reasons of images, sounds and features say."""
 
 
-def check_items(
-    contents: Contents, options: FolderOptions, progress: Progress | None
-) -> tuple[list[Item | Recording], list[Finding]]:
-    """The valid rows, and what is wrong with the others."""
-    if contents.kind is IMAGES:
-        items, bad = _check_images(contents, options, progress)
-    else:
-        items, bad = _check_sounds(contents, options, progress)
-    found = list(_describe(bad, items, options, contents))
+def check_items(contents: Contents, options: FolderOptions, progress: Progress | None) -> Iterator[Finding]:
+    """What is wrong with the rows of a folder, each on its own; and with its recordings together.
+
+    Args:
+        contents: of the folder.
+        options: what a training would make of them.
+        progress: called while files are read.
+    """
+    check = _check_images if contents.kind is IMAGES else _check_sounds
+    items, bad = check(contents, options, progress)
+    yield from _describe(bad, items, options, contents)
     if contents.kind is not IMAGES:
-        found += _check_sounds_together(items, contents, options)
-    return items, found
+        yield from _check_sounds_together(items, contents, options)
 
 
 def _check_images(
@@ -45,7 +43,7 @@ def _check_images(
 ) -> tuple[list[Item | Recording], list[BadRow]]:
     items, bad = check_rows(
         contents.rows, contents.bad, vocabulary=None, frames=lambda width: -(-width // options.subsampling),
-        height=options.height, max_width=MAX_WIDTH, progress=progress,
+        height=options.height, progress=progress,
     )  # fmt: skip
     return list(items), bad
 

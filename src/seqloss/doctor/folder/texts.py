@@ -10,14 +10,19 @@ from seqloss.data.texts import normalize_text
 from seqloss.data.vocabulary import Vocabulary, describe_character
 from seqloss.doctor.codec import Codec
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.folder.contents import Contents, FolderOptions
+from seqloss.doctor.folder.contents import SHOWN, Contents, FolderOptions
 from seqloss.doctor.laws.round_trip import check_texts
 
-SHOWN = 5
 UNKNOWN = "unknown-symbols"
 
 
 def check_folder_texts(contents: Contents, options: FolderOptions) -> Iterator[Finding]:
+    """What is wrong with the texts of a folder.
+
+    Args:
+        contents: of the folder.
+        options: its vocabulary and units are used.
+    """
     train = [row.text for row in contents.splits.train]
     vocabulary = options.vocabulary
     if vocabulary is not None:

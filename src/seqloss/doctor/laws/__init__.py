@@ -7,71 +7,45 @@ rounding only: no threshold was fitted to trainings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.subject import Subject
 
 Law = Callable[[Subject], Iterator[Finding]]
 
+NAMES = (
+    "ledger",
+    "mode",
+    "rows",
+    "padding",
+    "pairing",
+    "locality",
+    "lengths",
+    "ahead",
+    "memory",
+    "pairs",
+    "outputs",
+    "loss",
+    "batch size",
+    "schedule",
+    "round trip",
+    "loaded texts",
+    "classes",
+    "embeddings",
+    "frames",
+    "rates",
+    "inputs",
+    "input range",
+    "target range",
+    "repeats",
+    "order",
+    "checkpoint",
+    "second process",
+)
+"""In the order in which they are checked. "batch size" is `check` of batch_size.py, and so on."""
+
 
 def laws() -> dict[str, Law]:
     """All laws by name, in the order in which they are checked."""
-    from seqloss.doctor.laws import (
-        ahead,
-        batch_size,
-        checkpoint,
-        classes,
-        embeddings,
-        frames,
-        input_range,
-        inputs,
-        ledger,
-        lengths,
-        loaded_texts,
-        locality,
-        loss,
-        memory,
-        mode,
-        order,
-        outputs,
-        padding,
-        pairing,
-        pairs,
-        rates,
-        repeats,
-        round_trip,
-        rows,
-        schedule,
-        second_process,
-        target_range,
-    )
-
-    return {
-        "ledger": ledger.check,
-        "mode": mode.check,
-        "rows": rows.check,
-        "padding": padding.check,
-        "pairing": pairing.check,
-        "locality": locality.check,
-        "lengths": lengths.check,
-        "ahead": ahead.check,
-        "memory": memory.check,
-        "pairs": pairs.check,
-        "outputs": outputs.check,
-        "loss": loss.check,
-        "batch size": batch_size.check,
-        "schedule": schedule.check,
-        "round trip": round_trip.check,
-        "loaded texts": loaded_texts.check,
-        "classes": classes.check,
-        "embeddings": embeddings.check,
-        "frames": frames.check,
-        "rates": rates.check,
-        "inputs": inputs.check,
-        "input range": input_range.check,
-        "target range": target_range.check,
-        "repeats": repeats.check,
-        "order": order.check,
-        "checkpoint": checkpoint.check,
-        "second process": second_process.check,
-    }
+    return {name: import_module(f"{__name__}.{name.replace(' ', '_')}").check for name in NAMES}

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import Path
+from seqloss.doctor.batch_parts import Path, replace_parts
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.label_rows import find_label_rows
-from seqloss.doctor.laws.comparing import tolerance
-from seqloss.doctor.laws.rows import batch_axes
+from seqloss.doctor.laws.comparing import largest_difference, tolerance
+from seqloss.doctor.model_outputs import batch_axes
 from seqloss.doctor.subject import NotChecked, Subject
-from seqloss.doctor.targets import is_target, replace_part
+from seqloss.doctor.targets import is_target
 
 SHIFTS = (1, 2)
 """How far a target can be ahead in the part that the model reads."""
@@ -87,11 +87,10 @@ def _find(
             continue
         changed = _changed(rows.parts[read], row, place + shift, other)
         with torch.no_grad():
-            moved = subject.call(replace_part(rows.batch, read, changed)).outputs[name]
+            moved = subject.call(replace_parts(rows.batch, {read: changed})).outputs[name]
         if moved.shape != outputs[name].shape:
             continue
-        pair = [x.select(axis, row)[frame].detach().double() for x in (moved, outputs[name])]
-        difference = float((pair[0] - pair[1]).abs().max() / pair[1].abs().max().clamp(min=1e-30))
+        difference = largest_difference(*(x.select(axis, row)[frame] for x in (moved, outputs[name])))
         if difference > tolerance(outputs):
             return {"row": row, "frame": frame, "its target is token": place, "read as token": place + shift,
                     "relative difference": difference}  # fmt: skip
@@ -126,7 +125,7 @@ def _frame_of(
 ) -> int | None:
     """The only frame of a row whose gradient changes with a target, while the outputs are held."""
     part = subject.rows().parts[path]
-    pair = [_gradient(subject, replace_part(subject.batches[0], path, one), name, outputs)
+    pair = [_gradient(subject, replace_parts(subject.batches[0], {path: one}), name, outputs)
             for one in (part, _changed(part, row, place, other))]  # fmt: skip
     if pair[0] is None or pair[1] is None:
         return None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqloss.data.vocabulary import Vocabulary
+from seqloss.doctor.batch_parts import name_part
 from seqloss.doctor.codec import Codec
 from seqloss.doctor.ctc_rows import find_ctc_rows
 from seqloss.doctor.findings import Finding
@@ -112,7 +113,7 @@ def _check_begin(codec: Codec | None, ids: Sequence[Sequence[int]], subject: Sub
     for found in find_label_rows(subject.rows()):
         if found.rows and all(list(row[:2]) == [begin] * 2 for row in found.rows):
             yield Finding(
-                "begin-token-twice", "error", {"token": begin, "part": ".".join(map(str, found.path)) or "batch"},
+                "begin-token-twice", "error", {"token": begin, "part": name_part(found.path)},
                 "the tokenizer writes a begin token, and the loader or the shift to the right writes another",
                 "Remove the first label before labels are shifted", "print(batch['labels'][:, :3])",
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How far outputs are from those that they must equal but for rounding."""
+"""How far outputs and losses are from those that they must equal but for rounding."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ HALF_ROUNDING = 3e-2
 
 
 def tolerance(outputs: Mapping[str, Tensor]) -> float:
+    """The rounding of outputs of these types."""
     kinds = {tensor.dtype for tensor in outputs.values()}
     return HALF_ROUNDING if kinds & {torch.float16, torch.bfloat16} else ROUNDING
 
@@ -31,6 +32,11 @@ def largest_difference(one: Tensor, other: Tensor) -> float:
         return float("inf")
     scale = max(float(other[other.isfinite()].abs().max()) if other.isfinite().any() else 0.0, 1e-30)
     return float(torch.where(same, 0.0, (one - other).abs()).max()) / scale
+
+
+def relative_difference(one: float, other: float) -> float:
+    """Of two losses, relative to the second."""
+    return abs(one - other) / max(abs(other), 1e-30)
 
 
 def outputs_differ(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> tuple[str, float] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -40,15 +40,12 @@ def _by_row(x: Tensor, count: int) -> Tensor | None:
 @contextmanager
 def _given(layers: dict[str, nn.Embedding]) -> Iterator[dict[str, list[Tensor]]]:
     seen: dict[str, list[Tensor]] = {name: [] for name in layers}
-    handles = [
-        layer.register_forward_pre_hook(lambda module, inputs, name=name: seen[name].append(inputs[0].detach().clone()))
-        for name, layer in layers.items()
-    ]
-    try:
+    with ExitStack() as hooks:
+        for name, layer in layers.items():
+            hooks.enter_context(layer.register_forward_pre_hook(
+                lambda module, inputs, name=name: seen[name].append(inputs[0].detach().clone())
+            ))  # fmt: skip
         yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _check_frozen(subject: Subject, name: str, layer: nn.Embedding, ids: Tensor) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from seqloss.doctor.batch_rows import BatchRows
 from seqloss.doctor.ctc_rows import find_ctc_rows, input_lengths
 from seqloss.doctor.findings import Finding
+from seqloss.doctor.sanity_checks import count_infeasible
 from seqloss.doctor.subject import NotChecked, Subject
 
 SECONDS = 2.0
@@ -22,7 +23,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     short: list[tuple[int, int, int, int]] = []  # batch, row, frames, needed
     lengths: list[tuple[int, int]] = []  # input steps, frames needed
     rows, stride, end = 0, 0.0, time.perf_counter() + SECONDS
-    for number, batch in enumerate(subject.data.batches or subject.batches):
+    for number, batch in enumerate(subject.data.batches):
         found = find_ctc_rows(subject, batch)
         if found is None and not number:
             raise NotChecked("the loss was not recognised as a CTC loss")
@@ -53,7 +54,7 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 def _describe_fit(rows: list[tuple[int, int]], stride: int) -> str:
     """The largest subsampling with which all texts fit, or the one that leaves the fewest out."""
-    short = {step: sum(-(-length // step) < needed for length, needed in rows) for step in range(1, max(2, stride))}
+    short = {step: count_infeasible(rows, step) for step in range(1, max(2, stride))}
     best = max(step for step in short if short[step] == min(short.values()))
     left = short[best]
     return f"all at subsampling {best}" if not left else f"all but {left} at subsampling {best}"

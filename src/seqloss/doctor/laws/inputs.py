@@ -29,7 +29,7 @@ for row, length in zip(inputs, lengths):
 def check(subject: Subject) -> Iterator[Finding]:
     places: dict[str, list[Place]] = {}
     with_steps: set[str] = set()
-    for number, batch in enumerate(subject.data.batches or subject.batches):
+    for number, batch in enumerate(subject.data.batches):
         for part in find_input_rows(batch):
             places.setdefault(part.name, []).extend((number, row, x) for row, x in enumerate(part.rows))
             with_steps |= {part.name} if part.has_steps else set()
@@ -92,7 +92,7 @@ def _masked(x: Tensor) -> float:
 
 def _check_loss(subject: Subject, places: dict[str, list[Place]]) -> Iterator[Finding]:
     """The batches with the shortest and with constant rows have a finite loss, if the first one has."""
-    batches = subject.data.batches or subject.batches
+    batches = subject.data.batches
     chosen = {min(rows, key=lambda place: len(place[2]))[0] for rows in places.values()}
     with torch.no_grad():
         if not subject.call(batches[0], train=True).loss.isfinite():

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 
-from seqloss.doctor.batch_rows import BatchRows, Path
+from seqloss.doctor.batch_rows import find_rows
 from seqloss.doctor.codec import Codec
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.label_rows import find_label_rows, without_common_ends
+from seqloss.doctor.label_rows import LabelRows, find_label_rows, without_common_ends
 from seqloss.doctor.laws.round_trip import codec_of
 from seqloss.doctor.subject import NotChecked, Subject
 from seqloss.doctor.text_changes import CASE, COMPATIBILITY, SAME, change_of, first_difference, fold
@@ -41,11 +41,11 @@ def check(subject: Subject) -> Iterator[Finding]:
     written: dict[str, list[str]] = {}
     for text in texts:
         written.setdefault(fold(text), []).append(codec.normalize(text))
-    rows = _changed_rows(codec, subject.data.batches or subject.batches, texts)
+    rows = _changed_rows(codec, subject.data.batches, texts)
     if rows is not None:
         yield from rows
         return
-    pairs = _pairs(codec, subject.data.batches or subject.batches, written)
+    pairs = _pairs(codec, subject.data.batches, written)
     if not pairs:
         raise NotChecked("no labels of the batches are among the texts")
     for change in (CASE, COMPATIBILITY):
@@ -62,7 +62,8 @@ def _changed_rows(codec: Codec, batches: Sequence[object], texts: Sequence[str])
                       for ids in _encoded(codec, CHANGES[name](text))}
     )  # fmt: skip
     best: tuple[float, list[Finding]] = (KNOWN, [])
-    for labels in _label_parts(batches):
+    for part in _label_parts(batches):
+        labels = [row for one in part for row in one.rows]
         left = [short for row, short in zip(labels, without_common_ends(labels), strict=True)
                 if row not in plain and short not in plain]  # fmt: skip
         if not left:
@@ -75,12 +76,12 @@ def _changed_rows(codec: Codec, batches: Sequence[object], texts: Sequence[str])
     return best[1] or None
 
 
-def _label_parts(batches: Sequence[object]) -> list[list[tuple[int, ...]]]:
-    found: dict[object, list[tuple[int, ...]]] = {}
-    for batch in batches:
-        with suppress(ValueError):
-            for labels in find_label_rows(BatchRows(batch)):
-                found.setdefault((labels.path, labels.lengths), []).extend(labels.rows)
+def _label_parts(batches: Sequence[object]) -> list[list[LabelRows]]:
+    """Of each part that can hold labels, these in each batch."""
+    found: dict[object, list[LabelRows]] = {}
+    for rows in filter(None, map(find_rows, batches)):
+        for labels in find_label_rows(rows):
+            found.setdefault((labels.path, labels.lengths), []).append(labels)
     return list(found.values())
 
 
@@ -107,16 +108,16 @@ def _describe_change(change: str, codec: Codec, named: Sequence[tuple[tuple[int,
 
 def _pairs(codec: Codec, batches: Sequence[object], written: dict[str, list[str]]) -> list[tuple[str, str]]:
     """(text, what the labels say) of the rows of the part that holds labels."""
-    by_part: dict[Path, list[tuple[str, str] | None]] = {}
-    for batch in batches:
-        with suppress(ValueError):
-            for labels in find_label_rows(BatchRows(batch)):
-                key = (labels.path, labels.lengths)
-                with suppress(Exception):  # other integers are no ids
-                    by_part.setdefault(key, []).extend(_match(text, written) for text in codec.decode(labels.rows))
-    known = {key: [pair for pair in found if pair] for key, found in by_part.items() if found}
-    best = max(known, key=lambda key: len(known[key]) / len(by_part[key]), default=None)
-    return known[best] if best is not None and len(known[best]) >= LEAST * len(by_part[best]) else []
+    best: tuple[float, list[tuple[str, str]]] = (0.0, [])
+    for part in _label_parts(batches):
+        found: list[tuple[str, str] | None] = []
+        for labels in part:
+            with suppress(Exception):  # other integers are no ids
+                found += [_match(text, written) for text in codec.decode(labels.rows)]
+        known = [pair for pair in found if pair]
+        if len(known) > best[0] * len(found):
+            best = len(known) / len(found), known
+    return best[1] if best[0] >= LEAST else []
 
 
 def _match(label: str, written: dict[str, list[str]]) -> tuple[str, str] | None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import Path, map_batch
+from seqloss.doctor.batch_parts import Path, map_batch, name_part
 from seqloss.doctor.findings import Finding
+from seqloss.doctor.model_outputs import combine
 from seqloss.doctor.subject import NotChecked, Subject
 
 SHARE = 0.1
@@ -27,14 +28,14 @@ def check(subject: Subject) -> Iterator[Finding]:
               if isinstance(part, Tensor) and part.is_floating_point() and part.dim() > 1}  # fmt: skip
     if not inputs:
         raise NotChecked("the batch has no tensor of floats with more than one axis")
-    reached = _reached(subject, list(inputs))
+    reached = _input_gradients(subject, list(inputs))
     if not any(bool(gradient.any()) for gradient in reached.values()):
         with torch.no_grad():
             subject.step_dry()  # a last layer of 0 hides the input only before the first step
-        reached = _reached(subject, list(inputs))
+        reached = _input_gradients(subject, list(inputs))
     if not any(bool(gradient.any()) for gradient in reached.values()):
         yield Finding(
-            "input-ignored", "error", {"inputs": [".".join(map(str, path)) or "batch" for path in inputs]},
+            "input-ignored", "error", {"inputs": list(map(name_part, inputs))},
             "the outputs do not depend on any input: the gradient with respect to it is exactly 0",
             "Look for detach, argmax, a multiplication by 0, or a layer that is given something else", CODE,
         )  # fmt: skip
@@ -54,13 +55,8 @@ def check(subject: Subject) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _reached(subject: Subject, paths: list[Path]) -> dict[Path, Tensor]:
-    gradients = _input_gradients(subject, subject.batches[0], paths)
-    return {path: gradient for path, gradient in gradients.items() if gradient is not None}
-
-
-def _input_gradients(subject: Subject, batch: object, paths: list[Path]) -> dict[Path, Tensor | None]:
-    """Of a random combination of all outputs in use."""
+def _input_gradients(subject: Subject, paths: list[Path]) -> dict[Path, Tensor]:
+    """Of a random combination of all outputs in use, for the inputs that these are computed from."""
     leaves: dict[Path, Tensor] = {}
 
     def track(path: Path, part: object) -> object:
@@ -68,14 +64,9 @@ def _input_gradients(subject: Subject, batch: object, paths: list[Path]) -> dict
             leaves[path] = part = part.detach().clone().requires_grad_()
         return part
 
-    call = subject.call(map_batch(batch, track))
+    call = subject.call(map_batch(subject.batches[0], track))
     outputs = [tensor for tensor in call.outputs.values() if tensor.is_floating_point() and tensor.requires_grad]
     if not outputs:
-        return dict.fromkeys(leaves)
-    generator = torch.Generator().manual_seed(0)
-    total = sum(
-        (tensor * torch.rand(tensor.shape, generator=generator).to(tensor)).nan_to_num().sum() for tensor in outputs
-    )
-    assert isinstance(total, Tensor)
-    found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
-    return dict(zip(leaves, found, strict=True))
+        return {}
+    found = torch.autograd.grad(combine(outputs), list(leaves.values()), allow_unused=True)
+    return {path: gradient for path, gradient in zip(leaves, found, strict=True) if gradient is not None}

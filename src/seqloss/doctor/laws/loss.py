@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -77,9 +77,8 @@ def _check_size(subject: Subject, scores: str, value: float, ignores_constant: b
         )  # fmt: skip
 
 
-def _scores(outputs: object) -> str | None:
+def _scores(outputs: Mapping[str, Tensor]) -> str | None:
     """The largest output with a last axis of several entries."""
-    assert isinstance(outputs, dict)
     named = {
         name: tensor
         for name, tensor in outputs.items()

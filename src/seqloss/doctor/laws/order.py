@@ -6,12 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.batch_rows import find_rows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.subject import NotChecked, Subject
 from seqloss.doctor.training_data import draw, generators_of
@@ -65,14 +63,11 @@ def _classes(batches: Sequence[object]) -> list[list[int]] | None:
     """The classes of each batch: of a part of integers with one for each row that has few of them."""
     found: dict[object, list[list[int]]] = {}
     for batch in batches:
-        try:
-            rows = BatchRows(batch)
-        except ValueError:
+        rows = find_rows(batch)
+        if rows is None:
             return None
-        sizes = {part.shape[axis] for part in rows.parts.values()
-                 if isinstance(part, Tensor) for axis in range(1, part.dim())}  # fmt: skip
         for path, part in rows.lengths.items():
-            if rows.count > 1 and int(part.max()) not in sizes:
+            if rows.count > 1 and not rows.is_length(path):
                 found.setdefault(path, []).append(part.unique().tolist())
     return next((one for one in found.values() if len(one) == len(batches)), None)
 
@@ -86,16 +81,14 @@ def _are_sorted(classes: Sequence[Sequence[int]]) -> bool:
 
 
 def _lengths(batches: Sequence[object] | None) -> dict[str, list[list[int]]]:
-    """The lengths in each batch, by name: integers the largest of which is the size of an axis."""
+    """The lengths in each batch, by name."""
     found: dict[str, list[list[int]]] = {}
     for batch in batches or ():
-        try:
-            rows = BatchRows(batch)
-        except ValueError:
+        rows = find_rows(batch)
+        if rows is None:
             return {}
-        sizes = {size for part in rows.parts.values() if isinstance(part, Tensor) for size in part.shape[1:]}
         for path, part in rows.lengths.items():
-            if int(part.max()) in sizes or path in rows.concatenated.values():
+            if rows.is_length(path):
                 found.setdefault(".".join(map(str, path)), []).append(part.tolist())
     return found
 
@@ -136,11 +129,7 @@ def _second_epoch(subject: Subject) -> list[object]:
             sampler.set_epoch(epoch + 1)
         with torch.random.fork_rng([]), generators_of(loader, seed=1):
             torch.manual_seed(1)
-            return _read(loader, len(subject.data.batches))
+            return draw(loader, len(subject.data.batches), seconds=3.0)
     finally:
         for sampler, epoch in told:
             sampler.set_epoch(epoch)
-
-
-def _read(loader: Any, most: int) -> list[object]:
-    return draw(loader, most, seconds=3.0)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import Path, map_batch, parts_of
+from seqloss.doctor.batch_parts import Path, name_part, parts_of, replace_parts
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws.comparing import largest_difference, tolerance
+from seqloss.doctor.laws.comparing import outputs_differ, relative_difference
 from seqloss.doctor.subject import NotChecked, Subject
 
 SAME = 1e-7
@@ -34,49 +35,28 @@ def _check(subject: Subject) -> Iterator[Finding]:
     turned, first = parts_of(rows.take([*range(1, rows.count), 0])), parts_of(rows.take([0] * rows.count))
     with torch.no_grad():
         plain = subject.call_and_see(rows.batch)
-        targets = [path for path in turned if _is_target(subject, path, turned, plain.outputs)]
+        targets = [path for path in turned if _may_be_target(subject, path, turned, plain.outputs)]
         if not targets:
             raise NotChecked("no part of the batch was recognised as targets")
-        equal = subject.call(_exchange(rows.batch, first, targets)).value
-        if _difference(equal, plain.value) <= SAME:
+        equal = subject.call(replace_parts(rows.batch, {path: first[path] for path in targets})).value
+        if relative_difference(equal, plain.value) <= SAME:
             raise NotChecked("the loss is the same with the first row's targets in all rows")
-        exchanged = subject.call(_exchange(rows.batch, turned, targets)).value
-    if _difference(exchanged, plain.value) <= SAME:
+        exchanged = subject.call(replace_parts(rows.batch, {path: turned[path] for path in targets})).value
+    if relative_difference(exchanged, plain.value) <= SAME:
         yield Finding(
             "targets-not-paired", "error",
-            {"loss": plain.value, "loss with targets of other rows": exchanged, "targets": list(map(_name, targets))},
+            {"loss": plain.value, "loss with targets of other rows": exchanged,
+             "targets": list(map(name_part, targets))},
             "the loss is the same with the targets of other rows: it compares each output with all targets, because "
             "shapes such as (N, 1) and (N,) are broadcast",
             "Give outputs and targets the same shape before the loss; look for warnings on target size", CODE,
         )  # fmt: skip
 
 
-def _difference(one: float, other: float) -> float:
-    return abs(one - other) / max(abs(other), 1e-30)
-
-
-def _is_target(subject: Subject, path: Path, turned: Mapping[Path, object], outputs: Mapping[str, Tensor]) -> bool:
+def _may_be_target(subject: Subject, path: Path, turned: Mapping[Path, Any], outputs: Mapping[str, Tensor]) -> bool:
     """Whether a tensor has other values in other rows, and the outputs stay as they are without this row's own."""
     part = subject.rows().parts[path]
-    if not isinstance(part, Tensor) or _same(part, turned[path]):
+    if not isinstance(part, Tensor) or torch.equal(part, turned[path]):
         return False
-    found = subject.outputs_before_loss(_exchange(subject.batches[0], turned, [path]))
-    return found.keys() == outputs.keys() and all(
-        largest_difference(found[name], tensor) <= tolerance(outputs)
-        for name, tensor in outputs.items()
-        if tensor.is_floating_point()
-    )
-
-
-def _exchange(batch: object, turned: Mapping[Path, object], paths: list[Path]) -> object:
-    return map_batch(batch, lambda path, part: turned[path] if path in paths else part)
-
-
-def _same(one: object, other: object) -> bool:
-    return (
-        isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape and torch.equal(one, other)
-    )
-
-
-def _name(path: Path) -> str:
-    return ".".join(map(str, path)) or "batch"
+    found = subject.outputs_before_loss(replace_parts(subject.batches[0], {path: turned[path]}))
+    return found.keys() == outputs.keys() and outputs_differ(outputs, found) is None

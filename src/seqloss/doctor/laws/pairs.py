@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import BatchRows, Path, map_batch
+from seqloss.doctor.batch_parts import Path, replace_parts
+from seqloss.doctor.batch_rows import BatchRows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.subject import NotChecked, Subject
-from seqloss.doctor.targets import is_target, replace_part
+from seqloss.doctor.targets import is_target
 
 SURE = 4.0
 """Deviations of a rank test: 1 in 30000 by chance."""
@@ -30,7 +31,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     equal = _equal_label(subject, labels, pair)
     distances: dict[bool, list[float]] = {True: [], False: []}
     with torch.no_grad():
-        for batch in subject.data.batches or subject.batches:
+        for batch in subject.data.batches:
             for far, label in zip(*_distances(subject, batch, labels, pair), strict=True):
                 distances[label == equal].append(far)
     if min(map(len, distances.values())) < LEAST:
@@ -91,7 +92,7 @@ def _same_twice(batch: object, pair: tuple[list[Path], list[Path]]) -> object:
     """Each pair with its first half twice."""
     parts = BatchRows(batch).parts
     new = dict(zip(pair[1], (parts[path] for path in pair[0]), strict=True))
-    return map_batch(batch, lambda path, part: new.get(path, part))
+    return replace_parts(batch, new)
 
 
 def _equal_label(subject: Subject, labels: Path, pair: tuple[list[Path], list[Path]]) -> float:
@@ -101,7 +102,7 @@ def _equal_label(subject: Subject, labels: Path, pair: tuple[list[Path], list[Pa
     losses = {}
     with torch.no_grad():
         for value in part.unique().tolist():
-            losses[float(value)] = subject.call(replace_part(batch, labels, torch.full_like(part, value))).value
+            losses[float(value)] = subject.call(replace_parts(batch, {labels: torch.full_like(part, value)})).value
     low, high = sorted(losses, key=lambda value: losses[value])
     if not losses[high] > losses[low]:
         raise NotChecked("the loss of a pair of equal inputs does not depend on its label")

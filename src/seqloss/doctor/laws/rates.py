@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from statistics import median
 
-from seqloss.doctor.batch_rows import BatchRows, Path
+from seqloss.doctor.batch_parts import Path
+from seqloss.doctor.batch_rows import find_rows
 from seqloss.doctor.ctc_rows import find_ctc_rows, input_lengths
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.label_rows import find_label_rows
@@ -45,12 +45,13 @@ def check(subject: Subject) -> Iterator[Finding]:
 def _steps(batches: Sequence[object], key: tuple[Path, Path | None]) -> list[float]:
     found: list[float] = []
     for batch in batches:
-        with suppress(ValueError):
-            rows = BatchRows(batch)
-            lengths = input_lengths(rows)
-            labels = next((one for one in find_label_rows(rows) if (one.path, one.lengths) == key), None)
-            if lengths is not None and labels is not None:
-                found += [length / len(row) for length, row in zip(lengths, labels.rows, strict=True) if row]
+        rows = find_rows(batch)
+        if rows is None:
+            continue
+        lengths = input_lengths(rows)
+        labels = next((one for one in find_label_rows(rows) if (one.path, one.lengths) == key), None)
+        if lengths is not None and labels is not None:
+            found += [length / len(row) for length, row in zip(lengths, labels.rows, strict=True) if row]
     return found
 
 

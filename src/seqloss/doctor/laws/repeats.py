@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.batch_rows import find_rows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.input_rows import find_input_rows
 from seqloss.doctor.label_rows import find_label_rows
@@ -38,7 +38,7 @@ print(len(seen), len(set(seen)))
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    batches = _distinct(subject.data.batches or subject.batches)
+    batches = _distinct(subject.data.batches)
     rows = [list(_digests(batch)) for batch in batches]
     if not any(rows):
         raise NotChecked("the batches have no rows of many numbers")
@@ -91,11 +91,9 @@ def _digests(batch: object) -> Iterator[str]:
         largest = max(parts, key=lambda part: part.rows[0].numel())
         yield from (_digest(row) for row in largest.rows if _different(row) >= LEAST)
         return
-    try:
-        rows = BatchRows(batch)
-    except ValueError:
-        return
-    labels = max(find_label_rows(rows), key=lambda one: sum(map(len, one.rows)), default=None)
+    rows = find_rows(batch)
+    candidates = find_label_rows(rows) if rows else ()
+    labels = max(candidates, key=lambda one: sum(map(len, one.rows)), default=None)
     if labels is None:
         return
     counts = Counter(one for row in labels.rows for one in row)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from seqloss.doctor.codec import Codec
-from seqloss.doctor.findings import Finding
+from seqloss.doctor.findings import Finding, describe_error
 from seqloss.doctor.subject import NotChecked, Subject
 from seqloss.doctor.text_changes import CASE, COMPATIBILITY, FORM, OTHER, change_of, first_difference
 
@@ -39,7 +39,7 @@ def check_texts(codec: Codec, texts: Iterable[str]) -> Iterator[Finding]:
         except Exception as error:
             yield Finding(
                 "text-not-encoded", "error",
-                {"text": text, "error": f"{type(error).__name__}: {error}".splitlines()[0], "read before": len(ids)},
+                {"text": text, "error": describe_error(error), "read before": len(ids)},
                 "the vocabulary cannot encode a text of the training: a character has no id",
                 "Make the vocabulary of all training texts, in the form and the case in which they are encoded", CODE,
             )  # fmt: skip
@@ -108,7 +108,7 @@ def _check_texts(codec: Codec, ids: Mapping[str, Sequence[int]]) -> Iterator[Fin
         backs = codec.decode(list(ids.values()))
     except Exception as error:
         yield Finding(
-            "ids-not-decoded", "error", {"error": f"{type(error).__name__}: {error}".splitlines()[0]},
+            "ids-not-decoded", "error", {"error": describe_error(error)},
             "the ids of the training's own texts cannot be decoded", "Decode with the vocabulary that encodes", CODE,
         )  # fmt: skip
         return

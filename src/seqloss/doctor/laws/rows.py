@@ -7,10 +7,18 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from seqloss.doctor.batch_rows import BatchRows
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.laws.comparing import common_part, largest_difference, outputs_differ, tolerance
+from seqloss.doctor.laws.comparing import (
+    common_part,
+    largest_difference,
+    outputs_differ,
+    relative_difference,
+    tolerance,
+)
+from seqloss.doctor.model_outputs import batch_axes
 from seqloss.doctor.snapshot import unchanged
-from seqloss.doctor.subject import Call, NotChecked, Subject
+from seqloss.doctor.subject import NotChecked, Subject
 
 MOST = 4
 """Rows that are tried alone."""
@@ -26,7 +34,6 @@ model.eval()
 whole, alone = model(batch), model(batch[:1])
 print((whole[:1] - alone).abs().max())
 """
-
 
 TRAINING_CODE = """\
 model.train()  # dropout layers in evaluation mode
@@ -49,32 +56,21 @@ def check(subject: Subject) -> Iterator[Finding]:
             raise NotChecked("the outputs in evaluation mode are random; mend that first")
         axes = batch_axes(subject)
         yield from _check_order(subject, whole.outputs, whole.value, axes)
-        yield from _check_alone(subject, whole.outputs, axes)
-        yield from _check_lengths(subject, whole.outputs)
+        alone = _call_alone(subject)
+        yield from _check_alone(alone, whole.outputs, axes)
+        yield from _check_lengths(rows, alone, whole.outputs)
         yield from _check_padding(subject)
 
 
-def call_alone(subject: Subject, row: int) -> Call:
-    """A row without its padding; with it, if the model refuses a part that is cut."""
+def _call_alone(subject: Subject) -> dict[int, Mapping[str, Tensor]]:
+    """The outputs of some rows without their padding; with it, if the model refuses a part that is cut."""
     rows = subject.rows()
-    try:
-        return subject.call(rows.take([row], trim=True))
-    except Exception:
-        return subject.call(rows.take([row]))
-
-
-def batch_axes(subject: Subject) -> dict[str, int]:
-    """The axis of the rows in each output: the one whose size follows the number of rows."""
-    rows = subject.rows()
-    whole = subject.call(rows.batch).outputs
-    fewer = subject.call(rows.take(range(rows.count - 1))).outputs
     found = {}
-    for name, tensor in whole.items():
-        axis = next((axis for axis, size in enumerate(tensor.shape)
-                     if size == rows.count and name in fewer and fewer[name].dim() == tensor.dim()
-                     and fewer[name].shape[axis] == rows.count - 1), None)  # fmt: skip
-        if axis is not None and tensor.is_floating_point():
-            found[name] = axis
+    for row in torch.linspace(0, rows.count - 1, min(MOST, rows.count)).long().tolist():
+        try:
+            found[row] = subject.call(rows.take([row], trim=True)).outputs
+        except Exception:
+            found[row] = subject.call(rows.take([row])).outputs
     return found
 
 
@@ -94,8 +90,7 @@ def _check_order(
                 "Check batch_first, the axes of reshapes and transposes, and that each sorting is undone", CODE,
             )  # fmt: skip
             return
-    difference = abs(turned.value - loss) / max(abs(loss), 1e-30)
-    if difference > max(allowed, 1e-4):
+    if relative_difference(turned.value, loss) > max(allowed, 1e-4):
         yield Finding(
             "loss-depends-on-order", "error", {"loss": loss, "in reverse": turned.value},
             "with the rows of the batch in reverse, outputs are the same and the loss is another: inputs and targets "
@@ -104,14 +99,13 @@ def _check_order(
         )  # fmt: skip
 
 
-def _check_alone(subject: Subject, outputs: Mapping[str, Tensor], axes: Mapping[str, int]) -> Iterator[Finding]:
-    rows = subject.rows()
-    chosen = torch.linspace(0, rows.count - 1, min(MOST, rows.count)).long().tolist()
+def _check_alone(
+    alone: Mapping[int, Mapping[str, Tensor]], outputs: Mapping[str, Tensor], axes: Mapping[str, int]
+) -> Iterator[Finding]:
     worst: tuple[float, str, int] = (0.0, "", 0)
-    for row in chosen:
-        alone = call_alone(subject, row).outputs
+    for row, own in alone.items():
         for name, axis in axes.items():
-            found = largest_difference(*common_part(alone[name], outputs[name].narrow(axis, row, 1)))
+            found = largest_difference(*common_part(own[name], outputs[name].narrow(axis, row, 1)))
             worst = max(worst, (found, name, row))
     if worst[0] > tolerance(outputs):
         yield Finding(
@@ -123,21 +117,20 @@ def _check_alone(subject: Subject, outputs: Mapping[str, Tensor], axes: Mapping[
         )  # fmt: skip
 
 
-def _check_lengths(subject: Subject, outputs: Mapping[str, Tensor]) -> Iterator[Finding]:
+def _check_lengths(
+    rows: BatchRows, alone: Mapping[int, Mapping[str, Tensor]], outputs: Mapping[str, Tensor]
+) -> Iterator[Finding]:
     """Lengths that the model returns are those of the row, not those of the batch."""
-    rows = subject.rows()
     found = {name: x for name, x in outputs.items()
              if x.shape == (rows.count,) and not x.is_floating_point() and x.dtype != torch.bool}  # fmt: skip
     if not found or not rows.has_padded_axes:
         return
-    for row in torch.linspace(0, rows.count - 1, min(MOST, rows.count)).long().tolist():
-        alone = call_alone(subject, row).outputs
+    for row, own in alone.items():
         for name, lengths in found.items():
-            if name in alone and alone[name].shape == (1,) and int(alone[name]) != int(lengths[row]):
+            if name in own and own[name].shape == (1,) and int(own[name]) != int(lengths[row]):
                 yield Finding(
                     "lengths-depend-on-batch", "error",
-                    {"output": name, "row": row, "length in the batch": int(lengths[row]),
-                     "alone": int(alone[name])},
+                    {"output": name, "row": row, "length in the batch": int(lengths[row]), "alone": int(own[name])},
                     "the length that the model returns for a row is another one when the row is alone: it is not "
                     "computed from the row's own length",
                     "Compute lengths as each layer does: (length + 2 * padding - kernel) // stride + 1", LENGTHS_CODE,

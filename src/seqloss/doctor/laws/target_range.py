@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
 
-from seqloss.doctor.batch_rows import Path, map_batch, parts_of
+from seqloss.doctor.batch_parts import Path, name_part, parts_of
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.subject import Call, NotChecked, Subject
+from seqloss.doctor.first_layer import layers_with_matrix
+from seqloss.doctor.subject import NotChecked, Subject
+from seqloss.doctor.targets import changes_loss
 
 LARGE = 1e4
 """The weights of the last layer are multiplied by it, so that an activation shows its bounds."""
 
-SAME, ROUNDING = 1e-6, 1e-3
+ROUNDING = 1e-3
 FEW = 0.001
 """Share of the targets that may be outside: rare values of a scaled table."""
 
@@ -30,7 +33,8 @@ def check(subject: Subject) -> Iterator[Finding]:
         targets = {
             path: part for path, part in parts_of(subject.batches[0]).items()
             if isinstance(part, Tensor) and part.is_floating_point() and part.numel() > 1
-            and any(_same_size(part, x) for x in plain.outputs.values()) and _is_target(subject, path, part, plain)
+            and any(_same_size(part, x) for x in plain.outputs.values())
+            and changes_loss(subject, path, part.flip(0) + 1, plain.outputs)
         }  # fmt: skip
         if not targets:
             raise NotChecked("no part of the batch was recognised as a target of numbers")
@@ -43,13 +47,6 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 def _same_size(part: Tensor, x: Tensor) -> bool:
     return x.is_floating_point() and part.numel() == x.numel() and len(part) in x.shape
-
-
-def _is_target(subject: Subject, path: Path, part: Tensor, plain: Call) -> bool:
-    """Whether the loss changes with it while the outputs are kept."""
-    other = map_batch(subject.batches[0], lambda key, found: part.flip(0) + 1 if key == path else found)
-    moved = subject.call(other, change=lambda name, x: plain.outputs.get(name, x)).value
-    return abs(moved - plain.value) > SAME * abs(plain.value)
 
 
 def _bounds(subject: Subject) -> dict[str, tuple[float, float]]:
@@ -71,14 +68,10 @@ def _bounds(subject: Subject) -> dict[str, tuple[float, float]]:
 def _last_layer(subject: Subject) -> nn.Module | None:
     """The layer with weights that is called last."""
     called: list[nn.Module] = []
-    handles = [module.register_forward_hook(lambda module, inputs, output: called.append(module))
-               for module in subject.model.modules()
-               if any(weight is not None and weight.dim() > 1 for weight in module._parameters.values())]  # fmt: skip
-    try:
+    with ExitStack() as hooks:
+        for module in layers_with_matrix(subject.model):
+            hooks.enter_context(module.register_forward_hook(lambda module, inputs, output: called.append(module)))
         subject.call(subject.batches[0])
-    finally:
-        for handle in handles:
-            handle.remove()
     return called[-1] if called else None
 
 
@@ -94,7 +87,7 @@ def _check(path: Path, part: Tensor, name: str, low: float, high: float) -> Iter
     if low < high and outside > FEW:
         yield Finding(
             "targets-outside-outputs", "error",
-            {"target": ".".join(map(str, path)) or "batch", "smallest": float(part.min()), "largest": float(part.max()),
+            {"target": name_part(path), "smallest": float(part.min()), "largest": float(part.max()),
              "output": name, "its smallest": low, "its largest": high, "share outside": outside},
             "the last activation cannot return these targets: a sigmoid ends at 0 and 1, a ReLU at 0, "
             "a tanh at -1 and 1",

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import BatchRows, Path, map_batch, parts_of
+from seqloss.doctor.batch_parts import Path, parts_of, replace_parts
+from seqloss.doctor.batch_rows import BatchRows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import outputs_differ
 from seqloss.doctor.watching.view import View, row_axis
@@ -138,11 +139,11 @@ def _inputs(view: View, rows: BatchRows) -> frozenset[Path]:
         if (
             not isinstance(part, Tensor)
             or path in rows.concatenated
-            or _same(part, turned[path])
+            or torch.equal(part, turned[path])
             or rows.is_length(path)
         ):
             continue
-        changed = map_batch(view.batch, _put(path, turned[path]))
+        changed = replace_parts(view.batch, {path: turned[path]})
         outputs = view.subject.outputs_before_loss(changed)
         plain = view.plain.outputs
         if outputs.keys() != plain.keys() or outputs_differ(plain, outputs):
@@ -155,12 +156,4 @@ def _is_target(view: View, rows: BatchRows, path: Path) -> bool:
     part = rows.parts[path]
     assert isinstance(part, Tensor)
     order = [*range(1, rows.count), 0]
-    return view.with_outputs(map_batch(view.batch, _put(path, rows.take_content(part, order)))) != view.plain.value
-
-
-def _put(path: Path, value: Any) -> Any:
-    return lambda place, old: value if place == path else old
-
-
-def _same(one: Tensor, other: Any) -> bool:
-    return isinstance(other, Tensor) and one.shape == other.shape and torch.equal(one, other)
+    return view.with_outputs(replace_parts(view.batch, {path: rows.take_content(part, order)})) != view.plain.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from seqloss.doctor.findings import Finding, Findings
+from seqloss.doctor.findings import Finding, Findings, describe_error
 from seqloss.doctor.subject import NotChecked
 
 
@@ -40,8 +40,9 @@ class Found:
         try:
             found = list(check() or ())
         except Exception as error:
-            kind = "" if isinstance(error, NotChecked | TimeoutError) else f"{type(error).__name__}: "
-            self.not_checked[name] = f"{kind}{error}".splitlines()[0]
+            self.not_checked[name] = (
+                str(error) if isinstance(error, NotChecked | TimeoutError) else describe_error(error)
+            )
         else:
             self.add(found)
 

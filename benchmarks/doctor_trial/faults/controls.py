@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doctor_trial.fault import RECIPES, SCORED, Patches, control, everywhere, one
+from doctor_trial.fault import FIRST_SCORED, KNOWN, Patches, control, everywhere, one
 from doctor_trial.faults.ledger import checkpoint
 from doctor_trial.faults.loop import CLIPS, SCHEDULES, STEP, accumulated, clip, optimized, scaled
 
@@ -157,7 +157,7 @@ def _without_clipping(recipe: str) -> Patches:
 
 def _longer(recipe: str, steps: int, factor: float) -> Patches:
     """More steps: `steps` is the number that stands in the recipe."""
-    form = "\nSTEPS = {}\n" if recipe in SCORED else ", {}, "
+    form = "\nSTEPS = {}\n" if recipe in FIRST_SCORED else ", {}, "
     return ((form.format(steps), form.format(int(factor * steps))),)
 
 
@@ -186,13 +186,13 @@ FAULTS = [
         *_longer(recipe, STEPS[recipe], 1.5 if recipe == "digits" else 1),
     ) for recipe, layer in FROZEN.items()}),
     control("accumulation-of-two", {recipe: (*_longer(recipe, STEPS[recipe], 1.6), *accumulated(recipe, 2, " / 2"))
-                                    for recipe in RECIPES}),
-    control("gradient-scaler", {recipe: scaled(recipe) for recipe in RECIPES}),
+                                    for recipe in KNOWN}),
+    control("gradient-scaler", {recipe: scaled(recipe) for recipe in KNOWN}),
     control("checkpoint-loaded", everywhere(*checkpoint("name", True))),
     control("no-clipping", {recipe: _without_clipping(recipe) for recipe in CLIPS}),
     control("weight-decay", {recipe: _optimizer(recipe, "AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.05)")
-                             for recipe in RECIPES}),
-    control("nadam", {recipe: _optimizer(recipe, "NAdam(model.parameters(), lr=LEARNING_RATE)") for recipe in RECIPES}),
+                             for recipe in KNOWN}),
+    control("nadam", {recipe: _optimizer(recipe, "NAdam(model.parameters(), lr=LEARNING_RATE)") for recipe in KNOWN}),
     control("no-shuffling-needed", everywhere(("BATCH, shuffle=True", "BATCH, shuffle=False"))),
     control("short-rows-first", {recipe: one(
         "        for batch in run.train:\n",
@@ -263,20 +263,20 @@ FAULTS = [
     control("head-of-zeros", {recipe: (
         ("    optimizer = torch.optim.", "    nn.init.zeros_(model.head.weight)\n    optimizer = torch.optim."),
         *_longer(recipe, STEPS[recipe], 1.4),
-    ) for recipe in ("tagging", "spelling", "strokes", "charlm", *SCORED)}),
+    ) for recipe in ("tagging", "spelling", "strokes", "charlm", *FIRST_SCORED)}),
     control("large-batch", everywhere(("BATCH, shuffle=True", "2 * BATCH, shuffle=True"))),
     control("small-batch", {recipe: (("BATCH, shuffle=True", "BATCH // 2, shuffle=True"), *_longer(recipe, STEPS[recipe], 1.5))
-                            for recipe in SCORED}),
-    control("last-batch-kept", everywhere(("drop_last=True", "drop_last=False"), of=SCORED)),
+                            for recipe in FIRST_SCORED}),
+    control("last-batch-kept", everywhere(("drop_last=True", "drop_last=False"), of=FIRST_SCORED)),
     control("weight-norm", {recipe: one(f"self.head = {head}", f"self.head = nn.utils.parametrizations.weight_norm({head})")
                             for recipe, head in HEADS.items()}),
     control("cosine-restarts", {
         recipe: one(SCHEDULES[recipe],
                     "    scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, STEPS // 3)\n")
-        for recipe in SCORED if recipe in SCHEDULES
+        for recipe in FIRST_SCORED if recipe in SCHEDULES
     }),
     control("averaged-weights", everywhere(
         ("history=[],", "history=[], average=torch.optim.swa_utils.AveragedModel(model),"),
-        (STEP, f"{STEP}            run.average.update_parameters(run.model)\n"), of=SCORED)),
-    control("head-faster", {recipe: _optimizer(recipe, BY_GROUP) for recipe in SCORED}),
+        (STEP, f"{STEP}            run.average.update_parameters(run.model)\n"), of=FIRST_SCORED)),
+    control("head-faster", {recipe: _optimizer(recipe, BY_GROUP) for recipe in FIRST_SCORED}),
 ]  # fmt: skip

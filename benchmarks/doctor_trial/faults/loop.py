@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doctor_trial.fault import RECIPES, Fault, Patches, everywhere, one
+from doctor_trial.fault import KNOWN, Fault, Patches, everywhere, one
 
 ZERO, BACKWARD = "            run.optimizer.zero_grad()\n", "            value.backward()\n"
 STEP = "            run.optimizer.step()\n"
@@ -13,7 +13,7 @@ LONG = """\
 """
 SHORT = "    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / WARM_UP))\n"
 SCHEDULES = {recipe: SHORT if recipe in ("digits", "autoencoder", "speakers", "handwriting") else LONG
-             for recipe in RECIPES if recipe != "gestures"} | {
+             for recipe in KNOWN if recipe != "gestures"} | {
     "translation": "    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS, pct_start=0.1)\n",
     "forecast": "    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)\n",
     "melody": LONG.replace("min(1.0, (step + 1) / WARM_UP) * max(0.05, 1 - step / STEPS)",
@@ -21,12 +21,12 @@ SCHEDULES = {recipe: SHORT if recipe in ("digits", "autoencoder", "speakers", "h
 }  # fmt: skip
 """Of the recipes that have one."""
 CLIPS = {recipe: "1.0" if recipe in ("tagging", "spelling", "charlm", "translation", "forecast", "melody") else "5.0"
-         for recipe in RECIPES if recipe != "gestures"} | {"handwriting": "10.0"}  # fmt: skip
+         for recipe in KNOWN if recipe != "gestures"} | {"handwriting": "10.0"}  # fmt: skip
 """Of the recipes that clip."""
 OPTIMIZERS = {
     recipe: "AdamW(model.parameters(), lr=LEARNING_RATE)"
     if recipe in ("words", "tagging", "charlm", "handwriting") else "Adam(model.parameters(), lr=LEARNING_RATE)"
-    for recipe in RECIPES
+    for recipe in KNOWN
 } | {
     "strokes": "SGD(model.parameters(), lr=30 * LEARNING_RATE, momentum=0.9)",
     "gestures": "SGD(model.parameters(), lr=LEARNING_RATE, momentum=0.9, nesterov=True)",
@@ -91,7 +91,7 @@ FAULTS = [
     Fault("no-zero-grad", "facebookresearch/nwm#16", "gradient", everywhere((ZERO, "")), ("gradients-not-zeroed",)),
     Fault(
         "accumulation-not-divided", "agokrani/distillKitPlus#5", "gradient",
-        {recipe: accumulated(recipe, 4) for recipe in RECIPES},
+        {recipe: accumulated(recipe, 4) for recipe in KNOWN},
         ("accumulation-not-averaged", "gradient-scaled"),
     ),
     Fault(
@@ -107,7 +107,7 @@ FAULTS = [
     ),
     Fault(
         "accumulation-lost", "the project's issue 33", "gradient",
-        {recipe: accumulated(recipe, 4, " / 4")[1:] for recipe in RECIPES},
+        {recipe: accumulated(recipe, 4, " / 4")[1:] for recipe in KNOWN},
         ("accumulated-gradients-lost", "gradient-missing"),
     ),
     Fault(
@@ -127,17 +127,17 @@ FAULTS = [
         ("learning-rate-ends-early",),
     ),
     Fault(
-        "rate-too-high", "flashlight/wav2letter#519", "other", {recipe: _fast(recipe) for recipe in RECIPES},
+        "rate-too-high", "flashlight/wav2letter#519", "other", {recipe: _fast(recipe) for recipe in KNOWN},
         ("updates-too-large", "predicts-the-average", "input-not-used", "only-blanks", "layer-dead", "layer-saturated"),
     ),
     Fault(
         "steps-skipped", "NVIDIA/tacotron2#112", "other",
         {recipe: scaled(recipe, first="            if step % 10:\n                next(run.model.parameters()).grad[0] = float(\"inf\")\n")
-         for recipe in RECIPES},
+         for recipe in KNOWN},
         ("steps-skipped",),
     ),
     Fault(
-        "decay-too-strong", "BVLC/caffe#1396", "other", {recipe: _decay(recipe) for recipe in RECIPES},
+        "decay-too-strong", "BVLC/caffe#1396", "other", {recipe: _decay(recipe) for recipe in KNOWN},
         ("decay-outweighs-gradient",),
     ),
 ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Of each recipe that is scored: the name of a fault or control -> its patches of that recipe."""

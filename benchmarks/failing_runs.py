@@ -1,4 +1,4 @@
-"""Four trainings on synthetic words, three of which fail, each with its report: the images of docs/training-runs.md.
+"""Four trainings on synthetic words, three of which fail, each with its report: images of docs/guides/training-runs.md.
 
     python benchmarks/failing_runs.py [--out runs/failing] [--shots docs/img]
 

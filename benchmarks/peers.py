@@ -1,4 +1,4 @@
-"""Write docs/peers.md: the results of each known implementation for the named cases and the laws.
+"""Write docs/explanations/peers.md: the results of each known implementation for the named cases and the laws.
 
     python benchmarks/peers.py [--limit 300] [name ...]
 
@@ -24,7 +24,7 @@ from seqloss.verify.html_report import SIGNS
 from seqloss.verify.laws import LAWS
 from seqloss.verify.parallel import verify_all
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "peers.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanations" / "peers.md"
 
 TITLE = "# Results of known CTC implementations\n"
 INTRODUCTION = (

@@ -31,7 +31,7 @@ def is_rounded(cell: str, value: float) -> bool:
 
 
 def test_the_page_about_the_verifier_has_every_law_in_order() -> None:
-    rows = table_rows(read_page("docs/verify.md"), "The laws")
+    rows = table_rows(read_page("docs/guides/verify.md"), "The laws")
     assert [name.strip("`") for name, _ in rows] == [law.name for law in LAWS]
     assert f"checks {len(LAWS)} properties" in " ".join(README.split())
 
@@ -56,4 +56,4 @@ def test_speed_in_words_is_that_of_the_table() -> None:
     of_torch, of_optax = ([float(row[column]) for row in rows] for column in (4, 7))
     expected = [min(of_torch), max(of_torch), min(of_optax), max(of_optax)]
     assert [float(figure) for figure in said.groups()] == expected
-    assert f"{said.group(3)} to {said.group(4)} times as fast" in read_page("docs/moving-over.md")
+    assert f"{said.group(3)} to {said.group(4)} times as fast" in read_page("docs/guides/moving-over.md")

@@ -1,6 +1,6 @@
 """What the contract suite needs to know of a frontend: one adapter per frontend, here bound to one type of the scores.
 
-To bring a further frontend under the contract, see docs/adding-a-frontend.md.
+To bring a further frontend under the contract, see docs/contributing/adding-a-frontend.md.
 """
 
 from __future__ import annotations

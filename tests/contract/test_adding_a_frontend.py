@@ -1,4 +1,4 @@
-"""docs/adding-a-frontend.md is true: its example is run, its table of attributes is the one in `Frontend`."""
+"""docs/contributing/adding-a-frontend.md is true: its example is run, its table is the one in `Frontend`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqloss.numpy import ctc_loss_and_grad
 from .frontend import Frontend
 from .numpy_frontend import NumpyFrontend
 
-PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-frontend.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "contributing" / "adding-a-frontend.md").read_text(encoding="utf-8")
 
 
 def test_the_adapters_example_runs() -> None:

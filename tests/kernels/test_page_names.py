@@ -14,7 +14,7 @@ PAGES = Path(__file__).parents[2] / "docs"
 FILES = {path.stem: path for folder in ("numba", "ctc") for path in (KERNELS / folder).glob("*.py")}
 
 
-@pytest.mark.parametrize("page", ["design.md", "cpu-kernel.md"])
+@pytest.mark.parametrize("page", ["design.md", "explanations/cpu-kernel.md"])
 def test_a_function_or_constant_that_a_page_names_is_in_that_file(page: str) -> None:
     named = re.findall(r"`(\w+)\.(\w+)`", (PAGES / page).read_text())
     found = [(file, name) for file, name in named if file in FILES and name != "py"]

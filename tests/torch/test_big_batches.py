@@ -1,4 +1,4 @@
-"""Accumulation steps and ranks of uneven rows and labels give the gradient of the one big batch: docs/big-batches.md.
+"""Accumulation and ranks of uneven rows and labels give the gradient of one big batch: docs/guides/big-batches.md.
 
 Each test's data is such that the usual mean of each step's loss does not, and shows it.
 """

@@ -1,6 +1,6 @@
 """Where the drop-ins differ from PyTorch's loss on purpose. Each test asserts both, so that the list stays true.
 
-`docs/moving-over.md` has one row for each, in the same words.
+`docs/guides/moving-over.md` has one row for each, in the same words.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def test_the_same_call_behaves_otherwise(name: str) -> None:
 
 
 def test_the_page_lists_these_differences_and_no_others() -> None:
-    section = read_page("docs/moving-over.md").split("\n### Differences from PyTorch\n")[1].split("\n## ")[0]
+    section = read_page("docs/guides/moving-over.md").split("\n### Differences from PyTorch\n")[1].split("\n## ")[0]
     rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
     names = [row[0].strip() for row in rows if not set(row[0]) <= set("- ") and row[0].strip() != "case"]
     assert names == [*REFUSED, *ACCEPTED, *BEHAVIOUR]

@@ -1,4 +1,4 @@
-"""The peak of memory of a call is what docs/pytorch.md and `ctc_align` say.
+"""The peak of memory of a call is what docs/guides/pytorch.md and `ctc_align` say.
 
 Measured in a child process, whose memory is its own.
 """

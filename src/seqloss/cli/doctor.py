@@ -20,7 +20,7 @@ def doctor(
     data: Annotated[
         Path,
         typer.Argument(
-            help="Folder of images or recordings and their texts (docs/data.md), or the file with the texts."
+            help="Folder of images or recordings and their texts (docs/guides/data.md), or the file with the texts."
         ),
     ],
     vocabulary: Annotated[

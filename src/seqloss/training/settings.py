@@ -100,7 +100,7 @@ class RunOptions:
 
     skip_bad: Annotated[bool, "Skip invalid rows and list them in RUN/skipped.csv."] = False
     fresh: Annotated[bool, "Start over. An earlier run in that folder is renamed to RUN.old-1."] = False
-    examine: Annotated[bool, "Examine the training before its first step, and watch it; see docs/doctor.md."] = True
+    examine: Annotated[bool, "Examine the training before it starts, and watch it; see docs/guides/doctor.md."] = True
     workers: Annotated[int, "Worker processes that prepare batches."] = 1
     accelerator: Annotated[str, "Lightning accelerator: auto, cpu, gpu, ..."] = "auto"
     devices: Annotated[str, "Lightning devices: a number or a list of indices."] = "auto"

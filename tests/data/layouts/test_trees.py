@@ -156,7 +156,7 @@ def test_the_layouts_have_names_of_their_own() -> None:
 
 
 def test_every_layout_has_a_section_in_the_documentation() -> None:
-    page = (Path(__file__).parents[3] / "docs/data.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/guides/data.md").read_text()
     headings = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
     names = [layout.name for layout in LAYOUTS]
     assert [heading for heading in headings if heading in names] == names
@@ -165,7 +165,7 @@ def test_every_layout_has_a_section_in_the_documentation() -> None:
 
 @pytest.mark.parametrize("kind", [IMAGES, SOUNDS])
 def test_every_section_has_a_command_for_what_its_layout_is_for(kind: ItemKind) -> None:
-    page = (Path(__file__).parents[3] / "docs/data.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/guides/data.md").read_text()
     command = {IMAGES: "seqloss train ocr --data FOLDER", SOUNDS: "seqloss train speech --data FOLDER"}[kind]
     sections = {section.partition("\n")[0]: section for section in page.split("\n## ")}
     assert [layout.name for layout in LAYOUTS if layout.kind is kind and command not in sections[layout.name]] == []

@@ -12,7 +12,7 @@ NAME = re.compile(r'Finding\(\s*f?"([a-z-]+)')
 
 
 def test_the_page_names_every_finding() -> None:
-    page = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "guides" / "doctor.md").read_text(encoding="utf-8")
     doctor = ROOT / "src" / "seqloss" / "doctor"
     laws = [law for folder in ("laws", "folder", "watching") for law in (doctor / folder).glob("*.py")]
     names = {name for law in laws for name in NAME.findall(law.read_text(encoding="utf-8"))}

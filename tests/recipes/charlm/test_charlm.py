@@ -120,7 +120,7 @@ def test_a_character_that_no_word_of_the_vocabulary_has_is_no_error(charlm_task,
 
 
 def test_an_unseen_word_lies_near_its_kin_before_any_training(charlm_task, text: Path) -> None:
-    """Common characters alone bring words together; what training adds is in docs/language-model.md."""
+    """Common characters alone bring words together; what training adds is in docs/guides/language-model.md."""
     task = charlm_task(text, word_size=210)
     task.load_data()
     torch.manual_seed(0)

@@ -1,7 +1,7 @@
 """The layouts of data folders: where the text of an image or a sound is written.
 
 Each file has one layout: how a folder shows it, and how its records are read. To add one, write such a file, put it
-into `LAYOUTS`, and give it a tree in tests/data/layouts/ and in docs/data.md.
+into `LAYOUTS`, and give it a tree in tests/data/layouts/ and in docs/guides/data.md.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def ctc_loss(
             the number of all labels.
         denominator: positive number that divides the sum; only with reduction="sum". Pass the number of rows or labels
             over all gradient accumulation steps and processes to get the gradient of one large batch. Where the
-            framework takes the mean of M gradients, divide this number by M (docs/big-batches.md).
+            framework takes the mean of M gradients, divide this number by M (docs/guides/big-batches.md).
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
             1. False skips these checks; the result of an invalid row is then NaN.
 
@@ -167,7 +167,7 @@ def ctc_loss_and_grad(
             the number of all labels.
         denominator: positive number that divides the sum; only with reduction="sum". Pass the number of rows or labels
             over all gradient accumulation steps and processes to get the gradient of one large batch. Where the
-            framework takes the mean of M gradients, divide this number by M (docs/big-batches.md).
+            framework takes the mean of M gradients, divide this number by M (docs/guides/big-batches.md).
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
             1. False skips these checks; the result of an invalid row is then NaN.
         upstream: gradient of your objective with respect to the returned loss: a number, or shape (batch,) with

@@ -24,7 +24,7 @@ class Settings(FolderSettings):
 
     data: Annotated[
         str | None,
-        "Folder of images and their texts in a known layout (docs/data.md), or the file with the texts. Default: "
+        "Folder of images and their texts in a known layout (docs/guides/data.md), or the file of texts. Default: "
         "synthetic words, rendered on the fly.",
     ] = None
     layout: Annotated[str | None, describe_layouts(IMAGES)] = None

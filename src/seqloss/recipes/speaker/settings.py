@@ -20,13 +20,13 @@ class Settings(TrainingSettings):
     """Settings of the speaker recipe; those of every recipe are in `TrainingSettings`."""
 
     data: Annotated[
-        str | None, "Folder of recordings with a manifest.csv (docs/data.md), or the file with the labels. Required."
+        str | None, "Folder of recordings with a manifest.csv (docs/guides/data.md), or the file of labels. Required."
     ] = None
     column: Annotated[str, "Column of the labels. Layouts without columns have a label in place of a text."] = "speaker"
     leave_out: Annotated[
         str | None, "A label that is not trained: its recordings are a second test, beside those of the test split."
     ] = None
-    layout: Annotated[str | None, "Layout of the folder, see docs/data.md. Default: recognised."] = None
+    layout: Annotated[str | None, "Layout of the folder, see docs/guides/data.md. Default: recognised."] = None
     audio: Annotated[str | None, "Folder of the recordings, if they are not in that of the labels."] = None
     follow_links: Annotated[bool, "Read files and folders behind links that lead out of the data folder."] = False
     loss: Annotated[str, "pairwise_kl_hinge or cosine_triplet."] = "pairwise_kl_hinge"

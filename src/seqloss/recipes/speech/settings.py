@@ -27,7 +27,7 @@ class Settings(FolderSettings):
 
     data: Annotated[
         str | None,
-        "Folder of recordings and their texts in a known layout (docs/data.md), or the file with the texts. Default: "
+        "Folder of recordings and their texts in a known layout (docs/guides/data.md), or the file of texts. Default: "
         "strings of digits, spoken by a synthesiser.",
     ] = None
     layout: Annotated[str | None, describe_layouts(SOUNDS)] = None

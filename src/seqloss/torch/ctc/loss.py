@@ -61,7 +61,7 @@ def ctc_loss(
             "labels" the sum divided by the number of all labels.
         denominator: positive number that divides the sum; only with reduction="sum". Pass the number of rows or labels
             over all gradient accumulation steps and ranks to get the gradient of one large batch. Where the framework
-            takes the mean of M gradients, divide this number by M (docs/big-batches.md).
+            takes the mean of M gradients, divide this number by M (docs/guides/big-batches.md).
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
             1. False skips these checks; the result of an invalid row is then NaN.
 

@@ -1,0 +1,66 @@
+"""The trainings of benchmarks/tuning.py: one thing is changed at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+UPDATES = {"captcha": 60 * 842 // 16, "fraktur": 60 * 490 // 8}
+"""Of a training on all rows. On fewer rows it has as many, but at most `LONGEST` epochs."""
+LONGEST = 600
+COMMANDS = {
+    "captcha": ("ocr", "--images", {"batch": 16}),
+    "fraktur": ("ocr", "--images", {"height": 32, "batch": 8}),
+    "fsdd": (
+        "speech", "--audio", {"rate": 8000, "subsampling": 2, "size": 128, "layers": 2, "batch": 32, "epochs": 15},
+    ),
+}  # fmt: skip
+"""The recipe, its option for the folder of files, and the options of all trainings."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of the command line.
+
+    Attributes:
+        name: of the line in the results.
+        data: "captcha", "fraktur" or "fsdd".
+        rows: of the training split; None for all.
+        options: of the command line, beside those of all trainings on that data.
+    """
+
+    name: str
+    data: str
+    rows: int | None = None
+    options: dict[str, int | float] = field(default_factory=dict)
+
+    def arguments(self, manifest: Path, folder: Path) -> list[str]:
+        recipe, files, options = COMMANDS[self.data]
+        given = {**options, **self.options}
+        words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+        return ["train", recipe, "--data", str(manifest), files, str(folder), "--no-examine", *words]
+
+
+def with_rows(data: str, rows: int, all_rows: int) -> Training:
+    """As many updates as on all rows; it stops early when half of them bring nothing."""
+    epochs = min(LONGEST, 60 * all_rows // rows)
+    return Training(f"{data}, {rows} rows", data, rows, {"epochs": epochs, "patience": epochs // 2})
+
+
+def stopped(rows: int, patience: int) -> Training:
+    found = with_rows("captcha", rows, 842)
+    return replace(found, name=f"{found.name}, patience {patience}", options={**found.options, "patience": patience})
+
+
+def one_change(option: str, *values: float) -> list[Training]:
+    return [Training(f"fsdd, {option} {value:g}", "fsdd", None, {option: value}) for value in values]
+
+
+STUDIES = {
+    "captcha": [with_rows("captcha", rows, 842) for rows in (30, 100, 300, 842)],
+    "rate": one_change("lr", 2e-4, 6e-4, 2e-3, 6e-3, 2e-2),
+    "batch": one_change("batch", 8, 16, 64, 128),
+    "subsampling": one_change("subsampling", 4),
+    "stopping": [stopped(100, patience) for patience in (10, 30, 505)],
+    "fraktur": [with_rows("fraktur", rows, 490) for rows in (30, 100, 300, 490)],
+}

@@ -1,0 +1,1 @@
+"""One picture in each file: `draw()` returns the figure."""

@@ -38,8 +38,12 @@ def main() -> None:
     matplotlib.use("Agg")
     for name in given.names or NAMES:
         with matplotlib.rc_context(STYLE):
-            figure = import_module(f"guide_pictures.{name}").draw()
-            figure.savefig(IMAGES / f"{name.replace('_', '-')}.svg", facecolor="white", metadata={"Date": None})
+            drawn = import_module(f"guide_pictures.{name}").draw()
+            file = IMAGES / f"{name.replace('_', '-')}.svg"
+            if isinstance(drawn, str):
+                file.write_text(drawn, encoding="utf-8")
+            else:
+                drawn.savefig(file, facecolor="white", metadata={"Date": None})
         print(name, flush=True)
 
 

@@ -17,7 +17,7 @@ ROWS, STEPS, DRAWS = 12, (1, 2, 3, 6, 12), 5
 SMALL = {
     "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
     "mask_time_prob": 0.0, "hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0,
-    "feat_proj_dropout": 0.0, "final_dropout": 0.0, "layerdrop": 0.0, "ctc_loss_reduction": "mean",
+    "feat_proj_dropout": 0.0, "final_dropout": 0.0, "layerdrop": 0.0,
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 BLANK, UNKNOWN = 0, 1
 MORSE = {
-    "A": ".-", "D": "-..", "E": ".", "I": "..", "M": "--", "N": "-.", "R": ".-.", "S": "...", "T": "-", "U": "..-",
+    "A": ".-", "E": ".", "I": "..", "M": "--", "N": "-.", "O": "---", "S": "...", "T": "-",
 }  # fmt: skip
 
 
@@ -52,14 +52,17 @@ class Tokenizer:
 
 
 def key(text: str, rng: torch.Generator) -> Tensor:
-    """1 in frames where the key is down; operators differ in speed."""
-    dot = int(torch.randint(3, 5, (), generator=rng))
-    down = [0.0] * (2 * dot)
+    """1 in frames where the key is down; a dot is 2 frames, or 3 when the hand is slow."""
+
+    def hold(dots: int, down: float) -> list[float]:
+        return [down] * (2 * dots + int(torch.randint(2, (), generator=rng)))
+
+    frames = hold(2, 0.0)
     for letter in text:
         for mark in MORSE[letter]:
-            down += [1.0] * (dot if mark == "." else 3 * dot) + [0.0] * dot
-        down += [0.0] * (2 * dot)
-    return torch.tensor(down)
+            frames += hold(1 if mark == "." else 3, 1.0) + hold(1, 0.0)
+        frames += hold(3, 0.0)
+    return torch.tensor(frames)
 
 
 def receive(down: Tensor, rng: torch.Generator) -> Tensor:

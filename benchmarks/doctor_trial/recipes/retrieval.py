@@ -12,7 +12,7 @@ NUM_HEADS = 4
 MAX_LENGTH = 32
 TEMPERATURE = 0.1
 TRAIN_BATCH_SIZE = 32
-MAX_STEPS = 320
+MAX_STEPS = 240
 WARMUP_STEPS = 30
 EVAL_STEPS = 20
 LEARNING_RATE = 3e-3
@@ -152,7 +152,7 @@ def build(seed):
         model=model, loss=loss, train=train_loader, optimizer=optimizer, scheduler=scheduler, steps=MAX_STEPS,
         held_out=[collate(eval_pairs[:64], tokenizer), collate(eval_pairs[64:], tokenizer)],
         held_out_texts=[german for _, german in eval_pairs],
-        vocabulary=tokenizer, texts=texts, blank=None, target=0.7, better="higher", history=[],
+        vocabulary=tokenizer, texts=texts, blank=None, target=0.9, better="higher", history=[],
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Copies Morse code from the levels of two noisy receivers: strided convolutions, a BiLSTM and CTC."""
+"""Copies Morse code from the levels of two noisy receivers: strided convolutions, a GRU in both directions, CTC."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MORSE = {
 @dataclass(frozen=True)
 class Config:
     channels: int = 3
-    width: int = 40
+    width: int = 64
     dropout: float = 0.1
     train_size: int = 800
     test_size: int = 64
     batch_size: int = 16
-    lr: float = 4e-3
-    steps: int = 300
+    lr: float = 5e-3
+    steps: int = 360
     warmup: int = 20
     eval_every: int = 20
     max_norm: float = 5.0
@@ -69,8 +69,8 @@ def receive(down: Tensor, rng: torch.Generator) -> Tensor:
     """(frames, 3): levels of two receivers and of the noise between stations, in dB."""
     floor = -70 + 10 * torch.rand((), generator=rng)
     gains = torch.tensor([24.0, 16.0]) + 6 * torch.rand(2, generator=rng)
-    levels = floor + gains * down[:, None] + 4.0 * torch.randn(len(down), 2, generator=rng)
-    noise = floor + 2.0 * torch.randn(len(down), 1, generator=rng)
+    levels = floor + gains * down[:, None] + 2.0 * torch.randn(len(down), 2, generator=rng)
+    noise = floor + 1.0 * torch.randn(len(down), 1, generator=rng)
     return torch.cat([levels, noise], dim=1)
 
 
@@ -123,13 +123,15 @@ def fade(signal: Tensor, longest: int = 6) -> Tensor:
 class Operator(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.stem = nn.ModuleList([
-            nn.Conv1d(CFG.channels, CFG.width, kernel_size=7, stride=2, padding=3),
-            nn.Conv1d(CFG.width, CFG.width, kernel_size=9, stride=2, padding=4),
-        ])
+        self.stem = nn.ModuleList(
+            [
+                nn.Conv1d(CFG.channels, CFG.width, kernel_size=7, stride=2, padding=3),
+                nn.Conv1d(CFG.width, CFG.width, kernel_size=9, stride=2, padding=4),
+            ]
+        )
         self.norm = nn.LayerNorm(CFG.width)
         self.dropout = nn.Dropout(CFG.dropout)
-        self.lstm = nn.LSTM(CFG.width, CFG.width, batch_first=True, bidirectional=True)
+        self.rnn = nn.GRU(CFG.width, CFG.width, batch_first=True, bidirectional=True)
         self.classifier = nn.Linear(2 * CFG.width, num_classes)
 
     def forward(self, signal: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,7 +145,7 @@ class Operator(nn.Module):
         x = self.dropout(self.norm(x.transpose(1, 2)))
         lengths = mask.sum(1)
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        x, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        x, _ = pad_packed_sequence(self.rnn(packed)[0], batch_first=True)
         logits = self.classifier(x)
         return logits.log_softmax(-1), lengths
 

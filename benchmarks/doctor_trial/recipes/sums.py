@@ -53,7 +53,9 @@ def make_sums(n, rnd):
 def batchify(pairs, chars):
     src = [torch.tensor(chars.encode(q)) for q, _ in pairs]
     tgt = [torch.tensor([BOS, *chars.encode(a), EOS]) for _, a in pairs]
-    return pad_sequence(src, batch_first=True, padding_value=PAD), pad_sequence(tgt, batch_first=True, padding_value=PAD)
+    return pad_sequence(src, batch_first=True, padding_value=PAD), pad_sequence(
+        tgt, batch_first=True, padding_value=PAD
+    )
 
 
 class Net(nn.Module):

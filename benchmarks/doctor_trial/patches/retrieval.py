@@ -114,7 +114,7 @@ CONTROLS: dict[str, Patches] = {
     "nadam": one(ADAM, "torch.optim.NAdam(model.parameters(), lr=LEARNING_RATE)"),
     "no-shuffling-needed": one("shuffle=True", "shuffle=False"),
     "short-rows-first": one("        for batch in run.train:\n",
-                            "        batches = run.train\n        if epoch == 0:\n"
+                            "        batches = run.train\n        if global_step == 0:\n"
                             '            batches = sorted(batches, key=lambda batch: batch["english"]["input_ids"].shape[1])\n'
                             "        for batch in batches:\n"),
     "dropout-half": (("nn.Dropout(0.1)", "nn.Dropout(0.5)"), _longer(360)),

@@ -6,7 +6,7 @@ from doctor_trial.fault import Patches, one
 
 STEP = "            opt.step()\n"
 ZERO = "            opt.zero_grad()\n"
-BACKWARD = "            l.backward()\n"
+BACKWARD = "            ce.backward()\n"
 CLIP = "            nn.utils.clip_grad_norm_(net.parameters(), 1.0)\n"
 ADAM = "torch.optim.Adam(net.parameters(), lr=LR, betas=(0.9, 0.98))"
 SCHEDULE = "torch.optim.lr_scheduler.OneCycleLR(opt, max_lr=LR, total_steps=ITERS, pct_start=0.15)"
@@ -23,7 +23,7 @@ def _accumulated(of: int, scale: str = "") -> Patches:
     return (
         (ZERO, f"            if it % {of} == 0:\n                opt.zero_grad()\n"),
         (BACKWARD,
-         f"            (l{scale}).backward()\n            if (it + 1) % {of} and it + 1 < run.steps:\n"
+         f"            (ce{scale}).backward()\n            if (it + 1) % {of} and it + 1 < run.steps:\n"
          "                it += 1\n                sched.step()\n                continue\n"),
     )  # fmt: skip
 
@@ -31,7 +31,7 @@ def _accumulated(of: int, scale: str = "") -> Patches:
 def _scaled(after_backward: str = "", unscale: str = "            run.scaler.unscale_(opt)\n") -> Patches:
     return (
         ('better="higher", history=[],', 'better="higher", history=[], scaler=torch.amp.GradScaler("cpu"),'),
-        (BACKWARD, f"            run.scaler.scale(l).backward()\n{after_backward}"),
+        (BACKWARD, f"            run.scaler.scale(ce).backward()\n{after_backward}"),
         (CLIP + STEP, f"{unscale}{CLIP}            run.scaler.step(opt)\n            run.scaler.update()\n"),
     )
 

@@ -158,7 +158,7 @@ def build(seed):
 
 def train(run, watch):
     global_step = 0
-    for epoch in range(1000):
+    while True:
         for batch in run.train:
             run.model.train()
             contrastive = watch.step(run.loss, batch)

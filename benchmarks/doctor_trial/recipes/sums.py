@@ -138,9 +138,9 @@ def train(run, watch):
     while True:
         for batch in run.train:
             net.train()
-            l = watch.step(run.loss, batch)
+            ce = watch.step(run.loss, batch)
             opt.zero_grad()
-            l.backward()
+            ce.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             opt.step()
             sched.step()

@@ -98,8 +98,8 @@ FAULTS: dict[str, Patches] = {
     "gates-closed": ((GRU, "nn.LSTM(CFG.width, CFG.width, 4, batch_first=True, bidirectional=True)"),
                      (HEAD, "        for name, bias in self.rnn.named_parameters():\n            if \"bias_ih\" in name:\n"
                             "                nn.init.constant_(bias[: 2 * CFG.width], -2.0)  # input and forget gates\n" + HEAD)),
-    "lengths-before-subsampling": ((MASK, ""), ("x = x * mask[:, None]", "x = x * mask[:, :: mask.shape[1] // x.shape[2]][:, None, : x.shape[2]]"),
-                                   ("lengths = mask.sum(1)", "lengths = mask.sum(1).clamp(max=x.shape[1])")),
+    "lengths-before-subsampling": (("        for conv in self.stem:\n", "        frames = mask.sum(1)\n        for conv in self.stem:\n"),
+                                   ("lengths = mask.sum(1)", "lengths = frames.clamp(max=x.shape[1])")),
     "lengths-halved-twice": one("        return logits.log_softmax(-1), lengths\n", "        return logits.log_softmax(-1), lengths // 2\n"),
     "mask-by-slicing": ((MASK, "            mask = mask[:, :-2:2]\n"), ("x = x * mask[:, None]", "x = x[:, :, : mask.shape[1]] * mask[:, None]")),
     "axes-mixed": one("x = signal.transpose(1, 2)", "x = signal.reshape(len(signal), CFG.channels, -1)"),

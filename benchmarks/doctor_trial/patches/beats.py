@@ -9,6 +9,7 @@ SCHEDULE = "torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, total_iters=
 ZERO, BACKWARD = "        run.optimizer.zero_grad()\n", "        value.backward()\n"
 CLIP = "        torch.nn.utils.clip_grad_norm_(run.model.parameters(), max_norm=2.0)\n"
 STEP = "        run.optimizer.step()\n"
+SCHEDULED = "        run.scheduler.step()\n"
 CLIPS = "    clips = [record(rng) for _ in range(410)]\n"
 TEST_CLIPS = "    test_clips = [record(rng) for _ in range(48)]\n"
 HALVED = "        lengths = (lengths + 1) // 2\n"
@@ -32,7 +33,7 @@ def _schedule(new: str) -> Patches:
 
 
 def _longer(factor: float) -> Patches:
-    return one("steps=240", f"steps={int(240 * factor)}")
+    return one("steps=180", f"steps={int(180 * factor)}")
 
 
 def _accumulated(of: int, scale: str) -> Patches:
@@ -40,8 +41,9 @@ def _accumulated(of: int, scale: str) -> Patches:
     return (
         (ZERO, f"        if step % {of} == 1:\n    {ZERO}"),
         (BACKWARD, f"        (value{scale}).backward()\n"),
-        (CLIP + STEP, f"        if step % {of} == 0 or step == run.steps:\n    {CLIP}    {STEP}"),
-    )
+        (CLIP + STEP + SCHEDULED,
+         f"        if step % {of} == 0 or step == run.steps:\n    {CLIP}    {STEP}    {SCHEDULED}"),
+    )  # fmt: skip
 
 
 def _scaled(unscale: str, first: str = "") -> Patches:
@@ -161,7 +163,7 @@ CONTROLS: dict[str, Patches] = {
         "        ],\n        milestones=[cfg.steps // 4],\n    )"
     ),
     "warm-up-from-zero": _schedule("LambdaLR(optimizer, lambda step: min(1.0, step / 25))"),
-    "frozen-layer": one(OPTIMIZED, f"    model.stem.requires_grad_(False)\n{OPTIMIZED}"),
+    "frozen-layer": one(OPTIMIZED, f"    model.blocks[0].requires_grad_(False)\n{OPTIMIZED}"),
     "accumulation-of-two": (*_longer(1.6), *_accumulated(2, " / 2")),
     "gradient-scaler": _scaled(UNSCALE),
     "checkpoint-loaded": _checkpoint("name", True),

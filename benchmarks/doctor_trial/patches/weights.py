@@ -9,6 +9,7 @@ SCHEDULE = "torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=N_STEPS
 ZERO, BACKWARD = "            run.optimizer.zero_grad()\n", "            error.backward()\n"
 CLIP = "            nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)\n"
 STEP = "            run.optimizer.step()\n"
+SCHEDULED = "            run.scheduler.step()\n"
 OPTIMIZED = "    optimizer = torch.optim."
 SPLIT = "    train_rows, test_rows = rows[200:], rows[:200]\n"
 HEAD, DROPPED = "nn.Linear(MIX, 1)", "self.head(self.drop(hidden)).squeeze(1)"
@@ -28,7 +29,7 @@ def _schedule(new: str) -> Patches:
 
 
 def _longer(factor: float) -> Patches:
-    return one("N_STEPS = 300", f"N_STEPS = {int(300 * factor)}")
+    return one("N_STEPS = 220", f"N_STEPS = {int(220 * factor)}")
 
 
 def _changed(row: str) -> Patches:
@@ -42,8 +43,9 @@ def _accumulated(of: int, scale: str) -> Patches:
     return (
         (ZERO, f"            if done % {of} == 0:\n    {ZERO}"),
         (BACKWARD, f"            (error{scale}).backward()\n"),
-        (CLIP + STEP, f"            if done % {of} == {of - 1} or done + 1 == run.steps:\n    {CLIP}    {STEP}"),
-    )
+        (CLIP + STEP + SCHEDULED,
+         f"            if done % {of} == {of - 1} or done + 1 == run.steps:\n    {CLIP}    {STEP}    {SCHEDULED}"),
+    )  # fmt: skip
 
 
 def _scaled(unscale: str, first: str = "") -> Patches:
@@ -117,7 +119,7 @@ LOOP: dict[str, Patches] = {
 }
 
 LOSS: dict[str, Patches] = {
-    "targets-outside-outputs": one(DROPPED, "F.relu(self.head(self.drop(hidden))).squeeze(1)"),
+    "targets-outside-outputs": one(DROPPED, "F.softplus(self.head(self.drop(hidden))).squeeze(1)"),
     "targets-broadcast": one(DROPPED, "self.head(self.drop(hidden))"),
     "dropout-in-evaluation": one(DROPPED, "self.head(F.dropout(hidden, 0.1)).squeeze(1)"),
     "never-in-training-mode-again": one("            run.model.train()\n", ""),
@@ -134,7 +136,7 @@ ROWS: dict[str, Patches] = {
         (EMBEDDED, "        x = self.norm(self.embed(ids).transpose(1, 2)).transpose(1, 2)\n"),
     ),
     "statistics-of-the-batch": one(
-        EMBEDDED, "        x = self.embed(ids)\n        x = (x - x.mean((0, 1))) / (x.std((0, 1)) + 1e-5)\n"
+        EMBEDDED, "        x = self.embed(ids)\n        x = self.norm((x - x.mean((0, 1))) / x.std((0, 1)))\n"
     ),
     "mask-inverted": one("scores.masked_fill(~mask,", "scores.masked_fill(mask,"),
     "rows-sorted-not-targets": one(

@@ -19,7 +19,7 @@ cfg = SimpleNamespace(
     pos_weight=8.0,
     batch_size=16,
     lr=4e-3,
-    steps=240,
+    steps=180,
     log_every=20,
 )
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 from torch.utils.data import DataLoader
 
-N_STEPS = 300
+N_STEPS = 220
 EVAL_EVERY = 20
 BATCH_SIZE = 24
 LR = 3e-3

@@ -162,7 +162,7 @@ CONTROLS: dict[str, Patches] = {
         "LambdaLR(\n        optimizer,\n"
         "        lambda step: min(4 * (step + 1) / N_STEPS, 1.0) * (1 - step / N_STEPS) ** 0.9,\n    )"
     ),
-    "warm-up-from-zero": _schedule("LambdaLR(optimizer, lambda step: min(1.0, step / 15))"),
+    "warm-up-from-zero": _schedule("LambdaLR(optimizer, lambda step: min(1.0, step / 15) * (1 - step / N_STEPS) ** 0.9)"),
     "frozen-layer": one(OPTIMIZED, f"    model.embed.requires_grad_(False)\n{OPTIMIZED}"),
     "accumulation-of-two": (*_longer(1.6), *_accumulated(2, " / 2")),
     "gradient-scaler": _scaled(UNSCALE),
@@ -197,7 +197,7 @@ CONTROLS: dict[str, Patches] = {
     "small-batch": (*_longer(1.5), ("BATCH_SIZE, shuffle", "BATCH_SIZE // 2, shuffle")),
     "last-batch-kept": one("drop_last=True", "drop_last=False"),
     "weight-norm": one(HEAD, f"nn.utils.parametrizations.weight_norm({HEAD})"),
-    "cosine-restarts": _schedule("CosineAnnealingWarmRestarts(optimizer, N_STEPS // 3)"),
+    "cosine-restarts": _schedule("CosineAnnealingWarmRestarts(optimizer, N_STEPS // 4)"),
     "averaged-weights": (
         ("history=[],", "history=[], average=torch.optim.swa_utils.AveragedModel(model),"),
         (STEP, f"{STEP}            run.average.update_parameters(run.model)\n"),

@@ -162,7 +162,9 @@ CONTROLS: dict[str, Patches] = {
         "LambdaLR(\n        optimizer,\n"
         "        lambda step: min(4 * (step + 1) / N_STEPS, 1.0) * (1 - step / N_STEPS) ** 0.9,\n    )"
     ),
-    "warm-up-from-zero": _schedule("LambdaLR(optimizer, lambda step: min(1.0, step / 15) * (1 - step / N_STEPS) ** 0.9)"),
+    "warm-up-from-zero": _schedule(
+        "LambdaLR(optimizer, lambda step: min(1.0, step / 15) * (1 - step / N_STEPS) ** 0.9)"
+    ),
     "frozen-layer": one(OPTIMIZED, f"    model.embed.requires_grad_(False)\n{OPTIMIZED}"),
     "accumulation-of-two": (*_longer(1.6), *_accumulated(2, " / 2")),
     "gradient-scaler": _scaled(UNSCALE),

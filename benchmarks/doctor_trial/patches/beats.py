@@ -108,9 +108,9 @@ LOOP: dict[str, Patches] = {
     "clipped-before-unscaling": _scaled(""),
     "scheduler-for-optimizer": one(STEP, ""),
     "schedule-per-batch": _schedule("ExponentialLR(optimizer, gamma=0.8)"),
-    "rate-too-high": one("lr=cfg.lr,", "lr=40 * cfg.lr,"),
+    "rate-too-high": one("lr=cfg.lr,", "lr=1000 * cfg.lr,"),
     "steps-skipped": _scaled(UNSCALE, INFINITE),
-    "decay-too-strong": one("betas=(0.9, 0.98))", "betas=(0.9, 0.98), weight_decay=0.5)"),
+    "decay-too-strong": one("betas=(0.9, 0.98))", "betas=(0.9, 0.98), weight_decay=5.0)"),
 }
 
 LOSS: dict[str, Patches] = {

@@ -101,7 +101,7 @@ LEDGER: dict[str, Patches] = {
     "gates-closed": (
         (LSTM, "nn.LSTM(EMB, HID, num_layers=4, batch_first=True, bidirectional=True)"),
         (POOL, '        for name, bias in self.lstm.named_parameters():\n            if "bias_ih" in name:\n'
-               f"                nn.init.constant_(bias[: 2 * HID], -2.0)\n{POOL}"),
+               f"                nn.init.constant_(bias[: 2 * HID], -6.0)\n{POOL}"),
     ),
 }  # fmt: skip
 

@@ -18,7 +18,7 @@ FIRST_SCORED = ("handwriting", "translation", "forecast", "melody", "gestures")
 SEEN = ("digits", "spelling", "speakers", "strokes", "charlm", *FIRST_SCORED)
 """Recipes that were not for development, but that the doctor's authors have seen results of."""
 
-SCORED: tuple[str, ...] = ("morse", "sums", "retrieval")
+SCORED: tuple[str, ...] = ("morse", "sums", "retrieval", "beats", "weights")
 """Recipes that no threshold has seen, nor any author of the doctor; their patches: one file each in `patches/`."""
 
 KNOWN = DEVELOPMENT + SEEN

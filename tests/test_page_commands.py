@@ -57,7 +57,7 @@ def check_make(arguments: list[str]) -> None:
 
 def check_pip(arguments: list[str]) -> None:
     """An extra of seqloss' is one of pyproject.toml's."""
-    assert arguments[0] == "install"
+    assert arguments[0] in {"install", "wheel"}
     for requirement in arguments[1:]:
         extras = re.fullmatch(r"(?:seqloss|\.)\[([\w,-]+)\]", requirement)
         for extra in extras.group(1).split(",") if extras else []:

@@ -28,13 +28,14 @@ def check_seqloss(arguments: list[str]) -> None:
     """Parse as the command line does; a command is not started."""
     command, name = COMMAND, "seqloss"
     while hasattr(command, "resolve_command"):
-        own = [argument for argument in arguments[:1] if argument.startswith("-")]
-        context = command.make_context(name, own, resilient_parsing=True)
+        own = arguments if arguments and arguments[0].startswith("-") else []  # --show-completion has a value
+        context = command.make_context(name, list(own), resilient_parsing=True)  # which empties the list
         if own or not arguments:
             assert not own or own[0] in options_of(command), own
             return
         name, command, arguments = command.resolve_command(context, arguments)
-    command.make_context(name, arguments)
+    if arguments != ["--help"]:
+        command.make_context(name, arguments)
 
 
 def options_of(command: object) -> set[str]:
@@ -56,7 +57,7 @@ def check_make(arguments: list[str]) -> None:
 
 def check_pip(arguments: list[str]) -> None:
     """An extra of seqloss' is one of pyproject.toml's."""
-    assert arguments[0] == "install"
+    assert arguments[0] in {"install", "wheel"}
     for requirement in arguments[1:]:
         extras = re.fullmatch(r"(?:seqloss|\.)\[([\w,-]+)\]", requirement)
         for extra in extras.group(1).split(",") if extras else []:

@@ -1,7 +1,8 @@
 """`seqloss`: the command line.
 
-`app` puts the commands together; each command has a file: `train`, `transcribe`, `align`, `report`, `export`, `verify`.
-`console` writes lines, `messages` words errors. Defaults of `seqloss train` stand in the settings of its recipe.
+`app` puts the commands together; each command has a file: `train`, `transcribe`, `align`, `report`, `export`,
+`doctor`, `verify`. `console` writes lines, `messages` words errors, `exit_codes` has the codes, `completion` is for
+shells. Defaults of `seqloss train` stand in the settings of its recipe.
 """
 
 from seqloss import errors

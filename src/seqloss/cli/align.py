@@ -10,6 +10,7 @@ import typer
 
 from seqloss import errors
 from seqloss.cli import console
+from seqloss.cli.exit_codes import REFUSED
 from seqloss.cli.messages import describe_error
 from seqloss.data.tables import decode_text
 from seqloss.recipes import load_task
@@ -58,7 +59,7 @@ def align(
         found = Predictor(task, Run(run)).align(audio, said)
     except errors.DataError as problem:
         console.warn(str(audio), f": {describe_error(problem)}")
-        raise typer.Exit(2) from None
+        raise typer.Exit(REFUSED) from None
     if out is None:
         print(_write(found, chosen), end="", flush=True)
         return

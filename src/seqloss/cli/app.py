@@ -11,13 +11,36 @@ from typer.core import TyperGroup
 
 from seqloss import __version__
 from seqloss.cli import align, console, doctor, export, report, train, transcribe, verify
+from seqloss.cli.completion import InstallCompletion, ShowCompletion, complete_for_shells
+from seqloss.cli.exit_codes import INTERRUPTED, TERMINATED
 from seqloss.cli.messages import report_error
 
-INTERRUPTED, TERMINATED = 130, 143
+TRAIN, USE, CHECK = "Train a model", "Use a trained model", "Check data and losses"
+ORDER = ("train", "transcribe", "align", "report", "export", "doctor", "verify")
+"""The commands as the help shows them; Typer puts groups last."""
+
+EXAMPLES = """Examples:
+
+seqloss train ocr --data pages --out runs/pages
+
+seqloss transcribe runs/pages new.png --json
+
+seqloss align runs/talks talk.wav "what is said in it"
+
+seqloss report runs/pages
+
+seqloss export runs/pages logits.npz
+
+seqloss doctor pages
+
+seqloss verify mine.py:ctc"""
 
 
 class Commands(TyperGroup):
     """The commands; a signal that ends one is reported in a line."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def invoke(self, ctx: Any) -> object:
         try:
@@ -36,17 +59,18 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands,
     help="Train models with verified sequence losses, use them, and verify other implementations.",
+    epilog=EXAMPLES,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=False,  # the options of `completion` instead
     pretty_exceptions_enable=False,
 )
-app.add_typer(train.make_app(), name="train")
-app.command()(transcribe.transcribe)
-app.command(epilog=align.EXAMPLES)(align.align)
-app.command()(report.report)
-app.command()(export.export)
-app.command(epilog=verify.EXAMPLES)(verify.verify)
-app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
+app.add_typer(train.make_app(), name="train", rich_help_panel=TRAIN)
+app.command(rich_help_panel=USE, epilog=transcribe.EXAMPLES)(transcribe.transcribe)
+app.command(rich_help_panel=USE, epilog=align.EXAMPLES)(align.align)
+app.command(rich_help_panel=USE, epilog=report.EXAMPLE)(report.report)
+app.command(rich_help_panel=USE, epilog=export.EXAMPLE)(export.export)
+app.command(rich_help_panel=CHECK, epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command(rich_help_panel=CHECK, epilog=verify.EXAMPLES)(verify.verify)
 
 
 def main() -> None:
@@ -55,6 +79,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names that are not UTF-8
+    complete_for_shells()
     try:
         app(args=arguments, prog_name="seqloss")
     except Exception as problem:
@@ -68,6 +93,8 @@ def _root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    show_completion: ShowCompletion = None,
+    install_completion: InstallCompletion = None,
 ) -> None:
     if version:
         print(__version__)

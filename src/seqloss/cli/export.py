@@ -10,6 +10,8 @@ import typer
 from seqloss.cli import console
 from seqloss.recipes import load_task
 
+EXAMPLE = "Example: seqloss export runs/pages logits.npz; then seqloss verify torch --logits logits.npz"
+
 
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from seqloss import errors
 from seqloss.cli import console
+from seqloss.cli.exit_codes import FOUND, REFUSED
 
 EXTRAS = {
     "hypothesis": "verify", "cloudpickle": "verify", "soundfile": "speech", "soxr": "speech", "jiwer": "speech",
@@ -20,7 +21,7 @@ EXTRAS = {
 
 
 def report_error(problem: Exception) -> int:
-    """Print an error; return its exit code, 2 for what the user can correct and 1 for the rest."""
+    """Print an error; return its exit code: whether the user can correct it."""
     message = describe_error(problem)
     if isinstance(problem, errors.DataError) and problem.rows:
         _list_rows(problem.rows)
@@ -28,7 +29,7 @@ def report_error(problem: Exception) -> int:
     expected = isinstance(problem, (errors.SeqLossError, ImportError, OSError))
     shown = message if expected else f"{type(problem).__name__}: {message}  (--debug shows where)"
     console.warn("error:", f" {shown}")
-    return 2 if expected else 1
+    return REFUSED if expected else FOUND
 
 
 def describe_error(problem: Exception) -> str:

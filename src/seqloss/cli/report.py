@@ -10,6 +10,8 @@ import typer
 from seqloss.cli import console
 from seqloss.recipes import load_task
 
+EXAMPLE = "Example: seqloss report runs/pages --out report.html"
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],

@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from seqloss.cli import console
+from seqloss.cli.exit_codes import FOUND
 from seqloss.recipes import RECIPES, Recipe, load_task
 from seqloss.training.settings import RunOptions, TrainingSettings
 
@@ -25,7 +26,9 @@ for a time slice and more, and beside a busy process a training was seen to fall
 
 def make_app() -> typer.Typer:
     """The group of all recipes' commands."""
-    app = typer.Typer(help="Train a model.", no_args_is_help=True)
+    app = typer.Typer(
+        help="Train a model, or resume its training.", epilog="Example: seqloss train ocr --help", no_args_is_help=True
+    )
     for name, recipe in RECIPES.items():
         epilog = f"Example: {recipe.example}. A run is resumed with the same settings only; --workers, --accelerator, "
         epilog += "--devices and --precision may differ."
@@ -100,7 +103,7 @@ def _run(recipe: Recipe, settings: TrainingSettings, folder: Path, options: RunO
     with console.progress_bar("checking the data" if overfit is None else "overfitting") as progress:
         if overfit is not None:
             if not engine.overfit(task, overfit, options, print_line=console.print_line, progress=progress):
-                raise typer.Exit(1)
+                raise typer.Exit(FOUND)
             return
         engine.train(task, folder, options, print_line=console.print_line, progress=progress)
     if os.environ.get("LOCAL_RANK", "0") == "0":

@@ -12,8 +12,11 @@ import typer
 
 from seqloss import errors
 from seqloss.cli import console
+from seqloss.cli.exit_codes import REFUSED
 from seqloss.cli.messages import describe_error
 from seqloss.recipes import load_task
+
+EXAMPLES = "Examples: seqloss transcribe runs/pages new.png; seqloss transcribe runs/talks *.wav --json"
 
 
 def transcribe(
@@ -48,4 +51,4 @@ def transcribe(
             continue
         print(json.dumps(asdict(found), ensure_ascii=ascii_only) if as_json else str(found), flush=True)
     if failed:
-        raise typer.Exit(2)
+        raise typer.Exit(REFUSED)

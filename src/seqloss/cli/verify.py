@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from seqloss.cli import console
+from seqloss.cli.exit_codes import FOUND
 
 EXAMPLES = "Examples: seqloss verify mine.py:ctc; seqloss verify torch optax; seqloss verify torch --logits out.npz"
 
@@ -92,4 +93,4 @@ def verify(
             chosen, console.err, full=full, seed=seed, limit=limit, as_json=as_json, html=html, strict=strict
         )
     if names and not ok:
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND)

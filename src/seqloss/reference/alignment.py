@@ -22,9 +22,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqloss import contract
 from seqloss.reference.ctc import Row, infeasible_value, iterate_rows
@@ -59,10 +59,10 @@ class Alignment:
 
 
 def ctc_align(
-    logits: Any,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    logits: ArrayLike,
+    targets: ArrayLike,
+    logit_lengths: ArrayLike | None = None,
+    target_lengths: ArrayLike | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,

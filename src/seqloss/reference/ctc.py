@@ -39,9 +39,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqloss import contract
 from seqloss.reference.complement import emits_and_fails, fails_after
@@ -64,10 +64,10 @@ class Row:
 
 
 def ctc_loss_and_grad(
-    logits: Any,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    logits: ArrayLike,
+    targets: ArrayLike,
+    logit_lengths: ArrayLike | None = None,
+    target_lengths: ArrayLike | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,
@@ -123,10 +123,10 @@ def ctc_loss_and_grad(
 
 
 def ctc_posteriors(
-    logits: Any,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    logits: ArrayLike,
+    targets: ArrayLike,
+    logit_lengths: ArrayLike | None = None,
+    target_lengths: ArrayLike | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,

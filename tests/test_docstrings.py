@@ -99,13 +99,20 @@ def test_a_docstring_has_a_summary_and_an_example(name: str) -> None:
 def test_a_function_has_all_sections(name: str) -> None:
     found = CALLED[name]
     assert bool(found.section("Args")) == bool(found.parameters)
-    assert found.returns == "None" or found.section("Returns") or found.section("Yields")
+    assert bool(found.section("Returns") or found.section("Yields")) == (found.returns != "None")
     assert bool(found.section("Raises")) == (name not in RAISES_NOTHING)
 
 
 @pytest.mark.parametrize("name", CALLED)
 def test_args_names_every_parameter_of_the_signature_on_a_line_of_its_own(name: str) -> None:
     assert CALLED[name].entries("Args") == list(CALLED[name].parameters)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_sections_of_names_hold_nothing_else(name: str) -> None:
+    """Prose between the entries would not be shown in the API reference."""
+    lines = [line for title in ("Args", "Attributes", "Raises") for line in PUBLIC[name].section(title) or []]
+    assert [line for line in lines if re.match(r"    \S", line) and not re.match(r"    [*\w]+: \S", line)] == []
 
 
 @pytest.mark.parametrize("name", RESULTS)

@@ -43,6 +43,8 @@ class PairwiseKLHinge(RowLoss):
     so that the mean over the rows, Keras' default, is the mean over all pairs. Pairs are those within a batch: shuffle,
     and give each batch several rows of each label.
 
+    The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
+
     Args:
         reduction: Keras' reduction of the rows: "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", or
             "none" or None for one loss per row.
@@ -54,9 +56,6 @@ class PairwiseKLHinge(RowLoss):
         class_reduction: "sum" is the divergence; "mean" divides it by the number of classes.
         hinge: "hard" or "softplus", see above.
         validate: True checks, with from_logits=False, that each row holds probabilities. False skips this check.
-
-    Returns:
-        A `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 
     Raises:
         OptionError: an option has an unknown value, `margin` is negative or not finite, or `denominator` is not
@@ -148,6 +147,8 @@ class CosineTriplet(RowLoss):
 
     A vector of zeros has no direction: its cosine to any other is 0, and it gets no gradient.
 
+    The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
+
     Args:
         reduction: Keras' reduction of the rows: "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", or
             "none" or None for one loss per row.
@@ -158,9 +159,6 @@ class CosineTriplet(RowLoss):
         negatives: "semi-hard", the nearest of those that are further from the anchor than the positive, or the furthest
             of all where there is none; "hardest", the nearest. For random ones see `pick_triplets`.
         validate: True raises an error for a batch of rows without a triplet. False returns 0 for it.
-
-    Returns:
-        A `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 
     Raises:
         OptionError: an option has an unknown value, or `margin` is negative or not finite.

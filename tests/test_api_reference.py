@@ -22,7 +22,10 @@ PUBLIC = {found.path: found for found in public_names()}
 DIRECTIVE = re.compile(r"^::: (\S+)$", re.MULTILINE)
 """The site has the docstring of the name there."""
 
-ROW = re.compile(r"^\| \[`([\w.]+)`\]\(([^)]*)\) \| (.+) \| \[([^]]*)\]\(([^)]+)\) \|$", re.MULTILINE)
+MODULE = re.compile(r"^(?:.+, in|In) `(seqloss[\w.]*)`:$")
+"""Stands above a table."""
+
+ROW = re.compile(r"^\| \[`(\w+)`\]\(([^)]*)\) \| (.+) \| \[([^]]*)\]\(([^)]+)\) \|$")
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,13 @@ class Row:
 
 def rows() -> Iterator[Row]:
     for page in API:
-        for name, link, words, _, source in ROW.findall(read_page(page)):
-            yield Row(page, name, link, words, source)
+        module = ""
+        for line in read_page(page).splitlines():
+            if above := MODULE.match(line):
+                module = above[1]
+            elif row := ROW.match(line):
+                name, link, words, _, source = row.groups()
+                yield Row(page, f"{module}.{name}", link, words, source)
 
 
 ROWS = {row.name: row for row in rows()}

@@ -115,6 +115,13 @@ def test_sections_of_names_hold_nothing_else(name: str) -> None:
     assert [line for line in lines if re.match(r"    \S", line) and not re.match(r"    [*\w]+: \S", line)] == []
 
 
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_an_example_does_not_execute_is_a_sentence_or_indented(name: str) -> None:
+    """Else the API reference would show code as prose."""
+    paragraphs = "\n".join(PUBLIC[name].section("Example") or []).split("\n\n")
+    assert [text for text in paragraphs if not re.match(r"\s*>>> |     +\S|    [A-Z].*:$|\s*$", text)] == []
+
+
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_result_names_every_attribute_on_a_line_of_its_own(name: str) -> None:
     assert RESULTS[name].entries("Attributes") == RESULTS[name].fields

@@ -80,9 +80,9 @@ class CTC(keras.losses.Loss):
         >>> round(float(CTC(padding=-1)(y_true, y_pred)), 4)
         2.7424
 
-        model.compile(optimizer="adam", loss=CTC(padding=-1))
-        model.compile(optimizer="adam", loss=CTC(target_lengths="packed", logit_lengths="packed"))
-        model.fit(x, pack(labels, logit_lengths=frames))
+            model.compile(optimizer="adam", loss=CTC(padding=-1))
+            model.compile(optimizer="adam", loss=CTC(target_lengths="packed", logit_lengths="packed"))
+            model.fit(x, pack(labels, logit_lengths=frames))
 
     References:
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.

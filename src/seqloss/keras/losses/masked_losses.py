@@ -50,7 +50,7 @@ class MaskedCrossEntropy(StepLoss):
         >>> round(float(MaskedCrossEntropy()(y_true, np.zeros((2, 3, 4), "float32"))), 4)  # log 4
         1.3863
 
-        model.compile(optimizer="adam", loss=MaskedCrossEntropy(padding=0))
+            model.compile(optimizer="adam", loss=MaskedCrossEntropy(padding=0))
 
     References:
         C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna: Rethinking the Inception architecture for computer

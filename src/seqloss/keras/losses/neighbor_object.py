@@ -49,8 +49,8 @@ class SoftNearestNeighbor(RowLoss):
         >>> round(float(SoftNearestNeighbor()(np.array([0, 1, 0, 1]), y_pred)), 3)
         24.99
 
-        model.compile(optimizer="adam", loss=SoftNearestNeighbor(metric="cosine"))
-        model.fit(x, labels)
+            model.compile(optimizer="adam", loss=SoftNearestNeighbor(metric="cosine"))
+            model.fit(x, labels)
 
     References:
         N. Frosst, N. Papernot, G. Hinton: Analyzing and improving representations with the soft nearest neighbor loss.

@@ -68,8 +68,8 @@ class PairwiseKLHinge(RowLoss):
         >>> round(float(PairwiseKLHinge(margin=2.0)(np.array([7, 7, 1]), y_pred)), 4)
         0.6357
 
-        model.compile(optimizer="adam", loss=PairwiseKLHinge())
-        model.fit(x, labels)
+            model.compile(optimizer="adam", loss=PairwiseKLHinge())
+            model.fit(x, labels)
 
     References:
         Y.-C. Hsu, Z. Kira: Neural network-based clustering using pairwise constraints. arXiv:1511.06321, 2015.
@@ -170,8 +170,8 @@ class CosineTriplet(RowLoss):
         >>> round(float(CosineTriplet()(np.array([7, 7, 2, 1]), y_pred)), 4)
         0.25
 
-        model.compile(optimizer="adam", loss=CosineTriplet(negatives="hardest"))
-        model.fit(x, labels)
+            model.compile(optimizer="adam", loss=CosineTriplet(negatives="hardest"))
+            model.fit(x, labels)
 
     References:
         F. Schroff, D. Kalenichenko, J. Philbin: FaceNet. CVPR 2015.

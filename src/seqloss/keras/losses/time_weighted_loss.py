@@ -60,8 +60,8 @@ class TimeWeighted(StepLoss):
         >>> float(loss(y_true, y_pred))  # (1 + 2 + 3 + 1) / 4
         1.75
 
-        model.compile(optimizer="adam", loss=TimeWeighted("mse"))
-        model.compile(optimizer="adam", loss=TimeWeighted(MaskedCrossEntropy(padding=0), weight="linear"))
+            model.compile(optimizer="adam", loss=TimeWeighted("mse"))
+            model.compile(optimizer="adam", loss=TimeWeighted(MaskedCrossEntropy(padding=0), weight="linear"))
 
     References:
         A. Jain, A. Singh, H. S. Koppula, S. Soh, A. Saxena: Recurrent neural networks for driver activity anticipation

@@ -52,8 +52,8 @@ class ShapeError(SeqLossError):
         >>> from seqloss.numpy import ctc_loss
         >>> ctc_loss([[0.0, 1.0]], [[1]])  # doctest: +NORMALIZE_WHITESPACE
         Traceback (most recent call last):
-        seqloss.errors.ShapeError: logits: expected shape (batch, time, classes), found (1, 2). Add a batch axis with
-        logits[None].
+        seqloss.errors.ShapeError: logits: expected shape (batch, time, classes), found (1,
+        2). Add a batch axis with logits[None].
     """
 
 
@@ -65,8 +65,8 @@ class DTypeError(SeqLossError, TypeError):
         >>> from seqloss.numpy import ctc_loss
         >>> ctc_loss(np.zeros((1, 3, 2), np.int64), [[1]])  # doctest: +NORMALIZE_WHITESPACE
         Traceback (most recent call last):
-        seqloss.errors.DTypeError: logits: expected float16, bfloat16, float32 or float64, found int64; convert it
-        before the call.
+        seqloss.errors.DTypeError: logits: expected float16, bfloat16, float32 or float64,
+        found int64; convert it before the call.
     """
 
 
@@ -78,8 +78,8 @@ class LengthError(SeqLossError):
         >>> from seqloss.numpy import ctc_loss
         >>> ctc_loss(np.zeros((1, 3, 2)), [[1]], logit_lengths=[4])  # doctest: +NORMALIZE_WHITESPACE
         Traceback (most recent call last):
-        seqloss.errors.LengthError: logit_lengths[0]: found 4, expected 0 to 3 (the size of the time axis); count
-        frames after the network's subsampling, not samples or pixels.
+        seqloss.errors.LengthError: logit_lengths[0]: found 4, expected 0 to 3 (the size of
+        the time axis); count frames after the network's subsampling, not samples or pixels.
     """
 
 
@@ -91,8 +91,9 @@ class LabelError(SeqLossError):
         >>> from seqloss.numpy import ctc_loss
         >>> ctc_loss(np.zeros((1, 3, 2)), [[2]])  # doctest: +NORMALIZE_WHITESPACE
         Traceback (most recent call last):
-        seqloss.errors.LabelError: targets[0, 0]: found label 2, expected 0 to 1 without the blank 0; labels seem to
-        count from 1, or the network's last layer lacks a class for the blank.
+        seqloss.errors.LabelError: targets[0, 0]: found label 2, expected 0 to 1 without the
+        blank 0; labels seem to count from 1, or the network's last layer lacks a class for
+        the blank.
     """
 
 
@@ -104,9 +105,9 @@ class NormalizationError(SeqLossError):
         >>> from seqloss.numpy import ctc_loss
         >>> ctc_loss(np.zeros((1, 3, 2)), [[1]], normalize=False)  # doctest: +NORMALIZE_WHITESPACE
         Traceback (most recent call last):
-        seqloss.errors.NormalizationError: logits[0, 0]: with normalize=False the scores must be log-probabilities,
-        but this frame's probabilities add up to 2, expected at most 1.001; apply log_softmax once, or leave
-        normalize=True.
+        seqloss.errors.NormalizationError: logits[0, 0]: with normalize=False the scores
+        must be log-probabilities, but this frame's probabilities add up to 2, expected at
+        most 1.001; apply log_softmax once, or leave normalize=True.
     """
 
 
@@ -118,8 +119,9 @@ class InfeasibleError(SeqLossError):
         >>> from seqloss.numpy import ctc_loss
         >>> ctc_loss(np.zeros((1, 2, 2)), [[1, 1]], infeasible="raise")  # doctest: +NORMALIZE_WHITESPACE
         Traceback (most recent call last):
-        seqloss.errors.InfeasibleError: row 0: no path fits: 2 labels with 1 adjacent repeats need 3 frames, found 2;
-        subsample less in time, or drop the row; infeasible="zero" leaves such rows out of training.
+        seqloss.errors.InfeasibleError: row 0: no path fits: 2 labels with 1 adjacent
+        repeats need 3 frames, found 2; subsample less in time, or drop the row;
+        infeasible="zero" leaves such rows out of training.
     """
 
 
@@ -131,8 +133,8 @@ class OptionError(SeqLossError):
         >>> from seqloss.numpy import ctc_loss
         >>> ctc_loss(np.zeros((1, 3, 2)), [[1]], reduction="average")  # doctest: +NORMALIZE_WHITESPACE
         Traceback (most recent call last):
-        seqloss.errors.OptionError: reduction: found 'average', expected one of 'none', 'sum', 'mean', 'batch',
-        'labels'.
+        seqloss.errors.OptionError: reduction: found 'average', expected one of 'none',
+        'sum', 'mean', 'batch', 'labels'.
     """
 
 
@@ -146,8 +148,9 @@ class GradientError(SeqLossError, RuntimeError):
         >>> weight.grad = torch.eye(2).to_sparse()
         >>> SMORMS3([weight]).step()  # doctest: +NORMALIZE_WHITESPACE
         Traceback (most recent call last):
-        seqloss.errors.GradientError: parameter 0 of group 0, of shape (2, 2): found a sparse gradient, expected a
-        dense one; make the embedding with sparse=False, or use DenseSparseOptimizer(model, dense=SMORMS3).
+        seqloss.errors.GradientError: parameter 0 of group 0, of shape (2, 2): found a
+        sparse gradient, expected a dense one; make the embedding with sparse=False, or use
+        DenseSparseOptimizer(model, dense=SMORMS3).
     """
 
 

@@ -19,6 +19,8 @@
 `import seqloss` imports no framework. Import the frontend that you need.
 """
 
+__all__ = ["get_num_threads", "set_num_threads"]
+
 __version__ = "0.1.0"
 
 

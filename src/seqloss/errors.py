@@ -11,49 +11,171 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+__all__ = [
+    "BadRow",
+    "DTypeError",
+    "DataError",
+    "GradientError",
+    "InfeasibleError",
+    "LabelError",
+    "LengthError",
+    "NormalizationError",
+    "OptionError",
+    "OutOfMemoryError",
+    "RunError",
+    "SeqLossError",
+    "SeqLossWarning",
+    "ShapeError",
+    "StorageError",
+    "VerifyError",
+]
+
 
 class SeqLossError(ValueError):
-    """Base class of all exceptions of seqloss."""
+    """Base class of all exceptions of seqloss.
+
+    Example:
+        >>> from seqloss.errors import SeqLossError
+        >>> from seqloss.numpy import ctc_loss
+        >>> try:
+        ...     ctc_loss([[0.0, 1.0]], [[1]])
+        ... except SeqLossError as error:  # or ValueError
+        ...     print(type(error).__name__)
+        ShapeError
+    """
 
 
 class ShapeError(SeqLossError):
-    """An argument has the wrong rank or size."""
+    """An argument has the wrong rank or size.
+
+    Example:
+        >>> from seqloss.numpy import ctc_loss
+        >>> ctc_loss([[0.0, 1.0]], [[1]])  # doctest: +NORMALIZE_WHITESPACE
+        Traceback (most recent call last):
+        seqloss.errors.ShapeError: logits: expected shape (batch, time, classes), found (1,
+        2). Add a batch axis with logits[None].
+    """
 
 
 class DTypeError(SeqLossError, TypeError):
-    """An argument has an unsupported element type; also a TypeError."""
+    """An argument has an unsupported element type; also a TypeError.
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.numpy import ctc_loss
+        >>> ctc_loss(np.zeros((1, 3, 2), np.int64), [[1]])  # doctest: +NORMALIZE_WHITESPACE
+        Traceback (most recent call last):
+        seqloss.errors.DTypeError: logits: expected float16, bfloat16, float32 or float64,
+        found int64; convert it before the call.
+    """
 
 
 class LengthError(SeqLossError):
-    """A length is negative or larger than its axis."""
+    """A length is negative or larger than its axis.
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.numpy import ctc_loss
+        >>> ctc_loss(np.zeros((1, 3, 2)), [[1]], logit_lengths=[4])  # doctest: +NORMALIZE_WHITESPACE
+        Traceback (most recent call last):
+        seqloss.errors.LengthError: logit_lengths[0]: found 4, expected 0 to 3 (the size of
+        the time axis); count frames after the network's subsampling, not samples or pixels.
+    """
 
 
 class LabelError(SeqLossError):
-    """A label is not a class or is the blank, or the blank is not a class."""
+    """A label is not a class or is the blank, or the blank is not a class.
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.numpy import ctc_loss
+        >>> ctc_loss(np.zeros((1, 3, 2)), [[2]])  # doctest: +NORMALIZE_WHITESPACE
+        Traceback (most recent call last):
+        seqloss.errors.LabelError: targets[0, 0]: found label 2, expected 0 to 1 without the
+        blank 0; labels seem to count from 1, or the network's last layer lacks a class for
+        the blank.
+    """
 
 
 class NormalizationError(SeqLossError):
-    """With `normalize=False`, the logits are not log-probabilities."""
+    """With `normalize=False`, the logits are not log-probabilities.
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.numpy import ctc_loss
+        >>> ctc_loss(np.zeros((1, 3, 2)), [[1]], normalize=False)  # doctest: +NORMALIZE_WHITESPACE
+        Traceback (most recent call last):
+        seqloss.errors.NormalizationError: logits[0, 0]: with normalize=False the scores
+        must be log-probabilities, but this frame's probabilities add up to 2, expected at
+        most 1.001; apply log_softmax once, or leave normalize=True.
+    """
 
 
 class InfeasibleError(SeqLossError):
-    """With `infeasible="raise"`, a row has no path of positive probability."""
+    """With `infeasible="raise"`, a row has no path of positive probability.
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.numpy import ctc_loss
+        >>> ctc_loss(np.zeros((1, 2, 2)), [[1, 1]], infeasible="raise")  # doctest: +NORMALIZE_WHITESPACE
+        Traceback (most recent call last):
+        seqloss.errors.InfeasibleError: row 0: no path fits: 2 labels with 1 adjacent
+        repeats need 3 frames, found 2; subsample less in time, or drop the row;
+        infeasible="zero" leaves such rows out of training.
+    """
 
 
 class OptionError(SeqLossError):
-    """An option has an unknown value, or two options exclude each other."""
+    """An option has an unknown value, or two options exclude each other.
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.numpy import ctc_loss
+        >>> ctc_loss(np.zeros((1, 3, 2)), [[1]], reduction="average")  # doctest: +NORMALIZE_WHITESPACE
+        Traceback (most recent call last):
+        seqloss.errors.OptionError: reduction: found 'average', expected one of 'none',
+        'sum', 'mean', 'batch', 'labels'.
+    """
 
 
 class GradientError(SeqLossError, RuntimeError):
-    """A gradient has a layout that the optimiser does not take; also a RuntimeError, as PyTorch's optimisers raise."""
+    """A gradient has a layout that the optimiser does not take; also a RuntimeError, as PyTorch's optimisers raise.
+
+    Example:
+        >>> import torch
+        >>> from seqloss.torch.optim import SMORMS3
+        >>> weight = torch.nn.Parameter(torch.zeros(2, 2))
+        >>> weight.grad = torch.eye(2).to_sparse()
+        >>> SMORMS3([weight]).step()  # doctest: +NORMALIZE_WHITESPACE
+        Traceback (most recent call last):
+        seqloss.errors.GradientError: parameter 0 of group 0, of shape (2, 2): found a
+        sparse gradient, expected a dense one; make the embedding with sparse=False, or use
+        DenseSparseOptimizer(model, dense=SMORMS3).
+    """
 
 
 class OutOfMemoryError(SeqLossError, MemoryError):
-    """There is not enough memory for a result that needs much of it; also a MemoryError."""
+    """There is not enough memory for a result that needs much of it; also a MemoryError.
+
+    Example:
+        >>> from seqloss.errors import OutOfMemoryError
+        >>> issubclass(OutOfMemoryError, MemoryError)
+        True
+    """
 
 
 class SeqLossWarning(UserWarning):
-    """Something works, but not in the way that one expects, for example more slowly."""
+    """Something works, but not in the way that one expects, for example more slowly.
+
+    Example:
+        >>> import warnings
+        >>> from seqloss.errors import SeqLossWarning
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("error", SeqLossWarning)  # such a warning stops the program; others do not
+        ...     warnings.warn("slower than usual", SeqLossWarning)
+        Traceback (most recent call last):
+        seqloss.errors.SeqLossWarning: slower than usual
+    """
 
 
 def callers_level() -> int:
@@ -76,6 +198,11 @@ class BadRow:
         row: number of the row in the file, or None for the whole file.
         reason: why it cannot be used.
         short: (image width, frames needed) if the text needs more frames than the image gives.
+
+    Example:
+        >>> from seqloss.errors import BadRow
+        >>> BadRow("labels.csv", 3, "c.png: the text is empty").row
+        3
     """
 
     file: str
@@ -85,7 +212,24 @@ class BadRow:
 
 
 class DataError(SeqLossError):
-    """A dataset has rows that cannot be used: `rows` lists them all, `note` says what they have in common."""
+    """A dataset has rows that cannot be used: `rows` lists them all, `note` says what they have in common.
+
+    Args:
+        message: which rows, why, and what to do.
+        rows: all of them; empty if the message is about something else.
+        note: what the rows have in common.
+
+    Example:
+        >>> from seqloss.data import cut_windows
+        >>> from seqloss.errors import DataError
+        >>> try:
+        ...     cut_windows([1.0, float("nan"), 3.0], 2)
+        ... except DataError as error:
+        ...     print(error)
+        ...     print(error.rows[0].row)
+        table, row 1, column 0: found nan, expected a finite number; fill the gaps, or cut there.
+        1
+    """
 
     def __init__(self, message: str, rows: Sequence[BadRow] = (), note: str = "") -> None:
         super().__init__(message)
@@ -93,11 +237,31 @@ class DataError(SeqLossError):
 
 
 class RunError(SeqLossError):
-    """The folder of a run is missing, incomplete or of another configuration."""
+    """The folder of a run is missing, incomplete or of another configuration.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from seqloss.recipes import load_task
+        >>> load_task(Path("no-run"))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        seqloss.errors.RunError: no-run: contains no run; train one with: seqloss train ...
+    """
 
 
 class StorageError(RunError, OSError):
-    """A file of a run cannot be written, for example because the disk is full; also an OSError, with its `errno`."""
+    """A file of a run cannot be written, for example because the disk is full; also an OSError, with its `errno`.
+
+    Args:
+        message: what could not be written, and what to do.
+        number: the `errno` of the system's error, or None.
+
+    Example:
+        >>> import errno
+        >>> from seqloss.errors import StorageError
+        >>> error = StorageError("runs/ocr: cannot be written", errno.ENOSPC)
+        >>> isinstance(error, OSError), error.errno == errno.ENOSPC
+        (True, True)
+    """
 
     def __init__(self, message: str, number: int | None = None) -> None:
         super().__init__(message)
@@ -108,7 +272,14 @@ class StorageError(RunError, OSError):
 
 
 class VerifyError(SeqLossError):
-    """The implementation to verify cannot be loaded or was not found."""
+    """The implementation to verify cannot be loaded or was not found.
+
+    Example:
+        >>> from seqloss.verify import verify
+        >>> verify("no_such_file.py:ctc")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        seqloss.errors.VerifyError: ...
+    """
 
 
 def wrong_dtype(name: str, found: object, expected: str, advice: str = "convert it before the call") -> DTypeError:

@@ -23,7 +23,7 @@
 `seqloss.data.checks`          `check_rows`: checks all rows before training, reports all problems at once
 `seqloss.data.skipped`         `write_skipped`: the skipped rows as a CSV file, safe for spreadsheets
 `seqloss.data.atomic_write`    `write_atomically`: a file has its old content or all of the new one
-`seqloss.data.words`           the embedded words and their splits
+`seqloss.data.words`           `split_words`: the embedded words of a split
 `seqloss.data.fonts`           the fonts of synthetic words
 `seqloss.data.synthetic`       `SyntheticWords`, `render_word`: images of words, rendered on the fly
 =============================  ============================================================================
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from seqloss.data.checks import Item, check_rows, make_rows_error
     from seqloss.data.feature_files import inspect_features, read_features
     from seqloss.data.images import inspect_image, read_line
+    from seqloss.data.reading_order import ReadingOrder
     from seqloss.data.rows import Row, Rows, read_rows
     from seqloss.data.skipped import write_skipped
     from seqloss.data.sounds import SoundCache, SoundInfo, inspect_sound, read_sound, sound_blocks
@@ -48,9 +49,11 @@ if TYPE_CHECKING:
     from seqloss.data.synthetic import SyntheticWords, render_word
     from seqloss.data.vocabulary import Vocabulary
     from seqloss.data.windows import cut_windows
+    from seqloss.data.words import split_words
 
 __all__ = [
     "Item",
+    "ReadingOrder",
     "Row",
     "Rows",
     "SoundCache",
@@ -72,6 +75,7 @@ __all__ = [
     "render_word",
     "sound_blocks",
     "split_rows",
+    "split_words",
     "write_skipped",
 ]
 
@@ -79,6 +83,7 @@ _HOMES = {
     "checks": ("Item", "check_rows", "make_rows_error"),
     "feature_files": ("inspect_features", "read_features"),
     "images": ("inspect_image", "read_line"),
+    "reading_order": ("ReadingOrder",),
     "rows": ("Row", "Rows", "read_rows"),
     "synthetic": ("SyntheticWords", "render_word"),
     "sounds": ("SoundCache", "SoundInfo", "inspect_sound", "read_sound", "sound_blocks"),
@@ -87,6 +92,7 @@ _HOMES = {
     "splits": ("Splits", "split_rows"),
     "vocabulary": ("Vocabulary",),
     "windows": ("cut_windows",),
+    "words": ("split_words",),
 }
 
 

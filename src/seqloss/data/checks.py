@@ -28,6 +28,13 @@ class Item:
         width: of the scaled image, in pixels.
         frames: of the network for this image.
         target: the text in the order in which the image shows it, from left to right.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from seqloss.data import Item, Row
+        >>> row = Row("labels.csv", 2, Path("a.png"), "ab", None, "a.png")
+        >>> Item(row, width=64, frames=16, target="ab").row.text
+        'ab'
     """
 
     row: Row
@@ -65,8 +72,20 @@ def check_rows(
         the valid rows in order, and all invalid ones with their reasons, those of `bad` included.
 
     Example:
-        >>> check_rows([], vocabulary=None, frames=lambda width: width // 4, height=32)
-        ([], [])
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from seqloss.data import Row, check_rows
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     paths = [Path(folder) / name for name in ("a.png", "b.png")]
+        ...     Image.effect_noise((64, 32), 50).save(paths[0])
+        ...     paths[1].touch()
+        ...     rows = [Row("labels.csv", n, path, "ab", None, path.name) for n, path in enumerate(paths, 2)]
+        ...     items, bad = check_rows(rows, vocabulary=None, frames=lambda width: width // 4, height=32)
+        >>> [(item.row.name, item.frames) for item in items]
+        [('a.png', 16)]
+        >>> bad[0].reason
+        'b.png: not an image that can be read, or one without pixels; expected PNG, JPEG, BMP, GIF, TIFF, WEBP, PPM'
     """
 
     def check(row: Row) -> Item | BadRow:
@@ -149,6 +168,13 @@ def make_rows_error(bad: Sequence[BadRow], note: str = "", *, skippable: bool = 
 
     Returns:
         a `DataError` with all rows; its message lists the first 20.
+
+    Example:
+        >>> from seqloss.data import make_rows_error
+        >>> from seqloss.errors import BadRow
+        >>> print(make_rows_error([BadRow("labels.csv", 3, "c.png: the text is empty")]))
+        1 row cannot be used; fix or remove them, or skip them with --skip-bad:
+          labels.csv, line 3: c.png: the text is empty
     """
     lines = [f"  {row.file}{f', line {row.row}' if row.row else ''}: {row.reason}" for row in bad[:SHOWN]]
     if len(bad) > SHOWN:

@@ -31,6 +31,16 @@ def inspect_features(path: Path, width: int | None = None) -> tuple[int, int]:
 
     Raises:
         DataError: it cannot be used; the message says why.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from seqloss.data import inspect_features
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(Path(folder) / "a.npy", np.random.default_rng(0).normal(size=(120, 40)))
+        ...     inspect_features(Path(folder) / "a.npy")
+        (120, 40)
     """
     frames, features = read_features(path, width).shape
     return frames, features
@@ -48,6 +58,17 @@ def read_features(path: Path, width: int | None = None) -> np.ndarray:
 
     Raises:
         DataError: it cannot be used; the message says why.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from seqloss.data import read_features
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(Path(folder) / "a.npy", np.random.default_rng(0).normal(size=(120, 40)))
+        ...     features = read_features(Path(folder) / "a.npy", width=40)
+        >>> features.shape, features.dtype.name
+        ((120, 40), 'float32')
     """
     require_file(path, "a file of features")
     readers = {".npy": read_npy, ".mfc": read_sphinx}

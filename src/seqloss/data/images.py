@@ -45,6 +45,16 @@ def inspect_image(path: Path, rotate: int = 0) -> tuple[int, int]:
 
     Raises:
         DataError: it cannot be read, or there is nothing to read in it; the message says why.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from seqloss.data import inspect_image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.effect_noise((90, 30), 50).save(Path(folder) / "a.png")
+        ...     inspect_image(Path(folder) / "a.png", rotate=90)
+        (30, 90)
     """
     return read_grey(path, rotate).size
 
@@ -62,6 +72,17 @@ def read_line(path: Path, height: int, rotate: int = 0) -> np.ndarray:
 
     Raises:
         DataError: it cannot be read, or there is nothing to read in it; the message says why.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from seqloss.data import read_line
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.effect_noise((90, 30), 50).save(Path(folder) / "a.png")
+        ...     line = read_line(Path(folder) / "a.png", height=32)
+        >>> line.shape, line.dtype.name
+        ((32, 96), 'uint8')
     """
     image = read_grey(path, rotate)
     width = scaled_width(*image.size, height)

@@ -24,7 +24,7 @@ from seqloss.data.rows import Row
 class ReadingOrder:
     """How texts become the order of their pictures.
 
-    Args:
+    Attributes:
         direction: the base direction of every text, "ltr" or "rtl"; "auto" for that of its first letter with a
             direction, as in HTML; "visual" for texts that are stored in the order of the picture already.
         base: the base direction of most texts, which decides between the texts that one picture may stand for.

@@ -31,6 +31,12 @@ class Row:
         text: as it is written; `clean_rows` strips and normalises it.
         split: the split, or None.
         name: the path below the folder of images, with forward slashes.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from seqloss.data import Row
+        >>> Row("labels.csv", 2, Path("images/a.png"), "one", "train", "a.png").split
+        'train'
     """
 
     file: str
@@ -42,7 +48,21 @@ class Row:
 
 
 class Rows(NamedTuple):
-    """The valid rows of a data set, the invalid ones, and lines that say how it was read."""
+    """The valid rows of a data set, the invalid ones, and how it was read.
+
+    Attributes:
+        rows: the valid rows.
+        bad: the invalid rows, each with its reason.
+        lines: how the data set was read, to be printed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from seqloss.data import Row, Rows
+        >>> found = Rows([Row("labels.csv", 2, Path("a.png"), "one", None, "a.png")], [], ["texts: labels.csv"])
+        >>> rows, bad, lines = found
+        >>> rows[0].text, bad
+        ('one', [])
+    """
 
     rows: list[Row]
     bad: list[BadRow]
@@ -79,6 +99,7 @@ def read_rows(
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for name in ("1.png", "2.png"):
         ...         (Path(folder) / name).touch()

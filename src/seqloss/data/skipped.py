@@ -20,6 +20,21 @@ def write_skipped(path: Path, bad: Sequence[BadRow]) -> None:
     Args:
         path: of the CSV file.
         bad: the skipped rows.
+
+    Raises:
+        OSError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from seqloss.data import write_skipped
+        >>> from seqloss.errors import BadRow
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_skipped(Path(folder) / "skipped.csv", [BadRow("labels.csv", 3, "c.png: the text is empty")])
+        ...     print((Path(folder) / "skipped.csv").read_text())
+        "file","row","reason"
+        "labels.csv","3","c.png: the text is empty"
+        <BLANKLINE>
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)

@@ -53,12 +53,15 @@ class Masks:
 class SpecAugment:
     """How many stripes are masked, and how wide they may be.
 
-    Args:
+    Attributes:
         frequency_masks: number of stripes of frequency.
         frequency_width: of the widest, in features; None for the paper's share of 27 of 80.
         time_masks: number of stripes of time.
         time_width: of the widest, in frames.
         time_share: of the frames, that all stripes of time together may mask.
+
+    Raises:
+        OptionError: a number or width is negative, or `time_share` is outside of 0 to 1.
 
     Example:
         >>> masks = SpecAugment().draw(200, 80, np.random.default_rng([0, 1, 2]))

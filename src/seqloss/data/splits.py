@@ -26,6 +26,13 @@ class Splits:
         train: training rows.
         validation: validation rows.
         test: test rows.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from seqloss.data import Row, Splits
+        >>> splits = Splits(train=[Row("labels.csv", 2, Path("a.png"), "one", "train", "a.png")])
+        >>> len(splits.train), len(splits.validation), len(splits.test)
+        (1, 0, 0)
     """
 
     train: list[Row] = field(default_factory=list)
@@ -46,6 +53,7 @@ def split_rows(rows: Sequence[Row]) -> tuple[Splits, list[BadRow]]:
         DataError: there are no training rows.
 
     Example:
+        >>> from pathlib import Path
         >>> rows = [Row("m.csv", n, Path(f"{n}.png"), "abc", None, f"{n}.png") for n in range(20)]
         >>> splits, bad = split_rows(rows)
         >>> len(splits.train), len(splits.validation), len(splits.test), bad

@@ -31,6 +31,10 @@ class SyntheticWords:
         seed: of the random images.
         height: of the images, in pixels.
 
+    Raises:
+        OptionError: there is no split of that name.
+        IndexError: `item` gets an index past the size.
+
     Example:
         >>> image, text = SyntheticWords("test", size=500, seed=0, height=32).item(epoch=0, index=0)
         >>> image.shape[0], image.dtype.name, text in split_words("test")
@@ -71,6 +75,13 @@ def render_word(text: str, rng: np.random.Generator, height: int = 32) -> np.nda
 
     Returns:
         uint8 (height, width).
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.data import render_word
+        >>> image = render_word("law", np.random.default_rng(0), height=48)
+        >>> image.shape[0], image.dtype.name
+        (48, 'uint8')
     """
     ink = fit_ink(rotate_ink(draw_ink(text, rng, height), rng, height), height - 2 * EDGE)
     cover = place_ink(ink, text, rng, height)  # (height, width), 0 paper to 1 ink

@@ -27,7 +27,22 @@ def load_words() -> tuple[str, ...]:
 
 @cache
 def split_words(split: Split) -> tuple[str, ...]:
-    """The words of one split, in the order of their hashes."""
+    """The words of one split, in the order of their hashes.
+
+    Args:
+        split: "train", "validation" or "test".
+
+    Returns:
+        The words of the split, each in this split only.
+
+    Raises:
+        OptionError: there is no split of that name.
+
+    Example:
+        >>> from seqloss.data import split_words
+        >>> [len(split_words(split)) for split in ("validation", "test")]
+        [150, 500]
+    """
     if split not in SPLITS:
         raise unknown_option("split", split, SPLITS)
     order = sorted(load_words(), key=lambda word: hashlib.sha256(f"seqloss {word}".encode()).digest())

@@ -32,6 +32,11 @@ class Finding:
         cause: in words.
         fix: what to do.
         code: at most ten lines of Python that show it.
+
+    Example:
+        >>> from seqloss.doctor import Finding
+        >>> print(Finding("no-gradient", "error", {"layer": "encoder.0"}, "a layer gets none", "remove detach()"))
+        error: no-gradient: a layer gets none (layer encoder.0). remove detach()
     """
 
     name: str
@@ -81,6 +86,14 @@ class Findings(Sequence[Finding]):
         found: the findings, errors first; those of a training that was watched in the order of its steps.
         checked: names of the laws that were checked.
         not_checked: law -> why it could not be checked.
+
+    Example:
+        >>> from seqloss.doctor import Finding, Findings
+        >>> found = Findings((Finding("no-gradient", "error", {}, "a layer gets no gradient", "remove detach()"),))
+        >>> bool(found), found.names, found.exit_code
+        (True, ['no-gradient'], 1)
+        >>> Findings.from_json(found.to_json()) == found
+        True
     """
 
     found: tuple[Finding, ...] = ()

@@ -36,6 +36,9 @@ class WatchCallback(TrainerCallback):
             `model(**inputs).loss`.
         on_finding: called with each finding at once.
 
+    Raises:
+        OptionError: when the training begins, the optimiser holds no weight.
+
     Example:
         >>> from seqloss.doctor.huggingface import WatchCallback
         >>> WatchCallback(blank=0).findings.names

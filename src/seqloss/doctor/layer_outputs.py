@@ -88,8 +88,8 @@ def layers(model: torch.nn.Module) -> Iterator[LayerOutputs]:
           layer. The second call of a layer is "name#2". Of a tuple, such as the result of LSTM, the first tensor is
           "name", the next are "name.1", "name.2"; of a mapping, "name.key".
         * what you pass, for example `seen(loss=loss)`.
-        * "gradient.<parameter>": the gradient that `backward` added inside the block; 0 for a parameter that it did not
-          reach. Without a `backward` there are no gradients.
+        * `"gradient.<parameter>"`: the gradient that `backward` added inside the block; 0 for a parameter that it did
+          not reach. Without a `backward` there are no gradients.
 
     Raises:
         DTypeError: the model is not a torch.nn.Module.

@@ -13,6 +13,20 @@ from seqloss import contract
 from seqloss.data.vocabulary import frames_needed
 from seqloss.torch.arrays import log_softmax_rounding
 
+__all__ = [
+    "count_infeasible",
+    "describe_classes",
+    "describe_feasibility",
+    "describe_first_loss",
+    "describe_input_ablation",
+    "describe_overfit",
+    "describe_scores",
+    "describe_unseen",
+    "mean_uniform_ctc_loss",
+    "overfit_batch",
+    "uniform_ctc_loss",
+]
+
 NEAR = 0.5
 """Normal relative distance of the first loss from its baseline: initial weights do not give uniform outputs."""
 
@@ -49,7 +63,24 @@ def uniform_ctc_loss(frames: int, labels: Sequence[int] | Sequence[str], classes
 
 
 def mean_uniform_ctc_loss(frames: Sequence[int], texts: Sequence[Sequence[str]], classes: int) -> float:
-    """Return the mean of `uniform_ctc_loss` per label over a batch; infeasible rows are left out."""
+    """Return the mean of `uniform_ctc_loss` per label over a batch; infeasible rows are left out.
+
+    Args:
+        frames: of each row.
+        texts: the targets.
+        classes: the blank included.
+
+    Returns:
+        The loss in nats per label.
+
+    Raises:
+        ValueError: there is another number of texts than of frames.
+
+    Example:
+        >>> from seqloss.doctor.sanity_checks import mean_uniform_ctc_loss
+        >>> round(mean_uniform_ctc_loss([2, 40], ["a", "abc"], 27), 4)
+        30.4258
+    """
     found = [(uniform_ctc_loss(t, text, classes), len(text)) for t, text in zip(frames, texts, strict=True)]
     kept = [(loss, count) for loss, count in found if loss < math.inf]
     return sum(loss for loss, _ in kept) / max(1, sum(count for _, count in kept))
@@ -63,6 +94,9 @@ def describe_classes(symbols: int, outputs: int, unit: str = "characters") -> st
         outputs: of the output layer.
         unit: what the symbols are called.
 
+    Returns:
+        A line.
+
     Example:
         >>> describe_classes(26, 26)
         'vocabulary: 26 characters + blank = 27 classes; output layer: 26 classes: MISMATCH, they must be equal'
@@ -73,6 +107,13 @@ def describe_classes(symbols: int, outputs: int, unit: str = "characters") -> st
 
 def describe_unseen(split: str, unseen: Sequence[Sequence[str]]) -> Iterator[str]:
     """Report the characters of held-out texts that do not occur in the training texts.
+
+    Args:
+        split: name of the split.
+        unseen: of each text, its characters that do not occur in training.
+
+    Returns:
+        A line, or none if all characters occur.
 
     Example:
         >>> list(describe_unseen("test", [[], ["Y"], ["Y", "="]]))
@@ -87,6 +128,15 @@ def describe_unseen(split: str, unseen: Sequence[Sequence[str]]) -> Iterator[str
 
 def describe_first_loss(found: float, baseline: float | None, unit: str, name: str = "uniform baseline") -> str:
     """Report the loss before the first step, with the loss of uniform outputs, or of whatever `name` says.
+
+    Args:
+        found: the loss before the first step.
+        baseline: the loss to expect; None if it is not known.
+        unit: of the loss.
+        name: of the baseline.
+
+    Returns:
+        A line, with a warning if the two are far apart.
 
     Example:
         >>> describe_first_loss(6.908, 6.873, "nats/char")
@@ -108,6 +158,9 @@ def describe_scores(scores: Tensor, lengths: Sequence[int]) -> Iterator[str]:
         scores: what the network gives to the loss, shape (batch, time, classes).
         lengths: number of frames in use of each row.
 
+    Returns:
+        A line, or none if no row holds probabilities.
+
     Example:
         >>> import torch
         >>> list(describe_scores(torch.tensor([[[0.9, 0.1], [0.2, 0.8]]]), [2]))
@@ -126,6 +179,15 @@ def describe_scores(scores: Tensor, lengths: Sequence[int]) -> Iterator[str]:
 
 def describe_input_ablation(found: float, blanked: float, unit: str, item: str) -> str:
     """Report the loss of held-out items, with their loss for blank input.
+
+    Args:
+        found: the loss of held-out items.
+        blanked: their loss with blank input.
+        unit: of the losses.
+        item: what an item is called.
+
+    Returns:
+        A line, with a warning if the two are almost equal.
 
     Example:
         >>> describe_input_ablation(0.707, 5.17, "nats/char", "image")
@@ -147,6 +209,9 @@ def describe_feasibility(rows: Sequence[tuple[int, int]], stride: int, steps: st
         stride: input steps per frame.
         steps: name of the input's steps, in the plural.
 
+    Returns:
+        A line.
+
     Example:
         >>> describe_feasibility([(40, 10), (40, 11)], 4)
         '1 of 2 targets need more frames than there are at 4 pixels/frame (at 3: 0, at 2: 0, at 1: 0)'
@@ -162,11 +227,19 @@ def describe_feasibility(rows: Sequence[tuple[int, int]], stride: int, steps: st
 
 
 def count_infeasible(rows: Sequence[tuple[int, int]], stride: int) -> int:
-    """How many targets need more frames than there are.
+    """Count the targets that need more frames than there are.
 
     Args:
         rows: (input length, frames needed) of each row.
         stride: input steps per frame.
+
+    Returns:
+        Their number.
+
+    Example:
+        >>> from seqloss.doctor.sanity_checks import count_infeasible
+        >>> count_infeasible([(40, 10), (40, 11)], stride=4)
+        1
     """
     return sum(-(-length // stride) < needed for length, needed in rows)
 
@@ -196,6 +269,19 @@ def overfit_batch(
 
     Returns:
         The number of steps, and the loss before the last of them.
+
+    Raises:
+        RuntimeError: the loss has no gradient.
+
+    Example:
+        >>> import torch
+        >>> from seqloss.doctor.sanity_checks import overfit_batch
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> batch, wanted = torch.eye(2), torch.tensor([[1.0], [2.0]])
+        >>> optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
+        >>> steps, loss = overfit_batch(layer, optimizer, lambda: (layer(batch) - wanted).square().mean(), goal=0.01)
+        >>> steps < 600, loss <= 0.01
+        (True, True)
     """
     module.train()
     for part in module.modules():
@@ -221,6 +307,18 @@ def describe_overfit(
     count: int, steps: int, loss: float, blanked: float | None, *, goal: float, unit: str, item: str
 ) -> str:
     """Report the result of an overfit test, with the loss of the same steps for blank input if that was tried.
+
+    Args:
+        count: number of items.
+        steps: taken.
+        loss: at the end.
+        blanked: the loss after the same steps with blank input; None if that was not tried.
+        goal: loss at which the items count as learnt.
+        unit: of the losses.
+        item: what an item is called.
+
+    Returns:
+        A line that begins with PASS or FAIL.
 
     Example:
         >>> describe_overfit(8, 20, 0.04, 3.0, goal=0.05, unit="nats/char", item="image")

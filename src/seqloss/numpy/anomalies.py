@@ -94,6 +94,12 @@ class Detection(NamedTuple):
         precision: share of anomalies among what was called one.
         recall: share of the anomalies that were called one.
         f_beta: of the two.
+
+    Example:
+        >>> from seqloss.numpy import measure_detection
+        >>> found = measure_detection([1.0, 5.0, 7.0], [False, True, True], 6.0)
+        >>> found.precision, found.recall
+        (1.0, 0.5)
     """
 
     precision: float

@@ -43,6 +43,13 @@ class Finding:
             probability). Of `check_probabilities`: "scores", "log-probabilities", "axis" (of another axis),
             "normalization" (another sum than 1) or "non-finite" (NaN or inf).
         cause: what was found, what was expected, and what to do next.
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.numpy import ctc_check
+        >>> found = ctc_check(np.zeros((2, 3, 4)), [[1, 2], [1, 9]]).findings[0]
+        >>> found.row, found.kind
+        (1, 'label')
     """
 
     row: int
@@ -57,6 +64,16 @@ class Report:
     Attributes:
         rows: number of rows in the batch.
         findings: at most one per row, ordered by row.
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.numpy import ctc_check
+        >>> report = ctc_check(np.zeros((2, 3, 4)), [[1, 2], [1, 9]])
+        >>> report.ok, report.counts
+        (False, {'label': 1})
+        >>> print(report)  # doctest: +ELLIPSIS
+        1 of 2 samples invalid: 1 out-of-range label
+        targets[1, 1]: found label 9, expected 0 to 3 without the blank 0; ...
     """
 
     rows: int

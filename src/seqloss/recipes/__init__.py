@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from seqloss.training.settings import TrainingSettings
     from seqloss.training.task import Task
 
+__all__ = ["load_task"]
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -119,10 +121,31 @@ def recipe_of(folder: Path, settings: Mapping[str, Any] | None) -> Recipe:
 
 
 def load_task(folder: Path) -> Task:
-    """The task of a run, with its settings and with what the run keeps, such as its vocabulary.
+    """Load the task of a run, with its settings and with what the run keeps, such as its vocabulary.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        A `seqloss.training.task.Task`, for `Predictor`, `write_report` or `train`.
 
     Raises:
         RunError: there is no run, or its recipe is unknown.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from seqloss.recipes import load_task
+        >>> from seqloss.recipes.autoencoder.settings import Settings
+        >>> from seqloss.recipes.autoencoder.task import AutoencoderTask
+        >>> from seqloss.training.engine import train
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table, run = Path(folder) / "log.csv", Path(folder) / "run"
+        ...     _ = table.write_text("a,b\\n" + "".join(f"{n % 7},{n % 5}\\n" for n in range(900)))
+        ...     found = train(AutoencoderTask(Settings(data=str(table), epochs=1)), run, print_line=lambda line: None)
+        ...     task = load_task(run)
+        >>> task.name, task.settings.epochs
+        ('autoencoder', 1)
     """
     from seqloss.training.run import Run
 

@@ -22,9 +22,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqloss import contract
 from seqloss.reference.ctc import Row, infeasible_value, iterate_rows
@@ -43,6 +43,12 @@ class Alignment:
         last: (batch, labels) int64, each label's last frame.
         scores: (batch, labels), log probability of each label's frames, nats.
         total: (batch,), log probability of the path; -inf without one, NaN in a non-finite row.
+
+    Example:
+        >>> import numpy as np
+        >>> best = ctc_align(np.zeros((1, 4, 3)), [[1, 2]])
+        >>> best.classes.tolist(), float(best.total[0].round(4))
+        ([[1, 2, 0, 0]], -4.3944)
     """
 
     classes: np.ndarray
@@ -53,10 +59,10 @@ class Alignment:
 
 
 def ctc_align(
-    logits: Any,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    logits: ArrayLike,
+    targets: ArrayLike,
+    logit_lengths: ArrayLike | None = None,
+    target_lengths: ArrayLike | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,
@@ -68,19 +74,25 @@ def ctc_align(
     then each label's span shortest.
 
     Args:
-        logits: as for `ctc_loss_and_grad`.
-        targets: as for `ctc_loss_and_grad`.
-        logit_lengths: as for `ctc_loss_and_grad`.
-        target_lengths: as for `ctc_loss_and_grad`.
-        blank: as for `ctc_loss_and_grad`.
-        normalize: as for `ctc_loss_and_grad`.
+        logits: (batch, time, classes) floats: scores before softmax, or log-probabilities with `normalize=False`.
+        targets: (batch, labels) integers, or concatenated labels.
+        logit_lengths: (batch,) frames in use; None for all.
+        target_lengths: (batch,) labels in use; None for all.
+        blank: class of the blank; negative counts from the end.
+        normalize: apply softmax.
         infeasible: for rows that no path fits: "inf" (total -inf), "zero" (total 0) or "raise".
 
     Returns:
         the `Alignment`.
 
     Raises:
-        as `ctc_loss_and_grad`.
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LengthError: a length is negative or larger than its axis.
+        LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
+        OptionError: `infeasible` is unknown.
+        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
+        InfeasibleError: with infeasible="raise", a row has no path of positive probability.
 
     Example:
         >>> best = ctc_align(np.zeros((1, 4, 3)), [[1, 2]])

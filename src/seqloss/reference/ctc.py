@@ -39,9 +39,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqloss import contract
 from seqloss.reference.complement import emits_and_fails, fails_after
@@ -64,10 +64,10 @@ class Row:
 
 
 def ctc_loss_and_grad(
-    logits: Any,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    logits: ArrayLike,
+    targets: ArrayLike,
+    logit_lengths: ArrayLike | None = None,
+    target_lengths: ArrayLike | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,
@@ -90,9 +90,13 @@ def ctc_loss_and_grad(
         loss (batch,) in nats and its gradient (batch, time, classes) with respect to the logits, float64.
 
     Raises:
-        ShapeError, DTypeError, LengthError, LabelError, OptionError: as the contract says.
-        NormalizationError: `normalize=False`, and the probabilities of one frame add up to over 1.001.
-        InfeasibleError: a row that no path fits, with `infeasible="raise"`.
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LengthError: a length is negative or larger than its axis.
+        LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
+        OptionError: `infeasible` is unknown.
+        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
+        InfeasibleError: with infeasible="raise", a row has no path of positive probability.
 
     Example:
         Of the four paths of two frames and two classes, three collapse to [1]:
@@ -119,10 +123,10 @@ def ctc_loss_and_grad(
 
 
 def ctc_posteriors(
-    logits: Any,
-    targets: Any,
-    logit_lengths: Any = None,
-    target_lengths: Any = None,
+    logits: ArrayLike,
+    targets: ArrayLike,
+    logit_lengths: ArrayLike | None = None,
+    target_lengths: ArrayLike | None = None,
     *,
     blank: int = 0,
     normalize: bool = True,
@@ -131,19 +135,25 @@ def ctc_posteriors(
     """Posteriors: the probability of class k in frame t, given the target (γ).
 
     Args:
-        logits: as for `ctc_loss_and_grad`.
-        targets: as for `ctc_loss_and_grad`.
-        logit_lengths: as for `ctc_loss_and_grad`.
-        target_lengths: as for `ctc_loss_and_grad`.
-        blank: as for `ctc_loss_and_grad`.
-        normalize: as for `ctc_loss_and_grad`.
+        logits: (batch, time, classes) floats: scores before softmax, or log-probabilities with `normalize=False`.
+        targets: (batch, labels) integers, or concatenated labels.
+        logit_lengths: (batch,) frames in use; None for all.
+        target_lengths: (batch,) labels in use; None for all.
+        blank: class of the blank; negative counts from the end.
+        normalize: apply softmax.
         infeasible: "raise" for an error; otherwise rows that no path fits are 0.
 
     Returns:
         (batch, time, classes) float64. Each frame in use sums to 1, or is NaN in a non-finite row; padding is 0.
 
     Raises:
-        as `ctc_loss_and_grad`.
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LengthError: a length is negative or larger than its axis.
+        LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
+        OptionError: `infeasible` is unknown.
+        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
+        InfeasibleError: with infeasible="raise", a row has no path of positive probability.
 
     Example:
         >>> ctc_posteriors(np.zeros((1, 2, 2)), [[1]]).round(3).tolist()

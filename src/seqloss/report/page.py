@@ -35,6 +35,23 @@ def write_report(task: Task, run: Run, file: Path | None = None) -> Path:
 
     Raises:
         RunError: the folder contains no run that has taken a step.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from seqloss.recipes import load_task
+        >>> from seqloss.report import write_report
+        >>> from seqloss.recipes.autoencoder.settings import Settings
+        >>> from seqloss.recipes.autoencoder.task import AutoencoderTask
+        >>> from seqloss.training.engine import train
+        >>> from seqloss.training.run import Run
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table, run = Path(folder) / "log.csv", Path(folder) / "run"
+        ...     _ = table.write_text("a,b\\n" + "".join(f"{n % 7},{n % 5}\\n" for n in range(900)))
+        ...     found = train(AutoencoderTask(Settings(data=str(table), epochs=1)), run, print_line=lambda line: None)
+        ...     page = write_report(load_task(run), Run(run))
+        ...     page.name, page.read_text()[:15]
+        ('report.html', '<!doctype html>')
     """
     target = file or run.folder / "report.html"
     write_atomically(target, render_page(read_record(task, run)))

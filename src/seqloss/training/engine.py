@@ -66,6 +66,19 @@ def train(
         DataError: there are invalid rows; its `rows` lists them all.
         RunError: the folder holds another run; a checkpoint cannot be read or written.
         OptionError: Lightning refuses accelerator, devices or precision.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from seqloss.recipes.autoencoder.settings import Settings
+        >>> from seqloss.recipes.autoencoder.task import AutoencoderTask
+        >>> from seqloss.training.engine import train
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table, run = Path(folder) / "log.csv", Path(folder) / "run"
+        ...     _ = table.write_text("a,b\\n" + "".join(f"{n % 7},{n % 5}\\n" for n in range(900)))
+        ...     found = train(AutoencoderTask(Settings(data=str(table), epochs=1)), run, print_line=lambda line: None)
+        >>> sorted(found)
+        ['epochs', 'test', 'validation']
     """
     options = options or RunOptions()
     silence_libraries()

@@ -39,6 +39,19 @@ def overfit(
 
     Raises:
         OptionError: there are fewer items.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from seqloss.recipes.autoencoder.settings import Settings
+        >>> from seqloss.recipes.autoencoder.task import AutoencoderTask
+        >>> from seqloss.training.engine import overfit
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder) / "log.csv"
+        ...     _ = table.write_text("a,b\\n" + "".join(f"{n % 7},{n % 5}\\n" for n in range(900)))
+        ...     task = AutoencoderTask(Settings(data=str(table)))
+        ...     overfit(task, 2, print_line=lambda line: None)
+        True
     """
     options = options or RunOptions()
     silence_libraries()

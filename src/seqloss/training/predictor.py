@@ -10,6 +10,8 @@ from seqloss.training.checkpoints import check_weights
 from seqloss.training.run import Run
 from seqloss.training.task import Batch, Outputs, Task
 
+__all__ = ["Predictor"]
+
 
 class Predictor:
     """A task's network with the weights of a run's best epoch, on the CPU.
@@ -20,6 +22,24 @@ class Predictor:
 
     Raises:
         RunError: the run has no finished epoch, or its weights are not those of this network.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from seqloss.recipes import load_task
+        >>> from seqloss.recipes.autoencoder.settings import Settings
+        >>> from seqloss.recipes.autoencoder.task import AutoencoderTask
+        >>> from seqloss.training.engine import train
+        >>> from seqloss.training.predictor import Predictor
+        >>> from seqloss.training.run import Run
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table, run = Path(folder) / "log.csv", Path(folder) / "run"
+        ...     _ = table.write_text("a,b\\n" + "".join(f"{n % 7},{n % 5}\\n" for n in range(900)))
+        ...     found = train(AutoencoderTask(Settings(data=str(table), epochs=1)), run, print_line=lambda line: None)
+        ...     predictor = Predictor(load_task(run), Run(run))
+        ...     prediction = predictor.predict(table)
+        >>> len(prediction.scores)  # one for each row of the table
+        900
     """
 
     def __init__(self, task: Task, run: Run) -> None:

@@ -28,6 +28,8 @@ from seqloss.data.atomic_write import write_atomically
 from seqloss.errors import RunError, StorageError
 from seqloss.training.checkpoints import load_checkpoint
 
+__all__ = ["Run"]
+
 try:
     import fcntl
 except ImportError:  # Windows: a second process is not kept out
@@ -44,6 +46,20 @@ class Run:
 
     Args:
         folder: of the run; it need not exist yet.
+
+    Raises:
+        RunError: `begin` finds another run, other files, or a run that is being trained.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from seqloss.training.run import Run
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = Run(Path(folder) / "run")
+        ...     with run.begin({"recipe": "ocr", "seed": 0}):
+        ...         run.write_json("result", {"epochs": 1})
+        ...     run.read_json("settings"), run.read_json("result")
+        ({'recipe': 'ocr', 'seed': 0}, {'epochs': 1})
     """
 
     def __init__(self, folder: Path) -> None:

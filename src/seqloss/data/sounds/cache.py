@@ -53,6 +53,9 @@ class SoundCache:
         rate: in Hz.
         folder: of the entries; None to keep nothing.
 
+    Raises:
+        DataError: `read` or `inspect` gets a sound that cannot be used.
+
     Example:
         >>> SoundCache(16_000, None).describe_size()
         'no resampled sounds are kept'

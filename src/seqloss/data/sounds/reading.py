@@ -44,6 +44,12 @@ class SoundInfo:
         rate: in Hz.
         channels: which are averaged if there are several.
         frames: samples per channel.
+
+    Example:
+        >>> from seqloss.data import SoundInfo
+        >>> info = SoundInfo(rate=44_100, channels=2, frames=88_200)
+        >>> info.seconds, info.samples_at(16_000)
+        (2.0, 32000)
     """
 
     rate: int
@@ -66,8 +72,23 @@ def inspect_sound(path: Path) -> SoundInfo:
     Args:
         path: of the sound.
 
+    Returns:
+        The sound's rate, channels and length, a `SoundInfo`.
+
     Raises:
         DataError: it cannot be used; the message says why.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import soundfile
+        >>> from pathlib import Path
+        >>> from seqloss.data import inspect_sound
+        >>> wave = 0.5 * np.sin(np.arange(8000) / 5)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     soundfile.write(Path(folder) / "a.wav", wave, 8000)
+        ...     inspect_sound(Path(folder) / "a.wav")
+        SoundInfo(rate=8000, channels=1, frames=8000)
     """
     stream = SoundStream(path)
     for _ in stream:
@@ -87,6 +108,19 @@ def read_sound(path: Path, rate: int = 16_000) -> np.ndarray:
 
     Raises:
         DataError: it cannot be used; the message says why.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import soundfile
+        >>> from pathlib import Path
+        >>> from seqloss.data import read_sound
+        >>> wave = 0.5 * np.sin(np.arange(8000) / 5)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     soundfile.write(Path(folder) / "a.wav", wave, 8000)
+        ...     samples = read_sound(Path(folder) / "a.wav", rate=16_000)
+        >>> samples.shape, samples.dtype.name
+        ((16000,), 'float32')
     """
     return read_sound_and_info(path, rate)[0]
 
@@ -109,6 +143,22 @@ def sound_blocks(path: Path, rate: int = 16_000) -> Iterator[np.ndarray]:
 
     Yields:
         float32 (samples,), about half a second each.
+
+    Raises:
+        DataError: the sound cannot be used; the message says why.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import soundfile
+        >>> from pathlib import Path
+        >>> from seqloss.data import sound_blocks
+        >>> wave = 0.5 * np.sin(np.arange(8000) / 5)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     soundfile.write(Path(folder) / "a.wav", wave, 8000)
+        ...     blocks = list(sound_blocks(Path(folder) / "a.wav", rate=16_000))
+        >>> sum(len(block) for block in blocks)
+        16000
     """
     yield from resampled(SoundStream(path), rate)
 

@@ -34,7 +34,7 @@ def compare(
 
     Args:
         first: called with the batch. Returns an ordered mapping of names to arrays of NumPy or any framework: outputs
-            of layers in order, "loss", and "gradient.<name>". Nested mappings and lists are flattened, with dots in
+            of layers in order, "loss", and `"gradient.<name>"`. Nested mappings and lists are flattened, with dots in
             the names. A tuple or list of arrays has the names "0", "1" and so on, a single array the name "output".
         second: the same for the other implementation.
         batch: the arguments of both. NumPy arrays are copied for each.

@@ -41,6 +41,11 @@ def ctc_loss(
     runs the compiled kernel that all frontends share; on other devices it runs JAX operations that are compiled with
     your program. If XLA shards a program by itself, the CPU kernel gathers the whole batch: use shard_map there.
 
+    Labels and lengths that are known when Python runs are checked then, before JAX converts them to 32 bits. Traced
+    ones are checked on the CPU when the program runs: JAX raises its own run-time error with the same text. On an
+    accelerator traced values are not checked: an invalid row gives NaN, and with infeasible="raise" a row without a
+    path gives NaN. `ctc_check` reports the reason.
+
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or,
             if `jax_enable_x64` is set, float64. Log-probabilities give the same loss.
@@ -76,11 +81,6 @@ def ctc_loss(
         InfeasibleError: with infeasible="raise", a row has no path of positive probability.
         OptionError: `infeasible` or `reduction` is unknown, or `denominator` is not positive or is given without
             reduction="sum".
-
-        Labels and lengths that are known when Python runs are checked then, before JAX converts them to 32 bits. Traced
-        ones are checked on the CPU when the program runs: JAX raises its own run-time error with the same text. On an
-        accelerator traced values are not checked: an invalid row gives NaN, and with infeasible="raise" a row without a
-        path gives NaN. `ctc_check` reports the reason.
 
     Example:
         >>> import jax, jax.numpy as jnp

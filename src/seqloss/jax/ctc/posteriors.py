@@ -30,6 +30,11 @@ def ctc_posteriors(
 
     It works under jit and vmap, and is differentiable.
 
+    Labels and lengths that are known when Python runs are checked then, before JAX converts them to 32 bits. Traced
+    ones are checked on the CPU when the program runs: JAX raises its own run-time error with the same text. On an
+    accelerator traced values are not checked: an invalid row gives NaN, and with infeasible="raise" a row without a
+    path gives NaN. `ctc_check` reports the reason.
+
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or,
             if `jax_enable_x64` is set, float64.
@@ -59,11 +64,6 @@ def ctc_posteriors(
         NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
         InfeasibleError: with infeasible="raise", a row has no path of positive probability.
         OptionError: `infeasible` is unknown.
-
-        Labels and lengths that are known when Python runs are checked then, before JAX converts them to 32 bits. Traced
-        ones are checked on the CPU when the program runs: JAX raises its own run-time error with the same text. On an
-        accelerator traced values are not checked: an invalid row gives NaN, and with infeasible="raise" a row without a
-        path gives NaN. `ctc_check` reports the reason.
 
     Example:
         >>> import jax.numpy as jnp

@@ -34,6 +34,9 @@ def masked_cross_entropy(
     label smoothing, and nothing that stands there is used, not even NaN. It works under jit, grad, vmap,
     hessian, checkpoint, scan and shard_map.
 
+    Traced values, and values on an accelerator, are not checked. A step with an invalid label, and a row with an
+    invalid length, then have loss and gradient NaN.
+
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or,
             if `jax_enable_x64` is set, float64.
@@ -58,9 +61,6 @@ def masked_cross_entropy(
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` or `label_smoothing` is no such number.
-
-        Traced values, and values on an accelerator, are not checked. A step with an invalid label, and a row with an
-        invalid length, then have loss and gradient NaN.
 
     Example:
         >>> import jax, jax.numpy as jnp

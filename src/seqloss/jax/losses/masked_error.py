@@ -35,6 +35,9 @@ def masked_squared_error(
     that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
     there is used, not even NaN.
 
+    Traced values, and values on an accelerator, are not checked. A row with an invalid length then has loss and
+    gradient NaN.
+
     Args:
         predictions: shape (batch, time), or (batch, time, ...) with any axes of features, float16, bfloat16, float32
             or, if `jax_enable_x64` is set, float64.
@@ -58,9 +61,6 @@ def masked_squared_error(
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` is no number.
-
-        Traced values, and values on an accelerator, are not checked. A row with an invalid length then has loss and
-        gradient NaN.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -94,6 +94,9 @@ def masked_absolute_error(
     that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
     there is used, not even NaN.
 
+    Traced values, and values on an accelerator, are not checked. A row with an invalid length then has loss and
+    gradient NaN.
+
     Args:
         predictions: shape (batch, time), or (batch, time, ...) with any axes of features, float16, bfloat16, float32
             or, if `jax_enable_x64` is set, float64.
@@ -117,9 +120,6 @@ def masked_absolute_error(
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` is no number.
-
-        Traced values, and values on an accelerator, are not checked. A row with an invalid length then has loss and
-        gradient NaN.
 
     Example:
         >>> import jax, jax.numpy as jnp

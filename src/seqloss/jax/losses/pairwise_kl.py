@@ -47,6 +47,9 @@ def pairwise_kl_hinge(
     It is made of JAX's operations, so that all transformations work, to any order. At the kink of the hard hinge the
     gradient is 0.
 
+    Values on the host are checked. Traced ones, also those of `jax.grad`, and those on an accelerator are not: a row
+    that holds no probabilities is NaN there.
+
     Args:
         embeddings: one distribution over classes for each row, shape (batch, classes), float16, bfloat16, float32 or,
             if `jax_enable_x64` is set, float64: unnormalised scores (before softmax), or probabilities with
@@ -73,9 +76,6 @@ def pairwise_kl_hinge(
         NormalizationError: with from_logits=False, a row has entries outside [0, 1], or does not add up to 1.
         OptionError: an option has an unknown value, `margin` is negative or not finite, or `denominator` is not
             positive or is given without reduction="sum".
-
-        Values on the host are checked. Traced ones, also those of `jax.grad`, and those on an accelerator are not: a
-        row that holds no probabilities is NaN there.
 
     Example:
         >>> import jax, jax.numpy as jnp

@@ -38,6 +38,10 @@ def ctc_batch_cost(
     As in Keras 2, a softmax is applied to these logarithms, so that y_pred + epsilon adds up to 1, and the gradient is
     the one with respect to the probabilities. For a new model, leave out the final softmax and use `seqloss.keras.CTC`.
 
+    In `fit` on TensorFlow and JAX values are known at run time only. Then the framework raises its own error with the
+    same text. Values on a GPU, and all values under TensorFlow's jit_compile=True, are not checked: an invalid row
+    gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
+
     Args:
         y_true: labels, shape (batch, labels), integers, or whole numbers of a floating type.
         y_pred: probabilities (after softmax), shape (batch, time, classes), float16, bfloat16, float32 or float64.
@@ -56,10 +60,6 @@ def ctc_batch_cost(
         LengthError: a length is negative or larger than its axis.
         InfeasibleError: with infeasible="raise", a row has no path of positive probability.
         OptionError: `infeasible` is unknown.
-
-        In `fit` on TensorFlow and JAX values are known at run time only. Then the framework raises its own error with
-        the same text. Values on a GPU, and all values under TensorFlow's jit_compile=True, are not checked: an invalid
-        row gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
 
     Example:
         >>> import numpy as np

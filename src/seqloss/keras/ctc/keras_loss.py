@@ -32,27 +32,25 @@ class CTC(keras.losses.Loss):
     `CTC()` equals `keras.losses.CTC()`: the blank is class 0, `y_true` is padded with 0, and all frames are in use.
     Options set where a row ends:
 
-    =================  ==================================================================================
-    target_lengths     end of a row of `y_true`
-    =================  ==================================================================================
-    "padding"          after its last entry that is not `padding` (any number; None: no padding)
-    "end"              at its first class `end`, which is a label too; without one, as with "padding"
-    "packed"           `y_true` begins with a column of lengths, see `seqloss.keras.pack`
-    =================  ==================================================================================
+    | `target_lengths` | end of a row of `y_true` |
+    | --- | --- |
+    | `"padding"` | after its last entry that is not `padding` (any number; None: no padding) |
+    | `"end"` | at its first class `end`, which is a label too; without one, as with "padding" |
+    | `"packed"` | `y_true` begins with a column of lengths, see `seqloss.keras.pack` |
 
-    =================  ==================================================================================
-    logit_lengths      end of a row of `y_pred`
-    =================  ==================================================================================
-    "all"              the last frame
-    "end"              the first frame whose most probable class is `end`, else the last frame
-    "packed"           the next column of `y_true` (the first column, unless that holds target lengths)
-    "predicted"        predicted by the model: y_pred[:, 0, 0], rounded; the scores begin at step 1
-    "mask"             masked frames are left out at any position (Masking, Embedding(mask_zero=True))
-    =================  ==================================================================================
+    | `logit_lengths` | end of a row of `y_pred` |
+    | --- | --- |
+    | `"all"` | the last frame |
+    | `"end"` | the first frame whose most probable class is `end`, else the last frame |
+    | `"packed"` | the next column of `y_true` (the first column, unless that holds target lengths) |
+    | `"predicted"` | predicted by the model: y_pred[:, 0, 0], rounded; the scores begin at step 1 |
+    | `"mask"` | masked frames are left out at any position (Masking, Embedding(mask_zero=True)) |
 
     "end" and "predicted" never give a row fewer frames than its labels and adjacent repeats need, so that an untrained
     model can learn. Lengths that are passed to a call, `loss(y_true, y_pred, logit_lengths=..., target_lengths=...)`,
     replace these options.
+
+    The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 
     Args:
         reduction: Keras' reduction: "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", or "none" or None
@@ -71,9 +69,6 @@ class CTC(keras.losses.Loss):
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
             1. False skips these checks; the loss of an invalid row is then NaN.
 
-    Returns:
-        A `keras.losses.Loss` for `model.compile`. It can be saved with the model.
-
     Raises:
         OptionError: an option is unknown, or options exclude each other.
 
@@ -85,9 +80,9 @@ class CTC(keras.losses.Loss):
         >>> round(float(CTC(padding=-1)(y_true, y_pred)), 4)
         2.7424
 
-        model.compile(optimizer="adam", loss=CTC(padding=-1))
-        model.compile(optimizer="adam", loss=CTC(target_lengths="packed", logit_lengths="packed"))
-        model.fit(x, pack(labels, logit_lengths=frames))
+            model.compile(optimizer="adam", loss=CTC(padding=-1))
+            model.compile(optimizer="adam", loss=CTC(target_lengths="packed", logit_lengths="packed"))
+            model.fit(x, pack(labels, logit_lengths=frames))
 
     References:
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006.
@@ -129,6 +124,10 @@ class CTC(keras.losses.Loss):
         Unlike `keras.losses.Loss.__call__` it does not cast `y_true` to the type of the loss, and does not take a mask
         over frames for weights of rows.
 
+        In `fit` on TensorFlow and JAX values are known at run time only. Then the framework raises its own error with
+        the same text. Values on a GPU, and all values under TensorFlow's jit_compile=True, are not checked: an invalid
+        row gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
+
         Args:
             y_true: labels, shape (batch, labels), integers, or whole numbers as float32 or float64; with "packed"
                 lengths, columns of lengths come first.
@@ -153,11 +152,6 @@ class CTC(keras.losses.Loss):
             InfeasibleError: with infeasible="raise", a row has no path of positive probability.
             OptionError: logit_lengths is "mask" and y_pred has no Keras mask, or it is "all" and y_pred has one.
 
-            In `fit` on TensorFlow and JAX values are known at run time only. Then the framework raises its own error
-            with the same text. Values on a GPU, and all values under TensorFlow's jit_compile=True, are not checked: an
-            invalid row gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the
-            reason.
-
         Example:
             >>> import numpy as np
             >>> from seqloss.keras import CTC
@@ -176,6 +170,10 @@ class CTC(keras.losses.Loss):
         target_lengths: IntegerArray | None = None,
     ) -> BackendTensor:
         """Compute the loss of each row.
+
+        In `fit` on TensorFlow and JAX values are known at run time only. Then the framework raises its own error with
+        the same text. Values on a GPU, and all values under TensorFlow's jit_compile=True, are not checked: an invalid
+        row gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
 
         Args:
             y_true: labels, shape (batch, labels), integers, or whole numbers as float32 or float64; with "packed"
@@ -199,11 +197,6 @@ class CTC(keras.losses.Loss):
             NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
             InfeasibleError: with infeasible="raise", a row has no path of positive probability.
             OptionError: logit_lengths is "mask" and y_pred has no Keras mask, or it is "all" and y_pred has one.
-
-            In `fit` on TensorFlow and JAX values are known at run time only. Then the framework raises its own error
-            with the same text. Values on a GPU, and all values under TensorFlow's jit_compile=True, are not checked: an
-            invalid row gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the
-            reason.
 
         Example:
             >>> import numpy as np

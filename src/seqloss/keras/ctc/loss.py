@@ -46,6 +46,10 @@ def ctc_loss(
 
     For `model.compile` use `seqloss.keras.CTC`.
 
+    In `fit` on TensorFlow and JAX values are known at run time only. Then the framework raises its own error with the
+    same text. Values on a GPU, and all values under TensorFlow's jit_compile=True, are not checked: an invalid row
+    gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
+
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or
             float64. Log-probabilities give the same loss.
@@ -82,10 +86,6 @@ def ctc_loss(
         InfeasibleError: with infeasible="raise", a row has no path of positive probability.
         OptionError: `infeasible` or `reduction` is unknown, or `denominator` is not positive or is given without
             reduction="sum".
-
-        In `fit` on TensorFlow and JAX values are known at run time only. Then the framework raises its own error with
-        the same text. Values on a GPU, and all values under TensorFlow's jit_compile=True, are not checked: an invalid
-        row gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
 
     Example:
         >>> import numpy as np

@@ -29,6 +29,9 @@ def masked_cross_entropy(
 
     For `model.compile` use `seqloss.keras.MaskedCrossEntropy`.
 
+    Values on a GPU, and values in `fit` on TensorFlow and JAX, are not checked. A step with an invalid label, and a row
+    with an invalid length, then have loss and gradient NaN.
+
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or
             float64.
@@ -53,9 +56,6 @@ def masked_cross_entropy(
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` or `label_smoothing` is no such number.
-
-        Values on a GPU, and values in `fit` on TensorFlow and JAX, are not checked. A step with an invalid label, and a
-        row with an invalid length, then have loss and gradient NaN.
 
     Example:
         >>> import numpy as np

@@ -25,6 +25,9 @@ def masked_squared_error(
     that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
     there is used, not even NaN.
 
+    Values on a GPU, and values in `fit` on TensorFlow and JAX, are not checked. A row with an invalid length then has
+    loss and gradient NaN.
+
     Args:
         predictions: shape (batch, time), or (batch, time, ...) with any axes of features, float16, bfloat16, float32 or
             float64.
@@ -48,9 +51,6 @@ def masked_squared_error(
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` is no number.
-
-        Values on a GPU, and values in `fit` on TensorFlow and JAX, are not checked. A row with an invalid length then
-        has loss and gradient NaN.
 
     Example:
         >>> import numpy as np
@@ -90,6 +90,9 @@ def masked_absolute_error(
     that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
     there is used, not even NaN.
 
+    Values on a GPU, and values in `fit` on TensorFlow and JAX, are not checked. A row with an invalid length then has
+    loss and gradient NaN.
+
     Args:
         predictions: shape (batch, time), or (batch, time, ...) with any axes of features, float16, bfloat16, float32 or
             float64.
@@ -113,9 +116,6 @@ def masked_absolute_error(
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` is no number.
-
-        Values on a GPU, and values in `fit` on TensorFlow and JAX, are not checked. A row with an invalid length then
-        has loss and gradient NaN.
 
     Example:
         >>> import numpy as np

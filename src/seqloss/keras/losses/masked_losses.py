@@ -29,6 +29,8 @@ class MaskedCrossEntropy(StepLoss):
     gradient exactly 0, and the mean is over real steps only. `y_true` holds integers, or whole numbers as float32 or
     float64, shape (batch, time); `y_pred` holds scores before softmax, shape (batch, time, classes).
 
+    The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
+
     Args:
         reduction: Keras' reduction: "sum_over_batch_size" and "mean" (over real steps), "mean_with_sample_weight",
             "sum", or "none" or None for one loss per step.
@@ -37,9 +39,6 @@ class MaskedCrossEntropy(StepLoss):
             computed in float64, all other types in float32; a half type is the result of rounding at the end.
         padding: label that pads `y_true`, any integer, also one that is no class; None for no padding.
         label_smoothing: share of the label, from 0 to 1, that is spread evenly over all classes.
-
-    Returns:
-        A `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 
     Raises:
         OptionError: `padding` or `label_smoothing` is no such number.
@@ -51,7 +50,7 @@ class MaskedCrossEntropy(StepLoss):
         >>> round(float(MaskedCrossEntropy()(y_true, np.zeros((2, 3, 4), "float32"))), 4)  # log 4
         1.3863
 
-        model.compile(optimizer="adam", loss=MaskedCrossEntropy(padding=0))
+            model.compile(optimizer="adam", loss=MaskedCrossEntropy(padding=0))
 
     References:
         C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna: Rethinking the Inception architecture for computer
@@ -116,6 +115,8 @@ class MaskedSquaredError(_ErrorLoss):
     0, and the mean is over real steps only. `y_true` and `y_pred` have one shape, (batch, time) or (batch, time, ...);
     a last axis of size 1 that `y_pred` has in addition is dropped, as Keras does.
 
+    The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
+
     Args:
         reduction: Keras' reduction: "sum_over_batch_size" and "mean" (over real steps), "mean_with_sample_weight",
             "sum", or "none" or None for one loss per step.
@@ -123,9 +124,6 @@ class MaskedSquaredError(_ErrorLoss):
         dtype: type of the result: a name, or a policy, whose compute type is used; None for Keras' floatx. float64 is
             computed in float64, all other types in float32; a half type is the result of rounding at the end.
         padding: number that pads `y_true`, possibly NaN; None for no padding.
-
-    Returns:
-        A `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 
     Raises:
         OptionError: `padding` is no number.
@@ -164,6 +162,8 @@ class MaskedAbsoluteError(_ErrorLoss):
     0, and the mean is over real steps only. `y_true` and `y_pred` have one shape, (batch, time) or (batch, time, ...);
     a last axis of size 1 that `y_pred` has in addition is dropped, as Keras does.
 
+    The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
+
     Args:
         reduction: Keras' reduction: "sum_over_batch_size" and "mean" (over real steps), "mean_with_sample_weight",
             "sum", or "none" or None for one loss per step.
@@ -171,9 +171,6 @@ class MaskedAbsoluteError(_ErrorLoss):
         dtype: type of the result: a name, or a policy, whose compute type is used; None for Keras' floatx. float64 is
             computed in float64, all other types in float32; a half type is the result of rounding at the end.
         padding: number that pads `y_true`, possibly NaN; None for no padding.
-
-    Returns:
-        A `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 
     Raises:
         OptionError: `padding` is no number.

@@ -28,6 +28,8 @@ class SoftNearestNeighbor(RowLoss):
 
     For a temperature that is learnt, call `soft_nearest_neighbor` in a layer, with `add_loss`.
 
+    The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
+
     Args:
         reduction: Keras' reduction of the rows: "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", or
             "none" or None for one loss per row.
@@ -36,9 +38,6 @@ class SoftNearestNeighbor(RowLoss):
             computed in float64, all other types in float32; a half type is the result of rounding at the end.
         temperature: positive number; with a large one, far points count too.
         metric: "euclidean" for the squared Euclidean distance, "cosine" for 1 - cosine.
-
-    Returns:
-        A `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 
     Raises:
         OptionError: `metric` is unknown, or `temperature` is not positive.
@@ -50,8 +49,8 @@ class SoftNearestNeighbor(RowLoss):
         >>> round(float(SoftNearestNeighbor()(np.array([0, 1, 0, 1]), y_pred)), 3)
         24.99
 
-        model.compile(optimizer="adam", loss=SoftNearestNeighbor(metric="cosine"))
-        model.fit(x, labels)
+            model.compile(optimizer="adam", loss=SoftNearestNeighbor(metric="cosine"))
+            model.fit(x, labels)
 
     References:
         N. Frosst, N. Papernot, G. Hinton: Analyzing and improving representations with the soft nearest neighbor loss.

@@ -43,6 +43,8 @@ class PairwiseKLHinge(RowLoss):
     so that the mean over the rows, Keras' default, is the mean over all pairs. Pairs are those within a batch: shuffle,
     and give each batch several rows of each label.
 
+    The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
+
     Args:
         reduction: Keras' reduction of the rows: "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", or
             "none" or None for one loss per row.
@@ -55,9 +57,6 @@ class PairwiseKLHinge(RowLoss):
         hinge: "hard" or "softplus", see above.
         validate: True checks, with from_logits=False, that each row holds probabilities. False skips this check.
 
-    Returns:
-        A `keras.losses.Loss` for `model.compile`. It can be saved with the model.
-
     Raises:
         OptionError: an option has an unknown value, `margin` is negative or not finite, or `denominator` is not
             positive or is given without reduction="sum".
@@ -69,8 +68,8 @@ class PairwiseKLHinge(RowLoss):
         >>> round(float(PairwiseKLHinge(margin=2.0)(np.array([7, 7, 1]), y_pred)), 4)
         0.6357
 
-        model.compile(optimizer="adam", loss=PairwiseKLHinge())
-        model.fit(x, labels)
+            model.compile(optimizer="adam", loss=PairwiseKLHinge())
+            model.fit(x, labels)
 
     References:
         Y.-C. Hsu, Z. Kira: Neural network-based clustering using pairwise constraints. arXiv:1511.06321, 2015.
@@ -148,6 +147,8 @@ class CosineTriplet(RowLoss):
 
     A vector of zeros has no direction: its cosine to any other is 0, and it gets no gradient.
 
+    The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
+
     Args:
         reduction: Keras' reduction of the rows: "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", or
             "none" or None for one loss per row.
@@ -159,9 +160,6 @@ class CosineTriplet(RowLoss):
             of all where there is none; "hardest", the nearest. For random ones see `pick_triplets`.
         validate: True raises an error for a batch of rows without a triplet. False returns 0 for it.
 
-    Returns:
-        A `keras.losses.Loss` for `model.compile`. It can be saved with the model.
-
     Raises:
         OptionError: an option has an unknown value, or `margin` is negative or not finite.
 
@@ -172,8 +170,8 @@ class CosineTriplet(RowLoss):
         >>> round(float(CosineTriplet()(np.array([7, 7, 2, 1]), y_pred)), 4)
         0.25
 
-        model.compile(optimizer="adam", loss=CosineTriplet(negatives="hardest"))
-        model.fit(x, labels)
+            model.compile(optimizer="adam", loss=CosineTriplet(negatives="hardest"))
+            model.fit(x, labels)
 
     References:
         F. Schroff, D. Kalenichenko, J. Philbin: FaceNet. CVPR 2015.

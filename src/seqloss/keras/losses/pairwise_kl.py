@@ -40,6 +40,9 @@ def pairwise_kl_hinge(
 
     For `model.compile` use `seqloss.keras.PairwiseKLHinge`.
 
+    In `fit` on TensorFlow and JAX values are known at run time only. They, and values on a GPU, are not checked: a row
+    that holds no probabilities is NaN there.
+
     Args:
         embeddings: one distribution over classes for each row, shape (batch, classes), float16, bfloat16, float32 or
             float64: unnormalised scores (before softmax), or probabilities with from_logits=False.
@@ -66,9 +69,6 @@ def pairwise_kl_hinge(
         NormalizationError: with from_logits=False, a row has entries outside [0, 1], or does not add up to 1.
         OptionError: an option has an unknown value, `margin` is negative or not finite, or `denominator` is not
             positive or is given without reduction="sum".
-
-        In `fit` on TensorFlow and JAX values are known at run time only. They, and values on a GPU, are not checked: a
-        row that holds no probabilities is NaN there.
 
     Example:
         >>> import numpy as np

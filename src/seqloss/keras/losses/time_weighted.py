@@ -26,6 +26,9 @@ def time_weighted(
     of a mask. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands there is used, not
     even NaN.
 
+    Values on a GPU, and values in `fit` on TensorFlow and JAX, are not checked. A row with an invalid length then has
+    loss and gradient NaN.
+
     Args:
         per_step: losses of single steps, shape (batch, time), for example of `masked_cross_entropy` with
             reduction="none"; float16, bfloat16, float32 or
@@ -49,9 +52,6 @@ def time_weighted(
         LengthError: a length is negative or larger than the time axis.
         OptionError: `weight` or `reduction` is unknown, or `denominator` is not positive or is given without
             reduction="sum".
-
-        Values on a GPU, and values in `fit` on TensorFlow and JAX, are not checked. A row with an invalid length then
-        has loss and gradient NaN.
 
     Example:
         >>> import numpy as np

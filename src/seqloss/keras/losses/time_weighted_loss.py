@@ -32,6 +32,9 @@ class TimeWeighted(StepLoss):
     them, so that they cannot become NaN. They have loss 0 and gradient exactly 0, and the mean is over real steps only,
     without the weights.
 
+    The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model; a function or callable must
+    be registered with Keras for that.
+
     Args:
         loss: the loss of each step: a `keras.losses.Loss`, whose own reduction is not used, a function of (y_true,
             y_pred), or a name that Keras knows. It returns shape (batch, time). Targets and outputs (batch, time) get a
@@ -45,10 +48,6 @@ class TimeWeighted(StepLoss):
             at least 1 also in padding, and returns their weights in a shape that broadcasts to (batch, time).
         padding: number that pads `y_true`, possibly NaN; None for no padding.
 
-    Returns:
-        A `keras.losses.Loss` for `model.compile`. It can be saved with the model; a function or callable must be
-        registered with Keras for that.
-
     Raises:
         OptionError: `weight`, `padding` or `loss` is nothing of this kind.
 
@@ -61,8 +60,8 @@ class TimeWeighted(StepLoss):
         >>> float(loss(y_true, y_pred))  # (1 + 2 + 3 + 1) / 4
         1.75
 
-        model.compile(optimizer="adam", loss=TimeWeighted("mse"))
-        model.compile(optimizer="adam", loss=TimeWeighted(MaskedCrossEntropy(padding=0), weight="linear"))
+            model.compile(optimizer="adam", loss=TimeWeighted("mse"))
+            model.compile(optimizer="adam", loss=TimeWeighted(MaskedCrossEntropy(padding=0), weight="linear"))
 
     References:
         A. Jain, A. Singh, H. S. Koppula, S. Soh, A. Saxena: Recurrent neural networks for driver activity anticipation

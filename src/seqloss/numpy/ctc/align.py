@@ -27,6 +27,15 @@ class Alignment:
             +inf.
         total: log-probability of the path in nats, shape (batch,); NaN for a row with a NaN or +inf,
             as `infeasible` chooses for a row without a path.
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.numpy import ctc_align
+        >>> best = ctc_align(np.zeros((2, 4, 3)), [[1, 2], [1, 1]], logit_lengths=[4, 2])
+        >>> best.classes.tolist()  # two equal labels need three frames: the second row has no path
+        [[1, 2, 0, 0], [-1, -1, -1, -1]]
+        >>> [round(total, 4) for total in best.total.tolist()]
+        [-4.3944, -inf]
     """
 
     classes: np.ndarray

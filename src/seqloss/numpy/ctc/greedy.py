@@ -20,6 +20,15 @@ class Greedy:
         last: last frame of each label, int64, shape (labels,).
         label_scores: log-probability of the frames of each label in nats, float64, shape (labels,).
         score: log-probability of the whole path in nats, blanks included; NaN if a frame in use has a NaN or +inf.
+
+    Example:
+        >>> import numpy as np
+        >>> from seqloss.numpy import ctc_greedy
+        >>> row = ctc_greedy(9.0 * np.eye(3)[None, [0, 2, 2, 0, 1]])[0]
+        >>> row.labels.tolist(), row.first.tolist(), row.last.tolist()
+        ([2, 1], [1, 4], [2, 4])
+        >>> round(row.score, 4)
+        -0.0012
     """
 
     labels: np.ndarray

@@ -30,6 +30,15 @@ class Alignment:
             +inf.
         total: log-probability of the path in nats, shape (batch,); NaN for a row with a NaN or +inf,
             as `infeasible` chooses for a row without a path.
+
+    Example:
+        >>> import torch
+        >>> from seqloss.torch import ctc_align
+        >>> best = ctc_align(torch.zeros(2, 4, 3), [[1, 2], [1, 1]], logit_lengths=[4, 2])
+        >>> best.classes.tolist()  # two equal labels need three frames: the second row has no path
+        [[1, 2, 0, 0], [-1, -1, -1, -1]]
+        >>> [round(total, 4) for total in best.total.tolist()]
+        [-4.3944, -inf]
     """
 
     classes: torch.Tensor
@@ -57,6 +66,9 @@ def ctc_align(
 
     Ties are broken in favour of the path with the lexicographically earliest label starts, then of the one with the
     shortest spans, label by label. Two paths are equally probable if their float64 scores are equal.
+
+    Values that are stored on a GPU are not checked, because a check would wait for the device. There an invalid row
+    gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
 
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or
@@ -90,9 +102,6 @@ def ctc_align(
             20 (frames * (2 labels + 1))^(2/3) bytes: 120 MB for 180,000 frames (an hour of speech) and 40,000 labels.
         RuntimeError: the call is inside a torch.func transform or is recorded by torch.jit.trace, torch.export or
             make_fx.
-
-        Values that are stored on a GPU are not checked, because a check would wait for the device. There an invalid row
-        gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
 
     Example:
         >>> import torch

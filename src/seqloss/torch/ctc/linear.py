@@ -44,6 +44,8 @@ def linear_ctc_loss(
     and bias are those of the two, up to rounding. Under torch.autocast the layer is computed in its type, as
     torch.nn.functional.linear does.
 
+    Labels and lengths that are stored on a GPU are copied to the host, which waits for the device.
+
     Args:
         hidden: the input of the layer, shape (batch, time, features), float16, bfloat16, float32 or float64.
         weight: of the layer, shape (classes, features), of the type of `hidden`.
@@ -62,8 +64,6 @@ def linear_ctc_loss(
         validate: True checks labels and lengths. False skips these checks; the result of an invalid row is then NaN.
         memory_limit: bytes for logits and their gradient at a time. At least one frame is computed at once, which takes
             16 bytes for each class.
-
-        Labels and lengths that are stored on a GPU are copied to the host, which waits for the device.
 
     Returns:
         The loss in nats, shape (batch,), or a scalar after a reduction; float32, or float64 for float64 `hidden`, on

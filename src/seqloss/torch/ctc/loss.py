@@ -43,6 +43,9 @@ def ctc_loss(
     It has first and second derivatives in reverse and forward mode. It works under torch.func's transforms,
     torch.compile (fullgraph=True, dynamic shapes), torch.export, make_fx and torch.fx.symbolic_trace.
 
+    Values that are stored on a GPU are not checked, because a check would wait for the device. There an invalid row
+    gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
+
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or
             float64, any strides, any device. Log-probabilities give the same loss.
@@ -81,9 +84,6 @@ def ctc_loss(
             reduction="sum".
         RuntimeError: the second derivative is differentiated (there is no third), or the call is inside
             torch.jit.trace.
-
-        Values that are stored on a GPU are not checked, because a check would wait for the device. There an invalid row
-        gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
 
     Example:
         >>> import torch

@@ -37,15 +37,14 @@ class CTCLoss(torch.nn.Module):
     As in torch, a NaN or +inf in a class that a row does not read leaves the loss of the row unchanged and makes its
     own entry of the gradient non-finite. Frames past the length of a row are not read, and their gradient is 0.
 
+    A call of the module takes (log_probs, targets, input_lengths, target_lengths) and returns the loss in nats, see
+    `forward`.
+
     Args:
         blank: class index of the blank; a negative index counts from the last class.
         reduction: "none" returns one loss per row; "mean" the mean over the batch of each loss divided by its target
             length (at least 1); "sum" the sum.
         zero_infinity: True returns a loss of 0 instead of inf for a row without a path.
-
-    Returns:
-        A module. A call takes (log_probs, targets, input_lengths, target_lengths) and returns the loss in nats, see
-        `forward`.
 
     Raises:
         OptionError: `reduction` is unknown, here or when it is set later. It is a RuntimeError too, like all errors of

@@ -32,6 +32,9 @@ def ctc_posteriors(
 
     Use it to see where in time each label is, or as soft frame labels.
 
+    Values that are stored on a GPU are not checked, because a check would wait for the device. There an invalid row
+    gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
+
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or
             float64, any strides, any device.
@@ -63,9 +66,6 @@ def ctc_posteriors(
         OptionError: `infeasible` is unknown.
         RuntimeError: the call is inside a torch.func transform or is recorded by torch.jit.trace, torch.export or
             make_fx.
-
-        Values that are stored on a GPU are not checked, because a check would wait for the device. There an invalid row
-        gives NaN, and with infeasible="raise" a row without a path gives NaN. `ctc_check` reports the reason.
 
     Example:
         >>> import torch

@@ -35,13 +35,12 @@ class CTCTrainerLoss:
     token. `model.config.ctc_zero_infinity` sets whether rows without a path count as 0 or inf; their gradient is 0 in
     both cases. `model.config.ctc_loss_reduction` is not used.
 
+    Give the object to `Trainer(compute_loss_func=...)`.
+
     Args:
         model: a CTC model of transformers, for example Wav2Vec2ForCTC; the one that the Trainer trains. It may be
             wrapped by DistributedDataParallel or torch.compile.
         tokenizer: the tokenizer that made the labels, or the processor that holds it.
-
-    Returns:
-        An object to give to `Trainer(compute_loss_func=...)`.
 
     Raises:
         OptionError: the model is no CTC model; its head has more or fewer classes than the tokenizer has tokens; the

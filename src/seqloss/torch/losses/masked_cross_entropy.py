@@ -37,6 +37,9 @@ def masked_cross_entropy(
     label smoothing, and nothing that stands there is used, not even NaN. Derivatives of any order, torch.func's
     transforms, torch.compile and torch.export work as for PyTorch's own operations.
 
+    Values that are stored on a GPU, and values under torch.compile or torch.func's transforms, are not checked. A step
+    with an invalid label, and a row with an invalid length, then have loss and gradient NaN.
+
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or
             float64, any strides, any device.
@@ -62,9 +65,6 @@ def masked_cross_entropy(
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` or `label_smoothing` is no such number.
-
-        Values that are stored on a GPU, and values under torch.compile or torch.func's transforms, are not checked. A
-        step with an invalid label, and a row with an invalid length, then have loss and gradient NaN.
 
     Example:
         >>> import torch

@@ -37,6 +37,9 @@ def masked_squared_error(
     that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
     there is used, not even NaN.
 
+    Values that are stored on a GPU, and values under torch.compile or torch.func's transforms, are not checked. A row
+    with an invalid length then has loss and gradient NaN.
+
     Args:
         predictions: shape (batch, time), or (batch, time, ...) with any axes of features, float16, bfloat16, float32 or
             float64, any strides, any device.
@@ -61,9 +64,6 @@ def masked_squared_error(
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` is no number.
-
-        Values that are stored on a GPU, and values under torch.compile or torch.func's transforms, are not checked. A
-        row with an invalid length then has loss and gradient NaN.
 
     Example:
         >>> import torch
@@ -101,6 +101,9 @@ def masked_absolute_error(
     that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
     there is used, not even NaN.
 
+    Values that are stored on a GPU, and values under torch.compile or torch.func's transforms, are not checked. A row
+    with an invalid length then has loss and gradient NaN.
+
     Args:
         predictions: shape (batch, time), or (batch, time, ...) with any axes of features, float16, bfloat16, float32 or
             float64, any strides, any device.
@@ -125,9 +128,6 @@ def masked_absolute_error(
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` is no number.
-
-        Values that are stored on a GPU, and values under torch.compile or torch.func's transforms, are not checked. A
-        row with an invalid length then has loss and gradient NaN.
 
     Example:
         >>> import torch

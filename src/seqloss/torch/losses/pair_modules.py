@@ -35,6 +35,8 @@ class PairwiseKLHinge(torch.nn.Module):
     equal labels and 0 for different ones, and this direction has no gradient. The entry 0 (or -inf) itself has the
     gradient 0, which is what a softmax before it would pass on.
 
+    A call of the module takes (embeddings, labels) and returns the loss, see `forward`.
+
     Args:
         margin: the divergence, in nats, beyond which different rows are far enough apart; a finite number, 0 or more.
         from_logits: True applies log-softmax over the classes. False takes the embeddings as probabilities.
@@ -45,9 +47,6 @@ class PairwiseKLHinge(torch.nn.Module):
             * (batch - 1) / 2, at least 1.
         denominator: positive number that divides the sum; only with reduction="sum".
         validate: True checks, with from_logits=False, that each row holds probabilities. False skips this check.
-
-    Returns:
-        A module. A call takes (embeddings, labels) and returns the loss, see `forward`.
 
     Raises:
         OptionError: an option has an unknown value, `margin` is negative or not finite, or `denominator` is not
@@ -125,6 +124,8 @@ class CosineTriplet(torch.nn.Module):
 
     A vector of zeros has no direction: its cosine to any other is 0, and it gets no gradient.
 
+    A call of the module takes (embeddings, labels) and returns the loss, see `forward`.
+
     Args:
         margin: by how much the cosines shall differ; a finite number, 0 or more.
         negatives: "random", any row of another label; "semi-hard", the nearest of those that are further from the
@@ -134,9 +135,6 @@ class CosineTriplet(torch.nn.Module):
             one loss per triplet, their sum, and their mean.
         denominator: positive number that divides the sum; only with reduction="sum".
         validate: True raises an error for a batch of rows without a triplet. False returns 0 for it.
-
-    Returns:
-        A module. A call takes (embeddings, labels) and returns the loss, see `forward`.
 
     Raises:
         OptionError: an option has an unknown value, `margin` is negative or not finite, or `denominator` is not

@@ -45,6 +45,9 @@ def pairwise_kl_hinge(
     It is made of PyTorch's operations, so that all derivatives, torch.func's transforms and torch.compile work. At the
     kink of the hard hinge the gradient is 0.
 
+    Values on the CPU are checked. Values on a GPU, and those under torch.compile and inside torch.func's transforms,
+    are not waited for: a row that holds no probabilities is NaN there.
+
     Args:
         embeddings: one distribution over classes for each row, shape (batch, classes), float16, bfloat16, float32 or
             float64: unnormalised scores (before softmax), or probabilities with from_logits=False.
@@ -71,9 +74,6 @@ def pairwise_kl_hinge(
         NormalizationError: with from_logits=False, a row has entries outside [0, 1], or does not add up to 1.
         OptionError: an option has an unknown value, `margin` is negative or not finite, or `denominator` is not
             positive or is given without reduction="sum".
-
-        Values on the CPU are checked. Values on a GPU, and those under torch.compile and inside torch.func's
-        transforms, are not waited for: a row that holds no probabilities is NaN there.
 
     Example:
         >>> import torch

@@ -27,6 +27,12 @@ class EncoderCost(NamedTuple):
         bytes: of these.
         table_parameters: of the table.
         table_bytes: of these, in the element type of the encoder.
+
+    Example:
+        >>> from seqloss.torch.nn import CharacterWordEncoder
+        >>> cost = CharacterWordEncoder("abc", filters={1: 4, 2: 4}).cost_beside_table(words=1000)
+        >>> cost.parameters < cost.table_parameters, cost.table_bytes
+        (True, 32000)
     """
 
     parameters: int

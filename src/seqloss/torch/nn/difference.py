@@ -20,6 +20,15 @@ class Differences(NamedTuple):
         values: (batch, time - 1, features), each step minus the one before; 0 in the padding.
         lengths: of the rows of `values`: one less than those of the rows, at least 0. None without padding.
         first: (batch, features), the first step of each row; 0 for a row of length 0.
+
+    Example:
+        >>> import torch
+        >>> from seqloss.torch.nn import difference
+        >>> found = difference(torch.tensor([[[1.0], [4.0], [9.0]]]))
+        >>> found.values[..., 0].tolist(), found.first.tolist()
+        ([[3.0, 5.0]], [[1.0]])
+        >>> found.undo(2 * found.values)[..., 0].tolist()  # other differences from the same first step
+        [[1.0, 7.0, 17.0]]
     """
 
     values: Tensor

@@ -25,6 +25,13 @@ class DistinctWords(NamedTuple):
             and padded with 0.
         places: of each word of the batch among the words of all blocks, from 1, int64 (words,) or (rows, words); 0 in
             the padding of rows.
+
+    Example:
+        >>> from seqloss.torch.nn import CharacterWordEncoder
+        >>> encoder = CharacterWordEncoder("abc", filters={1: 4})
+        >>> words = encoder.prepare(["ab", "c", "ab"])
+        >>> words.places.tolist()  # of two distinct words, the shorter one first
+        [2, 1, 2]
     """
 
     characters: tuple[Tensor, ...]

@@ -17,7 +17,14 @@ from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "build/site"
-LOADED = {("script", "src"), ("link", "href"), ("img", "src"), ("source", "srcset"), ("iframe", "src"), ("video", "src")}
+LOADED = {
+    ("script", "src"),
+    ("link", "href"),
+    ("img", "src"),
+    ("source", "srcset"),
+    ("iframe", "src"),
+    ("video", "src"),
+}
 """Attributes whose address a browser asks for without a click."""
 
 IN_STYLES = re.compile(r"url\(\s*['\"]?(?:https?:)?//|@import")

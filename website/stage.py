@@ -82,7 +82,9 @@ def source_page(path: str) -> str:
     file = ROOT / path
     head = f"---\nsearch:\n  exclude: true\n---\n\n# {file.name}\n\n`{path}`\n\n"
     if file.is_dir():
-        return head + "".join(f"* `{name}`\n" for name in sorted(f.name for f in file.iterdir() if f.name[0] not in "._"))
+        return head + "".join(
+            f"* `{name}`\n" for name in sorted(f.name for f in file.iterdir() if f.name[0] not in "._")
+        )
     text = file.read_text(encoding="utf-8")
     return f"{head}`````{LANGUAGES.get(file.suffix, 'text')}\n{text.rstrip()}\n`````\n"
 

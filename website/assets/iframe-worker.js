@@ -1,20 +1,24 @@
 // Browsers refuse workers to pages that are opened from disk, and the search is one. There, a hidden frame runs it.
+// As between a page and a worker, messages are copies, and arrive after the sender is done.
 if (location.protocol === "file:") {
+  const send = (receiver, data) => {
+    const copy = structuredClone(data)
+    setTimeout(() => receiver.onmessage?.({ data: copy }))
+  }
   window.Worker = class {
     constructor(script) {
-      const { href } = new URL(script, document.baseURI)
       this.waiting = []
       this.frame = document.createElement("iframe")
       this.frame.hidden = true
-      this.frame.onload = () => this.start(href)
+      this.frame.onload = () => this.start(new URL(script, document.baseURI))
       document.documentElement.append(this.frame)
     }
 
-    start(href) {
+    start(script) {
       this.inner = this.frame.contentWindow
-      this.inner.postMessage = (data) => this.onmessage?.({ data })
+      this.inner.postMessage = (data) => send(this, data)
       const element = this.inner.document.createElement("script")
-      element.src = href
+      element.src = script
       element.onload = () => this.deliver()
       element.onerror = (event) => this.onerror?.(event)
       this.inner.document.head.append(element)
@@ -22,7 +26,7 @@ if (location.protocol === "file:") {
 
     deliver() {
       this.ready = true
-      for (const data of this.waiting.splice(0)) this.inner.onmessage?.({ data })
+      for (const data of this.waiting.splice(0)) send(this.inner, data)
     }
 
     postMessage(data) {

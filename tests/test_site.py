@@ -44,6 +44,7 @@ def website() -> Iterator[dict[str, ModuleType]]:
         ("[a](../../CONTRIBUTING.md)", "[a](../contributing/index.md)"),
         ("[a](../../src/seqloss/errors.py)", "[a](../source/src/seqloss/errors.py.md)"),
         ("[a](../../benchmarks/results/ctc.json)", "[a](../source/benchmarks/results/ctc.json)"),
+        ("[a](../../README.md#speed)", "[a](../source/README.md#speed)"),
         ('<img src="../img/a.png">', '<img src="../img/a.png">'),
         ("```python keras\n[a](../../LICENSE)\n```\n", "```python\n[a](../../LICENSE)\n```\n"),
     ],

@@ -28,8 +28,10 @@ BOTH = (
     r'<img class="only-light"\g<before> src="\g<light>"\g<after>>'
     r'<img class="only-dark"\g<before> src="\g<dark>"\g<after>>'
 )
+NOT_SEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
 LANGUAGES = {".py": "python", ".toml": "toml", ".md": "markdown"}
-SHOWN_AS_THEY_ARE = {".json", ".jsonl", ".csv", ".svg", ".png"}
+NO_PAGE_OF_THEIR_OWN = {".md", ".json", ".jsonl", ".csv", ".svg", ".png"}
+"""Files that are pages, and those that a browser shows as they are."""
 
 
 def place_of(path: str) -> str:
@@ -38,8 +40,7 @@ def place_of(path: str) -> str:
         return path.removeprefix("docs/")
     if path in MOVED:
         return MOVED[path]
-    as_it_is = PurePosixPath(path).suffix in SHOWN_AS_THEY_ARE
-    return f"source/{path}" if as_it_is else f"source/{path}.md"
+    return f"source/{path}" if PurePosixPath(path).suffix in NO_PAGE_OF_THEIR_OWN else f"source/{path}.md"
 
 
 def linked_file(link: str, page: str) -> str | None:
@@ -80,19 +81,22 @@ def adapt_page(text: str, page: str, linked: set[str]) -> str:
 def source_page(path: str) -> str:
     """A page that shows a file of the repository, or the names in a folder. The search leaves it out."""
     file = ROOT / path
-    head = f"---\nsearch:\n  exclude: true\n---\n\n# {file.name}\n\n`{path}`\n\n"
+    head = f"{NOT_SEARCHED}# {file.name}\n\n`{path}`\n\n"
     if file.is_dir():
-        return head + "".join(
-            f"* `{name}`\n" for name in sorted(f.name for f in file.iterdir() if f.name[0] not in "._")
-        )
+        names = sorted(inside.name for inside in file.iterdir() if inside.name[0] not in "._")
+        return head + "".join(f"* `{name}`\n" for name in names)
     text = file.read_text(encoding="utf-8")
     return f"{head}`````{LANGUAGES.get(file.suffix, 'text')}\n{text.rstrip()}\n`````\n"
 
 
-def write(path: str, content: str | bytes) -> None:
-    file = PAGES / place_of(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content.encode() if isinstance(content, str) else content)
+def content_of(path: str, linked: set[str]) -> bytes:
+    """What the site has of a file of the repository; what it links to is added to `linked`."""
+    if path.endswith(".md"):
+        head = NOT_SEARCHED if place_of(path).startswith("source/") else ""
+        return (head + adapt_page((ROOT / path).read_text(encoding="utf-8"), path, linked)).encode()
+    if PurePosixPath(path).suffix in NO_PAGE_OF_THEIR_OWN:
+        return (ROOT / path).read_bytes()
+    return source_page(path).encode()
 
 
 def stage() -> None:
@@ -100,14 +104,14 @@ def stage() -> None:
     shutil.rmtree(PAGES, ignore_errors=True)
     shutil.copytree(ROOT / "docs", PAGES)
     shutil.copytree(ROOT / "website/assets", PAGES / "assets")
-    linked: set[str] = set()
-    for page in [*(file.relative_to(ROOT).as_posix() for file in (ROOT / "docs").rglob("*.md")), *MOVED]:
-        write(page, adapt_page((ROOT / page).read_text(encoding="utf-8"), page, linked))
-    for path in sorted(linked):
-        if path.startswith("docs/") or path in MOVED:
-            continue
-        as_it_is = not place_of(path).endswith(".md")
-        write(path, (ROOT / path).read_bytes() if as_it_is else source_page(path))
+    linked = {page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md")} | set(MOVED)
+    done: set[str] = set()
+    while missing := linked - done:
+        for path in sorted(missing):
+            file = PAGES / place_of(path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content_of(path, linked))
+        done |= missing
 
 
 if __name__ == "__main__":

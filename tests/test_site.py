@@ -99,6 +99,7 @@ BREAKS: dict[str, tuple[Callable[[str], str], str]] = {
     "picture": (lambda page: page + '<img src="none.png">', "none.png: no such file"),
     "font": (lambda page: page + '<link href="https://fonts.example/x.css">', "is loaded from another server"),
     "script": (lambda page: page + '<script src="//cdn.example/x.js"></script>', "is loaded from another server"),
+    "session": (lambda page: page + 3 * "<blockquote>\n", "a Python session is shown as quotations"),
     "library": (lambda page: page + '<pre class="mermaid"></pre>', "its library is loaded from another server"),
 }
 

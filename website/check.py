@@ -31,6 +31,9 @@ IN_STYLES = re.compile(r"url\(\s*['\"]?(?:https?:)?//|@import")
 LOADED_BY_SCRIPT = re.compile(r"class=\"(?:[^\"]* )?(?:mermaid|glightbox|pyodide)[ \"]|data-md-exec")
 """What makes Zensical's script load a library from another server."""
 
+SESSION_AS_QUOTES = re.compile(r"<blockquote>\s*<blockquote>\s*<blockquote>")
+"""What Markdown makes of `>>> ` outside of a block of code."""
+
 LISTED = re.compile(r'"([^"]+\.md)"')
 FEWEST_ENTRIES = 200
 
@@ -92,6 +95,8 @@ def problems_of(file: Path) -> Iterator[str]:
         if address.startswith(("http:", "https:", "//")):
             yield f"{address}: is loaded from another server"
     text = file.read_text(encoding="utf-8")
+    if SESSION_AS_QUOTES.search(text):
+        yield "a Python session is shown as quotations"
     yield from (f"{match[0]}: its library is loaded from another server" for match in LOADED_BY_SCRIPT.finditer(text))
 
 

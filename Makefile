@@ -5,8 +5,9 @@ MINIMUM := .venv-minimum
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 RECIPES := $(VENV)/recipes-ready
+SITE := $(VENV)/docs-ready
 
-.PHONY: run check test test-long test-minimum lint format bench clean
+.PHONY: run check test test-long test-minimum lint format bench docs clean
 
 run: $(RECIPES)  ## train an OCR model on synthetic words, then measure it on 500 words not used in training
 	$(BIN)/seqloss train ocr
@@ -49,6 +50,11 @@ format: $(READY)
 bench: $(READY)  ## loss and gradient beside torch, one thread
 	$(BIN)/python benchmarks/ctc.py
 
+docs: $(SITE)  ## the documentation site, in build/site; warnings and broken links are errors
+	$(BIN)/python website/stage.py
+	$(BIN)/python website/build.py
+	$(BIN)/python website/check.py
+
 # two processes; idle OpenMP threads do not spin against each other
 PYTEST := GOMP_SPINCOUNT=3000 $(BIN)/pytest -n 2 --dist worksteal
 CHECK_TESTS := tests/contract tests/numpy tests/torch tests/reference tests/data tests/kernels/ctc tests/formulas \
@@ -78,6 +84,12 @@ $(READY): $(RECIPES)
 	$(INSTALL) -e '.[dev]'
 	touch $@
 
+# docstrings are read, not imported, so that no framework is needed
+$(SITE): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) -e '.[docs]'
+	touch $@
+
 $(MINIMUM)/ready: pyproject.toml constraints-minimum.txt
 	$(PYTHON) -m venv $(MINIMUM)
 	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-minimum.txt \
@@ -85,4 +97,4 @@ $(MINIMUM)/ready: pyproject.toml constraints-minimum.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(MINIMUM)
+	rm -rf $(VENV) $(MINIMUM) build .cache

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-FOR_DEVELOPERS = {"dev", "bench", "huggingface", "speech-demo"}
+FOR_DEVELOPERS = {"dev", "bench", "docs", "huggingface", "speech-demo"}
 """Extras whose lower bounds are not tested, but for the tools that `make test-minimum` itself needs."""
 
 

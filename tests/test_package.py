@@ -11,8 +11,15 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parents[1]
-NEEDED_BY_TESTS = ("tests", "benchmarks", "docs", "src")
-FILES_NEEDED_BY_TESTS = ("Makefile", "README.md", "constraints.txt", "constraints-minimum.txt", "pyproject.toml")
+NEEDED_BY_TESTS = ("tests", "benchmarks", "docs", "website", "src")
+FILES_NEEDED_BY_TESTS = (
+    "Makefile",
+    "README.md",
+    "constraints.txt",
+    "constraints-minimum.txt",
+    "pyproject.toml",
+    "zensical.toml",
+)
 
 
 def files_under(folder: Path) -> set[str]:

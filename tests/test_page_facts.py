@@ -34,6 +34,7 @@ def test_the_page_about_the_verifier_has_every_law_in_order() -> None:
     rows = table_rows(read_page("docs/guides/verify.md"), "The laws")
     assert [name.strip("`") for name, _ in rows] == [law.name for law in LAWS]
     assert f"checks {len(LAWS)} properties" in " ".join(README.split())
+    assert f"against {len(LAWS)} laws" in read_page("docs/index.md")
 
 
 def test_the_speed_table_is_the_saved_run() -> None:
@@ -57,3 +58,4 @@ def test_speed_in_words_is_that_of_the_table() -> None:
     expected = [min(of_torch), max(of_torch), min(of_optax), max(of_optax)]
     assert [float(figure) for figure in said.groups()] == expected
     assert f"{said.group(3)} to {said.group(4)} times as fast" in read_page("docs/guides/moving-over.md")
+    assert said.group(0) in " ".join(read_page("docs/index.md").split())

@@ -66,7 +66,7 @@ ONLY = {
         "test_fit_on_padded_batches_gives_the_mean_of_the_rows": ("tf.data", "padding"),
         "test_lengths_are_found_in_a_model": (),
         "test_keras_writes_its_defaults_where_they_are_looked_for": (),
-        "test_the_keras_examples_of_a_page_run_and_give_what_they_show": ("README",),
+        "test_the_keras_examples_of_a_page_run_and_give_what_they_show": ("quick-start",),
     },
 }  # fmt: skip
 """What `make test` leaves to `make test-long`, all but these cases of a test.

@@ -24,7 +24,10 @@ def is_target(subject: Subject, path: Path, outputs: Mapping[str, Tensor]) -> bo
         outputs: of the first batch in evaluation mode.
     """
     part = parts_of(subject.batches[0])[path]
-    return isinstance(part, Tensor) and len(part) > 1 and changes_loss(subject, path, part.roll(1, 0), outputs)
+    if not isinstance(part, Tensor) or not part.dim():
+        return False
+    axis = subject.rows().row_axis(part) or 0
+    return part.shape[axis] > 1 and changes_loss(subject, path, part.roll(1, axis), outputs)
 
 
 def changes_loss(subject: Subject, path: Path, new: Tensor, outputs: Mapping[str, Tensor]) -> bool:

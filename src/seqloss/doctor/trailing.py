@@ -25,15 +25,14 @@ class Trailing:
 def find_trailing(tokens: Tensor) -> Trailing | None:
     """The padding of tokens (batch, steps); None if they have none.
 
-    It is within no row, the longest row has none, and rows have different numbers of it.
+    It is within no row, some row has none, and others end with it at least twice: once can be the end of a text.
     """
     if tokens.dim() != 2 or tokens.numel() == 0 or tokens.is_floating_point():
         return None
     for value in tokens[:, -1].unique().tolist():
         here = tokens == value
         counts = here.flip(1).long().cumprod(1).sum(1)
-        used = counts[counts > 0]
-        several = len(used) >= max(2, SHARE * len(tokens)) and len(used.unique()) > 1
+        several = int((counts > 1).sum()) >= max(2, SHARE * len(tokens))
         if several and bool((counts == 0).any()) and torch.equal(here.sum(1), counts):
             return Trailing(int(value), counts)
     return None

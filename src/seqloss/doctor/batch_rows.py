@@ -41,7 +41,8 @@ class BatchRows:
         self.batch, self.parts = batch, parts_of(batch)
         self.count = count_rows(self.parts.values())
         self.lengths = {
-            path: found for path, part in self.parts.items() if (found := _integers(part, self.count)) is not None
+            path: integers for path, part in self.parts.items()
+            if (integers := _integers(part, self.count)) is not None
         }  # fmt: skip
         self.masks: dict[Path, Tensor] = {}
         self.masks = dict(self._find_masks())
@@ -58,8 +59,8 @@ class BatchRows:
 
         def change(path: Path, part: Any) -> Any:
             if path in self.concatenated:
-                pieces = part.split(self.lengths[self.concatenated[path]].tolist())
-                return torch.cat([pieces[row] for row in places])
+                joined = part.split(self.lengths[self.concatenated[path]].tolist())
+                return torch.cat([joined[row] for row in places])
             axis = self.row_axis(part)
             if axis is None:
                 return part

@@ -42,7 +42,8 @@ def find_input_rows(batch: object) -> Iterator[InputRows]:
     for path, part in rows.parts.items():
         if not isinstance(part, Tensor) or part.dim() < 2 or rows.row_axis(part) is None or path in rows.concatenated:
             continue
-        if not (part.is_floating_point() or part.dtype == torch.uint8) or part.numel() < LEAST * rows.count or _is_mask(part):
+        is_input = part.is_floating_point() or part.dtype == torch.uint8
+        if not is_input or part.numel() < LEAST * rows.count or _is_mask(part):
             continue
         axis, lengths = rows.padded_axis(part), rows.row_lengths(part)
         if axis is None or lengths is None:

@@ -26,13 +26,13 @@ def lengths_from_mask(mask: Tensor, others: Iterable[Tensor]) -> Tensor | None:
     used = mask.bool()
     if mask.dtype != torch.bool and not bool((mask == used).all()):
         return None
-    parts = list(others)
+    parts = [one for one in others if not bool((one == one[:1]).all())]  # positions are those of all rows
     plain, inverted = _first_steps(used), _first_steps(~used)
-    if plain is not None:
+    if plain is not None and (not parts or any(is_constant_past(one, plain) for one in parts)):
         return plain
-    if inverted is not None and mask.dtype == torch.bool and parts and all(is_constant_past(one, inverted) for one in parts):
-        return inverted
-    return None
+    if inverted is None or not parts or mask.dtype != torch.bool:
+        return None
+    return inverted if all(is_constant_past(one, inverted) for one in parts) else None
 
 
 def is_constant_past(part: Tensor, lengths: Tensor) -> bool:

@@ -13,6 +13,7 @@ from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import common_part, largest_difference, tolerance
 from seqloss.doctor.padding_cuts import find_cuts
 from seqloss.doctor.subject import Call, NotChecked, Subject
+from seqloss.doctor.targets import are_labels_outside
 
 ROUNDING = 1e-4
 
@@ -54,6 +55,8 @@ def check(subject: Subject) -> Iterator[Finding]:
             changed = _with_other_scores(subject, whole, padded, cut)
             differs = _differ(padded.value, cut.value) and not _is_scale(padded, cut, rows, row)
             if differs or _differ(padded.value, changed):
+                if are_labels_outside(subject, subject.call(rows.batch).outputs):
+                    raise NotChecked("labels are no classes of the outputs; mend that first")
                 yield Finding(
                     "padding-in-loss", "error",
                     {"row": row, "loss with its padding": padded.value, "without": cut.value,

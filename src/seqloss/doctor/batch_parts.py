@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 Path = tuple[Any, ...]
 """Keys, indices and field names that lead to a part of a batch."""
@@ -15,14 +16,14 @@ Path = tuple[Any, ...]
 def map_batch(batch: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
     """A batch of the same kind, each of its parts changed; the batch itself stays as it is.
 
-    A part is a tensor, a list of what is no tensor, or anything that is no container of tensors.
+    A part is a tensor, packed rows, a list of what is no tensor, or anything that is no container of tensors.
 
     Args:
         batch: tensors in any containers.
         change: (path, part) to what takes its place.
         path: of the batch itself.
     """
-    if isinstance(batch, Tensor) or _is_list_of_values(batch):
+    if isinstance(batch, Tensor | PackedSequence) or _is_list_of_values(batch):
         return change(path, batch)
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
         names = [field.name for field in dataclasses.fields(batch) if field.init]
@@ -39,7 +40,9 @@ def map_batch(batch: Any, change: Callable[[Path, Any], Any], path: Path = ()) -
 
 
 def _is_list_of_values(batch: Any) -> bool:
-    """Such as texts, words of rows, or a dict of tensors for each row: one entry for each row."""
+    """Such as texts, words of rows, or a dict of tensors for each row: one entry for each row. `zip` makes tuples."""
+    if type(batch) is tuple and len(batch) > 1 and all(isinstance(one, str | int | float) for one in batch):
+        return True
     if not isinstance(batch, list) or any(isinstance(one, Tensor) for one in batch):
         return False
     return any(isinstance(one, Mapping) for one in batch) or not any(map(_holds_tensors, batch))

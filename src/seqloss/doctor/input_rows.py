@@ -40,15 +40,16 @@ def find_input_rows(batch: object) -> Iterator[InputRows]:
     if rows is None:
         return
     for path, part in rows.parts.items():
-        if not isinstance(part, Tensor) or part.dim() < 2 or len(part) != rows.count or path in rows.concatenated:
+        if not isinstance(part, Tensor) or part.dim() < 2 or rows.row_axis(part) is None or path in rows.concatenated:
             continue
-        if not (part.is_floating_point() or part.dtype == torch.uint8) or part[0].numel() < LEAST or _is_mask(part):
+        is_input = part.is_floating_point() or part.dtype == torch.uint8
+        if not is_input or part.numel() < LEAST * rows.count or _is_mask(part):
             continue
         axis, lengths = rows.padded_axis(part), rows.row_lengths(part)
         if axis is None or lengths is None:
-            yield InputRows(path, tuple(part.detach().cpu()), False)
+            yield InputRows(path, tuple(rows.rows_first(part).detach().cpu()), False)
             continue
-        steps = part.detach().cpu().movedim(axis, 1)
+        steps = part.detach().cpu().movedim((rows.row_axis(part) or 0, axis), (0, 1))
         cut = tuple(row[:length] for row, length in zip(steps, lengths.tolist(), strict=True))
         yield InputRows(path, cut, True)
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from seqloss.doctor.batch_parts import Path, map_batch
-from seqloss.doctor.batch_rows import BatchRows, padding_of, size_of
+from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.packed_rows import pack_rows, unpack_rows
 
 
 def join_batches(batches: Sequence[Any]) -> Any:
@@ -24,28 +26,33 @@ def join_batches(batches: Sequence[Any]) -> Any:
         parts = [rows.parts[path] for rows in all_rows]
         if isinstance(part, Tensor) and path in all_rows[0].concatenated:
             return torch.cat(parts)
-        if size_of(part) != all_rows[0].count:
+        axis = all_rows[0].row_axis(part)
+        if axis is None:
             return part
+        if isinstance(part, PackedSequence):
+            return pack_rows([row for one in parts for row in unpack_rows(one)])
         if not isinstance(part, Tensor):
             return type(part)(one for part in parts for one in part)
-        sizes = [max(one.shape[axis] for one in parts) for axis in range(1, part.dim())]
-        return torch.cat([_padded(rows, one, sizes) for rows, one in zip(all_rows, parts, strict=True)])
+        sizes = [max(one.shape[n] for one in parts) for n in range(part.dim())]
+        return torch.cat(
+            [_padded(rows, one, axis, sizes) for rows, one in zip(all_rows, parts, strict=True)], axis
+        )  # fmt: skip
 
     if any(rows.parts.keys() != all_rows[0].parts.keys() for rows in all_rows):
         raise ValueError("the batches have different parts")
     return map_batch(batches[0], join)
 
 
-def _padded(rows: BatchRows, part: Tensor, sizes: Sequence[int]) -> Tensor:
-    shape = (part.shape[0], *sizes)
-    if part.shape == shape:
+def _padded(rows: BatchRows, part: Tensor, row_axis: int, sizes: Sequence[int]) -> Tensor:
+    shape = list(sizes)
+    shape[row_axis] = part.shape[row_axis]
+    if list(part.shape) == shape:
         return part
-    axis = rows.padded_axis(part)
-    lengths = None if axis is None else rows.lengths_of(part.shape[axis])
-    if axis is not None and lengths is not None:
-        fill = padding_of(part, axis, lengths)
+    if rows.padded_axis(part) is not None:
+        fill = rows.padding_of(part)
     else:  # what most rows end with
-        fill = part.flatten(1)[:, -1].mode().values.item() if part.numel() and not part.is_floating_point() else 0
+        ends = part.movedim(row_axis, 0).flatten(1)[:, -1]
+        fill = ends.mode().values.item() if part.numel() and not part.is_floating_point() else 0
     found = torch.full(shape, fill, dtype=part.dtype, device=part.device)
     found[tuple(slice(size) for size in part.shape)] = part
     return found

@@ -30,11 +30,12 @@ class LabelRows:
 def find_label_rows(rows: BatchRows) -> Iterator[LabelRows]:
     """All readings of all parts; of two axes of one size, one has the lengths of the other."""
     for path, part in rows.parts.items():
-        if path in rows.concatenated:
+        if path in rows.concatenated and part.dim() == 1:
             lengths = rows.concatenated[path]
-            pieces = part.split(rows.parts[lengths].tolist())
+            pieces = part.split(rows.lengths[lengths].tolist())
             yield LabelRows(path, tuple(tuple(piece.tolist()) for piece in pieces), lengths)
-        elif isinstance(part, Tensor) and _are_labels(part, rows.count):
+        elif isinstance(part, Tensor) and _are_labels(part, rows):
+            part = rows.rows_first(part)
             fitting = [key for key, found in rows.lengths.items() if _fit(found, part.shape[1])]
             for key in fitting:
                 sizes = rows.lengths[key].tolist()
@@ -44,8 +45,9 @@ def find_label_rows(rows: BatchRows) -> Iterator[LabelRows]:
                 yield LabelRows(path, tuple(tuple(one for one in row if one >= 0) for row in part.tolist()))
 
 
-def _are_labels(part: Tensor, count: int) -> bool:
-    return part.dim() == 2 and len(part) == count and part.dtype in (torch.int16, torch.int32, torch.int64)
+def _are_labels(part: Tensor, rows: BatchRows) -> bool:
+    integers = part.dtype in (torch.int16, torch.int32, torch.int64)
+    return part.dim() == 2 and integers and rows.row_axis(part) is not None
 
 
 def _fit(lengths: Tensor, size: int) -> bool:

@@ -8,6 +8,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from seqloss.doctor.batch_rows import BatchRows
 from seqloss.doctor.subject import Subject
 
 
@@ -15,7 +16,7 @@ def batch_axes(subject: Subject) -> dict[str, int]:
     """The axis of the rows in each output of floats: the one whose size follows the number of rows."""
     rows = subject.rows()
     whole = subject.call(rows.batch).outputs
-    fewer = subject.call(rows.take(range(rows.count - 1))).outputs
+    fewer = subject.call(rows.take(_all_but_one(rows))).outputs
     found = {}
     for name, tensor in whole.items():
         axis = next((axis for axis, size in enumerate(tensor.shape)
@@ -24,6 +25,13 @@ def batch_axes(subject: Subject) -> dict[str, int]:
         if axis is not None and tensor.is_floating_point():
             found[name] = axis
     return found
+
+
+def _all_but_one(rows: BatchRows) -> list[int]:
+    """Without a row that is not the longest one, so that other axes keep their sizes."""
+    lengths = rows.lengths_of(rows.longest)
+    left_out = rows.count - 1 if lengths is None else int(lengths.argmin())
+    return [row for row in range(rows.count) if row != left_out]
 
 
 def combine(outputs: Iterable[Tensor]) -> Tensor:

@@ -62,13 +62,32 @@ def find_spans(subject: Subject, row: int) -> Spans:
                  if name in axes and x.dim() == 3 and x.requires_grad and axes[name] < 2), None)  # fmt: skip
     if name is None:
         raise NotChecked("the model returns no tensor of (batch, time, classes)")
-    frames = call.outputs[name].select(axes[name], 0)
-    time = rows.padded_axis(rows.parts[path])
+    frames = _frames_first(call.outputs[name], axes[name], _other_shape(subject, row, name))
+    time, own = rows.padded_axis(rows.parts[path]), rows.row_axis(rows.parts[path])
     assert time is not None
     tried = torch.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).long().tolist()
     gradients = [_gradient(frames[t], leaf) for t in tried]
-    peaks = {axis: [_peak(one, axis) for one in gradients] for axis in range(1, leaf.dim())}
+    peaks = {axis: [_peak(one, axis) for one in gradients] for axis in range(leaf.dim()) if axis != own}
     return Spans(leaf.shape[time], len(frames), _claimed(call.outputs, leaf.shape[time]), tried, peaks, time)
+
+
+def _other_shape(subject: Subject, row: int, name: str) -> torch.Size | None:
+    """Of an output for the shortest row, to tell its axis of frames; None if no row is shorter."""
+    rows = subject.rows()
+    lengths = rows.lengths_of(rows.longest)
+    if lengths is None or int(lengths.min()) == int(lengths[row]):
+        return None
+    with torch.no_grad():
+        found = subject.call(rows.take([int(lengths.argmin())], trim=True)).outputs.get(name)
+    return None if found is None else found.shape
+
+
+def _frames_first(output: Tensor, row_axis: int, other: torch.Size | None) -> Tensor:
+    """The frames of a row: along the only axis that has another size for another row, else the first one."""
+    axes = [axis for axis in range(3) if axis != row_axis]
+    longer = [axis for axis in axes if other is not None and len(other) == 3 and output.shape[axis] != other[axis]]
+    time = longer[0] if len(longer) == 1 else axes[0]
+    return output.movedim((row_axis, time), (0, 1))[0]
 
 
 def _gradient(frame: Tensor, leaf: Tensor) -> Tensor:

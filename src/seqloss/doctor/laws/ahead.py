@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqloss.doctor.batch_parts import Path, replace_parts
+from seqloss.doctor.batch_rows import BatchRows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.label_rows import find_label_rows
 from seqloss.doctor.laws.comparing import largest_difference, tolerance
@@ -55,13 +56,15 @@ def _readings(subject: Subject, path: Path) -> Iterator[tuple[Path, int]]:
     """Parts that the model may read the targets from, and how far ahead: the targets themselves, or what they are
     when they are shifted."""
     parts = subject.rows().parts
-    target = parts[path]
+    rows = subject.rows()
+    target = rows.rows_first(parts[path])
     yield path, 0
     for other, part in parts.items():
-        if other == path or not isinstance(part, Tensor) or part.dim() != 2 or len(part) != len(target):
+        if other == path or not isinstance(part, Tensor) or part.dim() != 2 or rows.row_axis(part) is None:
             continue
         if part.is_floating_point():
             continue
+        part = rows.rows_first(part)
         for shift in SHIFTS:
             size = min(part.shape[1] - shift, target.shape[1])
             ahead, here = part[:, shift : shift + size], target[:, :size]
@@ -79,13 +82,13 @@ def _find(
     rows = subject.rows()
     row = max(range(rows.count), key=lambda one: len(cut[one]))
     for place in sorted({len(cut[row]) // 2, len(cut[row]) // 3}):
-        other = _other_value(rows.parts[path], row, place)
-        if other is None or place + shift >= rows.parts[read].shape[1]:
+        other = _other_value(rows.rows_first(rows.parts[path]), row, place)
+        if other is None or place + shift >= rows.rows_first(rows.parts[read]).shape[1]:
             continue
         frame = _frame_of(subject, path, row, place, other, name, outputs, axis)
         if frame is None or place + shift < frame or (place + shift == frame and not _is_forced(subject, path, read)):
             continue
-        changed = _changed(rows.parts[read], row, place + shift, other)
+        changed = _changed(rows, read, row, place + shift, other)
         with torch.no_grad():
             moved = subject.call(replace_parts(rows.batch, {read: changed})).outputs[name]
         if moved.shape != outputs[name].shape:
@@ -101,7 +104,7 @@ def _is_forced(subject: Subject, path: Path, read: Path) -> bool:
     """Whether the targets are read beside another input, as in a decoder: an autoencoder alone may read them."""
     rows = subject.rows()
     return path == read and any(
-        isinstance(part, Tensor) and part.dim() > 1 and len(part) == rows.count and other != path
+        isinstance(part, Tensor) and part.dim() > 1 and rows.row_axis(part) is not None and other != path
         and part.dtype != torch.bool and part.shape != rows.parts[path].shape
         for other, part in rows.parts.items()
     )  # fmt: skip
@@ -114,9 +117,9 @@ def _other_value(part: Tensor, row: int, place: int) -> int | None:
     return next((one for one in counts if one != here and one > 0), None)
 
 
-def _changed(part: Tensor, row: int, place: int, value: int) -> Tensor:
-    found = part.clone()
-    found[row, place] = value
+def _changed(rows: BatchRows, path: Path, row: int, place: int, value: int) -> Tensor:
+    found: Tensor = rows.parts[path].clone()
+    rows.rows_first(found)[row, place] = value
     return found
 
 
@@ -124,9 +127,9 @@ def _frame_of(
     subject: Subject, path: Path, row: int, place: int, other: int, name: str, outputs: Mapping[str, Tensor], axis: int
 ) -> int | None:
     """The only frame of a row whose gradient changes with a target, while the outputs are held."""
-    part = subject.rows().parts[path]
+    rows = subject.rows()
     pair = [_gradient(subject, replace_parts(subject.batches[0], {path: one}), name, outputs)
-            for one in (part, _changed(part, row, place, other))]  # fmt: skip
+            for one in (rows.parts[path], _changed(rows, path, row, place, other))]  # fmt: skip
     if pair[0] is None or pair[1] is None:
         return None
     difference = (pair[0] - pair[1]).abs().select(axis, row).sum(-1)

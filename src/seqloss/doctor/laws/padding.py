@@ -6,11 +6,14 @@ import math
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from seqloss.doctor.batch_rows import BatchRows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import common_part, largest_difference, tolerance
+from seqloss.doctor.padding_cuts import find_cuts
 from seqloss.doctor.subject import Call, NotChecked, Subject
+from seqloss.doctor.targets import are_labels_outside
 
 ROUNDING = 1e-4
 
@@ -29,7 +32,8 @@ print(loss(model, (inputs[:1, :length], lengths[:1], targets[:1, :length])))  # 
 
 def check(subject: Subject) -> Iterator[Finding]:
     rows = subject.rows()
-    if not rows.has_padded_axes or rows.padded_share == 0:
+    trailing = find_cuts(rows)
+    if (not rows.has_padded_axes or rows.padded_share == 0) and not trailing:
         raise NotChecked("the first batch has no padding")
     lengths = rows.lengths_of(rows.longest)
     shortest = [] if lengths is None else lengths.argsort()[:MOST].tolist()
@@ -43,16 +47,20 @@ def check(subject: Subject) -> Iterator[Finding]:
         )  # fmt: skip
         return
     with torch.no_grad():
-        for row in shortest:
-            padded, cut = subject.call(rows.take([row])), subject.call(rows.take([row], trim=True))
-            if (
-                _outputs_agree(padded, cut)
-                and _differ(padded.value, cut.value)
-                and not _is_scale(padded, cut, rows, row)
-            ):
+        batches = [(row, rows.take([row]), rows.take([row], trim=True)) for row in shortest]
+        for row, whole, shorter in [*batches, *trailing]:
+            padded, cut = subject.call(whole), subject.call(shorter)
+            if not _outputs_agree(padded, cut):
+                continue
+            changed = _with_other_scores(subject, whole, padded, cut)
+            differs = _differ(padded.value, cut.value) and not _is_scale(padded, cut, rows, row)
+            if differs or _differ(padded.value, changed):
+                if are_labels_outside(subject, subject.call(rows.batch).outputs):
+                    raise NotChecked("labels are no classes of the outputs; mend that first")
                 yield Finding(
                     "padding-in-loss", "error",
-                    {"row": row, "loss with its padding": padded.value, "without": cut.value},
+                    {"row": row, "loss with its padding": padded.value, "without": cut.value,
+                     "with other outputs in its padding": changed},
                     "the loss of a row changes with its padding, while its outputs do not: padded targets, or scores "
                     "past the length, count",
                     "Mask the loss by the lengths, pad targets with ignore_index, and leave padding out of label "
@@ -60,6 +68,33 @@ def check(subject: Subject) -> Iterator[Finding]:
                     CODE,
                 )  # fmt: skip
                 return
+
+
+def _with_other_scores(subject: Subject, whole: object, padded: Call, cut: Call) -> float:
+    """The loss of a row when its largest output has other numbers in steps that the row without padding has not."""
+    longer = {name: axes[0] for name, x in padded.outputs.items() if x.is_floating_point() and name in cut.outputs
+              and len(axes := _longer_axes(x, cut.outputs[name])) == 1}  # fmt: skip
+    if not longer:
+        return padded.value
+    name = max(longer, key=lambda one: padded.outputs[one].numel())
+    size = cut.outputs[name].shape[longer[name]]
+
+    def change(key: str, x: Tensor) -> Tensor:
+        if key != name:
+            return x
+        found = x.clone()
+        past = found.narrow(longer[name], size, x.shape[longer[name]] - size)
+        past += torch.randn(past.shape, generator=torch.Generator().manual_seed(0)).to(past)
+        return found
+
+    return subject.call(whole, change=change).value
+
+
+def _longer_axes(one: Tensor, other: Tensor) -> list[int]:
+    """Axes on which the first of two tensors of one rank has more entries; none if it has fewer on another."""
+    if one.dim() != other.dim() or any(a < b for a, b in zip(one.shape, other.shape, strict=True)):
+        return []
+    return [axis for axis in range(one.dim()) if one.shape[axis] > other.shape[axis]]
 
 
 def _outputs_agree(padded: Call, cut: Call) -> bool:
@@ -90,7 +125,7 @@ def _lag(rows: BatchRows) -> int:
         lengths = None if axis is None else rows.lengths_of(part.shape[axis])
         if lengths is None or part.dim() != 2 or part.is_floating_point() or part.dtype == torch.bool:
             continue
-        own = (part >= 0).sum(1).to(lengths)
+        own = (rows.rows_first(part) >= 0).sum(1).to(lengths)
         if len(lengths.unique()) < LEAST or not bool((part < 0).any()):
             continue
         agree = [n for n in range(rows.count) if torch.equal(own, lengths.roll(n))]

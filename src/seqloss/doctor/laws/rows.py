@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.batch_parts import replace_parts
+from seqloss.doctor.batch_rows import BatchRows, find_rows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import (
     common_part,
@@ -19,6 +20,7 @@ from seqloss.doctor.laws.comparing import (
 from seqloss.doctor.model_outputs import batch_axes
 from seqloss.doctor.snapshot import unchanged
 from seqloss.doctor.subject import NotChecked, Subject
+from seqloss.doctor.targets import are_labels_outside
 
 MOST = 4
 """Rows that are tried alone."""
@@ -59,7 +61,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         alone = _call_alone(subject)
         yield from _check_alone(alone, whole.outputs, axes)
         yield from _check_lengths(rows, alone, whole.outputs)
-        yield from _check_padding(subject)
+        yield from _check_padding(subject, alone, axes)
 
 
 def _call_alone(subject: Subject) -> dict[int, Mapping[str, Tensor]]:
@@ -83,6 +85,8 @@ def _check_order(
     for name, axis in axes.items():
         difference = largest_difference(turned.outputs[name].flip(axis), outputs[name])
         if difference > allowed:
+            if _may_be_time_first(subject, outputs):
+                raise NotChecked("rows can be on the first axis or on the second one; add their lengths to the batch")
             yield Finding(
                 "outputs-depend-on-order", "error", {"output": name, "relative difference": difference},
                 "with the rows of the batch in reverse, a row gets other outputs: something runs over the axis of the "
@@ -90,13 +94,33 @@ def _check_order(
                 "Check batch_first, the axes of reshapes and transposes, and that each sorting is undone", CODE,
             )  # fmt: skip
             return
-    if relative_difference(turned.value, loss) > max(allowed, 1e-4):
+    if relative_difference(turned.value, loss) > max(allowed, 1e-4) and not are_labels_outside(subject, outputs):
         yield Finding(
             "loss-depends-on-order", "error", {"loss": loss, "in reverse": turned.value},
             "with the rows of the batch in reverse, outputs are the same and the loss is another: inputs and targets "
             "are not in the same order",
             "Sort inputs, lengths and targets together, or not at all", CODE,
         )  # fmt: skip
+
+
+def _may_be_time_first(subject: Subject, outputs: Mapping[str, Tensor]) -> bool:
+    """Whether all parts have one size on their second axis, and outputs are turned with it as those of rows are."""
+    rows = subject.rows()
+    tensors = [part for part in rows.parts.values() if isinstance(part, Tensor) and part.dim()]
+    sizes = {part.shape[1] if part.dim() > 1 else None for part in tensors}
+    size = next(iter(sizes))
+    if len(sizes) > 1 or size is None or size < 2 or len(tensors) < len(rows.parts):
+        return False
+    try:
+        turned = subject.call(replace_parts(rows.batch, {path: part.flip(1) for path, part in rows.parts.items()}))
+    except Exception:
+        return False
+    pairs = [(turned.outputs.get(name), x) for name, x in outputs.items() if x.is_floating_point() and x.dim() > 1]
+    return bool(pairs) and all(
+        one is not None and one.shape == x.shape
+        and any(largest_difference(one.flip(axis), x) <= tolerance(outputs) for axis in range(2))
+        for one, x in pairs
+    )  # fmt: skip
 
 
 def _check_alone(
@@ -148,14 +172,16 @@ def _outputs_from_now(subject: Subject, batch: object, train: bool) -> Mapping[s
         return subject.call(batch, statistics=train).outputs
 
 
-def _check_padding(subject: Subject) -> Iterator[Finding]:
+def _check_padding(
+    subject: Subject, alone: Mapping[int, Mapping[str, Tensor]], axes: Mapping[str, int]
+) -> Iterator[Finding]:
     """In both modes: a batch norm takes statistics over the padding in training only.
 
-    Some padding in these statistics is common and does little harm: it is named where the padding that a batch has
+    Some padding in these statistics is common and does little harm: it is named where the padding that batches have
     decides what the outputs are.
     """
     rows = subject.rows()
-    share = rows.padded_share
+    share = _padded_share(subject)
     for train in (False, True) if rows.has_padded_axes else ():
         more = MORE if not train else max(1, round(share * rows.longest))
         if train and share < PADDED:
@@ -165,7 +191,7 @@ def _check_padding(subject: Subject) -> Iterator[Finding]:
         for name, tensor in plain.items():
             if not tensor.is_floating_point() or name not in padded:
                 continue
-            difference = largest_difference(*common_part(padded[name], tensor))
+            difference = max(largest_difference(*pair) for pair in _own_parts(padded[name], tensor, name, alone, axes))
             if difference > allowed:
                 mode = "training" if train else "evaluation"
                 yield Finding(
@@ -178,3 +204,22 @@ def _check_padding(subject: Subject) -> Iterator[Finding]:
                     TRAINING_CODE if train else CODE,
                 )  # fmt: skip
                 return
+
+
+def _padded_share(subject: Subject) -> float:
+    """Of all batches that were scanned: the first one can have little padding by chance."""
+    found = [rows.padded_share for batch in subject.data.batches or subject.batches if (rows := find_rows(batch))]
+    return sum(found) / max(1, len(found))
+
+
+def _own_parts(
+    one: Tensor, other: Tensor, name: str, alone: Mapping[int, Mapping[str, Tensor]], axes: Mapping[str, int]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The outputs of rows that were tried alone, without what comes after their end; all outputs without rows."""
+    axis = axes.get(name)
+    if axis is None or one.dim() != other.dim() or not alone:
+        yield common_part(one, other)
+        return
+    for row, own in alone.items():
+        pair = [x.narrow(axis, row, 1) for x in (one, other)]
+        yield common_part(*(common_part(x, own[name])[0] for x in pair))

@@ -14,7 +14,7 @@ import torch
 from seqloss.doctor.codec import Decode
 from seqloss.doctor.snapshot import random_states
 
-SCAN = 16
+SCAN = 32
 """Batches that the laws of data look at."""
 
 SECONDS = 5.0

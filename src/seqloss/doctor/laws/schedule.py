@@ -93,7 +93,7 @@ def group_rates(subject: Subject, steps: int) -> list[list[float]]:
 def largest_rates(subject: Subject) -> list[float | Tensor]:
     """Of each group of the optimiser, over the schedule: a warm-up may begin at 0, or at almost 0.
 
-    Without a schedule that can be run, and in any case at least, the rate of the optimiser.
+    Without a schedule that can be run, the rate of the optimiser, or the one that its schedule begins with.
     """
     assert subject.optimizer is not None
     groups = subject.optimizer.param_groups
@@ -105,4 +105,5 @@ def largest_rates(subject: Subject) -> list[float | Tensor]:
     found = group_rates(subject, min(int(steps), LEDGER)) if hasattr(subject.scheduler, "get_last_lr") else []
     for group, rate in zip(groups, own, strict=True):
         group["lr"] = rate
-    return [max(one) for one in zip(begun, *(rates for rates in found if len(rates) == len(begun)), strict=True)]
+    found = [rates for rates in found if len(rates) == len(begun)]
+    return [max(one) for one in zip(*(found or [begun]), strict=True)]

@@ -14,7 +14,7 @@ import torch
 from seqloss.doctor.codec import Decode
 from seqloss.doctor.snapshot import random_states
 
-SCAN = 32
+SCAN = 16
 """Batches that the laws of data look at."""
 
 SECONDS = 5.0

@@ -87,3 +87,12 @@ def test_short_rows_that_are_held_out_too_are_named(copied: bool, names: list[st
 def test_rows_of_a_small_language_may_be_in_both() -> None:
     rows, held_out = ([row[:2] for row in numbers(count, seed)] for count, seed in ((300, 0), (60, 1)))
     assert "held-out-overlaps" not in examine(Model(), load(rows), following, held_out=load(held_out)).names
+
+
+@pytest.mark.parametrize(("twice", "names"), [(False, []), (True, ["rows-repeated"])])
+def test_sentences_of_a_small_language_repeat(twice: bool, names: list[str]) -> None:
+    generator = random.Random(0)
+    language = [[generator.randrange(3, 12) for _ in range(20)] for _ in range(200)]
+    rows = language[:100] * 2 if twice else [generator.choice(language) for _ in range(200)]
+    found = examine(Model(), load(rows), following).names
+    assert [name for name in found if name == "rows-repeated"] == names

@@ -41,6 +41,9 @@ SAMPLE = 4096
 MANY = 0.25
 """Share of rows that are repeated; a sampler that draws with replacement repeats a few."""
 
+ONCE = 0.1
+"""Share of different rows of tokens that may come once where all of them are listed twice."""
+
 CODE = """\
 seen = [hash(row.numpy().tobytes()) for batch in loader for row in batch["inputs"]]
 print(len(seen), len(set(seen)))
@@ -52,7 +55,8 @@ def check(subject: Subject) -> Iterator[Finding]:
     rows = [list(_digests(batch)) for batch in batches]
     if not any(rows) and not any(True for _ in token_rows(batches)):
         raise NotChecked("the batches have no rows of many numbers, and none of tokens")
-    yield from _check_repeats(rows, one_epoch=_is_one_epoch(subject.data.loader))
+    floats = bool(list(find_input_rows(batches[0])))
+    yield from _check_repeats(rows, one_epoch=_is_one_epoch(subject.data.loader), floats=floats)
     yield from _check_held_out(subject, batches, {digest for digests in rows for digest in digests})
 
 
@@ -91,7 +95,7 @@ def _more_batches(subject: Subject) -> list[object]:
     return draw(loader, min(MORE, len(loader)) if hasattr(loader, "__len__") else len(batches), seconds=SECONDS)
 
 
-def _check_repeats(rows: Sequence[Sequence[str]], *, one_epoch: bool) -> Iterator[Finding]:
+def _check_repeats(rows: Sequence[Sequence[str]], *, one_epoch: bool, floats: bool) -> Iterator[Finding]:
     count = sum(map(len, rows))
     repeated = count - len({digest for digests in rows for digest in digests})
     sets = Counter(frozenset(digests) for digests in rows if digests)
@@ -103,12 +107,18 @@ def _check_repeats(rows: Sequence[Sequence[str]], *, one_epoch: bool) -> Iterato
             "each batch comes several times, one after the other: every worker of the loader reads the whole data",
             "Read a part of the data in each worker: torch.utils.data.get_worker_info()", CODE,
         )  # fmt: skip
-    elif one_epoch and repeated > MANY * count:
+    elif one_epoch and repeated > MANY * count and (floats or _hardly_any_comes_once(rows)):
         yield Finding(
             "rows-repeated", "warning", {"rows": count, "repeated": repeated, "share": repeated / count},
             "many rows of one epoch are equal: files are listed twice, or workers read the same ones",
             "Remove the copies; `seqloss doctor` lists those of a data folder", CODE,
         )  # fmt: skip
+
+
+def _hardly_any_comes_once(rows: Sequence[Sequence[str]]) -> bool:
+    """As when all files are listed twice; sentences of a small language repeat, and many come once."""
+    counts = Counter(digest for digests in rows for digest in digests)
+    return sum(count == 1 for count in counts.values()) < ONCE * len(counts)
 
 
 def _is_one_epoch(loader: object) -> bool:

@@ -64,7 +64,7 @@ def _order(loader: Any) -> list[list[Any]] | None:
     if not isinstance(loader, DataLoader) or sampler is None or isinstance(loader.dataset, IterableDataset):
         return None
     try:
-        return [list(batch) for batch in sampler] if len(sampler) <= LARGEST else None  # type: ignore[arg-type]
+        return [list(batch) for batch in sampler] if len(sampler) <= LARGEST else None
     except TypeError:  # a sampler without a size may have no end
         return None
 

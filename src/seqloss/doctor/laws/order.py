@@ -104,7 +104,7 @@ def _sizes(batches: Sequence[object]) -> Numbers:
                 found.setdefault(name_part(path), []).append(sum(map(len, part)) / len(part))
         rows = find_rows(batch)
         for path, part in rows.lengths.items() if rows else ():
-            if rows.is_length(path):
+            if rows is not None and rows.is_length(path):
                 found.setdefault(f"mean of {name_part(path)}", []).append(float(part.double().mean()))
     return _complete(found, batches)
 
@@ -115,12 +115,12 @@ def _mean_classes(subject: Subject, batches: Sequence[object]) -> Numbers:
     for batch in batches:
         rows = find_rows(batch)
         for path, part in rows.lengths.items() if rows else ():
-            if not rows.is_length(path):
+            if rows is not None and not rows.is_length(path):
                 found.setdefault(path, []).append(part)
     return {
         name_part(path): [float(part.double().mean()) for part in parts] for path, parts in found.items()
-        if len(parts) == len(batches) and FEWER * len((rows := torch.cat(parts)).unique()) <= len(rows)
-        and _is_target(subject, path, rows)
+        if len(parts) == len(batches) and FEWER * len((values := torch.cat(parts)).unique()) <= len(values)
+        and _is_target(subject, path, values)
     }  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def _lengths(batches: Sequence[object]) -> dict[str, list[int]]:
     for batch in batches:
         rows = find_rows(batch)
         for path, part in rows.lengths.items() if rows else ():
-            if rows.is_length(path):
+            if rows is not None and rows.is_length(path):
                 found.setdefault(name_part(path), []).extend(part.tolist())
     return found
 

@@ -64,19 +64,18 @@ def _check_held_out(subject: Subject, batches: Sequence[object], seen: set[str])
     """Rows of many numbers are equal once; short ones of tokens are compared with how often the training repeats."""
     others = _distinct(subject.data.held_out or ())
     if list(find_input_rows(batches[0])):
-        held_out = {digest for batch in others for digest in _digests(batch)}
-        both = len(held_out & seen)
+        digests = {digest for batch in others for digest in _digests(batch)}
+        count, both = len(digests), len(digests & seen)
     elif not any(map(_is_input, parts_of(batches[0]).values())):
         trained, other = list(token_rows(_more_batches(subject))), list(token_rows(others))
-        held_out = set(other)
-        both = len(held_out & set(trained))
-        if both <= max(2, COMMON * len(held_out)) or chance_of_overlap(trained, other) > CHANCE:
+        count, both = len(set(other)), len(set(other) & set(trained))
+        if both <= max(2, COMMON * count) or chance_of_overlap(trained, other) > CHANCE:
             return
     else:
         return
     if both:
         yield Finding(
-            "held-out-overlaps", "error", {"rows": both, "of held-out rows": len(held_out)},
+            "held-out-overlaps", "error", {"rows": both, "of held-out rows": count},
             "rows of the training are among those that are held out: the held-out loss is too good",
             "Split by recording, page or speaker, before rows are cut or copied", CODE,
         )  # fmt: skip

@@ -34,21 +34,21 @@ def first_layer_input(subject: Subject, batch: Any, *, train: bool = False) -> T
 
 
 @contextmanager
-def scaled_first_layer(model: nn.Module, factor: float) -> Iterator[None]:
-    """Multiply what the first layer with a matrix of weights gets, in the block.
+def changed_first_layer(model: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Change what the first layer with a matrix of weights gets, in the block.
 
     Args:
         model: with that layer.
-        factor: of the first input of each of its calls.
+        change: of the first input of each of its calls; the data alone if rows are packed.
     """
 
-    def scale(inputs: tuple[Any, ...]) -> Any:
+    def call(inputs: tuple[Any, ...]) -> Any:
         given = inputs[0] if inputs else None
         if isinstance(given, PackedSequence):
-            return (given._replace(data=given.data * factor), *inputs[1:])
-        return (given * factor, *inputs[1:]) if isinstance(given, Tensor) else None
+            return (given._replace(data=change(given.data)), *inputs[1:])
+        return (change(given), *inputs[1:]) if isinstance(given, Tensor) else None
 
-    with _hooked_first_layer(model, scale):
+    with _hooked_first_layer(model, call):
         yield
 
 

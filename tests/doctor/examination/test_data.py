@@ -284,11 +284,14 @@ def test_one_length_in_all_batches_is_named_if_held_out_rows_have_many() -> None
         return batch._replace(targets=batch.targets[:, :1], target_lengths=torch.tensor([1] * 5))
 
     short = list(map(of_one_label, many(10)))
-    loader = Loader(short, shuffle=lambda epoch: False)
+    loader = Loader([*short, *many(30)], shuffle=lambda epoch: False)
     held_out = [make_batch(seed) for seed in range(20, 24)]
-    assert found(loader, held_out=held_out).names == ["batches-in-order-of-length"]
-    assert found(loader, held_out=map(of_one_label, held_out)).names == []
-    assert found(loader).names == []
+    options = {"scan": 10}
+    assert found(loader, held_out=held_out, **options).names == ["batches-in-order-of-length"]
+    assert found(loader, held_out=map(of_one_label, held_out), **options).names == []
+    assert found(loader, **options).names == []
+    whole = Loader(short, shuffle=lambda epoch: False)  # all rows are cut to one length
+    assert found(whole, held_out=held_out, **options).names == []
 
 
 def test_a_list_of_batches_may_be_sorted() -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from seqloss.doctor import examine
+from seqloss.doctor import Findings, examine
 from seqloss.doctor.laws.second_process import _is_order_of_set
 from seqloss.torch.nn.padding import mask_padding
 
@@ -172,13 +172,49 @@ class Numbers(nn.Module):
         return self.head(self.norm(self.first(x)).relu())[:, 0]
 
 
+def by_severity(found: Findings, name: str = "inputs-not-scaled") -> list[str]:
+    return [finding.severity for finding in found if finding.name == name]
+
+
 @pytest.mark.parametrize(
-    ("scale", "norm", "names"), [(1.0, False, []), (40.0, False, ["inputs-not-scaled"]), (40.0, True, [])]
+    ("scale", "norm", "severities"), [(1.0, False, []), (40.0, False, ["warning"]), (40.0, True, ["note"])]
 )
-def test_numbers_in_their_own_units_are_named_if_no_norm_follows(scale: float, norm: bool, names: list[str]) -> None:
+def test_numbers_in_their_own_units_are_a_note_if_a_norm_follows(
+    scale: float, norm: bool, severities: list[str]
+) -> None:
     batch = (scale * torch.randn(32, 6, generator=torch.Generator().manual_seed(0)), torch.randn(32))
     found = examine(Numbers(norm=norm), [batch], lambda model, batch: (model(batch[0]) - batch[1]).square().mean())
-    assert found.names == names
+    assert by_severity(found) == severities
+    assert len(found) == len(severities)
+
+
+class LastState(nn.Module):
+    def __init__(self, layer: type[nn.Module] = nn.LSTM) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.head = layer(6, 16, batch_first=True), nn.Linear(16, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layer(x)[0][:, -1])[:, 0]
+
+
+@pytest.mark.parametrize("scale", [40.0, 1000.0, 1_000_000.0])
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN])
+def test_a_layer_that_saturates_is_no_norm(layer: type[nn.Module], scale: float) -> None:
+    """Its outputs are the same for half of the inputs, too."""
+    batch = (scale * (1 + torch.randn(32, 9, 6, generator=torch.Generator().manual_seed(0))), torch.randn(32))
+    found = examine(LastState(layer), [batch], lambda model, batch: (model(batch[0]) - batch[1]).square().mean())
+    assert by_severity(found) == ["warning"]
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.GELU(), nn.SiLU(), nn.Identity()])
+@pytest.mark.parametrize("norm", [nn.LayerNorm(16), nn.BatchNorm1d(16), nn.GroupNorm(2, 16)])
+def test_a_norm_behind_two_layers_and_any_activation_is_one(activation: nn.Module, norm: nn.Module) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 16), activation, nn.Linear(16, 16), activation, norm, nn.Linear(16, 1))
+    batch = (60 * torch.randn(32, 6, generator=torch.Generator().manual_seed(0)), torch.randn(32, 1))
+    found = examine(model, [batch], lambda model, batch: (model(batch[0]) - batch[1]).square().mean())
+    assert by_severity(found) == ["note"]
 
 
 class Drawer(nn.Module):

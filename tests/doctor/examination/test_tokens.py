@@ -166,6 +166,33 @@ def test_an_autoencoder_of_tokens_has_no_finding() -> None:
     assert examine(Copier(), BATCHES, copy).names == []
 
 
+class Sentences(nn.Module):
+    """An autoencoder with a decoder that gets the token before each step."""
+
+    def __init__(self, *, backwards: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.tokens = nn.Embedding(12, 16)
+        self.encoder = nn.GRU(16, 16, batch_first=True)
+        self.decoder = nn.GRU(16, 8 if backwards else 16, batch_first=True, bidirectional=backwards)
+        self.head = nn.Linear(16, 12)
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        states, _ = self.encoder(self.tokens(ids))
+        last = states[torch.arange(len(ids)), lengths - 1]
+        return self.head(self.decoder(self.tokens(ids[:, :-1]))[0] + last[:, None])
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_an_encoder_may_see_the_targets_that_its_decoder_does_not(backwards: bool) -> None:
+    def rebuild(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        scores = model(batch["ids"], batch["lengths"])
+        return F.cross_entropy(scores.transpose(1, 2), batch["ids"][:, 1:], ignore_index=PAD)
+
+    found = examine(Sentences(backwards=backwards), BATCHES, rebuild).names
+    assert [name for name in found if name == "targets-seen-ahead"] == (["targets-seen-ahead"] if backwards else [])
+
+
 def test_a_token_that_is_the_padding_of_its_embedding_is_named() -> None:
     assert examine(Writer(padding_idx=5), BATCHES, loss).names == ["embedding-row-frozen"]
     assert examine(Writer(padding_idx=None), BATCHES, loss).names == []

@@ -89,3 +89,22 @@ def test_a_new_head_is_no_fault_of_a_checkpoint() -> None:
     model = Reader()
     checkpoint = model.state_dict() | {"head.weight": torch.randn(40, 16), "head.bias": torch.randn(40)}
     assert examine(model, BATCHES, loss, checkpoint=checkpoint).names == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_warm_up_from_almost_nothing_moves_the_weights(known: bool) -> None:
+    model = Reader()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=100, div_factor=1e12)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert names(model, optimizer=optimizer, scheduler=schedule, steps=100 if known else None) == []
+    assert [group["lr"] for group in optimizer.param_groups] == rates
+
+
+def test_a_group_whose_rate_stays_at_0_is_named() -> None:
+    model = Reader()
+    first = list(model.convolve.parameters())
+    others = [weight for name, weight in model.named_parameters() if not name.startswith("convolve")]
+    optimizer = torch.optim.Adam([{"params": first}, {"params": others}], lr=1e-3)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [lambda step: 0.0, lambda step: min(1.0, step / 10)])
+    assert names(model, optimizer=optimizer, scheduler=schedule, steps=100) == ["weights-not-moved"]

@@ -15,6 +15,7 @@ from seqloss.doctor.laws.comparing import largest_difference, tolerance
 from seqloss.doctor.model_outputs import batch_axes
 from seqloss.doctor.subject import NotChecked, Subject
 from seqloss.doctor.targets import is_target
+from seqloss.doctor.token_reads import outputs_of_each_read
 
 SHIFTS = (1, 2)
 """How far a target can be ahead in the part that the model reads."""
@@ -90,10 +91,13 @@ def _find(
             continue
         changed = _changed(rows, read, row, place + shift, other)
         with torch.no_grad():
-            moved = subject.call(replace_parts(rows.batch, {read: changed})).outputs[name]
-        if moved.shape != outputs[name].shape:
+            each = [found[name] for found in
+                    outputs_of_each_read(subject, rows.batch, replace_parts(rows.batch, {read: changed}))]  # fmt: skip
+        if any(moved.shape != outputs[name].shape for moved in each):
             continue
-        difference = largest_difference(*(x.select(axis, row)[frame] for x in (moved, outputs[name])))
+        difference = min(
+            largest_difference(*(x.select(axis, row)[frame] for x in (moved, outputs[name]))) for moved in each
+        )
         if difference > tolerance(outputs):
             return {"row": row, "frame": frame, "its target is token": place, "read as token": place + shift,
                     "relative difference": difference}  # fmt: skip

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.first_layer import first_layer_input, scaled_first_layer
+from seqloss.doctor.first_layer import changed_first_layer, first_layer_input
 from seqloss.doctor.input_rows import find_input_rows
-from seqloss.doctor.laws.comparing import largest_difference
 from seqloss.doctor.laws.inputs import MASKED
+from seqloss.doctor.model_outputs import combine
 from seqloss.doctor.subject import NotChecked, Subject
 
 BYTES, SOUND = 100.0, 1000.0
@@ -26,7 +26,8 @@ RAW = 10.0
 OFF_CENTRE = 30.0
 """Means over deviation; log-mel features have 2 or so, pixels of a white page 4 to 15."""
 
-UNCHANGED = 0.05
+SAME_ANSWER = 2.0
+"""Ratio of the answers of the outputs that a norm may have: 1 but for biases and the curves of activations."""
 
 MOVED, ROWS = 3.0, 16
 """Means of the rows apart, in deviations of these means, where they are at least so many."""
@@ -44,20 +45,41 @@ def check(subject: Subject) -> Iterator[Finding]:
         given = first_layer_input(subject, subject.batches[0])
         if given is None or not given.numel():
             raise NotChecked("the first layer gets no floats")
-        yield from _check_size(given.double(), lambda: _is_normalised(subject, given))
+        yield from _check_size(given.double(), lambda size: _is_normalised(subject, size))
         yield from _check_masks(subject, given)
     yield from _check_held_out(subject)
 
 
-def _is_normalised(subject: Subject, given: Tensor) -> bool:
-    """Whether the model has the same outputs for half of its inputs: a norm follows."""
-    plain = subject.call(subject.batches[0], statistics=True).outputs
-    with scaled_first_layer(subject.model, 0.5):
-        half = subject.call(subject.batches[0], statistics=True).outputs
-    return all(largest_difference(half[name], x) < UNCHANGED for name, x in plain.items() if x.is_floating_point())
+def _is_normalised(subject: Subject, size: float) -> bool:
+    """Whether a norm follows: the outputs answer to relative changes as they do where the inputs are near 1.
+
+    Without a norm they answer more, as the inputs are larger; layers that saturate hardly answer any more.
+    """
+    near = _answer(subject, 1 / size)
+    return near / SAME_ANSWER < _answer(subject, 1.0) < near * SAME_ANSWER
 
 
-def _check_size(x: Tensor, is_normalised: Callable[[], bool]) -> Iterator[Finding]:
+def _answer(subject: Subject, factor: float) -> float:
+    """By how much the outputs change for a relative change of each number that the first layer gets.
+
+    Args:
+        subject: with the model.
+        factor: of all of these numbers.
+    """
+    shares: list[Tensor] = []
+
+    def scale(x: Tensor) -> Tensor:
+        shares.append(torch.full_like(x, factor).requires_grad_())
+        return x.detach() * shares[-1]
+
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False), changed_first_layer(subject.model, scale):
+        outputs = subject.call(subject.batches[0], statistics=True).outputs.values()
+        total = combine(x for x in outputs if x.is_floating_point())
+    found = torch.autograd.grad(total, shares, allow_unused=True) if total.requires_grad else ()
+    return factor * sum(float(one.abs().double().sum()) for one in found if one is not None)
+
+
+def _check_size(x: Tensor, is_normalised: Callable[[float], bool]) -> Iterator[Finding]:
     x = x[x.isfinite()]
     used = x[x != 0]  # padding
     if len(used) < 2:
@@ -79,11 +101,13 @@ def _check_size(x: Tensor, is_normalised: Callable[[], bool]) -> Iterator[Findin
             "the mean of what the first layer gets is far larger than its deviation: all inputs look alike to it",
             "Subtract the mean and divide by the deviation of the training data", CODE,
         )  # fmt: skip
-    elif float(used.square().mean()) > RAW**2 and not is_normalised():
+    elif (size := float(used.square().mean()) ** 0.5) > RAW:
+        normalised = is_normalised(size)
         yield Finding(
-            "inputs-not-scaled", "warning", evidence,
-            "the first layer gets numbers that are far larger than 1, and no norm follows: its outputs are far larger "
-            "than its weights are made for",
+            "inputs-not-scaled", "note" if normalised else "warning", evidence,
+            "the first layer gets numbers that are far larger than 1"
+            + (": the norm that follows makes up for it, but not for padding and masks of 0, which are far from them"
+               if normalised else ", and no norm follows: its outputs are far larger than its weights are made for"),
             "Subtract the mean and divide by the deviation of the training data", CODE,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from seqloss.doctor.constant_rows import find_constant
 from seqloss.doctor.ctc_rows import find_ctc_rows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.input_rows import find_input_rows
@@ -37,7 +38,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         raise NotChecked("the batches have no input of floats")
     for name, rows in places.items():
         yield from _check_finite(name, rows)
-        yield from _check_silent(name, rows, only=len(places) == 1)
+        yield from _check_silent(name, rows, only=len(places) == 1, has_steps=name in with_steps)
         if name in with_steps:
             yield from _check_masks(name, rows)
     yield from _check_loss(subject, places)
@@ -57,15 +58,17 @@ def _check_finite(name: str, rows: Sequence[Place]) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _check_silent(name: str, rows: Sequence[Place], *, only: bool) -> Iterator[Finding]:
-    silent = [(number, row, x) for number, row, x in rows if x.numel() > 1 and bool((x == x.flatten()[0]).all())]
-    all_silent = only and len(silent) == len(rows)
+def _check_silent(name: str, rows: Sequence[Place], *, only: bool, has_steps: bool) -> Iterator[Finding]:
+    inputs = [x for *_, x in rows]
+    all_silent = only and all(x.numel() > 1 and bool((x == x.flatten()[0]).all()) for x in inputs)
+    silent = rows if all_silent else [rows[place] for place in find_constant(inputs, has_steps=has_steps)]
     if silent and (all_silent or len(silent) <= SILENT * len(rows)):
         yield Finding(
             "inputs-silent", "error" if all_silent else "warning",
             {"input": name, "rows": len(silent), "of": len(rows), "such as": _name(silent),
              "value": float(silent[0][2].flatten()[0])},
-            "all values of these rows are the same number: silence, an empty picture, or a row that is masked away",
+            "the values of these rows are the same in all steps: silence, an empty picture, or a row that is masked "
+            "away",
             "Leave these rows out: their texts cannot be learnt from them", CODE,
         )  # fmt: skip
 

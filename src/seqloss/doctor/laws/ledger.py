@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
+from seqloss.doctor.laws.schedule import largest_rates
 from seqloss.doctor.snapshot import unchanged
 from seqloss.doctor.subject import NotChecked, Subject
 
@@ -134,12 +135,12 @@ def _check_optimizer(
 
 
 def _moved(subject: Subject, trained: dict[str, Tensor]) -> set[str]:
-    """Names of the weights that one step changes; with the largest learning rate if a warm-up begins at 0."""
+    """Names of the weights that one step changes, with the largest learning rate that the schedule reaches."""
     assert subject.optimizer is not None
     before = {name: weight.detach().clone() for name, weight in trained.items()}
-    for group in subject.optimizer.param_groups:
-        if subject.scheduler is not None and "initial_lr" in group:
-            group["lr"] = group["initial_lr"]
+    rates = largest_rates(subject)
+    for group, rate in zip(subject.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
     subject.optimizer.zero_grad()
     for batch in subject.batches:
         loss = subject.call(batch, train=True).loss

@@ -9,11 +9,15 @@ import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
+from seqloss.doctor.last_layer import scaled_last_layer
 from seqloss.doctor.subject import Change, NotChecked, Subject
 
 SHIFT = 1.0
 SUMS = 1e-3
 """How far probabilities of one frame may be from 1 together."""
+
+LARGE, OF_ONE = 1e4, 0.05
+"""Factor of the last layer's weights, and how far the probabilities of a frame may then be from those of one class."""
 
 TOO_HIGH = 5.0
 """The first loss over that of uniform outputs: random weights of the usual size stay below 2."""
@@ -47,6 +51,14 @@ def check(subject: Subject) -> Iterator[Finding]:
                 "the model returns probabilities, and the loss normalises them again: the largest and the smallest "
                 "possible score of a class are then 1 apart",
                 "Remove the softmax at the end of the model", _code(scores),
+            )  # fmt: skip
+        elif are_log_probabilities(tensor) and _are_of_probabilities(subject, scores):
+            yield Finding(
+                "softmax-twice", "error",
+                {"output": scores, "loss": plain.value, "largest difference of scores with huge weights": 1.0},
+                "the model takes the log_softmax of probabilities: the largest and the smallest possible score of a "
+                "class are then 1 apart, whatever the weights are",
+                "Remove the softmax before the log_softmax", _code(scores),
             )  # fmt: skip
         linear = abs(twice - 2 * once) <= 1e-3 * abs(once)
         if not ignores_constant and linear and once < 0 and not are_log_probabilities(tensor):
@@ -101,6 +113,16 @@ def are_probabilities(x: Tensor) -> bool:
 
 def are_log_probabilities(x: Tensor) -> bool:
     return bool((x <= SUMS).all()) and bool((x.logsumexp(-1).abs() < SUMS).double().mean() > 0.5)
+
+
+def _are_of_probabilities(subject: Subject, scores: str) -> bool:
+    """Whether log-probabilities stay within 1 of each other with huge weights, and are then 1 for one class alone."""
+    with scaled_last_layer(subject, LARGE) as is_scaled:
+        x = subject.call(subject.batches[0]).outputs[scores].detach().double()
+    above = x - x.amin(-1, keepdim=True)
+    if not is_scaled or not above.numel() or not bool(above.isfinite().all()) or float(above.max()) > 1 + SUMS:
+        return False
+    return bool(((above.sum(-1) - 1).abs() < OF_ONE).double().mean() > 0.5)
 
 
 def _code(scores: str) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from seqloss.doctor.findings import Finding
+from seqloss.doctor.last_layer import scaled_last_layer
 from seqloss.doctor.subject import NotChecked, Subject
 
 CLIPPED = 0.2
 """Share of exact zeros. Weights of random sign give half of the outputs to a ReLU, and none without one."""
+
+TURNED = 0.9
+"""Share of outputs that are 0 with one sign of the last layer's weights, and not with the other: all with a ReLU."""
 
 ROWS = 4
 
@@ -29,14 +33,12 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _check(subject: Subject) -> Iterator[Finding]:
-    rows = subject.rows()
-    alone = [subject.call_and_see(rows.take([row], trim=True)).outputs for row in range(min(ROWS, rows.count))]
-    tensors = {
-        name: torch.cat([one[name].flatten() for one in alone if name in one])
-        for name, tensor in alone[0].items() if tensor.is_floating_point() and tensor.numel() > 1
-    }  # fmt: skip
+    alone = _rows_alone(subject)
+    tensors = _join(alone)
     if not tensors:
         raise NotChecked("the model returns no tensor of floats")
+    with scaled_last_layer(subject, -1.0):
+        turned = _join(_rows_alone(subject))
     for name, tensor in tensors.items():
         code = f"print(model(batch){'' if name == 'output' else f' # {name}'}.flatten()[:20])"
         bad = int((~tensor.isfinite() & ~tensor.isneginf()).sum())
@@ -49,9 +51,13 @@ def _check(subject: Subject) -> Iterator[Finding]:
             )  # fmt: skip
             continue
         zeros = float((tensor == 0).double().mean())
-        if CLIPPED <= zeros < 1 and float(tensor.min()) == 0:
+        other = turned.get(name)
+        if _is_clipped(tensor, other):
             yield Finding(
-                "outputs-clipped", "error", {"output": name, "share of exact zeros": zeros},
+                "outputs-clipped", "error",
+                {"output": name, "share of exact zeros": zeros,
+                 "with the last layer's weights of the other sign":
+                     None if other is None else float((other == 0).double().mean())},
                 "the model returns no value below 0 and many exact zeros: it ends in a ReLU, which has no gradient "
                 "there",
                 "Remove the activation after the last layer", code,
@@ -69,6 +75,33 @@ def _check(subject: Subject) -> Iterator[Finding]:
                 "all outputs are the same number", "Look for a last layer that is 0, or an activation that saturates",
                 code,
             )  # fmt: skip
+
+
+def _rows_alone(subject: Subject) -> list[Mapping[str, Tensor]]:
+    rows = subject.rows()
+    return [subject.call_and_see(rows.take([row], trim=True)).outputs for row in range(min(ROWS, rows.count))]
+
+
+def _join(alone: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """All entries of each output of floats; rows with a single number are judged together."""
+    found = {
+        name: torch.cat([one[name].flatten() for one in alone if name in one])
+        for name, tensor in alone[0].items() if tensor.is_floating_point()
+    }  # fmt: skip
+    return {name: tensor for name, tensor in found.items() if len(tensor) > 1}
+
+
+def _is_clipped(x: Tensor, turned: Tensor | None) -> bool:
+    """Whether no output is below 0, and many are exactly 0: by chance of the first weights, or, with the last layer's
+    weights of the other sign, just those that were not."""
+    zeros = x == 0
+    if float(x.min()) < 0 or bool(zeros.all()):
+        return False
+    if float(zeros.double().mean()) >= CLIPPED:
+        return True
+    if turned is None or turned.shape != x.shape or float(turned.min()) < 0:
+        return False
+    return bool((zeros ^ (turned == 0)).double().mean() > TURNED)
 
 
 def _is_clipped_before_softmax(x: Tensor) -> bool:

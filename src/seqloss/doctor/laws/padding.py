@@ -71,23 +71,33 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _with_other_scores(subject: Subject, whole: object, padded: Call, cut: Call) -> float:
-    """The loss of a row when its largest output has other numbers in steps that the row without padding has not."""
+    """The loss of a row when its largest output has other numbers in steps that the row without padding has not.
+
+    A model that masks its outputs there is right, whatever the loss does with them.
+    """
     longer = {name: axes[0] for name, x in padded.outputs.items() if x.is_floating_point() and name in cut.outputs
               and len(axes := _longer_axes(x, cut.outputs[name])) == 1}  # fmt: skip
     if not longer:
         return padded.value
     name = max(longer, key=lambda one: padded.outputs[one].numel())
     size = cut.outputs[name].shape[longer[name]]
+    given = _past(padded.outputs[name], longer[name], size)
+    if not (given.isfinite() & (given != 0)).any():
+        return padded.value
 
     def change(key: str, x: Tensor) -> Tensor:
         if key != name:
             return x
         found = x.clone()
-        past = found.narrow(longer[name], size, x.shape[longer[name]] - size)
+        past = _past(found, longer[name], size)
         past += torch.randn(past.shape, generator=torch.Generator().manual_seed(0)).to(past)
         return found
 
     return subject.call(whole, change=change).value
+
+
+def _past(x: Tensor, axis: int, size: int) -> Tensor:
+    return x.narrow(axis, size, x.shape[axis] - size)
 
 
 def _longer_axes(one: Tensor, other: Tensor) -> list[int]:

@@ -10,11 +10,15 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from seqloss.doctor.batch_parts import parts_of
 from seqloss.doctor.batch_rows import find_rows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.input_rows import find_input_rows
 from seqloss.doctor.label_rows import find_label_rows
+from seqloss.doctor.row_overlap import chance_of_overlap
 from seqloss.doctor.subject import NotChecked, Subject
+from seqloss.doctor.token_rows import token_rows
+from seqloss.doctor.training_data import draw
 
 LEAST = 32
 """Different numbers of a row, so that no two rows are equal by chance."""
@@ -26,10 +30,19 @@ even where the words of a language follow from each other."""
 COMMON = 0.1
 """Share of such held-out rows that are in the training, too: some sentences are common."""
 
+CHANCE = 1e-6
+"""That so many held-out rows are in the training, if they were drawn from the same texts."""
+
+MORE, SECONDS = 256, 3.0
+"""Batches of tokens that are read, and for how long."""
+
 SAMPLE = 4096
 
 MANY = 0.25
 """Share of rows that are repeated; a sampler that draws with replacement repeats a few."""
+
+ONCE = 0.1
+"""Share of different rows of tokens that may come once where all of them are listed twice."""
 
 CODE = """\
 seen = [hash(row.numpy().tobytes()) for batch in loader for row in batch["inputs"]]
@@ -40,21 +53,48 @@ print(len(seen), len(set(seen)))
 def check(subject: Subject) -> Iterator[Finding]:
     batches = _distinct(subject.data.batches)
     rows = [list(_digests(batch)) for batch in batches]
-    if not any(rows):
-        raise NotChecked("the batches have no rows of many numbers")
-    yield from _check_repeats(rows, one_epoch=_is_one_epoch(subject.data.loader))
-    held_out = {digest for batch in subject.data.held_out or () for digest in _digests(batch)}
-    seen = {digest for digests in rows for digest in digests}
+    if not any(rows) and not any(True for _ in token_rows(batches)):
+        raise NotChecked("the batches have no rows of many numbers, and none of tokens")
     floats = bool(list(find_input_rows(batches[0])))
-    if len(held_out & seen) > (0 if floats else max(2, COMMON * len(held_out))):
+    yield from _check_repeats(rows, one_epoch=_is_one_epoch(subject.data.loader), floats=floats)
+    yield from _check_held_out(subject, batches, {digest for digests in rows for digest in digests})
+
+
+def _check_held_out(subject: Subject, batches: Sequence[object], seen: set[str]) -> Iterator[Finding]:
+    """Rows of many numbers are equal once; short ones of tokens are compared with how often the training repeats."""
+    others = _distinct(subject.data.held_out or ())
+    if list(find_input_rows(batches[0])):
+        digests = {digest for batch in others for digest in _digests(batch)}
+        count, both = len(digests), len(digests & seen)
+    elif not any(map(_is_input, parts_of(batches[0]).values())):
+        trained, other = list(token_rows(_more_batches(subject))), list(token_rows(others))
+        count, both = len(set(other)), len(set(other) & set(trained))
+        if both <= max(2, COMMON * count) or chance_of_overlap(trained, other) > CHANCE:
+            return
+    else:
+        return
+    if both:
         yield Finding(
-            "held-out-overlaps", "error", {"rows": len(held_out & seen), "of held-out rows": len(held_out)},
+            "held-out-overlaps", "error", {"rows": both, "of held-out rows": count},
             "rows of the training are among those that are held out: the held-out loss is too good",
             "Split by recording, page or speaker, before rows are cut or copied", CODE,
         )  # fmt: skip
 
 
-def _check_repeats(rows: Sequence[Sequence[str]], *, one_epoch: bool) -> Iterator[Finding]:
+def _is_input(part: object) -> bool:
+    """Floats whose rows were not recognised: the same text can be read by another speaker."""
+    return isinstance(part, Tensor) and part.is_floating_point() and part.dim() > 1
+
+
+def _more_batches(subject: Subject) -> list[object]:
+    """Of the training, of a loader that can be read again: rows of tokens are cheap, and few of them say little."""
+    loader, batches = subject.data.loader, subject.data.batches
+    if loader is None or isinstance(loader, Sequence | Iterator) or not subject.data.held_out:
+        return _distinct(batches)
+    return draw(loader, min(MORE, len(loader)) if hasattr(loader, "__len__") else len(batches), seconds=SECONDS)
+
+
+def _check_repeats(rows: Sequence[Sequence[str]], *, one_epoch: bool, floats: bool) -> Iterator[Finding]:
     count = sum(map(len, rows))
     repeated = count - len({digest for digests in rows for digest in digests})
     sets = Counter(frozenset(digests) for digests in rows if digests)
@@ -66,12 +106,18 @@ def _check_repeats(rows: Sequence[Sequence[str]], *, one_epoch: bool) -> Iterato
             "each batch comes several times, one after the other: every worker of the loader reads the whole data",
             "Read a part of the data in each worker: torch.utils.data.get_worker_info()", CODE,
         )  # fmt: skip
-    elif one_epoch and repeated > MANY * count:
+    elif one_epoch and repeated > MANY * count and (floats or _hardly_any_comes_once(rows)):
         yield Finding(
             "rows-repeated", "warning", {"rows": count, "repeated": repeated, "share": repeated / count},
             "many rows of one epoch are equal: files are listed twice, or workers read the same ones",
             "Remove the copies; `seqloss doctor` lists those of a data folder", CODE,
         )  # fmt: skip
+
+
+def _hardly_any_comes_once(rows: Sequence[Sequence[str]]) -> bool:
+    """As when all files are listed twice; sentences of a small language repeat, and many come once."""
+    counts = Counter(digest for digests in rows for digest in digests)
+    return sum(count == 1 for count in counts.values()) < ONCE * len(counts)
 
 
 def _is_one_epoch(loader: object) -> bool:

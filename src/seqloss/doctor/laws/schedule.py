@@ -7,11 +7,16 @@ import math
 import warnings
 from collections.abc import Iterator
 
+from torch import Tensor
+
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.subject import NotChecked, Subject
 
 MOST = 100_000
 """Steps that are tried."""
+
+UNKNOWN, LEDGER = 1000, 10_000
+"""Steps that are tried for the largest rate: if their number is not known, and at most."""
 
 OVER = 0.3
 """Share of the training with a learning rate of 0, or below a millionth of the largest."""
@@ -60,16 +65,45 @@ def check(subject: Subject) -> Iterator[Finding]:
 def learning_rates(subject: Subject) -> list[float]:
     """The largest rate of the groups at each step; none if the schedule takes a metric, as ReduceLROnPlateau does."""
     assert subject.steps is not None
+    return [float(max(rates)) for rates in group_rates(subject, min(subject.steps, MOST))]
+
+
+def group_rates(subject: Subject, steps: int) -> list[list[float]]:
+    """The rate of each group at each step; none if the schedule takes a metric.
+
+    Args:
+        subject: with a schedule.
+        steps: that are tried; the schedule is as before afterwards, the optimiser is not.
+    """
     scheduler, rates = subject.scheduler, []
     before = copy.deepcopy(scheduler.state_dict())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no step of the optimiser is taken
-            for _ in range(min(subject.steps, MOST)):
-                rates.append(float(max(scheduler.get_last_lr())))
+            for _ in range(steps):
+                rates.append(list(scheduler.get_last_lr()))
                 scheduler.step()
     except TypeError:
         return []
     finally:
         scheduler.load_state_dict(before)
     return rates
+
+
+def largest_rates(subject: Subject) -> list[float | Tensor]:
+    """Of each group of the optimiser, over the schedule: a warm-up may begin at 0, or at almost 0.
+
+    Without a schedule that can be run, the rate of the optimiser, or the one that its schedule begins with.
+    """
+    assert subject.optimizer is not None
+    groups = subject.optimizer.param_groups
+    own = [group["lr"] for group in groups]
+    if subject.scheduler is None:
+        return own
+    begun = [group.get("initial_lr", rate) for group, rate in zip(groups, own, strict=True)]
+    steps = subject.steps or getattr(subject.scheduler, "total_steps", None) or UNKNOWN
+    found = group_rates(subject, min(int(steps), LEDGER)) if hasattr(subject.scheduler, "get_last_lr") else []
+    for group, rate in zip(groups, own, strict=True):
+        group["lr"] = rate
+    found = [rates for rates in found if len(rates) == len(begun)]
+    return [max(one) for one in zip(*(found or [begun]), strict=True)]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqloss.doctor.batch_parts import Path, name_part, parts_of
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.first_layer import layers_with_matrix
+from seqloss.doctor.last_layer import scaled_last_layer
 from seqloss.doctor.subject import NotChecked, Subject
 from seqloss.doctor.targets import changes_loss
 
@@ -51,28 +50,14 @@ def _same_size(part: Tensor, x: Tensor) -> bool:
 
 def _bounds(subject: Subject) -> dict[str, tuple[float, float]]:
     """Smallest and largest output with huge weights in the last layer, for outputs that are bounded."""
-    last = _last_layer(subject)
-    if last is None:
-        return {}
     seen: dict[str, list[Tensor]] = {}
-    for factor in (LARGE, -1.0):  # and with the other sign: all outputs can be on one side of an activation
-        for weight in last.parameters(recurse=False):
-            weight.mul_(factor)
-        for name, x in subject.call(subject.batches[0]).outputs.items():
-            if x.is_floating_point() and x.numel():
-                seen.setdefault(name, []).append(x)
+    for factor in (LARGE, -LARGE):  # and with the other sign: all outputs can be on one side of an activation
+        with scaled_last_layer(subject, factor) as is_scaled:
+            for name, x in subject.call(subject.batches[0]).outputs.items() if is_scaled else ():
+                if x.is_floating_point() and x.numel():
+                    seen.setdefault(name, []).append(x)
     both = {name: torch.cat([x.flatten() for x in found]) for name, found in seen.items()}
     return {name: (_bound(x, -1), _bound(x, 1)) for name, x in both.items()}
-
-
-def _last_layer(subject: Subject) -> nn.Module | None:
-    """The layer with weights that is called last."""
-    called: list[nn.Module] = []
-    with ExitStack() as hooks:
-        for module in layers_with_matrix(subject.model):
-            hooks.enter_context(module.register_forward_hook(lambda module, inputs, output: called.append(module)))
-        subject.call(subject.batches[0])
-    return called[-1] if called else None
 
 
 def _bound(x: Tensor, side: int) -> float:

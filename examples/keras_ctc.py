@@ -3,13 +3,10 @@
     pip install "seqloss[keras,torch]" rapidfuzz
     KERAS_BACKEND=torch python examples/keras_ctc.py
 
-KERAS_BACKEND may also be jax or tensorflow. The input says frame by frame whether the key is down, by an uneven hand
-and with noise; each row ends in silence, so that all frames are in use. The labels of shorter texts are padded with -1.
-It prints the loss of each epoch, some decoded texts, and the letter error rate on 200 texts that the network has not
-seen: below 5 % after half a minute on one core.
+KERAS_BACKEND may also be jax or tensorflow. The input says frame by frame whether the key is down; rows end in silence,
+so that all frames are in use. The labels of shorter texts are padded with -1. The last line is the letter error rate on
+200 texts that the network has not seen.
 """
-
-import argparse
 
 import keras
 import numpy as np
@@ -18,27 +15,26 @@ from rapidfuzz.distance import Levenshtein
 from seqloss.keras import CTC, ctc_greedy
 
 MORSE = {"E": ".", "T": "-", "A": ".-", "I": "..", "N": "-.", "M": "--", "S": "...", "R": ".-.", "D": "-..", "U": "..-"}
+KEYED = {".": "10", "-": "1110", " ": "00"}  # 1 while the key is down, for two or three frames
 LETTERS = "-" + "".join(MORSE)  # class 0 is the blank
-FRAMES, LABELS = 144, 4
+FRAMES, LABELS = 120, 4
 
 
-def make_data(rows: int, seed: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+def make_data(rows, seed):
     """Random texts, their frames (rows, FRAMES, 1), and their labels (rows, LABELS), padded with -1."""
     rng = np.random.default_rng(seed)
     texts = ["".join(rng.choice(list(MORSE), rng.integers(2, LABELS + 1))) for _ in range(rows)]
     signals = rng.normal(0, 0.1, (rows, FRAMES, 1)).astype(np.float32)
     labels = np.full((rows, LABELS), -1)
     for row, text in enumerate(texts):
-        unit, levels = rng.uniform(2, 2.5), []
-        for mark in " ".join(MORSE[letter] for letter in text) + " ":
-            for level, units in ((1.0, {".": 1, "-": 3, " ": 0}[mark]), (0.0, 2 if mark == " " else 1)):
-                levels += [level] * round(units * unit * rng.uniform(0.8, 1.2))
+        units = "".join(KEYED[mark] for letter in text for mark in MORSE[letter] + " ")
+        levels = np.repeat(np.array(list(units), float), rng.integers(2, 4, len(units)))
         signals[row, : len(levels), 0] += levels
         labels[row, : len(text)] = [LETTERS.index(letter) for letter in text]
     return texts, signals, labels
 
 
-def make_model(size: int = 64) -> keras.Model:
+def make_model(size=64):
     """Frames (batch, FRAMES, 1) to logits (batch, FRAMES / 2, classes), without a softmax."""
     signals = keras.Input((FRAMES, 1))
     x = keras.layers.Conv1D(size, 5, strides=2, padding="same", activation="relu")(signals)
@@ -48,15 +44,12 @@ def make_model(size: int = 64) -> keras.Model:
     return keras.Model(signals, keras.layers.Dense(len(LETTERS))(keras.layers.LayerNormalization()(x)))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Read Morse code with CTC in Keras.")
-    parser.add_argument("--epochs", type=int, default=5)
-    epochs = parser.parse_args().epochs
+def main():
     keras.utils.set_random_seed(0)
     _, signals, labels = make_data(1024, seed=0)
     model = make_model()
     model.compile(keras.optimizers.Adam(5e-3), loss=CTC(padding=-1))
-    model.fit(signals, labels, batch_size=16, epochs=epochs, verbose=2)
+    model.fit(signals, labels, batch_size=16, epochs=5, verbose=2)
 
     texts, signals, _ = make_data(200, seed=1)
     found = ["".join(LETTERS[k] for k in row.labels) for row in ctc_greedy(model.predict(signals, verbose=0))]

@@ -3,12 +3,9 @@
     pip install "seqloss[torch]" rapidfuzz
     python examples/torch_ctc.py
 
-The input says frame by frame whether the key is down, by an uneven hand and with noise. Nobody tells the network where
-a letter begins. It prints the loss, some decoded texts, and the letter error rate on 200 texts that it has not seen:
-below 3 % after 10 seconds on one core.
+The input says frame by frame whether the key is down. The rows have different lengths, and nobody tells the network
+where a letter begins. The last line is the letter error rate on 200 texts that it has not seen.
 """
-
-import argparse
 
 import numpy as np
 import torch
@@ -19,36 +16,35 @@ from torch.nn.utils.rnn import pad_sequence
 from seqloss.torch import ctc_greedy, ctc_loss
 
 MORSE = {"E": ".", "T": "-", "A": ".-", "I": "..", "N": "-.", "M": "--", "S": "...", "R": ".-.", "D": "-..", "U": "..-"}
+KEYED = {".": "10", "-": "1110", " ": "00"}  # 1 while the key is down, for two or three frames
 LETTERS = "-" + "".join(MORSE)  # class 0 is the blank
 
 
-def key_text(text: str, rng: np.random.Generator) -> torch.Tensor:
-    """Frames (time, 1) of a keyed text: about 1 while the key is down, about 0 while it is up."""
-    unit, levels = rng.uniform(2, 2.5), []
-    for mark in " ".join(MORSE[letter] for letter in text) + " ":
-        for level, units in ((1.0, {".": 1, "-": 3, " ": 0}[mark]), (0.0, 2 if mark == " " else 1)):
-            levels += [level] * round(units * unit * rng.uniform(0.8, 1.2))
+def key_text(text, rng):
+    """Frames (time, 1) of a keyed text, with noise."""
+    units = "".join(KEYED[mark] for letter in text for mark in MORSE[letter] + " ")
+    levels = np.repeat(np.array(list(units), float), rng.integers(2, 4, len(units)))
     return torch.tensor(levels + rng.normal(0, 0.1, len(levels)), dtype=torch.float32)[:, None]
 
 
-def make_batch(rows: int, rng: np.random.Generator) -> tuple[list[str], torch.Tensor, torch.Tensor]:
+def make_batch(rows, rng):
     """Random texts, their padded frames (batch, time, 1) and the number of frames of each."""
     texts = ["".join(rng.choice(list(MORSE), rng.integers(2, 5))) for _ in range(rows)]
     signals = [key_text(text, rng) for text in texts]
-    return texts, pad_sequence(signals, batch_first=True), torch.tensor([len(signal) for signal in signals])
+    return texts, pad_sequence(signals, batch_first=True), torch.tensor(list(map(len, signals)))
 
 
 class Reader(nn.Module):
     """Frames (batch, time, 1) to logits (batch, time / 2, classes) and the number of output frames of each row."""
 
-    def __init__(self, size: int = 64) -> None:
+    def __init__(self, size=64):
         super().__init__()
         self.first = nn.Conv1d(1, size, 5, stride=2, padding=2)
         self.layers = nn.ModuleList(nn.Conv1d(size, size, 3, padding=d, dilation=d) for d in (1, 2, 4))
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(4))
         self.head = nn.Linear(size, len(LETTERS))
 
-    def forward(self, signals: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, signals, frames):
         x = self.first(signals.transpose(1, 2)).relu().transpose(1, 2)
         frames = (frames + 1) // 2  # the first layer has stride 2
         real = (torch.arange(x.shape[1]) < frames[:, None])[:, :, None]
@@ -57,14 +53,11 @@ class Reader(nn.Module):
         return self.head(self.norms[-1](x)), frames
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Read Morse code with CTC in PyTorch.")
-    parser.add_argument("--steps", type=int, default=300)
-    steps = parser.parse_args().steps
+def main():
     torch.manual_seed(0)
     rng, model = np.random.default_rng(0), Reader()
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    for step in range(1, steps + 1):
+    for step in range(1, 301):
         texts, signals, frames = make_batch(16, rng)
         targets = pad_sequence([torch.tensor([LETTERS.index(c) for c in text]) for text in texts], batch_first=True)
         logits, frames = model(signals, frames)

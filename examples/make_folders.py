@@ -69,7 +69,7 @@ def main():
     parser = argparse.ArgumentParser(description="Write a small folder of images or of recordings with their texts.")
     parser.add_argument("kind", choices=["images", "recordings"])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--rows", type=int, default=500)
+    parser.add_argument("--rows", type=int, default=250)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     make = make_images if options.kind == "images" else make_recordings

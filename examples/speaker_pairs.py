@@ -22,25 +22,25 @@ from seqloss.numpy import equal_error_rate
 from seqloss.torch import pairwise_kl_hinge
 from seqloss.torch.nn import LogMel
 
+
 class Embedder(nn.Module):
-    """Padded samples (batch, samples) and their lengths to embeddings (batch, 16), from the mean over the frames."""
+    """Padded features (batch, frames, 40) and their lengths to embeddings (batch, 16), from the mean over frames."""
 
     def __init__(self, size=64):
         super().__init__()
-        self.log_mel = LogMel(8000, filters=40)
         self.frames = nn.Sequential(nn.LayerNorm(40), nn.Linear(40, size), nn.ReLU(), nn.Linear(size, size), nn.ReLU())
         self.head = nn.Linear(size, 16)
 
-    def forward(self, samples, lengths):
-        features, lengths = self.log_mel(samples, lengths)
+    def forward(self, features, lengths):
         real = (torch.arange(features.shape[1]) < lengths[:, None])[:, :, None]
         return self.head((self.frames(features) * real).sum(1) / lengths[:, None])
 
 
 def load(rows):
-    """Padded samples of recordings, and how many each has."""
+    """Padded log-mel features (batch, frames, 40) of recordings, and the number of frames of each."""
     sounds = [torch.from_numpy(read_sound(row.path, 8000)) for row in rows]
-    return pad_sequence(sounds, batch_first=True), torch.tensor([len(sound) for sound in sounds])
+    lengths = torch.tensor([len(sound) for sound in sounds])
+    return LogMel(8000, filters=40)(pad_sequence(sounds, batch_first=True), lengths)
 
 
 def score_pairs(embeddings, speakers):
@@ -59,13 +59,13 @@ def main():
         raise make_rows_error(bad, skippable=False)
     splits, _ = split_rows(rows)
     _, labels = np.unique([row.text for row in splits.train], return_inverse=True)
-    samples, lengths = load(splits.train)
+    features, lengths = load(splits.train)
     torch.manual_seed(0)
     rng, model = np.random.default_rng(0), Embedder()
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    for step in range(1, 101):
+    for step in range(1, 201):
         batch = rng.choice(len(labels), 32, replace=False)
-        loss = pairwise_kl_hinge(model(samples[batch], lengths[batch]), labels[batch], margin=2.0)
+        loss = pairwise_kl_hinge(model(features[batch], lengths[batch]), labels[batch], margin=2.0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -32,26 +32,27 @@ def last_error_rate(output: str) -> float:
     return float(found.group(1))
 
 
-@pytest.mark.parametrize(
-    ("name", "highest"), [("numpy_ctc.py", 5), ("torch_ctc.py", 5), ("jax_ctc.py", 5), ("anomalies.py", 15)]
-)
+@pytest.mark.parametrize("name", ["numpy_ctc.py", "torch_ctc.py", "jax_ctc.py"])
 def test_a_script_that_makes_its_own_data_learns(
-    name: str, highest: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In percent; untrained models have 100, and 50 for anomalies."""
+    """In percent; untrained models have 100."""
     run_example(name, [], monkeypatch)
     output = capsys.readouterr().out
-    assert last_error_rate(output) < highest
+    assert last_error_rate(output) < 5
     assert_as_on_the_page(name, output)
 
 
-def test_the_anomalies_of_a_file_are_found(
+def test_the_anomalies_of_a_table_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The table that the script makes, as a file; after one epoch, a quarter of the windows is judged wrongly."""
     table = tmp_path / "table.csv"
-    np.savetxt(table, make_signals(3000, seed=1), delimiter=",", header="speed,load,pressure,heat", comments="")
+    np.savetxt(table, make_signals(3000, seed=0), delimiter=",", header="speed,load,pressure,heat", comments="")
     run_example("anomalies.py", ["--data", table], monkeypatch)
-    assert last_error_rate(capsys.readouterr().out) < 15
+    output = capsys.readouterr().out
+    assert last_error_rate(output) < 15
+    assert_as_on_the_page("anomalies.py", output)
 
 
 @pytest.fixture(scope="module")
@@ -81,16 +82,19 @@ def test_a_folder_is_learnt_and_its_test_rows_are_read(
 def test_speakers_are_told_apart(
     folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """After one step, the rate is near 30 %."""
     run_example("speaker_pairs.py", ["--data", folders / "recordings"], monkeypatch)
     output = capsys.readouterr().out
-    assert last_error_rate(output) < 5
+    assert last_error_rate(output) < 10
     assert_as_on_the_page("speaker_pairs.py", output)
 
 
 def rows_of_the_page() -> dict[str, str]:
     """The rows of the table of scripts, by the script that they link to."""
     page = (EXAMPLES.parent / "docs/guides/examples.md").read_text(encoding="utf-8")
-    return {name: line for line in page.splitlines() for name in re.findall(r"\]\(\.\./\.\./examples/(\w+\.py)\)", line)}
+    return {
+        name: line for line in page.splitlines() for name in re.findall(r"\]\(\.\./\.\./examples/(\w+\.py)\)", line)
+    }
 
 
 def assert_as_on_the_page(name: str, output: str) -> None:

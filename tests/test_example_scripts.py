@@ -65,13 +65,15 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.parametrize(("name", "kind"), [("ocr_folder.py", "images"), ("speech_folder.py", "recordings")])
+@pytest.mark.parametrize(
+    ("name", "kind", "epochs"), [("ocr_folder.py", "images", 6), ("speech_folder.py", "recordings", 8)]
+)
 def test_a_folder_is_learnt_and_its_test_rows_are_read(
-    name: str, kind: str, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    name: str, kind: str, epochs: int, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """An untrained model reads nothing, an error rate of 100 %."""
-    run_example(name, ["--data", folders / kind, "--out", tmp_path / "run"], monkeypatch)
+    run_example(name, ["--data", folders / kind, "--out", tmp_path / "run", "--epochs", epochs], monkeypatch)
     output = capsys.readouterr().out
     assert last_error_rate(output) < 20
     assert output.count(" -> ") >= 3

@@ -1,5 +1,7 @@
 """Train a small Wav2Vec2ForCTC on spoken digits, with the Trainer of Hugging Face transformers and the loss of seqloss.
 
+    python examples/huggingface_ctc.py --data free-spoken-digit-dataset --out digits
+
 The data is the Free Spoken Digit Dataset (https://github.com/Jakobovski/free-spoken-digit-dataset), whose files are
 named recordings/DIGIT_SPEAKER_TAKE.wav. The model is tested on takes 0 to 4 and on a speaker whom it has never heard.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import torch
 from torch import nn
 
 from seqloss.doctor.first_layer import layers_with_matrix
@@ -31,13 +30,11 @@ def scaled_last_layer(subject: Subject, factor: float) -> Iterator[bool]:
         factor: of its matrix and of its bias.
     """
     layer = last_layer(subject)
-    kept = [] if layer is None else [(weight, weight.detach().clone()) for weight in layer.parameters(recurse=False)]
+    kept = [] if layer is None else [(weight, weight.data) for weight in layer.parameters(recurse=False)]
     try:
-        with torch.no_grad():
-            for weight, _ in kept:
-                weight.mul_(factor)
+        for weight, value in kept:
+            weight.data = factor * value  # another storage: graphs that the caller holds stay valid
         yield bool(kept)
     finally:
-        with torch.no_grad():
-            for weight, value in kept:
-                weight.copy_(value)
+        for weight, value in kept:
+            weight.data = value

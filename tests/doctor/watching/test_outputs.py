@@ -35,7 +35,7 @@ def test_an_input_that_is_not_used_is_named() -> None:
 
 def test_targets_of_the_row_before_are_named() -> None:
     inputs, targets = make_batches()[-1]
-    found = train(Network(), steps=150, held_out=(inputs, targets.roll(1, 0))).findings
+    found = train(Network(), steps=600, held_out=(inputs, targets.roll(1, 0))).findings
     assert found.names == ["pairs-shifted"]
     assert found[0].evidence["rows"] == -1
 

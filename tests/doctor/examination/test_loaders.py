@@ -255,3 +255,9 @@ def test_a_bias_that_cancels_exactly_is_no_finding() -> None:
         Differing(), [batch], lambda model, b: F.binary_cross_entropy_with_logits(model(b[0], b[1]), b[2].float())
     )
     assert found.names == []
+
+
+def test_few_symbols_whose_hashes_collide_are_told_by_the_order_of_the_texts() -> None:
+    sets = [[Symbol(f"word{start}-{n}") for n in range(14)] for start in range(300)]
+    assert all(_is_order_of_set(list(set(words)), words) for words in sets)
+    assert not all(_is_order_of_set(list(set(words))) for words in sets)

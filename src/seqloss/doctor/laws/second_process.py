@@ -53,7 +53,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     if not texts:
         raise NotChecked("texts are needed")
     symbols = _symbols(codec, texts)
-    if _is_order_of_set(symbols):
+    if _is_order_of_set(symbols, _as_they_come(symbols, texts)):
         yield _describe({"symbols": symbols[:10], "of": len(symbols), "order": "that of set() in this process"})
         return
     if type(subject.data.vocabulary).__module__.partition(".")[0] in STORED:
@@ -94,16 +94,27 @@ def _with_own_ids(codec: Codec, symbols: set[str]) -> list[str]:
     return [found[one][0] for one in sorted(found) if len(found[one]) == 1]
 
 
-def _is_order_of_set(symbols: Sequence[str]) -> bool:
+def _as_they_come(symbols: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """The symbols in the order in which the texts have them; those of no text come last."""
+    known = set(symbols)
+    pieces = dict.fromkeys(piece for text in texts for piece in (*text, *text.split()))
+    return list(dict.fromkeys([*(piece for piece in pieces if piece in known), *symbols]))
+
+
+def _is_order_of_set(symbols: Sequence[str], seen: Sequence[str] = ()) -> bool:
     """Whether the order is that of the places that the symbols' hashes have in the table of a set.
 
     Two symbols with one place stay in the order in which they came: a few pairs may be in another order.
+
+    Args:
+        symbols: in the order of their ids.
+        seen: in the order in which they may have come.
     """
     if len(symbols) < SYMBOLS:
         return False
     masks = {_table_size(len(symbols)) - 1, _table_size(len(symbols) + 3) - 1}  # with special tokens
     places = [[hash(symbol) & mask for symbol in symbols] for mask in masks]
-    orders = (symbols, sorted(symbols), symbols[::-1])
+    orders = (symbols, sorted(symbols), symbols[::-1], seen)
     return any(map(_few_inversions, places)) or any(map(_few_strangers, places)) or any(
         list(set(order)) == list(symbols) for order in orders)  # fmt: skip
 

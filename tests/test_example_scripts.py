@@ -65,6 +65,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.long  # half a minute each
 @pytest.mark.parametrize(
     ("name", "kind", "epochs"), [("ocr_folder.py", "images", 6), ("speech_folder.py", "recordings", 8)]
 )

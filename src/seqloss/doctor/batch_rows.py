@@ -13,6 +13,7 @@ from seqloss.doctor.batch_parts import Path, map_batch, parts_of
 from seqloss.doctor.mask_lengths import is_constant_past, lengths_from_mask
 from seqloss.doctor.packed_rows import pack_rows, unpack_rows
 from seqloss.doctor.row_axes import count_rows, possible_axes
+from seqloss.doctor.subsampled import Subsampling, find_subsampling
 
 
 def find_rows(batch: Any) -> BatchRows | None:
@@ -45,7 +46,9 @@ class BatchRows:
             if (integers := _integers(part, self.count)) is not None
         }  # fmt: skip
         self.masks: dict[Path, Tensor] = {}
+        self.subsampled: dict[int, Subsampling] = {}
         self.masks = dict(self._find_masks())
+        self.subsampled = dict(self._find_subsampled())
         self.concatenated = {path: found for path, part in self.parts.items() if (found := self._rows_one_by_one(part))}
 
     def take(self, rows: Sequence[int], *, trim: bool = False) -> Any:
@@ -82,7 +85,8 @@ class BatchRows:
             if axis is None or path in self.concatenated:
                 return part
             shape = list(part.shape)
-            shape[axis] = steps
+            fewer = self.subsampled.get(shape[axis])
+            shape[axis] = fewer.steps(int(fewer.lengths.max()) + steps) - shape[axis] if fewer else steps
             more = torch.full(shape, self.padding_of(part), dtype=part.dtype, device=part.device)
             return torch.cat([part, more], axis)
 
@@ -133,6 +137,17 @@ class BatchRows:
             lengths = lengths_from_mask(part, others)
             if lengths is not None:
                 found.append((path, lengths))
+        return found
+
+    def _find_subsampled(self) -> list[tuple[int, Subsampling]]:
+        """By size of an axis, for labels (batch, steps) that have no lengths of their own."""
+        found = []
+        for part in self.parts.values():
+            if not isinstance(part, Tensor) or part.dim() != 2 or self.row_axis(part) is None:
+                continue
+            steps = self.rows_first(part)
+            if self.padded_axis(part) is None and (one := find_subsampling(steps, 1, self._all_lengths())):
+                found.append((steps.shape[1], one))
         return found
 
     def _rows_one_by_one(self, part: Any) -> Path | None:
@@ -215,8 +230,9 @@ class BatchRows:
         return int(part.max()) in sizes or path in self.concatenated.values()
 
     def lengths_of(self, size: int) -> Tensor | None:
-        """The lengths whose largest is the size of an axis."""
-        return next((one for one in self._all_lengths() if int(one.max()) == size and int(one.min()) >= 0), None)
+        """The lengths whose largest is the size of an axis, or of which it has a fraction."""
+        found = next((one for one in self._all_lengths() if int(one.max()) == size and int(one.min()) >= 0), None)
+        return self.subsampled[size].row_lengths() if found is None and size in self.subsampled else found
 
     def _all_lengths(self) -> list[Tensor]:
         return [*self.lengths.values(), *self.masks.values()]
@@ -226,10 +242,11 @@ class BatchRows:
         if axis is None:
             return taken
         extra = self.extra_steps(part)
+        fewer = self.subsampled.get(part.shape[axis])
         longest = [  # two lengths can have the same largest one: no step that one of them counts is cut off
             int(lengths[rows].max()) + extra
             for lengths in self._all_lengths() if int(lengths.max()) == part.shape[axis] - extra
-        ]  # fmt: skip
+        ] or ([int(fewer.row_lengths()[rows].max())] if fewer else [])  # fmt: skip
         return taken.narrow(axis, 0, max(1, *longest))
 
 

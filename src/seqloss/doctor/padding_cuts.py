@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from seqloss.doctor.batch_parts import Path, replace_parts
 from seqloss.doctor.batch_rows import BatchRows
-from seqloss.doctor.trailing import find_trailing
+from seqloss.doctor.trailing import find_padding_tokens, find_trailing
 
 MOST = 2
 """Rows, those with the most padding first."""
@@ -18,16 +19,35 @@ KEPT = 1
 """Steps of padding that stay: where an end has the same token, it is part of the row."""
 
 
-def find_cuts(rows: BatchRows) -> list[tuple[int, Any, Any]]:
+def find_cuts_of_batches(batches: Sequence[BatchRows]) -> list[tuple[int, Any, Any]]:
+    """Those of the first batch that has some: rows of a few lengths may have too little padding in one batch."""
+    known = {path: find_padding_tokens([rows.rows_first(rows.parts[path]) for rows in batches])
+             for path, part in batches[0].parts.items()
+             if isinstance(part, Tensor) and all(_has_rows(rows, path) for rows in batches)}  # fmt: skip
+    return next((cuts for rows in batches if (cuts := find_cuts(rows, known))), [])
+
+
+def _has_rows(rows: BatchRows, path: Path) -> bool:
+    part = rows.parts.get(path)
+    return isinstance(part, Tensor) and rows.row_axis(part) is not None
+
+
+def find_cuts(rows: BatchRows, known: Mapping[Path, Collection[int]]) -> list[tuple[int, Any, Any]]:
     """(row, batch with this row, the same with less padding) for tokens that have neither lengths nor a mask.
 
     All parts with that many steps are cut; none is where another number than padding would be cut off.
+
+    Args:
+        rows: of the batch.
+        known: path of a part -> tokens that are its padding in other batches.
     """
     tensors = {path: rows.rows_first(part) for path, part in rows.parts.items()
                if isinstance(part, Tensor) and part.dim() > 1 and rows.row_axis(part) is not None}  # fmt: skip
     found = []
     for path, tokens in tensors.items():
-        trailing = None if rows.padded_axis(rows.parts[path]) is not None else find_trailing(tokens)
+        trailing = (
+            None if rows.padded_axis(rows.parts[path]) is not None else find_trailing(tokens, known.get(path, ()))
+        )
         if trailing is None:
             continue
         axes = _axes_of_steps(tensors, tokens.shape[1])

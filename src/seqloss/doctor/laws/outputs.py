@@ -69,12 +69,20 @@ def _check(subject: Subject) -> Iterator[Finding]:
                 "ReLU is between the last layer and the softmax, and has no gradient there",
                 "Remove the activation after the last layer", code,
             )  # fmt: skip
-        elif bool((tensor == tensor.flatten()[0]).all()):
+        elif bool((tensor == tensor.flatten()[0]).all()) and name not in _without_graph(subject):
             yield Finding(
                 "outputs-constant", "error", {"output": name, "value": float(tensor.flatten()[0])},
                 "all outputs are the same number", "Look for a last layer that is 0, or an activation that saturates",
                 code,
             )  # fmt: skip
+
+
+def _without_graph(subject: Subject) -> set[str]:
+    """Outputs that no weight reaches, such as a mask, beside others."""
+    with torch.enable_grad():
+        outputs = subject.call(subject.batches[0]).outputs
+    found = {name for name, x in outputs.items() if not x.requires_grad}
+    return found if len(found) < len(outputs) else set()
 
 
 def _rows_alone(subject: Subject) -> list[Mapping[str, Tensor]]:

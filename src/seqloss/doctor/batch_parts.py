@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -31,12 +33,29 @@ def map_batch(batch: Any, change: Callable[[Path, Any], Any], path: Path = ()) -
             batch, **{name: map_batch(getattr(batch, name), change, (*path, name)) for name in names}
         )
     if isinstance(batch, Mapping):
-        found = {key: map_batch(value, change, (*path, key)) for key, value in batch.items()}
-        return found if type(batch) is dict else type(batch)(found)  # type: ignore[call-arg]
+        return _like(batch, {key: map_batch(value, change, (*path, key)) for key, value in batch.items()})
     if isinstance(batch, tuple | list):
         parts = [map_batch(value, change, (*path, n)) for n, value in enumerate(batch)]
         return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
     return change(path, batch)
+
+
+def _like(batch: Mapping[Any, Any], found: dict[Any, Any]) -> Any:
+    """A mapping of the same kind; one that can be changed is copied, since its constructor may take something else."""
+    if type(batch) is dict:
+        return found
+    if not isinstance(batch, MutableMapping):
+        return type(batch)(found)  # type: ignore[call-arg]
+    new = copy.copy(batch)
+    new.update(found)
+    return new
+
+
+def own_parts(batch: Any) -> Any:
+    """The same batch with containers, tensors and arrays of its own, which a loss may change; gradients go through."""
+    kinds = (Tensor, np.ndarray, list, dict, set)
+    return map_batch(batch, lambda _, part: part.clone() if isinstance(part, Tensor) else
+                     copy.copy(part) if isinstance(part, kinds) else part)  # fmt: skip
 
 
 def _is_list_of_values(batch: Any) -> bool:

@@ -9,13 +9,16 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedTensorMixin
 
+from seqloss.doctor.batch_parts import own_parts
 from seqloss.doctor.codec import Decode
 from seqloss.doctor.findings import Finding, Findings, describe_error, errors_first
 from seqloss.doctor.laws import laws
-from seqloss.doctor.snapshot import unchanged
-from seqloss.doctor.subject import NotChecked, Subject
+from seqloss.doctor.snapshot import ModuleState, unchanged
+from seqloss.doctor.subject import Loss, NotChecked, Subject
 from seqloss.doctor.training_data import SCAN, TEXTS, TrainingData, draw
+from seqloss.doctor.watching.apart import apart
 from seqloss.errors import OptionError, wrong_dtype
 
 BATCHES = 2
@@ -69,7 +72,7 @@ def examine(
 
     Raises:
         DTypeError: the model is not a torch.nn.Module.
-        OptionError: there is no batch.
+        OptionError: there is no batch, or the model has lazy layers that were never called.
 
     Example:
         >>> import torch
@@ -83,6 +86,10 @@ def examine(
     """
     if not isinstance(model, nn.Module):
         raise wrong_dtype("model", type(model).__name__, "a torch.nn.Module")
+    if any(isinstance(one, UninitializedTensorMixin) for one in [*model.parameters(), *model.buffers()]):
+        raise OptionError(
+            "model: found lazy layers without weights, expected weights; call it once with a batch before."
+        )
     scanned = draw(batches, max(scan, BATCHES), least=BATCHES)
     if not scanned:
         raise OptionError("batches: found none, expected at least one batch.")
@@ -90,13 +97,19 @@ def examine(
         vocabulary, () if texts is None else tuple(islice(texts, TEXTS)), decode, scanned,
         None if held_out is None else draw(held_out, scan), batches, checkpoint,
     )  # fmt: skip
-    subject = Subject(model, scanned[:BATCHES], loss, optimizer, scheduler, steps, data)
-    with unchanged(model, optimizer):
+    subject = Subject(model, scanned[:BATCHES], _with_own_batch(loss), optimizer, scheduler, steps, data)
+    with apart(model, loss), unchanged(model, optimizer):
+        subject.begin = ModuleState(model)
         subject.call(subject.batches[0])  # an error of the loss itself is the caller's to see
-    return _check_laws(subject, seconds, progress)
+    return _check_laws(subject, loss, seconds, progress)
 
 
-def _check_laws(subject: Subject, seconds: float, progress: Callable[[str], None] | None) -> Findings:
+def _with_own_batch(loss: Loss) -> Loss:
+    """The loss, each call with a batch of its own: it may take a part out of it, or change a tensor in place."""
+    return lambda model, batch: loss(model, own_parts(batch))
+
+
+def _check_laws(subject: Subject, loss: Loss, seconds: float, progress: Callable[[str], None] | None) -> Findings:
     found: list[Finding] = []
     checked: list[str] = []
     not_checked: dict[str, str] = {}
@@ -108,7 +121,7 @@ def _check_laws(subject: Subject, seconds: float, progress: Callable[[str], None
         if progress:
             progress(name)
         try:
-            with unchanged(subject.model, subject.optimizer):
+            with apart(subject.model, loss), unchanged(subject.model, subject.optimizer):
                 found.extend(law(subject))  # one by one: what was found stays if the law fails later
             checked.append(name)
         except NotChecked as reason:

@@ -24,7 +24,7 @@ def unchanged(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) 
     attributes of modules (such as the state of a recurrent network) and options of the optimiser are set again.
     """
     tensors = [*model.parameters(), *model.buffers()]
-    states: list[_Tensors | _Modules | _Optimizer] = [_Tensors(tensors), _Modules(model)]
+    states: list[_Tensors | _Modules | _Optimizer | _Names] = [_Names(model), _Tensors(tensors), _Modules(model)]
     if optimizer is not None:
         states.append(_Optimizer(optimizer))
     with random_states():
@@ -51,15 +51,20 @@ def random_states(seed: int | None = None) -> Iterator[None]:
     """Put the random states of Python, NumPy and torch back at the end; begin with those of a seed."""
     before = RandomState()
     if seed is not None:
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed devices that are not in use
-        if torch.cuda.is_initialized():
-            torch.cuda.manual_seed_all(seed)
+        seed_all(seed)
     try:
         yield
     finally:
         before.restore()
+
+
+def seed_all(seed: int) -> None:
+    """Seed Python, NumPy and torch."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed devices that are not in use
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
 
 
 class RandomState:
@@ -111,7 +116,7 @@ class _Modules:
             for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)
         ]  # fmt: skip
         self.modes = [(module, module.training) for module in model.modules()]
-        self.held = [(module, dict(module._parameters), dict(module._buffers)) for module, _ in self.kept]
+        self.held = [(held, dict(held)) for module, _ in self.kept for held in (module._parameters, module._buffers)]
 
     def restore(self) -> None:
         for module, attributes in self.kept:
@@ -119,18 +124,30 @@ class _Modules:
                 delattr(module, name)
             for name, (value, kept) in attributes.items():
                 vars(module)[name] = _put_back(value, kept)
-        for module, parameters, buffers in self.held:
-            module._parameters.update(parameters)
-            module._buffers.update(buffers)
+        for held, before in self.held:
+            held.update(before)
         for module, mode in self.modes:
             module.training = mode
         for weight, flag in self.flags:
             weight.requires_grad_(flag)
 
 
+class _Names:
+    """Weights, buffers and layers that are registered; others can be made by the first call of a model."""
+
+    def __init__(self, model: nn.Module) -> None:
+        modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
+        self.held = [(held, set(held)) for module in modules for held in map(vars(module).__getitem__, BUILT_IN)]
+
+    def restore(self) -> None:
+        for held, names in self.held:
+            for name in held.keys() - names:
+                del held[name]
+
+
 class _Optimizer:
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self.optimizer = optimizer
+        self.optimizer, self.attributes = optimizer, dict(vars(optimizer))
         self.state = {key: {name: (value, _copy(value)) for name, value in held.items()}
                       for key, held in optimizer.state.items()}  # fmt: skip
         self.groups = [
@@ -139,6 +156,9 @@ class _Optimizer:
         ]
 
     def restore(self) -> None:
+        for name in vars(self.optimizer).keys() - self.attributes.keys():  # that it was stepped, for its schedule
+            delattr(self.optimizer, name)
+        vars(self.optimizer).update(self.attributes)
         self.optimizer.state.clear()
         for key, held in self.state.items():
             self.optimizer.state[key] = {name: _put_back(value, kept) for name, (value, kept) in held.items()}
@@ -151,13 +171,19 @@ def _clone(tensor: Tensor | None) -> Tensor | None:
 
 
 def _copy(value: Any) -> Any:
-    """A copy of tensors and of plain containers of them; other objects are kept as they are."""
+    """A copy of tensors and of plain containers of them, the state of generators; other objects are kept as they are."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         return type(value)(map(_copy, value))
     if type(value) is dict:
         return {key: _copy(one) for key, one in value.items()}
+    if isinstance(value, torch.Generator):
+        return value.get_state()
+    if isinstance(value, random.Random):
+        return value.getstate()
+    if isinstance(value, np.random.Generator):
+        return copy.deepcopy(value.bit_generator.state)
     return copy.copy(value) if isinstance(value, set) else value
 
 
@@ -171,6 +197,12 @@ def _put_back(value: Any, kept: Any) -> Any:
     elif type(value) is tuple and len(value) == len(kept):
         for one, other in zip(value, kept, strict=True):
             _put_back(one, other)
+    elif isinstance(value, torch.Generator):
+        value.set_state(kept)
+    elif isinstance(value, random.Random):
+        value.setstate(kept)
+    elif isinstance(value, np.random.Generator):
+        value.bit_generator.state = kept
     elif type(value) in (list, dict, set):
         value.clear()
         value.extend(kept) if type(value) is list else value.update(kept)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seqloss.doctor.batch_rows import BatchRows
-from seqloss.doctor.snapshot import random_states
+from seqloss.doctor.snapshot import ModuleState, RandomState, random_states, seed_all
 from seqloss.doctor.training_data import TrainingData
 
 Loss = Callable[[nn.Module, Any], Any]
@@ -31,7 +32,8 @@ class Call:
 
     Attributes:
         loss: a scalar, with its graph.
-        outputs: tensors that the model returned, by name, with their graph; empty if the model was not called.
+        outputs: tensors that the model returned, by name, with their graph; empty if the model was not called. Those of
+            a second call of the model in one loss are named call 2, and so on.
     """
 
     loss: Tensor
@@ -54,6 +56,7 @@ class Subject:
         scheduler: of the learning rate.
         steps: of the whole training.
         data: what the laws of data look at, beside these.
+        begin: what each call begins with, whatever the call before did to a hidden state or to statistics.
     """
 
     model: nn.Module
@@ -63,6 +66,7 @@ class Subject:
     scheduler: Any = None
     steps: int | None = None
     data: TrainingData = field(default_factory=TrainingData)
+    begin: ModuleState | None = None
     _rows: BatchRows | None = None
 
     def rows(self, least: int = 1) -> BatchRows:
@@ -86,6 +90,7 @@ class Subject:
         train: bool = False,
         dropout: bool = True,
         seed: int | None = 0,
+        model_seed: int | None = None,
         change: Change | None = None,
         statistics: bool = False,
     ) -> Call:
@@ -96,15 +101,18 @@ class Subject:
             train: the model's mode.
             dropout: whether dropout layers follow the mode; otherwise they are in evaluation mode.
             seed: of dropout and the like; None to draw from the states as they are.
+            model_seed: another one within the model, while the loss draws the same numbers.
             change: (name, output) to what the loss gets in its place.
             statistics: whether layers that take statistics of the batch are in training mode in any case.
         """
+        if self.begin is not None:
+            self.begin.restore()
         self.model.train(train)
         for module in self.model.modules() if statistics else ():
             module.training = module.training or _takes_statistics(module)
         if not dropout:
             without_dropout(self.model)
-        with nullcontext() if seed is None else random_states(seed), self._outputs(change) as outputs:
+        with nullcontext() if seed is None else random_states(seed), self._outputs(change, model_seed) as outputs:
             found = self.loss(self.model, batch)
         return Call(first_tensor(found), dict(outputs))
 
@@ -148,18 +156,26 @@ class Subject:
         return self.call(batch, change=lambda name, x: outputs.get(name, x)).value
 
     @contextmanager
-    def _outputs(self, change: Change | None) -> Iterator[dict[str, Tensor]]:
+    def _outputs(self, change: Change | None, seed: int | None = None) -> Iterator[dict[str, Tensor]]:
         seen: dict[str, Tensor] = {}
+        calls = count(1)
+        states: list[RandomState] = []
+
+        def begin(module: nn.Module, inputs: Any) -> None:
+            states.append(RandomState())
+            seed_all(seed or 0)
 
         def keep(module: nn.Module, inputs: Any, output: Any) -> Any:
-            seen.clear()
-            return _map_outputs("", output, seen, change)
+            number = next(calls)
+            if states:
+                states.pop().restore()
+            return _map_outputs(f"call {number}" if number > 1 else "", output, seen, change)
 
-        handle = self.model.register_forward_hook(keep)
-        try:
+        with ExitStack() as hooks:
+            if seed is not None:
+                hooks.enter_context(self.model.register_forward_pre_hook(begin))
+            hooks.enter_context(self.model.register_forward_hook(keep))
             yield seen
-        finally:
-            handle.remove()
 
 
 def _takes_statistics(module: nn.Module) -> bool:

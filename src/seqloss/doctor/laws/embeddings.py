@@ -56,9 +56,9 @@ def _check_frozen(subject: Subject, name: str, layer: nn.Embedding, ids: Tensor)
     inside = _inside(ids == frozen)
     if not inside.any():
         return
-    layer.padding_idx = None  # `unchanged` puts it back
-    gradient = torch.autograd.grad(subject.call(subject.batches[0]).loss, layer.weight, allow_unused=True)[0]
-    layer.padding_idx = frozen
+    with layer.register_forward_pre_hook(lambda module, inputs: setattr(module, "padding_idx", None)):
+        loss = subject.call(subject.batches[0]).loss  # `unchanged` puts it back
+    gradient = torch.autograd.grad(loss, layer.weight, allow_unused=True)[0]
     if gradient is not None and gradient.to_dense()[frozen].any():
         yield Finding(
             "embedding-row-frozen", "error",

@@ -35,7 +35,7 @@ def check(subject: Subject) -> Iterator[Finding]:
             "Remove .detach(), .item(), .data, argmax and torch.no_grad() between the model and the loss", CODE,
         )  # fmt: skip
         return
-    unused = [name for name in weights if name not in used]
+    unused = _never_used(subject, weights, used)
     if unused:
         yield Finding(
             "weights-unused", "error", {"weights": unused, "of": len(weights)},
@@ -53,6 +53,24 @@ def check(subject: Subject) -> Iterator[Finding]:
         )  # fmt: skip
     if subject.optimizer is not None:
         yield from _check_optimizer(subject, weights, gradients)
+
+
+def _never_used(subject: Subject, weights: Mapping[str, Tensor], used: set[str]) -> list[str]:
+    """Weights that are in no graph, also not of other batches, with other random numbers, or in evaluation mode.
+
+    A layer is left out by chance in stochastic depth, and batches of several tasks have a head each.
+    """
+    unused = [name for name in weights if name not in used]
+    batches = subject.data.batches or subject.batches
+    tries = [*((batch, True, seed) for seed, batch in enumerate(batches)), (subject.batches[0], False, 0)]
+    for batch, train, seed in tries:
+        if not unused:
+            break
+        loss = subject.call(batch, train=train, seed=seed).loss
+        if loss.requires_grad:
+            found = torch.autograd.grad(loss, [weights[name] for name in unused], allow_unused=True)
+            unused = [name for name, gradient in zip(unused, found, strict=True) if gradient is None]
+    return unused
 
 
 def _without_gradient(
@@ -141,10 +159,11 @@ def _moved(subject: Subject, trained: dict[str, Tensor]) -> set[str]:
     rates = largest_rates(subject)
     for group, rate in zip(subject.optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
+    held = [weight for group in subject.optimizer.param_groups for weight in group["params"]]
     subject.optimizer.zero_grad()
     for batch in subject.batches:
         loss = subject.call(batch, train=True).loss
         if loss.requires_grad:
-            loss.backward()
+            loss.backward(inputs=[weight for weight in held if weight.requires_grad])
     subject.optimizer.step()
     return {name for name, weight in trained.items() if not torch.equal(weight.detach(), before[name])}

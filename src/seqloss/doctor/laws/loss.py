@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from seqloss.doctor.final_outputs import final_outputs
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.last_layer import scaled_last_layer
 from seqloss.doctor.subject import Change, NotChecked, Subject
@@ -27,7 +28,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     batch = subject.batches[0]
     with torch.no_grad():
         plain = subject.call(batch)
-        scores = _scores(plain.outputs)
+        scores = _scores(final_outputs(subject))
         if scores is None:
             raise NotChecked("the model returns no tensor with an axis of classes")
         if not math.isfinite(plain.value):

@@ -22,7 +22,7 @@ print((first - second).abs().max())
 
 def check(subject: Subject) -> Iterator[Finding]:
     with torch.no_grad():
-        first, second = (subject.call(subject.batches[0], seed=seed) for seed in (0, 1))
+        first, second = (subject.call(subject.batches[0], model_seed=seed) for seed in (0, 1))
     differ = outputs_differ(first.outputs, second.outputs)
     if differ:
         yield Finding(

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from seqloss.doctor.final_outputs import final_outputs
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.last_layer import scaled_last_layer
+from seqloss.doctor.number_targets import number_targets
 from seqloss.doctor.subject import NotChecked, Subject
 
 CLIPPED = 0.2
@@ -33,8 +35,9 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _check(subject: Subject) -> Iterator[Finding]:
+    final = final_outputs(subject)
     alone = _rows_alone(subject)
-    tensors = _join(alone)
+    tensors = {name: x for name, x in _join(alone).items() if name in final}
     if not tensors:
         raise NotChecked("the model returns no tensor of floats")
     with scaled_last_layer(subject, -1.0):
@@ -54,7 +57,7 @@ def _check(subject: Subject) -> Iterator[Finding]:
         other = turned.get(name)
         if _is_clipped(tensor, other):
             yield Finding(
-                "outputs-clipped", "error",
+                "outputs-clipped", "note" if _fits_targets(subject, name) else "error",
                 {"output": name, "share of exact zeros": zeros,
                  "with the last layer's weights of the other sign":
                      None if other is None else float((other == 0).double().mean())},
@@ -110,6 +113,13 @@ def _is_clipped(x: Tensor, turned: Tensor | None) -> bool:
     if turned is None or turned.shape != x.shape or float(turned.min()) < 0:
         return False
     return bool((zeros ^ (turned == 0)).double().mean() > TURNED)
+
+
+def _fits_targets(subject: Subject, name: str) -> bool:
+    """Whether the output is compared with numbers, none of them below 0: amounts, for example."""
+    outputs = subject.call(subject.batches[0]).outputs
+    targets = [part for _, part, one in number_targets(subject, outputs) if one == name]
+    return bool(targets) and all(float(part.min()) >= 0 for part in targets)
 
 
 def _is_clipped_before_softmax(x: Tensor) -> bool:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path, name_part, parts_of
+from seqloss.doctor.batch_parts import Path, name_part
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.last_layer import scaled_last_layer
+from seqloss.doctor.number_targets import number_targets
 from seqloss.doctor.subject import NotChecked, Subject
-from seqloss.doctor.targets import changes_loss
 
 LARGE = 1e4
 """The weights of the last layer are multiplied by it, so that an activation shows its bounds."""
@@ -29,23 +29,13 @@ print(model(batch).min(), model(batch).max())
 def check(subject: Subject) -> Iterator[Finding]:
     with torch.no_grad():
         plain = subject.call_and_see(subject.batches[0])
-        targets = {
-            path: part for path, part in parts_of(subject.batches[0]).items()
-            if isinstance(part, Tensor) and part.is_floating_point() and part.numel() > 1
-            and any(_same_size(part, x) for x in plain.outputs.values())
-            and changes_loss(subject, path, part.flip(0) + 1, plain.outputs)
-        }  # fmt: skip
+        targets = list(number_targets(subject, plain.outputs))
         if not targets:
             raise NotChecked("no part of the batch was recognised as a target of numbers")
         bounds = _bounds(subject)
-        for path, part in targets.items():
-            for name, x in plain.outputs.items():
-                if _same_size(part, x) and name in bounds:
-                    yield from _check(path, part, name, *bounds[name])
-
-
-def _same_size(part: Tensor, x: Tensor) -> bool:
-    return x.is_floating_point() and part.numel() == x.numel() and len(part) in x.shape
+        for path, part, name in targets:
+            if name in bounds:
+                yield from _check(path, part, name, *bounds[name])
 
 
 def _bounds(subject: Subject) -> dict[str, tuple[float, float]]:

@@ -26,6 +26,16 @@ class NotChecked(Exception):
     """A law says nothing about this training; the message says why."""
 
 
+class Outputs(dict[str, Tensor]):
+    """Tensors that a model returned, by name.
+
+    Attributes:
+        in_half: whether a layer computed in half precision, also where the model returns float32.
+    """
+
+    in_half = False
+
+
 @dataclass(frozen=True)
 class Call:
     """One call of the loss.
@@ -114,7 +124,7 @@ class Subject:
             without_dropout(self.model)
         with nullcontext() if seed is None else random_states(seed), self._outputs(change, model_seed) as outputs:
             found = self.loss(self.model, batch)
-        return Call(first_tensor(found), dict(outputs))
+        return Call(first_tensor(found), outputs)
 
     def call_and_see(self, batch: Any) -> Call:
         """The same in evaluation mode, for laws of outputs.
@@ -132,7 +142,7 @@ class Subject:
         self.model.eval()
         with random_states(0), self._outputs(None) as outputs, suppress(Exception):
             self.loss(self.model, batch)
-        return dict(outputs)
+        return outputs
 
     def step_dry(self) -> None:
         """Move all weights that have a gradient by a small step: an output that is initialised with 0 is then none.
@@ -156,8 +166,8 @@ class Subject:
         return self.call(batch, change=lambda name, x: outputs.get(name, x)).value
 
     @contextmanager
-    def _outputs(self, change: Change | None, seed: int | None = None) -> Iterator[dict[str, Tensor]]:
-        seen: dict[str, Tensor] = {}
+    def _outputs(self, change: Change | None, seed: int | None = None) -> Iterator[Outputs]:
+        seen = Outputs()
         calls = count(1)
         states: list[RandomState] = []
 
@@ -171,10 +181,15 @@ class Subject:
                 states.pop().restore()
             return _map_outputs(f"call {number}" if number > 1 else "", output, seen, change)
 
+        def note_type(module: nn.Module, inputs: Any, output: Any) -> None:
+            seen.in_half |= isinstance(output, Tensor) and output.dtype in (torch.float16, torch.bfloat16)
+
         with ExitStack() as hooks:
             if seed is not None:
                 hooks.enter_context(self.model.register_forward_pre_hook(begin))
             hooks.enter_context(self.model.register_forward_hook(keep))
+            for module in self.model.modules():
+                hooks.enter_context(module.register_forward_hook(note_type))
             yield seen
 
 

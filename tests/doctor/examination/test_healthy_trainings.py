@@ -33,6 +33,8 @@ def test_a_healthy_training_has_no_finding_and_every_law_is_checked() -> None:
         "target range": "no part of the batch was recognised as a target of numbers",
         "embeddings": "the model has no embedding",
         "pairs": "the batch has no pairs of inputs",
+        "sigmoids": "the outputs are not between 0 and 1",
+        "token padding": "the batches have no padding that is told by its token alone",
     }
     assert found.exit_code == 0
     assert str(found).startswith("nothing found; checked: ledger, mode, rows, padding, pairing, locality, lengths, ")

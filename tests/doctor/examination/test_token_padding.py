@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from seqloss.doctor import examine
+from seqloss.doctor.laws.comparing import HALF_ROUNDING, ROUNDING, tolerance
+from seqloss.doctor.subject import Subject
 from seqloss.doctor.trailing import find_padding_tokens, find_trailing
 
 PAD, SIZES = 0, [6, 6, 6, 6, 6, 5, 6, 6, 6, 4, 6, 6]
@@ -87,3 +89,16 @@ def test_labels_of_every_second_frame_are_cut_with_their_row(masked: bool) -> No
     found = examine(Beats(masked=masked), [{"x": x, "lengths": lengths, "beats": labels.float()}], mark)
     assert {"rows", "padding"} <= set(found.checked)
     assert bool(found.names) == (not masked)
+
+
+def test_rounding_is_that_of_layers_in_half_precision_also_where_outputs_are_in_float32() -> None:
+    class Cast(Reader):
+        def forward(self, tokens: Tensor) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return super().forward(tokens).float()
+
+    batch = (make_tokens(0), torch.arange(len(SIZES)) % 3)
+    for model, wanted in ((Cast(masked=True), HALF_ROUNDING), (Reader(masked=True), ROUNDING)):
+        outputs = Subject(model, [batch], loss).call(batch).outputs
+        assert outputs["output"].dtype == torch.float32
+        assert tolerance(outputs) == wanted

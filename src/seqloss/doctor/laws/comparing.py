@@ -15,9 +15,10 @@ HALF_ROUNDING = 3e-2
 
 
 def tolerance(outputs: Mapping[str, Tensor]) -> float:
-    """The rounding of outputs of these types."""
+    """The rounding of outputs of these types, or of the layers that they come from."""
     kinds = {tensor.dtype for tensor in outputs.values()}
-    return HALF_ROUNDING if kinds & {torch.float16, torch.bfloat16} else ROUNDING
+    in_half = getattr(outputs, "in_half", False) or kinds & {torch.float16, torch.bfloat16}
+    return HALF_ROUNDING if in_half else ROUNDING
 
 
 def largest_difference(one: Tensor, other: Tensor) -> float:

@@ -24,7 +24,7 @@ FOLDERS = ("", "src/seqloss", "src/seqloss/kernels", "src/seqloss/numpy", "tests
 
 OF_THE_READER = {
     "labels.csv", "manifest.csv", "manifest.jsonl", "RUN/report.html", "RUN/skipped.csv", "RUN/logs", "history.json",
-    "RUN/findings.json", "findings.json", "mine.py",
+    "RUN/findings.json", "findings.json", "mine.py", "metadata.csv",
 }  # fmt: skip
 """Files that are the reader's own, or that a run writes."""
 

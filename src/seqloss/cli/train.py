@@ -50,7 +50,7 @@ def make_command(name: str, recipe: Recipe) -> Callable[..., None]:
         _run(recipe, settings, folder, options, overfit)
 
     out_help = f"Folder of the run. Default: runs/{name}- and the name of the data."
-    overfit_help = "Overfit this many items as a sanity check instead of training; exit code 1 if that fails."
+    overfit_help = "Overfit this many items as a check instead of training: no run is written; exit code 1 if it fails."
     parameters = {
         **dict(_parameters(settings_class, settings_class.defaults_for({}), settings_class.other_defaults)),
         "out": Annotated[Path | None, typer.Option(help=out_help, show_default=False)],

@@ -58,7 +58,9 @@ def overfit(
     data = task.load_data(skip_bad=options.skip_bad, print_line=print_line)
     source = data.sources["train"].without_augmentation()
     if not 1 <= count <= len(source):
-        raise OptionError(f"--overfit: found {count}, expected 1 to {len(source)} training {task.item}s.")
+        held_out = sum(map(len, data.sources.values())) - len(source)
+        expected = f"1 to {len(source)} training {task.item}s ({held_out} more are held out)"
+        raise OptionError(f"--overfit: found {count}, expected {expected}.")
     batch = BatchDataset(source, task.collate).first_items(0, count)
     blanked = task.blank_input(batch)
     fabric = start_fabric(**{**options.for_trainer(), "devices": 1})

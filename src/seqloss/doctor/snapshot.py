@@ -171,7 +171,7 @@ def _clone(tensor: Tensor | None) -> Tensor | None:
 
 
 def _copy(value: Any) -> Any:
-    """A copy of tensors, of plain containers of them, and of generators' states; other objects stay as they are."""
+    """A copy of tensors and of plain containers of them, the state of generators; other objects themselves."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, list | tuple) and type(value) in (list, tuple):

@@ -185,7 +185,9 @@ def test_a_loss_may_take_parts_out_of_its_batch() -> None:
     found = examine(small(), batches, loss)
     assert found.names == []
     assert not [one for one in found.not_checked.values() if "Error" in one]
-    assert all(torch.equal(batch["x"], x) and batch["labels"] is y for batch, (x, y) in zip(batches, LABELLED))
+    assert all(
+        torch.equal(batch["x"], x) and batch["labels"] is y for batch, (x, y) in zip(batches, LABELLED, strict=True)
+    )
 
 
 class Making(nn.Module):

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from seqloss.doctor.batch_parts import own_parts
 from seqloss.doctor.codec import Decode
@@ -86,7 +86,7 @@ def examine(
     """
     if not isinstance(model, nn.Module):
         raise wrong_dtype("model", type(model).__name__, "a torch.nn.Module")
-    if any(isinstance(one, UninitializedTensorMixin) for one in [*model.parameters(), *model.buffers()]):
+    if any(is_lazy(one) for one in [*model.parameters(), *model.buffers()]):
         raise OptionError(
             "model: found lazy layers without weights, expected weights; call it once with a batch before."
         )

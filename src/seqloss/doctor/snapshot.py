@@ -116,7 +116,10 @@ class _Modules:
             for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)
         ]  # fmt: skip
         self.modes = [(module, module.training) for module in model.modules()]
-        self.held = [(held, dict(held)) for module, _ in self.kept for held in (module._parameters, module._buffers)]
+        dicts: list[dict[str, Any]] = [
+            held for module, _ in self.kept for held in (module._parameters, module._buffers)
+        ]
+        self.held = [(held, dict(held)) for held in dicts]
 
     def restore(self) -> None:
         for module, attributes in self.kept:

@@ -19,7 +19,7 @@ SEEN = ("digits", "spelling", "speakers", "strokes", "charlm", *FIRST_SCORED)
 """Recipes that were not for development, but that the doctor's authors have seen results of."""
 
 SCORED: tuple[str, ...] = ("morse", "sums", "retrieval", "beats", "weights")
-"""Recipes that no threshold has seen, nor any author of the doctor; their patches: one file each in `patches/`."""
+"""Scored at commit 5733424, before any author of the doctor had seen them; their patches: a file each in `patches/`."""
 
 KNOWN = DEVELOPMENT + SEEN
 """Their patches stand beside the faults."""

@@ -13,8 +13,8 @@ from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import outputs_differ, relative_difference
 from seqloss.doctor.subject import NotChecked, Subject
 
-SAME = 1e-7
-"""Relative difference of two losses that only differ by rounding."""
+SAME = 1e-6
+"""Relative difference of two losses that only differ by rounding: a mean of float32 in another order is some ulp off."""
 
 CODE = """\
 print(loss(model, (inputs, targets)))

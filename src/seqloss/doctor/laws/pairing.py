@@ -14,7 +14,7 @@ from seqloss.doctor.laws.comparing import outputs_differ, relative_difference
 from seqloss.doctor.subject import NotChecked, Subject
 
 SAME = 1e-6
-"""Relative difference of two losses that only differ by rounding: a mean of float32 in another order is some ulp off."""
+"""Relative difference of losses that differ by rounding only: a mean of float32 in another order is some ulp off."""
 
 CODE = """\
 print(loss(model, (inputs, targets)))

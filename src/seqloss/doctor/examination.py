@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from seqloss.doctor.batch_parts import own_parts
+from seqloss.doctor.batches.parts import own_parts
 from seqloss.doctor.codec import Decode
 from seqloss.doctor.findings import Finding, Findings, describe_error, errors_first
 from seqloss.doctor.laws import laws

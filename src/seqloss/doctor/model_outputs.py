@@ -8,7 +8,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.batches.rows import BatchRows
 from seqloss.doctor.subject import Subject
 
 

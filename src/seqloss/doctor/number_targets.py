@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path, parts_of
+from seqloss.doctor.batches.parts import Path, parts_of
 from seqloss.doctor.subject import Subject
 from seqloss.doctor.targets import changes_loss
 

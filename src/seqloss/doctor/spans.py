@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import parts_of, replace_parts
+from seqloss.doctor.batches.parts import parts_of, replace_parts
 from seqloss.doctor.model_outputs import batch_axes, combine
 from seqloss.doctor.subject import NotChecked, Subject
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.batches.rows import BatchRows, find_rows
 from seqloss.doctor.snapshot import ModuleState, RandomState, random_states, seed_all
 from seqloss.doctor.training_data import TrainingData
 
@@ -92,6 +92,15 @@ class Subject:
         if found.count < least:
             raise NotChecked("the first batch has one row")
         return found
+
+    def rows_of_batches(self) -> list[BatchRows]:
+        """The rows of the first batch, and of all other batches whose rows are recognised.
+
+        Raises:
+            NotChecked: as `rows`.
+        """
+        others = (find_rows(batch) for batch in self.data.batches if batch is not self.batches[0])
+        return [self.rows(), *(rows for rows in others if rows is not None)]
 
     def call(
         self,

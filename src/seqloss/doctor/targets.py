@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path, parts_of, replace_parts
-from seqloss.doctor.label_rows import find_label_rows
+from seqloss.doctor.batches.label_rows import find_label_rows
+from seqloss.doctor.batches.parts import Path, parts_of, replace_parts
 from seqloss.doctor.subject import Subject
 
 SAME = 1e-6

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqloss.doctor.constant_rows import find_constant
+from seqloss.doctor.batches.constant_rows import find_constant
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from seqloss.doctor import examine
-from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.batches.rows import BatchRows
 
 from .models import make_batch
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from seqloss.doctor import examine
+from seqloss.doctor.batches.token_rows import token_rows
 from seqloss.doctor.row_overlap import _at_least, _parted, chance_of_overlap
-from seqloss.doctor.token_rows import token_rows
 
 Row = list[int]
 

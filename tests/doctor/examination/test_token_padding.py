@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from seqloss.doctor import examine
+from seqloss.doctor.batches.trailing_tokens import find_padding_tokens, find_trailing
 from seqloss.doctor.laws.comparing import HALF_ROUNDING, ROUNDING, tolerance
 from seqloss.doctor.subject import Subject
-from seqloss.doctor.trailing import find_padding_tokens, find_trailing
 
 PAD, SIZES = 0, [6, 6, 6, 6, 6, 5, 6, 6, 6, 4, 6, 6]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path, replace_parts
-from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.batches.label_rows import find_label_rows
+from seqloss.doctor.batches.parts import Path, replace_parts
+from seqloss.doctor.batches.rows import BatchRows
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.label_rows import find_label_rows
 from seqloss.doctor.laws.comparing import largest_difference, tolerance
 from seqloss.doctor.model_outputs import batch_axes
 from seqloss.doctor.subject import NotChecked, Subject

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from seqloss.data.vocabulary import Vocabulary
-from seqloss.doctor.batch_parts import name_part
+from seqloss.doctor.batches.ctc_rows import find_ctc_rows
+from seqloss.doctor.batches.label_rows import find_label_rows, without_common_ends
+from seqloss.doctor.batches.parts import name_part
 from seqloss.doctor.codec import Codec
-from seqloss.doctor.ctc_rows import find_ctc_rows
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.label_rows import find_label_rows, without_common_ends
 from seqloss.doctor.laws.round_trip import begin_token, codec_of
 from seqloss.doctor.subject import Change, NotChecked, Subject
 from seqloss.doctor.targets import is_target

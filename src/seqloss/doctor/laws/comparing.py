@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from seqloss.doctor.subject import Outputs
+
 ROUNDING = 1e-4
 """Of float32 outputs, relative to the largest one: kernels sum in another order for another shape. Healthy models stay
 below 1e-5; a row that another row reaches differs by a hundredth or more."""
@@ -17,8 +19,8 @@ HALF_ROUNDING = 3e-2
 def tolerance(outputs: Mapping[str, Tensor]) -> float:
     """The rounding of outputs of these types, or of the layers that they come from."""
     kinds = {tensor.dtype for tensor in outputs.values()}
-    in_half = getattr(outputs, "in_half", False) or kinds & {torch.float16, torch.bfloat16}
-    return HALF_ROUNDING if in_half else ROUNDING
+    in_half = isinstance(outputs, Outputs) and outputs.in_half
+    return HALF_ROUNDING if in_half or kinds & {torch.float16, torch.bfloat16} else ROUNDING
 
 
 def largest_difference(one: Tensor, other: Tensor) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from seqloss.doctor.batch_rows import BatchRows
-from seqloss.doctor.ctc_rows import find_ctc_rows, input_lengths
+from seqloss.doctor.batches.ctc_rows import find_ctc_rows, input_lengths
+from seqloss.doctor.batches.rows import BatchRows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.sanity_checks import count_infeasible
 from seqloss.doctor.subject import NotChecked, Subject

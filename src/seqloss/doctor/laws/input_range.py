@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from seqloss.doctor.batches.input_rows import find_input_rows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.first_layer import changed_first_layer, first_layer_input
-from seqloss.doctor.input_rows import find_input_rows
 from seqloss.doctor.laws.inputs import MASKED
 from seqloss.doctor.model_outputs import combine
 from seqloss.doctor.subject import NotChecked, Subject

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from seqloss.doctor.constant_rows import find_constant
-from seqloss.doctor.ctc_rows import find_ctc_rows
+from seqloss.doctor.batches.constant_rows import find_constant
+from seqloss.doctor.batches.ctc_rows import find_ctc_rows
+from seqloss.doctor.batches.input_rows import find_input_rows
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.input_rows import find_input_rows
 from seqloss.doctor.subject import NotChecked, Subject
 
 SILENT = 0.5

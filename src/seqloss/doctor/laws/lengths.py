@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from seqloss.doctor.ctc_rows import find_ctc_rows, input_lengths
+from seqloss.doctor.batches.ctc_rows import find_ctc_rows, input_lengths
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.spans import Spans, find_spans
 from seqloss.doctor.subject import NotChecked, Subject

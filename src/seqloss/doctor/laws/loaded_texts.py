@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 
-from seqloss.doctor.batch_rows import find_rows
+from seqloss.doctor.batches.label_rows import LabelRows, find_label_rows, without_common_ends
+from seqloss.doctor.batches.rows import find_rows
 from seqloss.doctor.codec import Codec
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.label_rows import LabelRows, find_label_rows, without_common_ends
 from seqloss.doctor.laws.round_trip import codec_of
 from seqloss.doctor.subject import NotChecked, Subject
 from seqloss.doctor.text_changes import CASE, COMPATIBILITY, SAME, change_of, first_difference, fold

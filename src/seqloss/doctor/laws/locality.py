@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path, map_batch, name_part
+from seqloss.doctor.batches.parts import Path, map_batch, name_part
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.model_outputs import combine
 from seqloss.doctor.subject import NotChecked, Subject

@@ -10,8 +10,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path, name_part, parts_of
-from seqloss.doctor.batch_rows import find_rows
+from seqloss.doctor.batches.parts import Path, name_part, parts_of
+from seqloss.doctor.batches.rows import find_rows
 from seqloss.doctor.epoch import Epoch, read_epoch
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.sorted_numbers import chance_of_order

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import BatchRows, find_rows
+from seqloss.doctor.batches.padding_cuts import find_cuts_of_batches
+from seqloss.doctor.batches.rows import BatchRows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import common_part, largest_difference, tolerance
-from seqloss.doctor.padding_cuts import find_cuts_of_batches
 from seqloss.doctor.subject import Call, NotChecked, Subject
 from seqloss.doctor.targets import are_labels_outside
 
@@ -32,7 +32,7 @@ print(loss(model, (inputs[:1, :length], lengths[:1], targets[:1, :length])))  # 
 
 def check(subject: Subject) -> Iterator[Finding]:
     rows = subject.rows()
-    trailing = find_cuts_of_batches([rows, *(one for batch in subject.data.batches if (one := find_rows(batch)))])
+    trailing = find_cuts_of_batches(subject.rows_of_batches())
     if (not rows.has_padded_axes or rows.padded_share == 0) and not trailing:
         raise NotChecked("the first batch has no padding")
     lengths = rows.lengths_of(rows.longest)

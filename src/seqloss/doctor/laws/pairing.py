@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path, name_part, parts_of, replace_parts
+from seqloss.doctor.batches.parts import Path, name_part, parts_of, replace_parts
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import outputs_differ, relative_difference
 from seqloss.doctor.subject import NotChecked, Subject

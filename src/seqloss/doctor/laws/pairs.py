@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path, replace_parts
-from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.batches.parts import Path, replace_parts
+from seqloss.doctor.batches.rows import BatchRows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.subject import NotChecked, Subject
 from seqloss.doctor.targets import is_target

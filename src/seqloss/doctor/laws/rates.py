@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from seqloss.doctor.batch_parts import Path
-from seqloss.doctor.batch_rows import find_rows
-from seqloss.doctor.ctc_rows import find_ctc_rows, input_lengths
+from seqloss.doctor.batches.ctc_rows import find_ctc_rows, input_lengths
+from seqloss.doctor.batches.label_rows import find_label_rows
+from seqloss.doctor.batches.parts import Path
+from seqloss.doctor.batches.rows import find_rows
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.label_rows import find_label_rows
 from seqloss.doctor.subject import NotChecked, Subject
 
 RATIO, LEAST = 1.5, 16

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import parts_of
-from seqloss.doctor.batch_rows import find_rows
+from seqloss.doctor.batches.input_rows import find_input_rows
+from seqloss.doctor.batches.label_rows import find_label_rows
+from seqloss.doctor.batches.parts import parts_of
+from seqloss.doctor.batches.rows import find_rows
+from seqloss.doctor.batches.token_rows import token_rows
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.input_rows import find_input_rows
-from seqloss.doctor.label_rows import find_label_rows
 from seqloss.doctor.row_overlap import chance_of_overlap
 from seqloss.doctor.subject import NotChecked, Subject
-from seqloss.doctor.token_rows import token_rows
 from seqloss.doctor.training_data import draw
 
 LEAST = 32

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import replace_parts
-from seqloss.doctor.batch_rows import BatchRows, find_rows
+from seqloss.doctor.batches.parts import replace_parts
+from seqloss.doctor.batches.rows import BatchRows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import (
     common_part,
@@ -226,8 +226,8 @@ def _check_padding(
 
 def _padded_share(subject: Subject) -> float:
     """Of all batches that were scanned: the first one can have little padding by chance."""
-    found = [rows.padded_share for batch in subject.data.batches or subject.batches if (rows := find_rows(batch))]
-    return sum(found) / max(1, len(found))
+    found = [rows.padded_share for rows in subject.rows_of_batches()]
+    return sum(found) / len(found)
 
 
 def _own_parts(

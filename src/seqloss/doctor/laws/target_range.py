@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path, name_part
+from seqloss.doctor.batches.parts import Path, name_part
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.last_layer import scaled_last_layer
 from seqloss.doctor.number_targets import number_targets

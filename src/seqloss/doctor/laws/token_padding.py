@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
 
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_rows import find_rows
+from seqloss.doctor.batches.padding_cuts import KEPT, find_cuts_of_batches
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import common_part, largest_difference, outputs_differ, tolerance
-from seqloss.doctor.padding_cuts import KEPT, find_cuts_of_batches
 from seqloss.doctor.subject import NotChecked, Subject
 
 CODE = """\
@@ -22,13 +20,11 @@ print(model(tokens[:1, :-2]))  # two steps of padding less: must be equal, as fa
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    cuts = find_cuts_of_batches(
-        [subject.rows(), *(rows for batch in subject.data.batches if (rows := find_rows(batch)))]
-    )
+    cuts = find_cuts_of_batches(subject.rows_of_batches())
     if not cuts:
         raise NotChecked("the batches have no padding that is told by its token alone")
     with torch.no_grad():
-        for row, whole, shorter in islice(cuts, 2):
+        for row, whole, shorter in cuts:
             padded = subject.call_and_see(whole).outputs
             if outputs_differ(padded, subject.call(whole, seed=1).outputs):
                 raise NotChecked("the outputs in evaluation mode are random; mend that first")

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqloss.doctor.batch_parts import parts_of
+from seqloss.doctor.batches.joined import join_batches
+from seqloss.doctor.batches.parts import parts_of
 from seqloss.doctor.findings import Finding
-from seqloss.doctor.joined_batches import join_batches
 from seqloss.doctor.subject import Subject
 from seqloss.doctor.watching.apart import apart
 from seqloss.doctor.watching.window import Window

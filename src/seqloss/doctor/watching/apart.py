@@ -15,7 +15,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from seqloss.doctor.batch_parts import map_batch
+from seqloss.doctor.batches.parts import map_batch
 from seqloss.doctor.snapshot import ModuleState, unchanged_by_calls
 from seqloss.doctor.subject import Loss, NotChecked
 from seqloss.doctor.watching.outside import Outside

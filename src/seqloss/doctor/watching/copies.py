@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from seqloss.doctor.batch_parts import Path, map_batch
+from seqloss.doctor.batches.parts import Path, map_batch
 from seqloss.doctor.snapshot import RandomState
 from seqloss.doctor.subject import Loss, NotChecked
 

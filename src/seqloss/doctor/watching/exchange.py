@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path, parts_of, replace_parts
-from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.batches.parts import Path, parts_of, replace_parts
+from seqloss.doctor.batches.rows import BatchRows
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.laws.comparing import outputs_differ
 from seqloss.doctor.watching.view import View, row_axis

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from seqloss.doctor.batch_parts import Path, map_batch
-from seqloss.doctor.batch_rows import BatchRows, exchange_content
+from seqloss.doctor.batches.parts import Path, map_batch
+from seqloss.doctor.batches.rows import BatchRows, exchange_content
 from seqloss.doctor.subject import Call, Change, Loss, Subject
 
 ROWS = 8

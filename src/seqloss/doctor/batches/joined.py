@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from seqloss.doctor.batch_parts import Path, map_batch
-from seqloss.doctor.batch_rows import BatchRows
-from seqloss.doctor.packed_rows import pack_rows, unpack_rows
+from seqloss.doctor.batches.packed_rows import pack_rows, unpack_rows
+from seqloss.doctor.batches.parts import Path, map_batch
+from seqloss.doctor.batches.rows import BatchRows
 
 
 def join_batches(batches: Sequence[Any]) -> Any:

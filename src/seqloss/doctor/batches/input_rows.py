@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path, name_part
-from seqloss.doctor.batch_rows import find_rows
+from seqloss.doctor.batches.parts import Path, name_part
+from seqloss.doctor.batches.rows import find_rows
 
 LEAST = 8
 """Values that a row has at least; fewer are a label or a weight."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path
-from seqloss.doctor.batch_rows import BatchRows, find_rows
+from seqloss.doctor.batches.parts import Path
+from seqloss.doctor.batches.rows import BatchRows, find_rows
 
 Row = tuple[tuple[int, ...], ...]
 """The tokens of each part."""

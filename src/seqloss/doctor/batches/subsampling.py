@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from seqloss.doctor.mask_lengths import is_constant_past
+from seqloss.doctor.batches.mask_lengths import is_constant_past
 
 MOST = 8
 """Steps of the inputs for one of the part."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from seqloss.doctor.trailing import find_trailing
+from seqloss.doctor.batches.trailing_tokens import find_trailing
 
 
 def count_rows(parts: Iterable[Any]) -> int:

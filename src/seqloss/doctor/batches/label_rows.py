@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path
-from seqloss.doctor.batch_rows import BatchRows
+from seqloss.doctor.batches.parts import Path
+from seqloss.doctor.batches.rows import BatchRows
 
 
 @dataclass(frozen=True)

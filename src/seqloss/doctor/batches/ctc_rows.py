@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from seqloss.data.vocabulary import frames_needed
-from seqloss.doctor.batch_rows import BatchRows, find_rows
-from seqloss.doctor.label_rows import LabelRows, find_label_rows
+from seqloss.doctor.batches.label_rows import LabelRows, find_label_rows
+from seqloss.doctor.batches.rows import BatchRows, find_rows
 from seqloss.doctor.subject import Subject
 
 ROUNDING = 1e-3

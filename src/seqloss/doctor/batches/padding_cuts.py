@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqloss.doctor.batch_parts import Path, replace_parts
-from seqloss.doctor.batch_rows import BatchRows
-from seqloss.doctor.trailing import find_padding_tokens, find_trailing
+from seqloss.doctor.batches.parts import Path, replace_parts
+from seqloss.doctor.batches.rows import BatchRows
+from seqloss.doctor.batches.trailing_tokens import find_padding_tokens, find_trailing
 
 MOST = 2
 """Rows, those with the most padding first."""

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from seqloss.doctor.batch_parts import Path, map_batch, parts_of
-from seqloss.doctor.mask_lengths import is_constant_past, lengths_from_mask
-from seqloss.doctor.packed_rows import pack_rows, unpack_rows
-from seqloss.doctor.row_axes import count_rows, possible_axes
-from seqloss.doctor.subsampled import Subsampling, find_subsampling
+from seqloss.doctor.batches.mask_lengths import is_constant_past, lengths_from_mask
+from seqloss.doctor.batches.packed_rows import pack_rows, unpack_rows
+from seqloss.doctor.batches.parts import Path, map_batch, parts_of
+from seqloss.doctor.batches.row_axes import count_rows, possible_axes
+from seqloss.doctor.batches.subsampling import Subsampling, find_subsampling
 
 
 def find_rows(batch: Any) -> BatchRows | None:

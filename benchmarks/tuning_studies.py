@@ -61,6 +61,6 @@ STUDIES = {
     "rate": one_change("lr", 2e-4, 6e-4, 2e-3, 6e-3, 2e-2),
     "batch": one_change("batch", 8, 16, 64, 128),
     "subsampling": one_change("subsampling", 4),
-    "stopping": [stopped(100, patience) for patience in (10, 30, 505)],
+    "stopping": [stopped(100, patience) for patience in (10, 30)],
     "fraktur": [with_rows("fraktur", rows, 490) for rows in (30, 100, 300, 490)],
 }

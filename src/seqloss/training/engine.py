@@ -143,7 +143,7 @@ def _fit(task: Task, run: Run, data: Data, options: RunOptions, print_line: Prin
     module = TaskModule(task, task.settings.epochs * len(train_loader))
     resumed = _find_last_epoch(run, train_loader, print_line)
     counts = ", ".join(f"{len(source)} {name}" for name, source in data.sources.items())
-    details = [f"{task.item}s: {counts}", task.describe_data(), f"{task.settings.epochs} epochs", f"run: {run.folder}"]
+    details = [f"{task.item}s: {counts}", task.describe_data(), f"{task.settings.epochs} epochs", f"run: {run.shown}"]
     print_line("; ".join(detail for detail in details if detail))
     if not resumed and trainer.is_global_zero:
         for line in _check_before_first_step(module, data, train_loader, findings if options.examine else None):

@@ -17,7 +17,7 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
@@ -26,6 +26,7 @@ from seqloss.doctor.examination import BATCHES
 from seqloss.doctor.sanity_checks import describe_first_loss
 from seqloss.doctor.snapshot import random_states
 from seqloss.training.batches import BatchDataset, BatchSampler, make_loader
+from seqloss.training.best_epoch import BestEpoch
 from seqloss.training.checkpoints import AtomicCheckpoints, SaveLastEpoch, load_checkpoint
 from seqloss.training.examination import describe_findings, examine_training
 from seqloss.training.findings import RunFindings
@@ -36,7 +37,7 @@ from seqloss.training.progress import EpochBar, EpochLines, result_lines
 from seqloss.training.run import Run
 from seqloss.training.settings import RunOptions
 from seqloss.training.task import Data, PrintLine, Progress, Task
-from seqloss.training.trainer import StopWithoutProgress, forward_signals, silence_libraries, start_trainer
+from seqloss.training.trainer import forward_signals, silence_libraries, start_trainer
 from seqloss.training.watching import WatchRun
 
 __all__ = ["overfit", "train"]
@@ -129,7 +130,7 @@ def _fit(task: Task, run: Run, data: Data, options: RunOptions, print_line: Prin
         max_epochs=task.settings.epochs,
         default_root_dir=run.folder,
         plugins=[AtomicCheckpoints()],
-        callbacks=[*watching, findings, *_make_callbacks(task, run, "validation" in data.sources, print_line)],
+        callbacks=[*watching, findings, *_make_callbacks(task, run, print_line)],
         logger=TensorBoardLogger(run.folder, name="logs", version=""),
         gradient_clip_val=task.gradient_clip,
         use_distributed_sampler=False,
@@ -152,20 +153,10 @@ def _fit(task: Task, run: Run, data: Data, options: RunOptions, print_line: Prin
     return _measure_best_epoch(trainer, module, run, loaders)
 
 
-def _make_callbacks(task: Task, run: Run, validated: bool, print_line: PrintLine) -> list[Callback]:
+def _make_callbacks(task: Task, run: Run, print_line: PrintLine) -> list[Callback]:
     """Progress, history, checkpoints and early stopping."""
-    monitor, mode = f"validation/{task.monitor}", task.monitored.mode
-    best = ModelCheckpoint(
-        dirpath=run.checkpoints,
-        filename="best",
-        monitor=monitor if validated else None,
-        mode=mode,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
     bar = [EpochBar()] if sys.stderr.isatty() else []
-    stop = StopWithoutProgress(monitor, mode=mode, patience=task.settings.patience, check_on_train_epoch_end=True)
-    return [*bar, History(run), best, SaveLastEpoch(run.last), EpochLines(print_line), *([stop] if validated else [])]
+    return [*bar, History(run), EpochLines(print_line), BestEpoch(task, run.best), SaveLastEpoch(run.last)]
 
 
 def _make_loaders(

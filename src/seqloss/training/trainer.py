@@ -1,4 +1,4 @@
-"""Lightning's Trainer as every recipe starts it: early stopping, signals, no messages of the libraries."""
+"""Lightning's Trainer as every recipe starts it: signals, no messages of the libraries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from typing import Any
 import lightning.pytorch as lightning
 from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from seqloss.errors import OptionError
@@ -53,14 +52,6 @@ def silence_libraries() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module=r"lightning\..*")
     warnings.filterwarnings("ignore", module=r"torch\.utils\.data.*")
-
-
-class StopWithoutProgress(EarlyStopping):
-    """Early stopping that also holds for a resumed run: one that had stopped before it was killed stays stopped."""
-
-    def on_train_start(self, trainer: Any, module: Any) -> None:
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True
 
 
 @contextmanager

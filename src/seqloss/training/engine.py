@@ -99,8 +99,7 @@ def train(
         if result is not None:
             print_line(f"{folder}: this run is already finished; start over with --fresh.")
         else:
-            with forward_signals():
-                result = _fit(task, run, data, options, print_line)
+            result = _fit(task, run, data, options, print_line)
             if main:
                 run.write_json("result", result)
         for line in result_lines(task, result):
@@ -149,8 +148,9 @@ def _fit(task: Task, run: Run, data: Data, options: RunOptions, print_line: Prin
     if not resumed and trainer.is_global_zero:
         for line in _check_before_first_step(module, data, train_loader, findings if options.examine else None):
             print_line(f"    {line}")
-    trainer.fit(module, train_loader, loaders.get("validation"), ckpt_path=resumed)
-    return _measure_best_epoch(trainer, module, run, loaders)
+    with forward_signals(trainer):
+        trainer.fit(module, train_loader, loaders.get("validation"), ckpt_path=resumed)
+        return _measure_best_epoch(trainer, module, run, loaders)
 
 
 def _make_callbacks(task: Task, run: Run, print_line: PrintLine) -> list[Callback]:

@@ -55,8 +55,12 @@ def silence_libraries() -> None:
 
 
 @contextmanager
-def forward_signals() -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt and SIGTERM exits with 143; Lightning would exit with 1 and with 0."""
+def forward_signals(trainer: lightning.Trainer) -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt and SIGTERM exits with 143; Lightning would exit with 1 and with 0.
+
+    Lightning ends the step before it obeys SIGTERM. If the signal went to the whole process group, as `timeout` sends
+    it, the loader's workers end at once, and that step fails in one of several ways: none of them is an error.
+    """
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -68,3 +72,7 @@ def forward_signals() -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, before)
         raise KeyboardInterrupt from None
+    except Exception:
+        if not trainer.received_sigterm:
+            raise
+        raise SystemExit(TERMINATED) from None

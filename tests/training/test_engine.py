@@ -144,7 +144,7 @@ def test_a_run_first_prints_what_it_trains_on_and_where(data, train, tmp_path) -
     train(data, tmp_path / "run", epochs=1, print_line=lines.append)
     assert lines[:2] == [
         "texts: manifest.csv, columns path and text",
-        f"images: 9 train, 2 validation, 1 test; 3 characters; 1 epochs; run: {tmp_path / 'run'}",
+        f"images: 9 train, 2 validation, 1 test; 3 characters; 1 epoch; run: {tmp_path / 'run'}",
     ]
 
 

@@ -21,6 +21,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
+from seqloss.counts import format_count
 from seqloss.data import write_skipped
 from seqloss.doctor.examination import BATCHES
 from seqloss.doctor.sanity_checks import describe_first_loss
@@ -114,7 +115,7 @@ def _print_nothing(line: str) -> None:
 def _report_skipped(run: Run, data: Data, print_line: PrintLine) -> None:
     if data.skipped:
         write_skipped(run.skipped, data.skipped)
-        print_line(f"skipped {len(data.skipped)} invalid rows: see {run.skipped}")
+        print_line(f"skipped {format_count(len(data.skipped), 'invalid row')}: see {run.skipped}")
         if data.note:
             print_line(f"    {data.note}")
 
@@ -143,7 +144,12 @@ def _fit(task: Task, run: Run, data: Data, options: RunOptions, print_line: Prin
     module = TaskModule(task, task.settings.epochs * len(train_loader))
     resumed = _find_last_epoch(run, train_loader, print_line)
     counts = ", ".join(f"{len(source)} {name}" for name, source in data.sources.items())
-    details = [f"{task.item}s: {counts}", task.describe_data(), f"{task.settings.epochs} epochs", f"run: {run.folder}"]
+    details = [
+        f"{task.item}s: {counts}",
+        task.describe_data(),
+        format_count(task.settings.epochs, "epoch"),
+        f"run: {run.folder}",
+    ]
     print_line("; ".join(detail for detail in details if detail))
     if not resumed and trainer.is_global_zero:
         for line in _check_before_first_step(module, data, train_loader, findings if options.examine else None):

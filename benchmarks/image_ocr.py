@@ -193,7 +193,7 @@ def train(folder: Path, epochs: int, accelerator: str, precision: str, workers: 
     task = ImageOcrTask(settings)
     task.known_vocabulary = Vocabulary.from_texts([ALPHABET])
     run = Run(folder)
-    with run.begin({"task": "image_ocr", "epochs": epochs}), forward_signals():
+    with run.begin({"task": "image_ocr", "epochs": epochs}):
         torch.manual_seed(settings.seed)
         trainer = start_trainer(
             accelerator=accelerator,
@@ -217,7 +217,8 @@ def train(folder: Path, epochs: int, accelerator: str, precision: str, workers: 
         resumed = str(run.last) if run.last.exists() else None
         if resumed:
             loaders[0].sampler.set_epoch(load_checkpoint(run.last)["epoch"] + 1)  # type: ignore[attr-defined]
-        trainer.fit(TaskModule(task, epochs * len(loaders[0])), *loaders, ckpt_path=resumed)
+        with forward_signals(trainer):
+            trainer.fit(TaskModule(task, epochs * len(loaders[0])), *loaders, ckpt_path=resumed)
     return run.read_json("epochs") or {}
 
 

@@ -79,10 +79,10 @@ def measure(training: Training, seed: int, folder: Path) -> dict[str, Any]:
         )  # fmt: skip
         seconds = time.perf_counter() - start
         history, result = (json.loads((out / f"{name}.json").read_text()) for name in ("history", "result"))
-    distances = [epoch["validation/distance"] for epoch in history["epochs"]]
+    ranks = [(epoch["validation/distance"], epoch["validation/loss"]) for epoch in history["epochs"]]
     return {
         "name": training.name, "seed": seed, "rows": training.rows, "error": result["test"]["characters"],
-        "exact": result["test"]["exact"], "epochs": len(distances), "best": distances.index(min(distances)) + 1,
+        "exact": result["test"]["exact"], "epochs": len(ranks), "best": ranks.index(min(ranks)) + 1,
         "steps": history["epochs"][-1]["step"], "seconds": round(seconds), "machine": machine("torch", "lightning"),
     }  # fmt: skip
 

@@ -14,6 +14,8 @@ import pytest
 
 from seqloss.data.synthetic_signals import make_signals
 
+from .pages import assert_shown
+
 pytestmark = pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="no question of Keras' backend")
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -41,6 +43,8 @@ def test_a_script_that_makes_its_own_data_learns(
     output = capsys.readouterr().out
     assert last_error_rate(output) < 5
     assert_as_on_the_page(name, output)
+    if name == "torch_ctc.py":
+        assert_shown("docs/guides/examples.md", "step 100", output)
 
 
 def test_the_anomalies_of_a_table_are_found(
@@ -78,6 +82,8 @@ def test_a_folder_is_learnt_and_its_test_rows_are_read(
     output = capsys.readouterr().out
     assert last_error_rate(output) < 20
     assert output.count(" -> ") >= 3
+    if name == "speech_folder.py":
+        assert_shown("docs/guides/examples.md", "au au oe", output)
     assert_as_on_the_page(name, output)
     assert (tmp_path / "run" / "result.json").exists()
 

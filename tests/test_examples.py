@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from .data.layouts.sound_trees import write_wav
+from .pages import assert_shown
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -56,6 +57,7 @@ def test_the_model_of_hugging_face_transformers_trains_and_is_tested(
         f"{when} training, {name}, 10" for when in ("before", "after") for name in ("unseen takes", "speaker bob")
     ]
     assert [line.split(" recordings")[0] for line in lines] == places
+    assert_shown("docs/guides/huggingface.md", "before training", "\n".join(lines).replace("bob", "nicolas"))
     assert all(re.search(r": word error \d+\.\d%, character error \d+\.\d%$", line) for line in lines)
     assert {"config.json", "model.safetensors", "vocab.json"} <= {file.name for file in out.iterdir()}
 

@@ -19,6 +19,7 @@ BELOW_FRONTENDS = {"kernels", "formulas", "contract", "errors"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"kernels"},  # inside a function, where it costs the import nothing
     "errors": set(),
+    "counts": set(),
     "contract": {"errors"},
     "reference": {"contract", "errors"},
     "kernels": {"contract", "errors"},
@@ -27,15 +28,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "torch": BELOW_FRONTENDS | {"numpy"},  # what happens on the host is written once, there
     "jax": BELOW_FRONTENDS | {"numpy"},
     "keras": BELOW_FRONTENDS | {"numpy", "torch", "jax"},  # a backend's own frontend does its work
-    "data": BELOW_FRONTENDS,
-    "verify": FRONTENDS | {"data", "reference", "contract", "errors"},
-    "doctor": FRONTENDS | {"data", "contract", "errors"},
-    "training": FRONTENDS | {"data", "doctor", "contract", "errors"},
-    "report": FRONTENDS | {"data", "doctor", "training", "contract", "errors"},
-    "recipes": FRONTENDS | {"data", "doctor", "training", "report", "verify", "contract", "errors"},
+    "data": BELOW_FRONTENDS | {"counts"},
+    "verify": FRONTENDS | {"data", "reference", "contract", "errors", "counts"},
+    "doctor": FRONTENDS | {"data", "contract", "errors", "counts"},
+    "training": FRONTENDS | {"data", "doctor", "contract", "errors", "counts"},
+    "report": FRONTENDS | {"data", "doctor", "training", "contract", "errors", "counts"},
+    "recipes": FRONTENDS | {"data", "doctor", "training", "report", "verify", "contract", "errors", "counts"},
     "__main__": {"cli"},
     "pytest_plugin": {"verify", "errors"},  # inside functions: pytest loads it in every project
-    "cli": FRONTENDS | {"data", "recipes", "training", "report", "doctor", "verify", "contract", "errors"},
+    "cli": FRONTENDS | {"data", "recipes", "training", "report", "doctor", "verify", "contract", "errors", "counts"},
 }
 """For each part of seqloss (a file or a folder under it), the other parts that it may import."""
 

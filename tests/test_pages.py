@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.pages import LANGUAGES, LOOKS_LIKE_PYTHON, PAGES, blocks_of, run_python
+from tests.pages import LANGUAGES, LOOKS_LIKE_PYTHON, PAGES, blocks_of, python_blocks, run_python
 
 pytestmark = pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="this process is Keras'")
 
@@ -15,7 +15,7 @@ WITH_PYTHON = [page for page in PAGES if any(block.language == "python" for bloc
 
 @pytest.mark.parametrize("page", WITH_PYTHON)
 def test_the_python_of_a_page_runs_and_gives_what_it_shows(page: str) -> None:
-    run_python([block for block in blocks_of(page) if block.language == "python" and block.reason is None])
+    run_python(python_blocks(page))
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -93,7 +93,7 @@ def test_texts_that_do_not_fit_are_named_with_the_subsampling_that_fits(seqloss:
     draw(folder / "short.png", "abcd", 30)
     code, out, _ = seqloss("doctor", folder)
     assert (code, "texts-too-long" in out) == (1, True)
-    assert "1 of 11 targets need more frames than there are at 4 pixels/frame (at 3: 0, at 2: 0, at 1: 0)" in " ".join(
+    assert "1 of 11 targets needs more frames than there are at 4 pixels/frame (at 3: 0, at 2: 0, at 1: 0)" in " ".join(
         out.replace("│", " ").split()
     )
     assert names(seqloss, folder, "--subsampling", 2) == (0, [])
@@ -204,5 +204,5 @@ def test_a_folder_with_images_and_sounds_is_refused(seqloss: Run, tmp_path: Path
     record(folder / "x.wav", "ab")
     code, _, err = seqloss("doctor", folder)
     assert code == 2
-    assert "10 images and 1 recordings; name the folder of one with --images or --audio." in " ".join(err.split())
+    assert "10 images and 1 recording; name the folder of one with --images or --audio." in " ".join(err.split())
     assert names(seqloss, folder, "--images", folder) == (0, [])

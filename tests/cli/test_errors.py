@@ -90,7 +90,7 @@ def test_infeasible_texts_are_reported_with_the_subsampling_at_which_they_fit(se
     code, _, err = seqloss("train", "ocr", "--data", data, "--out", tmp_path / "run", *SMALL)
     assert code == 2
     assert "with --skip-bad; 1 of " in err.splitlines()[-1]
-    assert "targets need more frames than there are at 4 pixels/frame" in err.splitlines()[-1]
+    assert "targets needs more frames than there are at 4 pixels/frame" in err.splitlines()[-1]
 
 
 def test_a_terminal_shows_bad_rows_in_a_table_that_leaves_nothing_out(seqloss, bad, tmp_path, monkeypatch) -> None:

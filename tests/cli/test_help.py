@@ -12,6 +12,8 @@ from seqloss.cli.train import make_app
 from seqloss.recipes import RECIPES
 from seqloss.training import engine
 
+from ..pages import assert_shown
+
 
 @pytest.mark.parametrize(
     ("arguments", "shown"),
@@ -81,6 +83,8 @@ def test_a_package_that_training_lacks_is_named_with_its_extra(seqloss, monkeypa
     assert code == 2
     package = module.partition(".")[0]
     assert err == f"error: this command needs {package}, which is not installed: pip install 'seqloss[{extra}]'.\n"
+    if package == "soundfile":
+        assert_shown("docs/start/install.md", "which is not installed", err, exactly=True)
 
 
 def test_the_help_shows_the_defaults_of_the_settings(seqloss, monkeypatch) -> None:

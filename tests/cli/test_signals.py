@@ -91,6 +91,22 @@ def test_a_signal_ends_training_with_its_exit_code_and_one_message(interrupted, 
 
 
 @pytest.mark.long
+def test_sigterm_to_the_whole_process_group_with_workers_is_no_error_of_a_worker(tmp_path: Path) -> None:
+    data = write_words(tmp_path / "data")
+    command = [sys.executable, "-m", "seqloss", "train", "ocr", "--data", str(data), "--out", str(tmp_path / "run")]
+    command += ["--height", "16", "--batch", "2", "--epochs", "99999", "--patience", "99999", "--workers", "2"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not process.stdout.readline().startswith("epoch   2"):
+        pass
+    os.killpg(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert [line for line in err.splitlines(True) if not line.startswith("seqloss: compiling")] == [SAFE]
+
+
+@pytest.mark.long
 def test_the_same_command_resumes_with_the_epoch_after(interrupted) -> None:
     before = [line for line in interrupted["int"][1] if line.startswith("epoch")]
     again = interrupted["term"][1]

@@ -98,7 +98,7 @@ def test_report_and_export_write_what_they_name(seqloss, trained_words, tmp_path
     run = trained_words[1]
     page, file = tmp_path / "page.html", tmp_path / "out.npz"
     assert seqloss("report", run, "--out", page)[:2] == (0, f"wrote {page}\n")
-    out = f"wrote {file}: logits of 1 images; verify with: seqloss verify --logits {file}\n"
+    out = f"wrote {file}: logits of 1 image; verify with: seqloss verify --logits {file}\n"
     assert seqloss("export", run, file)[:2] == (0, out)
     assert page.exists()
     assert file.exists()

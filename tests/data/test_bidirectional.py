@@ -250,7 +250,7 @@ def test_texts_that_do_not_come_back_the_same_are_counted_with_the_first() -> No
 
 def test_a_direction_is_said_where_texts_have_right_to_left_letters() -> None:
     assert lines("visual", AB, "abc") == [
-        "texts: 1 of 2 have right-to-left letters; taken to be stored in the order in which the images show them "
+        "texts: 1 of 2 has right-to-left letters; taken to be stored in the order in which the images show them "
         "(--direction visual)"
     ]
     assert lines("rtl", "abc!", AB)[0].startswith("texts: 2 of 2 are right to left; trained in the order")

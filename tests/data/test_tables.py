@@ -114,7 +114,7 @@ def test_a_folder_of_images_that_does_not_exist_is_refused(tmp_path: Path) -> No
 
 def test_images_without_a_text_are_counted(tmp_path: Path) -> None:
     texts(tmp_path, "filename,words\na.png,x\n", images="a.png b.png more/c.png")
-    assert read_rows(tmp_path).lines[1] == "not used: 2 images that have no text, such as b.png"
+    assert read_rows(tmp_path).lines[1] == "not used: 2 images without a text, such as b.png"
 
 
 def test_an_image_without_its_text_and_a_text_without_its_image_are_bad_rows(tmp_path: Path) -> None:

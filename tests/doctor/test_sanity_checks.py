@@ -62,7 +62,7 @@ def test_rows_of_probabilities_are_reported() -> None:
     assert list(describe_scores(scores, [5, 5, 5])) == []
     assert list(describe_scores(scores.log_softmax(2), [5, 5, 5])) == []
     (line,) = describe_scores(scores.softmax(2), [5, 4, 0])
-    assert line == "scores: WARNING: 2 of 3 rows are probabilities; take their logarithm, or leave out the softmax"
+    assert line == "scores: WARNING: 2 of 3 rows hold probabilities; take their logarithm, or leave out the softmax"
     for kind in (torch.float16, torch.bfloat16):
         assert len(list(describe_scores(scores.softmax(2).to(kind), [5, 5, 5]))) == 1
 
@@ -81,10 +81,7 @@ def test_targets_that_do_not_fit_are_counted_at_each_subsampling() -> None:
     assert describe_feasibility(rows, 4) == (
         "2 of 3 targets need more frames than there are at 4 pixels/frame (at 3: 1, at 2: 1, at 1: 1)"
     )
-    assert (
-        describe_feasibility(rows[:1], 4)
-        == "all 1 targets fit their frames (4 pixels/frame); max target/frame ratio 1.00"
-    )
+    assert describe_feasibility(rows[:1], 4) == "1 target fits its frames (4 pixels/frame); max target/frame ratio 1.00"
 
 
 def describe(count: int, steps: int, loss: float, blanked: float | None) -> str:

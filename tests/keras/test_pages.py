@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.pages import PAGES, blocks_of, run_python
+from tests.pages import PAGES, blocks_of, python_blocks, run_python
 from tests.test_page_links import inline_names, resolve
 
 WITH_KERAS = [page for page in PAGES if any(block.language == "python keras" for block in blocks_of(page))]
@@ -11,7 +11,7 @@ WITH_KERAS = [page for page in PAGES if any(block.language == "python keras" for
 
 @pytest.mark.parametrize("page", WITH_KERAS)
 def test_the_keras_examples_of_a_page_run_and_give_what_they_show(page: str) -> None:
-    run_python([block for block in blocks_of(page) if block.language == "python keras" and block.reason is None])
+    run_python(python_blocks(page, "python keras"))
 
 
 def test_the_names_of_seqloss_keras_on_the_pages_exist() -> None:

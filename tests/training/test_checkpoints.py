@@ -11,7 +11,7 @@ import torch
 
 from seqloss.errors import RunError
 from seqloss.training import checkpoints
-from seqloss.training.checkpoints import RESUMED_FROM, AtomicCheckpoints, load_checkpoint, relocate_callback_state
+from seqloss.training.checkpoints import RESUMED_FROM, AtomicCheckpoints, load_checkpoint
 
 WHOLE = {part: {} for part in RESUMED_FROM}
 
@@ -79,20 +79,3 @@ def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monk
     monkeypatch.setattr(checkpoints.os, "fsync", lambda number: seen.append((tmp_path / "last.ckpt").exists()))
     AtomicCheckpoints().save_checkpoint(WHOLE, tmp_path / "last.ckpt")
     assert seen == [False]
-
-
-def test_the_best_epoch_is_known_after_the_folder_was_relocate_callback_state() -> None:
-    state = {
-        "dirpath": "/old/checkpoints",
-        "best_model_path": "/old/checkpoints/best.ckpt",
-        "last_model_path": "",
-        "best_k_models": {"/old/checkpoints/best.ckpt": 0.5},
-        "best_model_score": 0.5,
-    }
-    assert relocate_callback_state(state, Path("/new")) == {
-        "dirpath": "/new",
-        "best_model_path": "/new/best.ckpt",
-        "last_model_path": "",
-        "best_k_models": {"/new/best.ckpt": 0.5},
-        "best_model_score": 0.5,
-    }

@@ -25,6 +25,8 @@ from seqloss.training.overfit import overfit
 from seqloss.training.run import Run
 from seqloss.training.settings import RunOptions
 
+from ..pages import assert_shown
+
 OFF = RunOptions(examine=False)
 
 
@@ -71,6 +73,8 @@ def test_a_fault_is_named_with_what_to_do_and_the_training_goes_on(
     assert lines[place].startswith("    error: weights-unused: the loss does not depend on these weights")
     assert "(weights extra.mask[red].weight, extra.mask[red].bias, of " in lines[place]
     assert lines[place + 1].startswith("        Call the layer in forward, or remove it")
+    printed = "\n".join(lines).replace("extra.mask[red]", "extra")
+    assert_shown("docs/guides/training-runs.md", "weights-unused", printed)
     assert not any("laws hold" in line for line in lines)
     assert result["epochs"] == 1
     read = json.loads((tmp_path / "run/findings.json").read_text())

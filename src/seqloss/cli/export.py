@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from seqloss.cli import console
+from seqloss.counts import format_count
 from seqloss.recipes import load_task
 
 EXAMPLE = "Example: seqloss export runs/pages logits.npz; then seqloss verify torch --logits logits.npz"
@@ -24,4 +25,6 @@ def export(
     from seqloss.training.run import Run
 
     count = task.export(Predictor(task, Run(run)).network, file, items)
-    console.print_line(f"wrote {file}: logits of {count} {task.item}s; verify with: seqloss verify --logits {file}")
+    console.print_line(
+        f"wrote {file}: logits of {format_count(count, task.item)}; verify with: seqloss verify --logits {file}"
+    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from seqloss.counts import format_count
 from seqloss.data.images import inspect_image, scaled_width
 from seqloss.data.parallel_checks import check_in_threads
 from seqloss.data.rows import Row
@@ -140,8 +141,9 @@ def describe_misfit(
         return []
     step = round(max_width / max(1, frames(max_width)))
     return [
-        f"the text needs {needed} frames ({len(text)} labels + {needed - len(text)} adjacent repeats), has {count} "
-        f"({image}, one frame per {step} pixels){ROTATE_HINT if size[1] > size[0] else ''}"
+        f"the text needs {format_count(needed, 'frame')} ({format_count(len(text), 'label')} + "
+        f"{format_count(needed - len(text), 'adjacent repeat')}), has {count} ({image}, one frame per {step} pixels)"
+        f"{ROTATE_HINT if size[1] > size[0] else ''}"
     ]
 
 
@@ -155,7 +157,8 @@ def describe_tall_images(items: Sequence[Item], height: int) -> Iterator[str]:
     tall = [item for item in items if 2 * item.width < height and len(item.target) > 2]
     if tall:
         names = f"such as {tall[0].row.name}, {tall[0].row.text!r}"
-        yield f"images: {len(tall)} of {len(items)} are more than twice as high as wide ({names}){ROTATE_HINT}"
+        verb = "is" if len(tall) == 1 else "are"
+        yield f"images: {len(tall)} of {len(items)} {verb} more than twice as high as wide ({names}){ROTATE_HINT}"
 
 
 def make_rows_error(bad: Sequence[BadRow], note: str = "", *, skippable: bool = True) -> DataError:
@@ -181,7 +184,6 @@ def make_rows_error(bad: Sequence[BadRow], note: str = "", *, skippable: bool = 
         lines.append(f"  and {len(bad) - SHOWN} more")
     if note:
         lines.append(note)
-    count = "1 row" if len(bad) == 1 else f"{len(bad)} rows"
     advice = "fix or remove them" + ", or skip them with --skip-bad" * skippable
-    message = f"{count} cannot be used; {advice}:\n" + "\n".join(lines)
+    message = f"{format_count(len(bad), 'row')} cannot be used; {advice}:\n" + "\n".join(lines)
     return DataError(message, bad, note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from seqloss.counts import format_count
 from seqloss.errors import DataError
 
 # Of each, the first group with a match decides. Two matches within a group are ambiguous.
@@ -78,7 +79,8 @@ def find_columns_without_header(file: str, cells: Sequence[object], is_item: Cal
         return None
     if len(cells) != 2:
         raise DataError(
-            f"{file}: no header, and {len(cells)} columns; write a first line that names the columns path and text."
+            f"{file}: no header, and {format_count(len(cells), 'column')}; write a first line that names the columns "
+            "path and text."
         )
     return Columns(named[0], 1 - named[0], None, (str(named[0] + 1), str(2 - named[0])))
 

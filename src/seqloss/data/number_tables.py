@@ -12,6 +12,7 @@ from statistics import median
 
 import numpy as np
 
+from seqloss.counts import format_count
 from seqloss.data.tables import Line, declared_separator, guess_separator, numbered_lines, read_csv, read_text
 from seqloss.data.unusable_tables import make_unusable_error
 from seqloss.errors import BadRow, DataError
@@ -114,7 +115,7 @@ def _read_rows(
         )
     channels = [name for column, name in enumerate(names) if column != time]
     shown = ", ".join([*channels[:SHOWN], *(["..."] if len(channels) > SHOWN else [])])
-    words = f"table: {len(values)} rows of {len(channels)} channels ({shown})"
+    words = f"table: {format_count(len(values), 'row')} of {format_count(len(channels), 'channel')} ({shown})"
     words += "; no time column" if time is None else f"; {_describe_times(names[time], times)}"
     array = np.array(values, np.float64).reshape(len(values), len(channels))
     return NumberTable(array, channels, np.array(places), times if time is not None else None, words), bad
@@ -127,7 +128,7 @@ def _read_row(
     if line.problem:
         return [], None, [line.problem]
     if len(line.cells) != len(names):
-        return [], None, [f"found {len(line.cells)} cells, expected {len(names)}, as in the first line"]
+        return [], None, [f"found {format_count(len(line.cells), 'cell')}, expected {len(names)}, as in the first line"]
     row: list[float] = []
     when: Time | None = None
     faults = []

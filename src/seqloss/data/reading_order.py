@@ -91,19 +91,24 @@ def describe_reading_order(rows: Sequence[Row], order: ReadingOrder) -> Iterator
         return
     if order.direction == "visual":
         yield (
-            f"texts: {len(concerned)} of {len(rows)} have right-to-left letters; taken to be stored in the order in "
-            "which the images show them (--direction visual)"
+            f"texts: {len(concerned)} of {len(rows)} {_has(len(concerned))} right-to-left letters; taken to be stored "
+            "in the order in which the images show them (--direction visual)"
         )
         return
     right_to_left = sum(order.base_of(row.text) == "rtl" for row in concerned)
     mixed = len(concerned) - right_to_left
     changed = [row for row in concerned if not order.returns(row.text)]
+    verb = "is" if right_to_left == 1 else "are"
     yield (
-        f"texts: {right_to_left} of {len(rows)} are right to left"
-        f"{f', {mixed} more have right-to-left parts' if mixed else ''}; trained in the order in which an image shows "
-        f"them, transcribed in logical order (--direction {order.direction})"
+        f"texts: {right_to_left} of {len(rows)} {verb} right to left"
+        f"{f', {mixed} more {_has(mixed)} right-to-left parts' if mixed else ''}; trained in the order in which an "
+        f"image shows them, transcribed in logical order (--direction {order.direction})"
         f"{_describe_changed(changed, order) if changed else ''}"
     )
+
+
+def _has(number: int) -> str:
+    return "has" if number == 1 else "have"
 
 
 def _describe_changed(rows: Sequence[Row], order: ReadingOrder) -> str:

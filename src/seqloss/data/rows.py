@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from seqloss.counts import format_count
 from seqloss.data.folder import SPLITS, Folder, open_folder
 from seqloss.data.item_names import ItemNames
 from seqloss.data.layouts.choice import choose_layout
@@ -200,14 +201,15 @@ def _describe_unread(folder: Folder, rows: Sequence[Row], bad: Sequence[BadRow],
     if folder.linked_folders:
         shown = folder.linked_folders[0]
         lines.append(
-            f"not read: {len(folder.linked_folders)} links to folders, such as {shown}; --follow-links reads them"
+            f"not read: {format_count(len(folder.linked_folders), 'link')} to folders, such as {shown}; --follow-links "
+            "reads them"
         )
     if bad:
         return lines
     named = {row.name for row in rows} | left_out
     left = [name for name in folder.items if name not in named]
     if left:
-        lines.append(f"not used: {len(left)} {folder.item}s that have no text, such as {left[0]}")
+        lines.append(f"not used: {format_count(len(left), folder.item)} without a text, such as {left[0]}")
     return lines
 
 

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from seqloss.counts import format_count
 from seqloss.data.feature_files import inspect_features
 from seqloss.data.parallel_checks import check_in_threads, in_file_order
 from seqloss.data.paths import FEATURE_SUFFIXES
@@ -137,8 +138,9 @@ def describe_too_short(item: Recording, labels: Sequence[str], subsampling: int)
     would_fit = subsampling > 2 and needed <= -(-item.frames // 2)
     advice = "it would fit with --subsampling 2" if would_fit else "give it the text of this recording"
     return [
-        f"too short for its text: {len(labels)} labels and {needed - len(labels)} adjacent repeats need {needed} "
-        f"frames, {item.seconds:.2f} s have {found} at --subsampling {subsampling}; {advice}"
+        f"too short for its text: {format_count(len(labels), 'label')} and "
+        f"{format_count(needed - len(labels), 'adjacent repeat')} need {format_count(needed, 'frame')}, "
+        f"{item.seconds:.2f} s have {found} at --subsampling {subsampling}; {advice}"
     ]
 
 
@@ -163,7 +165,7 @@ def describe_recordings(items: Sequence[Recording], rate: int) -> Iterator[str]:
         yield f"recordings: {len(resampled)} resampled to {rate} Hz (such as {name}, at {found} Hz)"
     if averaged := [(name, sound.channels) for name, sound in sounds if sound.channels > 1]:
         name, found = averaged[0]
-        yield f"recordings: {len(averaged)} their channels averaged (such as {name}, with {found} channels)"
+        yield f"recordings: {len(averaged)} mixed down to one channel (such as {name}, with {found} channels)"
 
 
 def describe_fast_texts(items: Sequence[Recording], symbols: Vocabulary) -> Iterator[str]:

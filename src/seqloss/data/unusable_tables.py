@@ -33,4 +33,6 @@ def make_unusable_error(
             faults.append(fault_of(column, filled[0]) if filled else f"column {column + 1}: all cells are empty")
     if faults:
         return DataError("\n".join([f"{path}: no row can be used.", *(f"  {fault}" for fault in faults), ADVICE]))
+    if len(bad) == 1:
+        return DataError(f"{path}: its row cannot be used. Line {bad[0].row}: {bad[0].reason}.")
     return DataError(f"{path}: none of the {len(bad)} rows can be used. The first, line {bad[0].row}: {bad[0].reason}.")

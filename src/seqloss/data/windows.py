@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from seqloss.counts import format_count
 from seqloss.errors import BadRow, DataError, DTypeError, OptionError, ShapeError, wrong_rank
 
 
@@ -42,7 +43,9 @@ def cut_windows(table: object, length: int, step: int = 1) -> np.ndarray:
     if values.ndim != 2:
         raise wrong_rank("table", values.shape, "(time, features) or (time,)")
     if len(values) < length:
-        raise ShapeError(f"table: found {len(values)} steps, expected at least {length}, the length of a window.")
+        raise ShapeError(
+            f"table: found {format_count(len(values), 'step')}, expected at least {length}, the length of a window."
+        )
     _refuse_missing(values, columns)
     views = np.lib.stride_tricks.sliding_window_view(values, length, axis=0)[::step]  # (windows, features, length)
     return views.transpose(0, 2, 1).copy(order="C")  # the views share the memory of the table

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from seqloss.doctor.batches.description import describe_parts
 from seqloss.doctor.batches.parts import own_parts
 from seqloss.doctor.codec import Decode
 from seqloss.doctor.findings import Finding, Findings, describe_error, errors_first
@@ -128,4 +129,5 @@ def _check_laws(subject: Subject, loss: Loss, seconds: float, progress: Callable
             not_checked[name] = str(reason)
         except Exception as error:  # the model refuses a batch of one row, for example
             not_checked[name] = describe_error(error)
-    return Findings(errors_first(found), tuple(checked), not_checked)
+    batch = describe_parts(subject.batches[0])
+    return Findings(errors_first(found), tuple(checked), not_checked, batch)

@@ -86,6 +86,7 @@ class Findings(Sequence[Finding]):
         found: the findings, errors first; those of a training that was watched in the order of its steps.
         checked: names of the laws that were checked.
         not_checked: law -> why it could not be checked.
+        batch: part of the first batch -> how it was read.
 
     Example:
         >>> from seqloss.doctor import Finding, Findings
@@ -99,6 +100,7 @@ class Findings(Sequence[Finding]):
     found: tuple[Finding, ...] = ()
     checked: tuple[str, ...] = ()
     not_checked: Mapping[str, str] = field(default_factory=dict)
+    batch: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.found)
@@ -125,13 +127,14 @@ class Findings(Sequence[Finding]):
         for reason in dict.fromkeys(self.not_checked.values()):
             names = ", ".join(law for law, found in self.not_checked.items() if found == reason)
             yield f"not checked: {names}: {reason}"
+        yield from (f"batch, read as: {part}: {read}" for part, read in self.batch.items())
 
     def joined(self, more: Findings) -> Findings:
         """Both together, each finding once, errors first; a law that either checked is checked."""
         found = list(self.found) + [finding for finding in more.found if finding not in self.found]
         checked = tuple(dict.fromkeys([*self.checked, *more.checked]))
         not_checked = {law: why for law, why in {**self.not_checked, **more.not_checked}.items() if law not in checked}
-        return Findings(errors_first(found), checked, not_checked)
+        return Findings(errors_first(found), checked, not_checked, self.batch or more.batch)
 
     def to_json(self) -> str:
         """The same as text that programs read; numbers that are not finite are the words "inf" and "nan"."""
@@ -139,6 +142,7 @@ class Findings(Sequence[Finding]):
             "findings": [asdict(finding) | {"evidence": _plain(finding.evidence)} for finding in self.found],
             "checked": list(self.checked),
             "not_checked": dict(self.not_checked),
+            "batch": dict(self.batch),
         }
         return json.dumps(found, indent=1, default=str, allow_nan=False)
 
@@ -154,7 +158,7 @@ class Findings(Sequence[Finding]):
             found = tuple(Finding(**finding) for finding in read["findings"])
             if any(finding.severity not in SEVERITIES for finding in found):
                 raise ValueError("found an unknown severity")
-            return cls(found, tuple(read["checked"]), dict(read["not_checked"]))
+            return cls(found, tuple(read["checked"]), dict(read["not_checked"]), dict(read.get("batch", {})))
         except (KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"expected the JSON of findings ({type(error).__name__}: {error})") from error
 
@@ -166,6 +170,9 @@ class Findings(Sequence[Finding]):
         if self.not_checked:
             reasons = {escape_markdown(law): escape_markdown(why) for law, why in self.not_checked.items()}
             parts.append("\n".join(f"* not checked: {law}: {why}" for law, why in reasons.items()))
+        if self.batch:
+            read = {escape_markdown(part): escape_markdown(found) for part, found in self.batch.items()}
+            parts.append("\n".join(f"* batch, read as: {part}: {found}" for part, found in read.items()))
         return "\n\n".join(parts) + "\n"
 
     def to_tensorboard(self, writer: Any, step: int = 0, name: str = "findings") -> None:

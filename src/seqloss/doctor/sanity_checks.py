@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqloss import contract
+from seqloss.counts import format_count
 from seqloss.data.vocabulary import frames_needed
 from seqloss.torch.arrays import log_softmax_rounding
 
@@ -101,7 +102,11 @@ def describe_classes(symbols: int, outputs: int, unit: str = "characters") -> st
         >>> describe_classes(26, 26)
         'vocabulary: 26 characters + blank = 27 classes; output layer: 26 classes: MISMATCH, they must be equal'
     """
-    line = f"vocabulary: {symbols} {unit} + blank = {symbols + 1} classes; output layer: {outputs} classes"
+    counts = (
+        format_count(symbols, unit.removesuffix("s")),
+        *(format_count(number, "class", "classes") for number in (symbols + 1, outputs)),
+    )
+    line = "vocabulary: {} + blank = {}; output layer: {}".format(*counts)
     return line if outputs == symbols + 1 else f"{line}: MISMATCH, they must be equal"
 
 
@@ -122,7 +127,8 @@ def describe_unseen(split: str, unseen: Sequence[Sequence[str]]) -> Iterator[str
     affected = sum(bool(characters) for characters in unseen)
     if affected:
         names = " ".join(sorted({character for characters in unseen for character in characters}))
-        line = f"{affected} of {len(unseen)} {split} texts have characters that do not occur in training"
+        texts, verb = format_count(len(unseen), f"{split} text"), "has" if affected == 1 else "have"
+        line = f"{affected} of {texts} {verb} characters that do not occur in training"
         yield f"{line} ({names}); each counts as an error"
 
 
@@ -164,17 +170,15 @@ def describe_scores(scores: Tensor, lengths: Sequence[int]) -> Iterator[str]:
     Example:
         >>> import torch
         >>> list(describe_scores(torch.tensor([[[0.9, 0.1], [0.2, 0.8]]]), [2]))
-        ['scores: WARNING: 1 of 1 rows are probabilities; take their logarithm, or leave out the softmax']
+        ['scores: WARNING: 1 of 1 row holds probabilities; take their logarithm, or leave out the softmax']
     """
     rounding = log_softmax_rounding(scores.dtype)
     values = scores.detach().to("cpu", torch.float64).numpy()
     rows = [row[:frames] for row, frames in zip(values, lengths, strict=True)]
     count = sum(contract.probabilities_for_scores(row, 0, rounding) is not None for row in rows)
     if count:
-        yield (
-            f"scores: WARNING: {count} of {len(rows)} rows are probabilities; take their logarithm, or leave out the "
-            "softmax"
-        )
+        found = f"{count} of {format_count(len(rows), 'row')} {'holds' if count == 1 else 'hold'} probabilities"
+        yield f"scores: WARNING: {found}; take their logarithm, or leave out the softmax"
 
 
 def describe_input_ablation(found: float, blanked: float, unit: str, item: str) -> str:
@@ -214,15 +218,17 @@ def describe_feasibility(rows: Sequence[tuple[int, int]], stride: int, steps: st
 
     Example:
         >>> describe_feasibility([(40, 10), (40, 11)], 4)
-        '1 of 2 targets need more frames than there are at 4 pixels/frame (at 3: 0, at 2: 0, at 1: 0)'
+        '1 of 2 targets needs more frames than there are at 4 pixels/frame (at 3: 0, at 2: 0, at 1: 0)'
     """
     strides = range(stride, 0, -1)
     infeasible = {step: count_infeasible(rows, step) for step in strides}
     if not infeasible[stride]:
         ratio = max((needed / max(1, -(-length // stride)) for length, needed in rows), default=0.0)
-        return f"all {len(rows)} targets fit their frames ({stride} {steps}/frame); max target/frame ratio {ratio:.2f}"
+        fit = "1 target fits its frames" if len(rows) == 1 else f"all {len(rows)} targets fit their frames"
+        return f"{fit} ({stride} {steps}/frame); max target/frame ratio {ratio:.2f}"
     others = ", ".join(f"at {step}: {infeasible[step]}" for step in strides if step < stride)
-    line = f"{infeasible[stride]} of {len(rows)} targets need more frames than there are at {stride} {steps}/frame"
+    targets, verb = format_count(len(rows), "target"), "needs" if infeasible[stride] == 1 else "need"
+    line = f"{infeasible[stride]} of {targets} {verb} more frames than there are at {stride} {steps}/frame"
     return f"{line} ({others})" if others else line
 
 
@@ -325,7 +331,8 @@ def describe_overfit(
         'PASS: overfit 8 images in 20 steps: loss 0.040 nats/char; 3.000 with blank images'
     """
     passed = loss <= goal
-    line = f"{'PASS: overfit' if passed else 'FAIL: could not overfit'} {count} {item}s in {steps} steps: "
+    line = f"{'PASS: overfit' if passed else 'FAIL: could not overfit'} "
+    line += f"{format_count(count, item)} in {format_count(steps, 'step')}: "
     line += f"loss {loss:.3f} {unit}{'' if passed else f', expected at most {goal}'}"
     if blanked is not None:
         line += f"; {blanked:.3f} with blank {item}s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-BUILT_IN = {"_parameters", "_buffers", "_modules"}
-"""What a module keeps apart from its plain attributes."""
+from seqloss.doctor.kept_values import Restore, keep, same_bits
+
+HELD = {"_parameters", "_buffers", "_modules"}
+BUILT_IN = vars(nn.Module()).keys() - {"training"}
+"""What a module keeps apart from its plain attributes: weights, buffers, layers and hooks."""
 
 
 @contextmanager
@@ -99,7 +101,7 @@ class _Tensors:
 
     def restore(self) -> None:
         for tensor, value, gradient, gradient_value in self.kept:
-            if not _same_bits(tensor, value):
+            if not same_bits(tensor, value):
                 tensor.detach().copy_(value)
             tensor.grad = gradient
             if gradient is not None and gradient_value is not None:
@@ -111,8 +113,9 @@ class _Modules:
 
     def __init__(self, model: nn.Module) -> None:
         self.flags = [(weight, weight.requires_grad) for weight in model.parameters()]
-        self.kept = [
-            (module, {name: (value, _copy(value)) for name, value in vars(module).items() if name not in BUILT_IN})
+        seen = {id(one): one for one in (*model.modules(), *model.parameters(), *model.buffers())}
+        self.kept: list[tuple[nn.Module, dict[str, Restore]]] = [
+            (module, {name: keep(value, seen) for name, value in vars(module).items() if name not in BUILT_IN})
             for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)
         ]  # fmt: skip
         self.modes = [(module, module.training) for module in model.modules()]
@@ -125,8 +128,8 @@ class _Modules:
         for module, attributes in self.kept:
             for name in vars(module).keys() - attributes.keys() - BUILT_IN:
                 delattr(module, name)
-            for name, (value, kept) in attributes.items():
-                vars(module)[name] = _put_back(value, kept)
+            for name, restore in attributes.items():
+                vars(module)[name] = restore()
         for held, before in self.held:
             held.update(before)
         for module, mode in self.modes:
@@ -140,7 +143,7 @@ class _Names:
 
     def __init__(self, model: nn.Module) -> None:
         modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
-        self.held = [(held, set(held)) for module in modules for held in map(vars(module).__getitem__, BUILT_IN)]
+        self.held = [(held, set(held)) for module in modules for held in map(vars(module).__getitem__, HELD)]
 
     def restore(self) -> None:
         for held, names in self.held:
@@ -151,10 +154,11 @@ class _Names:
 class _Optimizer:
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer, self.attributes = optimizer, dict(vars(optimizer))
-        self.state = {key: {name: (value, _copy(value)) for name, value in held.items()}
+        seen = {id(weight): weight for group in optimizer.param_groups for weight in group["params"]}
+        self.state = {key: {name: keep(value, seen) for name, value in held.items()}
                       for key, held in optimizer.state.items()}  # fmt: skip
         self.groups = [
-            {name: (value, _copy(value)) for name, value in group.items() if name != "params"}
+            {name: keep(value, seen) for name, value in group.items() if name != "params"}
             for group in optimizer.param_groups
         ]
 
@@ -164,57 +168,10 @@ class _Optimizer:
         vars(self.optimizer).update(self.attributes)
         self.optimizer.state.clear()
         for key, held in self.state.items():
-            self.optimizer.state[key] = {name: _put_back(value, kept) for name, (value, kept) in held.items()}
+            self.optimizer.state[key] = {name: restore() for name, restore in held.items()}
         for group, options in zip(self.optimizer.param_groups, self.groups, strict=False):
-            group.update({name: _put_back(value, kept) for name, (value, kept) in options.items()})
+            group.update({name: restore() for name, restore in options.items()})
 
 
 def _clone(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.detach().clone()
-
-
-def _copy(value: Any) -> Any:
-    """A copy of tensors and of plain containers of them, the state of generators; other objects themselves."""
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
-        return type(value)(map(_copy, value))
-    if type(value) is dict:
-        return {key: _copy(one) for key, one in value.items()}
-    if isinstance(value, torch.Generator):
-        return value.get_state()
-    if isinstance(value, random.Random):
-        return value.getstate()
-    if isinstance(value, np.random.Generator):
-        return copy.deepcopy(value.bit_generator.state)
-    return copy.copy(value) if isinstance(value, set) else value
-
-
-def _put_back(value: Any, kept: Any) -> Any:
-    """The object that was there, with the content that it had."""
-    if isinstance(value, Tensor):
-        if not _same_bits(value, kept):
-            value.detach().copy_(kept)
-    elif type(value) is list and len(value) == len(kept):
-        value[:] = [_put_back(one, other) for one, other in zip(value, kept, strict=True)]
-    elif type(value) is tuple and len(value) == len(kept):
-        for one, other in zip(value, kept, strict=True):
-            _put_back(one, other)
-    elif isinstance(value, torch.Generator):
-        value.set_state(kept)
-    elif isinstance(value, random.Random):
-        value.setstate(kept)
-    elif isinstance(value, np.random.Generator):
-        value.bit_generator.state = kept
-    elif type(value) in (list, dict, set):
-        value.clear()
-        value.extend(kept) if type(value) is list else value.update(kept)
-    return value
-
-
-def _same_bits(one: Tensor, other: Tensor) -> bool:
-    """Writing nothing keeps the version counter, which graphs that the caller holds need."""
-    if one.layout is not torch.strided or one.is_meta:
-        return False
-    return bool(torch.equal(one.detach().contiguous().view(-1).view(torch.uint8),
-                            other.contiguous().view(-1).view(torch.uint8)))  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 from seqloss.doctor.findings import Findings
 from seqloss.errors import RunError
+from seqloss.training.best_epoch import rank_epoch
 from seqloss.training.findings import read_findings
 from seqloss.training.run import Run
 from seqloss.training.task import Task
@@ -55,9 +56,8 @@ class RunRecord:
 
     @property
     def best_epoch(self) -> dict[str, Any] | None:
-        """The best epoch by the monitored metric; None if nothing was held out."""
-        choose = min if self.task.monitored.mode == "min" else max
-        return choose(self.validated_epochs, key=lambda epoch: epoch[f"validation/{self.task.monitor}"], default=None)
+        """The epoch whose weights are kept; None if nothing was held out."""
+        return min(self.validated_epochs, key=lambda epoch: rank_epoch(self.task, epoch), default=None)
 
 
 def read_record(task: Task, run: Run) -> RunRecord:

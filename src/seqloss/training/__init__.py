@@ -9,7 +9,8 @@
 `seqloss.training.batches`        `Source`; the batches of an epoch, from seed and epoch alone
 `seqloss.training.optim`          optimizers, learning rate schedule
 `seqloss.training.module`         the LightningModule around a task
-`seqloss.training.trainer`        Lightning's Trainer, as it is started here; early stopping; signals
+`seqloss.training.trainer`        Lightning's Trainer, as it is started here; signals
+`seqloss.training.best_epoch`     which epoch is kept, and when to stop
 `seqloss.training.run`            `Run`: the folder of a run, its files and its lock
 `seqloss.training.checkpoints`    checkpoints that survive a kill and contain no code
 `seqloss.training.examination`    the laws of a training, checked before its first step

@@ -62,25 +62,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
             part.unlink(missing_ok=True)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        checkpoint = load_checkpoint(Path(path))
-        folder = Path(path).resolve().parent
-        checkpoint["callbacks"] = {
-            name: relocate_callback_state(state, folder) for name, state in checkpoint["callbacks"].items()
-        }
-        return checkpoint
-
-
-def relocate_callback_state(state: Any, folder: Path) -> Any:
-    """A callback's state for a run whose folder was moved; without it Lightning forgets which epoch was the best."""
-    if not isinstance(state, dict) or "dirpath" not in state:
-        return state
-
-    def here(path: str) -> str:
-        return str(folder / Path(path).name) if path else path
-
-    paths = {name: here(state[name]) for name in state if name.endswith("_model_path")}
-    best = {here(path): score for path, score in state.get("best_k_models", {}).items()}
-    return {**state, **paths, "best_k_models": best, "dirpath": str(folder)}
+        return load_checkpoint(Path(path))
 
 
 def check_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:

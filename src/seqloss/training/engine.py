@@ -17,15 +17,17 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
+from seqloss.counts import format_count
 from seqloss.data import write_skipped
 from seqloss.doctor.examination import BATCHES
 from seqloss.doctor.sanity_checks import describe_first_loss
 from seqloss.doctor.snapshot import random_states
 from seqloss.training.batches import BatchDataset, BatchSampler, make_loader
+from seqloss.training.best_epoch import BestEpoch
 from seqloss.training.checkpoints import AtomicCheckpoints, SaveLastEpoch, load_checkpoint
 from seqloss.training.examination import describe_findings, examine_training
 from seqloss.training.findings import RunFindings
@@ -36,7 +38,7 @@ from seqloss.training.progress import EpochBar, EpochLines, result_lines
 from seqloss.training.run import Run
 from seqloss.training.settings import RunOptions
 from seqloss.training.task import Data, PrintLine, Progress, Task
-from seqloss.training.trainer import StopWithoutProgress, forward_signals, silence_libraries, start_trainer
+from seqloss.training.trainer import forward_signals, silence_libraries, start_trainer
 from seqloss.training.watching import WatchRun
 
 __all__ = ["overfit", "train"]
@@ -98,8 +100,7 @@ def train(
         if result is not None:
             print_line(f"{folder}: this run is already finished; start over with --fresh.")
         else:
-            with forward_signals():
-                result = _fit(task, run, data, options, print_line)
+            result = _fit(task, run, data, options, print_line)
             if main:
                 run.write_json("result", result)
         for line in result_lines(task, result):
@@ -114,7 +115,7 @@ def _print_nothing(line: str) -> None:
 def _report_skipped(run: Run, data: Data, print_line: PrintLine) -> None:
     if data.skipped:
         write_skipped(run.skipped, data.skipped)
-        print_line(f"skipped {len(data.skipped)} invalid rows: see {run.skipped}")
+        print_line(f"skipped {format_count(len(data.skipped), 'invalid row')}: see {run.skipped}")
         if data.note:
             print_line(f"    {data.note}")
 
@@ -129,7 +130,7 @@ def _fit(task: Task, run: Run, data: Data, options: RunOptions, print_line: Prin
         max_epochs=task.settings.epochs,
         default_root_dir=run.folder,
         plugins=[AtomicCheckpoints()],
-        callbacks=[*watching, findings, *_make_callbacks(task, run, "validation" in data.sources, print_line)],
+        callbacks=[*watching, findings, *_make_callbacks(task, run, print_line)],
         logger=TensorBoardLogger(run.folder, name="logs", version=""),
         gradient_clip_val=task.gradient_clip,
         use_distributed_sampler=False,
@@ -143,29 +144,25 @@ def _fit(task: Task, run: Run, data: Data, options: RunOptions, print_line: Prin
     module = TaskModule(task, task.settings.epochs * len(train_loader))
     resumed = _find_last_epoch(run, train_loader, print_line)
     counts = ", ".join(f"{len(source)} {name}" for name, source in data.sources.items())
-    details = [f"{task.item}s: {counts}", task.describe_data(), f"{task.settings.epochs} epochs", f"run: {run.folder}"]
+    details = [
+        f"{task.item}s: {counts}",
+        task.describe_data(),
+        format_count(task.settings.epochs, "epoch"),
+        f"run: {run.shown}",
+    ]
     print_line("; ".join(detail for detail in details if detail))
     if not resumed and trainer.is_global_zero:
         for line in _check_before_first_step(module, data, train_loader, findings if options.examine else None):
             print_line(f"    {line}")
-    trainer.fit(module, train_loader, loaders.get("validation"), ckpt_path=resumed)
-    return _measure_best_epoch(trainer, module, run, loaders)
+    with forward_signals(trainer):
+        trainer.fit(module, train_loader, loaders.get("validation"), ckpt_path=resumed)
+        return _measure_best_epoch(trainer, module, run, loaders)
 
 
-def _make_callbacks(task: Task, run: Run, validated: bool, print_line: PrintLine) -> list[Callback]:
+def _make_callbacks(task: Task, run: Run, print_line: PrintLine) -> list[Callback]:
     """Progress, history, checkpoints and early stopping."""
-    monitor, mode = f"validation/{task.monitor}", task.monitored.mode
-    best = ModelCheckpoint(
-        dirpath=run.checkpoints,
-        filename="best",
-        monitor=monitor if validated else None,
-        mode=mode,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
     bar = [EpochBar()] if sys.stderr.isatty() else []
-    stop = StopWithoutProgress(monitor, mode=mode, patience=task.settings.patience, check_on_train_epoch_end=True)
-    return [*bar, History(run), best, SaveLastEpoch(run.last), EpochLines(print_line), *([stop] if validated else [])]
+    return [*bar, History(run), EpochLines(print_line), BestEpoch(task, run.best), SaveLastEpoch(run.last)]
 
 
 def _make_loaders(

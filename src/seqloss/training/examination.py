@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from torch import nn
 
+from seqloss.counts import format_count
 from seqloss.doctor.examination import examine
 from seqloss.doctor.findings import Findings, describe_error
 from seqloss.training.task import Batch, Task
@@ -73,7 +74,8 @@ def describe_findings(findings: Findings) -> Iterator[str]:
         yield f"    {finding.fix.rstrip('.')}."
     if not findings and findings.checked:
         left_out = f" (not checked: {', '.join(findings.not_checked)})" if findings.not_checked else ""
-        yield f"examined: {len(findings.checked)} laws hold{left_out}"
+        verb = "holds" if len(findings.checked) == 1 else "hold"
+        yield f"examined: {format_count(len(findings.checked), 'law')} {verb}{left_out}"
     elif not findings:
         yield f"not examined: {'; '.join(dict.fromkeys(findings.not_checked.values()))}"
 

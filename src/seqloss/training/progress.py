@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from seqloss.counts import format_count
 from seqloss.doctor.sanity_checks import describe_input_ablation
 from seqloss.errors import RunError
 from seqloss.training.task import Task
@@ -32,7 +33,7 @@ def result_lines(task: Task, result: Mapping[str, Any]) -> Iterator[str]:
     for name, measured in result.items():
         if isinstance(measured, Mapping):
             line = format_metrics(task, measured, "", "val" if name == "validation" else name)
-            yield f"{name}: {line} ({measured['items']} {task.item}s, not used in training)"
+            yield f"{name}: {line} ({format_count(measured['items'], task.item)}, not used in training)"
 
 
 class EpochBar(Callback):

@@ -70,6 +70,12 @@ class Run:
         self.skipped = self.folder / "skipped.csv"
         self.lock: IO[str] | None = None
 
+    @property
+    def shown(self) -> Path:
+        """The folder as one would type it: relative to the working directory, if it is in there."""
+        here = Path.cwd()
+        return self.folder.relative_to(here) if self.folder.is_relative_to(here) else self.folder
+
     @contextmanager
     def begin(self, settings: dict[str, Any], *, fresh: bool = False) -> Iterator[None]:
         """Start or resume the run, and lock its folder while the block lasts.

@@ -1,4 +1,4 @@
-"""Lightning's Trainer as every recipe starts it: early stopping, signals, no messages of the libraries."""
+"""Lightning's Trainer as every recipe starts it: signals, no messages of the libraries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from typing import Any
 import lightning.pytorch as lightning
 from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from seqloss.errors import OptionError
@@ -55,17 +54,13 @@ def silence_libraries() -> None:
     warnings.filterwarnings("ignore", module=r"torch\.utils\.data.*")
 
 
-class StopWithoutProgress(EarlyStopping):
-    """Early stopping that also holds for a resumed run: one that had stopped before it was killed stays stopped."""
-
-    def on_train_start(self, trainer: Any, module: Any) -> None:
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True
-
-
 @contextmanager
-def forward_signals() -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt and SIGTERM exits with 143; Lightning would exit with 1 and with 0."""
+def forward_signals(trainer: lightning.Trainer) -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt and SIGTERM exits with 143; Lightning would exit with 1 and with 0.
+
+    Lightning ends the step before it obeys SIGTERM. If the signal went to the whole process group, as `timeout` sends
+    it, the loader's workers end at once, and that step fails in one of several ways: none of them is an error.
+    """
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -77,3 +72,7 @@ def forward_signals() -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, before)
         raise KeyboardInterrupt from None
+    except Exception:
+        if not trainer.received_sigterm:
+            raise
+        raise SystemExit(TERMINATED) from None

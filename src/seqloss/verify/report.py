@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+from seqloss.counts import format_count
 from seqloss.verify.severity import CARELESS, WRONG, Severity
 
 Status = Literal["holds", "violated", "not supported", "skipped"]
@@ -202,10 +203,11 @@ class Report:
         counts = Counter(result.outcome for result in self.results)
         unchecked = f"; {counts[SKIPPED]} skipped (use --full)" if counts[SKIPPED] else ""
         unchecked += f"; {counts[NOT_SUPPORTED]} not supported" if counts[NOT_SUPPORTED] else ""
-        remarks = f"; {_count(counts[CARELESS], 'remark')}" if counts[CARELESS] else ""
-        holds = f"; {_count(counts[HOLDS], 'law')} hold{'s' if counts[HOLDS] == 1 else ''}" if counts[HOLDS] else ""
+        remarks = f"; {format_count(counts[CARELESS], 'remark')}" if counts[CARELESS] else ""
+        hold = f"; {format_count(counts[HOLDS], 'law')} hold{'s' if counts[HOLDS] == 1 else ''}"
+        holds = hold if counts[HOLDS] else ""
         if counts[WRONG]:
-            return f"wrong: violates {_count(counts[WRONG], 'law')}{remarks}{holds}{unchecked}"
+            return f"wrong: violates {format_count(counts[WRONG], 'law')}{remarks}{holds}{unchecked}"
         if remarks:
             return f"no result is wrong{remarks}{holds}{unchecked}"
         return f"all {counts[HOLDS]} {'checked ' if unchecked else ''}laws hold{unchecked}"
@@ -226,10 +228,6 @@ class Report:
         lines = [line, *([f"likely cause: {self.cause}"] if self.cause else [])]
         lines += [f"{first.law}: expected {finding.expected}, found {finding.found}; {finding.reason}", ""]
         return "\n".join([*lines, finding.script])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def dumps(reports: Sequence[Report]) -> str:

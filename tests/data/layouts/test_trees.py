@@ -96,12 +96,12 @@ EXPECTED: dict[str, tuple[str, dict[str, str], list[str]]] = {
     "iam": (
         "iam",
         {"lines/a01/a01-000u/a01-000u-00.png": "apple fig", "lines/a01/a01-000u/a01-000u-02.png": "pear"},
-        ["texts: ascii/lines.txt, as in IAM", "left out 1 images that ascii/lines.txt marks err"],
+        ["texts: ascii/lines.txt, as in IAM", "left out 1 image that ascii/lines.txt marks err"],
     ),
     "iam_words": (
         "iam",
         {"a01/a01-000u/a01-000u-00-00.png": "apple", "a01/a01-000u/a01-000u-00-01.png": "pear"},
-        ["texts: words.txt, as in IAM", "left out 1 images that words.txt marks err"],
+        ["texts: words.txt, as in IAM", "left out 1 image that words.txt marks err"],
     ),
     "file_names": (
         "file-names",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import random
+import threading
+from collections import defaultdict, deque
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,25 @@ from seqloss.doctor import examine
 from .models import BATCHES, Reader, loss, training
 
 
+class Memory:
+    """What a model keeps in an object of its own."""
+
+    def __init__(self) -> None:
+        self.count, self.rows = 0, np.zeros(2)
+        self.last, self.by_size = deque([0], maxlen=3), defaultdict(int)
+        self.norm = [nn.BatchNorm1d(4)]
+
+    def add(self, x: Tensor) -> None:
+        self.count += 1
+        self.rows += 1
+        self.last.append(len(x))
+        self.by_size[len(x)] += 1
+        self.norm[0](x.transpose(1, 2))
+
+    def content(self) -> list[Any]:
+        return [self.count, self.rows.tolist(), list(self.last), dict(self.by_size), self.norm[0].state_dict()]
+
+
 class Stateful(Reader):
     """Counts its calls, keeps the last states, and has a buffer that it writes to."""
 
@@ -25,8 +46,10 @@ class Stateful(Reader):
         self.seen: list[int] = []
         self.register_buffer("total", torch.zeros(()))
         self.norm = nn.BatchNorm1d(4)
+        self.memory, self.lock = Memory(), threading.Lock()
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        self.memory.add(x)
         self.calls += 1
         self.last += 1
         self.seen.append(len(x))
@@ -40,6 +63,7 @@ def everything(model: Stateful, options: dict[str, Any]) -> list[Any]:
     return [
         [tensor.clone() for tensor in tensors if tensor is not None],
         [copy.deepcopy(options["optimizer"].state_dict()), copy.deepcopy(options["scheduler"].state_dict())],
+        copy.deepcopy(model.memory.content()),
         [model.calls, list(model.seen), [module.training for module in model.modules()]],
         [random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()],
     ]
@@ -70,6 +94,14 @@ def test_model_optimizer_schedule_and_random_states_are_as_before(mode: bool) ->
     for one, other in zip(before, after, strict=True):
         assert equal(one, other)
     assert all(one is weight.grad for one, weight in zip(gradients, model.parameters(), strict=True))
+
+
+def test_an_object_with_a_lock_stays_as_it_is() -> None:
+    """A writer of logs has a queue for a thread of its own: what the thread wrote must not come back."""
+    model = Stateful()
+    model.memory.lock = threading.Lock()
+    examine(model, BATCHES, loss)
+    assert model.memory.count > 0
 
 
 def test_a_graph_of_the_caller_can_still_be_used() -> None:

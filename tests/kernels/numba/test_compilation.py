@@ -14,6 +14,8 @@ import pytest
 import seqloss
 from seqloss.kernels.numba.kernel_cache import package_of
 
+from ...pages import assert_shown
+
 CALL = """
 import time
 import numpy as np
@@ -96,6 +98,7 @@ def test_the_first_call_compiles_and_reports_it(warm) -> None:
     _, loss, _, said = warm
     assert loss == pytest.approx(1.0986123)
     assert re.fullmatch(r"seqloss: compiling a CPU kernel for this machine, once .*\n", said)
+    assert_shown("docs/start/install.md", "compiling a CPU kernel", said, exactly=True)
 
 
 @pytest.mark.long

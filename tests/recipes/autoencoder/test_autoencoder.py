@@ -237,7 +237,7 @@ def test_a_channel_that_counts_rows_is_named(autoencoder_task, tmp_path: Path) -
 def test_a_table_that_is_too_short_is_refused_before_its_channels_are_judged(autoencoder_task, tmp_path: Path) -> None:
     lines: list[str] = []
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="found no window of 10 steps in the 1 rows"):
+    with pytest.raises(DataError, match="found no window of 10 steps in the 1 row "):
         autoencoder_task(tmp_path / "t.csv").load_data(print_line=lines.append)
     assert not [line for line in lines if line.startswith("channel")]
 

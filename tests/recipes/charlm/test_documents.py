@@ -65,7 +65,7 @@ def test_a_paragraph_that_stood_before_is_left_out() -> None:
 
 def test_a_text_that_cannot_be_split_is_refused() -> None:
     with pytest.raises(
-        DataError, match=r"the validation split has no text: found 1 pieces of 2 words in all.*blank lines"
+        DataError, match=r"the validation split has no text: found 1 piece of 2 words in all.*blank lines"
     ):
         split_documents([Document("one", "two words")])
     with pytest.raises(DataError, match="split has no text"):

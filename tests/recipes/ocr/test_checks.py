@@ -55,7 +55,7 @@ def test_a_network_that_ends_in_a_softmax_is_reported_before_the_first_step(
     lines: list[str] = []
     train(data, tmp_path / "run", epochs=1, print_line=lines.append)
     (line,) = [line for line in lines if "scores:" in line]
-    assert line.endswith("rows are probabilities; take their logarithm, or leave out the softmax")
+    assert line.endswith("rows hold probabilities; take their logarithm, or leave out the softmax")
 
 
 def test_a_held_out_character_that_training_never_saw_is_an_error_and_no_bad_row(with_rows, train, tmp_path) -> None:
@@ -63,7 +63,7 @@ def test_a_held_out_character_that_training_never_saw_is_an_error_and_no_bad_row
     Image.linear_gradient("L").resize((40, 16)).save(data / "12.png")
     lines: list[str] = []
     result = train(data, tmp_path / "run", epochs=1, print_line=lines.append)
-    assert "    1 of 2 test texts have characters that do not occur in training (x ß); each counts as an error" in lines
+    assert "    1 of 2 test texts has characters that do not occur in training (x ß); each counts as an error" in lines
     assert result["test"]["items"] == 2
     assert result["test"]["exact"] <= 0.5
 
@@ -71,7 +71,7 @@ def test_a_held_out_character_that_training_never_saw_is_an_error_and_no_bad_row
 def test_infeasible_texts_are_reported_with_the_subsampling_at_which_they_fit(with_rows, train, tmp_path) -> None:
     data = with_rows("long.png,ababababababab,train\n")
     Image.linear_gradient("L").resize((40, 16)).save(data / "long.png")
-    words = "1 of 13 targets need more frames than there are at 4 pixels/frame (at 3: 0, at 2: 0, at 1: 0)"
+    words = "1 of 13 targets needs more frames than there are at 4 pixels/frame (at 3: 0, at 2: 0, at 1: 0)"
     with pytest.raises(DataError) as refused:
         train(data, tmp_path / "run")
     assert str(refused.value).endswith(words)

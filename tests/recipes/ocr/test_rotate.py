@@ -75,7 +75,7 @@ def test_tall_images_are_noted_with_the_option_that_turns_them(upright_and_turne
     hint = "if the text runs upwards or downwards, turn the images with --rotate 90 or --rotate 270"
     lines: list[str] = []
     task_for(data, height=512).load_data(print_line=lines.append)
-    assert lines[1:] == [f"images: 1 of 1 are more than twice as high as wide (such as a.png, 'abc'); {hint}"]
+    assert lines[1:] == [f"images: 1 of 1 is more than twice as high as wide (such as a.png, 'abc'); {hint}"]
     lines.clear()
     task_for(data, rotate=90).load_data(print_line=lines.append)
     assert len(lines) == 1

@@ -129,7 +129,7 @@ def test_a_long_recording_is_aligned_as_a_whole(tmp_path: Path, speech_task) -> 
         ("abc", r"^the vocabulary of this run lacks 'c' \(U\+0063 LATIN SMALL LETTER C\); write the text as"),
         ("AB", r"lacks 'A' \(U\+0041 LATIN CAPITAL LETTER A\), 'B' .*the training texts are in small letters"),
         ("defghijklmnop", r"'m' \(U\+006D LATIN SMALL LETTER M\) and 3 more; "),
-        ("abba", "^too short for the text: 4 characters and 1 adjacent repeats need 5 frames, 0.12 s have 3 at "
+        ("abba", "^too short for the text: 4 characters and 1 adjacent repeat need 5 frames, 0.12 s have 3 at "
          "--subsampling 4; give only what is said in this recording, or use a run with --subsampling 2, with which it"),
         ("ababab", r"6 characters .*give only what is said in this recording$"),  # 5 or 6 frames at --subsampling 2
         ("abababab", r"give only what is said in this recording$"),

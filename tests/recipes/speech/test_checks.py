@@ -89,7 +89,7 @@ def test_what_was_done_to_recordings_is_printed(speech_task, tmp_path: Path) -> 
     assert lines[1].startswith("recordings: 11, 0.00 hours")
     assert lines[2:] == [
         "recordings: 1 resampled to 16000 Hz (such as stereo.wav, at 8000 Hz)",
-        "recordings: 1 their channels averaged (such as stereo.wav, with 2 channels)",
+        "recordings: 1 mixed down to one channel (such as stereo.wav, with 2 channels)",
     ]
 
 

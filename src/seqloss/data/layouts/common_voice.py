@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
+from seqloss.counts import format_count
 from seqloss.data.folder import Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
 from seqloss.data.layouts.table import split_of_file
@@ -40,7 +41,9 @@ def _read_one(folder: Folder, file: str) -> Iterator[Record]:
     clips = PurePosixPath(file).parent / "clips"
     for line in lines:
         if len(line.cells) != len(header):
-            problem = f"{len(line.cells)} cells under {len(header)} columns; replace tabs inside of texts"
+            problem = (
+                f"{format_count(len(line.cells), 'cell')} under {len(header)} columns; replace tabs inside of texts"
+            )
             yield Record(file, line.number, problem=problem)
             continue
         name = str(line.cells[path])

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from seqloss.counts import format_count
 from seqloss.data.folder import Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
 from seqloss.data.paths import IMAGES
@@ -67,7 +68,7 @@ def read_iam(folder: Folder, files: Sequence[str]) -> Reading:
         else:
             text = match[3].replace("|", " ") if pattern is LINE else match[3]
             records.append(Record(file, number, item, text))
-    notes = [f"left out {len(errors)} {folder.item}s that {file} marks err"] if errors else []
+    notes = [f"left out {format_count(len(errors), folder.item)} that {file} marks err"] if errors else []
     return Reading(records, f"{file}, as in IAM", notes, frozenset(errors))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
+from seqloss.counts import format_count
 from seqloss.data.folder import SPLITS, Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
 from seqloss.data.paths import SOUNDS
@@ -22,7 +23,8 @@ def find_librispeech(folder: Folder) -> list[str]:
 
 def read_librispeech(folder: Folder, files: Sequence[str]) -> Reading:
     first = PurePosixPath(files[0]).name
-    return Reading(_read_files(folder, files), f"{len(files)} files *.trans.txt, such as {first}, as in LibriSpeech")
+    counted = format_count(len(files), "file")
+    return Reading(_read_files(folder, files), f"{counted} *.trans.txt, such as {first}, as in LibriSpeech")
 
 
 def _read_files(folder: Folder, files: Sequence[str]) -> Iterator[Record]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from seqloss.counts import format_count
 from seqloss.data.folder import Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record
 from seqloss.data.paths import SOUNDS
@@ -40,7 +41,10 @@ def _make_record(folder: Folder, file: str, number: int, line: str, columns: int
     if not texts:
         return Record(file, number, problem="no bar in the line; write name|text")
     if len(texts) + 1 != columns:
-        problem = f"{len(texts) + 1} columns, the first line has {columns}; write as many, and no bar inside of a text"
+        problem = (
+            f"{format_count(len(texts) + 1, 'column')}, the first line has {columns}; write as many, and no bar inside "
+            "of a text"
+        )
         return Record(file, number, problem=problem)
     where = PurePosixPath(file).parent
     places = [f"{where / place / name}{suffix}" for place in ("wavs", "") for suffix in ("", *folder.kind.suffixes)]

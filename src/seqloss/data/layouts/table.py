@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 
+from seqloss.counts import format_count
 from seqloss.data.columns import Columns, find_columns, find_columns_without_header
 from seqloss.data.folder import SPLITS, Folder
 from seqloss.data.layouts.layout import Reading, Record
@@ -107,7 +108,7 @@ def _refuse_more_cells(line: Line, count: int, separator: str) -> Line:
     advice = "put texts with " + SEPARATORS.get(separator, repr(separator)) + " in quotation marks"
     if separator == "\t":
         advice = "replace the tabs inside of texts"
-    return Line(line.number, problem=f"{len(line.cells)} cells under {count} columns; {advice}")
+    return Line(line.number, problem=f"{len(line.cells)} cells under {format_count(count, 'column')}; {advice}")
 
 
 def _find_columns_of_lines(shown: str, text: str, folder: Folder) -> tuple[Iterator[Line], Columns]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from seqloss.counts import format_count
 from seqloss.data.folder import Folder
 from seqloss.data.layouts.layout import Layout, Reading, Record, unreadable
 from seqloss.data.paths import SOUNDS
@@ -34,7 +35,7 @@ def read_timit(folder: Folder, files: Sequence[str]) -> Reading:
     dialect = [file for file in files if whole and PurePosixPath(file).stem.lower() in ("sa1", "sa2")]
     left_out = frozenset(by_name[name] for file in dialect if (name := _beside(file, ".wav")) in by_name)
     records = [_read_one(folder, file, by_name) for file in files if file not in set(dialect)]
-    notes = [f"left out {len(dialect)} {folder.item}s of the sentences SA1 and SA2"] if dialect else []
+    notes = [f"left out {format_count(len(dialect), folder.item)} of the sentences SA1 and SA2"] if dialect else []
     suffix = "*.phn" if folder.phones else "*.txt"
     return Reading(records, f"files {suffix} beside the {folder.item}s, as in TIMIT", notes, left_out)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
+from seqloss.counts import format_count
 from seqloss.data.sounds.claims import check_rate, read_exactly, wrong_length
 from seqloss.errors import DataError
 
@@ -55,7 +56,7 @@ def check_format(code: int, channels: int, rate: int, bytes_per_second: int, blo
         )
     if plain and block != channels * -(-bits // 8):
         raise DataError(
-            f"the header contradicts itself: {channels} channels of {bits} bits do not take {block} bytes; "
+            f"the header contradicts itself: {block} bytes for {format_count(channels, 'channel')} of {bits} bits; "
             "write the file again"
         )
     return bytes_per_second

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seqloss.counts import format_count
 from seqloss.data.folder import open_folder
 from seqloss.data.paths import IMAGES, SOUNDS, ItemKind
 from seqloss.data.rows import Row, read_rows
@@ -113,7 +114,8 @@ def _kind_of(source: Path, options: FolderOptions) -> ItemKind:
         raise DataError(f"{source}: no images and no recordings in it; give their folder with --images or --audio.")
     if all(counts):
         raise DataError(
-            f"{source}: {counts[0]} images and {counts[1]} recordings; name the folder of one with --images or --audio."
+            f"{source}: {format_count(counts[0], 'image')} and {format_count(counts[1], 'recording')}; name the folder "
+            "of one with --images or --audio."
         )
     return IMAGES if counts[0] else SOUNDS
 

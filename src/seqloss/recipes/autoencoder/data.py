@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqloss.counts import format_count
 from seqloss.data import make_rows_error
 from seqloss.data.number_tables import NumberTable, read_number_table
 from seqloss.data.synthetic_signals import CHANNELS, make_signals
@@ -166,7 +167,8 @@ def load_data(settings: Settings, skip_bad: bool, print_line: PrintLine) -> tupl
     empty = [name for name, source in sources.items() if not len(source)]
     if empty:
         raise DataError(
-            f"found no window of {settings.window} steps in the {len(table.values)} rows ({' and '.join(empty)}), "
+            f"found no window of {format_count(settings.window, 'step')} in the "
+            f"{format_count(len(table.values), 'row')} ({' and '.join(empty)}), "
             "expected at least one without a gap; choose a smaller --window, or give more rows."
         )
     for line in describe_odd_channels(table, ranges):

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import torch
 
+from seqloss.counts import format_count
 from seqloss.data import make_rows_error
 from seqloss.data.number_tables import read_number_table
 from seqloss.errors import DataError, RunError
@@ -57,7 +58,8 @@ def score_file(task: TableTask, network: Network, given: Any) -> ScoredFile:
     assert task.scale is not None
     starts = find_starts(table.places, 0, len(table.values), task.settings, "test")
     if not starts:
-        raise DataError(f"{given}: found {len(table.values)} rows, expected at least {task.settings.window}, a window.")
+        found = format_count(len(table.values), "row")
+        raise DataError(f"{given}: found {found}, expected at least {task.settings.window}, a window.")
     detector = detector_of(network, cast(Windows, sources["validation"]), task.settings)
     windows = Windows(task.scale.apply(table.values), starts, task.settings.window, "train", 0)
     values = torch.stack([windows.item(0, index).values for index in range(len(windows))])

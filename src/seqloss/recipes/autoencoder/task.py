@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric as Accumulator
 
+from seqloss.counts import format_count
 from seqloss.data.number_tables import NumberTable
 from seqloss.errors import RunError
 from seqloss.recipes.autoencoder.data import Batch, Scale, Window, load_data, stack_windows
@@ -102,11 +103,11 @@ class AutoencoderTask(TableTask):
 
     def describe_data(self) -> str:
         what = "differences of " if self.settings.differences else ""
-        return f"{what}{self.settings.window} steps of {len(self.names)} channels"
+        return f"{what}{format_count(self.settings.window, 'step')} of {format_count(len(self.names), 'channel')}"
 
     def check_data(self, network: nn.Module, data: Data) -> Iterator[str]:
         numbers = self.settings.window * len(self.names)
-        yield f"code: {self.settings.size} values for the {numbers} of a window"
+        yield f"code: {format_count(self.settings.size, 'value')} for the {numbers} of a window"
         if "validation" not in data.sources:
             yield "nothing is held out: no precision and recall, and the last epoch is kept"
 

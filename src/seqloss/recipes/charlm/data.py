@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqloss.counts import format_count
 from seqloss.data import Vocabulary, make_rows_error
 from seqloss.errors import DataError
 from seqloss.recipes.charlm.documents import read_documents
@@ -140,7 +141,7 @@ def load_data(settings: Settings, known: Vocabulary | None, skip_bad: bool, prin
     paragraphs = split_documents(documents)
     vocabulary = known or make_vocabulary(paragraphs["train"], settings.min_count)
     words = {name: sum(map(len, rows)) for name, rows in paragraphs.items()}
-    print_line(f"{line}: " + ", ".join(f"{count} {name} words" for name, count in words.items()))
+    print_line(f"{line}: " + ", ".join(format_count(count, f"{name} word") for name, count in words.items()))
     sources: dict[str, Source] = {name: Rows(make_rows(rows, settings.longest)) for name, rows in paragraphs.items()}
     text = "\n\n".join("\n".join(" ".join(row) for row in rows) for rows in paragraphs.values())
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

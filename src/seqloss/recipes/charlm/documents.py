@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from seqloss.counts import format_count
 from seqloss.data.tables import read_text
 from seqloss.errors import BadRow, DataError
 
@@ -57,7 +58,7 @@ def read_documents(data: str | None) -> tuple[list[Document], list[BadRow], str]
             documents.append(Document(str(file), read_words(file)))
         except DataError as problem:
             bad.append(BadRow(str(file), None, str(problem).removeprefix(f"{file}: ")))
-    return documents, bad, f"text: {len(files)} file{'' if len(files) == 1 else 's'} of {path}"
+    return documents, bad, f"text: {format_count(len(files), 'file')} of {path}"
 
 
 def read_words(file: Path) -> str:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from seqloss.counts import format_count
 from seqloss.data.words import SPLITS
 from seqloss.errors import DataError
 from seqloss.recipes.charlm.documents import Document
@@ -71,8 +72,9 @@ def split_documents(documents: Sequence[Document]) -> dict[str, list[list[str]]]
     for split, rows in found.items():
         if not rows:
             raise DataError(
-                f"the {split} split has no text: found {len(pieces)} pieces of {sum(sizes.values())} words in all, one "
-                "of them too large for a tenth of these; give a longer text, with blank lines between its paragraphs."
+                f"the {split} split has no text: found {format_count(len(pieces), 'piece')} of "
+                f"{format_count(sum(sizes.values()), 'word')} in all, one of them too large for a tenth of these; give "
+                "a longer text, with blank lines between its paragraphs."
             )
     return found
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from seqloss.counts import format_count
 from seqloss.errors import DataError
 
 
@@ -68,6 +69,6 @@ def refuse_without_pairs(labels: Sequence[object], items: str) -> None:
     """Raise a `DataError` for labels of which no two items have the same, or none another."""
     counts = Counter(labels)
     if len(counts) < 2 or max(counts.values()) < 2:
-        found = f"{len(counts)} label{'' if len(counts) == 1 else 's'} for {len(labels)} {items}"
+        found = f"{format_count(len(counts), 'label')} for {len(labels)} {items}"
         advice = f"a second one of a label, among the {items}" if len(counts) > 1 else f"{items} of another label"
         raise DataError(f"found {found}, expected two labels or more, one of them twice; add {advice}.")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric as Accumulator
 
+from seqloss.counts import format_count
 from seqloss.recipes.embedding.items import LabelledBatch, LabelledItem, stack_items
 from seqloss.recipes.embedding.similarity import LOSSES
 from seqloss.training.labelled_batches import LabelledSource
@@ -60,10 +61,9 @@ class EmbeddingTask(Task):
         assert isinstance(source, LabelledSource)
         labels = [source.label(0, index) for index in range(len(source))]
         sizes, (first, *_) = Counter(labels).values(), source.batches(0, self.settings.batch, None)
-        yield (
-            f"labels: {len(sizes)}, of {min(sizes)} to {max(sizes)} {self.item}s each; a batch of {len(first)} "
-            f"{self.item}s has {len({labels[index] for index in first})} labels"
-        )
+        items, counted = format_count(max(sizes), self.item), format_count(len(first), self.item)
+        distinct = format_count(len({labels[index] for index in first}), "label")
+        yield f"labels: {len(sizes)}, of {min(sizes)} to {items} each; a batch of {counted} has {distinct}"
 
     def baseline_loss(self, batch: LabelledBatch, outputs: Outputs) -> float:
         """All embeddings are the same."""

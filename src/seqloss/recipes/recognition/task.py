@@ -11,6 +11,7 @@ from torchmetrics import MeanMetric
 from torchmetrics import Metric as Accumulator
 from torchmetrics.text import CharErrorRate
 
+from seqloss.counts import format_count
 from seqloss.data.vocabulary import frames_needed
 from seqloss.doctor.lightning import blank_share
 from seqloss.doctor.sanity_checks import (
@@ -83,7 +84,7 @@ class RecognitionTask(TextTask):
     # --- sanity checks
 
     def describe_data(self) -> str:
-        return f"{len(self.vocabulary) - 1} {self.vocabulary.unit}"
+        return format_count(len(self.vocabulary) - 1, self.vocabulary.unit.removesuffix("s"))
 
     def check_data(self, network: nn.Module, data: Data) -> Iterator[str]:
         outputs = cast(nn.Linear, network.head).out_features

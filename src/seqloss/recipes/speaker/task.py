@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torchmetrics import Metric as Accumulator
 
+from seqloss.counts import format_count
 from seqloss.data.sounds import SoundCache
 from seqloss.recipes.embedding.metrics import PairAccuracy, PairError
 from seqloss.recipes.embedding.task import EmbeddingTask
@@ -85,7 +86,7 @@ class SpeakerTask(EmbeddingTask):
         return {"error": PairError(self.similarity, focus), "accuracy": PairAccuracy(self.similarity, focus)}
 
     def describe_data(self) -> str:
-        return f"{len(self.labels)} speakers"
+        return format_count(len(self.labels), "speaker")
 
     # --- using a trained run
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from seqloss.counts import format_count
 from seqloss.data import Vocabulary
 from seqloss.data.paths import FEATURE_SUFFIXES
 from seqloss.data.sounds import inspect_sound
@@ -127,8 +128,9 @@ def _refuse_long_text(
     if subsampling == 4 and needed < 2 * frames:  # half the subsampling gives 2 * frames, or one less
         advice += ", or use a run with --subsampling 2, with which it would fit"
     raise DataError(
-        f"too short for the text: {len(classes)} {unit} and {needed - len(classes)} adjacent repeats need {needed} "
-        f"frames, {frames * seconds_per_frame:.2f} s have {frames} at --subsampling {subsampling}; {advice}"
+        f"too short for the text: {format_count(len(classes), unit.removesuffix('s'))} and "
+        f"{format_count(needed - len(classes), 'adjacent repeat')} need {format_count(needed, 'frame')}, "
+        f"{frames * seconds_per_frame:.2f} s have {frames} at --subsampling {subsampling}; {advice}"
     )
 
 

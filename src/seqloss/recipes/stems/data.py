@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from seqloss.counts import format_count
 from seqloss.data import Vocabulary
 from seqloss.data.tables import numbered_lines, read_text
 from seqloss.data.words import SPLITS, load_words
@@ -103,7 +104,8 @@ def read_words(file: str | None) -> tuple[list[str], str]:
     words = sorted({line.lower() for line in lines if line.isalpha()})
     if not words:
         raise DataError(f"{path}: no words; write one word of letters on each line.")
-    return words, f"words: {len(words)} of {path}, {len(lines)} lines; those with other characters are left out"
+    counted = format_count(len(lines), "line")
+    return words, f"words: {len(words)} of {path}, {counted}; those with other characters are left out"
 
 
 def stem_words(words: Sequence[str], language: str) -> list[str]:

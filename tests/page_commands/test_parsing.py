@@ -13,7 +13,8 @@ import pytest
 import typer
 
 from seqloss.cli.app import app
-from tests.pages import PAGES, ROOT, blocks_of, inline_code
+
+from ..pages import PAGES, ROOT, blocks_of, inline_code
 
 pytestmark = pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="no question of Keras' backend")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tuning_studies import STUDIES, Training
+from tuning_studies import STUDIES
 
 IMAGES = Path(__file__).parents[1] / "docs" / "img"
 Lines = dict[str, list[dict[str, Any]]]
@@ -16,30 +16,38 @@ Lines = dict[str, list[dict[str, Any]]]
 SETS = {"captcha": "captchas", "fraktur": "Fraktur"}
 
 
+TABLES = {
+    "learning rate": {f"{rate:g}": f"fsdd, lr {rate:g}" for rate in (2e-4, 6e-4, 2e-3, 6e-3, 2e-2)},
+    "batch": {"8": "fsdd, batch 8", "16": "fsdd, batch 16", "32": "fsdd, lr 0.002", "64": "fsdd, batch 64",
+              "128": "fsdd, batch 128"},
+    "subsampling": {"2": "fsdd, lr 0.002", "4": "fsdd, subsampling 4"},
+    "patience, 100 captchas": {"10": "captcha, 100 rows, patience 10", "30": "captcha, 100 rows, patience 30",
+                               "252": "captcha, 100 rows"},
+    "captchas": {f"{rows}": f"captcha, {rows} rows" for rows in (30, 100, 300, 842)},
+    "Fraktur": {f"{rows}": f"fraktur, {rows} rows" for rows in (30, 100, 300, 490)},
+}  # fmt: skip
+"""What is changed -> its value -> the training."""
+
+
 def draw(lines: Iterable[dict[str, Any]]) -> None:
     found: Lines = defaultdict(list)
     for line in lines:
         found[line["name"]].append(line)
     draw_curves(found)
-    for study, trainings in STUDIES.items():
-        print(table(study, trainings, found), end="\n\n")
+    for changed, trainings in TABLES.items():
+        print(table(changed, trainings, found), end="\n\n")
 
 
-def table(study: str, trainings: list[Training], found: Lines) -> str:
+def table(changed: str, trainings: dict[str, str], found: Lines) -> str:
     """In Markdown; a training without lines has no row."""
-    rows = [
-        f"| {study} | error of characters, %, each seed | median | best epoch of | steps | minutes |",
-        "|" + " --- |" * 6,
-    ]
-    for training in trainings:
-        if lines := sorted(found.get(training.name, ()), key=lambda line: int(line["seed"])):
+    rows = [f"| {changed} | wrong characters, %, each seed | median | best epoch | steps |", "|" + " --- |" * 5]
+    for value, name in trainings.items():
+        if lines := sorted(found.get(name, ()), key=lambda line: int(line["seed"])):
             errors = [100 * line["error"] for line in lines]
             epochs = ", ".join(f"{line['best']} of {line['epochs']}" for line in lines)
-            steps, seconds = (median(line[name] for line in lines) for name in ("steps", "seconds"))
             each = ", ".join(f"{error:.1f}" for error in errors)
-            rows.append(
-                f"| {training.name} | {each} | {median(errors):.1f} | {epochs} | {steps:.0f} | {seconds / 60:.1f} |"
-            )
+            steps = ", ".join(f"{line['steps']:,}" for line in lines)
+            rows.append(f"| {value} | {each} | {median(errors):.1f} | {epochs} | {steps} |")
     return "\n".join(rows)
 
 
@@ -53,7 +61,8 @@ def draw_curves(found: Lines) -> None:
     for name, style in (("light", "default"), ("dark", "dark_background")):
         with pyplot.style.context(style):
             figure, axis = pyplot.subplots(figsize=(7, 3.4), layout="constrained")
-            for data, label in SETS.items():
+            measured = {data: label for data, label in SETS.items() if STUDIES[data][0].name in found}
+            for data, label in measured.items():
                 sizes = [training for training in STUDIES[data] if training.name in found]
                 errors = [[100 * line["error"] for line in found[training.name]] for training in sizes]
                 rows = [training.rows for training in sizes]
@@ -63,6 +72,7 @@ def draw_curves(found: Lines) -> None:
             axis.set(xscale="log", xlabel="rows for training", ylabel="wrong characters, %", ylim=(0, None))
             axis.set_xticks([30, 100, 300, 842], ["30", "100", "300", "842"])
             axis.minorticks_off()
-            axis.legend(frameon=False)
+            if len(measured) > 1:
+                axis.legend(frameon=False)
             figure.savefig(IMAGES / f"tuning-{name}.svg", transparent=True, metadata={"Date": None})
             pyplot.close(figure)

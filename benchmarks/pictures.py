@@ -3,8 +3,8 @@
     python benchmarks/pictures.py [NAME ...]   -> docs/img/NAME.svg
     python benchmarks/pictures.py --list
 
-A picture is at most six inches wide, so that its words can be read on a phone. Those of reports are made by
-failing_runs.py, that of steps to fit a sequence by autoencoder_steps.py, that of clusters by examples/.
+A new picture is at most six inches wide, so that its words can be read on a phone. The pictures of reports are made by
+failing_runs.py, and that of clusters by examples/entangled_clusters.py.
 """
 
 from __future__ import annotations

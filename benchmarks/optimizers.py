@@ -1,13 +1,15 @@
-"""SMORMS3 beside Adam, RMSprop, Adadelta and SGD on three small problems, and the figure of their losses.
+"""SMORMS3 beside Adam, RMSprop, Adadelta and SGD on three small problems.
 
     python benchmarks/optimizers.py --captchas FOLDER [--steps 300] [--seeds 3]
-        [--out benchmarks/results/optimizers.json] [--figure docs/img/optimizers.svg]
+        [--out benchmarks/results/optimizers.json]
 
 The problems are two spirals (a small network of dense layers), the adding problem of 20 steps (an LSTM), and captchas
 (the network and the augmentation of the OCR recipe, without its schedule and clipping). Spirals and sums are new in
 each batch, so that the training loss is that of data the model has not seen. Every optimiser gets the same choice of
 six learning rates: its usual one times 0.3, 1, 3, 10, 30 and 100. SGD has a momentum of 0.9. The rate with the least
 loss on seed 0 is used for all seeds. A loss is the mean over the last tenth of the steps.
+
+`python benchmarks/pictures.py optimizers` draws the losses of that file.
 """
 
 from __future__ import annotations
@@ -142,40 +144,12 @@ def smoothed(losses: np.ndarray, window: int = 10) -> list[float]:
     return losses[: len(losses) // window * window].reshape(-1, window).mean(1).tolist()
 
 
-def draw(results: dict[str, dict[str, Any]], steps: int, seeds: int, file: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "seqloss"
-    from matplotlib import pyplot
-
-    styles = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-    figure, axes = pyplot.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
-    for axis, (problem, found) in zip(axes, results.items(), strict=True):
-        for (name, result), style in zip(found.items(), styles, strict=True):
-            steps_shown = 10 * np.arange(len(result["curve"])) + 5
-            wide = 2.2 if name == "SMORMS3" else 1.4
-            axis.plot(
-                steps_shown,
-                result["curve"],
-                linestyle=style,
-                linewidth=wide,
-                label=f"{name}, {result['learning_rate']:g}",
-            )
-        axis.set(title=problem, xlabel="step", yscale="log", xlim=(0, steps))
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=8, title="with learning rate", title_fontsize=8)
-    axes[0].set_ylabel(f"loss, median of {seeds} seeds")
-    figure.savefig(file, metadata={"Date": None}, facecolor="white")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--captchas", required=True, help="folder of the captchas")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--figure", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     results: dict[str, dict[str, Any]] = {}
@@ -189,8 +163,6 @@ def main() -> None:
     if asked.out:
         facts = {"machine": machine("torch"), "steps": asked.steps, "seeds": asked.seeds, "problems": results}
         asked.out.write_text(json.dumps(facts, indent=1) + "\n")
-    if asked.figure:
-        draw(results, asked.steps, asked.seeds, asked.figure)
 
 
 if __name__ == "__main__":

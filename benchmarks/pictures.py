@@ -3,12 +3,14 @@
     python benchmarks/pictures.py [NAME ...]   -> docs/img/NAME.svg
     python benchmarks/pictures.py --list
 
-Those of trained models are made by other scripts: failing_runs.py, optimizers.py, autoencoder_steps.py.
+A new picture is at most six inches wide, so that its words can be read on a phone. The pictures of reports are made by
+failing_runs.py, and that of clusters by examples/entangled_clusters.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from importlib import import_module
 from pathlib import Path
 
@@ -36,6 +38,7 @@ def main() -> None:
         print("\n".join(f"{name:20} {import_module(f'guide_pictures.{name}').__doc__}" for name in NAMES))
         return
     matplotlib.use("Agg")
+    os.environ.setdefault("KERAS_BACKEND", "torch")  # else that of the machine's ~/.keras
     for name in given.names or NAMES:
         with matplotlib.rc_context(STYLE):
             drawn = import_module(f"guide_pictures.{name}").draw()

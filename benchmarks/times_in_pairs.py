@@ -15,7 +15,7 @@ RESULTS = Path(__file__).parent / "results" / "ctc-cpu-avx2.json"
 def compare_times(colors: dict[str, str], title: str) -> Figure:
     """Medians with their spread; the first name is ours, and the factor between the two stands above."""
     workloads = json.loads(RESULTS.read_text())["milliseconds"]
-    figure, axis = pyplot.subplots(figsize=(8, 2.8), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(5.4, 2.8), layout="constrained")
     places = np.arange(len(workloads))
     for shift, (name, color) in zip((-0.2, 0.2), colors.items(), strict=True):
         found = [workload[name] for workload in workloads.values()]

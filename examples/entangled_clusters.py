@@ -61,16 +61,16 @@ def move(points: np.ndarray, labels: np.ndarray, shown: list[int], direction: fl
 
 def draw(labels: np.ndarray, rows: dict[str, list[Moment]], out: Path) -> None:
     columns = len(next(iter(rows.values())))
-    figure, axes = plt.subplots(len(rows), columns, figsize=(3.2 * columns, 3.3 * len(rows)), layout="constrained")
+    figure, axes = plt.subplots(len(rows), columns, figsize=(1.8 * columns, 2.1 * len(rows)), layout="constrained")
     for line, (name, moments) in zip(axes, rows.items(), strict=True):
         for place, (step, points, loss) in zip(line, moments, strict=True):
             for label, (colour, mark) in enumerate(zip(COLOURS, MARKS, strict=True)):
                 chosen = points[labels == label]
-                place.scatter(*chosen.T, s=16, color=colour, marker=mark, edgecolor="white", linewidth=0.3)
-            place.set_title(f"{name}, step {step}: loss {loss:.2f}", fontsize=10)
+                place.scatter(*chosen.T, s=8, color=colour, marker=mark, edgecolor="white", linewidth=0.2)
+            place.set_title(f"{name}\nstep {step}: loss {loss:.2f}", fontsize=9)
             place.set_aspect("equal", adjustable="datalim")
             place.tick_params(labelsize=7)
-    figure.savefig(out, dpi=130)
+    figure.savefig(out, dpi=220)
 
 
 if __name__ == "__main__":

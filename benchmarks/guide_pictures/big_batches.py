@@ -14,7 +14,7 @@ DRAWS = 20
 
 def draw() -> Figure:
     found = {name: [errors_of(cut, seed) for seed in range(DRAWS)] for name, cut in CUTS.items()}
-    figure, axis = pyplot.subplots(figsize=(8, 2.8), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(5.4, 2.8), layout="constrained")
     for column, (label, color) in enumerate([("mean of the batches' means", "tab:red"), ("denominator=", "tab:blue")]):
         for place, errors in enumerate(found.values()):
             values = [max(error[column], 1e-9) for error in errors]

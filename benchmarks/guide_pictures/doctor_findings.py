@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import io
-
 import torch
-from rich.console import Console
+from terminal_svg import draw_terminal
 from torch import nn
 
 from seqloss.doctor import examine
 from seqloss.torch import ctc_loss
 
-TEMPLATE = """\
-<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
-<style>
-.{unique_id}-matrix {{ font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace;
-  font-size: {char_height}px; line-height: {line_height}px; }}
-{styles}
-</style>
-<defs>{lines}</defs>
-<rect width="100%" height="100%" rx="8" fill="#0c0c0c"/>
-<g transform="translate(9, 9)"><g class="{unique_id}-matrix">{matrix}</g></g>
-</svg>
-"""
-"""Without fonts from the network, which Rich's own template asks for."""
+COLUMNS = 84
 
 
 class Recogniser(nn.Module):
@@ -45,6 +31,4 @@ def draw() -> str:
     findings = examine(
         model, batches, lambda model, batch: ctc_loss(model(batch[0]), batch[1], reduction="mean"), optimizer=optimizer
     )
-    console = Console(record=True, width=110, file=io.StringIO())
-    console.print(findings.table())
-    return console.export_svg(code_format=TEMPLATE, unique_id="findings")
+    return draw_terminal(findings.table(), COLUMNS, "findings")

@@ -19,7 +19,7 @@ def draw() -> Figure:
     wrong.load_state_dict(right.state_dict())
     inputs = torch.randn(4, 20, 8).numpy()
     tensors = compare(lambda x: outputs_of(right, x), lambda x: outputs_of(wrong, x), inputs).tensors
-    figure, axis = pyplot.subplots(figsize=(8, 2.6), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(5.4, 2.6), layout="constrained")
     for place, tensor in enumerate(tensors):
         color = "tab:blue" if tensor.same else "tab:red"
         axis.bar(place, max(tensor.relative or 0.0, 1e-9), 0.6, bottom=0, color=color)

@@ -23,7 +23,7 @@ SMALL = {
 
 def draw() -> Figure:
     found = [errors_of(seed) for seed in range(DRAWS)]
-    figure, axis = pyplot.subplots(figsize=(8, 2.8), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(5.4, 2.8), layout="constrained")
     for name, color in (("transformers' own loss", "tab:red"), ("CTCTrainerLoss", "tab:blue")):
         for one in found:
             axis.plot(range(len(STEPS)), [max(value, 1e-9) for value in one[name]], "o-", color=color, alpha=0.5,

@@ -31,7 +31,7 @@ def draw() -> Figure:
         model.fit(x, y, batch_size=32, verbose=0)
         losses.append(model.evaluate(test_x, test_y, verbose=0))
         errors.append(error_rate(model, test_x, test_y))
-    figure, axes = pyplot.subplots(1, 2, figsize=(8, 2.5), layout="constrained")
+    figure, axes = pyplot.subplots(1, 2, figsize=(5.6, 2.5), layout="constrained")
     axes[0].plot(losses, marker=".")
     axes[0].set(xlabel="epoch", ylabel="validation loss, nats", ylim=(0, None))
     axes[1].plot(np.array(errors) * 100, marker=".", color="tab:orange")

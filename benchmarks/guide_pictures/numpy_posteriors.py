@@ -15,7 +15,7 @@ CLASSES = ["blank", *sorted(set(WORD))]
 def draw() -> Figure:
     logits = np.random.default_rng(0).normal(size=(1, FRAMES, len(CLASSES))).astype("float32")
     targets = np.array([[CLASSES.index(letter) for letter in WORD]])
-    figure, axes = pyplot.subplots(1, 3, figsize=(9, 2.3), sharey=True, layout="constrained")
+    figure, axes = pyplot.subplots(1, 3, figsize=(5.6, 2.2), sharey=True, layout="constrained")
     done = 0
     for axis, steps in zip(axes, (0, 10, 100), strict=True):
         while done < steps:
@@ -23,7 +23,7 @@ def draw() -> Figure:
             done += 1
         axis.imshow(ctc_posteriors(logits, targets)[0].T, aspect="auto", cmap="Blues", vmin=0, vmax=1)
         loss = float(ctc_loss(logits, targets)[0])
-        axis.set(title=f"{steps} steps: loss {loss:.2f} nats", xlabel="frame", yticks=range(len(CLASSES)))
+        axis.set(title=f"{steps} steps:\nloss {loss:.2f} nats", xlabel="frame", yticks=range(len(CLASSES)))
         axis.set_yticklabels(CLASSES)
     figure.suptitle(f"Posteriors of the classes, given the text “{WORD}”", fontsize=10)
     return figure

@@ -19,12 +19,12 @@ def draw() -> Figure:
     logits.requires_grad_()
     losses = ctc_loss(logits, TARGETS, FRAMES, LABELS)
     losses.sum().backward()
-    figure, axes = pyplot.subplots(3, 1, figsize=(8, 4.2), sharex=True, layout="constrained")
+    figure, axes = pyplot.subplots(3, 1, figsize=(5.4, 4.2), sharex=True, layout="constrained")
     for row, (axis, frames) in enumerate(zip(axes, FRAMES, strict=True)):
         drawn = axis.imshow(logits.grad[row].T, aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1)
         axis.axvline(frames - 0.5, color="black", linewidth=1)
         if frames < 40:
-            axis.text((frames + 39) / 2, 2.5, "NaN in, 0 out", ha="center", va="center")
+            axis.text((frames + 39) / 2, 2.5, "NaN in,\n0 out", ha="center", va="center")
         axis.set(ylabel=f"row {row}\nclass", title=f"loss {losses[row].item():.2f} nats, {frames} frames")
         axis.title.set_fontsize(9)
     axes[-1].set_xlabel("frame")

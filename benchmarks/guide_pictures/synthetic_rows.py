@@ -11,7 +11,7 @@ from seqloss.data.synthetic import SyntheticWords
 def draw() -> Figure:
     words = SyntheticWords("train", 24, seed=1)
     rows = sorted((words.item(0, k) for k in range(len(words))), key=lambda row: row[0].shape[1])
-    figure, axes = pyplot.subplots(4, 6, figsize=(9, 3), layout="constrained")
+    figure, axes = pyplot.subplots(6, 4, figsize=(5.4, 4), layout="constrained")
     for axis, (image, text) in zip(axes.flat, rows, strict=True):
         axis.imshow(image, cmap="gray", vmin=0, vmax=255)
         axis.set_title(f"{text}", fontsize=8)

@@ -29,15 +29,15 @@ def draw() -> Figure:
     torch.manual_seed(0)
     logits = torch.randn(1, 12, 5, dtype=torch.float64)
     wanted = numeric_gradient(logits)
-    figure, axes = pyplot.subplots(1, 3, figsize=(9, 2.8), sharex=True, sharey=True, layout="constrained")
-    losses = {"seqloss on logits": right, "softmax twice": twice, "torch without log_softmax": without_softmax}
+    figure, axes = pyplot.subplots(1, 3, figsize=(5.6, 2.6), sharex=True, sharey=True, layout="constrained")
+    losses = {"seqloss on logits": right, "softmax twice": twice, "torch on logits": without_softmax}
     for axis, (name, loss) in zip(axes, losses.items(), strict=True):
         x = logits.clone().requires_grad_()
         (found,) = torch.autograd.grad(loss(x), x)
         error = float((found - wanted).abs().max())
         axis.axline((0, 0), slope=1, color="silver", linewidth=0.8)
         axis.plot(wanted.flatten(), found.flatten(), ".", color="tab:blue" if error < 1e-6 else "tab:red")
-        axis.set(title=f"{name}\nlargest error {error:.1g}", xlabel="numeric derivative of the loss")
+        axis.set(title=f"{name}\nlargest error {error:.1g}", xlabel="numeric derivative", xticks=(-0.5, 0, 0.5))
     axes[0].set_ylabel("gradient")
     return figure
 

@@ -19,6 +19,9 @@ SHOWN = 20
 
 ROTATE_HINT = "; if the text runs upwards or downwards, turn the images with --rotate 90 or --rotate 270"
 
+STEP, HIGHEST = 16, 512
+"""Heights that an image can be scaled to are multiples; an image that is scaled higher is wider, too."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -140,9 +143,12 @@ def describe_misfit(
     if needed <= count:
         return []
     step = round(max_width / max(1, frames(max_width)))
+    heights = range(scaled[1] // STEP * STEP + STEP, HIGHEST + 1, STEP)
+    higher = next((height for height in heights if frames(scaled_width(*size, height)) >= needed), None)
     return [
         f"the text needs {format_count(needed, 'frame')} ({format_count(len(text), 'label')} + "
         f"{format_count(needed - len(text), 'adjacent repeat')}), has {count} ({image}, one frame per {step} pixels)"
+        f"{f'; it would fit with --height {higher}' if higher else ''}"
         f"{ROTATE_HINT if size[1] > size[0] else ''}"
     ]
 

@@ -143,3 +143,61 @@ def test_a_law_that_fails_halfway_keeps_what_it_found() -> None:
     found = examine(Refusing(), BATCHES, lambda model, batch: model(batch.features, batch.lengths)[0].square().mean())
     assert "too long" in found.not_checked["rows"]
     assert "outputs-depend-on-order" in found.names
+
+
+class Strided(nn.Module):
+    """Half as many frames as there are steps; the loss computes their number itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.Conv1d(3, 8, 3, stride=2, padding=1), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layer(x.transpose(1, 2)).relu().transpose(1, 2))
+
+
+def strided_batch(lengths: Tensor) -> tuple[Tensor, ...]:
+    x = torch.randn(len(lengths), 40, 3) * (torch.arange(40) < lengths[:, None])[..., None]
+    return x, lengths, torch.randint(1, 5, (len(lengths), 3)), torch.full((len(lengths),), 3)
+
+
+@pytest.mark.parametrize(("divisor", "expected"), [(2, []), (4, ["lengths-wrong"])])
+def test_lengths_that_the_loss_computes_are_tried_too(divisor: int, expected: list[str]) -> None:
+    def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        x, lengths, targets, target_lengths = batch
+        scores = model(x).log_softmax(2).transpose(0, 1)
+        return F.ctc_loss(scores, targets, lengths // divisor, target_lengths, zero_infinity=True)
+
+    batches = [strided_batch(torch.tensor([40, 33, 29, 26, 24, 38])) for _ in range(2)]
+    assert examine(Strided(), batches, loss).names == expected
+
+
+def test_a_text_that_does_not_fit_is_told_with_the_frames_that_the_loss_uses() -> None:
+    def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        x, lengths, targets, target_lengths = batch
+        scores = model(x).log_softmax(2).transpose(0, 1)
+        return F.ctc_loss(scores, targets, lengths // 4, target_lengths, zero_infinity=True)
+
+    x, lengths, _, target_lengths = strided_batch(torch.tensor([40, 33, 29, 8, 24, 38]))
+    batch = x, lengths, torch.tensor([[1, 2, 3]] * 6), target_lengths
+    (found,) = (one for one in examine(Strided(), [batch] * 2, loss) if one.name == "texts-too-long")
+    assert found.evidence["such as"][0] == "batch 0, row 3: 3 frames needed, 2 found"
+
+
+def test_rows_of_one_length_are_not_tried_with_padding_that_no_batch_has() -> None:
+    """A convolution and a recurrent layer that read padding do no harm where there is none."""
+
+    class Bidirectional(Strided):
+        def __init__(self) -> None:
+            super().__init__()
+            self.recurrent = nn.GRU(8, 4, bidirectional=True, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.recurrent(self.layer(x.transpose(1, 2)).relu().transpose(1, 2))[0])
+
+    def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        x, lengths, targets, target_lengths = batch
+        scores = model(x).log_softmax(2).transpose(0, 1)
+        return F.ctc_loss(scores, targets, lengths // 2, target_lengths)
+
+    assert examine(Bidirectional(), [strided_batch(torch.full((6,), 40)) for _ in range(2)], loss).names == []

@@ -30,8 +30,9 @@ class CtcRows:
         blank: class of the blank; None if no row fits.
         labels: of the rows.
         fits: whether the loss finds a path, for each row.
-        frames: of each row, as far as the model says; else those of the whole axis.
+        frames: of each row, as the loss uses them; without a path, in proportion to what the model or the input says.
         classes: of the scores.
+        used: frames of each row up to the last one that the loss depends on; None without a path.
     """
 
     blank: int | None
@@ -39,6 +40,7 @@ class CtcRows:
     fits: tuple[bool, ...]
     frames: tuple[int, ...]
     classes: int
+    used: tuple[int | None, ...] = ()
 
     @property
     def needed(self) -> tuple[int, ...]:
@@ -77,7 +79,8 @@ def _recognise(gradient: Tensor, frames: tuple[int, ...], candidates: Sequence[L
     for labels in candidates:
         blank = _blank(used, labels.rows, classes)
         if blank is not None:
-            return CtcRows(blank, labels, tuple(fits), frames, classes)
+            of_loss = _used_frames(gradient, fits)
+            return CtcRows(blank, labels, tuple(fits), _as_used(frames, of_loss), classes, of_loss)
     return None
 
 
@@ -121,6 +124,17 @@ def input_lengths(rows: BatchRows) -> list[int] | None:
         if lengths is not None and part.is_floating_point():
             return [int(one) for one in lengths]
     return None
+
+
+def _used_frames(gradient: Tensor, fits: Sequence[bool]) -> tuple[int | None, ...]:
+    return tuple(int(row.any(1).nonzero()[-1]) + 1 if fit else None for row, fit in zip(gradient, fits, strict=True))
+
+
+def _as_used(frames: Sequence[int], used: Sequence[int | None]) -> tuple[int, ...]:
+    """Frames of the rows as the loss uses them; of a row without a path, in proportion to those of the others."""
+    pairs = [(one, other) for one, other in zip(used, frames, strict=True) if one is not None]
+    share = sum(one for one, _ in pairs) / max(1, sum(other for _, other in pairs))
+    return tuple(round(share * one) if other is None else other for one, other in zip(frames, used, strict=True))
 
 
 def _used_classes(row: Tensor) -> set[int]:

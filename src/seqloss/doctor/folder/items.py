@@ -77,7 +77,8 @@ def _describe(
             "texts-too-long", "error",
             {**_evidence(short, count), "would fit": describe_feasibility(sizes, options.subsampling, steps)},
             "texts need more frames than their inputs give: CTC has no path for them",
-            "Train with a smaller --subsampling, or give these rows their own texts",
+            f"Train with a {'larger --height' if contents.kind is IMAGES else 'smaller --subsampling'}, or give these "
+            "rows their own texts",
         )  # fmt: skip
     if silent:
         yield Finding(

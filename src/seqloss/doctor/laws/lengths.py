@@ -34,13 +34,21 @@ def check(subject: Subject) -> Iterator[Finding]:
         raise NotChecked("the batch has no padded input of floats")
     longest = sorted(range(rows.count), key=lambda row: -lengths[row])[:2]
     spans = [find_spans(subject, row) for row in longest]
-    yield from _check_lengths(spans[0])
-    if find_ctc_rows(subject, subject.batches[0]) is not None:  # other decoders need no order
+    ctc = find_ctc_rows(subject, subject.batches[0])
+    used = ctc.used[longest[0]] if ctc is not None and ctc.used else None
+    if spans[0].claimed is None and used is None:
+        raise NotChecked("the model returns no lengths, and the loss was not recognised as a CTC loss")
+    yield from _check_lengths(spans[0], used)
+    if ctc is not None:  # other decoders need no order
         yield from _check_order(spans)
 
 
-def _check_lengths(found: Spans) -> Iterator[Finding]:
-    claimed, frames, peaks = found.claimed, found.frames, found.peaks[found.time]
+def _check_lengths(found: Spans, used: int | None) -> Iterator[Finding]:
+    """Of the length that the model returns, or of the frames that a CTC loss uses."""
+    claimed, whose = (
+        (used, "that the loss uses") if found.claimed is None else (found.claimed, "that the model returns")
+    )
+    frames, peaks = found.frames, found.peaks[found.time]
     if claimed is None:
         return
     inside = [peak for t, peak in zip(found.tried, peaks, strict=True) if t < claimed]
@@ -50,10 +58,10 @@ def _check_lengths(found: Spans) -> Iterator[Finding]:
     if claimed > frames or too_short:
         yield Finding(
             "lengths-wrong", "error",
-            {"frames of a row": frames, "length that the model returns": claimed, "input steps": found.steps},
+            {"frames of a row": frames, f"length {whose}": claimed, "input steps": found.steps},
             "the model returns a length that is larger than its outputs" if claimed > frames else
-            "frames past the length that the model returns answer to input that no frame before them reads: the "
-            "length is too small, and the end of each row is lost",
+            f"frames past the length {whose} answer to input that no frame before them reads: the length is too "
+            "small, and the end of each row is lost",
             "Compute lengths as each layer does: (length + 2 * padding - kernel) // stride + 1, once", CODE,
         )  # fmt: skip
 

@@ -200,7 +200,7 @@ def _check_padding(
     """
     rows = subject.rows()
     share = _padded_share(subject)
-    for train in (False, True) if rows.has_padded_axes else ():
+    for train in (False, True) if rows.has_padded_axes and share else ():
         more = MORE if not train else max(1, round(share * rows.longest))
         if train and share < PADDED:
             continue

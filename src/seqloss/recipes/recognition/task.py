@@ -42,6 +42,7 @@ class RecognitionTask(TextTask):
     Attributes:
         stride: input steps per frame.
         steps: what the input's steps are called.
+        more_frames: which option gives more frames; "" for none.
     """
 
     unit = "nats/char"
@@ -50,6 +51,7 @@ class RecognitionTask(TextTask):
     step_values = (StepValue("blank", "share of blank frames", (-0.03, 1.03)),)
     stride: int
     steps: ClassVar[str] = "pixels"
+    more_frames: str = ""
     blank = 0
 
     # --- loss and metrics
@@ -95,6 +97,14 @@ class RecognitionTask(TextTask):
         if rows["train"]:
             needed = [(length, frames_needed(self.vocabulary.split(text))) for text, length in rows["train"]]
             yield describe_feasibility(needed, self.stride, self.steps)
+            yield from self._advise_more_frames(needed)
+
+    def _advise_more_frames(self, needed: Sequence[tuple[int, int]]) -> Iterator[str]:
+        """Targets that nearly fill their frames can be learnt late, or not at all."""
+        full = sum(2 * labels > -(-length // self.stride) for length, labels in needed)
+        if full and self.more_frames:
+            targets = format_count(len(needed), "target")
+            yield f"{full} of {targets} fill more than half of their frames; {self.more_frames}"
 
     def check_outputs(self, outputs: Outputs) -> Iterator[str]:
         yield from describe_scores(outputs["logits"], outputs["logit_lengths"].tolist())

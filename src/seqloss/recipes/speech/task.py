@@ -72,6 +72,7 @@ class SpeechTask(RecognitionTask):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.stride = settings.subsampling
+        self.more_frames = "--subsampling 2 gives twice as many" if settings.subsampling > 2 else ""
         self.order = ReadingOrder("visual")  # sounds come in the order of the text
         self.features = Features(settings.rate)
         self.form = Form(0, spectral=True)

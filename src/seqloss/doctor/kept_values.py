@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import ReferenceType
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-Restore = Callable[[], Any]
-"""Gives an object the content that it had, and returns it."""
+Restore = Callable[[], None]
+"""Gives an object the content that it had."""
 
 PLAIN = (
     int, float, complex, str, bytes, bool, type(None), type, FunctionType, BuiltinFunctionType, MethodType, ModuleType,
@@ -30,8 +31,8 @@ class _Resource(Exception):
     """An object such as a lock, a thread or an open file, whose content cannot be put back."""
 
 
-def keep(value: Any, seen: dict[int, Any]) -> Restore:
-    """Keep the content of a value.
+def keep(value: Any, seen: dict[int, Any]) -> Restore | None:
+    """Keep the content of a value; None if nothing in it can change.
 
     A value that holds a lock, a thread or an open file, such as a writer of logs, stays as it is.
 
@@ -39,27 +40,30 @@ def keep(value: Any, seen: dict[int, Any]) -> Restore:
         value: of an attribute.
         seen: what is kept already, by its id; it is added to.
     """
+    if isinstance(value, PLAIN):
+        return None
     before = set(seen)
     try:
         return _keep(value, seen)
     except (_Resource, RecursionError):
         for key in seen.keys() - before:
             del seen[key]
-        return lambda: value
+        return None
 
 
-def _keep(value: Any, seen: dict[int, Any]) -> Restore:
+def _keep(value: Any, seen: dict[int, Any]) -> Restore | None:
     if isinstance(value, PLAIN) or id(value) in seen:
-        return lambda: value
+        return None
     seen[id(value)] = value
     if isinstance(value, Tensor):
         return _keep_tensor(value)
     if isinstance(value, np.ndarray):
         return _keep_array(value)
+    if isinstance(value, tuple):
+        parts = _keep_all(value, seen)
+        return (lambda: _restore_all(parts)) if parts else None
     if isinstance(value, list | deque):
         return _keep_list(value, seen)
-    if isinstance(value, tuple):
-        return _keep_all(value, [_keep(one, seen) for one in value[:MOST]])
     if isinstance(value, dict):
         return _keep_dict(value, seen)
     if isinstance(value, set):
@@ -67,13 +71,23 @@ def _keep(value: Any, seen: dict[int, Any]) -> Restore:
     return _keep_generator(value) or _keep_object(value, seen)
 
 
+def _keep_all(values: Collection[Any], seen: dict[int, Any]) -> list[Restore]:
+    if len(values) > MOST:
+        return []
+    return [kept for one in values if (kept := _keep(one, seen)) is not None]
+
+
+def _restore_all(parts: Iterable[Restore]) -> None:
+    for restore in parts:
+        restore()
+
+
 def _keep_tensor(value: Tensor) -> Restore:
     kept = value.detach().clone()
 
-    def restore() -> Tensor:
+    def restore() -> None:
         if not same_bits(value, kept):
             value.detach().copy_(kept)
-        return value
 
     return restore
 
@@ -81,37 +95,34 @@ def _keep_tensor(value: Tensor) -> Restore:
 def _keep_array(value: np.ndarray) -> Restore:
     kept = value.copy()
 
-    def restore() -> np.ndarray:
+    def restore() -> None:
         if value.flags.writeable and value.shape == kept.shape:
             value[...] = kept
-        return value
 
     return restore
 
 
 def _keep_list(value: list[Any] | deque[Any], seen: dict[int, Any]) -> Restore:
-    kept = [_keep(one, seen) for one in value] if len(value) <= MOST else [_same(one) for one in value]
+    entries, parts = list(value), _keep_all(value, seen)
 
-    def restore() -> list[Any] | deque[Any]:
-        entries = [one() for one in kept]
+    def restore() -> None:
+        _restore_all(parts)
         if len(entries) != len(value) or any(one is not other for one, other in zip(entries, value, strict=True)):
             value.clear()
             value.extend(entries)
-        return value
 
     return restore
 
 
 def _keep_dict(value: dict[Any, Any], seen: dict[int, Any]) -> Restore:
-    kept = {key: _keep(one, seen) if len(value) <= MOST else _same(one) for key, one in value.items()}
+    entries, parts = dict(value), _keep_all(value.values(), seen)
 
-    def restore() -> dict[Any, Any]:
-        entries = {key: one() for key, one in kept.items()}
+    def restore() -> None:
+        _restore_all(parts)
         if list(value) != list(entries) or any(value[key] is not one for key, one in entries.items()):
             value.clear()
             for key, one in entries.items():
                 value[key] = one
-        return value
 
     return restore
 
@@ -119,11 +130,10 @@ def _keep_dict(value: dict[Any, Any], seen: dict[int, Any]) -> Restore:
 def _keep_set(value: set[Any]) -> Restore:
     kept = set(value)
 
-    def restore() -> set[Any]:
+    def restore() -> None:
         if value != kept:
             value.clear()
             value.update(kept)
-        return value
 
     return restore
 
@@ -131,32 +141,50 @@ def _keep_set(value: set[Any]) -> Restore:
 def _keep_generator(value: Any) -> Restore | None:
     """Of a generator of random numbers, its state; None for other objects."""
     if isinstance(value, torch.Generator):
-        return _and_return(value, value.set_state, value.get_state())
+        return partial(_set_state, value, value.get_state())
     if isinstance(value, random.Random):
-        return _and_return(value, value.setstate, value.getstate())
+        return partial(value.setstate, value.getstate())
     if isinstance(value, np.random.RandomState):
-        return _and_return(value, value.set_state, value.get_state())
+        return partial(value.set_state, value.get_state())
     if isinstance(value, np.random.Generator):
-        state = copy.deepcopy(value.bit_generator.state)
-        return _and_return(value, lambda kept: setattr(value.bit_generator, "state", kept), state)
+        return partial(setattr, value.bit_generator, "state", copy.deepcopy(value.bit_generator.state))
     return None
 
 
-def _keep_object(value: Any, seen: dict[int, Any]) -> Restore:
+def _set_state(generator: torch.Generator, state: Tensor) -> None:
+    generator.set_state(state)
+
+
+def _keep_object(value: Any, seen: dict[int, Any]) -> Restore | None:
     """Of an object, its attributes; of a layer that is not registered, its weights and buffers too."""
     held = getattr(value, "__dict__", None)
     if not isinstance(held, dict) or isinstance(value, torch.jit.ScriptModule):
         _raise_if_resource(value)
-        return lambda: value
-    kept = {name: _keep(one, seen) for name, one in held.items()}
-    if isinstance(value, nn.Module):
-        seen.update({id(weight): weight for weight in value.parameters()})
+        return None
+    return keep_attributes(held, held.keys(), seen)
 
-    def restore() -> Any:
-        for name in held.keys() - kept.keys():
+
+def keep_attributes(
+    held: dict[str, Any], names: Iterable[str], seen: dict[int, Any], *, apart: bool = False
+) -> Restore:
+    """Keep some attributes of an object, and that it has no others.
+
+    Args:
+        held: all of its attributes.
+        names: those that are kept.
+        seen: what is kept already, by its id; it is added to.
+        apart: whether one that holds a lock or a file leaves the others as they would be kept without it.
+    """
+    entries = {name: held[name] for name in names}
+    others = held.keys() - entries.keys()
+    kept = [keep(one, seen) for one in entries.values()] if apart else _keep_all(entries.values(), seen)
+    parts = [one for one in kept if one is not None]
+
+    def restore() -> None:
+        for name in held.keys() - entries.keys() - others:
             del held[name]
-        held.update({name: one() for name, one in kept.items()})
-        return value
+        held.update(entries)
+        _restore_all(parts)
 
     return restore
 
@@ -169,27 +197,6 @@ def _raise_if_resource(value: Any) -> None:
         raise _Resource from problem
     except Exception:  # an object's own refusal says nothing of the kind
         return
-
-
-def _keep_all(value: Any, parts: list[Restore]) -> Restore:
-    def restore() -> Any:
-        for part in parts:
-            part()
-        return value
-
-    return restore
-
-
-def _and_return(value: Any, put: Callable[[Any], Any], state: Any) -> Restore:
-    def restore() -> Any:
-        put(state)
-        return value
-
-    return restore
-
-
-def _same(value: Any) -> Restore:
-    return lambda: value
 
 
 def same_bits(one: Tensor, other: Tensor) -> bool:

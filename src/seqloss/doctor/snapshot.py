@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqloss.doctor.kept_values import Restore, keep, same_bits
+from seqloss.doctor.kept_values import keep, keep_attributes, same_bits
 
 HELD = {"_parameters", "_buffers", "_modules"}
 BUILT_IN = vars(nn.Module()).keys() - {"training"}
@@ -114,22 +114,17 @@ class _Modules:
     def __init__(self, model: nn.Module) -> None:
         self.flags = [(weight, weight.requires_grad) for weight in model.parameters()]
         seen = {id(one): one for one in (*model.modules(), *model.parameters(), *model.buffers())}
-        self.kept: list[tuple[nn.Module, dict[str, Restore]]] = [
-            (module, {name: keep(value, seen) for name, value in vars(module).items() if name not in BUILT_IN})
-            for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)
-        ]  # fmt: skip
-        self.modes = [(module, module.training) for module in model.modules()]
-        dicts: list[dict[str, Any]] = [
-            held for module, _ in self.kept for held in (module._parameters, module._buffers)
+        modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
+        self.attributes = [
+            keep_attributes(vars(module), vars(module).keys() - BUILT_IN, seen, apart=True) for module in modules
         ]
+        self.modes = [(module, module.training) for module in model.modules()]
+        dicts: list[dict[str, Any]] = [held for module in modules for held in (module._parameters, module._buffers)]
         self.held = [(held, dict(held)) for held in dicts]
 
     def restore(self) -> None:
-        for module, attributes in self.kept:
-            for name in vars(module).keys() - attributes.keys() - BUILT_IN:
-                delattr(module, name)
-            for name, restore in attributes.items():
-                vars(module)[name] = restore()
+        for restore in self.attributes:
+            restore()
         for held, before in self.held:
             held.update(before)
         for module, mode in self.modes:
@@ -155,11 +150,9 @@ class _Optimizer:
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer, self.attributes = optimizer, dict(vars(optimizer))
         seen = {id(weight): weight for group in optimizer.param_groups for weight in group["params"]}
-        self.state = {key: {name: keep(value, seen) for name, value in held.items()}
-                      for key, held in optimizer.state.items()}  # fmt: skip
+        self.state = {key: (held, dict(held), keep(held, seen)) for key, held in optimizer.state.items()}
         self.groups = [
-            {name: keep(value, seen) for name, value in group.items() if name != "params"}
-            for group in optimizer.param_groups
+            keep_attributes(group, group.keys() - {"params"}, seen, apart=True) for group in optimizer.param_groups
         ]
 
     def restore(self) -> None:
@@ -167,10 +160,14 @@ class _Optimizer:
             delattr(self.optimizer, name)
         vars(self.optimizer).update(self.attributes)
         self.optimizer.state.clear()
-        for key, held in self.state.items():
-            self.optimizer.state[key] = {name: restore() for name, restore in held.items()}
-        for group, options in zip(self.optimizer.param_groups, self.groups, strict=False):
-            group.update({name: restore() for name, restore in options.items()})
+        for key, (held, entries, restore) in self.state.items():
+            self.optimizer.state[key] = held
+            if restore is not None:
+                restore()
+            else:
+                held.update(entries)
+        for restore in self.groups:
+            restore()
 
 
 def _clone(tensor: Tensor | None) -> Tensor | None:

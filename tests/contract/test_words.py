@@ -147,7 +147,7 @@ SAID: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
         (LOGITS, TARGETS, FRAMES > 0),
         {},
         errors.DTypeError,
-        "logit_lengths: expected integers, found bool; convert it before the call.",
+        "logit_lengths: expected integers, found bool; convert it before the call; of a mask, give mask.sum(1).",
     ),
     (
         (LOGITS, TARGETS, [1.0, 0.75]),

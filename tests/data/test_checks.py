@@ -49,7 +49,7 @@ def test_a_text_too_long_for_its_frames_is_reported_with_the_numbers(tmp_path) -
         (
             2,
             "2.png: the text needs 10 frames (6 labels + 4 adjacent repeats), has 8 "
-            "(image 50 x 50, scaled to 32 x 32, one frame per 4 pixels)",
+            "(image 50 x 50, scaled to 32 x 32, one frame per 4 pixels); it would fit with --height 48",
         )
     ]
 
@@ -62,7 +62,7 @@ def test_a_text_too_long_for_a_tall_image_is_reported_with_the_option_that_turns
     assert found[0] == (
         2,
         "2.png: the text needs 6 frames (6 labels + 0 adjacent repeats), has 1 "
-        f"(image 40 x 200, scaled to 6 x 32, one frame per 4 pixels){HINT}",
+        f"(image 40 x 200, scaled to 6 x 32, one frame per 4 pixels); it would fit with --height 128{HINT}",
     )
     assert "--rotate" not in found[1][1]
 
@@ -96,7 +96,7 @@ def test_frames_and_characters_are_checked_in_the_order_of_the_picture(tmp_path)
     assert [item.target for item in items] == ["abb"]
     assert [row.reason for row in bad] == [
         "2.png: the text needs 6 frames (4 labels + 2 adjacent repeats), has 4 "
-        "(image 25 x 50, scaled to 16 x 32, one frame per 4 pixels)" + HINT
+        "(image 25 x 50, scaled to 16 x 32, one frame per 4 pixels); it would fit with --height 48" + HINT
     ]
 
 

@@ -46,6 +46,13 @@ def test_a_finding_is_shown_with_evidence_cause_fix_and_code(record: RunRecord) 
     assert html.index("<h2>Findings</h2>") < html.index("<h2>Training curves</h2>")
 
 
+def test_the_curves_of_a_finding_are_diagrams(record: RunRecord) -> None:
+    rates = replace(LATER, curves={"learning rate": [0.1, 0.2, 0.1, 0.0], "loss": [3.0, float("nan"), 9.0]})
+    html = render_page(replace(record, findings=Findings((UNUSED, rates), LAWS)))
+    found = html.split("<h2>Findings</h2>")[1].split("</table>")[0]
+    assert re.findall(r'aria-label="([^"]* over time)"', found) == ["learning rate over time", "loss over time"]
+
+
 def test_without_findings_only_the_laws_are_listed(record: RunRecord) -> None:
     html = render_page(replace(record, findings=Findings((), LAWS, {"rows": "the first batch has one row"})))
     assert "<h2>Findings</h2>" not in html

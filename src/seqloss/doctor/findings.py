@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from seqloss.doctor.bars import draw_bars
 from seqloss.doctor.markdown import escape_markdown, fence_python, write_sentence
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Finding:
         cause: in words.
         fix: what to do.
         code: at most ten lines of Python that show it.
+        curves: numbers over the training that show it, by name: drawn as bars in text, and as diagrams in a report.
 
     Example:
         >>> from seqloss.doctor import Finding
@@ -45,11 +47,20 @@ class Finding:
     cause: str
     fix: str
     code: str = ""
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def measured(self) -> dict[str, str]:
         """The evidence as words."""
         return {str(name): _format(value) for name, value in self.evidence.items()}
+
+    @property
+    def drawn(self) -> dict[str, str]:
+        """The curves as bars, each with its first and last number."""
+        curves = {name: [float(one) for one in values] for name, values in self.curves.items() if len(values) > 1}
+        return {
+            name: f"{_format(values[0])} {draw_bars(values)} {_format(values[-1])}" for name, values in curves.items()
+        }
 
     @property
     def head(self) -> str:
@@ -67,7 +78,8 @@ class Finding:
 
     def to_markdown(self) -> str:
         """A heading, the cause, the evidence as a list, what to do, and the code."""
-        evidence = [f"* {escape_markdown(name)}: {escape_markdown(value)}" for name, value in self.measured.items()]
+        shown = [*self.measured.items(), *((f"{name}, over time", bars) for name, bars in self.drawn.items())]
+        evidence = [f"* {escape_markdown(name)}: {escape_markdown(value)}" for name, value in shown]
         parts = [
             f"### {self.severity}: {escape_markdown(self.name)}",
             write_sentence(self.cause),
@@ -139,7 +151,10 @@ class Findings(Sequence[Finding]):
     def to_json(self) -> str:
         """The same as text that programs read; numbers that are not finite are the words "inf" and "nan"."""
         found = {
-            "findings": [asdict(finding) | {"evidence": _plain(finding.evidence)} for finding in self.found],
+            "findings": [
+                asdict(finding) | {"evidence": _plain(finding.evidence), "curves": _plain(finding.curves)}
+                for finding in self.found
+            ],
             "checked": list(self.checked),
             "not_checked": dict(self.not_checked),
             "batch": dict(self.batch),
@@ -194,7 +209,8 @@ class Findings(Sequence[Finding]):
         colors = {"error": "red", "warning": "yellow", "note": "cyan"}
         for finding in self.found:
             name = Text.assemble((finding.name, colors[finding.severity]), f"\n{finding.severity}")
-            measured = "\n".join(f"{name}: {value}" for name, value in finding.measured.items())
+            shown = [*finding.measured.items(), *((f"{name}, over time", bars) for name, bars in finding.drawn.items())]
+            measured = "\n".join(f"{name}: {value}" for name, value in shown)
             table.add_row(name, Text(measured), Text(f"{finding.cause}.\n{finding.fix}"))
         return table
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from seqloss.doctor.bars import thin
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.subject import NotChecked, Subject
 
@@ -43,6 +44,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "learning-rate-invalid", "error", {"found": bad[0], "step": rates.index(bad[0])},
             "the schedule gives a learning rate that is negative or not finite", "Check its formula at this step", CODE,
+            {"learning rate": thin(rates)},
         )  # fmt: skip
         return
     dead = sum(rate <= 1e-6 * largest for rate in rates) / len(rates)
@@ -52,13 +54,14 @@ def check(subject: Subject) -> Iterator[Finding]:
             "learning-rate-ends-early", "error", {"steps": len(rates), "share without learning": dead, "from": first},
             "the learning rate is 0, or almost, for much of the training: the schedule was made for fewer steps, or "
             "for epochs and is advanced in each batch",
-            "Make the schedule for the number of calls of scheduler.step()", CODE,
+            "Make the schedule for the number of calls of scheduler.step()", CODE, {"learning rate": thin(rates)},
         )  # fmt: skip
     elif len(rates) > 10 and rates.index(largest) >= len(rates) - 1 and largest > 2 * rates[0]:
         yield Finding(
             "warm-up-never-ends", "error", {"steps": len(rates), "first rate": rates[0], "last rate": rates[-1]},
             "the learning rate still rises in the last step: the warm-up is longer than the training",
             "Count the warm-up in calls of scheduler.step(), and make it a tenth of them or less", CODE,
+            {"learning rate": thin(rates)},
         )  # fmt: skip
 
 

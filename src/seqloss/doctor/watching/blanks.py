@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from seqloss.doctor.bars import thin
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.watching.exchange import Exchange
 from seqloss.doctor.watching.view import View
@@ -40,13 +41,14 @@ class Blanks:
         self.shares.append(float((best[in_use] == self.blank).double().mean()))
         self.losses.append(view.plain.value)
         evidence = {"step": view.step, "share of blanks": self.shares[-1], "loss": self.losses[-1]}
+        curves = {"share of blanks": thin(self.shares), "loss": thin(self.losses)}
         if self.shares[-1] < ONLY:
             return
         if min(self.shares) < 0.9 and self.losses[-1] > 1.5 * min(self.losses):
             yield Finding(
                 "collapsed-to-blanks", "error", evidence | {"lowest share before": min(self.shares)},
                 "the model predicted labels before, and predicts only blanks now, with a higher loss",
-                "Use a smaller learning rate or a warm-up, and clip gradients", CODE,
+                "Use a smaller learning rate or a warm-up, and clip gradients", CODE, curves,
             )  # fmt: skip
         elif view.is_late and min(self.shares[-LOOKS:]) >= ONLY and len(self.shares) >= LOOKS and self._is_stuck():
             yield Finding(
@@ -55,7 +57,7 @@ class Blanks:
                 "this is not the plateau at the beginning of each training with CTC, which ends",
                 "Check the learning rate, lengths after subsampling, and that inputs and texts belong together; layer "
                 "norm and a warm-up end a plateau sooner",
-                CODE,
+                CODE, curves,
             )  # fmt: skip
 
     def _is_stuck(self) -> bool:

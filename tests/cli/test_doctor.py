@@ -4,53 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from seqloss.data import Vocabulary
 
 from ..data.layouts.sound_trees import SOUND_TREES, record, write_wav
 from ..data.layouts.trees import TREES
 from .conftest import Ran
+from .folders import TEXTS, draw, images, sounds
 
 Run = Callable[..., Ran]
-TEXTS = ["abba", "cab", "bad", "dada", "acab", "bcda", "dbac", "cbad", "adbc", "baba"]
 
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("SEQLOSS_CACHE_DIR", str(tmp_path / "cache"))
-
-
-def draw(path: Path, text: str, width: int = 60) -> None:
-    image = Image.new("L", (width, 16), 255)
-    ImageDraw.Draw(image).text((4, 2), text, fill=0)
-    image.save(path)
-
-
-def images(folder: Path, more: Sequence[str] = ()) -> Path:
-    """Eight to train with, one to validate, one to test."""
-    folder.mkdir()
-    splits = [*["train"] * 8, "validation", "test"]
-    for number, text in enumerate(TEXTS):
-        draw(folder / f"{number}.png", text)
-    lines = [f"{number}.png,{text},{split}" for number, (text, split) in enumerate(zip(TEXTS, splits, strict=True))]
-    (folder / "manifest.csv").write_text("\n".join(["path,text,split", *lines, *more]) + "\n", encoding="utf-8")
-    return folder
-
-
-def sounds(folder: Path, more: Sequence[str] = ()) -> Path:
-    splits = [*["train"] * 8, "validation", "test"]
-    for number, text in enumerate(TEXTS):
-        record(folder / f"{number}.wav", text)
-    lines = [f"{number}.wav,{text},{split}" for number, (text, split) in enumerate(zip(TEXTS, splits, strict=True))]
-    (folder / "manifest.csv").write_text("\n".join(["path,text,split", *lines, *more]) + "\n", encoding="utf-8")
-    return folder
 
 
 def names(seqloss: Run, *arguments: object) -> tuple[int, list[str]]:

@@ -13,9 +13,9 @@ import pytest
 from ..page_output import missing_part
 from ..pages import PAGES, ROOT, blocks_of
 from ..recipes.speech.conftest import speech_task, train_speech  # noqa: F401 - fixtures
-from .places import PLACES, Place, recordings
 from .sections import Section, lines_of, sections
 from .session import Session
+from .setups import SETUPS, Setup, recordings
 
 pytestmark = pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="no question of Keras' backend")
 EXACT = {"doctor", "verify", "--help"}
@@ -53,33 +53,33 @@ def open_session(
     printed: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-) -> Callable[[Place], tuple[Session, str]]:  # fmt: skip
-    """A session in a folder that holds what a place has, and what the commands before it printed."""
+) -> Callable[[Setup], tuple[Session, str]]:  # fmt: skip
+    """A session in a folder that holds what a setup makes, and what the commands before it printed."""
 
     def read() -> str:
         captured = capfd.readouterr()
         return captured.out + captured.err
 
-    def start(place: Place) -> tuple[Session, str]:
-        folder = tmp_path / f"place-{len(list(tmp_path.iterdir()))}"
+    def start(setup: Setup) -> tuple[Session, str]:
+        folder = tmp_path / f"folder-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
-        for name, make in place.files.items():
+        for name, make in setup.files.items():
             make(folder / name)
-        for name, kind in place.runs.items():
+        for name, kind in setup.runs.items():
             shutil.copytree(runs[kind], folder / name)
-        session = Session(folder, place.short, monkeypatch, read, printed, examine=place.examine)
-        return session, "".join(session.run(line) for line in place.before)
+        session = Session(folder, setup.short, monkeypatch, read, printed, examine=setup.examine)
+        return session, "".join(session.run(line) for line in setup.before)
 
     return start
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: f"{section[0]}#{section[1]}")
 def test_the_commands_of_a_section_run_and_print_what_it_shows(
-    section: Section, open_session: Callable[[Place], tuple[Session, str]]
+    section: Section, open_session: Callable[[Setup], tuple[Session, str]]
 ) -> None:
-    places = PLACES[section]
-    one = isinstance(places, Place)
-    rest = iter([places] if one else places)
+    setups = SETUPS[section]
+    one = isinstance(setups, Setup)
+    rest = iter([setups] if one else setups)
     session, printed, exactly = None, "", False
     for block in SECTIONS[section]:
         if session is None or (block.language == "bash" and not one):
@@ -116,5 +116,5 @@ def test_results_that_a_page_names_are_saved(page: str) -> None:
             assert (ROOT / name).is_file(), block.place
 
 
-def test_every_place_is_that_of_a_section() -> None:
-    assert set(PLACES) == set(SECTIONS)
+def test_every_setup_is_that_of_a_section() -> None:
+    assert set(SETUPS) == set(SECTIONS)

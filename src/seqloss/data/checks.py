@@ -10,6 +10,7 @@ from PIL import Image
 
 from seqloss.counts import format_count
 from seqloss.data.images import inspect_image, scaled_width
+from seqloss.data.line_heights import HEIGHTS
 from seqloss.data.parallel_checks import check_in_threads
 from seqloss.data.rows import Row
 from seqloss.data.vocabulary import Vocabulary, describe_character, frames_needed
@@ -18,9 +19,6 @@ from seqloss.errors import BadRow, DataError
 SHOWN = 20
 
 ROTATE_HINT = "; if the text runs upwards or downwards, turn the images with --rotate 90 or --rotate 270"
-
-STEP, HIGHEST = 16, 512
-"""Heights that an image can be scaled to are multiples; an image that is scaled higher is wider, too."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +141,8 @@ def describe_misfit(
     if needed <= count:
         return []
     step = round(max_width / max(1, frames(max_width)))
-    heights = range(scaled[1] // STEP * STEP + STEP, HIGHEST + 1, STEP)
-    higher = next((height for height in heights if frames(scaled_width(*size, height)) >= needed), None)
+    enough = (height for height in HEIGHTS if height > scaled[1] and frames(scaled_width(*size, height)) >= needed)
+    higher = next(enough, None)
     return [
         f"the text needs {format_count(needed, 'frame')} ({format_count(len(text), 'label')} + "
         f"{format_count(needed - len(text), 'adjacent repeat')}), has {count} ({image}, one frame per {step} pixels)"

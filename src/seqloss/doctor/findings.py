@@ -63,6 +63,11 @@ class Finding:
         }
 
     @property
+    def shown(self) -> list[tuple[str, str]]:
+        """The evidence as words, then the curves as bars."""
+        return [*self.measured.items(), *((f"{name}, over time", bars) for name, bars in self.drawn.items())]
+
+    @property
     def head(self) -> str:
         """Everything but what to do, in a line."""
         measured = ", ".join(f"{name} {value}" for name, value in self.measured.items())
@@ -78,8 +83,7 @@ class Finding:
 
     def to_markdown(self) -> str:
         """A heading, the cause, the evidence as a list, what to do, and the code."""
-        shown = [*self.measured.items(), *((f"{name}, over time", bars) for name, bars in self.drawn.items())]
-        evidence = [f"* {escape_markdown(name)}: {escape_markdown(value)}" for name, value in shown]
+        evidence = [f"* {escape_markdown(name)}: {escape_markdown(value)}" for name, value in self.shown]
         parts = [
             f"### {self.severity}: {escape_markdown(self.name)}",
             write_sentence(self.cause),
@@ -209,9 +213,8 @@ class Findings(Sequence[Finding]):
         colors = {"error": "red", "warning": "yellow", "note": "cyan"}
         for finding in self.found:
             name = Text.assemble((finding.name, colors[finding.severity]), f"\n{finding.severity}")
-            shown = [*finding.measured.items(), *((f"{name}, over time", bars) for name, bars in finding.drawn.items())]
-            measured = "\n".join(f"{name}: {value}" for name, value in shown)
-            table.add_row(name, Text(measured), Text(f"{finding.cause}.\n{finding.fix}"))
+            shown = "\n".join(f"{name}: {value}" for name, value in finding.shown)
+            table.add_row(name, Text(shown), Text(f"{finding.cause}.\n{finding.fix}"))
         return table
 
 

@@ -56,7 +56,7 @@ def _keep(value: Any, seen: dict[int, Any]) -> Restore | None:
         return None
     seen[id(value)] = value
     if isinstance(value, Tensor):
-        return _keep_tensor(value)
+        return keep_tensor(value)
     if isinstance(value, np.ndarray):
         return _keep_array(value)
     if isinstance(value, tuple):
@@ -82,12 +82,18 @@ def _restore_all(parts: Iterable[Restore]) -> None:
         restore()
 
 
-def _keep_tensor(value: Tensor) -> Restore:
-    kept = value.detach().clone()
+def keep_tensor(value: Tensor) -> Restore:
+    """Keep the numbers of a tensor and its gradient; they are written back into the tensors that they are in."""
+    kept, gradient = value.detach().clone(), value.grad if value.is_leaf else None
+    kept_gradient = None if gradient is None else gradient.detach().clone()
 
     def restore() -> None:
-        if not same_bits(value, kept):
+        if not _same_bits(value, kept):
             value.detach().copy_(kept)
+        if value.is_leaf:
+            value.grad = gradient
+        if gradient is not None and kept_gradient is not None:
+            gradient.detach().copy_(kept_gradient)
 
     return restore
 
@@ -161,24 +167,25 @@ def _keep_object(value: Any, seen: dict[int, Any]) -> Restore | None:
     if not isinstance(held, dict) or isinstance(value, torch.jit.ScriptModule):
         _raise_if_resource(value)
         return None
-    return keep_attributes(held, held.keys(), seen)
+    return _keep_names(held, held.keys(), _keep_all(held.values(), seen))
 
 
-def keep_attributes(
-    held: dict[str, Any], names: Iterable[str], seen: dict[int, Any], *, apart: bool = False
-) -> Restore:
-    """Keep some attributes of an object, and that it has no others.
+def keep_attributes(held: dict[str, Any], names: Collection[str], seen: dict[int, Any]) -> Restore:
+    """Keep some attributes, and that there are no others; each is kept even if another one cannot be.
 
     Args:
-        held: all of its attributes.
+        held: all attributes.
         names: those that are kept.
         seen: what is kept already, by its id; it is added to.
-        apart: whether one that holds a lock or a file leaves the others as they would be kept without it.
     """
+    parts = [kept for name in names if (kept := keep(held[name], seen)) is not None]
+    return _keep_names(held, names, parts)
+
+
+def _keep_names(held: dict[str, Any], names: Collection[str], parts: list[Restore]) -> Restore:
+    """Keep which objects have these names."""
     entries = {name: held[name] for name in names}
     others = held.keys() - entries.keys()
-    kept = [keep(one, seen) for one in entries.values()] if apart else _keep_all(entries.values(), seen)
-    parts = [one for one in kept if one is not None]
 
     def restore() -> None:
         for name in held.keys() - entries.keys() - others:
@@ -199,7 +206,7 @@ def _raise_if_resource(value: Any) -> None:
         return
 
 
-def same_bits(one: Tensor, other: Tensor) -> bool:
+def _same_bits(one: Tensor, other: Tensor) -> bool:
     """Writing nothing keeps the version counter, which graphs that the caller holds need."""
     if one.layout is not torch.strided or one.is_meta:
         return False

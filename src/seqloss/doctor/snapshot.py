@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqloss.doctor.kept_values import keep, keep_attributes, same_bits
+from seqloss.doctor.kept_values import keep_attributes, keep_tensor
 
 HELD = {"_parameters", "_buffers", "_modules"}
 BUILT_IN = vars(nn.Module()).keys() - {"training"}
@@ -97,15 +97,11 @@ class ModuleState:
 
 class _Tensors:
     def __init__(self, tensors: list[Tensor]) -> None:
-        self.kept = [(tensor, tensor.detach().clone(), tensor.grad, _clone(tensor.grad)) for tensor in tensors]
+        self.kept = [keep_tensor(tensor) for tensor in tensors]
 
     def restore(self) -> None:
-        for tensor, value, gradient, gradient_value in self.kept:
-            if not same_bits(tensor, value):
-                tensor.detach().copy_(value)
-            tensor.grad = gradient
-            if gradient is not None and gradient_value is not None:
-                gradient.detach().copy_(gradient_value)
+        for restore in self.kept:
+            restore()
 
 
 class _Modules:
@@ -115,9 +111,7 @@ class _Modules:
         self.flags = [(weight, weight.requires_grad) for weight in model.parameters()]
         seen = {id(one): one for one in (*model.modules(), *model.parameters(), *model.buffers())}
         modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
-        self.attributes = [
-            keep_attributes(vars(module), vars(module).keys() - BUILT_IN, seen, apart=True) for module in modules
-        ]
+        self.attributes = [keep_attributes(vars(module), vars(module).keys() - BUILT_IN, seen) for module in modules]
         self.modes = [(module, module.training) for module in model.modules()]
         dicts: list[dict[str, Any]] = [held for module in modules for held in (module._parameters, module._buffers)]
         self.held = [(held, dict(held)) for held in dicts]
@@ -150,25 +144,16 @@ class _Optimizer:
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer, self.attributes = optimizer, dict(vars(optimizer))
         seen = {id(weight): weight for group in optimizer.param_groups for weight in group["params"]}
-        self.state = {key: (held, dict(held), keep(held, seen)) for key, held in optimizer.state.items()}
-        self.groups = [
-            keep_attributes(group, group.keys() - {"params"}, seen, apart=True) for group in optimizer.param_groups
-        ]
+        self.state = {key: (held, keep_attributes(held, held.keys(), seen)) for key, held in optimizer.state.items()}
+        self.groups = [keep_attributes(group, group.keys() - {"params"}, seen) for group in optimizer.param_groups]
 
     def restore(self) -> None:
         for name in vars(self.optimizer).keys() - self.attributes.keys():  # that it was stepped, for its schedule
             delattr(self.optimizer, name)
         vars(self.optimizer).update(self.attributes)
         self.optimizer.state.clear()
-        for key, (held, entries, restore) in self.state.items():
+        for key, (held, restore) in self.state.items():
             self.optimizer.state[key] = held
-            if restore is not None:
-                restore()
-            else:
-                held.update(entries)
+            restore()
         for restore in self.groups:
             restore()
-
-
-def _clone(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.detach().clone()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -161,26 +163,27 @@ def strided_batch(lengths: Tensor) -> tuple[Tensor, ...]:
     return x, lengths, torch.randint(1, 5, (len(lengths), 3)), torch.full((len(lengths),), 3)
 
 
-@pytest.mark.parametrize(("divisor", "expected"), [(2, []), (4, ["lengths-wrong"])])
-def test_lengths_that_the_loss_computes_are_tried_too(divisor: int, expected: list[str]) -> None:
+def loss_with_lengths_over(divisor: int) -> Callable[[nn.Module, tuple[Tensor, ...]], Tensor]:
     def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         x, lengths, targets, target_lengths = batch
         scores = model(x).log_softmax(2).transpose(0, 1)
         return F.ctc_loss(scores, targets, lengths // divisor, target_lengths, zero_infinity=True)
 
+    return loss
+
+
+@pytest.mark.parametrize(("divisor", "expected"), [(2, []), (4, ["lengths-wrong"])])
+def test_lengths_that_the_loss_computes_are_tried_too(divisor: int, expected: list[str]) -> None:
     batches = [strided_batch(torch.tensor([40, 33, 29, 26, 24, 38])) for _ in range(2)]
-    assert examine(Strided(), batches, loss).names == expected
+    assert examine(Strided(), batches, loss_with_lengths_over(divisor)).names == expected
 
 
 def test_a_text_that_does_not_fit_is_told_with_the_frames_that_the_loss_uses() -> None:
-    def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-        x, lengths, targets, target_lengths = batch
-        scores = model(x).log_softmax(2).transpose(0, 1)
-        return F.ctc_loss(scores, targets, lengths // 4, target_lengths, zero_infinity=True)
-
     x, lengths, _, target_lengths = strided_batch(torch.tensor([40, 33, 29, 8, 24, 38]))
     batch = x, lengths, torch.tensor([[1, 2, 3]] * 6), target_lengths
-    (found,) = (one for one in examine(Strided(), [batch] * 2, loss) if one.name == "texts-too-long")
+    (found,) = (
+        one for one in examine(Strided(), [batch] * 2, loss_with_lengths_over(4)) if one.name == "texts-too-long"
+    )
     assert found.evidence["such as"][0] == "batch 0, row 3: 3 frames needed, 2 found"
 
 
@@ -195,9 +198,5 @@ def test_rows_of_one_length_are_not_tried_with_padding_that_no_batch_has() -> No
         def forward(self, x: Tensor) -> Tensor:
             return self.head(self.recurrent(self.layer(x.transpose(1, 2)).relu().transpose(1, 2))[0])
 
-    def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-        x, lengths, targets, target_lengths = batch
-        scores = model(x).log_softmax(2).transpose(0, 1)
-        return F.ctc_loss(scores, targets, lengths // 2, target_lengths)
-
-    assert examine(Bidirectional(), [strided_batch(torch.full((6,), 40)) for _ in range(2)], loss).names == []
+    batches = [strided_batch(torch.full((6,), 40)) for _ in range(2)]
+    assert examine(Bidirectional(), batches, loss_with_lengths_over(2)).names == []

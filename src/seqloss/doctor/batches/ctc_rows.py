@@ -40,7 +40,7 @@ class CtcRows:
     fits: tuple[bool, ...]
     frames: tuple[int, ...]
     classes: int
-    used: tuple[int | None, ...] = ()
+    used: tuple[int | None, ...]
 
     @property
     def needed(self) -> tuple[int, ...]:
@@ -180,5 +180,5 @@ def _by_lengths(
         agree = all((frames_needed(row) <= count) == fit
                     for row, count, fit in zip(labels.rows, frames, fits, strict=True))  # fmt: skip
         if labels.lengths is not None and in_range and agree and not all(fits):
-            return CtcRows(None, labels, tuple(fits), frames, classes)
+            return CtcRows(None, labels, tuple(fits), frames, classes, (None,) * len(fits))
     return None

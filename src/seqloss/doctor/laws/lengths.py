@@ -35,7 +35,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     longest = sorted(range(rows.count), key=lambda row: -lengths[row])[:2]
     spans = [find_spans(subject, row) for row in longest]
     ctc = find_ctc_rows(subject, subject.batches[0])
-    used = ctc.used[longest[0]] if ctc is not None and ctc.used else None
+    used = None if ctc is None else ctc.used[longest[0]]
     if spans[0].claimed is None and used is None:
         raise NotChecked("the model returns no lengths, and the loss was not recognised as a CTC loss")
     yield from _check_lengths(spans[0], used)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from seqloss.data import read_line
+from seqloss.data.line_heights import HEIGHTS
 from seqloss.data.reading_order import ReadingOrder
 from seqloss.errors import DataError
 from seqloss.recipes.ocr.data import BASE_DIRECTION, MAX_WIDTH, STRIDE, ImageBatch, load_data, stack_lines
@@ -32,11 +33,6 @@ class OcrTask(RecognitionTask):
     stride = STRIDE
     settings: Settings
 
-    @property
-    def more_frames(self) -> str:  # type: ignore[override]
-        height = self.settings.height
-        return f"--height {2 * height} gives twice as many, and takes twice as long" if height <= 256 else ""
-
     def load_data(
         self, *, skip_bad: bool = False, progress: Progress | None = None, print_line: PrintLine | None = None
     ) -> Data:
@@ -55,6 +51,10 @@ class OcrTask(RecognitionTask):
 
     def build_network(self) -> Network:
         return Network(len(self.vocabulary), self.settings.height)
+
+    def advise_frames(self) -> str:
+        height = self.settings.height
+        return f"--height {2 * height} gives twice as many, and takes twice as long" if 2 * height in HEIGHTS else ""
 
     def forward(self, network: nn.Module, batch: ImageBatch) -> Outputs:
         logits, frames = network(batch.images, batch.widths)

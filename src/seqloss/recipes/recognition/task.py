@@ -42,7 +42,6 @@ class RecognitionTask(TextTask):
     Attributes:
         stride: input steps per frame.
         steps: what the input's steps are called.
-        more_frames: which option gives more frames; "" for none.
     """
 
     unit = "nats/char"
@@ -51,7 +50,6 @@ class RecognitionTask(TextTask):
     step_values = (StepValue("blank", "share of blank frames", (-0.03, 1.03)),)
     stride: int
     steps: ClassVar[str] = "pixels"
-    more_frames: str = ""
     blank = 0
 
     # --- loss and metrics
@@ -102,9 +100,13 @@ class RecognitionTask(TextTask):
     def _advise_more_frames(self, needed: Sequence[tuple[int, int]]) -> Iterator[str]:
         """Targets that nearly fill their frames can be learnt late, or not at all."""
         full = sum(2 * labels > -(-length // self.stride) for length, labels in needed)
-        if full and self.more_frames:
+        if full and (advice := self.advise_frames()):
             targets = format_count(len(needed), "target")
-            yield f"{full} of {targets} fill more than half of their frames; {self.more_frames}"
+            yield f"{full} of {targets} fill more than half of their frames; {advice}"
+
+    def advise_frames(self) -> str:
+        """Which option gives more frames; "" for none."""
+        return ""
 
     def check_outputs(self, outputs: Outputs) -> Iterator[str]:
         yield from describe_scores(outputs["logits"], outputs["logit_lengths"].tolist())

@@ -72,7 +72,6 @@ class SpeechTask(RecognitionTask):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.stride = settings.subsampling
-        self.more_frames = "--subsampling 2 gives twice as many" if settings.subsampling > 2 else ""
         self.order = ReadingOrder("visual")  # sounds come in the order of the text
         self.features = Features(settings.rate)
         self.form = Form(0, spectral=True)
@@ -127,6 +126,9 @@ class SpeechTask(RecognitionTask):
             subsampling=settings.subsampling, encoder=settings.encoder, size=settings.size, layers=settings.layers,
             dropout=settings.dropout,
         )  # fmt: skip
+
+    def advise_frames(self) -> str:
+        return "--subsampling 2 gives twice as many" if self.stride > 2 else ""
 
     def forward(self, network: nn.Module, batch: SpeechBatch) -> Outputs:
         logits, frames = network(batch.features, batch.lengths, batch.masks)

@@ -12,8 +12,7 @@ import numpy as np
 
 from seqloss.data import Vocabulary
 
-from ..cli.test_doctor import draw
-from ..cli.test_doctor import images as images_for_the_doctor
+from ..cli import folders
 from ..data.layouts import sound_trees, trees
 from ..ocr_fixtures import write_data
 from ..pages import blocks_of
@@ -28,7 +27,7 @@ SAID = "what is said in it"
 
 
 @dataclass(frozen=True)
-class Place:
+class Setup:
     """Of a section: what is made before its commands run, and what makes them short.
 
     Attributes:
@@ -110,9 +109,9 @@ def phones(folder: Path) -> None:
     trees.write(folder / "manifest.csv", "\n".join(lines) + "\n")
 
 
-def tree(name: str) -> Place:
+def tree(name: str) -> Setup:
     """A folder in one of the layouts."""
-    return Place({"FOLDER": {**trees.TREES, **sound_trees.SOUND_TREES}[name]})
+    return Setup({"FOLDER": {**trees.TREES, **sound_trees.SOUND_TREES}[name]})
 
 
 def words_with_blanks(folder: Path) -> None:
@@ -126,11 +125,11 @@ def words_with_blanks(folder: Path) -> None:
 
 def pages_with_faults(folder: Path) -> None:
     """The faults that the page about the doctor shows: a text too long, a copy with another text, an unknown letter."""
-    images_for_the_doctor(folder, ["10.png,abbacad,test"])
+    folders.images(folder, ["10.png,abbacad,test"])
     manifest = folder / "manifest.csv"
     manifest.write_text(manifest.read_text(encoding="utf-8").replace(",bad,", ",bag,"), encoding="utf-8")
     shutil.copyfile(folder / "3.png", folder / "9.png")
-    draw(folder / "10.png", "abbacad", width=14)
+    folders.draw(folder / "10.png", "abbacad", width=14)
 
 
 def vocabulary(path: Path) -> None:
@@ -145,33 +144,33 @@ def george(folder: Path) -> None:
     manifest.write_text(manifest.read_text(encoding="utf-8").replace(",ann,", ",george,"), encoding="utf-8")
 
 
-OCR = Place({"FOLDER": write_data, "IMAGE.png": image, "22d5n.png": image, "new.png": image})
-SPEECH = Place({"FOLDER": recordings, "RECORDING": sound, "new.wav": sound})
+OCR = Setup({"FOLDER": write_data, "IMAGE.png": image, "22d5n.png": image, "new.png": image})
+SPEECH = Setup({"FOLDER": recordings, "RECORDING": sound, "new.wav": sound})
 SPEECH_RUN = {"RUN": "speech"}
 
-PLACES: Mapping[tuple[str, str], Place | tuple[Place, ...]] = {
-    ("README.md", "Verify a CTC implementation"): Place({"mine.py": module}),
-    ("README.md", "Train an OCR model"): Place(
+SETUPS: Mapping[tuple[str, str], Setup | tuple[Setup, ...]] = {
+    ("README.md", "Verify a CTC implementation"): Setup({"mine.py": module}),
+    ("README.md", "Train an OCR model"): Setup(
         OCR.files, before=("seqloss train ocr",), examine=True,
         short={"ocr": ["--epochs", "2", "--synthetic", "64"]},
     ),
     ("README.md", "Train a speech recogniser"): SPEECH,
-    ("docs/about/support.md", "Ask, and report a fault"): Place({"FOLDER": write_data}),
-    ("docs/guides/autoencoder.md", "Autoencoder: anomalies in tables of numbers"): Place(
+    ("docs/about/support.md", "Ask, and report a fault"): Setup({"FOLDER": write_data}),
+    ("docs/guides/autoencoder.md", "Autoencoder: anomalies in tables of numbers"): Setup(
         {"TABLE.csv": table, "NEW.csv": table}, short={"autoencoder": ["--epochs", "1", "--size", "8"]}
     ),
-    ("docs/guides/command-line.md", "The command line"): Place(),
-    ("docs/guides/command-line.md", "Train a model"): Place({"pages": write_data, "recordings": recordings}),
-    ("docs/guides/command-line.md", "Use a trained model"): Place(
+    ("docs/guides/command-line.md", "The command line"): Setup(),
+    ("docs/guides/command-line.md", "Train a model"): Setup({"pages": write_data, "recordings": recordings}),
+    ("docs/guides/command-line.md", "Use a trained model"): Setup(
         {"new.png": image, "monday.wav": sound, "tuesday.wav": sound, "talk.wav": sound, "talk.txt": text},
         {"runs/pages": "ocr", "runs/talks": "speech"},
     ),
-    ("docs/guides/command-line.md", "Check data and losses"): Place(
+    ("docs/guides/command-line.md", "Check data and losses"): Setup(
         {"pages": write_data, "recordings": recordings, "mine.py": module},
         {"runs/pages": "ocr"}, before=("seqloss export runs/pages logits.npz --items 4",),
     ),
-    ("docs/guides/command-line.md", "Completion"): Place(),
-    ("docs/guides/data.md", "manifest"): (tree("manifest_csv"), Place({"FOLDER": phones})),
+    ("docs/guides/command-line.md", "Completion"): Setup(),
+    ("docs/guides/data.md", "manifest"): (tree("manifest_csv"), Setup({"FOLDER": phones})),
     ("docs/guides/data.md", "labels"): tree("easyocr"),
     ("docs/guides/data.md", "metadata"): (tree("imagefolder_csv"), tree("audiofolder")),
     ("docs/guides/data.md", "pairs"): tree("tesstrain"),
@@ -185,45 +184,45 @@ PLACES: Mapping[tuple[str, str], Place | tuple[Place, ...]] = {
     ("docs/guides/data.md", "ljspeech"): tree("ljspeech"),
     ("docs/guides/data.md", "label-number"): tree("label_number"),
     ("docs/guides/data.md", "file-names"): tree("file_names"),
-    ("docs/guides/doctor.md", "Data without a model"): Place(
+    ("docs/guides/doctor.md", "Data without a model"): Setup(
         {"pages": pages_with_faults, "runs/mine/vocabulary.json": vocabulary}
     ),
-    ("docs/guides/embeddings.md", "Speakers"): (Place({"FOLDER": george}), Place({"fsdd": george})),
-    ("docs/guides/embeddings.md", "Stems"): Place(
+    ("docs/guides/embeddings.md", "Speakers"): (Setup({"FOLDER": george}), Setup({"fsdd": george})),
+    ("docs/guides/embeddings.md", "Stems"): Setup(
         {"words.txt": write_words}, short={"stems": [*SHORT["stems"], "--data", "words.txt"]}
     ),
-    ("docs/guides/language-model.md", "Language models"): Place({"TEXT": write_text}),
-    ("docs/guides/language-model.md", "Figures"): Place(
+    ("docs/guides/language-model.md", "Language models"): Setup({"TEXT": write_text}),
+    ("docs/guides/language-model.md", "Figures"): Setup(
         {"TEXT": write_text}, short={"charlm": [*SHORT["charlm"], "--data", "TEXT"]}
     ),
-    ("docs/guides/ocr.md", "First example"): Place(
+    ("docs/guides/ocr.md", "First example"): Setup(
         {"FOLDER": pictures, "new.png": image}, short={"ocr": ["--epochs", "2"]}
     ),
-    ("docs/guides/ocr.md", "Texts and images as they come"): Place(
+    ("docs/guides/ocr.md", "Texts and images as they come"): Setup(
         {"FOLDER": words_with_blanks}, before=("seqloss train ocr --data FOLDER",)
     ),
-    ("docs/guides/ocr.md", "Captchas"): Place({"captcha": write_data}),
-    ("docs/guides/ocr.md", "Fraktur"): Place({"ocr_lines": write_data}),
+    ("docs/guides/ocr.md", "Captchas"): Setup({"captcha": write_data}),
+    ("docs/guides/ocr.md", "Fraktur"): Setup({"ocr_lines": write_data}),
     ("docs/guides/speech.md", "First example"): (
-        Place(), SPEECH, Place({"new.wav": sound}, SPEECH_RUN),
-        Place({"fsdd": digits}, short={"speech": ["--epochs", "2", "--size", "16", "--layers", "1"]}),
+        Setup(), SPEECH, Setup({"new.wav": sound}, SPEECH_RUN),
+        Setup({"fsdd": digits}, short={"speech": ["--epochs", "2", "--size", "16", "--layers", "1"]}),
     ),
-    ("docs/guides/speech.md", "A few recordings"): Place({"FOLDER": recordings}),
-    ("docs/guides/speech.md", "Transcribe"): Place({"a.wav": sound, "b.flac": sound}, SPEECH_RUN),
-    ("docs/guides/speech.md", "Align"): Place(
+    ("docs/guides/speech.md", "A few recordings"): Setup({"FOLDER": recordings}),
+    ("docs/guides/speech.md", "Transcribe"): Setup({"a.wav": sound, "b.flac": sound}, SPEECH_RUN),
+    ("docs/guides/speech.md", "Align"): Setup(
         {"talk.wav": sound, "talk.txt": text, "seven.wav": sound}, SPEECH_RUN
     ),
-    ("docs/guides/speech.md", "Measured"): Place(
+    ("docs/guides/speech.md", "Measured"): Setup(
         {"fsdd": recordings, "an4": recordings, "timit_sample": sound_trees.timit}
     ),
-    ("docs/guides/training-runs.md", "Sanity checks"): Place(),
-    ("docs/guides/training-runs.md", "Examination before the first step"): Place({"FOLDER": write_data}, examine=True),
-    ("docs/guides/training-runs.md", "Overfit test"): Place(short={"ocr": ["--height", "16"]}),
-    ("docs/guides/verify.md", "The output"): Place({"mine.py": module}),
-    ("docs/guides/verify.md", "On the outputs of your model"): Place(
+    ("docs/guides/training-runs.md", "Sanity checks"): Setup(),
+    ("docs/guides/training-runs.md", "Examination before the first step"): Setup({"FOLDER": write_data}, examine=True),
+    ("docs/guides/training-runs.md", "Overfit test"): Setup(short={"ocr": ["--height", "16"]}),
+    ("docs/guides/verify.md", "The output"): Setup({"mine.py": module}),
+    ("docs/guides/verify.md", "On the outputs of your model"): Setup(
         {}, {"RUN": "ocr"}, before=("seqloss export RUN out.npz --items 4",)
     ),
-    ("docs/guides/verify.md", "Verify a CTC implementation"): Place({"mine.py": module}),
+    ("docs/guides/verify.md", "Verify a CTC implementation"): Setup({"mine.py": module}),
     ("docs/start/quick-start.md", "Without code"): OCR,
 }  # fmt: skip
-"""(page, heading) -> the place of its commands; several places are one for each block of commands."""
+"""(page, heading) -> the setup of its commands; several setups are one for each block of commands."""

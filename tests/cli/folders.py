@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -19,20 +19,21 @@ def draw(path: Path, text: str, width: int = 60) -> None:
 
 
 def images(folder: Path, more: Sequence[str] = ()) -> Path:
-    """Eight to train with, one to validate, one to test."""
+    """Eight to train with, one to validate, one to test; and more lines of the manifest."""
     folder.mkdir()
-    splits = [*["train"] * 8, "validation", "test"]
-    for number, text in enumerate(TEXTS):
-        draw(folder / f"{number}.png", text)
-    lines = [f"{number}.png,{text},{split}" for number, (text, split) in enumerate(zip(TEXTS, splits, strict=True))]
-    (folder / "manifest.csv").write_text("\n".join(["path,text,split", *lines, *more]) + "\n", encoding="utf-8")
-    return folder
+    return _fill(folder, draw, "png", more)
 
 
 def sounds(folder: Path, more: Sequence[str] = ()) -> Path:
+    """The same of recordings."""
+    return _fill(folder, record, "wav", more)
+
+
+def _fill(folder: Path, make: Callable[[Path, str], None], suffix: str, more: Sequence[str]) -> Path:
     splits = [*["train"] * 8, "validation", "test"]
-    for number, text in enumerate(TEXTS):
-        record(folder / f"{number}.wav", text)
-    lines = [f"{number}.wav,{text},{split}" for number, (text, split) in enumerate(zip(TEXTS, splits, strict=True))]
-    (folder / "manifest.csv").write_text("\n".join(["path,text,split", *lines, *more]) + "\n", encoding="utf-8")
+    lines = ["path,text,split"]
+    for number, (text, split) in enumerate(zip(TEXTS, splits, strict=True)):
+        make(folder / f"{number}.{suffix}", text)
+        lines.append(f"{number}.{suffix},{text},{split}")
+    (folder / "manifest.csv").write_text("\n".join([*lines, *more]) + "\n", encoding="utf-8")
     return folder

@@ -30,12 +30,17 @@ TABLES = {
 
 
 def draw(lines: Iterable[dict[str, Any]]) -> None:
-    found: Lines = defaultdict(list)
-    for line in lines:
-        found[line["name"]].append(line)
+    found = group(lines)
     draw_curves(found)
     for changed, trainings in TABLES.items():
         print(table(changed, trainings, found), end="\n\n")
+
+
+def group(lines: Iterable[dict[str, Any]]) -> Lines:
+    found: Lines = defaultdict(list)
+    for line in lines:
+        found[line["name"]].append(line)
+    return found
 
 
 def table(changed: str, trainings: dict[str, str], found: Lines) -> str:
@@ -60,7 +65,7 @@ def draw_curves(found: Lines) -> None:
 
     for name, style in (("light", "default"), ("dark", "dark_background")):
         with pyplot.style.context(style):
-            figure, axis = pyplot.subplots(figsize=(7, 3.4), layout="constrained")
+            figure, axis = pyplot.subplots(figsize=(5.8, 3.4), layout="constrained")
             measured = {data: label for data, label in SETS.items() if STUDIES[data][0].name in found}
             for data, label in measured.items():
                 sizes = [training for training in STUDIES[data] if training.name in found]
@@ -69,9 +74,16 @@ def draw_curves(found: Lines) -> None:
                 (drawn,) = axis.plot(rows, [median(each) for each in errors], label=label)
                 for count, each in zip(rows, errors, strict=True):
                     axis.plot([count] * len(each), each, "o", color=drawn.get_color(), alpha=0.7)
-            axis.set(xscale="log", xlabel="rows for training", ylabel="wrong characters, %", ylim=(0, None))
-            axis.set_xticks([30, 100, 300, 842], ["30", "100", "300", "842"])
+            axis.set(xscale="log", xlabel="rows for training", ylabel="wrong characters, %")
+            axis.set_yscale("symlog", linthresh=1)  # a test without a mistake has a place, at 0
+            for ticks, values in (
+                (axis.set_xticks, (30, 100, 300, 490, 842)),
+                (axis.set_yticks, (0, 1, 3, 10, 30, 100)),
+            ):
+                ticks(values, map(str, values))
+            axis.set_ylim(0, 110)
             axis.minorticks_off()
+            axis.grid(alpha=0.3)
             if len(measured) > 1:
                 axis.legend(frameon=False)
             figure.savefig(IMAGES / f"tuning-{name}.svg", transparent=True, metadata={"Date": None})

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-UPDATES = {"captcha": 60 * 842 // 16, "fraktur": 60 * 490 // 8}
-"""Of a training on all rows. On fewer rows it has as many, but at most `LONGEST` epochs."""
+ALL_ROWS = {"captcha": (842, 60), "fraktur": (490, 20)}
+"""The rows of the training split, and the epochs on them. On fewer rows a training has as many updates, but at most
+`LONGEST` epochs."""
 LONGEST = 600
 COMMANDS = {
     "captcha": ("ocr", "--images", {"batch": 16}),
@@ -43,14 +44,15 @@ class Training:
         return ["train", recipe, "--data", str(manifest), files, str(folder), "--no-examine", *words]
 
 
-def with_rows(data: str, rows: int, all_rows: int) -> Training:
+def with_rows(data: str, rows: int) -> Training:
     """As many updates as on all rows; it stops early when half of them bring nothing."""
-    epochs = min(LONGEST, 60 * all_rows // rows)
+    all_rows, epochs_on_all = ALL_ROWS[data]
+    epochs = min(LONGEST, epochs_on_all * all_rows // rows)
     return Training(f"{data}, {rows} rows", data, rows, {"epochs": epochs, "patience": epochs // 2})
 
 
 def stopped(rows: int, patience: int) -> Training:
-    found = with_rows("captcha", rows, 842)
+    found = with_rows("captcha", rows)
     return replace(found, name=f"{found.name}, patience {patience}", options={**found.options, "patience": patience})
 
 
@@ -59,11 +61,11 @@ def one_change(option: str, *values: float) -> list[Training]:
 
 
 STUDIES = {
-    "captcha": [with_rows("captcha", rows, 842) for rows in (30, 100, 300, 842)],
+    "captcha": [with_rows("captcha", rows) for rows in (30, 100, 300, 842)],
     "rate": one_change("lr", 2e-4, 6e-4, 2e-3, 6e-3, 2e-2),
     "batch": one_change("batch", 8, 16, 64, 128),
     # five training rows are too short for their digit
     "subsampling": [Training("fsdd, subsampling 4", "fsdd", None, {"subsampling": 4, "skip-bad": True})],
     "stopping": [stopped(100, patience) for patience in (10, 30)],
-    "fraktur": [with_rows("fraktur", rows, 490) for rows in (30, 100, 300, 490)],
+    "fraktur": [with_rows("fraktur", rows) for rows in (30, 100, 300, 490)],
 }

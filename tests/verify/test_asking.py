@@ -257,3 +257,13 @@ def test_what_is_not_installed_is_skipped() -> None:
     report = verify(Implementation("k3", "k3:loss", packages=("k3-that-is-nowhere",)))
     assert report.skipped == "k3-that-is-nowhere is not installed"
     assert not report.ok
+
+
+def has_no_default(logits, targets, logit_lengths, target_lengths, blank, upstream):
+    raise AssertionError("it is not called")
+
+
+@pytest.mark.parametrize("in_subprocess", [True, False])
+def test_an_upstream_gradient_without_a_default_is_told(in_subprocess: bool) -> None:
+    with pytest.raises(VerifyError, match="write upstream=None"):
+        verify(Implementation("mine", has_no_default), in_subprocess=in_subprocess)

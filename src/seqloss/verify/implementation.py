@@ -17,7 +17,8 @@ class Implementation:
 
     The function is called as `f(logits, targets, logit_lengths, target_lengths, blank)`. It returns the losses
     `(batch,)`, or `(losses, gradient)`, where the gradient is that of the sum of the losses with respect to `logits`.
-    If it has an argument `upstream (batch,)`, it must multiply the gradient of each row by it.
+    If it has an argument `upstream (batch,)`, with the default None for 1, it must multiply the gradient of each row by
+    it.
 
     Attributes:
         name: shown in reports; also the name on the command line.

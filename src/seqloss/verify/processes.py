@@ -233,7 +233,10 @@ class InProcess:
             if isinstance(implementation.source, str)
             else implementation.source
         )
-        self.upstream = worker.takes_upstream(self._function)
+        try:
+            self.upstream = worker.takes_upstream(self._function)
+        except TypeError as problem:
+            raise errors.VerifyError(f"{implementation.name}: {problem}.") from None
 
     def call(self, problem: Problem, dtype: str) -> CallResult:
         return worker.call_function(self._function, _arguments(problem, dtype))

@@ -52,11 +52,18 @@ def load_function(source: str) -> Callable:
 
 
 def takes_upstream(function: Callable) -> bool:
-    """Whether a function has an argument `upstream`."""
+    """Whether a function has an argument `upstream`.
+
+    Raises:
+        TypeError: it has no default. Most calls leave it out.
+    """
     try:
-        return "upstream" in inspect.signature(function).parameters
+        found = inspect.signature(function).parameters.get("upstream")
     except (TypeError, ValueError):
         return False
+    if found is not None and found.default is inspect.Parameter.empty:
+        raise TypeError("its argument `upstream` has no default: write upstream=None, which stands for 1 in each row")
+    return found is not None
 
 
 def call_function(function: Callable, given: Mapping[str, Any]) -> CallResult:
@@ -113,13 +120,14 @@ def serve(connection: Connection) -> None:
         function = load_function(first) if isinstance(first, str) else _unpickle(first)
         if not callable(function):
             raise TypeError(f"it is {type(function).__name__}, not a function")
+        has_upstream = takes_upstream(function)
     except errors.VerifyError as reason:
         connection.send(("unavailable", str(reason)))
         return
     except BaseException as problem:
         connection.send(("unusable", f"{type(problem).__name__}: {problem}"))
         return
-    connection.send(("ready", takes_upstream(function)))
+    connection.send(("ready", has_upstream))
     pid = os.getpid()
     while True:
         try:

@@ -57,7 +57,8 @@ class CTC(keras.losses.Loss):
             for one loss per row. A row with weight 0 counts as 0, even if its loss is inf.
         name: name of the loss in logs.
         dtype: type of the result: a name, or a policy, whose compute type is used; None for Keras' floatx. float64 is
-            computed in float64, all other types in float32; a half type is the result of rounding at the end.
+            computed in float64 (on JAX with jax_enable_x64), all other types in float32; a half type is the result of
+            rounding at the end. On PyTorch, Keras' mean of float64 is float32; its sum is float64.
         blank: class index of the blank; a negative index counts from the last class.
         padding: number that pads `y_true`, for target_lengths="padding" and "end"; None for no padding.
         end: class index of the end-of-sequence label. If it is given, both lengths default to "end".

@@ -73,9 +73,9 @@ def test_texts_that_do_not_fit_are_named_with_the_subsampling_that_fits(seqloss:
     assert names(seqloss, folder, "--subsampling", 2) == (0, [])
 
 
-def test_blank_pictures_and_silent_sounds_are_named(seqloss: Run, tmp_path: Path) -> None:
-    pictures = images(tmp_path / "images", ["blank.png,ab,train"])
-    Image.new("L", (60, 16), 255).save(pictures / "blank.png")
+def test_empty_pictures_and_silent_sounds_are_named(seqloss: Run, tmp_path: Path) -> None:
+    pictures = images(tmp_path / "images", ["empty.png,ab,train"])
+    Image.new("L", (60, 16), 255).save(pictures / "empty.png")
     recordings = sounds(tmp_path / "sounds", ["silent.wav,ab,train"])
     write_wav(recordings / "silent.wav", np.zeros(16000), 16000)
     for folder in (pictures, recordings):

@@ -115,7 +115,7 @@ class AutoencoderTask(TableTask):
         """The loss of 0, the mean of the training rows."""
         return float(self.loss(batch, {**outputs, "reconstruction": torch.zeros_like(outputs["reconstruction"])}))
 
-    def blank_input(self, batch: Batch) -> Batch:
+    def empty_input(self, batch: Batch) -> Batch:
         return replace(batch, inputs=torch.zeros_like(batch.inputs))
 
     # --- using a trained run

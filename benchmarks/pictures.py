@@ -4,7 +4,7 @@
     python benchmarks/pictures.py --list
 
 A new picture is at most six inches wide, so that its words can be read on a phone. The pictures of reports are made by
-failing_runs.py, and that of clusters by examples/entangled_clusters.py.
+failing_runs.py, and that of clusters by `examples/entangled_clusters.py --out docs/img/entangled-clusters.png`.
 """
 
 from __future__ import annotations

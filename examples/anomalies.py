@@ -48,7 +48,9 @@ def main():
             raise make_rows_error(bad, skippable=False)
         values = table.values
     ends = [len(values) * part // 5 for part in (3, 4)]
-    values = (values - values[: ends[0]].mean(0)) / values[: ends[0]].std(0)
+    deviation = values[: ends[0]].std(0)
+    deviation[deviation == 0] = 1  # of a constant channel
+    values = (values - values[: ends[0]].mean(0)) / deviation
     train, validation, test = (cut_windows(part, STEPS, 4) for part in np.split(values.astype(np.float32), ends))
     torch.manual_seed(0)
     model = SequenceAutoencoder(values.shape[1], hidden_size=32)

@@ -1,6 +1,6 @@
 """Move points by the soft nearest neighbour loss: down, until their classes are apart, or up, until they are entangled.
 
-    python examples/entangled_clusters.py [--steps 200] [--out docs/img/entangled-clusters.png]
+    python examples/entangled_clusters.py [--steps 200] [--out entangled-clusters.png]
 
 As in figure 1 of "Analyzing and improving representations with the soft nearest neighbor loss" (Frosst, Papernot,
 Hinton 2019): 200 points from a normal distribution in the plane get one of four labels at random. Then gradient descent
@@ -31,7 +31,7 @@ TEMPERATURE = 2.0
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--steps", type=int, default=200)
-    options.add_argument("--out", type=Path, default=Path("docs/img/entangled-clusters.png"))
+    options.add_argument("--out", type=Path, default=Path("entangled-clusters.png"))
     given = options.parse_args()
     rng = np.random.default_rng(0)
     points, labels = rng.normal(size=(200, 2)), rng.integers(0, 4, 200)

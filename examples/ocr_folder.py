@@ -29,12 +29,14 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/ocr"), help="folder of the run")
     parser.add_argument("--epochs", type=int, default=8)
     options = parser.parse_args()
+    splits, _ = split_rows(read_rows(options.data).rows)
+    if not splits.test:
+        raise SystemExit(f"{options.data}: no test rows; give some rows the split 'test', for the error rate")
 
     settings = Settings(data=str(options.data), epochs=options.epochs, batch=8, lr=4e-3)
     train(OcrTask(settings), options.out, RunOptions(workers=0))  # the same call again resumes the run
 
     predictor = Predictor(load_task(options.out), Run(options.out))
-    splits, _ = split_rows(read_rows(options.data).rows)
     texts = [row.text for row in splits.test]
     found = [predictor.predict(row.path) for row in splits.test]
     for text, one in zip(texts[:3], found, strict=False):

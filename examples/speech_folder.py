@@ -30,6 +30,9 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/speech"), help="folder of the run")
     parser.add_argument("--epochs", type=int, default=8)
     options = parser.parse_args()
+    splits, _ = split_rows(read_rows(options.data, kind=SOUNDS).rows)
+    if not splits.test:
+        raise SystemExit(f"{options.data}: no test rows; give some rows the split 'test', for the error rate")
 
     # for short recordings of few words; docs/guides/speech.md has settings for larger data
     small = {"rate": 8000, "subsampling": 2, "size": 64, "layers": 1, "dropout": 0.1, "speed": False, "batch": 8}
@@ -37,7 +40,6 @@ def main():
     train(SpeechTask(settings), options.out, RunOptions(workers=0))  # the same call again resumes the run
 
     predictor = Predictor(load_task(options.out), Run(options.out))
-    splits, _ = split_rows(read_rows(options.data, kind=SOUNDS).rows)
     texts = [row.text for row in splits.test]
     found = [predictor.predict(row.path) for row in splits.test]
     for text, one in zip(texts[:3], found, strict=False):

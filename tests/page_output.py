@@ -7,10 +7,10 @@ import re
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:[.,:]\d+)*(?:e[-+]?\d+)?")
 QUOTED = re.compile(r"""'[^']*'|(?<=: )"[^"]*\"""")
 VERDICT = re.compile(
-    r"(?<=; # with blank )(images|recordings): "
+    r"(?<=; # with empty )(images|recordings): "
     r"(the model uses its input|the model begins to use its input|WARNING: the model does not use its input yet)"
 )
-"""Of the comparison with blank inputs after the first epoch."""
+"""Of the comparison with empty inputs after the first epoch."""
 LEFT_OUT = "..."
 
 
@@ -18,7 +18,7 @@ def missing_part(shown: str, printed: str, *, exactly: bool) -> str | None:
     """The first part of what a page shows that was not printed, in the order of the page; None if all of it was.
 
     Parts are what stands between two `...`. One white space is as good as another, so that a page can wrap long lines.
-    Unless `exactly`, numbers, words in quotation marks and the verdict of the comparison with blank inputs are those of
+    Unless `exactly`, numbers, words in quotation marks and the verdict of the comparison with empty inputs are those of
     another training.
     """
     rest = _normalize(printed, exactly)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,6 +87,19 @@ def test_a_folder_is_learnt_and_its_test_rows_are_read(
         assert_shown("docs/guides/examples.md", "au au oe", output)
     assert_as_on_the_page(name, output)
     assert (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("ocr_folder.py", "images"), ("speech_folder.py", "recordings")])
+def test_a_folder_without_test_rows_is_refused_before_the_training(
+    name: str, kind: str, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(folders / kind, data)
+    for texts in data.glob("*.csv"):
+        texts.write_text(texts.read_text(encoding="utf-8").replace(",test", ",validation"), encoding="utf-8")
+    with pytest.raises(SystemExit, match="no test rows; give some rows the split 'test'"):
+        run_example(name, ["--data", data, "--out", tmp_path / "run"], monkeypatch)
+    assert not (tmp_path / "run").exists()
 
 
 def test_speakers_are_told_apart(

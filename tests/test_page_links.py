@@ -24,7 +24,9 @@ FOLDERS = ("", "src/seqloss", "src/seqloss/kernels", "src/seqloss/numpy", "tests
 
 OF_THE_READER = {
     "labels.csv", "manifest.csv", "manifest.jsonl", "RUN/report.html", "RUN/skipped.csv", "RUN/logs", "history.json",
-    "RUN/findings.json", "findings.json", "mine.py", "metadata.csv",
+    "RUN/findings.json", "findings.json", "mine.py", "metadata.csv", "RUN/settings.json", "RUN/vocabulary.json",
+    "RUN/features.json", "RUN/table.json", "RUN/checkpoints/last.ckpt", "RUN/checkpoints/best.ckpt", "RUN/history.json",
+    "RUN/result.json",
 }  # fmt: skip
 """Files that are the reader's own, or that a run writes."""
 

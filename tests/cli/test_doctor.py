@@ -73,9 +73,9 @@ def test_texts_that_do_not_fit_are_named_with_the_subsampling_that_fits(seqloss:
     assert names(seqloss, folder, "--subsampling", 2) == (0, [])
 
 
-def test_blank_pictures_and_silent_sounds_are_named(seqloss: Run, tmp_path: Path) -> None:
-    pictures = images(tmp_path / "images", ["blank.png,ab,train"])
-    Image.new("L", (60, 16), 255).save(pictures / "blank.png")
+def test_empty_pictures_and_silent_sounds_are_named(seqloss: Run, tmp_path: Path) -> None:
+    pictures = images(tmp_path / "images", ["empty.png,ab,train"])
+    Image.new("L", (60, 16), 255).save(pictures / "empty.png")
     recordings = sounds(tmp_path / "sounds", ["silent.wav,ab,train"])
     write_wav(recordings / "silent.wav", np.zeros(16000), 16000)
     for folder in (pictures, recordings):
@@ -155,12 +155,48 @@ def test_texts_are_tried_with_a_vocabulary(
     assert (ran[0], [name for name in ran[1] if name != "held-out-symbols-unseen"]) == (code, found)
 
 
+def test_images_on_their_side_are_examined_as_they_are_turned(seqloss: Run, tmp_path: Path) -> None:
+    folder = images(tmp_path / "data", ["side.png,abcdab,train"])
+    draw(folder / "side.png", "abcdab")
+    Image.open(folder / "side.png").transpose(Image.Transpose.ROTATE_90).save(folder / "side.png")
+    assert names(seqloss, folder, "--rotate", 0) == (1, ["texts-too-long"])
+    (folder / "manifest.csv").write_text("path,text,split\nside.png,abcdab,train\n", encoding="utf-8")
+    assert names(seqloss, folder, "--rotate", 90) == (0, [])
+
+
+def test_frames_are_counted_for_texts_in_the_normal_form_of_the_training(seqloss: Run, tmp_path: Path) -> None:
+    text = "e\u0301" * 6  # with a blank between equal letters: 11 frames composed, 12 decomposed
+    folder = images(tmp_path / "data", [f"x.png,{text},train"])
+    draw(folder / "x.png", "eeeeee", width=22)  # 44 x 32 once scaled: 11 frames
+    assert names(seqloss, folder) == (0, [])
+    assert names(seqloss, folder, "--normalize", "none") == (1, ["texts-too-long"])
+
+
+def test_the_direction_of_right_to_left_texts_is_that_of_the_training(seqloss: Run, tmp_path: Path) -> None:
+    folder = images(tmp_path / "data", ["x.png,\u05d0\u05d1,train"])
+    draw(folder / "x.png", "xy")
+    assert "texts: 1 of 11 is right to left; trained in the order" in seqloss("doctor", folder)[1]
+    assert "(--direction visual)" in seqloss("doctor", folder, "--direction", "visual")[1]
+
+
+def test_symbols_are_compared_as_the_images_show_them(seqloss: Run, tmp_path: Path) -> None:
+    """In a right-to-left text, the image of an opening bracket is that of a closing one."""
+    folder = images(tmp_path / "data", ["x.png,\u05d0(\u05d1,train", "y.png,a)a,test"])
+    for name in ("x", "y"):
+        draw(folder / f"{name}.png", name)
+    assert names(seqloss, folder) == (0, [])
+    assert names(seqloss, folder, "--direction", "visual") == (0, ["held-out-symbols-unseen"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere: no such file or folder"),
         (["{data}", "--units", "letters"], "--units: found 'letters', expected one of characters, words, phones."),
         (["{data}", "--height", "4"], "--height: found 4, expected 16 to 512."),
+        (["{data}", "--rotate", "45"], "--rotate: found 45, expected one of 0, 90, 180, 270."),
+        (["{data}", "--normalize", "NFD"], "--normalize: found 'NFD', expected one of NFC, NFKC, none."),
+        (["{data}", "--direction", "up"], "--direction: found 'up', expected one of auto, ltr, rtl, visual."),
         (["{data}", "--layout", "mine"], "--layout: found 'mine'"),
         (["{data}", "--vocabulary", "{data}/manifest.csv"], "this is not a vocabulary saved by seqloss"),
     ],
@@ -171,6 +207,12 @@ def test_a_mistake_is_named(seqloss: Run, tmp_path: Path, arguments: list[str], 
     assert code == 2
     assert message in err
     assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("option", [("--rotate", 90), ("--normalize", "none"), ("--direction", "rtl")])
+def test_options_of_images_are_refused_for_recordings(seqloss: Run, tmp_path: Path, option: tuple[str, object]) -> None:
+    code, _, err = seqloss("doctor", sounds(tmp_path / "data"), *option)
+    assert (code, f"{option[0]}: is for images, found recordings; leave it out." in err) == (2, True)
 
 
 def test_a_folder_with_images_and_sounds_is_refused(seqloss: Run, tmp_path: Path) -> None:

@@ -223,11 +223,11 @@ def test_16_bit_colours_are_read(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
-@pytest.mark.parametrize("blank", [0, 2])
-def test_the_first_frame_with_content_is_read(tmp_path, suffix: str, blank: int) -> None:
+@pytest.mark.parametrize("empty", [0, 2])
+def test_the_first_frame_with_content_is_read(tmp_path, suffix: str, empty: int) -> None:
     content = np.zeros((16, 40), np.uint8)
     content[:, 20:] = 255
-    frames = [Image.new("L", (40, 16), 255)] * blank + [
+    frames = [Image.new("L", (40, 16), 255)] * empty + [
         Image.fromarray(content),
         Image.fromarray(content.T[:16].repeat(3, 1)[:, :40]),
     ]

@@ -25,12 +25,12 @@ def lines(*texts: str, normalization: str = "NFC") -> list[str]:
 
 
 @pytest.mark.parametrize("around", [" ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u3000", "\u2028", "\u2003 "])
-def test_blanks_around_a_text_are_stripped_and_those_inside_stay(around: str) -> None:
+def test_spaces_around_a_text_are_stripped_and_those_inside_stay(around: str) -> None:
     found = clean_text(f"{around}two  words{around}")
     assert found == CleanText("two  words", stripped=True, suspects=(), form="")
 
 
-def test_a_text_without_blanks_around_it_is_not_counted() -> None:
+def test_a_text_without_spaces_around_it_is_not_counted() -> None:
     assert clean_text("two words") == CleanText("two words", stripped=False, suspects=(), form="")
 
 
@@ -107,8 +107,8 @@ def test_an_empty_text_makes_its_row_bad(text: str) -> None:
     assert [row.reason for row in clean_rows(rows(text))[1]] == ["2.png: the text is empty"]
 
 
-def test_blanks_around_texts_are_counted_in_one_line() -> None:
-    assert lines("a", " b", "c\t") == ["texts: 2 had blanks around them, stripped (such as 3.png, line 3)"]
+def test_spaces_around_texts_are_counted_in_one_line() -> None:
+    assert lines("a", " b", "c\t") == ["texts: 2 had spaces around them, stripped (such as 3.png, line 3)"]
 
 
 @pytest.mark.parametrize(
@@ -142,11 +142,11 @@ def test_texts_in_one_normal_form_are_not_noted(texts: tuple[str, ...]) -> None:
 
 def test_an_image_that_is_named_after_its_text_has_no_line_in_a_note() -> None:
     row = Row("images", None, Path("/ a.png"), " a", None, " a.png")
-    assert list(clean_rows([row])[2].lines()) == ["texts: 1 had blanks around them, stripped (such as  a.png)"]
+    assert list(clean_rows([row])[2].lines()) == ["texts: 1 had spaces around them, stripped (such as  a.png)"]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(["NFC", "NFKC", "none"]))
-def test_a_clean_text_has_no_blank_around_it_and_no_line_break(text: str, normalization: str) -> None:
+def test_a_clean_text_has_no_space_around_it_and_no_line_break(text: str, normalization: str) -> None:
     try:
         clean = clean_text(text, normalization)
     except DataError:

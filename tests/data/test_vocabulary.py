@@ -123,7 +123,7 @@ def test_a_full_disk_while_saving_leaves_the_old_file(tmp_path, monkeypatch) -> 
 
 
 @pytest.mark.parametrize("unit", ["words", "phones"])
-def test_words_are_symbols_between_blanks(unit: str) -> None:
+def test_words_are_symbols_between_spaces(unit: str) -> None:
     vocabulary = Vocabulary.from_texts(["sh iy", "iy h#"], unit=unit)
     assert vocabulary.characters == ("h#", "iy", "sh")
     assert vocabulary.encode("sh  iy h#") == [3, 2, 1]

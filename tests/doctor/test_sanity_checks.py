@@ -68,9 +68,7 @@ def test_rows_of_probabilities_are_reported() -> None:
 
 
 def test_a_model_that_does_not_use_its_input_is_reported() -> None:
-    found = [
-        describe_input_ablation(loss, blanked, "nats", "image") for loss, blanked in ((0.5, 4), (3.4, 5.1), (3, 3.1))
-    ]
+    found = [describe_input_ablation(loss, empty, "nats", "image") for loss, empty in ((0.5, 4), (3.4, 5.1), (3, 3.1))]
     assert found[0].endswith(": the model uses its input")
     assert found[1].endswith(": the model begins to use its input")
     assert found[2].endswith(": WARNING: the model does not use its input yet")
@@ -84,12 +82,12 @@ def test_targets_that_do_not_fit_are_counted_at_each_subsampling() -> None:
     assert describe_feasibility(rows[:1], 4) == "1 target fits its frames (4 pixels/frame); max target/frame ratio 1.00"
 
 
-def describe(count: int, steps: int, loss: float, blanked: float | None) -> str:
-    return describe_overfit(count, steps, loss, blanked, goal=0.05, unit="nats/char", item="image")
+def describe(count: int, steps: int, loss: float, empty: float | None) -> str:
+    return describe_overfit(count, steps, loss, empty, goal=0.05, unit="nats/char", item="image")
 
 
 def test_items_that_are_learnt_without_their_input_are_reported() -> None:
     assert describe(8, 20, 0.04, 3.0).startswith("PASS: overfit 8 images in 20 steps")
     assert "WARNING: the targets can be predicted without the input" in describe(8, 20, 0.04, 0.04)
     assert describe(8, 600, 2.0, 2.0).startswith("FAIL: could not overfit 8 images in 600 steps")
-    assert "blank" not in describe(8, 20, 0.04, None)
+    assert "empty" not in describe(8, 20, 0.04, None)

@@ -114,8 +114,8 @@ def tree(name: str) -> Setup:
     return Setup({"FOLDER": {**trees.TREES, **sound_trees.SOUND_TREES}[name]})
 
 
-def words_with_blanks(folder: Path) -> None:
-    """What the page shows of texts and images as they come: blanks around texts, a no-break space, Hebrew."""
+def words_with_spaces(folder: Path) -> None:
+    """What the page shows of texts and images as they come: spaces around texts, a no-break space, Hebrew."""
     write_data(folder)
     lines = ["path,text,split"]
     for number, written in enumerate(["  \u05d0\u05d1 ", "\u05d1\u00a0\u05d0", *["\u05d0\u05d1\u05d2"] * 7, "b1"]):
@@ -199,7 +199,7 @@ SETUPS: Mapping[tuple[str, str], Setup | tuple[Setup, ...]] = {
         {"FOLDER": pictures, "new.png": image}, short={"ocr": ["--epochs", "2"]}
     ),
     ("docs/guides/ocr.md", "Texts and images as they come"): Setup(
-        {"FOLDER": words_with_blanks}, before=("seqloss train ocr --data FOLDER",)
+        {"FOLDER": words_with_spaces}, before=("seqloss train ocr --data FOLDER",)
     ),
     ("docs/guides/ocr.md", "Captchas"): Setup({"captcha": write_data}),
     ("docs/guides/ocr.md", "Fraktur"): Setup({"ocr_lines": write_data}),

@@ -23,7 +23,7 @@ SHOWN = [block for block in blocks_of(PAGE) if block.code.startswith("FOLDER")]
 
 
 def build(block: Block, folder: Path) -> None:
-    """Write the files of a folder on the page: a line has a path, and after two blanks a line of the file.
+    """Write the files of a folder on the page: a line has a path, and after two spaces a line of the file.
 
     An image or a sound has a line of the table that names it instead, which goes into the file above.
     A file of which no line is shown is left out.

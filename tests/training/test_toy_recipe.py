@@ -156,7 +156,7 @@ class MonitoredTask(SineTask):
         metrics["near"].update(near.float())
         return [Example(f"{y:.1f}", f"{found:.1f}") for y, found in zip(batch[:, 1], outputs["y"][:, 0], strict=True)]
 
-    def blank_input(self, batch: Tensor) -> Tensor:
+    def empty_input(self, batch: Tensor) -> Tensor:
         return batch * torch.tensor([0.0, 1.0])
 
 
@@ -169,8 +169,8 @@ def test_a_metric_that_is_to_grow_is_printed_monitored_and_drawn(one_thread: Non
     printed = "\n".join(lines)
     assert f" val_near={shares[-1]:.0%}  " in printed
     assert printed.count("    target -> prediction: '") == 4
-    assert " with blank points: the model uses its input" in printed
+    assert " with empty points: the model uses its input" in printed
     html = write_report(task, Run(folder), tmp_path / "report.html").read_text()
     assert html.count("<svg ") == 5 + 1
     assert f"<b>{max(shares):.0%}</b><span>points near the sine, epoch {1 + shares.index(max(shares))}</span>" in html
-    assert "validation, blank points" in html
+    assert "validation, empty points" in html

@@ -32,7 +32,7 @@ def align(
     ] = None,
     text_file: Annotated[
         Path | None,
-        typer.Option(help="A UTF-8 file with the text instead. Its line breaks count as blanks.", show_default=False),
+        typer.Option(help="A UTF-8 file with the text instead. Its line breaks count as spaces.", show_default=False),
     ] = None,
     file_format: Annotated[
         str | None,

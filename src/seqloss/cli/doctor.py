@@ -50,6 +50,13 @@ def doctor(
     subsampling: Annotated[
         int, typer.Option(help="Pixels, or feature frames of 10 ms, for each frame of the network.")
     ] = 4,
+    rotate: Annotated[int, typer.Option(help="Turn every image clockwise by 90, 180 or 270 degrees.")] = 0,
+    normalize: Annotated[
+        str, typer.Option(help="Unicode normal form of the texts of images: NFC, NFKC or none.")
+    ] = "NFC",
+    direction: Annotated[
+        str, typer.Option(help="Base direction of the texts of images: auto, ltr, rtl or visual.")
+    ] = "auto",
     json: Annotated[
         Path | None, typer.Option(help="Also write the findings to a JSON file.", show_default=False)
     ] = None,
@@ -59,12 +66,27 @@ def doctor(
     The exit code is 1 with an error, 0 with nothing or with warnings only.
     """
     _check_options(units, height, rate, subsampling)
+    _check_options_of_images(rotate, normalize, direction)
     from seqloss.data.vocabulary import Vocabulary
     from seqloss.doctor.folder.contents import FolderOptions
     from seqloss.doctor.folder.examination import examine_folder
 
     known = None if vocabulary is None else Vocabulary.load(vocabulary)
-    options = FolderOptions(layout, images, audio, follow_links, held_out, known, units, height, rate, subsampling)
+    options = FolderOptions(
+        layout,
+        images,
+        audio,
+        follow_links,
+        held_out,
+        known,
+        units,
+        height,
+        rate,
+        subsampling,
+        rotate,
+        normalize,
+        direction,
+    )
     with console.progress_bar("examining the data") as progress:
         found = examine_folder(data, options, print_line=_print_line, progress=progress)
     if json is not None:
@@ -85,6 +107,17 @@ def _check_options(units: str, height: int, rate: int, subsampling: int) -> None
     ):  # fmt: skip
         if not low <= found <= high:
             raise OptionError(f"--{name}: found {found}, expected {low} to {high}.")
+
+
+def _check_options_of_images(rotate: int, normalize: str, direction: str) -> None:
+    """Those of `seqloss train ocr`, with its values."""
+    from seqloss.recipes.ocr.settings import DIRECTIONS, NORMALIZATIONS, ROTATIONS
+
+    for name, found, known in (
+        ("rotate", rotate, ROTATIONS), ("normalize", normalize, NORMALIZATIONS), ("direction", direction, DIRECTIONS)
+    ):  # fmt: skip
+        if found not in known:
+            raise OptionError(f"--{name}: found {found!r}, expected one of {', '.join(map(str, known))}.")
 
 
 def _print_line(line: str) -> None:

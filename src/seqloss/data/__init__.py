@@ -9,7 +9,7 @@
 `seqloss.data.item_names`      the files that names mean
 `seqloss.data.paths`           suffixes; paths that leave the data folder are rejected
 `seqloss.data.splits`          `split_rows`: training, validation and test rows
-`seqloss.data.texts`           `clean_text`: blanks around a text, line breaks, Unicode normal form
+`seqloss.data.texts`           `clean_text`: spaces around a text, line breaks, Unicode normal form
 `seqloss.data.text_notes`      `clean_rows`, `TextNotes`: the same for all rows, and what was found in them
 `seqloss.data.invisible`       characters that no picture shows, and their names
 `seqloss.data.reading_order`   `ReadingOrder`: the order in which pictures show texts, and back

@@ -9,7 +9,7 @@ LINE_BREAKS = "\n\v\f\r\x85\u2028\u2029"
 VISIBLE_FORMATS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 """Category Cf, but drawn: Arabic, Syriac and Kaithi signs around or above numbers."""
 
-BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+INKLESS_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 """Letters, marks and symbols without ink."""
 
 REPLACEMENT = "\ufffd"
@@ -28,7 +28,7 @@ CONTROL_NAMES = {
 
 
 def is_invisible(character: str) -> bool:
-    """Whether a character has no ink: controls, format characters, variation selectors, blanks other than the space."""
+    """Whether a character has no ink: controls, format characters, selectors, spaces other than the usual one."""
     if character.isascii():
         return not character.isprintable()
     category = unicodedata.category(character)
@@ -36,7 +36,7 @@ def is_invisible(character: str) -> bool:
         return True
     if category == "Cf":
         return character not in VISIBLE_FORMATS
-    return character in BLANK_LETTERS or is_variation_selector(character)
+    return character in INKLESS_LETTERS or is_variation_selector(character)
 
 
 def is_variation_selector(character: str) -> bool:

@@ -88,7 +88,7 @@ def read_rows(
         images: the folder that the names of images are below, if it is not that of the texts.
         follow_links: also read folders and files behind links that lead out of the folder.
         kind: `IMAGES`, or `SOUNDS`.
-        phones: read phones, separated by blanks, where the layout has them.
+        phones: read phones, separated by spaces, where the layout has them.
         column: of a table, read in place of texts, for example labels.
 
     Returns:

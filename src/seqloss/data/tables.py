@@ -69,7 +69,7 @@ def decode_text(content: bytes, path: Path) -> str:
 
 
 def read_csv(text: str, separator: str) -> Iterator[Line]:
-    """The entries of a CSV text that are not blank lines. A cell may have blanks before its quotation mark.
+    """The entries of a CSV text that are not empty lines. A cell may have spaces before its quotation mark.
 
     An unclosed quotation mark would include all following lines. So after an invalid entry, parsing continues with the
     line after its first one.
@@ -119,7 +119,7 @@ def unquote(text: str) -> str:
 
 
 def read_jsonl(text: str) -> Iterator[Line]:
-    """The objects of a JSON Lines text, without blank lines."""
+    """The objects of a JSON Lines text, without empty lines."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield parse_json_line(number, line)
@@ -141,12 +141,12 @@ def split_lines(text: str) -> list[str]:
 
 
 def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their numbers from 1."""
+    """The lines that are not empty, with their numbers from 1."""
     return ((number, line) for number, line in enumerate(split_lines(text), 1) if line.strip())
 
 
 def first_line(path: Path) -> str:
-    """The first line of a file that is not blank, without reading the rest; "" if there is none."""
+    """The first line of a file that is not empty, without reading the rest; "" if there is none."""
     with path.open(encoding="utf-8-sig", errors="replace") as lines:
         return next((line.rstrip("\n") for line in lines if line.strip()), "")
 

@@ -18,7 +18,7 @@ class TextNotes:
 
     Attributes:
         normalization: the normal form that they are trained in.
-        stripped: texts with blanks around them.
+        stripped: texts with spaces around them.
         suspects: character -> number of texts that have it.
         forms: normal form -> number of texts that came in it; texts that are in every form are not counted.
         examples: character, form or "stripped" -> the first row that has it.
@@ -41,7 +41,7 @@ class TextNotes:
     def lines(self) -> Iterator[str]:
         """Lines to print before the training; none if nothing was found."""
         if self.stripped:
-            yield f"texts: {self.stripped} had blanks around them, stripped ({self._example('stripped')})"
+            yield f"texts: {self.stripped} had spaces around them, stripped ({self._example('stripped')})"
         for character, count in sorted(self.suspects.items()):
             yield f"texts: {name_character(character)} in {count} ({self._example(character)})"
         if len(self.forms) > 1 or self.forms["neither"]:
@@ -75,7 +75,7 @@ def clean_rows(rows: Sequence[Row], normalization: str = "NFC") -> tuple[list[Ro
         >>> rows = [Row("m.csv", 2, Path("a.png"), " apple", None, "a.png")]
         >>> rows, bad, notes = clean_rows(rows)
         >>> rows[0].text, bad, list(notes.lines())
-        ('apple', [], ['texts: 1 had blanks around them, stripped (such as a.png, line 2)'])
+        ('apple', [], ['texts: 1 had spaces around them, stripped (such as a.png, line 2)'])
     """
     kept: list[Row] = []
     bad: list[BadRow] = []

@@ -1,4 +1,4 @@
-"""Clean the text of a picture of one line: blanks around it, line breaks, Unicode normal form.
+"""Clean the text of a picture of one line: spaces around it, line breaks, Unicode normal form.
 
 Nothing inside a text is removed. Characters that a picture cannot show are found, for `TextNotes` to list: some have a
 meaning (a zero width non-joiner in Persian), others are accidents.
@@ -21,8 +21,8 @@ class CleanText:
     """A text to train with, and what was found in it.
 
     Attributes:
-        text: without blanks around it, in the normal form.
-        stripped: whether there were blanks around it.
+        text: without spaces around it, in the normal form.
+        stripped: whether there were spaces around it.
         suspects: characters of the text that a picture cannot show, each once.
         form: the normal form that the text came in: "NFC", "NFD", "neither"; "" where these are the same.
     """

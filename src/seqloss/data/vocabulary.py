@@ -34,7 +34,7 @@ def describe_character(character: str) -> str:
 
 
 UNITS = ("characters", "words", "phones")
-"""What a symbol is; words and phones are separated by blanks."""
+"""What a symbol is; words and phones are separated by spaces."""
 
 
 class Vocabulary:

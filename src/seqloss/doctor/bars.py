@@ -25,7 +25,7 @@ def thin(values: Sequence[float], points: int = POINTS) -> list[float]:
 
 
 def draw_bars(values: Sequence[float], width: int = 24) -> str:
-    """Numbers in their order, from the least to the largest; a blank for what is not finite.
+    """Numbers in their order, from the least to the largest; a space for what is not finite.
 
     Example:
         >>> draw_bars([0, 1, 2, 3, 3, 0])

@@ -181,12 +181,12 @@ def describe_scores(scores: Tensor, lengths: Sequence[int]) -> Iterator[str]:
         yield f"scores: WARNING: {found}; take their logarithm, or leave out the softmax"
 
 
-def describe_input_ablation(found: float, blanked: float, unit: str, item: str) -> str:
-    """Report the loss of held-out items, with their loss for blank input.
+def describe_input_ablation(found: float, empty: float, unit: str, item: str) -> str:
+    """Report the loss of held-out items, with their loss for empty input.
 
     Args:
         found: the loss of held-out items.
-        blanked: their loss with blank input.
+        empty: their loss with empty input.
         unit: of the losses.
         item: what an item is called.
 
@@ -195,12 +195,12 @@ def describe_input_ablation(found: float, blanked: float, unit: str, item: str) 
 
     Example:
         >>> describe_input_ablation(0.707, 5.17, "nats/char", "image")
-        'validation loss 0.707 nats/char; 5.170 with blank images: the model uses its input'
+        'validation loss 0.707 nats/char; 5.170 with empty images: the model uses its input'
     """
-    line = f"validation loss {found:.3f} {unit}; {blanked:.3f} with blank {item}s"
-    if found < 0.5 * blanked:
+    line = f"validation loss {found:.3f} {unit}; {empty:.3f} with empty {item}s"
+    if found < 0.5 * empty:
         return f"{line}: the model uses its input"
-    if found < 0.9 * blanked:
+    if found < 0.9 * empty:
         return f"{line}: the model begins to use its input"
     return f"{line}: WARNING: the model does not use its input yet"
 
@@ -310,15 +310,15 @@ def overfit_batch(
 
 
 def describe_overfit(
-    count: int, steps: int, loss: float, blanked: float | None, *, goal: float, unit: str, item: str
+    count: int, steps: int, loss: float, empty: float | None, *, goal: float, unit: str, item: str
 ) -> str:
-    """Report the result of an overfit test, with the loss of the same steps for blank input if that was tried.
+    """Report the result of an overfit test, with the loss of the same steps for empty input if that was tried.
 
     Args:
         count: number of items.
         steps: taken.
         loss: at the end.
-        blanked: the loss after the same steps with blank input; None if that was not tried.
+        empty: the loss after the same steps with empty input; None if that was not tried.
         goal: loss at which the items count as learnt.
         unit: of the losses.
         item: what an item is called.
@@ -328,16 +328,16 @@ def describe_overfit(
 
     Example:
         >>> describe_overfit(8, 20, 0.04, 3.0, goal=0.05, unit="nats/char", item="image")
-        'PASS: overfit 8 images in 20 steps: loss 0.040 nats/char; 3.000 with blank images'
+        'PASS: overfit 8 images in 20 steps: loss 0.040 nats/char; 3.000 with empty images'
     """
     passed = loss <= goal
     line = f"{'PASS: overfit' if passed else 'FAIL: could not overfit'} "
     line += f"{format_count(count, item)} in {format_count(steps, 'step')}: "
     line += f"loss {loss:.3f} {unit}{'' if passed else f', expected at most {goal}'}"
-    if blanked is not None:
-        line += f"; {blanked:.3f} with blank {item}s"
+    if empty is not None:
+        line += f"; {empty:.3f} with empty {item}s"
     if not passed:
         return f"{line}. Check lengths, labels, the learning rate and the path from the loss to the weights"
-    if blanked is not None and blanked <= 2 * goal:
+    if empty is not None and empty <= 2 * goal:
         return f"{line}: WARNING: the targets can be predicted without the input"
     return line

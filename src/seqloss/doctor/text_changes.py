@@ -12,7 +12,7 @@ SAME, FORM, COMPATIBILITY, CASE, OTHER = "", "form", "compatibility", "case", "o
 def change_of(text: str, back: str) -> str:
     """The smallest change that explains the difference.
 
-    Blanks at the ends count for nothing, and neither does their number between words.
+    Spaces at the ends count for nothing, and neither does their number between words.
 
     Example:
         >>> change_of("two  words ", "two words"), change_of("Ab", "ab"), change_of("x\\u00b2", "x2")
@@ -29,7 +29,7 @@ def change_of(text: str, back: str) -> str:
 
 
 def fold(text: str) -> str:
-    """A text without what `change_of` gives a name: case, Unicode form, blanks."""
+    """A text without what `change_of` gives a name: case, Unicode form, spaces."""
     return " ".join(_form("NFKC", _form("NFKC", text).casefold()).split())
 
 

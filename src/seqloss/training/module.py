@@ -31,7 +31,7 @@ class TaskModule(lightning.LightningModule):
         self.task, self.steps = task, steps
         self.network = task.build_network()
         self.held_out_metrics = nn.ModuleDict({"loss": MeanMetric(), **task.make_metrics()})
-        self.blank_input_loss = MeanMetric()
+        self.empty_input_loss = MeanMetric()
         self.examples: list[Example] = []
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -46,10 +46,10 @@ class TaskModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._measure(batch)
-        blanked = self.task.blank_input(batch)
-        if blanked is not None:
-            loss = self.task.loss(batch, self.task.forward(self.network, blanked))
-            self.blank_input_loss.update(loss, weight=self.task.loss_weight(batch))
+        emptied = self.task.empty_input(batch)
+        if emptied is not None:
+            loss = self.task.loss(batch, self.task.forward(self.network, emptied))
+            self.empty_input_loss.update(loss, weight=self.task.loss_weight(batch))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._measure(batch)
@@ -60,9 +60,9 @@ class TaskModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         self._add_examples(self.task.split_examples(dict(self.held_out_metrics.items())))  # type: ignore[arg-type]
         self._log_metrics("validation")
-        if self.blank_input_loss.update_called:
-            self.log("validation/blanked", self.blank_input_loss.compute())
-            self.blank_input_loss.reset()
+        if self.empty_input_loss.update_called:
+            self.log("validation/empty_input", self.empty_input_loss.compute())
+            self.empty_input_loss.reset()
 
     def on_test_epoch_end(self) -> None:
         self._log_metrics("test")

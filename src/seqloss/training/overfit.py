@@ -25,7 +25,7 @@ def overfit(
 ) -> bool:
     """Train on one batch of the first training items, without augmentation and dropout. Nothing is written.
 
-    The same steps with blank input are tried too, if the task can blank it, and reported beside the result.
+    The same steps with empty input are tried too, if the task can empty it, and reported beside the result.
 
     Args:
         task: of a recipe; its optimizer and learning rate are used.
@@ -62,7 +62,7 @@ def overfit(
         expected = f"1 to {len(source)} training {task.item}s ({held_out} more are held out)"
         raise OptionError(f"--overfit: found {count}, expected {expected}.")
     batch = BatchDataset(source, task.collate).first_items(0, count)
-    blanked = task.blank_input(batch)
+    emptied = task.empty_input(batch)
     fabric = start_fabric(**{**options.for_trainer(), "devices": 1})
     if options.examine:
         _print_findings(task, batch, print_line)
@@ -84,8 +84,8 @@ def overfit(
         )
 
     steps, loss = steps_and_loss(batch, None)
-    blank_loss = None if blanked is None else steps_and_loss(blanked, steps)[1]
-    print_line(describe_overfit(count, steps, loss, blank_loss, goal=task.overfit_loss, unit=task.unit, item=task.item))
+    empty_loss = None if emptied is None else steps_and_loss(emptied, steps)[1]
+    print_line(describe_overfit(count, steps, loss, empty_loss, goal=task.overfit_loss, unit=task.unit, item=task.item))
     return loss <= task.overfit_loss
 
 

@@ -127,9 +127,9 @@ class EpochLines(Callback):
         yield "  ".join(
             [f"epoch {epoch + 1:3d}/{epochs}", f"loss={values['loss_epoch']:.4f} {held_out}".rstrip(), rate]
         )
-        if epoch == 0 and "validation/blanked" in values:
-            found, blanked = (float(values[f"validation/{name}"]) for name in ("loss", "blanked"))
-            yield f"    {describe_input_ablation(found, blanked, task.unit, task.item)}"
+        if epoch == 0 and "validation/empty_input" in values:
+            found, emptied = (float(values[f"validation/{name}"]) for name in ("loss", "empty_input"))
+            yield f"    {describe_input_ablation(found, emptied, task.unit, task.item)}"
         if module.examples:
             pairs = "   ".join(f"{target!r} -> {prediction!r}" for target, prediction in module.examples)
             yield f"    {task.example_title}: {pairs}"

@@ -243,8 +243,8 @@ class Task(ABC):
         """Lines on what the network returns for the first batch, printed before the first step."""
         yield from ()
 
-    def blank_input(self, batch: Batch) -> Batch | None:
-        """The batch with its input blanked, to see whether the network uses it; None leaves that check out."""
+    def empty_input(self, batch: Batch) -> Batch | None:
+        """The batch with empty input, such as zeros, to see whether the network uses its input; None: not checked."""
         return None
 
     # --- using a trained run

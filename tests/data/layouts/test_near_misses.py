@@ -41,7 +41,7 @@ def texts_of(rows: Rows) -> list[str]:
 
 
 @pytest.mark.parametrize("line", ['{}, "{}, x"\n', '{},"{}, x"\n'])
-def test_a_csv_text_in_quotation_marks_may_have_a_blank_before_them(line: str, tmp_path: Path) -> None:
+def test_a_csv_text_in_quotation_marks_may_have_a_space_before_them(line: str, tmp_path: Path) -> None:
     draw_all(tmp_path, NAMES)
     write(tmp_path / "labels.csv", "".join(line.format(*pair) for pair in zip(NAMES, TEXTS, strict=True)))
     assert texts_of(read_rows(tmp_path)) == ["apple, x", "pear, x", "fig, x"]
@@ -56,7 +56,7 @@ def test_a_first_line_of_excel_declares_the_separator(first: str, tmp_path: Path
     assert [(row.row, row.reason) for row in rows.bad] == [(5, "Words is missing")]
 
 
-def test_texts_with_commas_may_stand_behind_a_name_and_a_blank(tmp_path: Path) -> None:
+def test_texts_with_commas_may_stand_behind_a_name_and_a_space(tmp_path: Path) -> None:
     draw_all(tmp_path, NAMES)
     write(tmp_path / "gt.txt", "1.png one, two\n2.png three, four\n3.png five, six\n")
     assert texts_of(read_rows(tmp_path)) == ["one, two", "three, four", "five, six"]
@@ -176,7 +176,7 @@ def test_splits_with_the_same_names_are_not_pointed_to_one_folder(tmp_path: Path
 
 @pytest.mark.parametrize("name", ["1.PHN", "1.txt"])
 def test_the_reason_of_an_unreadable_text_does_not_repeat_its_path(name: str, tmp_path: Path) -> None:
-    """In a folder whose name has a colon and a blank, behind a link."""
+    """In a folder whose name has a colon and a space, behind a link."""
     folder = tmp_path / "a: b"
     write(folder / "1.wav", "")
     write(folder / name, b"\xff")

@@ -70,7 +70,7 @@ def paddleocr(folder: Path) -> None:
 
 
 def icdar(folder: Path) -> None:
-    """gt.txt with a byte order mark, commas, blanks and quotation marks."""
+    """gt.txt with a byte order mark, commas, spaces and quotation marks."""
     draw_all(folder, ("word_1.png", "word_2.png", "word_3.png"))
     write(folder / "gt.txt", '\ufeffword_1.png, "apple"\r\nword_2.png, "pear"\r\nword_3.png, "fig"\r\n')
 

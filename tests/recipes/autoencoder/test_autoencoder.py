@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqloss.errors import DataError, OptionError
+from seqloss.errors import DataError, OptionError, RunError
 from seqloss.numpy import ErrorDistribution
 from seqloss.recipes import load_task
 from seqloss.recipes.autoencoder.data import find_starts
@@ -97,7 +97,10 @@ def test_a_table_of_one_window_is_learnt_and_the_report_says_that_a_small_code_g
         tmp_path / "t.csv", tmp_path / "run", window=14, size=2, epochs=2, batch=1, print_line=lines.append
     )
     assert lines[1] == "splits: all 14 rows train; to hold some out takes 140 rows, ten windows"
-    assert "    nothing is held out: no precision and recall, and the last epoch is kept" in lines
+    (line,) = (line for line in lines if "nothing is held out: no precision and recall" in line)
+    assert line.endswith("seqloss transcribe will not work, as there is no threshold")
+    with pytest.raises(RunError, match="the run held nothing out"):
+        Predictor(load_task(tmp_path / "run"), Run(tmp_path / "run")).predict(tmp_path / "t.csv")
     page = write_report(load_task(tmp_path / "run"), Run(tmp_path / "run")).read_text()
     assert "the network predicts little more than the average of the steps. A code of 2 values may be too small" in page
     assert "Training windows (nothing was held out)" in page

@@ -29,7 +29,7 @@ def test_words_keep_their_form_and_signs_stand_alone() -> None:
     assert split_words("nai\u0308ve") == ["naïve"]
 
 
-def test_a_blank_line_ends_a_paragraph_else_each_line_is_one() -> None:
+def test_an_empty_line_ends_a_paragraph_else_each_line_is_one() -> None:
     assert split_paragraphs("a b\nc\n \t\nd\r\n\r\n\r\n\n...\n") == [["a", "b", "c"], ["d"], ["..."]]
     assert split_paragraphs("a b\nc\n") == [["a", "b"], ["c"]]
     assert split_paragraphs(" \n\n ") == []
@@ -65,7 +65,7 @@ def test_a_paragraph_that_stood_before_is_left_out() -> None:
 
 def test_a_text_that_cannot_be_split_is_refused() -> None:
     with pytest.raises(
-        DataError, match=r"the validation split has no text: found 1 piece of 2 words in all.*blank lines"
+        DataError, match=r"the validation split has no text: found 1 piece of 2 words in all.*empty lines"
     ):
         split_documents([Document("one", "two words")])
     with pytest.raises(DataError, match="split has no text"):

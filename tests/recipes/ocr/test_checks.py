@@ -16,7 +16,7 @@ from seqloss.training.module import TaskModule
 from ..examined_runs import examine_and_compare
 
 
-def test_the_loss_with_blank_images_is_the_mean_over_all_held_out_images(data: Path, task_for) -> None:
+def test_the_loss_with_empty_images_is_the_mean_over_all_held_out_images(data: Path, task_for) -> None:
     """Whatever the widths of the first ones: here a loss for each image, in batches of one."""
     task = task_for(data, batch=1)
     source = task.load_data().sources["validation"]
@@ -29,7 +29,7 @@ def test_the_loss_with_blank_images_is_the_mean_over_all_held_out_images(data: P
         loss = task.loss(batch, {"logits": logits, "logit_lengths": frames})
         found.append((float(loss.detach()), len(batch.texts[0])))
     expected = sum(loss * count for loss, count in found) / sum(count for _, count in found)
-    assert float(module.blank_input_loss.compute()) == pytest.approx(expected)
+    assert float(module.empty_input_loss.compute()) == pytest.approx(expected)
 
 
 def test_a_training_prints_its_sanity_checks(trained) -> None:
@@ -38,7 +38,7 @@ def test_a_training_prints_its_sanity_checks(trained) -> None:
     assert "all 9 targets fit their frames" in printed
     assert "loss before training: " in printed
     assert " (uniform baseline " in printed
-    assert "with blank images" in printed
+    assert "with empty images" in printed
     assert "scores: WARNING" not in printed
 
 

@@ -44,11 +44,11 @@ def sure_outputs(labels: list[int], classes: int) -> dict[str, torch.Tensor]:
     return {"logits": logits, "logit_lengths": torch.tensor([len(frames)])}
 
 
-def test_blanks_around_texts_are_stripped_and_counted_before_the_training(tmp_path, train) -> None:
+def test_spaces_around_texts_are_stripped_and_counted_before_the_training(tmp_path, train) -> None:
     data = write_texts(tmp_path / "data", " ab", "b\u00a0a", "ab ", "ba", "a")
     lines: list[str] = []
     train(data, tmp_path / "run", epochs=1, print_line=lines.append)
-    where = lines.index("texts: 2 had blanks around them, stripped (such as 0.png, line 1)")
+    where = lines.index("texts: 2 had spaces around them, stripped (such as 0.png, line 1)")
     assert lines[where + 1] == "texts: U+00A0 NO-BREAK SPACE in 1 (such as 1.png, line 2)"
     assert where < next(number for number, line in enumerate(lines) if "loss before training" in line)
     assert load_task(tmp_path / "run").vocabulary.characters == ("a", "b", "\u00a0")

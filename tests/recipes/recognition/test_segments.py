@@ -75,6 +75,6 @@ def test_a_subtitle_has_hours() -> None:
     )
 
 
-def test_blanks_in_a_name_do_not_add_columns_to_ctm() -> None:
+def test_spaces_in_a_name_do_not_add_columns_to_ctm() -> None:
     found = to_ctm(Alignment("my file", 1.0, {"words": [Segment(0.0, 1.0, "a b", 0.5)]}))
     assert found == "my_file 1 0.000 1.000 a_b 0.5\n"

@@ -48,7 +48,7 @@ def test_sanity_checks_name_labels_and_the_loss_of_equal_embeddings(run) -> None
     checks = [line for line in run[2] if line.startswith("    ")]
     assert checks[0] == "    labels: 3, of 5 to 5 recordings each; a batch of 12 recordings has 3 labels"
     assert re.search(r"loss before training: [\d.]+ nats \(equal embeddings [\d.]+\)$", checks[1])
-    assert "with blank recordings" in checks[2]
+    assert "with empty recordings" in checks[2]
 
 
 def test_the_errors_are_those_of_the_pairs_and_of_the_threshold_of_the_validation_split(run) -> None:

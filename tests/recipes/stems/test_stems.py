@@ -181,6 +181,14 @@ def test_new_words_get_an_embedding_near_those_of_their_stem(run) -> None:
         predictor.predict("123")
 
 
+def test_a_file_is_not_taken_for_a_word(run, tmp_path: Path) -> None:
+    predictor, file = Predictor(load_task(run[0]), Run(run[0])), tmp_path / "blonk"
+    file.write_text("blonk\n")
+    with pytest.raises(DataError, match="is a file, expected a word; give words"):
+        predictor.predict(file)
+    assert predictor.predict(Path("blonk")).word == "blonk"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

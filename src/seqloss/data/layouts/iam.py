@@ -1,6 +1,6 @@
 """`iam`: the IAM handwriting database: lines.txt or words.txt, and the images a01/a01-000u/a01-000u-00.png.
 
-A line of lines.txt has an identifier, ok or err, six numbers, and the text, with | for a blank; words.txt has a tag of
+A line of lines.txt has an identifier, ok or err, six numbers, and the text, with | for a space; words.txt has a tag of
 the grammar before the text. Images whose segmentation is marked err are left out.
 
 Source: https://fki.tic.heia-fr.ch/databases/iam-handwriting-database

@@ -112,7 +112,7 @@ def _refuse_more_cells(line: Line, count: int, separator: str) -> Line:
 
 
 def _find_columns_of_lines(shown: str, text: str, folder: Folder) -> tuple[Iterator[Line], Columns]:
-    """Of a .txt file: a name, a comma, tab, semicolon or blank, and a text that may contain it; a header or none."""
+    """Of a .txt file: a name, a comma, tab, semicolon or space, and a text that may contain it; a header or none."""
     full = list(numbered_lines(text))
     if not full:
         raise DataError(f"{shown}: empty; write one line with name, tab and text for each {folder.item}.")

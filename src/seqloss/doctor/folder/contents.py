@@ -9,17 +9,21 @@ from pathlib import Path
 from seqloss.counts import format_count
 from seqloss.data.folder import open_folder
 from seqloss.data.paths import IMAGES, SOUNDS, ItemKind
+from seqloss.data.reading_order import ReadingOrder
 from seqloss.data.rows import Row, read_rows
 from seqloss.data.splits import Splits, split_rows
 from seqloss.data.text_notes import TextNotes, clean_rows
 from seqloss.data.vocabulary import Vocabulary
-from seqloss.errors import BadRow, DataError
+from seqloss.errors import BadRow, DataError, OptionError
 
 Progress = Callable[[int, int], None]
 """Called with (rows done, all rows) of each pass over the files."""
 
 SHOWN = 5
 """Examples in the evidence of a finding."""
+
+VISUAL = ReadingOrder("visual")
+"""Leaves texts as they are."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,9 @@ class FolderOptions:
         height: in pixels, that images are scaled to.
         rate: in Hz, that recordings are converted to.
         subsampling: pixels, or feature frames, for each frame of the network.
+        rotate: degrees clockwise by which images are turned.
+        normalize: Unicode normal form in which the texts of images are trained: NFC, NFKC or none.
+        direction: base direction of the texts of images, as of a `ReadingOrder`.
     """
 
     layout: str | None = None
@@ -49,6 +56,15 @@ class FolderOptions:
     height: int = 32
     rate: int = 16_000
     subsampling: int = 4
+    rotate: int = 0
+    normalize: str = "NFC"
+    direction: str = "auto"
+
+    def refuse_options_of_images(self) -> None:
+        """Raise an `OptionError` for an option that recordings do not have."""
+        for name in ("rotate", "normalize", "direction"):
+            if getattr(self, name) != getattr(FolderOptions, name):
+                raise OptionError(f"--{name}: is for images, found recordings; leave it out.")
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,7 @@ class Contents:
         bad: rows that cannot be used, so far.
         lines: how it was read.
         notes: on the texts.
+        order: of the texts in images; recordings have them as they are written.
     """
 
     kind: ItemKind
@@ -68,6 +85,7 @@ class Contents:
     bad: list[BadRow]
     lines: list[str]
     notes: TextNotes = field(default_factory=TextNotes)
+    order: ReadingOrder = VISUAL
 
     @property
     def held_out(self) -> list[Row]:
@@ -83,16 +101,20 @@ def read_contents(source: Path, options: FolderOptions) -> Contents:
 
     Raises:
         DataError: it has no rows, or none to train with; it holds both images and sounds.
+        OptionError: recordings are given an option of images.
     """
     kind = _kind_of(source, options)
+    if kind is SOUNDS:
+        options.refuse_options_of_images()
     rows, bad, lines, notes = _read(source, kind, options)
     if options.held_out is None:
         splits, strays = split_rows(rows)
-        return Contents(kind, splits, [*bad, *strays], lines, notes)
+        return Contents(kind, splits, [*bad, *strays], lines, notes, _order_of(splits, kind, options))
     others, worse, more, _ = _read(options.held_out, kind, options)
     own, strays = split_rows(rows) if any(row.split for row in rows) else (Splits(train=rows), [])
     splits = Splits(own.train, own.validation, [*own.test, *others])
-    return Contents(kind, splits, [*bad, *strays, *worse], [*lines, *more], notes)
+    bad = [*bad, *strays, *worse]
+    return Contents(kind, splits, bad, [*lines, *more], notes, _order_of(splits, kind, options))
 
 
 def _read(source: Path, kind: ItemKind, options: FolderOptions) -> tuple[list[Row], list[BadRow], list[str], TextNotes]:
@@ -103,6 +125,10 @@ def _read(source: Path, kind: ItemKind, options: FolderOptions) -> tuple[list[Ro
     )  # fmt: skip
     clean, unclear, notes = clean_rows(rows, "none")
     return clean, [*bad, *unclear], lines, notes
+
+
+def _order_of(splits: Splits, kind: ItemKind, options: FolderOptions) -> ReadingOrder:
+    return ReadingOrder.from_texts([row.text for row in splits.train], options.direction) if kind is IMAGES else VISUAL
 
 
 def _kind_of(source: Path, options: FolderOptions) -> ItemKind:

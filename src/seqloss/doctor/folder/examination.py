@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from seqloss.data.reading_order import describe_reading_order
 from seqloss.doctor.findings import Findings, errors_first
 from seqloss.doctor.folder.contents import FolderOptions, Progress, describe_splits, read_contents
 from seqloss.doctor.folder.copies import check_copies
@@ -34,11 +35,12 @@ def examine_folder(
 
     Raises:
         DataError: the folder cannot be read, or has no training rows.
-        OptionError: there is no layout of that name.
+        OptionError: there is no layout of that name; recordings are given an option of images.
     """
     options = options or FolderOptions()
     contents = read_contents(source, options)
-    for line in [*contents.lines, describe_splits(contents)]:
+    reading = describe_reading_order(contents.rows, contents.order)
+    for line in [*contents.lines, *reading, describe_splits(contents)]:
         print_line(line)
     found = [
         *check_items(contents, options, progress),

@@ -10,6 +10,7 @@ from seqloss.data.paths import IMAGES
 from seqloss.data.rows import Row
 from seqloss.data.sound_checks import Recording, check_recordings, describe_fast_texts, refuse_other_widths
 from seqloss.data.sounds import SoundCache, default_cache_folder
+from seqloss.data.texts import normalize_text
 from seqloss.data.vocabulary import Vocabulary, frames_needed
 from seqloss.doctor.findings import Finding
 from seqloss.doctor.folder.contents import SHOWN, Contents, FolderOptions, Progress
@@ -43,7 +44,8 @@ def _check_images(
 ) -> tuple[list[Item | Recording], list[BadRow]]:
     items, bad = check_rows(
         contents.rows, contents.bad, vocabulary=None, frames=lambda width: -(-width // options.subsampling),
-        height=options.height, progress=progress,
+        height=options.height, rotate=options.rotate,
+        to_target=lambda text: contents.order.to_visual(normalize_text(text, options.normalize)), progress=progress,
     )  # fmt: skip
     return list(items), bad
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from seqloss.data.texts import normalize_text
 from seqloss.data.vocabulary import Vocabulary, describe_character
 from seqloss.doctor.codec import Codec
 from seqloss.doctor.findings import Finding
@@ -21,9 +20,9 @@ def check_folder_texts(contents: Contents, options: FolderOptions) -> Iterator[F
 
     Args:
         contents: of the folder.
-        options: its vocabulary and units are used.
+        options: its vocabulary, units and normal form are used.
     """
-    train = [row.text for row in contents.splits.train]
+    train = [contents.order.to_visual(row.text) for row in contents.splits.train]
     vocabulary = options.vocabulary
     if vocabulary is not None:
         yield from _check_vocabulary(vocabulary, train)
@@ -34,7 +33,7 @@ def check_folder_texts(contents: Contents, options: FolderOptions) -> Iterator[F
             "texts are in different Unicode forms: letters that look the same are different classes",
             "Normalise all texts to NFC; `seqloss train` does",
         )  # fmt: skip
-    known = vocabulary or Vocabulary.from_texts((normalize_text(text) for text in train), unit=options.units)
+    known = vocabulary or Vocabulary.from_texts(train, options.normalize, options.units)
     yield from _check_held_out(contents, known)
 
 
@@ -53,12 +52,12 @@ def _check_vocabulary(vocabulary: Vocabulary, train: list[str]) -> Iterator[Find
 
 
 def _check_held_out(contents: Contents, known: Vocabulary) -> Iterator[Finding]:
-    unseen = Counter(symbol for row in contents.held_out for symbol in known.unknown_characters(row.text))
-    texts = [row for row in contents.held_out if known.unknown_characters(row.text)]
-    if texts:
+    unknown = [known.unknown_characters(contents.order.to_visual(row.text)) for row in contents.held_out]
+    unseen = Counter(symbol for symbols in unknown for symbol in symbols)
+    if unseen:
         yield Finding(
             "held-out-symbols-unseen", "warning",
-            {"texts": len(texts), "of held-out texts": len(contents.held_out),
+            {"texts": sum(map(bool, unknown)), "of held-out texts": len(contents.held_out),
              "symbols": [describe_character(symbol) for symbol, _ in unseen.most_common(SHOWN)]},
             "held-out texts have symbols that training texts lack: each of them is an error",
             "Add training texts with these symbols, or write the texts in the same form",

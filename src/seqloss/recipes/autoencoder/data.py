@@ -50,7 +50,7 @@ class Batch:
     """Windows (batch, steps, channels).
 
     Attributes:
-        inputs: what the network reads; all 0 where it is blanked.
+        inputs: what the network reads; all 0 for an empty input.
         values: what it has to reconstruct.
         planted: the windows with an anomaly each; None for training.
         anomalous: (batch, steps), the steps of the anomalies.

@@ -109,13 +109,16 @@ class AutoencoderTask(TableTask):
         numbers = self.settings.window * len(self.names)
         yield f"code: {format_count(self.settings.size, 'value')} for the {numbers} of a window"
         if "validation" not in data.sources:
-            yield "nothing is held out: no precision and recall, and the last epoch is kept"
+            yield (
+                "nothing is held out: no precision and recall, the last epoch is kept, and seqloss transcribe will not "
+                "work, as there is no threshold"
+            )
 
     def baseline_loss(self, batch: Batch, outputs: Outputs) -> float:
         """The loss of 0, the mean of the training rows."""
         return float(self.loss(batch, {**outputs, "reconstruction": torch.zeros_like(outputs["reconstruction"])}))
 
-    def blank_input(self, batch: Batch) -> Batch:
+    def empty_input(self, batch: Batch) -> Batch:
         return replace(batch, inputs=torch.zeros_like(batch.inputs))
 
     # --- using a trained run

@@ -40,7 +40,7 @@ def split_words(text: str) -> list[str]:
 
 
 def split_paragraphs(text: str) -> list[list[str]]:
-    """The words of each paragraph. A blank line ends one; in a text without blank lines, each line is one."""
+    """The words of each paragraph. An empty line ends one; in a text without empty lines, each line is one."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
     parts = re.split(r"\n[^\S\n]*\n", text)
     parts = text.split("\n") if len(parts) == 1 else parts
@@ -74,7 +74,7 @@ def split_documents(documents: Sequence[Document]) -> dict[str, list[list[str]]]
             raise DataError(
                 f"the {split} split has no text: found {format_count(len(pieces), 'piece')} of "
                 f"{format_count(sum(sizes.values()), 'word')} in all, one of them too large for a tenth of these; give "
-                "a longer text, with blank lines between its paragraphs."
+                "a longer text, with empty lines between its paragraphs."
             )
     return found
 

@@ -143,7 +143,7 @@ class CharlmTask(TextTask):
         losses = uniform_losses(len(self.vocabulary), batch.targets)
         return float(losses[outputs["losses"] != 0].mean())
 
-    def blank_input(self, batch: WordBatch) -> WordBatch:
+    def empty_input(self, batch: WordBatch) -> WordBatch:
         words = [[END] * len(row) for row in batch.words]
         return replace(batch, words=words, inputs=batch.inputs.new_full(batch.inputs.shape, self.numbers[END]))
 

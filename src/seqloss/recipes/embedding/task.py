@@ -69,5 +69,5 @@ class EmbeddingTask(Task):
         """All embeddings are the same."""
         return float(self.loss(batch, {"embeddings": torch.ones_like(outputs["embeddings"])}))
 
-    def blank_input(self, batch: LabelledBatch) -> LabelledBatch:
+    def empty_input(self, batch: LabelledBatch) -> LabelledBatch:
         return replace(batch, values=torch.zeros_like(batch.values))

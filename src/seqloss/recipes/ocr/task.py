@@ -60,7 +60,7 @@ class OcrTask(RecognitionTask):
         logits, frames = network(batch.images, batch.widths)
         return {"logits": logits, "logit_lengths": frames}
 
-    def blank_input(self, batch: ImageBatch) -> ImageBatch:
+    def empty_input(self, batch: ImageBatch) -> ImageBatch:
         return replace(batch, images=torch.zeros_like(batch.images))
 
     def predict(self, network: nn.Module, given: Path) -> Transcript:

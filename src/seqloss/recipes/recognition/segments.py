@@ -157,7 +157,7 @@ def _main_tier(alignment: Alignment) -> Sequence[Segment]:
 
 
 def _one_word(text: str) -> str:
-    """CTM separates its columns by blanks."""
+    """CTM separates its columns by spaces."""
     return re.sub(r"\s", "_", text) or "_"
 
 

@@ -42,7 +42,7 @@ def align_text(
 
     Args:
         path: of the recording.
-        text: what is said in it; its line breaks count as blanks.
+        text: what is said in it; its line breaks count as spaces.
         chunks: the network's logits (frames, classes) of the recording, from its start to its end.
         vocabulary: of the network.
         subsampling: of the network, for messages.
@@ -68,7 +68,7 @@ def align_text(
 
 
 def encode_text(text: str, vocabulary: Vocabulary) -> list[int]:
-    """The classes of a text that is cleaned as the texts of a training; its line breaks become blanks.
+    """The classes of a text that is cleaned as the texts of a training; its line breaks become spaces.
 
     Raises:
         DataError: it is empty, or has unknown symbols.

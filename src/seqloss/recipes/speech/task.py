@@ -134,7 +134,7 @@ class SpeechTask(RecognitionTask):
         logits, frames = network(batch.features, batch.lengths, batch.masks)
         return {"logits": logits, "logit_lengths": frames}
 
-    def blank_input(self, batch: SpeechBatch) -> SpeechBatch:
+    def empty_input(self, batch: SpeechBatch) -> SpeechBatch:
         return replace(batch, features=torch.zeros_like(batch.features))
 
     # --- measuring

@@ -161,7 +161,7 @@ def make_words(symbols: list[Segment], unit: str) -> list[Segment]:
 
 
 def join_words(characters: list[Segment]) -> list[Segment]:
-    """The words of characters: from the start of the first to the end of the last; blanks separate them.
+    """The words of characters: from the start of the first to the end of the last; spaces separate them.
 
     The confidence is the geometric mean of those of the characters.
     """

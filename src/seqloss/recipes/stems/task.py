@@ -12,7 +12,7 @@ from torch import nn
 from torchmetrics import Metric as Accumulator
 
 from seqloss.data import Vocabulary
-from seqloss.errors import RunError
+from seqloss.errors import DataError, RunError
 from seqloss.recipes.embedding.metrics import Collected, NeighborRecall
 from seqloss.recipes.embedding.neighbors import choose_with_others, find_nearest
 from seqloss.recipes.embedding.task import EmbeddingTask
@@ -96,6 +96,8 @@ class StemsTask(EmbeddingTask):
     # --- using a trained run
 
     def predict(self, network: nn.Module, given: str | Path) -> WordVector:
+        if isinstance(given, Path) and given.is_file():
+            raise DataError("is a file, expected a word; give words, such as those that the file has")
         word = str(given).lower()
         characters = torch.tensor([encode_word(word, self.vocabulary)])
         return WordVector(word, network(characters, torch.tensor([characters.shape[1]]))[0].tolist())

@@ -45,9 +45,9 @@ def draw_curves(record: RunRecord) -> Iterator[str]:
         axes.plot(when, at_points("loss"), color=BLUE, label="training")
         if has("validation/loss"):
             axes.plot(ends, at_ends("validation/loss"), color=RED, marker="o", ms=3, label="validation")
-        if has("validation/blanked"):
-            label = f"validation, blank {task.item}s"
-            axes.plot(ends, at_ends("validation/blanked"), color=GREY, ls=":", marker=".", ms=3, label=label)
+        if has("validation/empty_input"):
+            label = f"validation, empty {task.item}s"
+            axes.plot(ends, at_ends("validation/empty_input"), color=GREY, ls=":", marker=".", ms=3, label=label)
 
     def norm(axes: Axes) -> None:
         axes.plot(when, at_points("norm"), color=BLUE, label="before clipping")

@@ -1,7 +1,7 @@
 """Exceptions, and functions that make them with a message.
 
-A message names the argument and the row, what was found, what was expected, and what to do next. All exceptions are
-`ValueError`s, so that code that catches the errors of a framework's own loss keeps working.
+A message names the argument and the row, what was found, what was expected, and what to do next. All these exceptions
+are `ValueError`s, so that code that catches the errors of a framework's own loss keeps working.
 """
 
 from __future__ import annotations

@@ -87,8 +87,9 @@ def read_host_arguments(
 def unreachable_values(cause: object) -> RuntimeError:
     """Return the error for a tensor whose values cannot be read."""
     return RuntimeError(
-        f"seqloss cannot read this tensor's numbers ({cause}); inside torch.func's transforms (grad, jacrev, jvp, "
-        "vmap) and fake tensors they are out of reach: take torch.autograd.grad, and the batch axis for vmap."
+        f"seqloss cannot read this tensor's numbers ({cause}): inside torch.func's transforms, under a tracer and in a "
+        "fake tensor they are not there. Call it outside, on all rows at once; for derivatives take "
+        "torch.autograd.grad; make a nested tensor a padded one: to_padded_tensor(0)."
     )
 
 

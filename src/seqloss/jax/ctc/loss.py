@@ -81,6 +81,7 @@ def ctc_loss(
         InfeasibleError: with infeasible="raise", a row has no path of positive probability.
         OptionError: `infeasible` or `reduction` is unknown, or `denominator` is not positive or is given without
             reduction="sum".
+        NotImplementedError: the second derivative is differentiated: there is no third.
 
     Example:
         >>> import jax, jax.numpy as jnp

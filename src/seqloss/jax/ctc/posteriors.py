@@ -28,7 +28,7 @@ def ctc_posteriors(
 
     Use it to see where in time each label is, or as soft frame labels.
 
-    It works under jit and vmap, and is differentiable.
+    It works under jit and vmap, and has a first derivative.
 
     Labels and lengths that are known when Python runs are checked then, before JAX converts them to 32 bits. Traced
     ones are checked on the CPU when the program runs: JAX raises its own run-time error with the same text. On an
@@ -64,6 +64,7 @@ def ctc_posteriors(
         NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
         InfeasibleError: with infeasible="raise", a row has no path of positive probability.
         OptionError: `infeasible` is unknown.
+        NotImplementedError: the derivative is differentiated: there is no second.
 
     Example:
         >>> import jax.numpy as jnp

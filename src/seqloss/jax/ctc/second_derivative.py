@@ -21,7 +21,8 @@ def _last_derivative(logits: jax.Array) -> jax.Array:
 @_last_derivative.defjvp
 def _refuse(primals: Any, tangents: Any) -> Any:
     raise NotImplementedError(
-        "ctc_loss has no third derivative: its Hessian is being differentiated; stop the gradient before that."
+        "ctc_loss has no third derivative, and ctc_posteriors no second one: the Hessian of the loss is being "
+        "differentiated; stop the gradient before that."
     )
 
 

@@ -49,6 +49,8 @@ def ctc_check(
         DTypeError: an argument has an unsupported element type.
         LabelError: `blank` is not a class.
         LengthError: the target lengths of concatenated targets do not add up to the number of labels.
+        RuntimeError: the numbers of a tensor cannot be read: the call is inside a torch.func transform or is recorded
+            by torch.jit.trace, torch.export or make_fx, or a tensor is nested.
 
     Example:
         >>> import torch

@@ -45,6 +45,8 @@ def ctc_greedy(
         DTypeError: an argument has an unsupported element type.
         LabelError: `blank` is not a class.
         LengthError: a length is negative or larger than the time axis.
+        RuntimeError: the numbers of a tensor cannot be read: the call is inside a torch.func transform or is recorded
+            by torch.jit.trace, torch.export or make_fx, or a tensor is nested.
 
     Example:
         >>> import torch

@@ -73,7 +73,7 @@ def draw_curves(found: Lines) -> None:
                 rows = [training.rows for training in sizes]
                 (drawn,) = axis.plot(rows, [median(each) for each in errors], label=label)
                 for count, each in zip(rows, errors, strict=True):
-                    axis.plot([count] * len(each), each, "o", color=drawn.get_color(), alpha=0.7)
+                    axis.plot([count] * len(each), each, "o", color=drawn.get_color(), alpha=0.7, clip_on=False)
             axis.set(xscale="log", xlabel="rows for training", ylabel="wrong characters, %")
             axis.set_yscale("symlog", linthresh=1)  # a test without a mistake has a place, at 0
             for ticks, values in (

@@ -43,8 +43,13 @@ def test_biases_are_left_out_and_so_is_what_is_not_trained() -> None:
 
 @pytest.mark.parametrize("function", [mean_gradients, plot_gradient_flow])
 def test_what_is_not_a_module_is_refused(function: Any) -> None:
-    with pytest.raises(DTypeError, match=r"model: expected a torch.nn.Module, found list"):
+    with pytest.raises(DTypeError, match=r"model: expected a torch.nn.Module.*, found list; give the network itself: "):
         function([torch.ones(2)])
+
+
+def test_what_is_not_an_optimizer_is_refused() -> None:
+    with pytest.raises(DTypeError, match=r"optimizer: expected a torch.optim.Optimizer, found int; give the optimiser"):
+        mean_gradients(nn.Linear(1, 1), 3)  # type: ignore[arg-type]
 
 
 def test_biases_are_known_by_the_names_of_torchs_own_layers() -> None:

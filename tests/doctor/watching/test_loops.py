@@ -251,7 +251,7 @@ def test_what_is_no_loss_is_an_error_of_seqloss_at_the_first_call_and_passed_ove
     value: object, error: type[Exception]
 ) -> None:
     model = Network()
-    with watch(model, sgd(model)) as watched, pytest.raises(error, match="^loss: "):
+    with watch(model, sgd(model)) as watched, pytest.raises(error, match=r"^loss: "):
         watched.step(lambda model, batch: value, make_batches()[0])
     with watch(model, sgd(model)) as watched:
         watched.step(squared_error, make_batches()[0])

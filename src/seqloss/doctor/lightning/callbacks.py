@@ -84,7 +84,9 @@ class BlankShare(Callback):
 
     Raises:
         OptionError: `training_step` returns no logits (raised during training).
-        ShapeError, DTypeError, LengthError: as `blank_share` (raised during training).
+        ShapeError: logits or lengths have the wrong rank or size (raised during training).
+        DTypeError: logits or lengths have an unsupported element type (raised during training).
+        LengthError: a length is negative or larger than the time axis (raised during training).
         LabelError: `blank` is not a class (raised during training).
 
     Example:

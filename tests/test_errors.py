@@ -4,6 +4,7 @@ import errno
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seqloss import errors
@@ -60,6 +61,16 @@ def test_no_error_of_the_module_is_left_out_above() -> None:
             errors.wrong_dtype("targets", "float32", "integers"),
             errors.DTypeError,
             ["targets: expected integers, found float32", "convert it before the call"],
+        ),
+        (
+            errors.wrong_dtype("logits", "NoneType", "a torch.Tensor"),
+            errors.DTypeError,
+            ["logits: expected a torch.Tensor, found NoneType", "a function without `return` gives None"],
+        ),
+        (
+            errors.wrong_dtype("targets", np.dtype(object), "integers"),
+            errors.DTypeError,
+            ["targets: expected integers, found object; it holds None or other objects: give numbers."],
         ),
         (
             errors.wrong_rank("logits", (3, 4), "(batch, time, classes)", "Add an axis."),

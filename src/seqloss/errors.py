@@ -282,8 +282,16 @@ class VerifyError(SeqLossError):
     """
 
 
-def wrong_dtype(name: str, found: object, expected: str, advice: str = "convert it before the call") -> DTypeError:
-    return DTypeError(f"{name}: expected {expected}, found {found}; {advice}.")
+def wrong_dtype(name: str, found: object, expected: str, advice: str = "") -> DTypeError:
+    return DTypeError(f"{name}: expected {expected}, found {found}; {advice or _advice_for(str(found))}.")
+
+
+def _advice_for(kind: str) -> str:
+    if kind == "NoneType":
+        return "look at what computes it: a function without `return` gives None"
+    if kind == "object":  # NumPy's type of None, and of lists that hold it
+        return "it holds None or other objects: give numbers"
+    return "convert it before the call"
 
 
 def float_lengths(name: str, found: object, axis: str, size: int | None = None, *, maybe_fractions: bool) -> DTypeError:

@@ -620,6 +620,11 @@ def test_a_factor_equal_to_the_sum_of_the_lengths_is_reported() -> None:
             ShapeError,
             "first's a: found rows of different lengths; pad them",
         ),
+        (
+            lambda: of(None, 1),
+            DTypeError,
+            "first's output: expected an array of real numbers, found NoneType; return the arrays",
+        ),
         (lambda: of({"a.b": 1, "a": {"b": 2}}, {"a.b": 1}), OptionError, "first returns two tensors named 'a.b'"),
         (lambda: of(1, 1, rtol=-1.0), OptionError, "rtol: found -1.0, expected a number >= 0"),
         (lambda: of(1, 1, atol=float("nan")), OptionError, "atol: found nan, expected a number >= 0"),

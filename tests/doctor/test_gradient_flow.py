@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -15,7 +16,7 @@ from torch import nn
 
 from seqloss.doctor import mean_gradients, plot_gradient_flow
 from seqloss.doctor.lightning import BlankShare, GradientFlow, blank_share
-from seqloss.errors import DTypeError, LabelError, OptionError
+from seqloss.errors import DTypeError, LabelError, LengthError, OptionError, ShapeError
 from seqloss.torch import ctc_loss
 
 
@@ -42,8 +43,13 @@ def test_biases_are_left_out_and_so_is_what_is_not_trained() -> None:
 
 @pytest.mark.parametrize("function", [mean_gradients, plot_gradient_flow])
 def test_what_is_not_a_module_is_refused(function: Any) -> None:
-    with pytest.raises(DTypeError, match=r"model: expected a torch.nn.Module, found list"):
+    with pytest.raises(DTypeError, match=r"model: expected a torch.nn.Module.*, found list; give the network itself: "):
         function([torch.ones(2)])
+
+
+def test_what_is_not_an_optimizer_is_refused() -> None:
+    with pytest.raises(DTypeError, match=r"optimizer: expected a torch.optim.Optimizer, found int; give the optimiser"):
+        mean_gradients(nn.Linear(1, 1), 3)  # type: ignore[arg-type]
 
 
 def test_biases_are_known_by_the_names_of_torchs_own_layers() -> None:
@@ -97,6 +103,48 @@ def test_the_blank_share_counts_frames_in_use_alone() -> None:
     assert blank_share(logits, torch.tensor([2, 3])) == 2 / 5
     assert blank_share(logits, torch.tensor([2, 3]), blank=-1) == 1 / 5
     assert blank_share(logits, torch.tensor([0, 0])) == 0
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_the_blank_share_of_a_frame_that_is_not_finite_is_nan_but_not_that_of_padding(score: float) -> None:
+    logits = torch.zeros(2, 4, 3)
+    logits[1, 2] = score
+    assert math.isnan(blank_share(logits))
+    assert math.isnan(blank_share(logits, [4, 3]))
+    assert blank_share(logits, [4, 2]) == 1
+
+
+def test_a_masked_class_leaves_the_blank_share_as_it_is() -> None:
+    logits = torch.zeros(2, 4, 3)
+    logits[..., 0] = -math.inf
+    assert blank_share(logits) == 0
+
+
+def test_the_blank_share_takes_lengths_in_every_form_and_empty_batches() -> None:
+    logits = nn.functional.one_hot(torch.tensor([[0, 2, 0, 0], [1, 1, 0, 0]]), 3).float()
+    for lengths in ([2, 3], np.array([2, 3]), torch.tensor([2, 3], dtype=torch.int32)):
+        assert blank_share(logits, lengths) == 2 / 5
+    assert blank_share(torch.zeros(0, 4, 3)) == blank_share(torch.zeros(2, 0, 3)) == 0
+
+
+@pytest.mark.parametrize(
+    ("logits", "lengths", "error", "message"),
+    [
+        (torch.zeros(2, 4, 3), torch.tensor([1.0, 0.5]), DTypeError, "logit_lengths.*: expected integers, found"),
+        (torch.zeros(2, 4, 3), torch.tensor([True, True]), DTypeError, "logit_lengths: expected integers, found bool"),
+        (torch.zeros(2, 4, 3), torch.tensor([-3, -2]), LengthError, r"logit_lengths\[0\]: found -3, expected 0 to 4"),
+        (torch.zeros(2, 4, 3), torch.tensor([4, 9]), LengthError, r"logit_lengths\[1\]: found 9, expected 0 to 4"),
+        (torch.zeros(2, 4, 3), torch.tensor([4]), ShapeError, "logit_lengths: expected 2 rows, one for each row"),
+        (torch.zeros(4, 3), None, ShapeError, r"logits: expected shape \(batch, time, classes\), found \(4, 3\)"),
+        (torch.zeros(2, 4, 3, dtype=torch.int64), None, DTypeError, "logits: expected float16, bfloat16, float32 or"),
+        (np.zeros((2, 4, 3)), None, DTypeError, "logits: expected a torch.Tensor, found ndarray"),
+    ],
+)
+def test_the_blank_share_of_arguments_that_do_not_fit_is_refused(
+    logits: Any, lengths: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        blank_share(logits, lengths)
 
 
 class Recogniser(lightning.LightningModule):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqloss.errors import DTypeError, OptionError, ShapeError
+from seqloss.errors import DTypeError, LabelError, OptionError, SeqLossError, ShapeError
 from seqloss.numpy import ErrorDistribution, choose_threshold, measure_detection
 
 
@@ -91,7 +94,7 @@ def test_without_anomalies_the_threshold_is_a_quantile() -> None:
 def test_bad_scores_and_options_are_refused() -> None:
     with pytest.raises(ShapeError, match="found none, expected at least one"):
         choose_threshold([])
-    with pytest.raises(ShapeError, match="anomalous: expected the shape of scores"):
+    with pytest.raises(ShapeError, match=r"anomalous: expected shape \(1,\), that of scores, found \(2,\)"):
         choose_threshold([1.0], [True, False])
     with pytest.raises(OptionError, match="found no anomaly, expected at least one"):
         choose_threshold([1.0], [False])
@@ -99,3 +102,65 @@ def test_bad_scores_and_options_are_refused() -> None:
         choose_threshold([1.0], quantile=2)
     with pytest.raises(OptionError, match="beta: found 0, expected a positive number"):
         measure_detection([1.0], [True], 0.0, beta=0)
+
+
+def measure_at_2(scores: Any, anomalous: Any, **options: Any) -> object:
+    return measure_detection(scores, anomalous, 2.0, **options)
+
+
+@pytest.mark.parametrize("function", [measure_at_2, choose_threshold])
+@pytest.mark.parametrize(
+    ("scores", "anomalous", "error", "message"),
+    [
+        ([1.0, 2.0, 3.0, 9.0], [1, 1, 1, -1], LabelError, r"anomalous\[3\]: found -1, expected 0 or 1; .*codes == -1"),
+        ([1.0, 9.0], ["False", "True"], DTypeError, "anomalous: expected booleans, found <U5"),
+        ([1.0, 9.0], [0.0, 1.0], DTypeError, "anomalous: expected booleans, found float64"),
+        ([1.0, np.nan], [False, True], SeqLossError, r"scores\[1\]: found nan, expected a finite number"),
+        ([1.0, np.inf], [False, True], SeqLossError, r"scores\[1\]: found inf, expected a finite number"),
+        (["1.0", "9.0"], [False, True], DTypeError, "scores: expected numbers, found <U3"),
+        ([[1.0], [9.0]], [[False], [True]], ShapeError, r"scores: expected shape \(n,\), found \(2, 1\)"),
+        ([[1.0], [9.0, 2.0]], [False, True], ShapeError, "scores: found rows of uneven length"),
+    ],
+)  # fmt: skip
+def test_scores_and_kinds_that_would_be_misread_are_refused(
+    function: Any, scores: Any, anomalous: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        function(scores, anomalous)
+
+
+@pytest.mark.parametrize("function", [measure_at_2, choose_threshold])
+@pytest.mark.parametrize("beta", ["1", np.inf, np.nan, -1])
+def test_a_beta_that_is_no_positive_number_is_refused(function: Any, beta: Any) -> None:
+    with pytest.raises(OptionError, match=f"beta: found {beta!r}, expected a positive number"):
+        function([1.0, 9.0], [False, True], beta=beta)
+
+
+@pytest.mark.parametrize("threshold", [np.nan, "6", None, np.ones(1)])
+def test_a_threshold_that_is_no_number_is_refused(threshold: Any) -> None:
+    with pytest.raises(OptionError, match=re.escape(f"threshold: found {threshold!r}, expected a number")):
+        measure_detection([1.0, 9.0], [False, True], threshold)
+
+
+def test_zeros_and_ones_are_booleans() -> None:
+    scores = [1.0, 5.0, 7.0, 9.0]
+    assert choose_threshold(scores, [0, 0, 1, 1]) == choose_threshold(scores, [False, False, True, True]) == 6.0
+    assert measure_detection(scores, np.array([0, 0, 1, 1]), 4.0).recall == 1
+
+
+def test_f_beta_is_0_without_a_hit_and_nan_where_there_was_nothing_to_find_or_to_call() -> None:
+    assert measure_detection([1.0, 2.0], [True, False], 9.0).f_beta == 0
+    assert measure_detection([1.0, 2.0], [False, False], 0.0).f_beta == 0
+    assert np.isnan(measure_detection([1.0, 2.0], [False, False], 9.0)).all()
+    assert np.isnan(measure_detection([], [], 9.0)).all()
+
+
+def test_if_all_are_anomalies_the_threshold_is_just_below_the_lowest() -> None:
+    assert choose_threshold([3.0, 2.0], [True, True]) == np.nextafter(2.0, -np.inf)
+
+
+@pytest.mark.parametrize("start", [1.0, np.nextafter(1.0, 2.0), 5e-324])
+def test_neighbouring_numbers_are_told_apart(start: float) -> None:
+    above = np.nextafter(start, np.inf)
+    threshold = choose_threshold([start, above], [False, True])
+    assert measure_detection([start, above], [False, True], threshold).f_beta == 1

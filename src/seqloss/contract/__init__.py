@@ -39,7 +39,7 @@ from seqloss.contract.neighbors import (
     warn_of_lone_points,
 )
 from seqloss.contract.options import check_option
-from seqloss.contract.pairs import ClassReduction, Hinge, Negatives, check_margin, check_pair_reduction
+from seqloss.contract.pairs import ClassReduction, Hinge, Negatives, check_margin, check_pair_reduction, check_seed
 from seqloss.contract.points import PointReduction, check_point_labels, check_points, check_same_shapes
 from seqloss.contract.probabilities import (
     SUM_SLACK,
@@ -111,6 +111,7 @@ __all__ = [
     "check_points",
     "check_reduction",
     "check_same_shapes",
+    "check_seed",
     "check_step_weight",
     "check_step_weights",
     "check_steps",

@@ -76,8 +76,8 @@ def _blank(blank: Any, classes: int) -> int:
 def _check_integers(name: str, form: Form) -> None:
     if not form.integers:
         mask = name.endswith("lengths") and "bool" in str(form.dtype)
-        of_mask = "; of a mask, give mask.sum(1)" if mask else ""
-        raise errors.wrong_dtype(name, form.dtype, "integers", f"convert it before the call{of_mask}")
+        advice = "convert it before the call; of a mask, give mask.sum(1)" if mask else ""
+        raise errors.wrong_dtype(name, form.dtype, "integers", advice)
 
 
 def _check_lengths(name: str, form: Form | None, batch: int, axis: str, size: int | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from numbers import Real
+from numbers import Integral, Real
 from typing import Literal
 
 from seqloss import errors
@@ -20,6 +20,12 @@ def check_pair_reduction(reduction: str, denominator: float | None) -> None:
     """Raise `OptionError` for an unknown reduction, or for a denominator that does not fit it."""
     check_option("reduction", reduction, PointReduction)
     check_reduction(reduction, denominator)
+
+
+def check_seed(seed: object) -> None:
+    """Raise `OptionError` for a seed that is no whole number from 0 up."""
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        raise errors.OptionError(f"seed: found {seed!r}, expected a whole number, 0 or more.")
 
 
 def check_margin(margin: object) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from seqloss.doctor.arguments import check_module, check_optimizer
 from seqloss.doctor.batches.description import describe_parts
 from seqloss.doctor.batches.parts import own_parts
 from seqloss.doctor.codec import Decode
@@ -20,7 +21,7 @@ from seqloss.doctor.snapshot import ModuleState, unchanged
 from seqloss.doctor.subject import Loss, NotChecked, Subject
 from seqloss.doctor.training_data import SCAN, TEXTS, TrainingData, draw
 from seqloss.doctor.watching.apart import apart
-from seqloss.errors import OptionError, wrong_dtype
+from seqloss.errors import OptionError
 
 BATCHES = 2
 """Batches that are used; a weight whose gradient is 0 in one may have one in the next."""
@@ -72,7 +73,8 @@ def examine(
         Findings, errors first; falsy if nothing was found.
 
     Raises:
-        DTypeError: the model is not a torch.nn.Module.
+        DTypeError: the model is not a torch.nn.Module, the optimizer no torch.optim.Optimizer, or the loss no tensor.
+        ShapeError: the loss has not exactly one number, or it is an empty tuple or mapping; also a TypeError.
         OptionError: there is no batch, or the model has lazy layers that were never called.
 
     Example:
@@ -85,8 +87,9 @@ def examine(
         >>> findings.names  # (8, 1) - (8,) has 64 entries
         ['targets-not-paired']
     """
-    if not isinstance(model, nn.Module):
-        raise wrong_dtype("model", type(model).__name__, "a torch.nn.Module")
+    check_module(model, "examine(model, batches, loss)")
+    if optimizer is not None:
+        check_optimizer(optimizer, "examine(model, batches, loss, optimizer=optimizer)")
     if any(is_lazy(one) for one in [*model.parameters(), *model.buffers()]):
         raise OptionError(
             "model: found lazy layers without weights, expected weights; call it once with a batch before."

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from seqloss.errors import missing_extra, wrong_dtype
+from seqloss.doctor.arguments import check_module, check_optimizer
+from seqloss.errors import missing_extra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +40,7 @@ def mean_gradients(model: nn.Module, optimizer: torch.optim.Optimizer | None = N
         gradient, NaN or inf if an entry is.
 
     Raises:
-        DTypeError: the model is not a torch.nn.Module.
+        DTypeError: the model is not a torch.nn.Module, or the optimizer no torch.optim.Optimizer.
 
     Example:
         >>> import torch
@@ -50,8 +51,9 @@ def mean_gradients(model: nn.Module, optimizer: torch.optim.Optimizer | None = N
         >>> list(mean_gradients(model)), mean_gradients(model)["0.weight"]
         (['0.weight', '1.weight'], 0.0)
     """
-    if not isinstance(model, nn.Module):
-        raise wrong_dtype("model", type(model).__name__, "a torch.nn.Module")
+    check_module(model, "mean_gradients(model) after loss.backward()")
+    if optimizer is not None:
+        check_optimizer(optimizer, "mean_gradients(model, optimizer)")
     groups = [{"params": list(model.parameters())}] if optimizer is None else optimizer.param_groups
     trained = {id(weight) for group in groups for weight in group["params"]}
     return {
@@ -97,6 +99,9 @@ def plot_gradient_flow(model: nn.Module | Mapping[str, float]) -> Figure:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise missing_extra("matplotlib", "train", "plot_gradient_flow") from error
+    if not isinstance(model, Mapping):
+        expected = "a torch.nn.Module, or a result of mean_gradients"
+        check_module(model, "plot_gradient_flow(model) after loss.backward()", expected)
     flow = dict(model) if isinstance(model, Mapping) else mean_gradients(model)
     numbers = [value for value in flow.values() if math.isfinite(value)]
     largest = max(numbers, default=0.0)

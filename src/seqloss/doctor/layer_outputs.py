@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from seqloss.errors import wrong_dtype
+from seqloss.doctor.arguments import check_module
 
 
 class LayerOutputs:
@@ -104,8 +104,7 @@ def layers(model: torch.nn.Module) -> Iterator[LayerOutputs]:
         >>> list(seen(loss=loss))
         ['0', '1', 'loss', 'gradient.0.weight', 'gradient.0.bias']
     """
-    if not isinstance(model, torch.nn.Module):
-        raise wrong_dtype("model", type(model).__name__, "a torch.nn.Module")
+    check_module(model, "layers(model)")
     seen = LayerOutputs(model)
     handles = list(seen._add_hooks())
     try:

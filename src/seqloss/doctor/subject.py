@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from seqloss.doctor.batches.rows import BatchRows, find_rows
 from seqloss.doctor.snapshot import ModuleState, RandomState, random_states, seed_all
 from seqloss.doctor.training_data import TrainingData
+from seqloss.errors import ShapeError, wrong_dtype
 
 Loss = Callable[[nn.Module, Any], Any]
 Change = Callable[[str, Tensor], Tensor]
@@ -24,6 +25,10 @@ DRY_STEP = 0.01
 
 class NotChecked(Exception):
     """A law says nothing about this training; the message says why."""
+
+
+class LossShapeError(ShapeError, TypeError):
+    """The loss has not exactly one number; also a TypeError, as a `DTypeError` for a loss that is no tensor is."""
 
 
 class Outputs(dict[str, Tensor]):
@@ -240,12 +245,26 @@ def first_tensor(found: Any) -> Tensor:
 
 
 def first_entry(found: Any) -> Tensor:
-    """The same as the very tensor that was returned, which can have an axis of one entry."""
-    if isinstance(found, Mapping):
-        found = found["loss"] if "loss" in found else next(iter(found.values()))
-    elif isinstance(found, tuple | list):
-        found = found[0]
-    if not isinstance(found, Tensor) or found.numel() != 1:
-        what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
-        raise TypeError(f"loss: found {what}, expected a tensor with one number; return the mean or the sum.")
+    """The same as the very tensor that was returned, which can have an axis of one entry.
+
+    Raises:
+        ShapeError: it has not exactly one number, or there is none.
+        DTypeError: no tensor.
+    """
+    if isinstance(found, Mapping | tuple | list):
+        if not found:
+            raise LossShapeError(
+                f"loss: found an empty {type(found).__name__}, expected one that begins with the loss."
+            )
+        if isinstance(found, Mapping):
+            found = found["loss"] if "loss" in found else next(iter(found.values()))
+        else:
+            found = found[0]
+    if not isinstance(found, Tensor):
+        advice = "look for a missing `return`" if found is None else "return it without .item() or float()"
+        raise wrong_dtype("loss", type(found).__name__, "a tensor with one number", advice)
+    if found.numel() != 1:
+        raise LossShapeError(
+            f"loss: found shape {tuple(found.shape)}, expected a tensor with one number; return the mean or the sum."
+        )
     return found

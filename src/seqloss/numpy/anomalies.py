@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import isfinite, isnan
+from numbers import Real
+from typing import NamedTuple, SupportsFloat
 
 import numpy as np
 
 from seqloss.errors import DTypeError, OptionError, ShapeError, wrong_rank
+from seqloss.numpy.scores import as_booleans, check_finite, read_kinds, read_scores
 
 FLOOR = 1e-12
 """Variances along the axes of the errors are at least this share of the largest one."""
@@ -88,12 +91,13 @@ class ErrorDistribution:
 
 
 class Detection(NamedTuple):
-    """How well a threshold finds anomalies. A value is NaN where it divides by 0.
+    """How well a threshold finds anomalies.
 
     Attributes:
-        precision: share of anomalies among what was called one.
-        recall: share of the anomalies that were called one.
-        f_beta: of the two.
+        precision: share of anomalies among what was called one; NaN where nothing was.
+        recall: share of the anomalies that were called one; NaN without anomalies.
+        f_beta: of the two, see `measure_detection`; 0 where no anomaly was called one, and NaN without anomalies where
+            nothing was called one.
 
     Example:
         >>> from seqloss.numpy import measure_detection
@@ -110,20 +114,27 @@ class Detection(NamedTuple):
 def measure_detection(scores: object, anomalous: object, threshold: float, *, beta: float = 1.0) -> Detection:
     """Precision, recall and F-beta of calling every score above the threshold anomalous.
 
-        F = (1 + beta^2) precision recall / (beta^2 precision + recall)
+        F = (1 + beta^2) hits / (beta^2 anomalies + called)
+
+    with the number of anomalies, of scores that were called one, and of hits, which are both. Where precision and
+    recall exist and are not both 0, this is (1 + beta^2) precision recall / (beta^2 precision + recall).
 
     Args:
-        scores: (n,).
-        anomalous: (n,), True for the anomalies.
+        scores: numbers (n,), all finite.
+        anomalous: (n,), True for the anomalies; booleans, or 0 and 1. Of scikit-learn's codes, -1 for an anomaly, give
+            codes == -1.
         threshold: a score above it is called an anomaly.
-        beta: below 1, precision weighs more than recall; above 1, less.
+        beta: below 1, precision weighs more than recall; above 1, less. A positive, finite number.
 
     Returns:
         `Detection(precision, recall, f_beta)`.
 
     Raises:
-        ShapeError: the two have different shapes.
-        OptionError: beta is not positive.
+        ShapeError: the scores have another rank, or `anomalous` another shape.
+        DTypeError: `scores` are no numbers, or `anomalous` is neither boolean nor integers.
+        LabelError: an entry of `anomalous` is neither 0 nor 1.
+        OptionError: beta is no positive, finite number, or the threshold is NaN, or no number.
+        SeqLossError: a score is not finite.
 
     Example:
         >>> from seqloss.numpy import measure_detection
@@ -131,6 +142,8 @@ def measure_detection(scores: object, anomalous: object, threshold: float, *, be
         Detection(precision=0.6666666666666666, recall=1.0, f_beta=0.8)
     """
     values, truth = _read_scores(scores, anomalous, beta)
+    if not isinstance(threshold, SupportsFloat) or np.ndim(threshold) or isnan(threshold):
+        raise OptionError(f"threshold: found {threshold!r}, expected a number; take it from choose_threshold.")
     called = values > threshold
     hits = float((called & truth).sum())
     precision, recall = _divide(hits, float(called.sum())), _divide(hits, float(truth.sum()))
@@ -142,17 +155,21 @@ def choose_threshold(scores: object, anomalous: object = None, *, beta: float = 
     """The threshold of scores: with the largest F-beta where anomalies are known, else a quantile of normal scores.
 
     Args:
-        scores: (n,), of points or windows that were not trained.
-        anomalous: (n,), True for the anomalies; None if all are normal.
+        scores: numbers (n,), all finite, of points or windows that were not trained.
+        anomalous: (n,), True for the anomalies, as in `measure_detection`; None if all are normal.
         beta: as in `measure_detection`.
         quantile: share of the normal scores that stays below, where no anomalies are known.
 
     Returns:
-        The threshold. Of several with the same F-beta, the largest; halfway between two scores.
+        The threshold. Of several with the same F-beta, the largest; halfway between two scores, or just below the
+        lowest score where it is best to call all of them anomalies.
 
     Raises:
-        ShapeError: there are no scores, or the two have different shapes.
-        OptionError: beta is not positive, the quantile is outside of 0 to 1, or no score is anomalous.
+        ShapeError: there are no scores, they have another rank, or `anomalous` has another shape.
+        DTypeError: `scores` are no numbers, or `anomalous` is neither boolean nor integers.
+        LabelError: an entry of `anomalous` is neither 0 nor 1.
+        OptionError: beta is no positive, finite number, the quantile is outside of 0 to 1, or no score is anomalous.
+        SeqLossError: a score is not finite.
 
     Example:
         >>> from seqloss.numpy import choose_threshold
@@ -161,13 +178,11 @@ def choose_threshold(scores: object, anomalous: object = None, *, beta: float = 
         >>> choose_threshold([1.0, 2.0, 3.0, 4.0, 5.0], quantile=0.75)
         4.0
     """
-    values, truth = _read_scores(
-        scores, np.zeros(np.asarray(scores).shape, np.bool_) if anomalous is None else anomalous, beta
-    )
+    values, truth = _read_scores(scores, anomalous, beta)
     if not len(values):
         raise ShapeError("scores: found none, expected at least one.")
     if anomalous is None:
-        if not 0 <= quantile <= 1:
+        if not isinstance(quantile, Real) or not 0 <= quantile <= 1:
             raise OptionError(f"quantile: found {quantile!r}, expected a share from 0 to 1.")
         return float(np.quantile(values, quantile))
     if not truth.any():
@@ -179,7 +194,9 @@ def choose_threshold(scores: object, anomalous: object = None, *, beta: float = 
     cuts = np.append(values[1:] < values[:-1], True)  # equal scores are on one side
     best = int(np.argmax(np.where(cuts, quality, -1.0)))
     if best + 1 < len(values):
-        return float(values[best] / 2 + values[best + 1] / 2)
+        high, low = float(values[best]), float(values[best + 1])
+        middle = high / 2 + low / 2
+        return middle if middle < high else low  # between neighbouring numbers it is rounded to one of them
     return float(np.nextafter(values[best], -np.inf))
 
 
@@ -198,9 +215,12 @@ def _read_errors(errors: object) -> np.ndarray:
 
 
 def _read_scores(scores: object, anomalous: object, beta: float) -> tuple[np.ndarray, np.ndarray]:
-    values, truth = np.asarray(scores, np.float64), np.asarray(anomalous, bool)
-    if values.ndim != 1 or truth.shape != values.shape:
-        raise ShapeError(f"anomalous: expected the shape of scores, (n,) = {values.shape}, found {truth.shape}.")
-    if not beta > 0:
+    """The scores in float64, and which are those of anomalies; none if `anomalous` is None."""
+    numbers = read_scores(scores, "(n,)", "One score for each point or window.")
+    kinds = read_kinds("anomalous", np.zeros(numbers.shape, bool) if anomalous is None else anomalous, numbers)
+    if not isinstance(beta, Real) or not isfinite(beta) or not beta > 0:
         raise OptionError(f"beta: found {beta!r}, expected a positive number.")
-    return values, truth
+    values = numbers.astype(np.float64)
+    check_finite(values, "look at the errors that this score is computed from")
+    advice = "give True for the anomalies: codes == -1 of scikit-learn's codes, classes == name of classes"
+    return values, as_booleans("anomalous", kinds, advice)

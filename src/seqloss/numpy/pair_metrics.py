@@ -13,7 +13,8 @@ from typing import Any, SupportsFloat, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from seqloss.errors import LabelError, OptionError, SeqLossError, ShapeError, wrong_dtype, wrong_rank
+from seqloss.errors import LabelError, OptionError, ShapeError
+from seqloss.numpy.scores import as_booleans, check_finite, read_kinds, read_scores
 
 Scores: TypeAlias = npt.NDArray[np.generic] | Sequence[float]
 """One number for each pair (pairs,); larger for pairs that are more alike."""
@@ -156,40 +157,20 @@ class _Cuts:
 
 def _read(scores: Any, same: Any) -> tuple[np.ndarray, np.ndarray]:
     """The scores in float64, and which pairs are the same."""
-    numbers, truth = np.asarray(scores), np.asarray(same)
-    if numbers.dtype.kind not in "fiu" and numbers.dtype.name != "bfloat16":
-        raise wrong_dtype("scores", numbers.dtype, "numbers")
-    if numbers.ndim != 1:
-        raise wrong_rank("scores", numbers.shape, "(pairs,)", "One score for each pair.")
-    if truth.shape != numbers.shape:
-        raise ShapeError(f"same: expected shape {numbers.shape}, that of scores, found {truth.shape}.")
+    numbers = read_scores(scores, "(pairs,)", "One score for each pair.")
+    truth = read_kinds("same", same, numbers)
     if numbers.size == 0:
         raise ShapeError("scores: found no pair, expected pairs that are the same and pairs that are not.")
-    if truth.dtype.kind not in "biu":
-        raise wrong_dtype("same", truth.dtype, "booleans")
-    return _finite(numbers.astype(np.float64)), _both_kinds(truth)
-
-
-def _finite(numbers: np.ndarray) -> np.ndarray:
-    wrong = np.flatnonzero(~np.isfinite(numbers))
-    if wrong.size:
-        raise SeqLossError(
-            f"scores[{wrong[0]}]: found {numbers[wrong[0]]}, expected a finite number; look at the embeddings of this "
-            "pair."
-        )
-    return numbers
+    numbers = numbers.astype(np.float64)
+    check_finite(numbers, "look at the embeddings of this pair")
+    return numbers, _both_kinds(as_booleans("same", truth, "compare the labels of the two rows"))
 
 
 def _both_kinds(truth: np.ndarray) -> np.ndarray:
-    wrong = np.flatnonzero((truth != 0) & (truth != 1))
-    if wrong.size:
-        raise LabelError(
-            f"same[{wrong[0]}]: found {truth[wrong[0]]}, expected 0 or 1; compare the labels of the two rows."
-        )
     if (truth == truth[0]).all():
         kind = "the same" if truth[0] else "different"
         raise LabelError(
             f"same: all {truth.size} pairs are {kind}, expected both kinds, because an error rate of one kind says "
             "nothing; take pairs from several labels with several rows each."
         )
-    return truth.astype(bool)
+    return truth

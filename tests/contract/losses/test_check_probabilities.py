@@ -75,11 +75,19 @@ def test_a_softmax_over_another_axis_is_recognised(frontend: LossFrontend) -> No
     assert check(frontend, x).counts == {"normalization": 10}, "not in the whole array"
 
 
+def test_no_rows_have_no_findings(frontend: LossFrontend) -> None:
+    report = check(frontend, np.ones((0, 3)))
+    assert report.ok
+    assert report.rows == 0
+
+
 def test_mistakes_are_named(frontend: LossFrontend) -> None:
     for axis in (2, -3):
         with pytest.raises(OptionError, match=rf"axis: found {axis}, expected -2 to 1 for an array of 2 axes"):
             check(frontend, [[1.0]], axis)
     with pytest.raises(ShapeError, match=r"x: expected shape \(..., classes\), found \(\)"):
         check(frontend, 1.0)
+    with pytest.raises(ShapeError, match=r"x: expected shape .*, found \(2, 0\)\. There are no classes along axis 1"):
+        check(frontend, np.ones((2, 0)))
     with pytest.raises(DTypeError, match=r"x: expected float16, bfloat16, float32 or float64, found .*int32"):
         frontend.function("check_probabilities")(integers(frontend))

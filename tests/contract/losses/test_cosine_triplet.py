@@ -134,6 +134,13 @@ def test_random_negatives_are_of_other_labels_and_follow_the_seed(frontend: Loss
     assert drawn == {1, 3, 5}, "each negative of row 0"
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, None, True])
+def test_a_seed_that_is_no_whole_number_is_refused(frontend: LossFrontend, seed: object) -> None:
+    (x,) = vectors(frontend, 1)
+    with pytest.raises(OptionError, match=f"seed: found {seed}, expected a whole number, 0 or more"):
+        pick(frontend, x, LABELS, negatives="random", seed=seed)
+
+
 def test_batches_without_a_triplet_are_refused_unless_validate_is_false(frontend: LossFrontend) -> None:
     x = np.eye(3)
     for labels, words in (

@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from seqloss.doctor import Finding, Findings, examine
-from seqloss.errors import DTypeError, OptionError
+from seqloss.errors import DTypeError, OptionError, ShapeError
 
 from .models import BATCHES, Batch, Reader, loss
 
@@ -32,9 +32,37 @@ def test_an_error_of_the_loss_is_the_callers() -> None:
         examine(Reader(), BATCHES, lambda model, batch: model(batch.features, batch.lengths)[0].sum((1, 2)))
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (
+            torch.zeros(8, 1),
+            ShapeError,
+            r"loss: found shape \(8, 1\), expected a tensor with one number; return the mean",
+        ),
+        ((), ShapeError, "loss: found an empty tuple, expected one that begins with the loss"),
+        ({}, ShapeError, "loss: found an empty dict, expected one that begins with the loss"),
+        (3.0, DTypeError, r"loss: expected a tensor with one number, found float; return it without \.item\(\)"),
+        (None, DTypeError, "loss: expected a tensor with one number, found NoneType; look for a missing `return`"),
+    ],
+)
+def test_what_is_no_loss_is_an_error_of_seqloss_and_a_type_error(
+    value: object, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        examine(Reader(), BATCHES, lambda model, batch: value)
+    assert isinstance(caught.value, TypeError)
+
+
 def test_mistakes_are_named() -> None:
-    with pytest.raises(DTypeError, match=r"model: .*function"):
+    with pytest.raises(
+        DTypeError, match=r"model: .*function; give the network itself: examine\(model, batches, loss\)"
+    ):
         examine(loss, BATCHES, loss)  # type: ignore[arg-type]
+    with pytest.raises(
+        DTypeError, match=r"optimizer: expected a torch\.optim\.Optimizer, found int; give the optimiser"
+    ):
+        examine(Reader(), BATCHES, loss, optimizer=3)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="batches: found none"):
         examine(Reader(), iter(()), loss)
 

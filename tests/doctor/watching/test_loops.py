@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from seqloss.doctor import watch
 from seqloss.doctor.watching.follower import Watch
+from seqloss.errors import DTypeError, ShapeError
 
 from .trainings import Network, make_batches, sgd, squared_error
 
@@ -243,6 +244,33 @@ def test_several_losses_are_refused_at_the_first_call() -> None:
     model = Network()
     with watch(model, sgd(model)) as watched, pytest.raises(TypeError, match="return the mean or the sum"):
         watched.step(lambda model, batch: (model(batch[0]) - batch[1]).square(), make_batches()[0])
+
+
+@pytest.mark.parametrize(("value", "error"), [(torch.zeros(8, 1), ShapeError), ({}, ShapeError), (3.0, DTypeError)])
+def test_what_is_no_loss_is_an_error_of_seqloss_at_the_first_call_and_passed_over_later(
+    value: object, error: type[Exception]
+) -> None:
+    model = Network()
+    with watch(model, sgd(model)) as watched, pytest.raises(error, match=r"^loss: "):
+        watched.step(lambda model, batch: value, make_batches()[0])
+    with watch(model, sgd(model)) as watched:
+        watched.step(squared_error, make_batches()[0])
+        assert watched.step(lambda model, batch: value, make_batches()[0]) is value
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizer", "message"),
+    [
+        (sgd(Network()), Network(), "model: .* found SGD; the model stands before the optimiser: watch"),
+        (torch.optim.SGD, Network(), "model: .* found the class SGD; the model stands before the optimiser"),
+        (Network, None, "model: .* found the class Network; this is the class: give an instance, Network"),
+        (Network(), torch.optim.SGD, r"optimizer: .* the class SGD; .*: make it from the weights, SGD\(model\.par"),
+        (Network(), None, r"optimizer: .* found NoneType; give the optimiser that trains the model: watch\(model, opt"),
+    ],
+)
+def test_a_wrong_model_or_optimiser_is_refused_with_what_to_give(model: Any, optimizer: Any, message: str) -> None:
+    with pytest.raises(DTypeError, match=message):
+        watch(model, optimizer)
 
 
 def test_the_two_models_of_a_gan() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqloss.errors import LabelError, OptionError, ShapeError
+from seqloss.errors import DTypeError, LabelError, OptionError, ShapeError
 from seqloss.torch import CosineTriplet, PairwiseKLHinge, cosine_triplet, pairwise_kl_hinge, pick_triplets
 
 LABELS = torch.tensor([0, 1, 0, 2])
@@ -154,6 +154,43 @@ def test_pair_miners_are_told_apart() -> None:
     index = torch.tensor([0])
     with pytest.raises(ShapeError, match=r"triplets: expected \(anchor, positive, negative\), found 4 parts"):
         CosineTriplet()(rows(), LABELS, (index,) * 4)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        (([0, 1], [1], [2, 3]), ShapeError, "triplets: positive: expected 2 row numbers, one for each anchor, found 1"),
+        (([[0]], [[1]], [[2]]), ShapeError, r"triplets: anchor: expected shape \(triplets,\), found \(1, 1\)"),
+        (([True, False], [1, 0], [2, 3]), DTypeError, r"triplets: anchor: expected integers, .* mask\.nonzero\(\)"),
+        (
+            ([0.0], [1.0], [2.0]),
+            DTypeError,
+            r"triplets: anchor: expected integers, the numbers of rows, found torch\.fl",
+        ),
+        (([0], [1], [-1]), LabelError, r"triplets: negative\[0\]: found row -1, expected 0 to 3 for 4 rows"),
+        (([0, 0], [1, 9], [2, 2]), LabelError, r"triplets: positive\[1\]: found row 9, expected 0 to 3 for 4 rows"),
+    ],
+)
+@pytest.mark.parametrize("form", [torch.tensor, np.array])
+def test_triplets_that_are_no_row_numbers_of_the_batch_are_refused(
+    form: Callable[[object], object], given: tuple[list[object]], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        CosineTriplet()(rows(), LABELS, tuple(map(form, given)))
+
+
+def test_given_triplets_may_be_lists_or_arrays_or_of_any_integer_type() -> None:
+    x, picked = rows(), ([0, 2], [2, 0], [1, 3])
+    expected = CosineTriplet()(x, LABELS, tuple(map(torch.tensor, picked)))
+    for form in (list, np.array, lambda part: torch.tensor(part, dtype=torch.uint8)):
+        torch.testing.assert_close(CosineTriplet()(x, LABELS, tuple(map(form, picked))), expected)
+    assert CosineTriplet()(x, LABELS, ([], [], [])) == 0
+
+
+def test_given_triplets_compile_as_one_graph() -> None:
+    x, picked = rows().float(), tuple(map(torch.tensor, ([0, 2], [2, 0], [1, 3])))
+    compiled = torch.compile(CosineTriplet(), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x, LABELS, picked), CosineTriplet()(x, LABELS, picked))
 
 
 def test_modules_refuse_options_at_once() -> None:

@@ -196,8 +196,11 @@ def test_the_gradient_of_differences_and_sums_is_that_of_a_plain_version() -> No
     assert (mine[torch.arange(7) >= LENGTHS[:, None]] == 0).all()
 
 
-def test_differences_of_nothing_are_refused() -> None:
+def test_differences_of_nothing_and_of_integers_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"padded: expected shape \(batch, time, features\) with at least one step"):
         difference(torch.zeros(2, 0, 3))
+    for kind in (torch.uint8, torch.int8, torch.bool):  # 1 - 3 and 100 - (-100) wrap around
+        with pytest.raises(DTypeError, match=rf"padded: expected floats, found {kind}; .*padded\.float\(\)"):
+            difference(torch.ones(2, 4, 3, dtype=kind))
     with pytest.raises(LengthError, match=r"lengths\[0\]: found 8"):
         difference(batch(), [8, 1, 1, 1])

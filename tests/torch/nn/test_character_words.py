@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqloss.errors import DataError, OptionError, SeqLossError, ShapeError
+from seqloss.errors import DataError, DTypeError, OptionError, SeqLossError, ShapeError
 from seqloss.torch.nn import CharacterWordEncoder, DistinctWords
 from seqloss.torch.nn.highway import Highway
 
@@ -187,6 +187,20 @@ def test_or_all_of_them_share_one_vector() -> None:
 )
 def test_words_of_another_form_are_refused(words: object, message: str) -> None:
     with pytest.raises(ShapeError, match=re.escape(message)):
+        make()(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([3, 4], "words[0]: expected a string, or a row of strings, found int; give the words themselves"),
+        ([["a", 4]], "words[0][1]: expected a string, found int; give the words themselves, not their numbers."),
+        (torch.tensor([3, 4]), "words[0]: expected a string, or a row of strings, found Tensor"),
+        ([b"a"], "words[0][0]: expected a string, found int"),
+    ],
+)
+def test_words_that_are_no_strings_are_refused(words: object, message: str) -> None:
+    with pytest.raises(DTypeError, match=re.escape(message)):
         make()(words)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqloss.errors import LengthError, OptionError, ShapeError
+from seqloss.errors import DataError, DTypeError, LengthError, OptionError, ShapeError
 from seqloss.torch.nn import GlobalNorm, UtteranceNorm
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -77,8 +77,68 @@ def test_a_training_set_without_frames_is_refused() -> None:
 
 
 def test_another_number_of_features_is_refused() -> None:
-    with pytest.raises(ShapeError, match=r"^features: expected shape \(\.\.\., frames, 5\), found \(20, 13\)\.$"):
+    with pytest.raises(ShapeError, match=r"^utterances\[0\]: expected shape \(frames, 5\), found \(20, 13\)\.$"):
         GlobalNorm(5).fit([torch.zeros(20, 13)])
+    with pytest.raises(ShapeError, match=r"^features: expected shape \(batch, frames, 5\), found \(2, 20, 13\)\.$"):
+        GlobalNorm(5)(torch.zeros(2, 20, 13), [20, 20])
+
+
+def test_a_single_utterance_given_for_all_of_them_is_refused() -> None:
+    expected = (
+        r"^utterances\[0\]: expected shape \(frames, 5\), found \(5,\)\. Give a list of utterances: fit\(\[features\]\)"
+    )
+    with pytest.raises(ShapeError, match=expected):
+        GlobalNorm(5).fit(torch.zeros(20, 5))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_feature_that_is_not_finite_is_refused_and_leaves_the_norm_as_it_was(wrong: float) -> None:
+    norm, broken = GlobalNorm(5).fit(UTTERANCES), torch.zeros(20, 5)
+    broken[7, 2] = wrong
+    before = norm.mean.clone()
+    with pytest.raises(DataError, match=rf"^utterances\[1\], frame 7, feature 2: found {wrong}, expected a finite"):
+        norm.fit([torch.zeros(3, 5), broken])
+    assert torch.equal(norm.mean, before)
+
+
+@pytest.mark.parametrize("norm", [GlobalNorm(1), UtteranceNorm()])
+def test_features_that_are_no_floats_are_refused(norm: torch.nn.Module) -> None:
+    with pytest.raises(DTypeError, match=r"^features: expected a tensor of floats, found torch\.int64"):
+        norm(torch.tensor([[[1], [3], [9]]]), [3])
+    with pytest.raises(DTypeError, match=r"^utterances\[0\]: expected a tensor of floats, found torch\.int64"):
+        GlobalNorm(1).fit([torch.tensor([[1], [3], [9]])])
+
+
+@pytest.mark.parametrize("norm", [GlobalNorm(5), UtteranceNorm()])
+def test_features_without_a_batch_axis_are_refused(norm: torch.nn.Module) -> None:
+    with pytest.raises(ShapeError, match=r"^features: .* found \(20, 5\)\. Add a batch axis with features\[None\]"):
+        norm(torch.zeros(20, 5), torch.full((20,), 5))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_the_results_type_is_the_one_that_the_documentation_says(kind: torch.dtype) -> None:
+    features = torch.ones(1, 2, 5, dtype=kind)
+    assert UtteranceNorm()(features, [2]).dtype == kind
+    assert GlobalNorm(5)(features, [2]).dtype == (torch.float64 if kind == torch.float64 else torch.float32)
+    assert GlobalNorm(5).to(kind)(features, [2]).dtype == kind
+
+
+@pytest.mark.parametrize("norm", [GlobalNorm(5), UtteranceNorm()])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bool])
+def test_lengths_that_are_no_integers_are_refused(norm: torch.nn.Module, kind: torch.dtype) -> None:
+    with pytest.raises(DTypeError, match=f"^lengths: expected integers, found {kind}"):
+        norm(PADDED, torch.ones(5).to(kind))
+
+
+@pytest.mark.parametrize("norm", [GlobalNorm(5), UtteranceNorm()])
+def test_lengths_may_be_a_list(norm: torch.nn.Module) -> None:
+    assert torch.equal(norm(PADDED, LENGTHS.tolist()), norm(PADDED, LENGTHS))
+    assert norm(torch.zeros(0, 3, 5), []).shape == (0, 3, 5)
+
+
+def test_a_number_of_features_that_is_not_whole_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"^features: found 1\.5, expected a whole number"):
+        GlobalNorm(1.5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("norm", [GlobalNorm(5).fit(UTTERANCES), UtteranceNorm()])

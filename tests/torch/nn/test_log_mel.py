@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,10 +152,14 @@ def test_a_gradient_flows_to_the_samples() -> None:
     (torch.zeros(2, 2, 800), None, ShapeError, r"^samples: expected shape \(batch, samples\), found \(2, 2, 800\)\."),
     (torch.zeros(2, 800, dtype=torch.int16), None, DTypeError, r"^samples: expected floats with a full scale of -1 to"),
     (torch.zeros(2, 800), torch.tensor([800]), ShapeError, r"^lengths: expected shape \(2,\), one for each row, found"),
+    (torch.zeros(2, 800), torch.tensor([1.0, 0.5]), DTypeError, r"^lengths: expected integers, found torch\.float32; "),
+    (torch.zeros(2, 800), torch.tensor([True, True]), DTypeError, r"^lengths: expected integers, found torch\.bool; "),
+    (torch.zeros(2, 800), [1.0, 0.5], DTypeError, r"^lengths: expected integers, found torch\.float32; "),
+    (torch.zeros(2, 800), ["a", "b"], DTypeError, r"^lengths: expected integers, one for each row, found \['a',"),
     (torch.zeros(2, 800), torch.tensor([800, 801]), LengthError, r"^lengths\[1\]: found 801, expected 0 to 800 \(the"),
 ])  # fmt: skip
 def test_arguments_that_do_not_fit_are_refused(
-    samples: torch.Tensor, lengths: torch.Tensor | None, error: type[Exception], message: str
+    samples: torch.Tensor, lengths: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         LogMel()(samples, lengths)
@@ -168,7 +173,24 @@ def test_a_negative_number_of_samples_has_no_frames() -> None:
 
 
 def test_a_hop_below_a_sample_is_refused() -> None:
-    with pytest.raises(
-        OptionError, match=r"^LogMel: found window 1, hop 0 samples and 80 filters, expected 1 or more$"
-    ):
+    with pytest.raises(OptionError, match=r"^LogMel: found window 1, hop 0 samples, expected 1 or more\.$"):
         LogMel(40)
+
+
+@pytest.mark.parametrize("filters", [0, 1.5, True])
+def test_a_number_of_filters_that_is_not_whole_is_refused(filters: Any) -> None:
+    with pytest.raises(OptionError, match=f"^filters: found {filters}, expected a whole number of at least 1"):
+        LogMel(filters=filters)
+
+
+def test_lengths_may_be_a_list() -> None:
+    listed, given = LogMel()(SOUND, [9000, 800, 0, 20_000]), LogMel()(SOUND, torch.tensor([9000, 800, 0, 20_000]))
+    assert all(map(torch.equal, listed, given))
+
+
+@pytest.mark.parametrize(("samples", "frames"), [(800, 6), (0, 0)])
+def test_a_batch_without_rows_has_no_features(samples: int, frames: int) -> None:
+    features, lengths = LogMel()(torch.zeros(0, samples))
+    assert features.shape == (0, frames, 80)
+    assert features.dtype == torch.float32
+    assert lengths.tolist() == []

@@ -322,10 +322,16 @@ def test_an_exported_layer_takes_other_lengths() -> None:
         (lambda: make("gru")(torch.zeros(2, 4, 7)), ShapeError, r"^padded: expected shape \(batch, time, 3\)"),
         (lambda: make("gru")(batch(), LENGTHS[:3]), ShapeError, r"^lengths: expected shape \(4,\)"),
         (lambda: make("gru")(batch(), LENGTHS / 8), DTypeError, "^lengths: expected integers, found torch.float64|32"),
+        (lambda: make("gru")(batch(), LENGTHS > 0), DTypeError, r"^lengths: expected integers, found torch\.bool"),
         (lambda: make("gru")(batch(), LENGTHS + 4), LengthError, r"^lengths\[1\]: found 11, expected 0 to 8"),
         (lambda: make("gru")(batch(), LENGTHS - 2), LengthError, r"^lengths\[2\]: found -1, expected 0 to 8"),
         (lambda: make("gru")(batch(), None, torch.zeros(1, 3, 5)), ShapeError, r"^initial h: expected shape \(layers"),
         (lambda: make("lstm")(batch(), None, torch.zeros(1, 4, 5)), ShapeError, "^initial: found 1 states, expected"),
+        (
+            lambda: Recurrent.from_torch(nn.Linear(3, 5)),
+            DTypeError,
+            "^from_torch: expected a torch.nn.LSTM, GRU or RNN,",
+        ),  # type: ignore[arg-type]
         (lambda: Recurrent.from_torch(nn.LSTM(3, 5, proj_size=2)), OptionError, "^from_torch: found proj_size=2"),
         (lambda: Recurrent.from_torch(nn.LSTM(3, 5, 2, dropout=0.5)), OptionError, r"^from_torch: found dropout=0\.5"),
     ],

@@ -71,5 +71,7 @@ def _to_array(value: Any, where: str) -> Array:
         ) from None
     if not bfloat16 and found.dtype.kind not in "biuf":
         kind = type(value).__name__ if found.dtype == object else found.dtype.name
+        if value is None:
+            raise wrong_dtype(where, kind, "an array of real numbers", "return the arrays, and leave out what is None")
         raise wrong_dtype(where, kind, "an array of real numbers")
     return Array(found.astype(np.float64), "bfloat16" if bfloat16 else found.dtype.name)

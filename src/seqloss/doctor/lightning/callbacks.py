@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch.optim import Optimizer
 
+from seqloss import contract
 from seqloss.doctor.gradient_flow import mean_gradients, plot_gradient_flow
-from seqloss.errors import OptionError, missing_extra, wrong_blank
+from seqloss.errors import OptionError, missing_extra, wrong_dtype, wrong_logits_dtype
+from seqloss.torch.arrays import COMPUTED_IN, IntegerArray, integers_to_numpy
 
 try:
     from lightning.pytorch import LightningModule, Trainer
@@ -74,13 +77,16 @@ class BlankShare(Callback):
 
     A value near 1 means that the network decodes to empty texts. `training_step` must return a dict with "loss" and
     "logits" (batch, time, classes), and "logit_lengths" (batch,) if rows are padded. A step that returns None is left
-    out.
+    out. A step with a frame in use that is not finite is logged as NaN.
 
     Args:
         blank: class index of the blank; a negative index counts from the last class.
 
     Raises:
         OptionError: `training_step` returns no logits (raised during training).
+        ShapeError: logits or lengths have the wrong rank or size (raised during training).
+        DTypeError: logits or lengths have an unsupported element type (raised during training).
+        LengthError: a length is negative or larger than the time axis (raised during training).
         LabelError: `blank` is not a class (raised during training).
 
     Example:
@@ -107,20 +113,25 @@ class BlankShare(Callback):
         pl_module.log("blank_share", blank_share(outputs["logits"], outputs.get("logit_lengths"), self.blank))
 
 
-def blank_share(logits: torch.Tensor, logit_lengths: torch.Tensor | None = None, blank: int = 0) -> float:
+def blank_share(logits: torch.Tensor, logit_lengths: IntegerArray | None = None, blank: int = 0) -> float:
     """Compute the share of frames whose most probable class is the blank.
 
         number of frames in use with argmax_c logits[t, c] = blank / number of frames in use
 
     Args:
-        logits: class scores, shape (batch, time, classes), any floating type.
-        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames.
+        logits: class scores, shape (batch, time, classes), float16, bfloat16, float32 or float64, on any device.
+        logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames. Later frames
+            do not count, whatever they hold.
         blank: class index of the blank; a negative index counts from the last class.
 
     Returns:
-        The share, from 0 to 1; 0 without frames.
+        The share, from 0 to 1; 0 without frames. NaN if a frame in use has no finite largest score: it holds NaN or
+        inf, or nothing but -inf.
 
     Raises:
+        ShapeError: an argument has the wrong rank or size.
+        DTypeError: an argument has an unsupported element type.
+        LengthError: a length is negative or larger than the time axis.
         LabelError: `blank` is not a class.
 
     Example:
@@ -130,11 +141,17 @@ def blank_share(logits: torch.Tensor, logit_lengths: torch.Tensor | None = None,
         >>> blank_share(logits), blank_share(logits, torch.tensor([2]))
         (0.75, 0.5)
     """
-    classes = logits.shape[2]
-    if not -classes <= blank < classes:
-        raise wrong_blank(blank, classes)
-    blanks = logits.detach().argmax(2) == blank % classes  # (batch, time)
-    if logit_lengths is None:
-        return int(blanks.sum()) / max(1, blanks.numel())
-    inside = torch.arange(logits.shape[1], device=logits.device) < logit_lengths.to(logits.device)[:, None]
-    return int((blanks & inside).sum()) / max(1, int(inside.sum()))
+    if not isinstance(logits, torch.Tensor):
+        raise wrong_dtype("logits", type(logits).__name__, "a torch.Tensor", "take torch.as_tensor(logits)")
+    if logits.dtype not in COMPUTED_IN:
+        raise wrong_logits_dtype(logits.dtype)
+    no_labels = np.zeros((logits.shape[0] if logits.dim() == 3 else 0, 0), np.int64)
+    batch = contract.validate(tuple(logits.shape), no_labels, integers_to_numpy(logit_lengths), blank=blank)
+    if not logits.shape[1]:
+        return 0.0
+    best, classes = logits.detach().max(2)  # (batch, time)
+    lengths = torch.from_numpy(batch.logit_lengths).to(logits.device)
+    used = torch.arange(logits.shape[1], device=logits.device) < lengths[:, None]
+    if bool((used & ~best.isfinite()).any()):
+        return float("nan")
+    return int((used & (classes == batch.blank)).sum()) / max(1, int(batch.logit_lengths.sum()))

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqloss.doctor.arguments import check_module, check_optimizer
 from seqloss.doctor.findings import Finding, Findings
 from seqloss.doctor.subject import Loss, NotChecked, first_entry
 from seqloss.doctor.watching import not_finite
@@ -24,7 +25,7 @@ from seqloss.doctor.watching.modes import Modes, has_modes
 from seqloss.doctor.watching.output_checks import OutputChecks
 from seqloss.doctor.watching.step_checks import FIRST_STEPS, StepChecks
 from seqloss.doctor.watching.window import Window
-from seqloss.errors import OptionError, wrong_dtype
+from seqloss.errors import DTypeError, OptionError, ShapeError
 
 
 class Watch:
@@ -53,10 +54,8 @@ class Watch:
         sees_steps: bool = True,
         first: int = 0,
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise wrong_dtype("model", type(model).__name__, "a torch.nn.Module")
-        if not isinstance(optimizer, torch.optim.Optimizer):
-            raise wrong_dtype("optimizer", type(optimizer).__name__, "a torch.optim.Optimizer")
+        check_module(model, "watch(model, optimizer)")
+        check_optimizer(optimizer, "watch(model, optimizer)")
         if not 0 < share <= 1:
             raise OptionError(f"share: found {share}, expected a share of the training's time in (0, 1].")
         self.model, self.optimizer, self.whole, self._sees_steps = model, optimizer, whole or model, sees_steps
@@ -124,7 +123,8 @@ class Watch:
             that is left out.
 
         Raises:
-            TypeError: the first loss is no scalar.
+            ShapeError: the first loss has not exactly one number, or it is an empty tuple or mapping; also a TypeError.
+            DTypeError: the first loss is no tensor.
         """
         if is_apart() or not torch.is_grad_enabled():  # an evaluation
             return loss(self.model, batch)
@@ -205,7 +205,7 @@ class Watch:
             return
         try:
             value = None if found is None else first_entry(found)
-        except TypeError as error:
+        except (ShapeError, DTypeError) as error:
             if self._calls == 1:
                 raise
             value, self._found.not_checked["gradients"] = None, str(error)

@@ -42,7 +42,7 @@ def check_probabilities(x: Probabilities, axis: int = -1) -> Report:
         row. Rows are counted over all other axes; the cause names the position.
 
     Raises:
-        ShapeError: x has no axis, or its rows have uneven lengths.
+        ShapeError: x has no axis, no classes, or its rows have uneven lengths.
         DTypeError: x has an unsupported element type.
         OptionError: `axis` is no axis of x.
         TypeError: x is traced.

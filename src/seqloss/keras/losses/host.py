@@ -54,7 +54,7 @@ def pick_triplets(
         DTypeError: an argument has an unsupported element type, or is traced or symbolic and has no values.
         LabelError: all rows have the same label, so that there is no negative; or no label occurs twice, so that there
             is no positive.
-        OptionError: `negatives` is unknown.
+        OptionError: `negatives` is unknown, or `seed` is no whole number from 0 up.
 
     Example:
         >>> import numpy as np
@@ -97,7 +97,7 @@ def check_probabilities(x: Probabilities, axis: int = -1) -> Report:
         row. Rows are counted over all other axes; the cause names the position.
 
     Raises:
-        ShapeError: x has no axis, or its rows have uneven lengths.
+        ShapeError: x has no axis, no classes, or its rows have uneven lengths.
         DTypeError: x has an unsupported element type, or is traced or symbolic and has no values.
         OptionError: `axis` is no axis of x.
 

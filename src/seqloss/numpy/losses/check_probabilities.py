@@ -43,7 +43,7 @@ def check_probabilities(x: Probabilities, axis: int = -1) -> Report:
         row. Rows are counted over all other axes; the cause names the position.
 
     Raises:
-        ShapeError: x has no axis, or its rows have uneven lengths.
+        ShapeError: x has no axis, no classes, or its rows have uneven lengths.
         DTypeError: x has an unsupported element type.
         OptionError: `axis` is no axis of x.
 
@@ -69,9 +69,10 @@ def find_bad_rows(values: np.ndarray, axis: int, rounding: float) -> Report:
         rounding: of the original type, see `contract.check_normalized`.
     """
     axis = _counted_from_0(axis, values.ndim)
+    if not values.shape[axis]:
+        raise wrong_rank("x", values.shape, "(..., classes)", f"There are no classes along axis {axis}.")
     found = contract.bad_probability_rows("x", values, axis, rounding)
-    rows = values.size // values.shape[axis] if values.shape[axis] else 0
-    return Report(rows, tuple(Finding(bad.row, bad.kind, bad.cause) for bad in found))
+    return Report(values.size // values.shape[axis], tuple(Finding(bad.row, bad.kind, bad.cause) for bad in found))
 
 
 def _counted_from_0(axis: int, axes: int) -> int:

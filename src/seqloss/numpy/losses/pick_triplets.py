@@ -47,7 +47,7 @@ def pick_triplets(
         DTypeError: an argument has an unsupported element type.
         LabelError: all rows have the same label, so that there is no negative; or no label occurs twice, so that there
             is no positive.
-        OptionError: `negatives` is unknown.
+        OptionError: `negatives` is unknown, or `seed` is no whole number from 0 up.
 
     Example:
         >>> import numpy as np
@@ -63,6 +63,7 @@ def pick_triplets(
         F. Schroff, D. Kalenichenko, J. Philbin: FaceNet. CVPR 2015.
     """
     contract.check_option("negatives", negatives, Negatives)
+    contract.check_seed(seed)
     values, _ = read_floats("embeddings", embeddings)
     contract.check_points("embeddings", values.shape, "(batch, features)")
     classes = read_labels(labels, values.shape[0])

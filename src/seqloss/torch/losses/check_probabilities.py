@@ -39,7 +39,7 @@ def check_probabilities(x: torch.Tensor, axis: int = -1) -> Report:
         row. Rows are counted over all other axes; the cause names the position.
 
     Raises:
-        ShapeError: x has no axis.
+        ShapeError: x has no axis, or no classes.
         DTypeError: x has an unsupported element type.
         OptionError: `axis` is no axis of x.
         RuntimeError: a tracer records the program, or the values are out of reach inside torch.func's transforms.

@@ -8,11 +8,11 @@ import torch
 
 from seqloss import contract
 from seqloss.contract import ClassReduction, Hinge, Negatives, PointReduction
-from seqloss.errors import ShapeError
 from seqloss.formulas import cosine_triplet as formula
 from seqloss.numpy.losses.pairwise_kl import Options
 from seqloss.numpy.losses.pick_triplets import refuse_without_triplets
 from seqloss.torch.losses.floats import host_values, read_floats
+from seqloss.torch.losses.given_triplets import read_triplets
 from seqloss.torch.losses.pairwise_kl import pairwise_kl_hinge
 from seqloss.torch.losses.points import Labels, as_labels, reduce_losses
 from seqloss.torch.namespace import TorchNamespace
@@ -177,18 +177,20 @@ class CosineTriplet(torch.nn.Module):
         Args:
             embeddings: shape (batch, features), float16, bfloat16, float32 or float64.
             labels: any integers, shape (batch,).
-            triplets: row numbers (anchor, positive, negative), each of shape (triplets,), as `pick_triplets` and the
-                triplet miners of pytorch-metric-learning return them; None for those that `negatives` chooses.
+            triplets: row numbers (anchor, positive, negative), integers from 0 to batch - 1, each of shape (triplets,),
+                as `pick_triplets` and the triplet miners of pytorch-metric-learning return them; None for those that
+                `negatives` chooses.
 
         Returns:
             The loss, a scalar; with reduction="none" shape (batch, batch), or (triplets,) for given triplets. float32,
             or float64 for float64 embeddings. It is 0 without a triplet.
 
         Raises:
-            ShapeError: an argument has the wrong rank or size, or `triplets` are not three.
+            ShapeError: an argument has the wrong rank or size, or `triplets` are not three of one size.
             DTypeError: an argument has an unsupported element type.
             LabelError: all rows have the same label, so that there is no negative; or no label occurs twice, so that
                 there is no positive. Labels on a GPU, and those under torch.compile, are not looked at: the loss is 0.
+                Or a row number is outside of 0 to batch - 1; those on a GPU are not looked at.
 
         Example:
             >>> import torch
@@ -212,14 +214,10 @@ class CosineTriplet(torch.nn.Module):
         return reduce_losses(losses, pairs.sum().clamp(min=1), self.reduction, self.denominator)
 
     def _of_triplets(self, embeddings: torch.Tensor, triplets: Sequence[torch.Tensor]) -> torch.Tensor:
-        if len(triplets) != 3:
-            raise ShapeError(
-                f"triplets: expected (anchor, positive, negative), found {len(triplets)} parts; pair miners "
-                "return four: take a triplet miner."
-            )
+        given = read_triplets(triplets, embeddings)
         xp = TorchNamespace(embeddings.device)
         vectors = formula.directions(xp, embeddings)  # once for all triplets that a row is in
-        losses = formula.direction_losses(xp, [vectors[rows] for rows in triplets], float(self.margin))
+        losses = formula.direction_losses(xp, [vectors[rows] for rows in given], float(self.margin))
         return reduce_losses(losses, max(len(losses), 1), self.reduction, self.denominator)
 
     def extra_repr(self) -> str:

@@ -50,7 +50,7 @@ def pick_triplets(
         DTypeError: an argument has an unsupported element type.
         LabelError: all rows have the same label, so that there is no negative; or no label occurs twice, so that there
             is no positive.
-        OptionError: `negatives` is unknown.
+        OptionError: `negatives` is unknown, or `seed` is no whole number from 0 up.
         RuntimeError: a tracer records the program, or the values are out of reach inside torch.func's transforms.
 
     Example:

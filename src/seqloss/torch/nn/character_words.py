@@ -66,6 +66,7 @@ class CharacterWordEncoder(nn.Module):
         OptionError: an option has an unknown value; a character is there twice, or is no single character.
         DataError: a character outside of the alphabet with unknown="error", in a call.
         ShapeError: a string in place of words, or words beside rows of words, in a call.
+        DTypeError: a word that is no string, in a call.
 
     Example:
         >>> from seqloss.torch.nn import CharacterWordEncoder

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqloss.errors import wrong_rank
+from seqloss.errors import wrong_dtype, wrong_rank
 from seqloss.torch.nn.padding import mask_padding
 from seqloss.torch.nn.uneven_rows import read_rows
 
@@ -65,7 +65,7 @@ def difference(padded: Tensor, lengths: Tensor | Sequence[int] | None = None) ->
     differences.
 
     Args:
-        padded: (batch, time, features), time of at least 1.
+        padded: (batch, time, features), any floating type, time of at least 1.
         lengths: steps of each row, integers (batch,), on any device; None for all steps.
 
     Returns:
@@ -73,7 +73,8 @@ def difference(padded: Tensor, lengths: Tensor | Sequence[int] | None = None) ->
 
     Raises:
         ShapeError: the rows have another rank or no steps, or there is not one length per row.
-        DTypeError: lengths that are no integers.
+        DTypeError: rows that are no floats, because differences of integers can overflow; or lengths that are no
+            integers.
         LengthError: a length outside of the time axis. Lengths on an accelerator, and traced ones, are not looked at:
             such a row gets NaN.
 
@@ -89,6 +90,8 @@ def difference(padded: Tensor, lengths: Tensor | Sequence[int] | None = None) ->
     """
     if padded.dim() != 3 or not padded.shape[1]:
         raise wrong_rank("padded", padded.shape, "(batch, time, features) with at least one step")
+    if not padded.is_floating_point():
+        raise wrong_dtype("padded", padded.dtype, "floats", "differences of integers can overflow: padded.float()")
     rows = read_rows(padded, lengths)
     if lengths is None:
         return Differences(padded[:, 1:] - padded[:, :-1], None, padded[:, 0])

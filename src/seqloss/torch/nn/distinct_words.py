@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from seqloss.errors import DataError, ShapeError
+from seqloss.errors import DataError, DTypeError, ShapeError, wrong_dtype
 
 PADDING, START, END, UNKNOWN = range(4)
 """Numbers of what is no character of the alphabet; its first character is number 4."""
@@ -60,11 +60,14 @@ def find_distinct_words(
     Raises:
         DataError: a character without a number, unless they are shared.
         ShapeError: words beside rows of words.
+        DTypeError: a word that is no string.
     """
     rows, nested = check_words(words)
     found: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         for position, word in enumerate(row):
+            if not isinstance(word, str):
+                raise no_word(f"words[{number}][{position}]", word, "a string")
             if word not in found:
                 where = f"words[{number}][{position}]" if nested else f"words[{position}]"
                 found[word] = number_characters(word, numbers, where, share_unknown=share_unknown)
@@ -102,6 +105,7 @@ def check_words(words: Sequence[str] | Sequence[Sequence[str]]) -> tuple[Sequenc
 
     Raises:
         ShapeError: a string alone, or strings beside rows.
+        DTypeError: neither words nor rows.
     """
     if isinstance(words, str):
         raise ShapeError(f"words: found the string {words[:20]!r}, expected a list of words, or of rows of words.")
@@ -113,7 +117,14 @@ def check_words(words: Sequence[str] | Sequence[Sequence[str]]) -> tuple[Sequenc
             f"words: found a {'word' if alone[0] else 'row'} at 0 and a {'row' if alone[0] else 'word'} at "
             f"{alone.index(not alone[0])}, expected words alone, or rows of words alone."
         )
+    for number, row in enumerate(words):
+        if not isinstance(row, Iterable) or (isinstance(row, Tensor) and not row.dim()):
+            raise no_word(f"words[{number}]", row, "a string, or a row of strings")
     return (cast(Sequence[Sequence[str]], words), True) if len(words) else ([[]], False)
+
+
+def no_word(where: str, found: object, expected: str) -> DTypeError:
+    return wrong_dtype(where, type(found).__name__, expected, "give the words themselves, not their numbers")
 
 
 def _cut_into_blocks(rows: Sequence[Sequence[int]]) -> tuple[Tensor, ...]:

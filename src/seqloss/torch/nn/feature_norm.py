@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from seqloss.errors import OptionError, wrong_rank
+from seqloss.errors import DataError, OptionError, wrong_dtype, wrong_rank
 from seqloss.torch.nn.padding import check_lengths, mask_padding
+from seqloss.torch.nn.sizes import check_sizes
 
 SMALLEST_DEVIATION = 1e-5
 """A feature that varies less is taken as constant: it is not scaled up to a unit deviation."""
@@ -17,14 +18,18 @@ SMALLEST_DEVIATION = 1e-5
 class GlobalNorm(nn.Module):
     """Subtract the mean of each feature over a training set and divide by its deviation.
 
-    Mean and deviation are buffers: they are saved with the model. Until `fit`, features pass unchanged.
+    Mean and deviation are buffers: they are saved with the model. Until `fit`, features pass unchanged. The result has
+    the type that PyTorch promotes features and buffers to: half types become float32, unless the module is of a half
+    type, too.
 
     Args:
         features: per frame.
 
     Raises:
-        ShapeError: another number of features, in `fit` or in a call.
-        LengthError: a length beyond the frames, in a call.
+        OptionError: `features` is no whole number of at least 1.
+        ShapeError: another rank or number of features, in `fit` or in a call, or not one length per row.
+        DTypeError: features that are no floats, or lengths that are no integers.
+        LengthError: a length below 0 or beyond the frames, in a call. Lengths on an accelerator are not looked at.
 
     Example:
         >>> import torch
@@ -39,6 +44,7 @@ class GlobalNorm(nn.Module):
 
     def __init__(self, features: int) -> None:
         super().__init__()
+        check_sizes(features=features)
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("deviation", torch.ones(features))
 
@@ -47,15 +53,19 @@ class GlobalNorm(nn.Module):
         """Take mean and deviation of features, one utterance at a time, in float64.
 
         Args:
-            utterances: each (frames, features), without padding; the order changes nothing but the last rounding.
+            utterances: each (frames, features), floats, without padding; the order changes nothing but the last
+                rounding.
 
         Raises:
             OptionError: no frames at all.
+            ShapeError: an utterance has another rank or number of features.
+            DTypeError: an utterance is no tensor of floats.
+            DataError: a feature is not finite.
         """
         count, mean = 0, torch.zeros((), dtype=torch.float64)
         squares = mean
-        for utterance in utterances:
-            self.check(utterance)
+        for number, utterance in enumerate(utterances):
+            self.check_utterance(f"utterances[{number}]", utterance)
             count, mean, squares = merge_moments(count, mean, squares, utterance.cpu().double())
         if not count:
             raise OptionError("GlobalNorm.fit: found no frames, expected the features of the training set.")
@@ -64,24 +74,48 @@ class GlobalNorm(nn.Module):
         self.deviation.copy_(torch.where(deviation < SMALLEST_DEVIATION, 1.0, deviation))
         return self
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, features: Tensor, lengths: Tensor | Sequence[int]) -> Tensor:
         """Normalised features (batch, frames, features), 0 in the padding.
 
         Args:
             features: (batch, frames, features).
-            lengths: (batch,), frames of each row.
+            lengths: frames of each row, integers (batch,), a tensor or a list.
         """
-        self.check(features)
+        check_features(features, len(self.mean))
         lengths = check_lengths(lengths, len(features), features.shape[1], "frames")
         return mask_padding((features - self.mean) / self.deviation, lengths)
 
-    def check(self, features: Tensor) -> None:
-        """Raise a `ShapeError` for another number of features."""
-        if features.shape[-1] != len(self.mean):
-            raise wrong_rank("features", features.shape, f"(..., frames, {len(self.mean)})")
+    def check_utterance(self, name: str, utterance: Tensor) -> None:
+        """Raise an error unless an utterance is (frames, features), floats and finite."""
+        check_floats(name, utterance)
+        if utterance.dim() != 2 or utterance.shape[1] != len(self.mean):
+            hint = "Give a list of utterances: fit([features])." if utterance.dim() == 1 else ""
+            raise wrong_rank(name, utterance.shape, f"(frames, {len(self.mean)})", hint)
+        if not utterance.isfinite().all():
+            frame, feature = (~utterance.isfinite()).nonzero()[0].tolist()
+            raise DataError(
+                f"{name}, frame {frame}, feature {feature}: found {utterance[frame, feature]:g}, expected a finite "
+                "number; leave this utterance out, or mend its samples."
+            )
 
     def extra_repr(self) -> str:
         return f"features={len(self.mean)}"
+
+
+def check_floats(name: str, features: Tensor) -> None:
+    """Raise a `DTypeError` for anything but a tensor of floats."""
+    if not isinstance(features, Tensor) or not features.is_floating_point():
+        found = features.dtype if isinstance(features, Tensor) else type(features).__name__
+        raise wrong_dtype(name, found, "a tensor of floats")
+
+
+def check_features(features: Tensor, size: int | None = None) -> None:
+    """Raise an error unless features are floats (batch, frames, features), of a known number if it is given."""
+    check_floats("features", features)
+    if features.dim() != 3 or size not in (None, features.shape[2]):
+        expected = f"(batch, frames, {'features' if size is None else size})"
+        hint = "Add a batch axis with features[None]." if features.dim() == 2 else ""
+        raise wrong_rank("features", features.shape, expected, hint)
 
 
 def merge_moments(count: int, mean: Tensor, squares: Tensor, frames: Tensor) -> tuple[int, Tensor, Tensor]:
@@ -103,10 +137,13 @@ class UtteranceNorm(nn.Module):
     """Subtract the mean of each feature over the frames of an utterance and divide by its deviation there.
 
     This removes what is constant in a recording, for example the frequency response of the microphone. Padding is not
-    counted.
+    counted. The result has the type of the features, also a half type; it is computed in float64 and rounded at the
+    end.
 
     Raises:
-        LengthError: a length beyond the frames, in a call.
+        ShapeError: the features are not (batch, frames, features), or there is not one length per row, in a call.
+        DTypeError: features that are no floats, or lengths that are no integers, in a call.
+        LengthError: a length below 0 or beyond the frames, in a call. Lengths on an accelerator are not looked at.
 
     Example:
         >>> import torch
@@ -118,13 +155,14 @@ class UtteranceNorm(nn.Module):
     def __init__(self) -> None:
         super().__init__()
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, features: Tensor, lengths: Tensor | Sequence[int]) -> Tensor:
         """Normalised features (batch, frames, features), 0 in the padding.
 
         Args:
             features: (batch, frames, features).
-            lengths: (batch,), frames of each row.
+            lengths: frames of each row, integers (batch,), a tensor or a list.
         """
+        check_features(features)
         lengths = check_lengths(lengths, len(features), features.shape[1], "frames").to(features.device)
         counts = lengths.clamp(min=1)[:, None, None]
         precise = features if features.device.type == "mps" else features.double()

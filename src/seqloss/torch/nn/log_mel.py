@@ -23,12 +23,15 @@ off by 1e-4.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from seqloss.errors import LengthError, OptionError, wrong_dtype, wrong_rank
 from seqloss.torch.nn.mel_filters import mel_filters
 from seqloss.torch.nn.padding import check_lengths, mask_padding
+from seqloss.torch.nn.sizes import check_sizes
 
 FLOOR = 1e-10
 
@@ -73,7 +76,7 @@ class LogMel(nn.Module):
         fft_size: samples per spectrum.
 
     Raises:
-        OptionError: a window or hop of less than a sample, or no filters.
+        OptionError: a window or hop of less than a sample, or `filters` is no whole number of at least 1.
 
     Example:
         >>> import torch
@@ -87,12 +90,11 @@ class LogMel(nn.Module):
         self, rate: int = 16_000, filters: int = 80, window_seconds: float = 0.025, hop_seconds: float = 0.01
     ) -> None:
         super().__init__()
+        check_sizes(filters=filters)
         self.rate, self.filters = rate, filters
         self.window, self.hop = round(rate * window_seconds), round(rate * hop_seconds)
-        if min(self.window, self.hop, filters) < 1:
-            raise OptionError(
-                f"LogMel: found window {self.window}, hop {self.hop} samples and {filters} filters, expected 1 or more"
-            )
+        if min(self.window, self.hop) < 1:
+            raise OptionError(f"LogMel: found window {self.window}, hop {self.hop} samples, expected 1 or more.")
         self.fft_size = self.window + self.window % 2
         while not (weights := mel_filters(rate, self.fft_size, filters)).any(0).all():
             self.fft_size *= 2
@@ -110,25 +112,26 @@ class LogMel(nn.Module):
         """The time that a frame is centred at."""
         return frame * self.hop / self.rate
 
-    def forward(self, samples: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, samples: Tensor, lengths: Tensor | Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """Compute the features.
 
         Args:
             samples: (batch, samples), full scale is -1 to 1.
-            lengths: (batch,), samples of each row without padding; None for all.
+            lengths: samples of each row without padding, integers (batch,), a tensor or a list; None for all.
 
         Returns:
             features, float32 (batch, frames, filters), 0 in the padding; and frames of each row, int64 (batch,).
 
         Raises:
-            ShapeError: of the samples or lengths.
-            DTypeError: samples that are no floats.
-            LengthError: more samples than there are.
+            ShapeError: the samples have another rank, or there is not one length per row.
+            DTypeError: samples that are no floats, or lengths that are no integers.
+            LengthError: a length below 0 or beyond the samples. Lengths on an accelerator are not looked at.
         """
         lengths = self.check(samples, lengths).to(samples.device)
         frames = torch.where(lengths > 0, 1 + lengths // self.hop, 0)
-        if not samples.shape[1]:
-            return samples.new_zeros(len(samples), 0, self.filters, dtype=torch.float32), frames
+        if not samples.numel():
+            longest = self.frames_of_samples(samples.shape[1])
+            return samples.new_zeros(len(samples), longest, self.filters, dtype=torch.float32), frames
         return mask_padding(self.transform(mask_padding(samples, lengths)), frames), frames
 
     def transform(self, samples: Tensor) -> Tensor:
@@ -142,7 +145,7 @@ class LogMel(nn.Module):
         energies = power.transpose(1, 2) @ self.weights.to(samples.device, precise)
         return energies.clamp(min=FLOOR).log().float()
 
-    def check(self, samples: Tensor, lengths: Tensor | None) -> Tensor:
+    def check(self, samples: Tensor, lengths: Tensor | Sequence[int] | None) -> Tensor:
         """The lengths as int64, after shapes and types are checked."""
         if samples.dim() != 2:
             raise wrong_rank("samples", samples.shape, "(batch, samples)", "Several channels are averaged before.")

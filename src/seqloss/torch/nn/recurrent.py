@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqloss.errors import OptionError, ShapeError, unknown_option, wrong_rank
+from seqloss.errors import OptionError, ShapeError, unknown_option, wrong_dtype, wrong_rank
 from seqloss.torch.nn.layer_norm_cells import NormWeights, read_normalised
 from seqloss.torch.nn.recurrent_cells import CELLS, States, read_plain
 from seqloss.torch.nn.sizes import check_shares, check_sizes
@@ -117,8 +117,12 @@ class Recurrent(nn.Module):
             **options: `right_to_left`, `weight_dropout`.
 
         Raises:
+            DTypeError: it is none of these modules.
             OptionError: the module has projections, or dropout.
         """
+        if not isinstance(module, nn.RNNBase):
+            advice = "give the recurrent layer itself, such as model.lstm"
+            raise wrong_dtype("from_torch", type(module).__name__, "a torch.nn.LSTM, GRU or RNN", advice)
         if module.proj_size:
             raise OptionError(f"from_torch: found proj_size={module.proj_size}, expected a module without projections.")
         if module.dropout and dropout is None:

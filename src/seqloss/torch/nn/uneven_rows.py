@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqloss.errors import ShapeError, float_lengths, wrong_length
+from seqloss.errors import wrong_length
 from seqloss.torch._compat import transforms_are_active
-from seqloss.torch.nn.padding import reverse_within_lengths, within_lengths
+from seqloss.torch.nn.padding import as_lengths, reverse_within_lengths, within_lengths
 from seqloss.torch.tracing import has_no_values
 
 
@@ -64,14 +64,7 @@ def read_rows(padded: Tensor, lengths: Tensor | Sequence[int] | None) -> UnevenR
     batch, time = padded.shape[:2]
     if lengths is None:
         return UnevenRows(time)
-    lengths = (
-        lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths, dtype=None if lengths else torch.long)
-    )
-    if lengths.shape != (batch,):
-        raise ShapeError(f"lengths: expected shape ({batch},), one for each row, found {tuple(lengths.shape)}.")
-    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
-        raise float_lengths("lengths", lengths.dtype, "time", time, maybe_fractions=lengths.is_floating_point())
-    lengths = lengths.long()
+    lengths = as_lengths(lengths, batch, time, "time")
     if not host_knows(lengths):
         lengths = lengths.to(padded.device)
         used = lengths.clamp(0, time)

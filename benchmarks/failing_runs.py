@@ -120,7 +120,7 @@ def main() -> None:
             page = write_report(load_task(asked.out / name), Run(asked.out / name))
         console.print(f"wrote {page}")
         if asked.shots:
-            screenshot(page, asked.shots / f"run-{name}.png", (1180, 2100))
+            screenshot(page, asked.shots / f"run-{name}.png", (1180, 2400))
         if asked.shots and name == "healthy":
             for dark, light in ((False, "light"), (True, "dark")):
                 screenshot(page, asked.shots / f"report-wide-{light}.png", (1280, 1000), dark)

@@ -37,11 +37,11 @@ class MaskedCrossEntropy(StepLoss):
         name: name of the loss in logs.
         dtype: type of the result: a name, or a policy, whose compute type is used; None for Keras' floatx. float64 is
             computed in float64, all other types in float32; a half type is the result of rounding at the end.
-        padding: label that pads `y_true`, any integer, also one that is no class; None for no padding.
+        padding: label that pads `y_true`, any integer of 32 bits, also one that is no class; None for no padding.
         label_smoothing: share of the label, from 0 to 1, that is spread evenly over all classes.
 
     Raises:
-        OptionError: `padding` or `label_smoothing` is no such number.
+        OptionError: `reduction` or `dtype` is unknown, or `padding` or `label_smoothing` is no such number.
 
     Example:
         >>> import numpy as np
@@ -126,7 +126,7 @@ class MaskedSquaredError(_ErrorLoss):
         padding: number that pads `y_true`, possibly NaN; None for no padding.
 
     Raises:
-        OptionError: `padding` is no number.
+        OptionError: `reduction` or `dtype` is unknown, or `padding` is no number.
 
     Example:
         >>> import numpy as np
@@ -173,7 +173,7 @@ class MaskedAbsoluteError(_ErrorLoss):
         padding: number that pads `y_true`, possibly NaN; None for no padding.
 
     Raises:
-        OptionError: `padding` is no number.
+        OptionError: `reduction` or `dtype` is unknown, or `padding` is no number.
 
     Example:
         >>> import numpy as np

@@ -40,7 +40,7 @@ class SoftNearestNeighbor(RowLoss):
         metric: "euclidean" for the squared Euclidean distance, "cosine" for 1 - cosine.
 
     Raises:
-        OptionError: `metric` is unknown, or `temperature` is not positive.
+        OptionError: `reduction`, `dtype` or `metric` is unknown, or `temperature` is not positive.
 
     Example:
         >>> import numpy as np

@@ -58,8 +58,7 @@ class PairwiseKLHinge(RowLoss):
         validate: True checks, with from_logits=False, that each row holds probabilities. False skips this check.
 
     Raises:
-        OptionError: an option has an unknown value, `margin` is negative or not finite, or `denominator` is not
-            positive or is given without reduction="sum".
+        OptionError: an option has an unknown value, or `margin` is negative or not finite.
 
     Example:
         >>> import numpy as np

@@ -46,6 +46,16 @@ def test_lengths_that_are_fractions_are_named_with_their_conversion() -> None:
         ctc_batch_cost(LABELS, PROBABILITIES, FRAMES.astype(np.float32) / 8, COUNTS)
 
 
+@pytest.mark.parametrize("label", [1.5, np.nan, np.inf])
+def test_a_label_that_is_no_integer_is_named(label: float) -> None:
+    labels = np.where(LABELS == 3, label, LABELS)
+    with pytest.raises(DTypeError, match=rf"^y_true\[0, 2\]: expected an integer, found {label}"):
+        ctc_batch_cost(labels, PROBABILITIES, FRAMES, COUNTS)
+    with pytest.raises(DTypeError, match=rf"^y_true\[0, 2\]: expected an integer, found {label}"):
+        ctc_batch_cost(labels.tolist(), PROBABILITIES, FRAMES, COUNTS)  # type: ignore[arg-type]
+    ctc_batch_cost(labels, PROBABILITIES, FRAMES, np.array([[2], [2], [0]]))  # past the labels, it is never read
+
+
 def test_a_label_that_is_the_blank_leads_to_the_function_that_can_move_it() -> None:
     labels = np.array([[0, 4, 3], *LABELS[1:]])
     words = (

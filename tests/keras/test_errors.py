@@ -82,8 +82,9 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], wo
             {"logit_lengths": "packed"},
             r"^y_true\[1, 0\] \(the number of frames\): found 7, expected 0 to 6",
         ),
-        (LabelError, Y + 2.0**32, X, {}, r"^y_true\[0, 0\]: found label -2147483648"),
-        (LabelError, Y[:, :1] + 2.0**32, X, {}, "are no whole numbers, or too large for int32"),
+        (DTypeError, Y + 2.0**32, X, {}, r"^y_true\[0, 0\]: expected an integer of 32 bits, found 4294967297"),
+        (DTypeError, Y + np.nan, X, {"padding": -1}, r"^y_true\[0, 0\]: expected an integer, found nan"),
+        (DTypeError, Y + np.inf, X, {"padding": -1}, r"^y_true\[0, 0\]: expected an integer, found inf"),
         (
             NormalizationError,
             Y,

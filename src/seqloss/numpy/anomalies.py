@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seqloss import contract
 from seqloss.errors import DTypeError, OptionError, ShapeError, wrong_rank
 
 FLOOR = 1e-12
@@ -188,7 +189,7 @@ def _divide(part: float, whole: float) -> float:
 
 
 def _read_errors(errors: object) -> np.ndarray:
-    points = np.asarray(errors, np.float64)
+    points = contract.as_array("errors", errors).astype(np.float64)
     if not points.ndim:
         raise wrong_rank("errors", points.shape, "(..., features)")
     if not np.isfinite(points).all():
@@ -198,7 +199,8 @@ def _read_errors(errors: object) -> np.ndarray:
 
 
 def _read_scores(scores: object, anomalous: object, beta: float) -> tuple[np.ndarray, np.ndarray]:
-    values, truth = np.asarray(scores, np.float64), np.asarray(anomalous, bool)
+    values = contract.as_array("scores", scores).astype(np.float64)
+    truth = contract.as_array("anomalous", anomalous).astype(bool)
     if values.ndim != 1 or truth.shape != values.shape:
         raise ShapeError(f"anomalous: expected the shape of scores, (n,) = {values.shape}, found {truth.shape}.")
     if not beta > 0:

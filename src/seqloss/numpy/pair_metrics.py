@@ -13,6 +13,7 @@ from typing import Any, SupportsFloat, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from seqloss import contract
 from seqloss.errors import LabelError, OptionError, SeqLossError, ShapeError, wrong_dtype, wrong_rank
 
 Scores: TypeAlias = npt.NDArray[np.generic] | Sequence[float]
@@ -38,7 +39,7 @@ def pair_threshold(scores: Scores, same: Same) -> float:
 
     Raises:
         ShapeError: an argument has the wrong rank or size, or there is no pair.
-        DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers.
+        DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers; or a masked array is given.
         LabelError: all pairs are the same, or all are different, or an entry of `same` is neither 0 nor 1.
         SeqLossError: a score is not finite.
 
@@ -76,7 +77,7 @@ def pair_accuracy(scores: Scores, same: Same, threshold: float) -> float:
 
     Raises:
         ShapeError: an argument has the wrong rank or size, or there is no pair.
-        DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers.
+        DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers; or a masked array is given.
         LabelError: all pairs are the same, or all are different, or an entry of `same` is neither 0 nor 1.
         OptionError: the threshold is NaN, or no number.
         SeqLossError: a score is not finite.
@@ -112,7 +113,7 @@ def equal_error_rate(scores: Scores, same: Same) -> float:
 
     Raises:
         ShapeError: an argument has the wrong rank or size, or there is no pair.
-        DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers.
+        DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers; or a masked array is given.
         LabelError: all pairs are the same, or all are different, or an entry of `same` is neither 0 nor 1.
         SeqLossError: a score is not finite.
 
@@ -156,7 +157,7 @@ class _Cuts:
 
 def _read(scores: Any, same: Any) -> tuple[np.ndarray, np.ndarray]:
     """The scores in float64, and which pairs are the same."""
-    numbers, truth = np.asarray(scores), np.asarray(same)
+    numbers, truth = contract.as_array("scores", scores), contract.as_array("same", same)
     if numbers.dtype.kind not in "fiu" and numbers.dtype.name != "bfloat16":
         raise wrong_dtype("scores", numbers.dtype, "numbers")
     if numbers.ndim != 1:

@@ -63,7 +63,7 @@ def ctc_greedy(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: `blank` is not a class.
         LengthError: a length is negative or larger than the time axis.
         NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.

@@ -82,7 +82,7 @@ def ctc_loss(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
         LengthError: a length is negative or larger than its axis.
         NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
@@ -180,7 +180,7 @@ def ctc_loss_and_grad(
 
     Raises:
         ShapeError: an argument, or `upstream`, has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
         LengthError: a length is negative or larger than its axis.
         NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
@@ -232,7 +232,7 @@ def _loss_and_grad(
 
 
 def _upstream_array(upstream: Upstream | None, shape: tuple[int, ...]) -> np.ndarray:
-    found = np.asarray(1.0 if upstream is None else upstream, np.float64)
+    found = contract.as_array("upstream", 1.0 if upstream is None else upstream).astype(np.float64)
     if found.shape not in ((), shape):
         raise ShapeError(f"upstream: expected a number or shape {shape}, the loss's, found {found.shape}.")
     return found

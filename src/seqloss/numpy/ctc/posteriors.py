@@ -51,7 +51,7 @@ def ctc_posteriors(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
         LengthError: a length is negative or larger than its axis.
         NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.

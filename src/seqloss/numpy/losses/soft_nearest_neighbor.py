@@ -54,7 +54,7 @@ def soft_nearest_neighbor(
 
     Raises:
         ShapeError: points or labels have the wrong rank or size.
-        DTypeError: points or labels have an unsupported element type.
+        DTypeError: points or labels have an unsupported element type, or are masked arrays.
         OptionError: `metric` or `reduction` is unknown, or `temperature` is not positive.
 
     Example:
@@ -108,7 +108,7 @@ def soft_nearest_neighbor_and_grad(
 
     Raises:
         ShapeError: points, labels or `upstream` have the wrong rank or size.
-        DTypeError: points or labels have an unsupported element type.
+        DTypeError: points or labels have an unsupported element type, or are masked arrays.
         OptionError: `metric` or `reduction` is unknown, or `temperature` is not positive.
 
     Example:

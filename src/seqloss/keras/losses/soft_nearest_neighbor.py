@@ -35,7 +35,7 @@ def soft_nearest_neighbor(
     Args:
         points: shape (points, dimensions), float16, bfloat16, float32 or float64.
         labels: class of each point, shape (points,), any integers.
-        temperature: positive number, or a scalar tensor or variable, which gets a gradient; with a large one, far
+        temperature: positive number, or a tensor or variable of shape (), which gets a gradient; with a large one, far
             points count too. To learn it, learn its logarithm.
         metric: "euclidean" for the squared Euclidean distance, "cosine" for 1 - cosine, where a point of zeros has the
             distance 1/2 to all others and no gradient.

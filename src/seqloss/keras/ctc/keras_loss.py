@@ -71,7 +71,8 @@ class CTC(LossObject):
             0, gradient 0) or "raise" (an InfeasibleError).
         normalize: True applies log-softmax over the classes. False takes y_pred as log-probabilities.
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
-            1. False skips these checks; the loss of an invalid row is then NaN.
+            1. False skips these checks. A row with an invalid label or length is then NaN; with normalize=False, scores
+            whose probabilities add up to more than 1 give a number without meaning, possibly below 0.
 
     Raises:
         OptionError: an option is unknown, or options exclude each other; or `padding` is no number, or is not given

@@ -114,9 +114,9 @@ class MaskedSquaredError(_ErrorLoss):
         loss[n, t] = mean over features of (y_pred[n, t] - y_true[n, t])^2
 
     A step is real if its targets are not all `padding`, and if the Keras mask of `y_pred` keeps it (of Masking or
-    Embedding(mask_zero=True)); what is not given says nothing. Steps that are not real have loss 0 and gradient exactly
-    0, and the mean is over real steps only. `y_true` and `y_pred` have one shape, (batch, time) or (batch, time, ...);
-    a last axis of size 1 that `y_pred` has in addition is dropped, as Keras does.
+    Embedding(mask_zero=True)); what is not given excludes no step. Steps that are not real have loss 0 and gradient
+    exactly 0, and the mean is over real steps only. `y_true` and `y_pred` have one shape, (batch, time) or (batch,
+    time, ...); a last axis of size 1 that `y_pred` has in addition is dropped, as Keras does.
 
     The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 
@@ -161,9 +161,9 @@ class MaskedAbsoluteError(_ErrorLoss):
         loss[n, t] = mean over features of |y_pred[n, t] - y_true[n, t]|
 
     A step is real if its targets are not all `padding`, and if the Keras mask of `y_pred` keeps it (of Masking or
-    Embedding(mask_zero=True)); what is not given says nothing. Steps that are not real have loss 0 and gradient exactly
-    0, and the mean is over real steps only. `y_true` and `y_pred` have one shape, (batch, time) or (batch, time, ...);
-    a last axis of size 1 that `y_pred` has in addition is dropped, as Keras does.
+    Embedding(mask_zero=True)); what is not given excludes no step. Steps that are not real have loss 0 and gradient
+    exactly 0, and the mean is over real steps only. `y_true` and `y_pred` have one shape, (batch, time) or (batch,
+    time, ...); a last axis of size 1 that `y_pred` has in addition is dropped, as Keras does.
 
     The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 

@@ -53,7 +53,7 @@ def soft_nearest_neighbor(
         ShapeError: points, labels or temperature have the wrong rank or size.
         DTypeError: points or labels have an unsupported element type.
         OptionError: `metric` or `reduction` is unknown, or `temperature` is not positive. A temperature that is traced
-            or on an accelerator is not looked at; the loss is then NaN.
+            or on an accelerator is not checked; the loss is then NaN.
 
     Example:
         >>> import numpy as np

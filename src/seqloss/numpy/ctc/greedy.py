@@ -18,7 +18,8 @@ class Greedy:
         first: first frame of each label, int64, shape (labels,).
         last: last frame of each label, int64, shape (labels,).
         label_scores: log-probability of the frames of each label in nats, float64, shape (labels,).
-        score: log-probability of the whole path in nats, blanks included; NaN if a frame in use has a NaN or +inf.
+        score: log-probability of the whole path in nats, blanks included; NaN if a frame in use has a NaN or +inf, or
+            only -inf.
 
     Example:
         >>> import numpy as np

@@ -188,7 +188,7 @@ class CosineTriplet(torch.nn.Module):
             ShapeError: an argument has the wrong rank or size, or `triplets` are not three.
             DTypeError: an argument has an unsupported element type.
             LabelError: all rows have the same label, so that there is no negative; or no label occurs twice, so that
-                there is no positive. Labels on a GPU, and those under torch.compile, are not looked at: the loss is 0.
+                there is no positive. Labels on a GPU, and those under torch.compile, are not checked: the loss is 0.
 
         Example:
             >>> import torch

@@ -56,7 +56,7 @@ def soft_nearest_neighbor(
         ShapeError: points, labels or temperature have the wrong rank or size.
         DTypeError: points or labels have an unsupported element type.
         OptionError: `metric` or `reduction` is unknown, or `temperature` is not positive. A temperature on a GPU, or
-            one that is traced, is not looked at; the loss is then NaN.
+            one that is traced, is not checked; the loss is then NaN.
 
     Example:
         >>> import torch

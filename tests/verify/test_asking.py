@@ -14,6 +14,7 @@ import pytest
 
 from seqloss.errors import OptionError, VerifyError
 from seqloss.verify import Effort, Implementation, Report, processes, verify
+from seqloss.verify.law_names import LAW_NAMES
 from seqloss.verify.laws import LAWS
 from seqloss.verify.problem import make_problem
 from seqloss.verify.processes import WorkerProcess
@@ -291,6 +292,10 @@ def test_what_an_adapter_lacks_skips_it_in_both_modes(tmp_path: Path, in_subproc
     file = tmp_path / "lacking.py"
     file.write_text("from seqloss.errors import VerifyError\nraise VerifyError('no such device')\n")
     assert "no such device" in verify(f"{file}:f", in_subprocess=in_subprocess).skipped
+
+
+def test_the_names_of_the_laws_are_those_of_the_laws() -> None:
+    assert tuple(NAMES) == LAW_NAMES
 
 
 @pytest.mark.parametrize(

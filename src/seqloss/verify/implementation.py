@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from seqloss.errors import OptionError, unknown_option
+from seqloss.verify.law_names import LAW_NAMES
 
 Blank = Literal["any", "first", "last"]
 Lengths = Literal["both", "labels", "none"]
@@ -71,13 +72,6 @@ class Implementation:
         _check_laws(self.unsupported)
 
 
-def law_names() -> tuple[str, ...]:
-    """The names of all laws. They are imported late: the laws import this module."""
-    from seqloss.verify.laws import LAWS
-
-    return tuple(law.name for law in LAWS)
-
-
 def _check_dtypes(found: Any) -> None:
     if isinstance(found, str) or not isinstance(found, Sequence) or not found:
         raise OptionError(f"dtypes: found {found!r}, expected a tuple of names, such as ('float32',).")
@@ -90,5 +84,5 @@ def _check_laws(found: Any) -> None:
     if not isinstance(found, Mapping):
         raise OptionError(f"unsupported: found {found!r}, expected a dict from names of laws to reasons.")
     for law in found:
-        if law not in law_names():
-            raise unknown_option("unsupported", law, law_names())
+        if law not in LAW_NAMES:
+            raise unknown_option("unsupported", law, LAW_NAMES)

@@ -294,6 +294,13 @@ def _advice_for(kind: str) -> str:
     return "convert it before the call"
 
 
+def masked_array(name: str) -> DTypeError:
+    return DTypeError(
+        f"{name}: expected a plain array, found a masked array, whose mask would be ignored; pass its data, and say "
+        "which entries count: give the lengths, or mask=~x.mask where the loss has `mask`."
+    )
+
+
 def float_lengths(name: str, found: object, axis: str, size: int | None = None, *, maybe_fractions: bool) -> DTypeError:
     """The error for lengths of a floating type; `maybe_fractions` if their values are unknown, or are all 0 and 1."""
     advice = "cast whole numbers to integers before the call"

@@ -130,3 +130,21 @@ def test_what_breaks_the_contract_is_refused(
 def test_scores_that_are_no_floats_are_refused(frontend: Frontend) -> None:
     with pytest.raises(errors.DTypeError, match=r"logits: expected float16, .*, found (torch\.)?int32"):
         frontend.of("int32").greedy(np.zeros((1, 2, 3)))
+
+
+def test_scores_that_are_no_log_probabilities_are_refused_where_they_are_read_as_such(frontend: Frontend) -> None:
+    scores = one_hot([0, 1, 2])
+    assert frontend.greedy(scores)[0].score < 0
+    with pytest.raises(
+        errors.NormalizationError, match=r"logits\[0, 0\]: with normalize=False the scores must be log-"
+    ):
+        frontend.greedy(scores, normalize=False)
+    scores[:, 2:] = 0  # past the row's length
+    scores[:, :2] -= np.log(np.exp(scores[:, :2]).sum(axis=2, keepdims=True))
+    assert frontend.greedy(scores, [2], normalize=False)[0].score < 0
+
+
+def test_log_probabilities_rounded_to_the_type_of_the_scores_are_decoded(frontend: Frontend) -> None:
+    scores = np.random.default_rng(1).normal(size=(2, 9, 5000))
+    scores -= np.log(np.exp(scores).sum(axis=2, keepdims=True))
+    assert all(row.score < 0 for row in frontend.greedy(scores, normalize=False))

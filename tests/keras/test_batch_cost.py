@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import seqloss.numpy as host
-from seqloss.errors import DTypeError, InfeasibleError, LabelError, LengthError, ShapeError
+from seqloss.errors import DTypeError, InfeasibleError, LabelError, LengthError, NormalizationError, ShapeError
 from seqloss.keras import ctc_batch_cost
 
 RNG = np.random.default_rng(2)
@@ -46,6 +46,16 @@ def test_lengths_that_are_fractions_are_named_with_their_conversion() -> None:
         ctc_batch_cost(LABELS, PROBABILITIES, FRAMES.astype(np.float32) / 8, COUNTS)
 
 
+@pytest.mark.parametrize("label", [1.5, np.nan, np.inf])
+def test_a_label_that_is_no_integer_is_named(label: float) -> None:
+    labels = np.where(LABELS == 3, label, LABELS)
+    with pytest.raises(DTypeError, match=rf"^y_true\[0, 2\]: expected an integer, found {label}"):
+        ctc_batch_cost(labels, PROBABILITIES, FRAMES, COUNTS)
+    with pytest.raises(DTypeError, match=rf"^y_true\[0, 2\]: expected an integer, found {label}"):
+        ctc_batch_cost(labels.tolist(), PROBABILITIES, FRAMES, COUNTS)  # type: ignore[arg-type]
+    ctc_batch_cost(labels, PROBABILITIES, FRAMES, np.array([[2], [2], [0]]))  # past the labels, it is never read
+
+
 def test_a_label_that_is_the_blank_leads_to_the_function_that_can_move_it() -> None:
     labels = np.array([[0, 4, 3], *LABELS[1:]])
     words = (
@@ -53,6 +63,36 @@ def test_a_label_that_is_the_blank_leads_to_the_function_that_can_move_it() -> N
     )
     with pytest.raises(LabelError, match=words):
         ctc_batch_cost(labels, PROBABILITIES, FRAMES, COUNTS)
+
+
+@pytest.mark.parametrize(
+    ("y_pred", "words"),
+    [
+        (np.log(PROBABILITIES), r"^y_pred\[0, 0, :\]: expected probabilities .* found log-probabilities .* take exp"),
+        (PROBABILITIES * 3 - 1, r"^y_pred\[0, 0, :\]: .*raw scores are .* seqloss.keras.CTC takes scores"),
+        (PROBABILITIES * 0.9, r"^y_pred\[0, 0, :\]: .* found a sum of 0\.9"),
+    ],
+)
+def test_what_holds_no_probabilities_is_refused(y_pred: np.ndarray, words: str) -> None:
+    with pytest.raises(NormalizationError, match=words):
+        ctc_batch_cost(LABELS, y_pred, FRAMES, COUNTS)
+
+
+def test_frames_out_of_use_need_not_hold_probabilities() -> None:
+    padded = np.where(np.arange(8)[:, None] < FRAMES[:, :, None], PROBABILITIES, 7)
+    found = ctc_batch_cost(LABELS, padded, FRAMES, COUNTS)
+    expected = ctc_batch_cost(LABELS, PROBABILITIES, FRAMES, COUNTS)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(found), keras.ops.convert_to_numpy(expected))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
+def test_keras_own_softmax_holds_probabilities_in_every_type(kind: str, scale: float) -> None:
+    scores = keras.ops.convert_to_tensor(RNG.normal(size=(3, 8, 1000), scale=scale).astype(np.float32))
+    half = keras.ops.softmax(keras.ops.cast(scores, kind))
+    rounded = keras.ops.cast(keras.ops.softmax(scores), kind)
+    for y_pred in (half, rounded, keras.ops.cast(half, "float32")):
+        assert np.isfinite(keras.ops.convert_to_numpy(ctc_batch_cost(LABELS, y_pred, FRAMES, COUNTS))).all()
 
 
 def test_half_types_keep_the_epsilon() -> None:

@@ -35,6 +35,10 @@ PROBABILITIES = np.exp(X) / np.exp(X).sum(axis=2, keepdims=True)
         ({"end": -1}, "end: expected the number of the end-of-sequence class, found -1"),
         ({"end": 0}, "end: found 0, the blank"),
         ({"end": 2, "target_lengths": "padding", "logit_lengths": "all"}, "end: given, but neither"),
+        ({"blank": -1}, "padding: not given, and with blank=-1 class 0 is a label: give .* such as padding=-1"),
+        ({"blank": 3, "end": 2}, "padding: not given, and with blank=3 class 0 is a label"),
+        ({"padding": "0"}, "padding: expected a number that pads the targets, or None, found '0'"),
+        ({"padding": True}, "padding: expected a number .*, found True"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], words: str) -> None:
@@ -46,7 +50,7 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], wo
     ("error", "y_true", "y_pred", "options", "words"),
     [
         (LabelError, Y + 1, X, {}, r"^y_true\[0, 2\]: found label 4, expected 0 to 3 without the blank 0"),
-        (LabelError, Y, X, {"blank": -1}, r"^y_true\[0, 2\]: found label 3, .* the blank is never part"),
+        (LabelError, Y, X, {"blank": -1, "padding": -1}, r"^y_true\[0, 2\]: found label 3, .* the blank is never part"),
         (
             LabelError,
             np.array([[1, 0, 2]] * 2),
@@ -78,8 +82,9 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], wo
             {"logit_lengths": "packed"},
             r"^y_true\[1, 0\] \(the number of frames\): found 7, expected 0 to 6",
         ),
-        (LabelError, Y + 2.0**32, X, {}, r"^y_true\[0, 0\]: found label -2147483648"),
-        (LabelError, Y[:, :1] + 2.0**32, X, {}, "are no whole numbers, or too large for int32"),
+        (DTypeError, Y + 2.0**32, X, {}, r"^y_true\[0, 0\]: expected an integer of 32 bits, found 4294967297"),
+        (DTypeError, Y + np.nan, X, {"padding": -1}, r"^y_true\[0, 0\]: expected an integer, found nan"),
+        (DTypeError, Y + np.inf, X, {"padding": -1}, r"^y_true\[0, 0\]: expected an integer, found inf"),
         (
             NormalizationError,
             Y,
@@ -118,6 +123,27 @@ def test_the_loss_refuses_in_the_contract_s_words(
 ) -> None:
     with pytest.raises(error, match=words):
         CTC(**options)(y_true, y_pred)
+
+
+@pytest.mark.parametrize("options", [{"padding": -1}, {"padding": None}, {"target_lengths": "packed"}])
+def test_with_another_blank_labels_of_0_at_the_end_of_a_row_count(options: dict[str, Any]) -> None:
+    targets, counts = np.array([[1, 0], [1, 1]]), np.array([2, 2])
+    y_true = pack(targets, counts) if options.get("target_lengths") else targets
+    found = CTC(blank=-1, reduction=None, **options)(y_true, X)
+    expected = ctc_loss(X, targets, blank=-1)
+    np.testing.assert_array_equal(ops.convert_to_numpy(found), ops.convert_to_numpy(expected))
+
+
+def test_a_padding_that_is_a_class_is_taken_where_it_is_given() -> None:
+    found = CTC(blank=-1, padding=0, reduction=None)(np.array([[1, 0], [1, 1]]), X)
+    expected = ctc_loss(X, np.array([[1, 0], [1, 1]]), target_lengths=[1, 2], blank=-1)
+    np.testing.assert_array_equal(ops.convert_to_numpy(found), ops.convert_to_numpy(expected))
+
+
+@pytest.mark.parametrize("options", [{}, {"end": 2}, {"logit_lengths": "predicted"}])
+def test_a_batch_without_rows_has_no_loss(options: dict[str, Any]) -> None:
+    loss = CTC(reduction=None, **options)(np.zeros((0, 2), np.int64), X[:0])
+    assert tuple(loss.shape) == (0,)
 
 
 def test_lengths_of_a_call_keep_their_names_in_errors() -> None:
@@ -260,7 +286,8 @@ def test_the_loss_may_stand_in_a_layer_of_a_functional_model(jit: bool) -> None:
 def test_nothing_is_written_to_the_caller_s_arrays() -> None:
     x, y, packed = X.copy(), Y.copy(), np.array([[2, 5, 1, 2], [1, 6, 3, 0]])
     frames, counts, columns = np.array([6, 5]), np.array([3, 1]), np.array([[6], [5]])
-    arrays = (x, y, packed, frames, counts, columns)
+    probabilities = PROBABILITIES.copy()
+    arrays = (x, y, packed, frames, counts, columns, probabilities)
     before = [array.copy() for array in arrays]
     for array in arrays:
         array.flags.writeable = False
@@ -268,7 +295,7 @@ def test_nothing_is_written_to_the_caller_s_arrays() -> None:
     ctc_check(x, y, frames, counts)
     ctc_posteriors(x, y, frames, counts)
     ctc_greedy(x, frames)
-    ctc_batch_cost(y - 1, np.abs(x), columns, columns * 0 + 3)
+    ctc_batch_cost(y - 1, probabilities, columns, columns * 0 + 3)
     CTC(target_lengths="packed", logit_lengths="packed")(packed, x)
     CTC(logit_lengths="predicted")(y, x)
     CTC(end=3)(y, x)

@@ -12,6 +12,7 @@ import pytest
 from keras import ops
 
 import seqloss.numpy as host
+from seqloss.errors import ShapeError
 from seqloss.keras import CTC, pack
 
 END = 4
@@ -205,3 +206,23 @@ def test_packing_takes_rows_and_arrays() -> None:
     assert packed[:, 2:].tolist() == padded(LABELS, -1).tolist()
     assert pack([[], [5]]).tolist() == [[0, 0], [1, 5]]
     assert pack([[], []]).tolist() == [[0], [0]]
+
+
+def test_packing_takes_concatenated_targets_with_their_lengths() -> None:
+    assert pack([3, 1, 2, 4], [3, 1]).tolist() == [[3, 3, 1, 2], [1, 4, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (([1, 2, 3],), r"targets: expected shape \(batch, labels\), found \(3,\)\. Concat.* need target_lengths\."),
+        (([[1, 2], [3]], None, [1]), r"logit_lengths: expected 2 rows, one for each row of targets, found 1\.$"),
+        (
+            (np.array([[1, 2], [3, 1]]), [1]),
+            r"target_lengths: expected 2 rows, one for each row of targets, found 1\.$",
+        ),
+    ],
+)
+def test_packing_says_what_is_missing(arguments: tuple[Any, ...], words: str) -> None:
+    with pytest.raises(ShapeError, match=words):
+        pack(*arguments)

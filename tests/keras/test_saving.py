@@ -15,6 +15,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "default": {},
     "end": {"end": 3, "padding": -1, "name": "reader", "reduction": "sum"},
     "packed": {"target_lengths": "packed", "logit_lengths": "predicted", "blank": -1, "infeasible": "zero"},
+    "blank and padding of one class": {"blank": -1, "padding": 0},
     "one end": {"end": 2, "logit_lengths": "all", "normalize": False, "validate": False, "dtype": "float64"},
 }
 

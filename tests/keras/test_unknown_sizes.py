@@ -177,7 +177,7 @@ def test_errors_at_run_time_have_the_text_of_the_contract() -> None:
         (X, Y[:2], 0, "y_true: expected 3 rows, one for each row of y_pred, found 2"),
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=words):
-            traced(Case(by(blank=blank), (x, y)), "rank", jit=False)
+            traced(Case(by(blank=blank, padding=0), (x, y)), "rank", jit=False)
 
 
 def test_weights_of_unknown_rank_are_one_for_each_row() -> None:

@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from seqloss.errors import VerifyError
+from seqloss.errors import OptionError, VerifyError
 from seqloss.verify import Effort, Implementation, Report, processes, verify
+from seqloss.verify.law_names import LAW_NAMES
 from seqloss.verify.laws import LAWS
 from seqloss.verify.problem import make_problem
 from seqloss.verify.processes import WorkerProcess
@@ -267,3 +269,48 @@ def has_no_default(logits, targets, logit_lengths, target_lengths, blank, upstre
 def test_an_upstream_gradient_without_a_default_is_told(in_subprocess: bool) -> None:
     with pytest.raises(VerifyError, match="write upstream=None"):
         verify(Implementation("mine", has_no_default), in_subprocess=in_subprocess)
+
+
+@pytest.mark.parametrize("in_subprocess", [True, False])
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("no_such_module:f", "no_such_module:f: cannot be loaded: ModuleNotFoundError: No module named"),
+        ("no_such_file.py:f", "no_such_file.py:f: cannot be loaded: FileNotFoundError: there is no file"),
+        ("seqloss.numpy:nope", "seqloss.numpy:nope: cannot be loaded: AttributeError: .*'nope'"),
+        ("seqloss:__name__", "cannot be loaded: TypeError: it is str, not a function"),
+        (3, "3: cannot be loaded: TypeError: it is int, not a function"),
+    ],
+)
+def test_what_cannot_be_loaded_is_one_error_in_both_modes(function: Any, words: str, in_subprocess: bool) -> None:
+    with pytest.raises(VerifyError, match=words):
+        verify(function, in_subprocess=in_subprocess)
+
+
+@pytest.mark.parametrize("in_subprocess", [True, False])
+def test_what_an_adapter_lacks_skips_it_in_both_modes(tmp_path: Path, in_subprocess: bool) -> None:
+    file = tmp_path / "lacking.py"
+    file.write_text("from seqloss.errors import VerifyError\nraise VerifyError('no such device')\n")
+    assert "no such device" in verify(f"{file}:f", in_subprocess=in_subprocess).skipped
+
+
+def test_the_names_of_the_laws_are_those_of_the_laws() -> None:
+    assert tuple(NAMES) == LAW_NAMES
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"blank": "x"}, "blank: found 'x', expected one of 'any', 'first', 'last'"),
+        ({"lengths": "x"}, "lengths: found 'x', expected one of 'both', 'labels', 'none'"),
+        ({"scores": "probs"}, "scores: found 'probs', expected one of 'logits', 'log_probs'"),
+        ({"dtypes": "float64"}, r"dtypes: found 'float64', expected a tuple of names, such as \('float32',\)"),
+        ({"dtypes": ()}, r"dtypes: found \(\), expected a tuple"),
+        ({"dtypes": ("float8",)}, "dtypes: found 'float8', expected one of 'float64'"),
+        ({"unsupported": {"nolaw": "because"}}, "unsupported: found 'nolaw', expected one of 'answers'"),
+        ({"unsupported": ("digits",)}, "unsupported: found .*, expected a dict from names of laws to reasons"),
+    ],
+)
+def test_an_unknown_capability_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        Implementation("mine", "mine.py:ctc", **options)

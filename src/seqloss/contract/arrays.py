@@ -28,7 +28,10 @@ def as_array(name: str, values: Any, lengths: str = "") -> np.ndarray:
 
     Raises:
         ShapeError: rows of uneven length.
+        DTypeError: a masked array, whose mask an array does not have.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        raise errors.masked_array(name)
     try:
         return np.asarray(values)
     except ValueError:
@@ -145,10 +148,7 @@ def _array(name: str, values: Any) -> Any:
     """Values as an array, of integers if there are none; a `Form` as it is."""
     if isinstance(values, Form):
         return values
-    try:
-        array = np.asarray(values)
-    except ValueError:  # rows of uneven length
-        raise errors.uneven_rows(name, "target_lengths") from None
+    array = as_array(name, values, "target_lengths")
     untyped = array.size == 0 and not isinstance(values, np.ndarray)  # an empty list has no type of its own
     return array.astype(np.int64) if untyped else array
 

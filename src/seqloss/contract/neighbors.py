@@ -17,7 +17,10 @@ LARGEST_NORM = 1024.0
 
 
 def check_temperature(temperature: Any) -> None:
-    """Raise `OptionError` for a number that is no temperature."""
+    """Raise `OptionError` for a number that is no temperature, and `ShapeError` for an array that is no scalar."""
+    if isinstance(temperature, np.ndarray):
+        check_temperature_shape(temperature.shape)
+        temperature = temperature[()]
     if isinstance(temperature, bool) or not isinstance(temperature, Real) or not 0 < float(temperature) < np.inf:
         raise errors.OptionError(
             f"temperature: expected a positive number, found {temperature!r}; where it is learnt, learn its logarithm, "
@@ -26,9 +29,9 @@ def check_temperature(temperature: Any) -> None:
 
 
 def check_temperature_shape(shape: Sequence[int]) -> None:
-    """Raise `ShapeError` for a learnt temperature that is no scalar."""
-    if tuple(shape) not in ((), (1,)):
-        raise errors.wrong_rank("temperature", shape, "(), a scalar")
+    """Raise `ShapeError` for an array or a tensor that is no scalar."""
+    if tuple(shape):
+        raise errors.wrong_rank("temperature", shape, "(), a scalar", "Take temperature[0] of a single entry.")
 
 
 def needs_float64(largest_norm: float) -> bool:

@@ -9,6 +9,7 @@ from typing import NamedTuple, SupportsFloat
 
 import numpy as np
 
+from seqloss import contract
 from seqloss.errors import DTypeError, OptionError, ShapeError, wrong_rank
 from seqloss.numpy.scores import as_booleans, check_finite, read_kinds, read_scores
 
@@ -205,7 +206,7 @@ def _divide(part: float, whole: float) -> float:
 
 
 def _read_errors(errors: object) -> np.ndarray:
-    points = np.asarray(errors, np.float64)
+    points = contract.as_array("errors", errors).astype(np.float64)
     if not points.ndim:
         raise wrong_rank("errors", points.shape, "(..., features)")
     if not np.isfinite(points).all():

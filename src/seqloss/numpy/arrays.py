@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from seqloss import contract
 from seqloss.contract import Batch
-from seqloss.errors import uneven_rows, wrong_logits_dtype
+from seqloss.errors import wrong_logits_dtype
 
 FloatArray: TypeAlias = npt.NDArray[np.generic] | Sequence[Sequence[Sequence[float]]]
 """Logits (batch, time, classes): an array, or nested lists. `np.generic`, because bfloat16 is no `np.floating`."""
@@ -37,13 +37,10 @@ def logits_to_numpy(logits: FloatArray) -> tuple[np.ndarray, np.dtype]:
     """Convert logits to float32 or float64 without a copy where possible; also return their original type.
 
     Raises:
-        DTypeError: the element type is not a supported floating type.
+        DTypeError: the element type is not a supported floating type, or the array is a masked one.
         ShapeError: the rows have different lengths.
     """
-    try:
-        array = np.asarray(logits)
-    except ValueError:
-        raise uneven_rows("logits", "logit_lengths") from None
+    array = contract.as_array("logits", logits, "logit_lengths")
     if array.dtype.name not in COMPUTED_IN or not array.dtype.isnative:
         raise wrong_logits_dtype(array.dtype)
     return array.astype(COMPUTED_IN[array.dtype.name], copy=False), array.dtype

@@ -39,7 +39,7 @@ def pair_threshold(scores: Scores, same: Same) -> float:
 
     Raises:
         ShapeError: an argument has the wrong rank or size, or there is no pair.
-        DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers.
+        DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers; or a masked array is given.
         LabelError: all pairs are the same, or all are different, or an entry of `same` is neither 0 nor 1.
         SeqLossError: a score is not finite.
 
@@ -77,7 +77,7 @@ def pair_accuracy(scores: Scores, same: Same, threshold: float) -> float:
 
     Raises:
         ShapeError: an argument has the wrong rank or size, or there is no pair.
-        DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers.
+        DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers; or a masked array is given.
         LabelError: all pairs are the same, or all are different, or an entry of `same` is neither 0 nor 1.
         OptionError: the threshold is NaN, or no number.
         SeqLossError: a score is not finite.
@@ -113,7 +113,7 @@ def equal_error_rate(scores: Scores, same: Same) -> float:
 
     Raises:
         ShapeError: an argument has the wrong rank or size, or there is no pair.
-        DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers.
+        DTypeError: `scores` are no numbers, or `same` is neither boolean nor integers; or a masked array is given.
         LabelError: all pairs are the same, or all are different, or an entry of `same` is neither 0 nor 1.
         SeqLossError: a score is not finite.
 

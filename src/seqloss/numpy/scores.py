@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from seqloss.errors import LabelError, SeqLossError, ShapeError, uneven_rows, wrong_dtype, wrong_rank
+from seqloss import contract
+from seqloss.errors import LabelError, SeqLossError, ShapeError, wrong_dtype, wrong_rank
 
 
 def read_scores(scores: Any, axes: str, hint: str = "") -> np.ndarray:
@@ -14,9 +15,9 @@ def read_scores(scores: Any, axes: str, hint: str = "") -> np.ndarray:
 
     Raises:
         ShapeError: another rank.
-        DTypeError: no numbers.
+        DTypeError: no numbers, or a masked array.
     """
-    numbers = _as_array("scores", scores)
+    numbers = contract.as_array("scores", scores)
     if numbers.dtype.kind not in "fiu" and numbers.dtype.name != "bfloat16":
         raise wrong_dtype("scores", numbers.dtype, "numbers")
     if numbers.ndim != 1:
@@ -29,9 +30,9 @@ def read_kinds(name: str, kinds: Any, scores: np.ndarray) -> np.ndarray:
 
     Raises:
         ShapeError: another shape than that of the scores.
-        DTypeError: neither booleans nor integers.
+        DTypeError: neither booleans nor integers, or a masked array.
     """
-    found = _as_array(name, kinds)
+    found = contract.as_array(name, kinds)
     if found.shape != scores.shape:
         raise ShapeError(f"{name}: expected shape {scores.shape}, that of scores, found {found.shape}.")
     if found.size and found.dtype.kind not in "biu":  # an empty list has no type
@@ -56,10 +57,3 @@ def as_booleans(name: str, kinds: np.ndarray, advice: str) -> np.ndarray:
     if wrong.size:
         raise LabelError(f"{name}[{wrong[0]}]: found {kinds[wrong[0]]}, expected 0 or 1; {advice}.")
     return kinds.astype(bool)
-
-
-def _as_array(name: str, values: Any) -> np.ndarray:
-    try:
-        return np.asarray(values)
-    except ValueError:
-        raise uneven_rows(name) from None

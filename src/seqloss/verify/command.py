@@ -19,14 +19,14 @@ from seqloss import errors
 from seqloss.verify import html_report, model_outputs
 from seqloss.verify.adapters import KNOWN_IMPLEMENTATIONS
 from seqloss.verify.effort import FULL, QUICK, Effort
-from seqloss.verify.implementation import Blank, Implementation, Lengths, Scores
+from seqloss.verify.implementation import DTYPES, Blank, Implementation, Lengths, Scores
 from seqloss.verify.installed_packages import package_versions
+from seqloss.verify.law_names import LAW_NAMES
 from seqloss.verify.laws import LAWS
 from seqloss.verify.parallel import verify_all
 from seqloss.verify.report import Report, dumps
 from seqloss.verify.terminal_report import make_error_table, print_reports
 
-DTYPES = ("float64", "float32", "float16", "bfloat16")
 WITHOUT = "excluded with --without"
 
 
@@ -50,7 +50,7 @@ class Capabilities:
         for dtype in self.dtypes:
             _check_choice("--dtype", dtype, DTYPES)
         for law in self.without:
-            _check_choice("--without", law, [law.name for law in LAWS])
+            _check_choice("--without", law, LAW_NAMES)
 
     def make_implementation(self, source: str) -> Implementation:
         """The implementation at a source, with these capabilities."""

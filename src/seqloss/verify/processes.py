@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing.connection import Connection, Listener
 from types import TracebackType
 from typing import IO, Any
@@ -113,7 +113,7 @@ class WorkerProcess:
             raise Unavailable(detail)
         if state != "ready":
             self._stop()
-            raise errors.VerifyError(f"{self.implementation.name}: cannot be loaded: {detail}")
+            raise _not_loaded(self.implementation, detail)
         self.upstream = detail
 
     def call(self, problem: Problem, dtype: str) -> CallResult:
@@ -224,25 +224,31 @@ def _kill_expired(process: subprocess.Popen, expired: threading.Event) -> None:
 
 
 class InProcess:
-    """An implementation in this process: crashes and hangs are not caught."""
+    """An implementation in this process: crashes and hangs are not caught.
+
+    Raises:
+        VerifyError: the function cannot be loaded.
+        Unavailable: a package or device that it needs is missing.
+    """
 
     def __init__(self, implementation: Implementation) -> None:
         self.implementation = implementation
-        self._function: Callable = (
-            worker.load_function(implementation.source)
-            if isinstance(implementation.source, str)
-            else implementation.source
-        )
         try:
-            self.upstream = worker.takes_upstream(self._function)
-        except TypeError as problem:
-            raise errors.VerifyError(f"{implementation.name}: {problem}.") from None
+            self._function, self.upstream = worker.load_callable(implementation.source)
+        except errors.VerifyError as reason:
+            raise Unavailable(str(reason)) from reason
+        except (Exception, SystemExit) as problem:
+            raise _not_loaded(implementation, f"{type(problem).__name__}: {problem}") from problem
 
     def call(self, problem: Problem, dtype: str) -> CallResult:
         return worker.call_function(self._function, _arguments(problem, dtype))
 
     def restart(self) -> None:
         """Does nothing: this process cannot be restarted."""
+
+
+def _not_loaded(implementation: Implementation, detail: str) -> errors.VerifyError:
+    return errors.VerifyError(f"{implementation.name}: cannot be loaded: {detail}")
 
 
 def _with_extreme_scores(problem: Problem) -> Problem:

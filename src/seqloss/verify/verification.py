@@ -37,7 +37,7 @@ def verify(
         function: `f(logits, targets, logit_lengths, target_lengths, blank)` on NumPy arrays, which returns the losses
             `(batch,)` or `(losses, gradient)`; or its source, "package.module:function" or "file.py:function"; or an
             `Implementation`, which also describes what it supports.
-        effort: `QUICK`, `FULL`, or one of your own.
+        effort: `QUICK` (some seconds, small sizes), `FULL` (some minutes, large sizes too), or an `Effort` of your own.
         in_subprocess: call the function in another process, so that a crash or a hang is reported.
         progress: called before each check.
 
@@ -46,7 +46,7 @@ def verify(
         `print(report)` shows the first wrong result, or the first remark if there is none.
 
     Raises:
-        VerifyError: the function cannot be loaded.
+        VerifyError: the function cannot be loaded, or what is given is no function.
 
     Example:
         >>> import numpy as np
@@ -60,9 +60,9 @@ def verify(
     versions, missing = package_versions(implementation)
     if missing:
         return Report(implementation.name, versions, skipped=missing)
-    if not in_subprocess:
-        return _verify(InProcess(implementation), versions, effort, progress)
     try:
+        if not in_subprocess:
+            return _verify(InProcess(implementation), versions, effort, progress)
         with WorkerProcess(implementation, effort.limit) as process:
             return _verify(process, versions, effort, progress)
     except Unavailable as reason:

@@ -51,6 +51,24 @@ def load_function(source: str) -> Callable:
     return found
 
 
+def load_callable(source: str | bytes | Callable) -> tuple[Callable, bool]:
+    """The function to verify, and whether it has an argument `upstream`.
+
+    Args:
+        source: as in `load_function`, or the function itself, pickled or not.
+
+    Raises:
+        Exception: whatever its module raises; a TypeError for what is no function.
+    """
+    if isinstance(source, str):
+        function: Any = load_function(source)
+    else:
+        function = _unpickle(source) if isinstance(source, bytes) else source
+    if not callable(function):
+        raise TypeError(f"it is {type(function).__name__}, not a function")
+    return function, takes_upstream(function)
+
+
 def takes_upstream(function: Callable) -> bool:
     """Whether a function has an argument `upstream`.
 
@@ -116,11 +134,7 @@ def _modified_names(before: Mapping[str, bytes], after: Mapping[str, np.ndarray]
 def serve(connection: Connection) -> None:
     """Load the function, then execute calls until the connection is closed."""
     try:
-        first = connection.recv()
-        function = load_function(first) if isinstance(first, str) else _unpickle(first)
-        if not callable(function):
-            raise TypeError(f"it is {type(function).__name__}, not a function")
-        has_upstream = takes_upstream(function)
+        function, has_upstream = load_callable(connection.recv())
     except errors.VerifyError as reason:
         connection.send(("unavailable", str(reason)))
         return

@@ -61,6 +61,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "negative temperature": ({"temperature": -1.0}, errors.OptionError, POSITIVE),
     "temperature nan": ({"temperature": float("nan")}, errors.OptionError, POSITIVE),
     "temperature inf": ({"temperature": float("inf")}, errors.OptionError, POSITIVE),
+    "temperature with an axis": (
+        {"temperature": np.ones(1)},
+        errors.ShapeError,
+        r"temperature: expected shape \(\), a scalar, found \(1,\). Take temperature\[0\]",
+    ),
     "temperature in words": ({"temperature": "1"}, errors.OptionError, POSITIVE),
 }
 
@@ -71,6 +76,12 @@ def test_a_wrong_argument_is_named_with_what_to_do(float32_points_frontend: Loss
     given = {"points": POINTS, "labels": LABELS, **change}
     with pytest.raises(error, match=words):
         float32_points_frontend.value("soft_nearest_neighbor", [given.pop("points")], given.pop("labels"), **given)
+
+
+def test_a_temperature_may_be_an_array_without_axes(points_frontend: LossFrontend) -> None:
+    found = points_frontend.value("soft_nearest_neighbor", [POINTS], LABELS, temperature=np.array(0.5))
+    expected = points_frontend.value("soft_nearest_neighbor", [POINTS], LABELS, temperature=0.5)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("call", ["loss", "loss_and_grad", "refused"])

@@ -137,3 +137,17 @@ def test_errors_have_keras_names() -> None:
         TimeWeighted(3)  # type: ignore[arg-type]
     with pytest.raises(errors.ShapeError, match=r"loss: expected shape \(batch, time\)"):
         TimeWeighted(lambda y_true, y_pred: ops.mean(y_pred, axis=(1, 2)))(LABELS, SCORES)
+
+
+@pytest.mark.parametrize("padding", [-1, None, -(2**31)])
+@pytest.mark.parametrize("label", [1.5, np.nan, np.inf])
+def test_a_label_that_is_no_integer_is_named_and_never_taken_for_padding(label: float, padding: int | None) -> None:
+    y_true = np.array([[1.0, label], [2.0, 0.0]])
+    with pytest.raises(errors.DTypeError, match=rf"^y_true\[0, 1\]: expected an integer, found {label}"):
+        MaskedCrossEntropy(padding=padding)(y_true, np.zeros((2, 2, 3), "float32"))
+
+
+def test_a_masked_label_need_not_be_an_integer() -> None:
+    x = keras.layers.Masking()(np.array([[[1.0, 2.0], [0.0, 0.0]]], "float32"))
+    found = MaskedCrossEntropy()(np.array([[1.0, np.nan]]), x)
+    np.testing.assert_allclose(float(found), np.log1p(np.exp(-1)), rtol=1e-6)

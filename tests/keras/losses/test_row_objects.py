@@ -87,6 +87,8 @@ def test_mistakes_are_named_by_the_names_of_keras() -> None:
         PairwiseKLHinge(from_logits=False)(LABELS, X)
     with pytest.raises(ShapeError, match=r"y_true: expected shape \(batch,\), found \(8, 3\).*not one-hot"):
         PairwiseKLHinge()(np.eye(3)[LABELS], X)
+    with pytest.raises(DTypeError, match=r"y_true\[0\]: expected an integer, found inf"):
+        PairwiseKLHinge()(np.array([np.inf, 1.0]), np.zeros((2, 3), "float32"))
     with pytest.raises(DTypeError, match=r"y_true\[1\]: expected an integer, found 0.5"):
         PairwiseKLHinge()(LABELS * 0.5, X)
     with pytest.raises(LabelError, match="y_true: found label 1 in all 8 rows"):

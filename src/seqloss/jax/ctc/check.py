@@ -27,7 +27,9 @@ def ctc_check(
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16, float32 or,
             if `jax_enable_x64` is set, float64. Not traced: call this function outside jit.
-        targets: labels, integers, shape (batch, labels), padded on the right with any value.
+        targets: labels, integers, shape (batch, labels), padded on the right with any value; or the labels of all rows
+            concatenated, shape (sum of target_lengths,), together with `target_lengths`, which `ctc_loss` does not take
+            on JAX.
         logit_lengths: number of frames in use of each row, integers, shape (batch,); None for all frames. Later frames
             are not read.
         target_lengths: number of labels in use of each row, integers, shape (batch,); None for all labels.

@@ -36,6 +36,7 @@ def ctc_greedy(
         DTypeError: an argument has an unsupported element type.
         LabelError: `blank` is not a class.
         LengthError: a length is negative or larger than the time axis.
+        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
         TypeError: an argument is traced.
 
     Example:

@@ -65,11 +65,13 @@ def ctc_loss(
             over all gradient accumulation steps and devices to get the gradient of one large batch. Where the framework
             takes the mean of M gradients, divide this number by M (docs/guides/big-batches.md).
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
-            1. False skips these checks; the result of an invalid row is then NaN.
+            1. False skips these checks. A row with an invalid label or length is then NaN; with normalize=False, scores
+            whose probabilities add up to more than 1 give a number without meaning, possibly below 0.
 
     Returns:
         The loss in nats, shape (batch,), or a scalar after a reduction; float32, or float64 for float64 logits. A NaN
-        or +inf among the scores that a row reads makes the loss of this row NaN and leaves other rows unchanged.
+        or +inf among the scores that a row reads, or with normalize=True a frame of only -inf, makes the loss of this
+        row NaN and leaves other rows unchanged.
 
     Raises:
         ShapeError: an argument has the wrong rank or size. Concatenated 1-D targets are refused, because shapes are

@@ -115,7 +115,7 @@ def batch_cosine_triplet(
         ShapeError: an argument has the wrong rank or size.
         DTypeError: an argument has an unsupported element type.
         LabelError: all rows have the same label, so that there is no negative; or no label occurs twice, so that there
-            is no positive. Traced labels are not looked at: the loss is 0.
+            is no positive. Traced labels are not checked: the loss is 0.
         OptionError: an option has an unknown value, `margin` is negative or not finite, `denominator` is not positive
             or is given without reduction="sum", or "random" has no key.
 

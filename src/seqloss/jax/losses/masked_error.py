@@ -31,9 +31,9 @@ def masked_squared_error(
 
         loss[n, t] = mean over features of (predictions[n, t] - targets[n, t])^2
 
-    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; arguments
-    that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
-    there is used, not even NaN.
+    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; an
+    argument that is not given excludes no step. Steps that are not real have loss 0 and gradient exactly 0, and nothing
+    that stands there is used, not even NaN.
 
     Traced values, and values on an accelerator, are not checked. A row with an invalid length then has loss and
     gradient NaN.
@@ -90,9 +90,9 @@ def masked_absolute_error(
 
     The gradient is 0 where a prediction equals its target.
 
-    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; arguments
-    that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
-    there is used, not even NaN.
+    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; an
+    argument that is not given excludes no step. Steps that are not real have loss 0 and gradient exactly 0, and nothing
+    that stands there is used, not even NaN.
 
     Traced values, and values on an accelerator, are not checked. A row with an invalid length then has loss and
     gradient NaN.

@@ -13,7 +13,7 @@ from seqloss.jax.arrays import host_value
 
 
 def warn_of_lone_points(function: str, labels: Any) -> None:
-    """See `seqloss.contract.warn_of_lone_points`; traced labels are not looked at."""
+    """See `seqloss.contract.warn_of_lone_points`; traced labels are not checked."""
     known = host_value(labels)
     if known is not None:
         contract.warn_of_lone_points(function, np.asarray(known))

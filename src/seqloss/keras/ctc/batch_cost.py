@@ -8,11 +8,13 @@ import keras
 from keras import ops
 
 from seqloss.contract import Infeasible, rename_arguments
+from seqloss.contract.arrays import as_integer_array
 from seqloss.errors import MOVE_BLANK, wrong_rank
 from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray
 from seqloss.keras.ctc.argument_names import KerasNames
-from seqloss.keras.ctc.labels import as_integers, refuse_fractional_lengths
+from seqloss.keras.ctc.labels import as_integers, refuse_fractional_lengths, refuse_fractions
 from seqloss.keras.ctc.loss import as_tensor, ctc_loss
+from seqloss.keras.ctc.probabilities import refuse_bad_frames
 from seqloss.keras.ctc.shapes import as_column, is_column, is_half, rank, size, with_rank
 
 ARGUMENT_NAMES = KerasNames(
@@ -55,9 +57,12 @@ def ctc_batch_cost(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or a label in use is not a whole number.
         LabelError: a label in use is not a class or is the blank.
         LengthError: a length is negative or larger than its axis.
+        NormalizationError: a frame in use that is known has entries outside [0, 1], or does not add up to 1 within 0.01
+            (and the rounding of a half type): raw scores or log-probabilities. In `fit` on TensorFlow and JAX, and on a
+            GPU, this is not checked.
         InfeasibleError: with infeasible="raise", a row has no path of positive probability.
         OptionError: `infeasible` is unknown.
 
@@ -74,14 +79,20 @@ def ctc_batch_cost(
     """
     with rename_arguments(ARGUMENT_NAMES):
         probabilities = with_rank("y_pred", as_tensor(y_pred), "batch", "time", "classes")
+        rows = size(probabilities, 0)
+        input_length = _column("input_length", input_length, rows, "time", probabilities.shape[1])
+        refuse_bad_frames(probabilities, input_length)
         if is_half(probabilities):
             probabilities = ops.cast(probabilities, "float32")  # 1 + epsilon is 1 in a half type
-        rows = size(probabilities, 0)
+        y_true = y_true if hasattr(y_true, "shape") else as_integer_array("targets", y_true, "target_lengths")
+        y_true = with_rank("y_true", y_true, "batch", "labels")
+        label_length = _column("label_length", label_length, rows, "labels", None)
+        refuse_fractions("y_true", y_true, label_length)
         losses = ctc_loss(
             ops.log(probabilities + keras.config.epsilon()),
-            with_rank("y_true", as_integers("y_true", y_true), "batch", "labels"),
-            _column("input_length", input_length, rows, "time", probabilities.shape[1]),
-            _column("label_length", label_length, rows, "labels", None),
+            as_integers("y_true", y_true),
+            input_length,
+            label_length,
             blank=-1,
             infeasible=infeasible,
         )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias, get_args
 
 import keras
+import numpy as np
 from keras import ops
 
 from seqloss import contract
-from seqloss.contract import Infeasible, rename_arguments
+from seqloss.contract import Infeasible, check_numbers, form_of, rename_arguments
 from seqloss.errors import MOVE_BLANK, TRUE_LENGTHS, OptionError, ShapeError, unknown_option, wrong_rank
 from seqloss.keras._compat import in_symbolic_scope, keras_mask
 from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray, RowWeights
@@ -17,6 +18,7 @@ from seqloss.keras.ctc.argument_names import KerasNames
 from seqloss.keras.ctc.labels import as_integers, is_floating, refuse_fractions
 from seqloss.keras.ctc.loss import as_tensor, ctc_loss, symbolic_loss
 from seqloss.keras.ctc.shapes import is_half, with_rank
+from seqloss.keras.loss_object import LossObject
 from seqloss.keras.row_reduction import reduce_rows
 
 TargetLengths: TypeAlias = Literal["padding", "end", "packed"]
@@ -24,7 +26,7 @@ LogitLengths: TypeAlias = Literal["all", "end", "packed", "predicted", "mask"]
 
 
 @keras.saving.register_keras_serializable(package="seqloss", name="CTC")
-class CTC(keras.losses.Loss):
+class CTC(LossObject):
     """Train a Keras model with the CTC loss, with the real lengths of labels and frames.
 
         loss = -log sum_{paths pi of the target} prod_t p_t(pi_t),        p_t = softmax(y_pred[t])
@@ -60,7 +62,8 @@ class CTC(keras.losses.Loss):
             computed in float64 (on JAX with jax_enable_x64), all other types in float32; a half type is the result of
             rounding at the end. On PyTorch, Keras' mean of float64 is float32; its sum is float64.
         blank: class index of the blank; a negative index counts from the last class.
-        padding: number that pads `y_true`, for target_lengths="padding" and "end"; None for no padding.
+        padding: number that pads `y_true`, for target_lengths="padding" and "end"; None for no padding. "auto" is 0,
+            the blank; with another blank, class 0 is a label, and the number must be given.
         end: class index of the end-of-sequence label. If it is given, both lengths default to "end".
         target_lengths: see the first table; None for "padding", or "end" if `end` is given.
         logit_lengths: see the second table; None for "all", or "end" if `end` is given.
@@ -68,10 +71,12 @@ class CTC(keras.losses.Loss):
             0, gradient 0) or "raise" (an InfeasibleError).
         normalize: True applies log-softmax over the classes. False takes y_pred as log-probabilities.
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
-            1. False skips these checks; the loss of an invalid row is then NaN.
+            1. False skips these checks. A row with an invalid label or length is then NaN; with normalize=False, scores
+            whose probabilities add up to more than 1 give a number without meaning, possibly below 0.
 
     Raises:
-        OptionError: an option is unknown, or options exclude each other.
+        OptionError: an option is unknown, or options exclude each other; or `padding` is no number, or is not given
+            although `blank` is not 0 and the ends of labels come from the padding.
 
     Example:
         >>> import numpy as np
@@ -96,7 +101,7 @@ class CTC(keras.losses.Loss):
         dtype: str | keras.DTypePolicy | None = None,
         *,
         blank: int = 0,
-        padding: float | None = 0,
+        padding: float | Literal["auto"] | None = "auto",
         end: int | None = None,
         target_lengths: TargetLengths | None = None,
         logit_lengths: LogitLengths | None = None,
@@ -104,11 +109,12 @@ class CTC(keras.losses.Loss):
         normalize: bool = True,
         validate: bool = True,
     ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.blank, self.padding, self.end = blank, padding, end
+        super().__init__(reduction, name, dtype)
+        self.blank, self.end = blank, end
         self.target_lengths = target_lengths or ("padding" if end is None else "end")
         self.logit_lengths = logit_lengths or ("all" if end is None else "end")
         self.infeasible, self.normalize, self.validate = infeasible, normalize, validate
+        self.padding = self._choose_padding(padding)
         self._check_options()
 
     def __call__(
@@ -292,6 +298,18 @@ class CTC(keras.losses.Loss):
         else:
             ends = lengths.round_lengths(columns[:, 0], y_pred)
         return y_pred, lengths.at_least_needed(ends, y_pred, targets, target_lengths)
+
+    def _choose_padding(self, padding: Any) -> float | None:
+        if isinstance(padding, str) and padding == "auto":
+            if self.blank != 0 and self.target_lengths != "packed":
+                raise OptionError(
+                    f"padding: not given, and with blank={self.blank!r} class 0 is a label: give the number that pads "
+                    "y_true, which must be no class, such as padding=-1; or padding=None if no row is padded, or if "
+                    "target_lengths are passed to each call."
+                )
+            return 0
+        check_numbers((0, 0), form_of(np.float32, (0, 0)), None, None, padding)
+        return padding
 
     def _check_options(self) -> None:
         contract.check_options(self.infeasible, "none", None)

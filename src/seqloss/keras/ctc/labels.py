@@ -47,7 +47,7 @@ def is_floating(values: Any) -> bool:
 
 
 def refuse_fractions(name: str, values: Any, target_lengths: Any) -> None:
-    """Raise an error for a label in use that is not a whole number, if the values are known.
+    """Raise an error for a label within its row's length that is no integer of 32 bits, if the values are known.
 
     Args:
         name: of the argument, for the message.
@@ -59,13 +59,34 @@ def refuse_fractions(name: str, values: Any, target_lengths: Any) -> None:
     """
     if not is_floating(values):
         return
-    found, counts = host_values(values), host_values(target_lengths)
-    if found is None or counts is None or counts.shape != found.shape[:1]:
+    counts = host_values(target_lengths)
+    if counts is not None and counts.shape == tuple(values.shape)[:1]:
+        refuse_used_fractions(name, values, np.arange(values.shape[1]) < counts[:, None])
+
+
+def refuse_used_fractions(name: str, values: Any, used: Any = True) -> None:
+    """Raise an error for a label in use that is no integer of 32 bits, if the values are known.
+
+    Args:
+        name: of the argument, for the message.
+        values: labels of the original type, of any shape.
+        used: which of them are in use, of the same shape; True for all.
+
+    Raises:
+        DTypeError: names the position and the number.
+    """
+    if not is_floating(values):
         return
-    rows, places = np.nonzero((found != np.round(found)) & (np.arange(found.shape[1]) < counts[:, None]))
-    if rows.size:
-        row, place = int(rows[0]), int(places[0])
-        raise wrong_dtype(f"{name}[{row}, {place}]", found[row, place], "an integer")
+    found, used = host_values(values), host_values(used)
+    if found is None or used is None:
+        return
+    with np.errstate(invalid="ignore"):
+        wrong = ~((found == np.round(found)) & (np.abs(found) < LARGEST)) & used
+    if wrong.any():
+        place = tuple(int(index[0]) for index in np.nonzero(wrong))
+        number = found[place]
+        expected = "an integer of 32 bits" if np.isfinite(number) and number == np.round(number) else "an integer"
+        raise wrong_dtype(f"{name}[{', '.join(map(str, place))}]", number, expected)
 
 
 def refuse_fractional_lengths(name: str, lengths: Any, axis: str, size: int | None) -> None:

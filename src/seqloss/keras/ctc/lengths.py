@@ -30,7 +30,7 @@ def last_label(y_true: Any, padding: float | None) -> Any:
         return ops.zeros((size(y_true, 0),), dtype="int32") + ops.cast(labels, "int32")
     used = ops.not_equal(y_true, padding) if padding == padding else ops.logical_not(ops.isnan(y_true))
     place = ops.where(used, _positions(labels), 0)
-    return ops.max(ops.pad(place, [[0, 0], [1, 0]]), axis=1)  # at least one entry: torch has no maximum of none
+    return ops.max(ops.pad(place, [[0, 1], [1, 0]]), axis=1)[:-1]  # torch and TensorFlow have no maximum of nothing
 
 
 def first_end(classes: Any, end: int, otherwise: Any) -> Any:
@@ -41,7 +41,7 @@ def first_end(classes: Any, end: int, otherwise: Any) -> Any:
         otherwise: lengths (batch,).
     """
     place = ops.where(ops.equal(classes, end), _positions(size(classes, 1)), NONE)
-    first = ops.min(ops.pad(place, [[0, 0], [1, 0]], constant_values=NONE), axis=1)
+    first = ops.min(ops.pad(place, [[0, 1], [1, 0]], constant_values=NONE), axis=1)[:-1]
     return ops.where(ops.equal(first, NONE), ops.cast(otherwise, "int32"), first)
 
 

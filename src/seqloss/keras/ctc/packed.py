@@ -11,6 +11,14 @@ import numpy.typing as npt
 from seqloss import contract
 from seqloss.keras.arrays import IntegerArray
 
+NAMES = contract.WordReplacements(
+    (
+        ("one for each row of logits", "one for each row of targets"),
+        ("; logits are batch first: (batch, time, classes)", ""),
+    )
+)
+"""There are no logits."""
+
 
 def pack(
     targets: IntegerArray | Sequence[npt.NDArray[np.integer]],
@@ -22,7 +30,8 @@ def pack(
         y_true[n] = [target length, (number of frames,) labels...]
 
     Args:
-        targets: labels, integers, shape (batch, labels); or one sequence of labels for each row, of any lengths.
+        targets: labels, integers, shape (batch, labels); or one sequence of labels for each row, of any lengths; or the
+            labels of all rows concatenated, shape (sum of target_lengths,), together with `target_lengths`.
         target_lengths: number of labels in use of each row, integers, shape (batch,); None for all labels of each row.
         logit_lengths: number of frames in use of each row, integers, shape (batch,), for `CTC(...,
             logit_lengths="packed")`; None to leave this column out.
@@ -32,7 +41,8 @@ def pack(
         (batch, 2 + labels): the target length, the number of frames, then the labels.
 
     Raises:
-        ShapeError: the lengths do not have one entry for each row.
+        ShapeError: the lengths do not have one entry for each row, or concatenated targets come without
+            `target_lengths`.
         DTypeError: labels or lengths are not integers.
         LengthError: the lengths of concatenated targets do not add up. All other values are checked by the loss.
 
@@ -41,11 +51,14 @@ def pack(
         >>> pack([[3, 1, 2], [4]], logit_lengths=[20, 17]).tolist()
         [[3, 20, 3, 1, 2], [1, 17, 4, 0, 0]]
     """
-    if isinstance(targets, Sequence) and target_lengths is None:
+    if isinstance(targets, Sequence) and target_lengths is None and all(hasattr(row, "__len__") for row in targets):
         rows = cast("Sequence[Sequence[int]]", targets)
         target_lengths = np.array([len(row) for row in rows], np.int64)
         targets = np.array([label for row in rows for label in row] or np.zeros(0, np.int64))
-    batch = np.shape(targets)[0] if target_lengths is None else np.asarray(target_lengths).size
-    found = contract.validate((batch, 0, 1), targets, logit_lengths, target_lengths, values=False)
+    with contract.rename_arguments(NAMES):
+        labels = contract.as_integer_array("targets", targets, "target_lengths")
+        concatenated = labels.ndim == 1 and target_lengths is not None
+        batch = np.asarray(target_lengths).size if concatenated else len(labels) if labels.ndim else 0
+        found = contract.validate((batch, 0, 1), labels, logit_lengths, target_lengths, values=False)
     lengths = [found.target_lengths] if logit_lengths is None else [found.target_lengths, found.logit_lengths]
     return np.column_stack([*lengths, found.targets])

@@ -39,6 +39,22 @@ def in_loss_type(x: Any) -> Any:
     return ops.cast(x, "float64" if keras.backend.standardize_dtype(x.dtype) == "float64" else "float32")
 
 
+def host_values(x: Any) -> Any:
+    """The values of a tensor as an array, if they can be read now, without waiting for a device; else None."""
+    backend = keras.config.backend()
+    if backend == "torch":
+        from seqloss.torch.losses.floats import host_values as of_torch
+
+        return of_torch(x)
+    if backend == "jax":
+        from seqloss.jax.arrays import host_value as of_jax
+
+        return of_jax(x)
+    from seqloss.keras.losses.tensorflow_arrays import host_values as of_tensorflow
+
+    return of_tensorflow(x)
+
+
 def backend_function(name: str) -> Callable[..., Any]:
     """Return the function of this name of the backend's own frontend."""
     backend = keras.config.backend()

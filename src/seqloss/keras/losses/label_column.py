@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from keras import ops
 
-from seqloss.errors import wrong_dtype, wrong_rank
-from seqloss.keras.ctc.labels import NO_INTEGER, as_integers, host_values, is_floating
+from seqloss.errors import wrong_rank
+from seqloss.keras.ctc.labels import NO_INTEGER, as_integers, refuse_used_fractions
 from seqloss.keras.ctc.shapes import as_column, is_column, size
 
 
@@ -20,14 +19,11 @@ def label_column(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 
     Raises:
         ShapeError: there is not one label for each row.
-        DTypeError: a known label is not a whole number.
+        DTypeError: a known label is not a whole number, or too large for 32 bits.
     """
     y_true = y_true if hasattr(y_true, "shape") else ops.convert_to_tensor(y_true)
     if not is_column(y_true):
         raise wrong_rank("y_true", y_true.shape, "(batch,)", "One label for each row; not one-hot.")
-    known = host_values(y_true) if is_floating(y_true) else None
-    wrong: np.ndarray | list[int] = [] if known is None else np.flatnonzero(known.ravel() != np.round(known.ravel()))
-    if len(wrong) and known is not None:
-        raise wrong_dtype(f"y_true[{wrong[0]}]", known.ravel()[wrong[0]], "an integer")
+    refuse_used_fractions("y_true", y_true)
     labels = as_column(ops.convert_to_tensor(as_integers("y_true", y_true)), size(y_pred, 0))
     return labels, ops.equal(labels, NO_INTEGER)

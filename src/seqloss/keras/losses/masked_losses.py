@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from seqloss.contract import check_classes, check_numbers, form_of
-from seqloss.keras.ctc.labels import as_integers
+from seqloss.keras.ctc.labels import as_integers, is_floating, refuse_used_fractions
 from seqloss.keras.ctc.shapes import rank
 from seqloss.keras.losses.masked_cross_entropy import masked_cross_entropy
 from seqloss.keras.losses.masked_error import masked_absolute_error, masked_squared_error
@@ -27,7 +27,8 @@ class MaskedCrossEntropy(StepLoss):
     A step is real if its label is not `padding`, and if the Keras mask of `y_pred` keeps it (of Masking or
     Embedding(mask_zero=True)); without a mask, only the padding counts. Steps that are not real have loss 0 and
     gradient exactly 0, and the mean is over real steps only. `y_true` holds integers, or whole numbers as float32 or
-    float64, shape (batch, time); `y_pred` holds scores before softmax, shape (batch, time, classes).
+    float64, shape (batch, time); `y_pred` holds scores before softmax, shape (batch, time, classes). A label of a real
+    step that is no whole number, such as 1.5 or NaN, is a DTypeError where values are known, and gives NaN elsewhere.
 
     The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 
@@ -37,11 +38,11 @@ class MaskedCrossEntropy(StepLoss):
         name: name of the loss in logs.
         dtype: type of the result: a name, or a policy, whose compute type is used; None for Keras' floatx. float64 is
             computed in float64, all other types in float32; a half type is the result of rounding at the end.
-        padding: label that pads `y_true`, any integer, also one that is no class; None for no padding.
+        padding: label that pads `y_true`, any integer of 32 bits, also one that is no class; None for no padding.
         label_smoothing: share of the label, from 0 to 1, that is spread evenly over all classes.
 
     Raises:
-        OptionError: `padding` or `label_smoothing` is no such number.
+        OptionError: `reduction` or `dtype` is unknown, or `padding` or `label_smoothing` is no such number.
 
     Example:
         >>> import numpy as np
@@ -71,8 +72,10 @@ class MaskedCrossEntropy(StepLoss):
         self.padding, self.label_smoothing = padding, label_smoothing
 
     def losses_and_real_steps(self, y_true: Any, y_pred: Any, mask: Any) -> tuple[Any, Any]:
-        labels = ops.convert_to_tensor(as_integers("y_true", without_last_axis_of_one(y_true, 2)))
-        real = find_real_steps(labels, mask, self.padding)
+        y_true = without_last_axis_of_one(y_true, 2)
+        labels = ops.convert_to_tensor(as_integers("y_true", y_true))
+        real = find_real_steps(y_true if is_floating(y_true) else labels, mask, self.padding)
+        refuse_used_fractions("y_true", y_true, real)
         losses = masked_cross_entropy(y_pred, labels, mask=real, label_smoothing=self.label_smoothing, reduction="none")
         return losses, real
 
@@ -111,9 +114,9 @@ class MaskedSquaredError(_ErrorLoss):
         loss[n, t] = mean over features of (y_pred[n, t] - y_true[n, t])^2
 
     A step is real if its targets are not all `padding`, and if the Keras mask of `y_pred` keeps it (of Masking or
-    Embedding(mask_zero=True)); what is not given says nothing. Steps that are not real have loss 0 and gradient exactly
-    0, and the mean is over real steps only. `y_true` and `y_pred` have one shape, (batch, time) or (batch, time, ...);
-    a last axis of size 1 that `y_pred` has in addition is dropped, as Keras does.
+    Embedding(mask_zero=True)); what is not given excludes no step. Steps that are not real have loss 0 and gradient
+    exactly 0, and the mean is over real steps only. `y_true` and `y_pred` have one shape, (batch, time) or (batch,
+    time, ...); a last axis of size 1 that `y_pred` has in addition is dropped, as Keras does.
 
     The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 
@@ -126,7 +129,7 @@ class MaskedSquaredError(_ErrorLoss):
         padding: number that pads `y_true`, possibly NaN; None for no padding.
 
     Raises:
-        OptionError: `padding` is no number.
+        OptionError: `reduction` or `dtype` is unknown, or `padding` is no number.
 
     Example:
         >>> import numpy as np
@@ -158,9 +161,9 @@ class MaskedAbsoluteError(_ErrorLoss):
         loss[n, t] = mean over features of |y_pred[n, t] - y_true[n, t]|
 
     A step is real if its targets are not all `padding`, and if the Keras mask of `y_pred` keeps it (of Masking or
-    Embedding(mask_zero=True)); what is not given says nothing. Steps that are not real have loss 0 and gradient exactly
-    0, and the mean is over real steps only. `y_true` and `y_pred` have one shape, (batch, time) or (batch, time, ...);
-    a last axis of size 1 that `y_pred` has in addition is dropped, as Keras does.
+    Embedding(mask_zero=True)); what is not given excludes no step. Steps that are not real have loss 0 and gradient
+    exactly 0, and the mean is over real steps only. `y_true` and `y_pred` have one shape, (batch, time) or (batch,
+    time, ...); a last axis of size 1 that `y_pred` has in addition is dropped, as Keras does.
 
     The object is a `keras.losses.Loss` for `model.compile`. It can be saved with the model.
 
@@ -173,7 +176,7 @@ class MaskedAbsoluteError(_ErrorLoss):
         padding: number that pads `y_true`, possibly NaN; None for no padding.
 
     Raises:
-        OptionError: `padding` is no number.
+        OptionError: `reduction` or `dtype` is unknown, or `padding` is no number.
 
     Example:
         >>> import numpy as np

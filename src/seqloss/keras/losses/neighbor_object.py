@@ -40,7 +40,7 @@ class SoftNearestNeighbor(RowLoss):
         metric: "euclidean" for the squared Euclidean distance, "cosine" for 1 - cosine.
 
     Raises:
-        OptionError: `metric` is unknown, or `temperature` is not positive.
+        OptionError: `reduction`, `dtype` or `metric` is unknown, or `temperature` is not positive.
 
     Example:
         >>> import numpy as np
@@ -71,7 +71,7 @@ class SoftNearestNeighbor(RowLoss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         contract.check_temperature(temperature)
         contract.check_option("metric", metric, Metric)
-        self.temperature, self.metric = temperature, metric
+        self.temperature, self.metric = float(temperature), metric
 
     def call(self, y_true: Labels, y_pred: Points) -> BackendTensor:
         """Compute the loss of each row; their mean is the mean over the points that have a neighbour of their class.

@@ -58,8 +58,7 @@ class PairwiseKLHinge(RowLoss):
         validate: True checks, with from_logits=False, that each row holds probabilities. False skips this check.
 
     Raises:
-        OptionError: an option has an unknown value, `margin` is negative or not finite, or `denominator` is not
-            positive or is given without reduction="sum".
+        OptionError: an option has an unknown value, or `margin` is negative or not finite.
 
     Example:
         >>> import numpy as np
@@ -208,8 +207,8 @@ class CosineTriplet(RowLoss):
             ShapeError: an argument has the wrong rank or size.
             DTypeError: an argument has an unsupported element type, or a known label is not a whole number.
             LabelError: all rows have the same label, so that there is no negative; or no label occurs twice, so that
-                there is no positive. In `fit` on TensorFlow and JAX, and on a GPU, labels are not looked at: the loss
-                is 0.
+                there is no positive. In `fit` on TensorFlow and JAX, and on a GPU, labels are not checked: the loss is
+                0.
 
         Example:
             >>> import numpy as np

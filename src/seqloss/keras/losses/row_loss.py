@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import keras
 from keras import ops
 
 from seqloss.contract import rename_arguments
 from seqloss.contract.argument_names import WordReplacements
 from seqloss.keras.arrays import BackendTensor, Labels, Points, RowWeights
 from seqloss.keras.ctc.shapes import is_half, with_rank
+from seqloss.keras.loss_object import LossObject
 from seqloss.keras.losses.arrays import as_tensor
 from seqloss.keras.row_reduction import reduce_rows
 
@@ -25,7 +25,7 @@ NAMES = WordReplacements(
 """The arguments of the functions in the words of Keras."""
 
 
-class RowLoss(keras.losses.Loss):
+class RowLoss(LossObject):
     """A loss of the rows of a batch, by their labels.
 
     Attributes:

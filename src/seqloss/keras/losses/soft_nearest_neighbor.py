@@ -35,7 +35,7 @@ def soft_nearest_neighbor(
     Args:
         points: shape (points, dimensions), float16, bfloat16, float32 or float64.
         labels: class of each point, shape (points,), any integers.
-        temperature: positive number, or a scalar tensor or variable, which gets a gradient; with a large one, far
+        temperature: positive number, or a tensor or variable of shape (), which gets a gradient; with a large one, far
             points count too. To learn it, learn its logarithm.
         metric: "euclidean" for the squared Euclidean distance, "cosine" for 1 - cosine, where a point of zeros has the
             distance 1/2 to all others and no gradient.
@@ -53,7 +53,7 @@ def soft_nearest_neighbor(
         ShapeError: points, labels or temperature have the wrong rank or size.
         DTypeError: points or labels have an unsupported element type.
         OptionError: `metric` or `reduction` is unknown, or `temperature` is not positive. A temperature that is traced
-            or on an accelerator is not looked at; the loss is then NaN.
+            or on an accelerator is not checked; the loss is then NaN.
 
     Example:
         >>> import numpy as np

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-import keras
 from keras import ops
 
 from seqloss import contract
@@ -14,6 +13,7 @@ from seqloss.errors import wrong_rank
 from seqloss.keras._compat import keras_mask
 from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray
 from seqloss.keras.ctc.shapes import rank, with_rank
+from seqloss.keras.loss_object import LossObject
 from seqloss.keras.losses.arrays import Mask, Numbers, as_tensor
 from seqloss.keras.row_reduction import KerasReduction
 
@@ -21,7 +21,7 @@ NAMES = WordReplacements((("targets", "y_true"), ("logits", "y_pred"), ("predict
 """The arguments of the functions in the words of Keras."""
 
 
-class StepLoss(keras.losses.Loss):
+class StepLoss(LossObject):
     """A loss with one number for each step; its mean is over real steps only.
 
     Args:
@@ -29,9 +29,6 @@ class StepLoss(keras.losses.Loss):
         name: name of the loss in logs.
         dtype: type of the result; float64 is computed in float64, all other types in float32.
     """
-
-    def __init__(self, reduction: str | None, name: str, dtype: str | keras.DTypePolicy | None) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
 
     def __call__(
         self,

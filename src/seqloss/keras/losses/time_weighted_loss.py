@@ -49,7 +49,7 @@ class TimeWeighted(StepLoss):
         padding: number that pads `y_true`, possibly NaN; None for no padding.
 
     Raises:
-        OptionError: `weight`, `padding` or `loss` is nothing of this kind.
+        OptionError: `reduction` or `dtype` is unknown, or `weight`, `padding` or `loss` is nothing of this kind.
 
     Example:
         >>> import numpy as np
@@ -82,11 +82,7 @@ class TimeWeighted(StepLoss):
         check_step_weight(weight)
         check_numbers((0, 0), form_of(np.float32, (0, 0)), None, None, padding)
         self.loss, self.weight, self.padding = loss, weight, padding
-        self._function = keras.losses.get(loss) if isinstance(loss, str) else loss
-        if not callable(self._function):
-            raise OptionError(
-                f"loss: expected a Keras loss, its name, or a function of (y_true, y_pred), found {loss!r}."
-            )
+        self._function = _find_loss(loss)
 
     def losses_and_real_steps(self, y_true: Any, y_pred: Any, mask: Any) -> tuple[Any, Any]:
         y_true = ops.convert_to_tensor(y_true)
@@ -117,6 +113,17 @@ class TimeWeighted(StepLoss):
     def from_config(cls, config: dict[str, Any]) -> TimeWeighted:
         restored = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("loss", "weight")}
         return cls(**{**config, **restored})
+
+
+def _find_loss(loss: Any) -> Callable[[Any, Any], Any]:
+    """The loss that is given or named."""
+    try:
+        function = keras.losses.get(loss) if isinstance(loss, str) else loss
+    except ValueError:  # no name that Keras knows
+        function = None
+    if not callable(function):
+        raise OptionError(f"loss: expected a Keras loss, its name, or a function of (y_true, y_pred), found {loss!r}.")
+    return function
 
 
 def _serialized(value: Any) -> Any:

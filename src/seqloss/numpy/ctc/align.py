@@ -24,9 +24,9 @@ class Alignment:
         first: first frame of each label, int64, shape (batch, labels).
         last: last frame of each label, int64, shape (batch, labels).
         scores: log-probability of the frames of each label in nats, shape (batch, labels); NaN in a row with a NaN or
-            +inf.
-        total: log-probability of the path in nats, shape (batch,); NaN for a row with a NaN or +inf,
-            as `infeasible` chooses for a row without a path.
+            +inf, or with normalize=True a frame of only -inf.
+        total: log-probability of the path in nats, shape (batch,); NaN for such a row, as `infeasible` chooses for a
+            row without a path.
 
     Example:
         >>> import numpy as np
@@ -77,7 +77,9 @@ def ctc_align(
         infeasible: total of a row without a path of positive probability: -inf ("inf"), 0 ("zero") or an
             InfeasibleError ("raise").
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
-            1. False skips these checks; the result of an invalid row is then NaN.
+            1. False skips these checks. A row with an invalid label or length then has classes and frames -1, scores 0
+            and the total NaN; with normalize=False, scores whose probabilities add up to more than 1 give numbers
+            without meaning, possibly above 0.
 
     Returns:
         An `Alignment`: the class of each frame, the first and last frame of each label, and log-probabilities in nats;
@@ -85,7 +87,7 @@ def ctc_align(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
         LengthError: a length is negative or larger than its axis.
         NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.

@@ -50,7 +50,7 @@ def ctc_check(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: `blank` is not a class.
         LengthError: the target lengths of concatenated targets do not add up to the number of labels.
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seqloss import contract
-from seqloss.numpy.arrays import FloatArray, IntegerArray, logits_to_numpy
+from seqloss.numpy.arrays import FloatArray, IntegerArray, check_call, log_softmax_rounding, logits_to_numpy
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,8 @@ class Greedy:
         first: first frame of each label, int64, shape (labels,).
         last: last frame of each label, int64, shape (labels,).
         label_scores: log-probability of the frames of each label in nats, float64, shape (labels,).
-        score: log-probability of the whole path in nats, blanks included; NaN if a frame in use has a NaN or +inf.
+        score: log-probability of the whole path in nats, blanks included; NaN if a frame in use has a NaN or +inf, or
+            only -inf.
 
     Example:
         >>> import numpy as np
@@ -64,9 +64,10 @@ def ctc_greedy(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: `blank` is not a class.
         LengthError: a length is negative or larger than the time axis.
+        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
 
     Example:
         >>> import numpy as np
@@ -80,9 +81,24 @@ def ctc_greedy(
         A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist temporal classification. ICML 2006, section
             3.2.
     """
-    values, _ = logits_to_numpy(logits)
+    values, kind = logits_to_numpy(logits)
+    return decode_rows(values, logit_lengths, blank, normalize=normalize, rounding=log_softmax_rounding(kind.name))
+
+
+def decode_rows(
+    values: np.ndarray, logit_lengths: IntegerArray | None, blank: int, *, normalize: bool, rounding: float
+) -> list[Greedy]:
+    """Decode scores in float32 or float64.
+
+    Args:
+        values, logit_lengths, blank, normalize: see `ctc_greedy`.
+        rounding: of the type that the scores came in, see `contract.check_normalized`.
+    """
     rows = values.shape[0] if values.ndim == 3 else 0
-    batch = contract.validate(values.shape, np.zeros((rows, 0), np.int64), logit_lengths, blank=blank, values=True)
+    no_labels = np.zeros((rows, 0), np.int64)
+    batch = check_call(
+        values, no_labels, logit_lengths, None, blank=blank, normalize=normalize, validate=True, rounding=rounding
+    )
     return [
         _decode_row(row[:frames].astype(np.float64), batch.blank, normalize)
         for row, frames in zip(values, batch.logit_lengths, strict=True)

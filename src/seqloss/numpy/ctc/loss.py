@@ -74,15 +74,17 @@ def ctc_loss(
             over all gradient accumulation steps and processes to get the gradient of one large batch. Where the
             framework takes the mean of M gradients, divide this number by M (docs/guides/big-batches.md).
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
-            1. False skips these checks; the result of an invalid row is then NaN.
+            1. False skips these checks. A row with an invalid label or length is then NaN; with normalize=False, scores
+            whose probabilities add up to more than 1 give a number without meaning, possibly below 0.
 
     Returns:
         The loss in nats, shape (batch,), or a scalar after a reduction; float32, or float64 for float64 logits. A NaN
-        or +inf among the scores that a row reads makes the loss of this row NaN and leaves other rows unchanged.
+        or +inf among the scores that a row reads, or with normalize=True a frame of only -inf, makes the loss of this
+        row NaN and leaves other rows unchanged.
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
         LengthError: a length is negative or larger than its axis.
         NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
@@ -169,7 +171,8 @@ def ctc_loss_and_grad(
             over all gradient accumulation steps and processes to get the gradient of one large batch. Where the
             framework takes the mean of M gradients, divide this number by M (docs/guides/big-batches.md).
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
-            1. False skips these checks; the result of an invalid row is then NaN.
+            1. False skips these checks. A row with an invalid label or length is then NaN; with normalize=False, scores
+            whose probabilities add up to more than 1 give a number without meaning, possibly below 0.
         upstream: gradient of your objective with respect to the returned loss: a number, or shape (batch,) with
             reduction="none"; None for 1.
 
@@ -180,7 +183,7 @@ def ctc_loss_and_grad(
 
     Raises:
         ShapeError: an argument, or `upstream`, has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
         LengthError: a length is negative or larger than its axis.
         NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
@@ -232,7 +235,7 @@ def _loss_and_grad(
 
 
 def _upstream_array(upstream: Upstream | None, shape: tuple[int, ...]) -> np.ndarray:
-    found = np.asarray(1.0 if upstream is None else upstream, np.float64)
+    found = contract.as_array("upstream", 1.0 if upstream is None else upstream).astype(np.float64)
     if found.shape not in ((), shape):
         raise ShapeError(f"upstream: expected a number or shape {shape}, the loss's, found {found.shape}.")
     return found

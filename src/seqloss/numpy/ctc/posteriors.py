@@ -42,16 +42,17 @@ def ctc_posteriors(
         infeasible: result for a row without a path of positive probability: 0 in all its frames ("inf" and "zero") or
             an InfeasibleError ("raise").
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
-            1. False skips these checks; the result of an invalid row is then NaN.
+            1. False skips these checks. The frames of a row with an invalid label or length are then NaN; with
+            normalize=False, scores whose probabilities add up to more than 1 give posteriors without meaning.
 
     Returns:
         The posteriors, shape (batch, time, classes), float32, or float64 for float64 logits. Each frame in use adds up
-        to 1. All frames in use of a row with a NaN or +inf are NaN. Frames past the length of a row, and all frames of
-        a row without a path, are 0.
+        to 1. All frames in use of a row with a NaN or +inf, or with normalize=True a frame of only -inf, are NaN.
+        Frames past the length of a row, and all frames of a row without a path, are 0.
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: a label in use is not a class or is the blank, or `blank` is not a class.
         LengthError: a length is negative or larger than its axis.
         NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.

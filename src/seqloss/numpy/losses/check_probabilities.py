@@ -44,7 +44,7 @@ def check_probabilities(x: Probabilities, axis: int = -1) -> Report:
 
     Raises:
         ShapeError: x has no axis, no classes, or its rows have uneven lengths.
-        DTypeError: x has an unsupported element type.
+        DTypeError: x has an unsupported element type, or is a masked array.
         OptionError: `axis` is no axis of x.
 
     Example:

@@ -50,7 +50,7 @@ def cosine_triplet(
 
     Raises:
         ShapeError: an argument has the wrong rank, or not the shape of the anchor.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         OptionError: `reduction` is unknown, `margin` is negative or not finite, or `denominator` is not positive or is
             given without reduction="sum".
 
@@ -109,7 +109,7 @@ def cosine_triplet_and_grad(
 
     Raises:
         ShapeError: an argument has the wrong rank, or not the shape of the anchor; or `upstream` has a wrong shape.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         OptionError: `reduction` is unknown, `margin` is negative or not finite, or `denominator` is not positive or is
             given without reduction="sum".
 

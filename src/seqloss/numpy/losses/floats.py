@@ -35,7 +35,7 @@ def read_upstream(upstream: Upstream | None, shape: tuple[int, ...]) -> np.ndarr
     Raises:
         ShapeError: it is neither a number nor of the loss's shape.
     """
-    found = np.asarray(1.0 if upstream is None else upstream, np.float64)
+    found = contract.as_array("upstream", 1.0 if upstream is None else upstream).astype(np.float64)
     if found.shape not in ((), shape):
         raise ShapeError(f"upstream: expected a number or shape {shape}, the loss's, found {found.shape}.")
     return found

@@ -33,9 +33,9 @@ def masked_cross_entropy(
         loss[n, t] = -sum_c q_c log p_c,        p = softmax(logits[n, t])
         q_c = (1 - label_smoothing) [c = targets[n, t]] + label_smoothing / classes
 
-    A step is real if it lies within its row's length, its mask is not 0, and its target is not the padding; arguments
-    that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, they get no weight by
-    label smoothing, and nothing that stands there is used, not even NaN.
+    A step is real if it lies within its row's length, its mask is not 0, and its target is not the padding; an argument
+    that is not given excludes no step. Steps that are not real have loss 0 and gradient exactly 0, they get no weight
+    by label smoothing, and nothing that stands there is used, not even NaN.
 
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16 (of
@@ -43,7 +43,7 @@ def masked_cross_entropy(
         targets: the label of each step, integers, shape (batch, time).
         lengths: number of steps in use of each row, integers, shape (batch,); None for all steps.
         mask: True or 1 for real steps, shape (batch, time), booleans or integers, holes allowed; None for all steps.
-        padding: label that pads `targets`, any integer, also one that is no class; None for no padding.
+        padding: label that pads `targets`, any integer of 32 bits, also one that is no class; None for no padding.
         label_smoothing: share of the label, from 0 to 1, that is spread evenly over all classes.
         reduction: "none" returns one loss per step, "sum" their sum; "mean" and "labels" divide the sum by the number
             of real steps of the batch (at least 1), "batch" by the batch size.
@@ -52,11 +52,12 @@ def masked_cross_entropy(
 
     Returns:
         The loss in nats, shape (batch, time), or a scalar after a reduction; float32, or float64 for float64 logits. A
-        NaN or +inf in a real step makes the loss of this step NaN. Without any real step every reduction is 0.
+        NaN or +inf in a real step, or only -inf, makes the loss of this step NaN. Without any real step every reduction
+        is 0.
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: the label of a real step is not a class.
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
@@ -96,9 +97,9 @@ def masked_cross_entropy_and_grad(
 
         gradient[n, t, c] = p_c - q_c
 
-    A step is real if it lies within its row's length, its mask is not 0, and its target is not the padding; arguments
-    that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, they get no weight by
-    label smoothing, and nothing that stands there is used, not even NaN.
+    A step is real if it lies within its row's length, its mask is not 0, and its target is not the padding; an argument
+    that is not given excludes no step. Steps that are not real have loss 0 and gradient exactly 0, they get no weight
+    by label smoothing, and nothing that stands there is used, not even NaN.
 
     Args:
         logits: unnormalised class scores (before softmax), shape (batch, time, classes), float16, bfloat16 (of
@@ -106,7 +107,7 @@ def masked_cross_entropy_and_grad(
         targets: the label of each step, integers, shape (batch, time).
         lengths: number of steps in use of each row, integers, shape (batch,); None for all steps.
         mask: True or 1 for real steps, shape (batch, time), booleans or integers, holes allowed; None for all steps.
-        padding: label that pads `targets`, any integer, also one that is no class; None for no padding.
+        padding: label that pads `targets`, any integer of 32 bits, also one that is no class; None for no padding.
         label_smoothing: share of the label, from 0 to 1, that is spread evenly over all classes.
         reduction: "none" returns one loss per step, "sum" their sum; "mean" and "labels" divide the sum by the number
             of real steps of the batch (at least 1), "batch" by the batch size.
@@ -122,7 +123,7 @@ def masked_cross_entropy_and_grad(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: the label of a real step is not a class.
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or

@@ -34,9 +34,9 @@ def masked_squared_error(
 
         loss[n, t] = mean over features of (predictions[n, t] - targets[n, t])^2
 
-    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; arguments
-    that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
-    there is used, not even NaN.
+    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; an
+    argument that is not given excludes no step. Steps that are not real have loss 0 and gradient exactly 0, and nothing
+    that stands there is used, not even NaN.
 
     Args:
         predictions: shape (batch, time), or (batch, time, ...) with any axes of features, float16, bfloat16 (of
@@ -57,7 +57,7 @@ def masked_squared_error(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` is no number.
@@ -90,9 +90,9 @@ def masked_squared_error_and_grad(
 
         gradient = 2 (predictions - targets) / features
 
-    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; arguments
-    that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
-    there is used, not even NaN.
+    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; an
+    argument that is not given excludes no step. Steps that are not real have loss 0 and gradient exactly 0, and nothing
+    that stands there is used, not even NaN.
 
     Args:
         predictions: shape (batch, time), or (batch, time, ...) with any axes of features, float16, bfloat16 (of
@@ -115,7 +115,7 @@ def masked_squared_error_and_grad(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` is no number.
@@ -145,9 +145,9 @@ def masked_absolute_error(
 
         loss[n, t] = mean over features of |predictions[n, t] - targets[n, t]|
 
-    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; arguments
-    that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
-    there is used, not even NaN.
+    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; an
+    argument that is not given excludes no step. Steps that are not real have loss 0 and gradient exactly 0, and nothing
+    that stands there is used, not even NaN.
 
     Args:
         predictions: shape (batch, time), or (batch, time, ...) with any axes of features, float16, bfloat16 (of
@@ -168,7 +168,7 @@ def masked_absolute_error(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` is no number.
@@ -201,9 +201,9 @@ def masked_absolute_error_and_grad(
 
         gradient = sign(predictions - targets) / features
 
-    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; arguments
-    that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
-    there is used, not even NaN.
+    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; an
+    argument that is not given excludes no step. Steps that are not real have loss 0 and gradient exactly 0, and nothing
+    that stands there is used, not even NaN.
 
     Args:
         predictions: shape (batch, time), or (batch, time, ...) with any axes of features, float16, bfloat16 (of
@@ -226,7 +226,7 @@ def masked_absolute_error_and_grad(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LengthError: a length is negative or larger than the time axis.
         OptionError: `reduction` is unknown, `denominator` is not positive or is given without reduction="sum", or
             `padding` is no number.

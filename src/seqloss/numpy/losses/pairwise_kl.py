@@ -69,7 +69,7 @@ def pairwise_kl_hinge(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         NormalizationError: with from_logits=False, a row has entries outside [0, 1], or does not add up to 1.
         OptionError: an option has an unknown value, `margin` is negative or not finite, or `denominator` is not
             positive or is given without reduction="sum".
@@ -151,7 +151,7 @@ def pairwise_kl_hinge_and_grad(
 
     Raises:
         ShapeError: an argument, or `upstream`, has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         NormalizationError: with from_logits=False, a row has entries outside [0, 1], or does not add up to 1.
         OptionError: an option has an unknown value, `margin` is negative or not finite, or `denominator` is not
             positive or is given without reduction="sum".

@@ -44,7 +44,7 @@ def pick_triplets(
 
     Raises:
         ShapeError: an argument has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LabelError: all rows have the same label, so that there is no negative; or no label occurs twice, so that there
             is no positive.
         OptionError: `negatives` is unknown, or `seed` is no whole number from 0 up.

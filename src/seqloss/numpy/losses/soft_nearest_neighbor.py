@@ -40,7 +40,7 @@ def soft_nearest_neighbor(
     Args:
         points: shape (points, dimensions), float16, bfloat16 (of ml_dtypes), float32 or float64, any strides.
         labels: class of each point, shape (points,), any integers.
-        temperature: positive number; with a large one, far points count too.
+        temperature: positive number, or an array of shape (); with a large one, far points count too.
         metric: "euclidean" for the squared Euclidean distance, "cosine" for 1 - cosine, where a point of zeros has the
             distance 1/2 to all others.
         reduction: "mean" is over the points that have another point of their class; "sum"; "none" returns one loss per
@@ -53,8 +53,8 @@ def soft_nearest_neighbor(
         each loss depends on all points.
 
     Raises:
-        ShapeError: points or labels have the wrong rank or size.
-        DTypeError: points or labels have an unsupported element type.
+        ShapeError: points, labels or temperature have the wrong rank or size.
+        DTypeError: points or labels have an unsupported element type, or are masked arrays.
         OptionError: `metric` or `reduction` is unknown, or `temperature` is not positive.
 
     Example:
@@ -91,7 +91,7 @@ def soft_nearest_neighbor_and_grad(
     Args:
         points: shape (points, dimensions), float16, bfloat16 (of ml_dtypes), float32 or float64, any strides.
         labels: class of each point, shape (points,), any integers.
-        temperature: positive number; with a large one, far points count too.
+        temperature: positive number, or an array of shape (); with a large one, far points count too.
         metric: "euclidean" for the squared Euclidean distance, "cosine" for 1 - cosine, where a point of zeros has the
             distance 1/2 to all others and no gradient.
         reduction: "mean" is over the points that have another point of their class; "sum"; "none" returns one loss per
@@ -107,8 +107,8 @@ def soft_nearest_neighbor_and_grad(
         * The gradient with respect to the temperature, in the type of the loss.
 
     Raises:
-        ShapeError: points, labels or `upstream` have the wrong rank or size.
-        DTypeError: points or labels have an unsupported element type.
+        ShapeError: points, labels, temperature or `upstream` have the wrong rank or size.
+        DTypeError: points or labels have an unsupported element type, or are masked arrays.
         OptionError: `metric` or `reduction` is unknown, or `temperature` is not positive.
 
     Example:
@@ -196,6 +196,7 @@ def _prepare(points: Points, labels: Labels, temperature: float, metric: Metric,
     contract.check_option("metric", metric, Metric)
     contract.check_option("reduction", reduction, PointReduction)
     contract.check_temperature(temperature)
+    temperature = float(temperature)
     values, given_as = read_floats("points", points)
     contract.check_points("points", values.shape, "(points, dimensions)")
     classes = read_labels(labels, values.shape[0], "points")
@@ -209,6 +210,6 @@ def _prepare(points: Points, labels: Labels, temperature: float, metric: Metric,
     ranges = blocks.ranges_of_sorted(classes[order], BLOCK)
     _, place, count = np.unique(classes, return_inverse=True, return_counts=True)
     return _Call(
-        values, given_as, classes, float(temperature), metric, scaled[order], order, ranges, count[place] > 1,
+        values, given_as, classes, temperature, metric, scaled[order], order, ranges, count[place] > 1,
         values.dtype,
     )  # fmt: skip

@@ -55,7 +55,7 @@ def time_weighted(
 
     Raises:
         ShapeError: an argument, or what a callable returns, has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LengthError: a length is negative or larger than the time axis.
         OptionError: `weight` or `reduction` is unknown, or `denominator` is not positive or is given without
             reduction="sum".
@@ -118,7 +118,7 @@ def time_weighted_and_grad(
 
     Raises:
         ShapeError: an argument, or what a callable returns, has the wrong rank or size.
-        DTypeError: an argument has an unsupported element type.
+        DTypeError: an argument has an unsupported element type, or is a masked array.
         LengthError: a length is negative or larger than the time axis.
         OptionError: `weight` or `reduction` is unknown, or `denominator` is not positive or is given without
             reduction="sum".

@@ -27,9 +27,9 @@ class Alignment:
         first: first frame of each label, int64, shape (batch, labels).
         last: last frame of each label, int64, shape (batch, labels).
         scores: log-probability of the frames of each label in nats, shape (batch, labels); NaN in a row with a NaN or
-            +inf.
-        total: log-probability of the path in nats, shape (batch,); NaN for a row with a NaN or +inf,
-            as `infeasible` chooses for a row without a path.
+            +inf, or with normalize=True a frame of only -inf.
+        total: log-probability of the path in nats, shape (batch,); NaN for such a row, as `infeasible` chooses for a
+            row without a path.
 
     Example:
         >>> import torch
@@ -84,7 +84,9 @@ def ctc_align(
         infeasible: total of a row without a path of positive probability: -inf ("inf"), 0 ("zero") or an
             InfeasibleError ("raise").
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
-            1. False skips these checks; the result of an invalid row is then NaN.
+            1. False skips these checks. A row with an invalid label or length then has classes and frames -1, scores 0
+            and the total NaN; with normalize=False, scores whose probabilities add up to more than 1 give numbers
+            without meaning, possibly above 0.
 
     Returns:
         An `Alignment` on the device of the logits, without a graph: the class of each frame, the first and last frame

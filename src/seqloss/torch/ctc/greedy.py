@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-import seqloss.numpy as host
 from seqloss import contract
 from seqloss.numpy import Greedy
-from seqloss.torch.arrays import IntegerArray, integers_to_numpy, logits_to_numpy
+from seqloss.numpy.ctc.greedy import decode_rows
+from seqloss.torch.arrays import IntegerArray, integers_to_numpy, log_softmax_rounding, logits_to_numpy
 from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
 from seqloss.torch.tracing import refuse_tracing, untraced
 
@@ -45,6 +45,8 @@ def ctc_greedy(
         DTypeError: an argument has an unsupported element type.
         LabelError: `blank` is not a class.
         LengthError: a length is negative or larger than the time axis.
+        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001. Scores on a
+            GPU that the Triton kernels decode are not checked.
         RuntimeError: the numbers of a tensor cannot be read: the call is inside a torch.func transform or is recorded
             by torch.jit.trace, torch.export or make_fx, or a tensor is nested.
 
@@ -64,7 +66,8 @@ def ctc_greedy(
         refuse_tracing("ctc_greedy", logits)
         return _decode_on_gpu(logits, logit_lengths, blank, normalize)
     values = logits_to_numpy(logits, "ctc_greedy")
-    return host.ctc_greedy(values, integers_to_numpy(logit_lengths), blank=blank, normalize=normalize)
+    rounding = log_softmax_rounding(logits.dtype)
+    return decode_rows(values, integers_to_numpy(logit_lengths), blank, normalize=normalize, rounding=rounding)
 
 
 def _decode_on_gpu(

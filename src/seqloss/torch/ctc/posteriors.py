@@ -49,12 +49,14 @@ def ctc_posteriors(
         infeasible: result for a row without a path of positive probability: 0 in all its frames ("inf" and "zero") or
             an InfeasibleError ("raise").
         validate: True checks labels and lengths and, with normalize=False, that no frame has a total probability above
-            1. False skips these checks; the result of an invalid row is then NaN.
+            1. False skips these checks. The frames of a row with an invalid label or length are then NaN; with
+            normalize=False, scores whose probabilities add up to more than 1 give posteriors without meaning.
 
     Returns:
         The posteriors, shape (batch, time, classes), float32, or float64 for float64 logits, on the device of the
-        logits, without a graph. Each frame in use adds up to 1. All frames in use of a row with a NaN or +inf are NaN.
-        Frames past the length of a row, and all frames of a row without a path, are 0.
+        logits, without a graph. Each frame in use adds up to 1. All frames in use of a row with a NaN or +inf, or with
+        normalize=True a frame of only -inf, are NaN. Frames past the length of a row, and all frames of a row without a
+        path, are 0.
 
     Raises:
         ShapeError: an argument has the wrong rank or size.

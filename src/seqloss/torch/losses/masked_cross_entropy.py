@@ -32,9 +32,9 @@ def masked_cross_entropy(
         loss[n, t] = -sum_c q_c log p_c,        p = softmax(logits[n, t])
         q_c = (1 - label_smoothing) [c = targets[n, t]] + label_smoothing / classes
 
-    A step is real if it lies within its row's length, its mask is not 0, and its target is not the padding; arguments
-    that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, they get no weight by
-    label smoothing, and nothing that stands there is used, not even NaN. Derivatives of any order, torch.func's
+    A step is real if it lies within its row's length, its mask is not 0, and its target is not the padding; an argument
+    that is not given excludes no step. Steps that are not real have loss 0 and gradient exactly 0, they get no weight
+    by label smoothing, and nothing that stands there is used, not even NaN. Derivatives of any order, torch.func's
     transforms, torch.compile and torch.export work as for PyTorch's own operations.
 
     Values that are stored on a GPU, and values under torch.compile or torch.func's transforms, are not checked. A step
@@ -46,7 +46,7 @@ def masked_cross_entropy(
         targets: the label of each step, integers, shape (batch, time).
         lengths: number of steps in use of each row, integers, shape (batch,); None for all steps.
         mask: True or 1 for real steps, shape (batch, time), booleans or integers, holes allowed; None for all steps.
-        padding: label that pads `targets`, any integer, also one that is no class; None for no padding.
+        padding: label that pads `targets`, any integer of 32 bits, also one that is no class; None for no padding.
         label_smoothing: share of the label, from 0 to 1, that is spread evenly over all classes.
         reduction: "none" returns one loss per step, "sum" their sum; "mean" and "labels" divide the sum by the number
             of real steps of the batch (at least 1), "batch" by the batch size.
@@ -55,8 +55,8 @@ def masked_cross_entropy(
 
     Returns:
         The loss in nats, shape (batch, time), or a scalar after a reduction; float32, or float64 for float64 logits, on
-        the device of the logits. A NaN or +inf in a real step makes the loss of this step NaN. Without any real step
-        every reduction is 0.
+        the device of the logits. A NaN or +inf in a real step, or only -inf, makes the loss of this step NaN. Without
+        any real step every reduction is 0.
 
     Raises:
         ShapeError: an argument has the wrong rank or size.

@@ -33,9 +33,9 @@ def masked_squared_error(
 
         loss[n, t] = mean over features of (predictions[n, t] - targets[n, t])^2
 
-    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; arguments
-    that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
-    there is used, not even NaN.
+    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; an
+    argument that is not given excludes no step. Steps that are not real have loss 0 and gradient exactly 0, and nothing
+    that stands there is used, not even NaN.
 
     Values that are stored on a GPU, and values under torch.compile or torch.func's transforms, are not checked. A row
     with an invalid length then has loss and gradient NaN.
@@ -97,9 +97,9 @@ def masked_absolute_error(
 
     The gradient is 0 where a prediction equals its target.
 
-    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; arguments
-    that are not given say nothing. Steps that are not real have loss 0 and gradient exactly 0, and nothing that stands
-    there is used, not even NaN.
+    A step is real if it lies within its row's length, its mask is not 0, and its targets are not the padding; an
+    argument that is not given excludes no step. Steps that are not real have loss 0 and gradient exactly 0, and nothing
+    that stands there is used, not even NaN.
 
     Values that are stored on a GPU, and values under torch.compile or torch.func's transforms, are not checked. A row
     with an invalid length then has loss and gradient NaN.

@@ -38,7 +38,7 @@ def is_plain_call(*tensors: torch.Tensor) -> bool:
 
 
 def warn_of_lone_points(function: str, labels: torch.Tensor) -> None:
-    """See `seqloss.contract.warn_of_lone_points`; labels that cannot be read are not waited for."""
+    """See `seqloss.contract.warn_of_lone_points`; labels that cannot be read are not checked."""
     known = host_values(labels)
     if known is not None:
         contract.warn_of_lone_points(function, known)

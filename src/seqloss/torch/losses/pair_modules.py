@@ -189,8 +189,8 @@ class CosineTriplet(torch.nn.Module):
             ShapeError: an argument has the wrong rank or size, or `triplets` are not three of one size.
             DTypeError: an argument has an unsupported element type.
             LabelError: all rows have the same label, so that there is no negative; or no label occurs twice, so that
-                there is no positive. Labels on a GPU, and those under torch.compile, are not looked at: the loss is 0.
-                Or a row number is outside of 0 to batch - 1; those on a GPU are not looked at.
+                there is no positive. Labels on a GPU, and those under torch.compile, are not checked: the loss is 0.
+                Or a row number is outside of 0 to batch - 1; those on a GPU are not checked.
 
         Example:
             >>> import torch

@@ -46,7 +46,7 @@ def pairwise_kl_hinge(
     kink of the hard hinge the gradient is 0.
 
     Values on the CPU are checked. Values on a GPU, and those under torch.compile and inside torch.func's transforms,
-    are not waited for: a row that holds no probabilities is NaN there.
+    are not checked: a row that holds no probabilities is NaN there.
 
     Args:
         embeddings: one distribution over classes for each row, shape (batch, classes), float16, bfloat16, float32 or

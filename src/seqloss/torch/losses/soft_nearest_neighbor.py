@@ -39,8 +39,8 @@ def soft_nearest_neighbor(
     Args:
         points: shape (points, dimensions), float16, bfloat16, float32 or float64, any strides, any device.
         labels: class of each point, shape (points,), any integers.
-        temperature: positive number, or a scalar tensor, which gets a gradient; with a large one, far points count too.
-            To learn it, learn its logarithm.
+        temperature: positive number, or a tensor of shape (), which gets a gradient; with a large one, far points count
+            too. To learn it, learn its logarithm.
         metric: "euclidean" for the squared Euclidean distance, "cosine" for 1 - cosine, where a point of zeros has the
             distance 1/2 to all others and no gradient.
         reduction: "mean" is over the points that have another point of their class; "sum"; "none" returns one loss per
@@ -56,7 +56,7 @@ def soft_nearest_neighbor(
         ShapeError: points, labels or temperature have the wrong rank or size.
         DTypeError: points or labels have an unsupported element type.
         OptionError: `metric` or `reduction` is unknown, or `temperature` is not positive. A temperature on a GPU, or
-            one that is traced, is not looked at; the loss is then NaN.
+            one that is traced, is not checked; the loss is then NaN.
 
     Example:
         >>> import torch

@@ -70,7 +70,9 @@ def test_no_error_of_the_module_is_left_out_above() -> None:
         (
             errors.wrong_dtype("targets", np.dtype(object), "integers"),
             errors.DTypeError,
-            ["targets: expected integers, found object; it holds None or other objects: give numbers."],
+            [
+                "targets: expected integers, found object; it holds None, integers beyond 64 bits or other objects: convert it to an array of numbers."
+            ],
         ),
         (
             errors.wrong_rank("logits", (3, 4), "(batch, time, classes)", "Add an axis."),

@@ -289,8 +289,8 @@ def wrong_dtype(name: str, found: object, expected: str, advice: str = "") -> DT
 def _advice_for(kind: str) -> str:
     if kind == "NoneType":
         return "look at what computes it: a function without `return` gives None"
-    if kind == "object":  # NumPy's type of None, and of lists that hold it
-        return "it holds None or other objects: give numbers"
+    if kind == "object":  # NumPy's type of None, of integers beyond 64 bits, and of lists that hold them
+        return "it holds None, integers beyond 64 bits or other objects: convert it to an array of numbers"
     return "convert it before the call"
 
 

@@ -71,7 +71,8 @@ def test_no_error_of_the_module_is_left_out_above() -> None:
             errors.wrong_dtype("targets", np.dtype(object), "integers"),
             errors.DTypeError,
             [
-                "targets: expected integers, found object; it holds None, integers beyond 64 bits or other objects: convert it to an array of numbers."
+                "targets: expected integers, found object; it holds None, integers beyond 64 bits or other objects: ",
+                "convert it to an array of numbers.",
             ],
         ),
         (

@@ -10,7 +10,7 @@ import torch
 from seqloss import contract
 from seqloss.numpy import Greedy
 from seqloss.numpy.ctc.greedy import decode_rows
-from seqloss.torch.arrays import IntegerArray, integers_to_numpy, log_softmax_rounding, logits_to_numpy
+from seqloss.torch.arrays import IntegerArray, integers_to_numpy, log_softmax_rounding, logits_to_numpy, tensor_to_numpy
 from seqloss.torch.ctc.device_arguments import read_device_arguments, runs_on_triton
 from seqloss.torch.tracing import refuse_tracing, untraced
 
@@ -45,8 +45,7 @@ def ctc_greedy(
         DTypeError: an argument has an unsupported element type.
         LabelError: `blank` is not a class.
         LengthError: a length is negative or larger than the time axis.
-        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001. Scores on a
-            GPU that the Triton kernels decode are not checked.
+        NormalizationError: with normalize=False, the probabilities of a frame add up to more than 1.001.
         RuntimeError: the numbers of a tensor cannot be read: the call is inside a torch.func transform or is recorded
             by torch.jit.trace, torch.export or make_fx, or a tensor is nested.
 
@@ -85,7 +84,17 @@ def _decode_on_gpu(
     decoded = greedy.read_labels(logits.detach().resolve_neg(), lengths, blank=given.blank, normalize=normalize)
     found = greedy.split_reading(decoded.whole.cpu())
     contract.validate(tuple(logits.shape), no_labels, found.lengths.numpy(), blank=blank)
+    if not normalize and _some_frame_is_doubtful(logits.detach(), lengths):
+        values = tensor_to_numpy(logits.detach().to("cpu", torch.float32))
+        contract.check_normalized(values, found.lengths.numpy(), log_softmax_rounding(logits.dtype))
     return [_copy_row(found, n) for n in range(rows)]
+
+
+def _some_frame_is_doubtful(logits: torch.Tensor, logit_lengths: torch.Tensor) -> bool:
+    """Whether a frame in use may hold more probability than 1, by a sum on the device that is read here."""
+    totals = torch.logsumexp(logits.float(), 2)
+    used = torch.arange(logits.shape[1], device=logits.device) < logit_lengths[:, None]
+    return bool(((totals > contract.NORMALIZATION_SLACK / 4) & used).any())
 
 
 def _copy_row(found: Any, n: int) -> Greedy:

@@ -8,13 +8,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tuning_studies import STUDIES
+from tuning_studies import ROWS, STUDIES
 
 IMAGES = Path(__file__).parents[1] / "docs" / "img"
 Lines = dict[str, list[dict[str, Any]]]
 """Name of a training -> its lines, one for each seed."""
 SETS = {"captcha": "captchas", "fraktur": "Fraktur"}
-
+SIZES, PERCENTS = sorted({*ROWS["captcha"], *ROWS["fraktur"]}), (0, 1, 3, 10, 30, 100)
+"""Ticks of the figure."""
 
 TABLES = {
     "learning rate": {f"{rate:g}": f"fsdd, lr {rate:g}" for rate in (2e-4, 6e-4, 2e-3, 6e-3, 2e-2)},
@@ -23,8 +24,7 @@ TABLES = {
     "subsampling": {"2": "fsdd, lr 0.002", "4": "fsdd, subsampling 4"},
     "patience, 100 captchas": {"10": "captcha, 100 rows, patience 10", "30": "captcha, 100 rows, patience 30",
                                "252": "captcha, 100 rows"},
-    "captchas": {f"{rows}": f"captcha, {rows} rows" for rows in (30, 100, 300, 842)},
-    "Fraktur": {f"{rows}": f"fraktur, {rows} rows" for rows in (30, 100, 300, 490)},
+    **{label: {f"{rows}": f"{data}, {rows} rows" for rows in ROWS[data]} for data, label in SETS.items()},
 }  # fmt: skip
 """What is changed -> its value -> the training."""
 
@@ -64,27 +64,20 @@ def draw_curves(found: Lines) -> None:
     from matplotlib import pyplot
 
     for name, style in (("light", "default"), ("dark", "dark_background")):
-        with pyplot.style.context(style):
+        with pyplot.style.context([style, {"svg.hashsalt": "seqloss"}]):
             figure, axis = pyplot.subplots(figsize=(5.8, 3.4), layout="constrained")
-            measured = {data: label for data, label in SETS.items() if STUDIES[data][0].name in found}
-            for data, label in measured.items():
-                sizes = [training for training in STUDIES[data] if training.name in found]
-                errors = [[100 * line["error"] for line in found[training.name]] for training in sizes]
-                rows = [training.rows for training in sizes]
-                (drawn,) = axis.plot(rows, [median(each) for each in errors], label=label)
-                for count, each in zip(rows, errors, strict=True):
+            for data, label in SETS.items():
+                errors = [[100 * line["error"] for line in found[training.name]] for training in STUDIES[data]]
+                (drawn,) = axis.plot(ROWS[data], [median(each) for each in errors], label=label)
+                for count, each in zip(ROWS[data], errors, strict=True):
                     axis.plot([count] * len(each), each, "o", color=drawn.get_color(), alpha=0.7, clip_on=False)
             axis.set(xscale="log", xlabel="rows for training", ylabel="wrong characters, %")
             axis.set_yscale("symlog", linthresh=1)  # a test without a mistake has a place, at 0
-            for ticks, values in (
-                (axis.set_xticks, (30, 100, 300, 490, 842)),
-                (axis.set_yticks, (0, 1, 3, 10, 30, 100)),
-            ):
-                ticks(values, map(str, values))
+            axis.set_xticks(SIZES, map(str, SIZES))
+            axis.set_yticks(PERCENTS, map(str, PERCENTS))
             axis.set_ylim(0, 110)
             axis.minorticks_off()
             axis.grid(alpha=0.3)
-            if len(measured) > 1:
-                axis.legend(frameon=False)
+            axis.legend(frameon=False)
             figure.savefig(IMAGES / f"tuning-{name}.svg", transparent=True, metadata={"Date": None})
             pyplot.close(figure)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-ALL_ROWS = {"captcha": (842, 60), "fraktur": (490, 20)}
-"""The rows of the training split, and the epochs on them. On fewer rows a training has as many updates, but at most
-`LONGEST` epochs."""
+ROWS = {"captcha": (30, 100, 300, 842), "fraktur": (30, 100, 300, 490)}
+"""For training; the last number is all of the training split."""
+EPOCHS = {"captcha": 60, "fraktur": 20}
+"""On all rows. On fewer rows a training has as many updates, but at most `LONGEST` epochs."""
 LONGEST = 600
 COMMANDS = {
     "captcha": ("ocr", "--images", {"batch": 16}),
@@ -46,8 +47,7 @@ class Training:
 
 def with_rows(data: str, rows: int) -> Training:
     """As many updates as on all rows; it stops early when half of them bring nothing."""
-    all_rows, epochs_on_all = ALL_ROWS[data]
-    epochs = min(LONGEST, epochs_on_all * all_rows // rows)
+    epochs = min(LONGEST, EPOCHS[data] * ROWS[data][-1] // rows)
     return Training(f"{data}, {rows} rows", data, rows, {"epochs": epochs, "patience": epochs // 2})
 
 
@@ -61,11 +61,11 @@ def one_change(option: str, *values: float) -> list[Training]:
 
 
 STUDIES = {
-    "captcha": [with_rows("captcha", rows) for rows in (30, 100, 300, 842)],
+    "captcha": [with_rows("captcha", rows) for rows in ROWS["captcha"]],
     "rate": one_change("lr", 2e-4, 6e-4, 2e-3, 6e-3, 2e-2),
     "batch": one_change("batch", 8, 16, 64, 128),
     # five training rows are too short for their digit
     "subsampling": [Training("fsdd, subsampling 4", "fsdd", None, {"subsampling": 4, "skip-bad": True})],
     "stopping": [stopped(100, patience) for patience in (10, 30)],
-    "fraktur": [with_rows("fraktur", rows) for rows in (30, 100, 300, 490)],
+    "fraktur": [with_rows("fraktur", rows) for rows in ROWS["fraktur"]],
 }

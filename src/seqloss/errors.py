@@ -478,8 +478,13 @@ def non_finite_row(row: int, frame: int, score: float) -> str:
     )
 
 
-def unknown_option(name: str, found: object, known: Sequence[str]) -> OptionError:
+def unknown_option(name: str, found: object, known: Sequence[str | None]) -> OptionError:
     return OptionError(f"{name}: found {found!r}, expected one of {', '.join(map(repr, known))}.")
+
+
+def unknown_choice(option: str, found: object, known: Sequence[object]) -> OptionError:
+    """Of an option of the command line, where values stand without quotation marks."""
+    return OptionError(f"{option}: found {found!r}, expected one of {', '.join(map(str, known))}.")
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> ImportError:

@@ -101,7 +101,7 @@ def test_a_text_may_be_in_a_file(aligned, tmp_path) -> None:
         ((), "found neither TEXT nor --text-file; give the text itself, or the file that holds it."),
         (("ba b", "--text-file", "x.txt"), "found both TEXT and --text-file"),
         (("--text-file", "gone.txt"), "gone.txt: No such file or directory"),
-        (("ba b", "--format", "elan"), "--format: found 'elan', expected one of 'table', 'textgrid', 'ctm'"),
+        (("ba b", "--format", "elan"), "--format: found 'elan', expected one of table, textgrid, ctm"),
         (("ba b", "--out", "a.eaf"), "--out: found suffix '.eaf', expected .textgrid, .ctm, .srt, .json; or give"),
     ],
 )  # fmt: skip

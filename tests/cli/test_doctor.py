@@ -192,8 +192,11 @@ def test_symbols_are_compared_as_the_images_show_them(seqloss: Run, tmp_path: Pa
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere: no such file or folder"),
-        (["{data}", "--units", "letters"], "--units: found 'letters', expected one of characters, words, phones."),
-        (["{data}", "--height", "4"], "--height: found 4, expected 16 to 512."),
+        (
+            ["{data}", "--units", "letters"],
+            "--units: found 'letters', expected one of characters, words, phones.",
+        ),
+        (["{data}", "--height", "4"], "--height: found 4, expected a multiple of 16 from 16 to 512."),
         (["{data}", "--rotate", "45"], "--rotate: found 45, expected one of 0, 90, 180, 270."),
         (["{data}", "--normalize", "NFD"], "--normalize: found 'NFD', expected one of NFC, NFKC, none."),
         (["{data}", "--direction", "up"], "--direction: found 'up', expected one of auto, ltr, rtl, visual."),

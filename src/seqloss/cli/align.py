@@ -76,7 +76,7 @@ def _choose_format(given: str | None, out: Path | None) -> str:
         names = ", ".join(f".{name}" for name in FORMATS)
         raise errors.OptionError(f"--out: found suffix {out and out.suffix!r}, expected {names}; or give --format.")
     if chosen not in (TABLE, *FORMATS):
-        raise errors.unknown_option("--format", chosen, (TABLE, *FORMATS))
+        raise errors.unknown_choice("--format", chosen, (TABLE, *FORMATS))
     return chosen
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqloss.cli import console
-from seqloss.errors import OptionError
+from seqloss.errors import OptionError, unknown_choice
 
 if TYPE_CHECKING:
     from seqloss.doctor.findings import Findings
+    from seqloss.doctor.folder.contents import FolderOptions
 
 EXAMPLES = "Examples: seqloss doctor pages; seqloss doctor recordings --subsampling 2 --json findings.json"
 
@@ -65,28 +66,17 @@ def doctor(
 
     The exit code is 1 with an error, 0 with nothing or with warnings only.
     """
-    _check_options(units, height, rate, subsampling)
-    _check_options_of_images(rotate, normalize, direction)
     from seqloss.data.vocabulary import Vocabulary
     from seqloss.doctor.folder.contents import FolderOptions
     from seqloss.doctor.folder.examination import examine_folder
 
     known = None if vocabulary is None else Vocabulary.load(vocabulary)
     options = FolderOptions(
-        layout,
-        images,
-        audio,
-        follow_links,
-        held_out,
-        known,
-        units,
-        height,
-        rate,
-        subsampling,
-        rotate,
-        normalize,
-        direction,
-    )
+        layout=layout, images=images, audio=audio, follow_links=follow_links, held_out=held_out, vocabulary=known,
+        units=units, height=height, rate=rate, subsampling=subsampling, rotate=rotate, normalize=normalize,
+        direction=direction,
+    )  # fmt: skip
+    _check_options(options)
     with console.progress_bar("examining the data") as progress:
         found = examine_folder(data, options, print_line=_print_line, progress=progress)
     if json is not None:
@@ -97,27 +87,22 @@ def doctor(
     raise typer.Exit(found.exit_code)
 
 
-def _check_options(units: str, height: int, rate: int, subsampling: int) -> None:
+def _check_options(options: FolderOptions) -> None:
+    """Hold the options against the values that the recipes take."""
+    from seqloss.data.line_heights import check_height
+    from seqloss.data.texts import NORMALIZATIONS
     from seqloss.data.vocabulary import UNITS
+    from seqloss.recipes.ocr.settings import DIRECTIONS, ROTATIONS
 
-    if units not in UNITS:
-        raise OptionError(f"--units: found {units!r}, expected one of {', '.join(UNITS)}.")
-    for name, found, low, high in (
-        ("height", height, 16, 512), ("rate", rate, 4000, 48_000), ("subsampling", subsampling, 1, 64)
+    for name, known in (
+        ("units", UNITS), ("rotate", ROTATIONS), ("normalize", NORMALIZATIONS), ("direction", DIRECTIONS)
     ):  # fmt: skip
-        if not low <= found <= high:
+        if (found := getattr(options, name)) not in known:
+            raise unknown_choice(f"--{name}", found, known)
+    check_height(options.height)
+    for name, low, high in (("rate", 4000, 48_000), ("subsampling", 1, 64)):
+        if not low <= (found := getattr(options, name)) <= high:
             raise OptionError(f"--{name}: found {found}, expected {low} to {high}.")
-
-
-def _check_options_of_images(rotate: int, normalize: str, direction: str) -> None:
-    """Those of `seqloss train ocr`, with its values."""
-    from seqloss.recipes.ocr.settings import DIRECTIONS, NORMALIZATIONS, ROTATIONS
-
-    for name, found, known in (
-        ("rotate", rotate, ROTATIONS), ("normalize", normalize, NORMALIZATIONS), ("direction", direction, DIRECTIONS)
-    ):  # fmt: skip
-        if found not in known:
-            raise OptionError(f"--{name}: found {found!r}, expected one of {', '.join(map(str, known))}.")
 
 
 def _print_line(line: str) -> None:

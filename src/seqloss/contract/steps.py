@@ -105,8 +105,7 @@ def check_numbers(shape: tuple[Any, ...], targets: Form, lengths: Any, mask: Any
     Raises:
         ShapeError, DTypeError, LengthError, OptionError
     """
-    if padding is not None and (isinstance(padding, bool) or not isinstance(padding, Real)):
-        raise errors.OptionError(f"padding: expected a number that pads the targets, or None, found {padding!r}.")
+    check_padding(padding)
     if len(shape) < 2:
         raise errors.wrong_rank("predictions", shape, "(batch, time) or (batch, time, ...)")
     if not targets.integers and "float" not in str(targets.dtype):
@@ -115,6 +114,12 @@ def check_numbers(shape: tuple[Any, ...], targets: Form, lengths: Any, mask: Any
         hint = "Nothing is broadcast: an axis of size 1 too many is the usual cause; remove it, for example x[..., 0]."
         raise errors.wrong_rank("targets", targets.shape, f"{tuple(shape)}, that of the predictions", hint)
     check_steps("predictions", shape, lengths, mask)
+
+
+def check_padding(padding: object) -> None:
+    """Raise `OptionError` for a padding that is neither a number nor None."""
+    if padding is not None and (isinstance(padding, bool) or not isinstance(padding, Real)):
+        raise errors.OptionError(f"padding: expected a number that pads the targets, or None, found {padding!r}.")
 
 
 def find_real_steps(shape: tuple[int, ...], lengths: np.ndarray | None, mask: np.ndarray | None) -> np.ndarray:

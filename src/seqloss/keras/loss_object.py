@@ -26,7 +26,7 @@ class LossObject(keras.losses.Loss):
 
     def __init__(self, reduction: str | None, name: str, dtype: str | keras.DTypePolicy | None) -> None:
         if reduction not in REDUCTIONS:
-            raise OptionError(f"reduction: found {reduction!r}, expected one of {', '.join(map(repr, REDUCTIONS))}.")
+            raise unknown_option("reduction", reduction, REDUCTIONS)
         try:
             super().__init__(name=name, reduction=reduction, dtype=dtype)
         except (TypeError, ValueError):

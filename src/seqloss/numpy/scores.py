@@ -26,7 +26,7 @@ def read_scores(scores: Any, axes: str, hint: str = "") -> np.ndarray:
 
 
 def read_kinds(name: str, kinds: Any, scores: np.ndarray) -> np.ndarray:
-    """Booleans or integers, one for each score; the values of integers are not looked at.
+    """Booleans or integers, one for each score; the values of integers are not checked.
 
     Raises:
         ShapeError: another shape than that of the scores.

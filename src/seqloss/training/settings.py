@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from seqloss.errors import OptionError
+from seqloss.errors import OptionError, unknown_choice
 
 LEARNING_RATES = {"adamw": 2e-3, "adam": 2e-3, "sgd": 2e-2, "smorms3": 2.5e-3}
 """The optimizers, each with the learning rate that it gets if none is given."""
@@ -42,7 +42,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         if self.optimizer not in LEARNING_RATES:
-            raise OptionError(f"--optimizer: found {self.optimizer!r}, expected one of {', '.join(LEARNING_RATES)}.")
+            raise unknown_choice("--optimizer", self.optimizer, list(LEARNING_RATES))
         if not 0 <= self.seed < 2**32:
             raise OptionError(f"--seed: found {self.seed}, expected 0 to {2**32 - 1}.")
         if self.lr is not None and not 0 < self.lr < math.inf:

@@ -21,7 +21,6 @@ from seqloss.verify.adapters import KNOWN_IMPLEMENTATIONS
 from seqloss.verify.effort import FULL, QUICK, Effort
 from seqloss.verify.implementation import DTYPES, Blank, Implementation, Lengths, Scores
 from seqloss.verify.installed_packages import package_versions
-from seqloss.verify.law_names import LAW_NAMES
 from seqloss.verify.laws import LAWS
 from seqloss.verify.parallel import verify_all
 from seqloss.verify.report import Report, dumps
@@ -50,7 +49,7 @@ class Capabilities:
         for dtype in self.dtypes:
             _check_choice("--dtype", dtype, DTYPES)
         for law in self.without:
-            _check_choice("--without", law, LAW_NAMES)
+            _check_choice("--without", law, [law.name for law in LAWS])
 
     def make_implementation(self, source: str) -> Implementation:
         """The implementation at a source, with these capabilities."""
@@ -69,7 +68,7 @@ class Capabilities:
 
 def _check_choice(option: str, found: str, expected: Sequence[str]) -> None:
     if found not in expected:
-        raise errors.OptionError(f"{option}: expected one of {', '.join(expected)}, found {found!r}.")
+        raise errors.unknown_choice(option, found, expected)
 
 
 def select_implementations(names: Sequence[str], capabilities: Capabilities) -> list[Implementation]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from seqloss.errors import unknown_option
 from seqloss.verify.case_results import evaluate_cases
 from seqloss.verify.diagnosis import likely_cause
 from seqloss.verify.effort import QUICK, Effort
@@ -47,6 +48,7 @@ def verify(
 
     Raises:
         VerifyError: the function cannot be loaded, or what is given is no function.
+        OptionError: `unsupported` of the implementation names no law.
 
     Example:
         >>> import numpy as np
@@ -57,6 +59,10 @@ def verify(
         True
     """
     implementation = function if isinstance(function, Implementation) else Implementation(_name(function), function)
+    names = [law.name for law in LAWS]
+    for law in implementation.unsupported:
+        if law not in names:
+            raise unknown_option("unsupported", law, names)
     versions, missing = package_versions(implementation)
     if missing:
         return Report(implementation.name, versions, skipped=missing)

@@ -13,7 +13,7 @@ from seqloss.data.layouts.file_names import list_first
 from seqloss.data.layouts.layout import Layout
 from seqloss.data.layouts.nemo import has_keys
 from seqloss.data.paths import SOUNDS
-from seqloss.errors import DataError, OptionError
+from seqloss.errors import DataError, unknown_choice
 
 
 def choose_layout(folder: Folder, name: str | None = None) -> tuple[Layout, Sequence[str]]:
@@ -54,9 +54,7 @@ def choose_layout(folder: Folder, name: str | None = None) -> tuple[Layout, Sequ
 def _find_named(folder: Folder, name: str) -> tuple[Layout, Sequence[str]]:
     layout = next((layout for layout in layouts_of(folder.kind) if layout.name == name), None)
     if layout is None:
-        raise OptionError(
-            f"--layout: found {name!r}, expected one of {', '.join(layout.name for layout in layouts_of(folder.kind))}."
-        )
+        raise unknown_choice("--layout", name, [layout.name for layout in layouts_of(folder.kind)])
     found = layout.find(folder)
     if not found:
         raise DataError(f"{folder.describe()}: --layout {name} expects {layout.files}, found none; {_list(folder)}")

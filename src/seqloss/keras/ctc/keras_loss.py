@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias, get_args
 
 import keras
-import numpy as np
 from keras import ops
 
 from seqloss import contract
-from seqloss.contract import Infeasible, check_numbers, form_of, rename_arguments
+from seqloss.contract import Infeasible, rename_arguments
 from seqloss.errors import MOVE_BLANK, TRUE_LENGTHS, OptionError, ShapeError, unknown_option, wrong_rank
 from seqloss.keras._compat import in_symbolic_scope, keras_mask
 from seqloss.keras.arrays import BackendTensor, FloatArray, IntegerArray, RowWeights
@@ -308,7 +307,7 @@ class CTC(LossObject):
                     "target_lengths are passed to each call."
                 )
             return 0
-        check_numbers((0, 0), form_of(np.float32, (0, 0)), None, None, padding)
+        contract.check_padding(padding)
         return padding
 
     def _check_options(self) -> None:

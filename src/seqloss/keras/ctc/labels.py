@@ -59,7 +59,7 @@ def refuse_fractions(name: str, values: Any, target_lengths: Any) -> None:
     """
     if not is_floating(values):
         return
-    counts = host_values(target_lengths)
+    counts = copy_to_host(target_lengths)
     if counts is not None and counts.shape == tuple(values.shape)[:1]:
         refuse_used_fractions(name, values, np.arange(values.shape[1]) < counts[:, None])
 
@@ -77,7 +77,7 @@ def refuse_used_fractions(name: str, values: Any, used: Any = True) -> None:
     """
     if not is_floating(values):
         return
-    found, used = host_values(values), host_values(used)
+    found, used = copy_to_host(values), copy_to_host(used)
     if found is None or used is None:
         return
     with np.errstate(invalid="ignore"):
@@ -96,13 +96,13 @@ def refuse_fractional_lengths(name: str, lengths: Any, axis: str, size: int | No
     """
     if hasattr(lengths, "dtype") and not is_floating(lengths):
         return
-    found = host_values(lengths)
+    found = copy_to_host(lengths)
     if found is not None:
         contract.refuse_fractions(name, found, axis, size)
 
 
-def host_values(values: Any) -> np.ndarray | None:
-    """Copy a tensor to the host; return None if it is traced."""
+def copy_to_host(values: Any) -> np.ndarray | None:
+    """A tensor's values, from its device too, which is waited for; None if it is traced."""
     try:
         return np.asarray(to_numpy(values))
     except ValueError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from seqloss.errors import OptionError
+from seqloss.errors import OptionError, unknown_choice
 from seqloss.training.settings import LEARNING_RATES, TrainingSettings
 
 DECODERS = ("code", "previous")
@@ -48,7 +48,7 @@ class Settings(TrainingSettings):
             if getattr(self, name) < least:
                 raise OptionError(f"--{name}: found {getattr(self, name)}, expected at least {least}.")
         if self.decoder not in DECODERS:
-            raise OptionError(f"--decoder: found {self.decoder!r}, expected one of {', '.join(DECODERS)}.")
+            raise unknown_choice("--decoder", self.decoder, DECODERS)
         if self.bidirectional and self.size % 2:
             raise OptionError(f"--size: found {self.size}, expected an even number with --bidirectional.")
         if not 0 < self.beta < math.inf:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from seqloss.errors import OptionError
+from seqloss.errors import OptionError, unknown_choice
 from seqloss.training.settings import LEARNING_RATES, TrainingSettings
 
 WORDS = ("characters", "table")
@@ -44,7 +44,7 @@ class Settings(TrainingSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.words not in WORDS:
-            raise OptionError(f"--words: found {self.words!r}, expected one of {', '.join(WORDS)}.")
+            raise unknown_choice("--words", self.words, WORDS)
         if self.word_size < 21:
             raise OptionError(f"--word-size: found {self.word_size}, expected at least 21.")
         for name, share in (("--word-dropout", self.word_dropout), ("--dropout", self.dropout)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from seqloss.data.line_heights import HEIGHTS
+from seqloss.data.line_heights import check_height
 from seqloss.data.paths import IMAGES
 from seqloss.data.texts import NORMALIZATIONS
 from seqloss.errors import OptionError
@@ -45,9 +45,7 @@ class Settings(FolderSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.height not in HEIGHTS:
-            heights = f"a multiple of {HEIGHTS.step} from {HEIGHTS[0]} to {HEIGHTS[-1]}"
-            raise OptionError(f"--height: found {self.height}, expected {heights}.")
+        check_height(self.height)
         for name, known in {"rotate": ROTATIONS, "normalize": NORMALIZATIONS, "direction": DIRECTIONS}.items():
             self._refuse_other_than(name, known)
             if self.data is None and getattr(self, name) != known[0]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from seqloss.data.layouts import layouts_of
 from seqloss.data.paths import ItemKind
-from seqloss.errors import OptionError
+from seqloss.errors import OptionError, unknown_choice
 from seqloss.training.settings import TrainingSettings
 
 
@@ -42,8 +42,7 @@ class FolderSettings(TrainingSettings):
     def _refuse_other_than(self, name: str, known: Sequence[object]) -> None:
         found = getattr(self, name)
         if found not in known:
-            shown = ", ".join(str(value) for value in known if value is not None)
-            raise OptionError(f"--{name}: found {found!r}, expected one of {shown}.")
+            raise unknown_choice(f"--{name}", found, [value for value in known if value is not None])
 
     @property
     def items_folder(self) -> str | None:

@@ -19,7 +19,7 @@ from seqloss.data.sound_checks import Recording, describe_recordings
 from seqloss.data.sounds import SPEEDS, SoundCache, change_speed, default_cache_folder, draw_speed
 from seqloss.data.spec_augment import SpecAugment
 from seqloss.data.text_notes import clean_rows
-from seqloss.errors import BadRow, DataError, OptionError
+from seqloss.errors import BadRow, DataError, unknown_choice
 from seqloss.recipes.embedding.items import LabelledItem, refuse_without_pairs
 from seqloss.recipes.recognition.data import digest_of, items_of_splits
 from seqloss.recipes.speaker.settings import Settings
@@ -99,8 +99,7 @@ def load_data(
     rows, bad = _read_labels(settings, print_line)
     own = [row for row in rows if row.text == settings.leave_out]
     if settings.leave_out is not None and not own:
-        known = ", ".join(sorted({row.text for row in rows}))
-        raise OptionError(f"--leave-out: found {settings.leave_out!r}, expected one of {known}.")
+        raise unknown_choice("--leave-out", settings.leave_out, sorted({row.text for row in rows}))
     splits, strays = split_rows([row for row in rows if row.text != settings.leave_out])
     log_mel, cache = LogMel(settings.rate), SoundCache(settings.rate, default_cache_folder())
     check = partial(_check_row, cache=cache, count=log_mel.frames_of_samples)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from seqloss.data.layouts import layouts_of
 from seqloss.data.paths import SOUNDS
-from seqloss.errors import OptionError
+from seqloss.errors import OptionError, unknown_choice
 from seqloss.training.settings import TrainingSettings
 
 LOSSES = ("pairwise_kl_hinge", "cosine_triplet")
@@ -52,8 +52,7 @@ class Settings(TrainingSettings):
         names = [layout.name for layout in layouts_of(SOUNDS)]
         for name, known in (("loss", LOSSES), ("layout", (None, *names))):
             if getattr(self, name) not in known:
-                shown = ", ".join(value for value in known if value)
-                raise OptionError(f"--{name}: found {getattr(self, name)!r}, expected one of {shown}.")
+                raise unknown_choice(f"--{name}", getattr(self, name), [value for value in known if value])
         if self.margin is not None and not self.margin >= 0:
             raise OptionError(f"--margin: found {self.margin}, expected 0 or more.")
         if not 4000 <= self.rate <= 48000:

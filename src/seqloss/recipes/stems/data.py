@@ -12,7 +12,7 @@ from seqloss.counts import format_count
 from seqloss.data import Vocabulary
 from seqloss.data.tables import numbered_lines, read_text
 from seqloss.data.words import SPLITS, load_words
-from seqloss.errors import DataError, OptionError, missing_extra
+from seqloss.errors import DataError, missing_extra, unknown_choice
 from seqloss.recipes.embedding.items import LabelledItem, refuse_without_pairs
 from seqloss.recipes.stems.settings import Settings
 from seqloss.training.batches import Source
@@ -121,7 +121,7 @@ def stem_words(words: Sequence[str], language: str) -> list[str]:
         raise missing_extra("snowballstemmer", "stems", "stemming") from error
     known = snowballstemmer.algorithms()
     if language not in known:
-        raise OptionError(f"--language: found {language!r}, expected one of {', '.join(known)}.")
+        raise unknown_choice("--language", language, known)
     stems: list[str] = snowballstemmer.stemmer(language).stemWords(list(words))
     return stems
 

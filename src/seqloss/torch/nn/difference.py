@@ -75,7 +75,7 @@ def difference(padded: Tensor, lengths: Tensor | Sequence[int] | None = None) ->
         ShapeError: the rows have another rank or no steps, or there is not one length per row.
         DTypeError: rows that are no floats, because differences of integers can overflow; or lengths that are no
             integers.
-        LengthError: a length outside of the time axis. Lengths on an accelerator, and traced ones, are not looked at:
+        LengthError: a length outside of the time axis. Lengths on an accelerator, and traced ones, are not checked:
             such a row gets NaN.
 
     Example:

@@ -29,7 +29,7 @@ class GlobalNorm(nn.Module):
         OptionError: `features` is no whole number of at least 1.
         ShapeError: another rank or number of features, in `fit` or in a call, or not one length per row.
         DTypeError: features that are no floats, or lengths that are no integers.
-        LengthError: a length below 0 or beyond the frames, in a call. Lengths on an accelerator are not looked at.
+        LengthError: a length below 0 or beyond the frames, in a call. Lengths on an accelerator are not checked.
 
     Example:
         >>> import torch
@@ -143,7 +143,7 @@ class UtteranceNorm(nn.Module):
     Raises:
         ShapeError: the features are not (batch, frames, features), or there is not one length per row, in a call.
         DTypeError: features that are no floats, or lengths that are no integers, in a call.
-        LengthError: a length below 0 or beyond the frames, in a call. Lengths on an accelerator are not looked at.
+        LengthError: a length below 0 or beyond the frames, in a call. Lengths on an accelerator are not checked.
 
     Example:
         >>> import torch

@@ -125,7 +125,7 @@ class LogMel(nn.Module):
         Raises:
             ShapeError: the samples have another rank, or there is not one length per row.
             DTypeError: samples that are no floats, or lengths that are no integers.
-            LengthError: a length below 0 or beyond the samples. Lengths on an accelerator are not looked at.
+            LengthError: a length below 0 or beyond the samples. Lengths on an accelerator are not checked.
         """
         lengths = self.check(samples, lengths).to(samples.device)
         frames = torch.where(lengths > 0, 1 + lengths // self.hop, 0)

@@ -34,7 +34,7 @@ def reverse_within_lengths(rows: Tensor, lengths: Tensor) -> Tensor:
 
 
 def as_lengths(lengths: Tensor | Sequence[int], batch: int, limit: int, axis: str) -> Tensor:
-    """The lengths as int64, on their device; their values are not looked at.
+    """The lengths as int64, on their device; their values are not checked.
 
     Raises:
         ShapeError: not one per row.
